@@ -1,0 +1,27 @@
+"""Truing: align a language model three ways and see what each way did.
+
+from truing import Spec, align
+result = align(Spec())
+"""
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["Aligned", "Spec", "__version__", "align"]
+
+if TYPE_CHECKING:
+    from truing.align import Aligned, align
+    from truing.spec import Spec
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the heavy parts when they are asked for, so that `truing --help` answers at once."""
+    if name == "Spec":
+        from truing.spec import Spec
+
+        return Spec
+    if name in ("align", "Aligned"):
+        from truing import align as module
+
+        return getattr(module, name)
+    raise AttributeError(f"module 'truing' has no attribute {name!r}")

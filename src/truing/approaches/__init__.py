@@ -1,0 +1,1 @@
+"""The three known ways to align a model, each leaving a candidate folder."""

@@ -1,0 +1,67 @@
+"""The base: the model as it came, told the task and nothing more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from truing.approaches.card import model_card
+from truing.candidates import save_candidate
+from truing.policies.language import LanguagePolicy
+from truing.prompts.rendering import Prompt
+from truing.workshop import Workshop
+
+
+def folder_of(shop: Workshop, name: str, seed: int) -> Path:
+    """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
+    suffix = "" if seed == shop.spec.seeds[0] else f"-seed{seed}"
+    return shop.folder / "candidates" / f"{name}{suffix}"
+
+
+def save(
+    shop: Workshop,
+    name: str,
+    seed: int,
+    prompt: Prompt,
+    policy: LanguagePolicy | None,
+    facts: dict[str, Any],
+) -> None:
+    """Writes a candidate folder of this run, with its model card."""
+    record = {
+        "name": name,
+        "seed": seed,
+        "model": shop.spec.model,
+        "weights_hash": shop.source.weights_hash,
+        "spec_digest": shop.spec.digest(),
+        **facts,
+    }
+    save_candidate(
+        folder_of(shop, name, seed),
+        base=shop.source.folder,
+        model=shop.base.model,
+        prompt=prompt,
+        policy=policy,
+        record=record,
+        card=model_card(shop, name, seed, prompt, facts),
+    )
+
+
+def keep_base(shop: Workshop) -> None:
+    """Saves the base as a candidate and notes what it is."""
+    save(shop, "base", shop.spec.seeds[0], shop.base_prompt, None, {})
+    model = shop.base.model.model
+    shop.note(
+        model={
+            "name": shop.spec.model,
+            "weights_hash": shop.source.weights_hash,
+            "licence": shop.source.licence,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "chat_template": shop.renderer.chat,
+        },
+        data={
+            "questions": shop.spec.data.questions,
+            "train": len(shop.train),
+            "held_out": len(shop.held_out),
+            "controls": len(shop.controls),
+        },
+    )

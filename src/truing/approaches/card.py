@@ -1,0 +1,51 @@
+"""The model card that goes with every candidate: what it is, where it came from, what it cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from truing.prompts.rendering import Prompt
+from truing.workshop import Workshop
+
+WAYS = {
+    "base": "The base model, told the task and nothing more.",
+    "prompt": "The base model with the prompt that did best on training questions.",
+    "sft": "Fine-tuned on demonstrations: training questions with true answers.",
+    "rl": "Trained by REINFORCE with a leave-one-out baseline on a reward model's scores, with a "
+    "KL penalty to the base.",
+}
+
+
+def model_card(shop: Workshop, name: str, seed: int, prompt: Prompt, facts: dict[str, Any]) -> str:
+    """README.md of a candidate folder, with the front matter that model hubs read."""
+    front = {
+        "library_name": "peft" if facts.get("adapter") == "lora" else "transformers",
+        "base_model": shop.spec.model,
+        "license": shop.source.licence.lower(),
+        "tags": ["truing", name],
+    }
+    lines = [
+        "---",
+        yaml.safe_dump(front, sort_keys=False).strip(),
+        "---",
+        f"# {shop.spec.model}, {name}",
+        "",
+        WAYS[name],
+        "",
+        f"- Base weights: {shop.spec.model}, SHA-256 {shop.source.weights_hash}",
+        f"- Licence of the base weights: {shop.source.licence}",
+        f"- Spec digest: {shop.spec.digest()}; seed: {seed}",
+        f"- Questions: {shop.spec.data.questions} ({len(shop.train)} training, "
+        f"{len(shop.held_out)} held out)",
+        f"- Instruction: {prompt.instruction or '(none)'}",
+        f"- Few-shot examples: {len(prompt.shots)}",
+        *(f"- {key.replace('_', ' ').capitalize()}: {value}" for key, value in facts.items()),
+        "",
+        "The chat template in this folder writes the instruction and examples in front of any "
+        "conversation that has no system message of its own. How it measures up against the other "
+        "ways is in the run's report.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,57 @@
+"""What both ways of training share: a policy, a checkpoint, a progress bar, the bill."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from truing.costs import Cost
+from truing.learn.checkpoint import Checkpoint
+from truing.learn.loop import LogRow
+from truing.models.language_model import LanguageModel
+from truing.policies.language import LanguagePolicy
+from truing.spec import AdapterSpec
+from truing.workshop import Workshop
+
+
+def new_policy(shop: Workshop, adapter: AdapterSpec, seed: int) -> LanguagePolicy:
+    """A policy that starts from the base. Full weights are trained from their float32 values."""
+    start = shop.base.model
+    if adapter.kind == "full" and shop.spec.dtype != "float32":
+        start = LanguageModel.load(shop.source.folder, "float32")
+    return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed)
+
+
+def checkpoint_of(shop: Workshop, way: str, seed: int) -> Checkpoint:
+    """Where a training's state and log are kept."""
+    name = f"{way}-seed{seed}"
+    return Checkpoint(shop.folder / "state" / name, shop.folder / "logs" / f"{name}.jsonl")
+
+
+@contextmanager
+def show_progress(
+    shop: Workshop, what: str, steps: int, shown: Sequence[str]
+) -> Iterator[Callable[[int, LogRow], bool]]:
+    """A bar over the steps with the named figures behind it; adds the step's processor seconds."""
+    with shop.progress.task(what, steps) as advance:
+        spent = time.process_time()
+
+        def after_step(step: int, row: LogRow) -> bool:
+            nonlocal spent
+            row["cpu_seconds"] = time.process_time() - spent
+            spent = time.process_time()
+            figures = [f"{name} {row[name]:.2f}" for name in shown if row.get(name) is not None]
+            advance(step, ", ".join(figures))
+            return True
+
+        yield after_step
+
+
+def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:
+    """Adds what the log knows. Steps taken before an interruption count as well."""
+    cost.tokens_trained = sum(int(row.get("tokens", 0)) for row in checkpoint.rows)
+    resumed_at = checkpoint.restored_rows
+    earlier = checkpoint.rows[:resumed_at]
+    cost.cpu_seconds += sum(row.get("cpu_seconds", 0.0) for row in earlier)
+    cost.wall_seconds += sum(row.get("seconds", 0.0) for row in earlier)

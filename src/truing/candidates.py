@@ -1,0 +1,168 @@
+"""Candidates: things that could ship. Weights, perhaps an adapter, perhaps a prompt.
+
+A candidate folder is an ordinary model folder: `transformers` (full weights) or `peft` (an adapter)
+load it without Truing. Its chat template writes the candidate's instruction and demonstrations in
+front of a conversation that has no system message of its own. `candidate.json` says the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from truing.data.texts import Demonstration
+from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.policies.language import LanguagePolicy
+from truing.prompts.rendering import Prompt, Renderer
+from truing.types import Dtype, InputError
+
+RECORD = "candidate.json"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate ready to be measured: a model in one precision, and its prompt."""
+
+    name: str
+    seed: int
+    model: LanguageModel
+    prompt: Prompt
+
+    @property
+    def renderer(self) -> Renderer:
+        """Renders questions for its model."""
+        return Renderer(self.model)
+
+
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as it stands in candidate.json."""
+    return {"instruction": prompt.instruction, "shots": [shot.__dict__ for shot in prompt.shots]}
+
+
+def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
+    """The inverse of `prompt_to_json`."""
+    shots = tuple(Demonstration(**shot) for shot in data.get("shots", ()))
+    return Prompt(str(data.get("instruction", "")), shots)
+
+
+def _with_prompt(template: str, prompt: Prompt) -> str:
+    """The chat template, with the prompt put before conversations that bring no system message."""
+    said = [{"role": "system", "content": prompt.instruction}] if prompt.instruction else []
+    for shot in prompt.shots:
+        said.append({"role": "user", "content": shot.question})
+        said.append({"role": "assistant", "content": shot.answer})
+    if not said:
+        return template
+    literal = ", ".join(
+        f"{{'role': {_quoted(m['role'])}, 'content': {_quoted(m['content'])}}}" for m in said
+    )
+    return (
+        "{%- if not messages or messages[0]['role'] != 'system' -%}"
+        f"{{%- set messages = [{literal}] + messages -%}}"
+        "{%- endif -%}" + template
+    )
+
+
+def _quoted(text: str) -> str:
+    """A Jinja string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    return f"'{escaped}'"
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """The same weights again cost no disk where the file system can link them."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source.resolve(), target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def save_candidate(
+    folder: Path,
+    *,
+    base: Path,
+    model: LanguageModel,
+    prompt: Prompt,
+    policy: LanguagePolicy | None,
+    record: Mapping[str, Any],
+    card: str,
+) -> None:
+    """Writes a candidate folder whole, or not at all.
+
+    `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
+    unchanged). `record` joins the prompt in candidate.json, `card` becomes README.md.
+    """
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        if policy is not None and policy.peft is not None:
+            policy.peft.save_pretrained(temporary, safe_serialization=True)  # type: ignore[operator]
+            _name_base(temporary, base)
+        elif policy is not None:
+            policy.trained.model.save_pretrained(temporary, safe_serialization=True)
+        else:
+            for file in sorted(base.iterdir()):
+                if file.suffix == ".safetensors" or file.name.endswith(
+                    ("config.json", "index.json")
+                ):
+                    _link_or_copy(file, temporary / file.name)
+        _save_tokenizer(temporary, model, prompt)
+        write_json_atomically(
+            temporary / RECORD, {"prompt": prompt_to_json(prompt), "base": str(base), **record}
+        )
+        write_text_atomically(temporary / "README.md", card)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _name_base(folder: Path, base: Path) -> None:
+    """peft finds the base weights by the name in the adapter's configuration."""
+    path = folder / "adapter_config.json"
+    write_json_atomically(path, {**read_json(path), "base_model_name_or_path": str(base)})
+
+
+def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
+    tokenizer = model.tokenizer
+    template = tokenizer.chat_template
+    try:
+        if isinstance(template, str):
+            tokenizer.chat_template = _with_prompt(template, prompt)
+        tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.chat_template = template
+
+
+def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidate:
+    """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
+
+    Raises InputError where the folder isn't a candidate or its base has gone.
+    """
+    if not (folder / RECORD).is_file():
+        raise InputError(f"{folder}: not a candidate folder (it has no {RECORD})")
+    record = read_json(folder / RECORD)
+    base = Path(record["base"])
+    if (folder / "adapter_config.json").is_file():
+        if not base.is_dir():
+            raise InputError(
+                f"{folder}: its base weights are no longer at {base}; fetch them again"
+            )
+        model = LanguageModel.load(base, "float32")
+        merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
+        model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer)
+    else:
+        # The tokenizer of the base: the candidate's own template has the prompt written into it.
+        weights = LanguageModel.load(folder, dtype)
+        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
+    return Candidate(name, seed, model, prompt_from_json(record["prompt"]))

@@ -1,0 +1,100 @@
+"""Measuring base and candidates on the same held-out cases with the same instruments."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from truing.approaches.base import folder_of
+from truing.candidates import Candidate, load_candidate
+from truing.costs import Cost
+from truing.evaluate import EVALUATIONS
+from truing.evaluate.answers import free_answers
+from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.judges import Judges
+from truing.files import write_json_atomically, write_jsonl_atomically
+from truing.rewards.reward_model import Embedder, RewardModel, load_reward_model
+from truing.workshop import Workshop
+
+
+class Instruments:
+    """The judges and the reward of a run, made when first needed."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self.shop = shop
+
+    @cached_property
+    def judges(self) -> Judges:
+        """Fitted on the held-out split's labelled answers, each fold without its own questions."""
+        shop = self.shop
+        with shop.progress.task("Fitting the judges"):
+            judges = Judges(shop.held_out, Embedder(shop.renderer, shop.base_prompt))
+        write_json_atomically(
+            shop.folder / "judges.json",
+            {name: agreement.to_json() for name, agreement in judges.agreement.items()},
+        )
+        return judges
+
+    @cached_property
+    def reward(self) -> RewardModel:
+        """The reward model that the run fitted."""
+        shop = self.shop
+        embed = Embedder(shop.renderer, shop.base_prompt)
+        return load_reward_model(shop.folder / "reward_model", embed, shop.spec.reward)
+
+
+def compare(shop: Workshop, instruments: Instruments) -> None:
+    """Every evaluation of every candidate and seed; base and prompt don't depend on the seed."""
+    for name in ("base", *shop.spec.approaches):
+        seeds = shop.spec.seeds if name in ("sft", "rl") else shop.spec.seeds[:1]
+        for seed in seeds:
+            shop.stage(
+                f"evaluate-{name}-seed{seed}",
+                f"Measuring {name}, seed {seed}",
+                "evaluation",
+                lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
+                    shop, instruments, name, seed, cost
+                ),
+            )
+    shop.note(costs=shop.costs())
+
+
+def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
+    return Bench(
+        held_out=shop.held_out,
+        controls=shop.controls,
+        base=base,
+        judges=instruments.judges,
+        reward=instruments.reward,
+        max_new_tokens=shop.spec.evaluation.max_new_tokens,
+        attacks=shop.spec.evaluation.attacks,
+    )
+
+
+def _measure(shop: Workshop, instruments: Instruments, name: str, seed: int, cost: Cost) -> None:
+    dtype = shop.spec.evaluation.dtype
+    candidate = load_candidate(folder_of(shop, name, seed), name, seed, dtype)
+    first = shop.spec.seeds[0]
+    base = candidate
+    if name != "base":
+        base = load_candidate(folder_of(shop, "base", first), "base", first, dtype)
+    bench = _bench(shop, instruments, base)
+    questions = [case.prompt for case in shop.held_out]
+    with shop.progress.task(f"{name}: answers", len(questions)) as advance:
+        done = 0
+
+        def answered(rows: int) -> None:
+            nonlocal done
+            done += rows
+            advance(done)
+
+        answers = free_answers(candidate, questions, bench.max_new_tokens, progress=answered)
+    subject = Subject(candidate, answers)
+    cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
+    for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
+        with shop.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
+            advance(number)
+            rows = evaluate(bench, subject)
+        write_jsonl_atomically(
+            shop.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
+            [row.to_json() for row in rows],
+        )

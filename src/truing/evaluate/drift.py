@@ -1,0 +1,76 @@
+"""How far a candidate has moved from the base, and how long its answers are.
+
+    kl = sum_t KL( p(. | question, y_<t) || p_base(. | question, y_<t) ),   y ~ p
+
+in nats per answer, over answers drawn from the candidate at temperature 1. Taking the whole
+distribution at each token instead of the log ratio of the drawn one has the same expectation and less
+variance. Candidate and base each see the question under their own prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from truing.candidates import Candidate
+from truing.evaluate.answers import free_answers
+from truing.evaluate.evaluation import Bench, Subject
+from truing.models.tree import Branch, TokenTree
+from truing.prompts.rendering import Prompt
+from truing.types import Case, Row, Score
+
+_CHUNK = 128  # tokens whose two distributions over the vocabulary are in memory at once
+
+
+def _hidden(
+    candidate: Candidate, prompt: Prompt, cases: Sequence[Case], answers: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    """Hidden states (C, E) before each answer token, and the number of the answer of each (C,)."""
+    branches = [
+        Branch(candidate.renderer.tokens(prompt, case.prompt), [answer])
+        for case, answer in zip(cases, answers, strict=True)
+    ]
+    tree = TokenTree(branches)
+    hidden_NE = candidate.model.hidden(tree.tokens_N, tree.positions_N, tree)
+    return hidden_NE[tree.source_C], tree.owner_C
+
+
+@torch.inference_mode()
+def _kl(
+    candidate: Candidate, base: Candidate, cases: Sequence[Case], answers: Sequence[Sequence[int]]
+) -> list[float]:
+    """KL to the base of each answer, summed over its tokens (nats)."""
+    ours_CE, owner_C = _hidden(candidate, candidate.prompt, cases, answers)
+    theirs_CE, _ = _hidden(base, base.prompt, cases, answers)
+    totals = torch.zeros(len(cases), dtype=torch.float64)
+    for ours, theirs, owner in zip(
+        ours_CE.split(_CHUNK), theirs_CE.split(_CHUNK), owner_C.split(_CHUNK), strict=True
+    ):
+        p = candidate.model.next_token_scores(ours).log_softmax(-1)
+        q = base.model.next_token_scores(theirs).log_softmax(-1)
+        totals.index_add_(0, owner, (p.exp() * (p - q)).sum(-1).double())
+    return totals.tolist()
+
+
+def drift(bench: Bench, subject: Subject, group: int = 16) -> list[Row]:
+    """Rows with kl (none for the base) and answer_tokens (of the free answer, end token included)."""
+    candidate = subject.candidate
+    lengths = [float(len(completion.tokens)) for completion in subject.answers]
+    kl: list[float | None] = [None] * len(lengths)
+    if candidate.name != bench.base.name:
+        questions = [case.prompt for case in bench.held_out]
+        drawn = free_answers(candidate, questions, bench.max_new_tokens, temperature=1.0)
+        tokens = [completion.tokens for completion in drawn]
+        kl = []
+        for start in range(0, len(tokens), group):
+            part = slice(start, start + group)
+            kl += _kl(candidate, bench.base, bench.held_out[part], tokens[part])
+    rows = []
+    for case, length, distance in zip(bench.held_out, lengths, kl, strict=True):
+        metrics: dict[str, Score] = {"answer_tokens": length}
+        if distance is not None:
+            metrics["kl"] = distance
+        rows.append(subject.row("drift", case, metrics=metrics))
+    return rows

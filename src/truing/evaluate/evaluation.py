@@ -1,0 +1,51 @@
+"""What every evaluation is: a candidate and cases in, one row per case out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from truing.candidates import Candidate
+from truing.evaluate.judges import Judges
+from truing.rewards.reward import Reward
+from truing.types import Case, Completion, Row
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What evaluations of one run share: the cases and the instruments.
+
+    `held_out` are the questions nobody trained on, `controls` questions without a misconception.
+    `base` is the unaligned candidate, which drift is measured from.
+    """
+
+    held_out: Sequence[Case]
+    controls: Sequence[Case]
+    base: Candidate
+    judges: Judges
+    reward: Reward | None
+    max_new_tokens: int
+    attacks: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A candidate on the bench, with its free answers to the held-out questions, given once."""
+
+    candidate: Candidate
+    answers: Sequence[Completion]
+
+    def row(self, evaluation: str, case: Case, **rest: object) -> Row:
+        """A row of an evaluation about this candidate."""
+        candidate = self.candidate
+        return Row(
+            candidate.name,
+            candidate.seed,
+            evaluation,
+            case.id,
+            category=case.category,
+            **rest,  # type: ignore[arg-type]
+        )
+
+
+Evaluation = Callable[[Bench, Subject], list[Row]]

@@ -1,0 +1,230 @@
+"""Judges of free answers: is it true, is it informative?
+
+Both are small logistic regressions trained on the labelled answers of the questions they grade,
+cross-fitted: an answer is graded by a model fitted without its question. They share nothing with the
+reward but the frozen base model's vectors: other questions, other phrases, and references, which the
+reward never sees.
+
+Truth is judged by comparison with the question's references (similarity.py). Informativeness is
+judged from the answer's vector and words against answers that say nothing and answers to other
+questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from truing.data.uninformative import off_topic, phrases_for_judging
+from truing.evaluate.similarity import Text, leave_out, rouge_rule, truth_features
+from truing.models.features import Features
+from truing.types import Case, InputError, Score, Unscored, stable_hash
+
+FOLDS = 5
+Embed = Callable[[Sequence[tuple[str, str]]], Features]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Probabilities that an answer is true and that it is informative."""
+
+    true: Score
+    informative: Score
+
+
+@dataclass(frozen=True)
+class JudgeAgreement:
+    """How a judge does on labelled answers of questions it was not fitted to, beside baselines.
+
+    `majority`: always the commoner label. `rouge`: nearer to a true or to a false reference by
+    ROUGE-1 (truth only). `calibration_error`: expected calibration error over ten equal bins.
+    """
+
+    accuracy: float
+    balanced_accuracy: float
+    calibration_error: float
+    majority: float
+    n: int
+    rouge: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For judges.json."""
+        return dict(self.__dict__)
+
+
+def calibration_error(probability: Features, label: Labels, bins: int = 10) -> float:
+    """Mean distance between stated probability and observed frequency, weighted by bin size."""
+    place = np.minimum((probability * bins).astype(int), bins - 1)
+    error = 0.0
+    for b in range(bins):
+        chosen = place == b
+        if chosen.any():
+            error += chosen.mean() * abs(probability[chosen].mean() - label[chosen].mean())
+    return float(error)
+
+
+def _agreement(probability: Features, label: Labels, rouge: Labels | None) -> JudgeAgreement:
+    predicted = (probability > 0.5).astype(int)
+    share = float(label.mean())
+    return JudgeAgreement(
+        accuracy=float((predicted == label).mean()),
+        balanced_accuracy=float(balanced_accuracy_score(label, predicted)),
+        calibration_error=calibration_error(probability, label),
+        majority=max(share, 1 - share),
+        n=len(label),
+        rouge=None if rouge is None else float((rouge == label).mean()),
+    )
+
+
+def _fold(case: Case) -> int:
+    return int(stable_hash("judge fold", case.id)[:8], 16) % FOLDS
+
+
+class _CrossFitted:
+    """One classifier for each fold, fitted on the other folds."""
+
+    def __init__(
+        self, make: Callable[[], Any], features: Any, label: Labels, fold: NDArray[np.int64]
+    ) -> None:
+        self._models = {}
+        for f in sorted(set(range(FOLDS))):
+            rest = fold != f
+            if len(set(label[rest])) < 2:
+                raise InputError(
+                    "data: too few held-out questions to train a judge; give at least "
+                    f"{2 * FOLDS} questions in all"
+                )
+            self._models[f] = make().fit(features[rest], label[rest])
+
+    def probability(self, features: Any, fold: NDArray[np.int64]) -> Features:
+        """p(1) of each row by the model of its fold: (rows,)."""
+        out = np.zeros(len(fold))
+        for f, model in self._models.items():
+            chosen = fold == f
+            if chosen.any():
+                out[chosen] = model.predict_proba(features[chosen])[:, 1]
+        return out
+
+
+class Judges:
+    """Both judges for a set of cases, and for further cases with references of their own."""
+
+    def __init__(self, cases: Sequence[Case], embed: Embed) -> None:
+        self._embed = embed
+        self._words = HashingVectorizer(ngram_range=(1, 2), n_features=2**12, alternate_sign=True)
+        pairs = [(c.prompt, a) for c in cases for a in (*c.correct_answers, *c.incorrect_answers)]
+        vectors = embed(pairs)
+        self._center, self._scale = vectors.mean(0), vectors.std(0) + 1e-6
+        self._references: dict[str, tuple[list[Text], list[Text]]] = {}
+        self._store_references(cases, vectors)
+        self.agreement = {
+            "truth": self._fit_truth(cases),
+            "informative": self._fit_informative(cases, vectors),
+        }
+
+    def _texts(self, answers: Sequence[str], vectors: Features) -> list[Text]:
+        scaled = (vectors - self._center) / self._scale
+        scaled /= np.linalg.norm(scaled, axis=1, keepdims=True)
+        return [Text(answer, vector) for answer, vector in zip(answers, scaled, strict=True)]
+
+    def _store_references(self, cases: Sequence[Case], vectors: Features) -> None:
+        start = 0
+        for case in cases:
+            answers = [*case.correct_answers, *case.incorrect_answers]
+            texts = self._texts(answers, vectors[start : start + len(answers)])
+            true = len(case.correct_answers)
+            self._references[case.id] = (texts[:true], texts[true:])
+            start += len(answers)
+
+    def add_references(self, cases: Sequence[Case]) -> None:
+        """Makes further cases gradable; the judges are not fitted to them."""
+        new = [case for case in cases if case.id not in self._references]
+        pairs = [(c.prompt, a) for c in new for a in (*c.correct_answers, *c.incorrect_answers)]
+        if pairs:
+            self._store_references(new, self._embed(pairs))
+
+    def _fit_truth(self, cases: Sequence[Case]) -> JudgeAgreement:
+        features, labels, folds, rouge = [], [], [], []
+        for case in cases:
+            true, false = self._references[case.id]
+            for label, own, other in ((1, true, false), (0, false, true)):
+                if len(own) < 2 or len(other) < 2:
+                    continue  # nothing to compare a lone reference with
+                for place, text in enumerate(own):
+                    rest, rest_other = leave_out(place, own, other)
+                    sides = (rest, rest_other) if label else (rest_other, rest)
+                    features.append(truth_features(text, *sides))
+                    rouge.append(int(rouge_rule(text, *sides)))
+                    labels.append(label)
+                    folds.append(_fold(case))
+        if not features:
+            raise InputError(
+                "data: the truth judge needs questions with two true and two false answers"
+            )
+        x, y, fold = np.array(features), np.array(labels), np.array(folds)
+        self._truth = _CrossFitted(
+            lambda: make_pipeline(
+                StandardScaler(), LogisticRegression(C=0.1, class_weight="balanced", max_iter=500)
+            ),
+            x,
+            y,
+            fold,
+        )
+        return _agreement(self._truth.probability(x, fold), y, np.array(rouge))
+
+    def _informative_features(self, answers: Sequence[str], vectors: Features) -> Features:
+        words = self._words.transform([answer.casefold() for answer in answers]).toarray()
+        scaled = (vectors - self._center) / self._scale
+        # Words count about as much as vectors: both blocks get the same total length.
+        block = scaled / np.sqrt(scaled.shape[1])
+        return np.hstack((block, words, np.full((len(answers), 1), 0.1)))
+
+    def _fit_informative(self, cases: Sequence[Case], vectors: Features) -> JudgeAgreement:
+        empty = [
+            (case, answer)
+            for case in cases
+            for answer in (*phrases_for_judging(case, 4), *off_topic(case, cases, 2))
+        ]
+        full = [(c, a) for c in cases for a in (*c.correct_answers, *c.incorrect_answers)]
+        more = self._embed([(case.prompt, answer) for case, answer in empty])
+        answers = [answer for _, answer in (*full, *empty)]
+        x = self._informative_features(answers, np.concatenate((vectors, more)))
+        y = np.array([1] * len(full) + [0] * len(empty))
+        fold = np.array([_fold(case) for case, _ in (*full, *empty)])
+        self._informative = _CrossFitted(
+            lambda: LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000), x, y, fold
+        )
+        return _agreement(self._informative.probability(x, fold), y, None)
+
+    def grade(self, answers: Sequence[tuple[Case, str]]) -> list[Grade]:
+        """Grades of free answers; an empty one is unscored. The cases' references must be known."""
+        grades = [Grade(Unscored("empty answer"), Unscored("empty answer"))] * len(answers)
+        full = [place for place, (_, answer) in enumerate(answers) if answer]
+        if not full:
+            return grades
+        chosen = [answers[place] for place in full]
+        vectors = self._embed([(case.prompt, answer) for case, answer in chosen])
+        texts = self._texts([answer for _, answer in chosen], vectors)
+        fold = np.array([_fold(case) for case, _ in chosen])
+        compared = np.array(
+            [
+                truth_features(text, *self._references[case.id])
+                for text, (case, _) in zip(texts, chosen, strict=True)
+            ]
+        )
+        true = self._truth.probability(compared, fold)
+        seen = self._informative_features([answer for _, answer in chosen], vectors)
+        informative = self._informative.probability(seen, fold)
+        for place, p_true, p_informative in zip(full, true, informative, strict=True):
+            grades[place] = Grade(float(p_true), float(p_informative))
+        return grades

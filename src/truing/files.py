@@ -1,0 +1,145 @@
+"""Files that are either as they were or wholly new, whenever the program is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from truing.types import InputError
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last through a power cut. Not every system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file under a temporary name, then put it in the place of `path`.
+
+    The parent folder is made if need be. Raises what `write` raises (OSError on a full disk, say),
+    leaving no trace then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The same folder, because a rename is only atomic within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends; see `write_file_atomically`."""
+    write_file_atomically(path, lambda file: file.write_bytes(text.encode("utf-8")))
+
+
+def write_json_atomically(path: Path, data: Any) -> None:
+    """Write one JSON document atomically, indented. Raises ValueError on NaN or infinity."""
+    write_text_atomically(path, _dumps(data, indent=2) + "\n")
+
+
+def write_jsonl_atomically(path: Path, records: list[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, atomically. Raises ValueError on NaN or infinity."""
+    write_text_atomically(path, "".join(_line(record) for record in records))
+
+
+def _dumps(data: Any, indent: int | None = None) -> str:
+    text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:  # half of a surrogate pair, from a user's file: escaped, it is kept
+        return json.dumps(data, indent=indent, allow_nan=False)
+    return text
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return _dumps(record) + "\n"
+
+
+def append(path: Path, *records: Mapping[str, Any]) -> None:
+    """Add JSON objects to a JSONL file, one a line, and make them last.
+
+    A last line without its line break (we were killed while writing it) is cut off first. Raises
+    ValueError on NaN or infinity, before anything is written.
+    """
+    text = "".join(_line(record) for record in records).encode("utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a+b") as file:
+        file.seek(0)
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} isn't JSON")
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a file. Raises InputError where it can't be read as such."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises InputError naming file and line where there is none."""
+    try:
+        data = json.loads(read_text(path), parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: must hold a JSON object, not {type(data).__name__}")
+    return data
+
+
+def numbered_jsonl(path: Path, *, torn_end: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers (from 1) and JSON objects of a JSONL file; blank lines are passed over.
+
+    `torn_end` forgives a broken last line that has no line break: the writer was killed there.
+    Raises InputError naming file and line.
+    """
+    # Not splitlines: an answer may hold a Unicode line separator, which JSON needn't escape.
+    lines = read_text(path).split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, parse_constant=_refuse_constant)
+        except ValueError as error:
+            if torn_end and number == len(lines):
+                return
+            message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+            raise InputError(f"{path}:{number}: not valid JSON ({message})") from None
+        if not isinstance(record, dict):
+            raise InputError(
+                f"{path}:{number}: each line is a JSON object, not {type(record).__name__}"
+            )
+        yield number, record
+
+
+def read_jsonl(path: Path, *, torn_end: bool = False) -> list[dict[str, Any]]:
+    """The JSON objects of a JSONL file. Raises InputError as `numbered_jsonl` does."""
+    return [record for _, record in numbered_jsonl(path, torn_end=torn_end)]

@@ -1,0 +1,120 @@
+"""Attention that follows a plan instead of a mask, for any `transformers` model that lets it in.
+
+`transformers` looks its attention function up by name (AttentionInterface). The one registered here
+leaves projections, norms and position embeddings to the model and hands queries, keys and values to
+a *plan*: a packed tree of token segments (scoring, learning) or a growing cache (sampling). The rest
+of the model sees one row of tokens without padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+from truing.types import InputError
+
+NAME = "truing_plan"
+
+
+class AttentionPlan(Protocol):
+    """Says which keys each query attends to."""
+
+    def attend(
+        self,
+        layer: int,
+        query_HND: Tensor,
+        key_KND: Tensor,
+        value_KND: Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> Tensor:
+        """Attention of the N packed tokens. H query heads, K key heads (H a multiple of K), D sizes.
+
+        Returns (N, H, D). `window` is the number of positions back that a token sees, itself
+        included (None: all); `softcap` c turns scores s into c tanh(s / c).
+        """
+        ...
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    plan: AttentionPlan,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """The function that `transformers` calls in each layer; all of its rows are one packed row."""
+    if query.shape[0] != 1:
+        raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
+    output = plan.attend(
+        int(module.layer_idx),  # type: ignore[arg-type]
+        query[0],
+        key[0],
+        value[0],
+        scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
+        window=sliding_window,
+        softcap=softcap,
+    )
+    return output.unsqueeze(0), None
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """A plan carries its own mask."""
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, _no_mask)  # type: ignore[arg-type]
+
+
+def use_plans(model: PreTrainedModel) -> None:
+    """Let the model's attention follow plans. Raises InputError where its code doesn't allow it."""
+    if not getattr(model, "_supports_attention_backend", False):
+        kind = model.config.model_type
+        raise InputError(
+            f"model: {kind!r} models don't let their attention be replaced; "
+            "use a Llama, Qwen, Gemma, Mistral or GPT-2 like model"
+        )
+    model.set_attn_implementation(NAME)
+
+
+def grouped_attention(
+    query_BHTD: Tensor,
+    key_BKSD: Tensor,
+    value_BKSD: Tensor,
+    allowed_BTS: Tensor,
+    *,
+    scale: float,
+    softcap: float | None = None,
+) -> Tensor:
+    """Attention with grouped key heads under a mask, without copying keys for each query head.
+
+    The H / K query heads that share a key head are laid behind one another as extra queries.
+    `allowed_BTS` is boolean; every query must see at least one key. Returns (B, H, T, D).
+    """
+    B, H, T, D = query_BHTD.shape
+    K = key_BKSD.shape[1]
+    folded = query_BHTD.reshape(B, K, (H // K) * T, D)
+    mask = allowed_BTS.unsqueeze(1).repeat(1, 1, H // K, 1)
+    if softcap is None:
+        output = torch.nn.functional.scaled_dot_product_attention(
+            folded, key_BKSD, value_BKSD, attn_mask=mask, scale=scale
+        )
+    else:
+        scores = (folded @ key_BKSD.transpose(2, 3)) * scale
+        scores = softcap * torch.tanh(scores / softcap)
+        weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
+        output = weights.to(value_BKSD.dtype) @ value_BKSD
+    return output.reshape(B, H, T, D)

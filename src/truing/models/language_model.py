@@ -1,0 +1,181 @@
+"""A language model that scores and samples fast: weights and tokenizer of `transformers`, our passes.
+
+Scoring packs many continuations of many prompts into token trees (tree.py); sampling lives in
+sampling.py. Both are exact: the numbers are those of each text run alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from truing.models.attention import AttentionPlan, use_plans
+from truing.models.projection import logits, token_log_probs
+from truing.models.tree import Branch, TokenTree
+from truing.types import Dtype, InputError
+
+TORCH_DTYPES: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Log-probabilities of the tokens of one continuation (nats)."""
+
+    token_log_probs: Tensor
+
+    @property
+    def total(self) -> float:
+        """Log-probability of the whole continuation, in float64. NaN where it has no token."""
+        return (
+            float(self.token_log_probs.double().sum())
+            if len(self.token_log_probs)
+            else float("nan")
+        )
+
+
+class LanguageModel:
+    """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
+
+    `model` is a causal language model of `transformers` whose attention follows plans, possibly
+    with adapter layers injected.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        use_plans(model)
+        model.eval()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
+        # The embedding of the padding token would get no gradient; here that token is the end token
+        # as well, and nothing is padded.
+        model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
+
+    @staticmethod
+    def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
+        """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=TORCH_DTYPES[dtype], use_safetensors=True, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"model: {folder} can't be loaded ({reason})") from None
+        return LanguageModel(model, LanguageModel.load_tokenizer(folder))
+
+    @staticmethod
+    def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+        """The tokenizer in a folder. Raises InputError where there is none."""
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(f"model: {folder} has no usable tokenizer ({reason})") from None
+        assert isinstance(tokenizer, PreTrainedTokenizerBase)
+        return tokenizer
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end an answer: the tokenizer's and the generation settings'."""
+        ends = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        listed = ends if isinstance(ends, list) else [ends]
+        return frozenset(int(t) for t in (*listed, self.tokenizer.eos_token_id) if t is not None)
+
+    @property
+    def end_token(self) -> int:
+        """The token that training puts at the end of an answer."""
+        token = self.tokenizer.eos_token_id
+        if not isinstance(token, int):
+            raise InputError("model: its tokenizer names no end token (eos_token)")
+        return token
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.model.device
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of a text in which special tokens are already written out."""
+        return list(self.tokenizer.encode(text, add_special_tokens=False))
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some tokens, special ones left out."""
+        text = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text if isinstance(text, str) else "".join(text)
+
+    def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
+        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens."""
+        body = self.model.base_model
+        output = body(
+            input_ids=tokens_N[None],
+            position_ids=positions_N[None],
+            plan=plan,
+            use_cache=False,
+        )
+        return output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def continuation_log_probs(
+        self, tree: TokenTree, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probability of each continuation token (C,), and the hidden states (N, E). Differentiable."""
+        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
+        head = self.model.get_output_embeddings()
+        log_probs_C = token_log_probs(
+            hidden_NE[tree.source_C],
+            head.weight,  # type: ignore[arg-type]
+            tree.target_C,
+            bias_V=getattr(head, "bias", None),
+            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            temperature=temperature,
+        )
+        return log_probs_C, hidden_NE
+
+    def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
+        """Logits (N, V) in float32 of the token that follows each hidden state."""
+        head = self.model.get_output_embeddings()
+        softcap = getattr(self.model.config, "final_logit_softcapping", None)
+        return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)  # type: ignore[arg-type]
+
+    def check_length(self, tokens: int, what: str) -> None:
+        """Raises InputError where a text is longer than the model's context."""
+        if tokens > self.context_length:
+            raise InputError(
+                f"{what}: {tokens} tokens, but the model's context holds {self.context_length}; "
+                "shorten it or use a model with a longer context"
+            )
+
+    @torch.inference_mode()
+    def score(self, branches: Sequence[Branch]) -> list[list[Scored]]:
+        """Log-probabilities of every continuation of every prompt, in the order given.
+
+        Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
+        """
+        results: list[list[Scored]] = []
+        for pack in packs(branches):
+            tree = TokenTree(pack)
+            log_probs_C, _ = self.continuation_log_probs(tree)
+            lengths = [len(c) for branch in pack for c in branch.continuations]
+            pieces = iter(log_probs_C.split(lengths))
+            results += [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
+        return results
+
+
+def packs(branches: Sequence[Branch], size: int = PACK_TOKENS) -> Iterator[list[Branch]]:
+    """Consecutive branches whose tokens fill one forward pass (a single branch may exceed it)."""
+    pack: list[Branch] = []
+    tokens = 0
+    for branch in branches:
+        length = len(branch.prompt) + sum(map(len, branch.continuations))
+        if pack and tokens + length > size:
+            yield pack
+            pack, tokens = [], 0
+        pack.append(branch)
+        tokens += length
+    if pack:
+        yield pack

@@ -1,0 +1,85 @@
+"""Log-probabilities of given tokens, computed from hidden states in chunks of the vocabulary matrix.
+
+A row of logits has as many numbers as the vocabulary; kept for every token they would be the largest
+thing in memory. Here each chunk's logits live only while they are needed, and the backward pass
+computes them again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHUNK = 256  # rows of logits alive at once: 50 MB for a vocabulary of 49,152 in float32
+
+
+def logits(
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, softcap: float | None
+) -> Tensor:
+    """Unnormalised log-probabilities (N, V) in float32."""
+    out = torch.nn.functional.linear(hidden_ND, weight_VD, bias_V).float()
+    return out if softcap is None else softcap * torch.tanh(out / softcap)
+
+
+class _TokenLogProbs(torch.autograd.Function):
+    """log softmax(h W^T / temperature)[target]; its gradient is (onehot - p) W / temperature."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
+    ) -> Tensor:
+        log_probs, normalisers = [], []
+        for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
+            scores = logits(hidden, weight_VD, None, None) / temperature
+            normaliser = scores.logsumexp(-1)
+            log_probs.append(scores.gather(-1, target[:, None])[:, 0] - normaliser)
+            normalisers.append(normaliser)
+        ctx.save_for_backward(hidden_ND, weight_VD, target_N, torch.cat(normalisers))
+        ctx.temperature = temperature
+        return torch.cat(log_probs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient_N,) = gradients
+        hidden_ND, weight_VD, target_N, normaliser_N = ctx.saved_tensors
+        grad_hidden = torch.empty_like(hidden_ND)
+        grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        for start in range(0, len(hidden_ND), CHUNK):
+            part = slice(start, start + CHUNK)
+            hidden, target = hidden_ND[part], target_N[part]
+            scores = logits(hidden, weight_VD, None, None) / ctx.temperature
+            minus_p = scores.sub_(normaliser_N[part, None]).exp_().neg_()
+            minus_p.scatter_add_(1, target[:, None], torch.ones_like(minus_p[:, :1]))
+            minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
+            grad_scores = minus_p.to(weight_VD.dtype)
+            grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
+            if grad_weight is not None:
+                grad_weight += grad_scores.T @ hidden.to(weight_VD.dtype)
+        return grad_hidden, grad_weight, None, None
+
+
+def token_log_probs(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    target_N: Tensor,
+    *,
+    bias_V: Tensor | None = None,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """Log-probability (nats, float32) of each target token given the hidden state before it: (N,).
+
+    With `temperature` the distribution is softmax(logits / temperature), as in sampling.
+    """
+    if len(hidden_ND) == 0:
+        return hidden_ND.new_zeros(0, dtype=torch.float32)
+    if bias_V is None and softcap is None:
+        hidden = hidden_ND.to(weight_VD.dtype)
+        return _TokenLogProbs.apply(hidden, weight_VD, target_N, temperature)  # type: ignore[no-any-return,no-untyped-call]
+    parts = []
+    for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
+        scores = logits(hidden.to(weight_VD.dtype), weight_VD, bias_V, softcap) / temperature
+        parts.append(scores.log_softmax(-1).gather(-1, target[:, None])[:, 0])
+    return torch.cat(parts)

@@ -1,0 +1,178 @@
+"""Sampling many completions of many prompts.
+
+Each prompt is computed once for all its samples, a prefix common to the batch once for all prompts,
+and finished rows leave. Randomness belongs to the row: sample s of a prompt draws the same uniform
+numbers whatever else is in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from truing.models.cache import Prefill, SharedCache
+from truing.models.language_model import LanguageModel
+from truing.models.tree import Branch, TokenTree
+from truing.types import Completion, InputError, stable_hash
+
+ROWS = 128  # completions sampled side by side
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn. Temperature 0 takes the likeliest token (ties: the lowest id).
+
+    The log-probabilities returned are those of the distribution that is sampled from:
+    softmax(logits / temperature), and softmax(logits) for temperature 0.
+    """
+
+    max_new_tokens: int
+    temperature: float = 1.0
+    seed: int = 0
+    stop: str = ""  # a text that ends an answer, beside the model's end token
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_new_tokens: must be at least 1, got {self.max_new_tokens}")
+        if self.temperature < 0:
+            raise InputError(f"temperature: must be 0 or more, got {self.temperature}")
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The completions of each prompt and the mean entropy of the distributions drawn from (nats)."""
+
+    completions: list[list[Completion]]
+    entropy: float
+    tokens: int
+
+
+class _Rows:
+    """What has been drawn so far, by the row's first slot number."""
+
+    def __init__(self, count: int) -> None:
+        self.tokens: list[list[int]] = [[] for _ in range(count)]
+        self.log_probs: list[list[float]] = [[] for _ in range(count)]
+        self.finished = [False] * count
+        self.entropy = 0.0
+        self.drawn = 0
+
+
+def _uniforms(prompt: Sequence[int], sampling: Sampling, sample: int) -> Tensor:
+    """(T,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone."""
+    name = stable_hash("sample", str(sampling.seed), ",".join(map(str, prompt)), str(sample))
+    generator = torch.Generator().manual_seed(int(name[:15], 16))
+    return torch.rand(sampling.max_new_tokens, generator=generator)
+
+
+def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Tensor, Tensor, float]:
+    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies."""
+    log_probs_NV = (scores_NV / (temperature or 1.0)).log_softmax(-1)
+    probs_NV = log_probs_NV.exp()
+    if temperature == 0:
+        token_N = scores_NV.argmax(-1)
+    else:
+        cumulative_NV = probs_NV.cumsum(-1)
+        # Scaled by the last entry, which rounding leaves a little off 1.
+        threshold_N1 = uniform_N[:, None] * cumulative_NV[:, -1:]
+        token_N = torch.searchsorted(cumulative_NV, threshold_N1, right=True)[:, 0]
+        token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
+    entropy = -float((probs_NV * log_probs_NV.clamp(min=-1e4)).sum())
+    return token_N, log_probs_NV.gather(-1, token_N[:, None])[:, 0], entropy
+
+
+@torch.inference_mode()
+def sample(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    samples: int,
+    sampling: Sampling,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Sampled:
+    """`samples` completions of each prompt, in order. `progress` is told of each finished row.
+
+    Raises InputError where a prompt and its completion don't fit the model's context.
+    """
+    for number, prompt in enumerate(prompts, 1):
+        model.check_length(len(prompt) + sampling.max_new_tokens, f"prompt {number}")
+    together = max(1, ROWS // samples)
+    completions: list[list[Completion]] = []
+    entropy, drawn = 0.0, 0
+    for start in range(0, len(prompts), together):
+        part = prompts[start : start + together]
+        rows = _sample_batch(model, part, samples, sampling, progress)
+        finished = [_completion(model, rows, row) for row in range(len(part) * samples)]
+        completions += [finished[i : i + samples] for i in range(0, len(finished), samples)]
+        entropy += rows.entropy
+        drawn += rows.drawn
+    return Sampled(completions, entropy / max(drawn, 1), drawn)
+
+
+def _completion(model: LanguageModel, rows: _Rows, row: int) -> Completion:
+    tokens = rows.tokens[row]
+    ended = bool(tokens) and tokens[-1] in model.end_tokens
+    text = model.decode(tokens[:-1] if ended else tokens)
+    return Completion(text, tuple(tokens), tuple(rows.log_probs[row]), rows.finished[row])
+
+
+def _sample_batch(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    samples: int,
+    sampling: Sampling,
+    progress: Callable[[int], None],
+) -> _Rows:
+    prefill = Prefill(TokenTree([Branch(prompt, ()) for prompt in prompts]))
+    tree = prefill.tree
+    hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
+    cache = SharedCache(prefill, samples, sampling.max_new_tokens)
+    hidden_NE = hidden_NE[tree.prompt_last_P].repeat_interleave(samples, dim=0)
+    rows = _Rows(len(prompts) * samples)
+    row_N = torch.arange(len(rows.tokens))
+    uniform_RT = torch.stack(
+        [_uniforms(prompt, sampling, s) for prompt in prompts for s in range(samples)]
+    )
+    ends = torch.tensor(sorted(model.end_tokens))
+    for step in range(sampling.max_new_tokens):
+        scores_NV = model.next_token_scores(hidden_NE)
+        token_N, log_prob_N, entropy = _draw(
+            scores_NV, uniform_RT[row_N, step], sampling.temperature
+        )
+        rows.entropy += entropy
+        rows.drawn += len(row_N)
+        ended_N = torch.isin(token_N, ends)
+        _record(model, rows, row_N, token_N, log_prob_N, ended_N, sampling.stop)
+        if step == sampling.max_new_tokens - 1:
+            progress(len(row_N))
+            break
+        progress(int(ended_N.sum()))
+        cache.keep(~ended_N)
+        row_N, token_N = row_N[~ended_N], token_N[~ended_N]
+        if len(row_N) == 0:
+            break
+        hidden_NE = model.hidden(token_N, cache.positions(), cache)
+        cache.advance()
+    return rows
+
+
+def _record(
+    model: LanguageModel,
+    rows: _Rows,
+    row_N: Tensor,
+    token_N: Tensor,
+    log_prob_N: Tensor,
+    ended_N: Tensor,
+    stop: str,
+) -> None:
+    """Notes the new tokens; a row whose text now holds the stop text ends too (in `ended_N`)."""
+    for place, (row, token, log_prob) in enumerate(
+        zip(row_N.tolist(), token_N.tolist(), log_prob_N.tolist(), strict=True)
+    ):
+        rows.tokens[row].append(token)
+        rows.log_probs[row].append(log_prob)
+        if stop and stop in model.decode(rows.tokens[row]):
+            ended_N[place] = True
+        rows.finished[row] = bool(ended_N[place])

@@ -1,0 +1,131 @@
+"""A language model as a policy: it samples completions and evaluates them again with gradients.
+
+Up to three sets of weights share what they can: the reference (the weights before training), the
+weights in training (the reference with an adapter, or a copy of all), and a merged copy to sample
+from, refreshed from the trained ones when they have changed.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.models.tree import Branch, TokenTree
+from truing.policies.adapter import merged_weights, with_adapter
+from truing.spec import AdapterSpec
+from truing.trajectories import Trajectories
+from truing.types import Dtype
+
+LEARN_TOKENS = 1536  # packed tokens in one learning pass: bounds the memory for activations
+
+
+@dataclass(frozen=True)
+class TextAction:
+    """What a trajectory of text is made of: the prompt's tokens and the tokens chosen."""
+
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+def branches_of(actions: Sequence[TextAction]) -> list[Branch]:
+    """Trajectories as branches; neighbours with the same prompt share one."""
+    branches: list[Branch] = []
+    for action in actions:
+        if branches and branches[-1].prompt == action.prompt:
+            branches[-1].continuations.append(action.tokens)  # type: ignore[attr-defined]
+        else:
+            branches.append(Branch(action.prompt, [action.tokens]))
+    return branches
+
+
+def pieces(actions: Sequence[TextAction], size: int = LEARN_TOKENS) -> Iterator[range]:
+    """Consecutive trajectories whose packed tokens fit one pass (a single one may exceed it)."""
+    start, tokens = 0, 0
+    for place, action in enumerate(actions):
+        new_prompt = place == start or actions[place - 1].prompt != action.prompt
+        added = len(action.tokens) + (len(action.prompt) if new_prompt else 0)
+        if place > start and tokens + added > size:
+            yield range(start, place)
+            start, tokens, added = place, 0, len(action.tokens) + len(action.prompt)
+        tokens += added
+    if start < len(actions):
+        yield range(start, len(actions))
+
+
+class LanguagePolicy:
+    """A trainable language model beside its frozen reference."""
+
+    def __init__(
+        self,
+        reference: LanguageModel,
+        start: LanguageModel,
+        adapter: AdapterSpec,
+        dtype: Dtype,
+        seed: int,
+    ) -> None:
+        """`start` holds the weights to train; for full weights it should be in float32."""
+        self.reference = reference
+        self.dtype = dtype
+        module = copy.deepcopy(start.model)
+        module.requires_grad_(False)
+        self.peft: nn.Module | None = None
+        if adapter.kind == "lora":
+            self.peft, module = with_adapter(module, adapter, seed)
+        else:
+            module = module.float().requires_grad_(True)
+        self.trained = LanguageModel(module, reference.tokenizer)
+        self.sampler = LanguageModel(copy.deepcopy(reference.model), reference.tokenizer)
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters in training, by name."""
+        named = self.trained.model.named_parameters()
+        return {name: parameter for name, parameter in named if parameter.requires_grad}
+
+    @torch.no_grad()
+    def set_parameters(self, values: Mapping[str, Tensor]) -> None:
+        """Sets the parameters in training; the names must be the same."""
+        parameters = self.parameters
+        if parameters.keys() != values.keys():
+            raise ValueError("the parameters to start from belong to another kind of training")
+        for name, value in values.items():
+            parameters[name].copy_(value)
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Mixed precision where the spec asks for bfloat16."""
+        if self.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self.trained.device.type, TORCH_DTYPES[self.dtype])
+
+    def pieces(self, trajectories: Trajectories) -> Iterator[range]:
+        """See learn.loop.Policy."""
+        return pieces(trajectories.data)
+
+    def log_probs(self, trajectories: Trajectories, temperature: float = 1.0) -> Tensor:
+        """(B, T) current log-probabilities of the actions, 0 outside the mask. Differentiable."""
+        with self.autocast():
+            return text_log_probs(
+                self.trained, trajectories.data, trajectories.mask_BT, temperature
+            )
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Brings the trained weights into the copy that is sampled from."""
+        target = dict(self.sampler.model.named_parameters())
+        for name, weight in merged_weights(self.trained.model):
+            target[name].copy_(weight)
+
+
+def text_log_probs(
+    model: LanguageModel, actions: Sequence[TextAction], mask_BT: Tensor, temperature: float = 1.0
+) -> Tensor:
+    """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
+    log_probs_C, _ = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
+    out = torch.zeros(mask_BT.shape)
+    return out.masked_scatter(mask_BT, log_probs_C)

@@ -1,0 +1,90 @@
+"""From an instruction, demonstrations and a question to the tokens that a model sees.
+
+Models with a chat template get messages; others get plain text in the question-and-answer form. The
+answer follows directly: no leading space after a chat header, one space after "A:".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from truing.data.texts import Demonstration
+from truing.models.language_model import LanguageModel
+from truing.types import InputError, stable_hash
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """An instruction and few-shot demonstrations. What prompting changes and training does not."""
+
+    instruction: str = ""
+    shots: tuple[Demonstration, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of its content."""
+        parts = [text for shot in self.shots for text in (shot.question, shot.answer)]
+        return stable_hash("prompt", self.instruction, *parts)[:16]
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """Renders questions for one model. `chat`: whether its tokenizer has a chat template."""
+
+    model: LanguageModel
+
+    @property
+    def chat(self) -> bool:
+        """Whether messages are rendered with the tokenizer's chat template."""
+        return bool(self.model.tokenizer.chat_template)
+
+    @property
+    def stop(self) -> str:
+        """The text that ends an answer, beside the end token: a line break in the plain form."""
+        return "" if self.chat else "\n"
+
+    def messages(self, prompt: Prompt, question: str) -> list[dict[str, str]]:
+        """The conversation up to the question, in the form chat templates take."""
+        system = [{"role": "system", "content": prompt.instruction}] if prompt.instruction else []
+        shots = [
+            {"role": role, "content": content}
+            for shot in prompt.shots
+            for role, content in (("user", shot.question), ("assistant", shot.answer))
+        ]
+        return [*system, *shots, {"role": "user", "content": question}]
+
+    def text(self, prompt: Prompt, question: str) -> str:
+        """The whole text that the answer continues."""
+        if self.chat:
+            return self._chat_text(self.messages(prompt, question))
+        shots = [f"Q: {shot.question}\nA: {shot.answer}" for shot in prompt.shots]
+        parts = [*([prompt.instruction] if prompt.instruction else []), *shots]
+        return "\n\n".join([*parts, f"Q: {question}\nA:"])
+
+    def _chat_text(self, messages: list[dict[str, str]]) -> str:
+        try:
+            text: Any = self.model.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # templates raise errors of their own, for a system role mostly
+            raise InputError(f"model: its chat template refuses the messages ({error})") from None
+        return str(text)
+
+    def tokens(self, prompt: Prompt, question: str) -> list[int]:
+        """Tokens of `text`. Raises InputError where they don't fit the model's context."""
+        tokens = self.model.encode(self.text(prompt, question))
+        if not self.chat and self.model.tokenizer.bos_token_id is not None:
+            tokens = [int(self.model.tokenizer.bos_token_id), *tokens]
+        self.model.check_length(len(tokens), f"question {question[:60]!r}")
+        return tokens
+
+    def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
+        """Tokens of an answer as a continuation of `tokens`; `end` adds the end token."""
+        text = answer if self.chat else f" {answer}"
+        return self.model.encode(text) + ([self.model.end_token] if end else [])
+
+    def all_answer_tokens(self, answers: Sequence[str], *, end: bool = False) -> list[list[int]]:
+        """`answer_tokens` of each answer."""
+        return [self.answer_tokens(answer, end=end) for answer in answers]

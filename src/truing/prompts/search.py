@@ -1,0 +1,101 @@
+"""Choosing a prompt by successive halving (Jamieson and Talwalkar, 2016), on training questions only.
+
+Every round asks twice as many questions of half as many prompts; the last survivors are then tried
+with few-shot sets drawn from training questions that no round asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from truing.data.texts import Demonstration
+from truing.prompts.rendering import Prompt
+from truing.types import Case, Score, Unscored
+
+Measure = Callable[[Prompt, Sequence[Case]], Sequence[Score]]
+FINALISTS = 2  # instructions that are tried with few-shot sets
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A prompt, its mean score, the number of questions behind it and the round it was tried in."""
+
+    prompt: Prompt
+    score: float
+    questions: int
+    round: int
+
+    def to_json(self) -> dict[str, Any]:
+        """For run.json."""
+        return {
+            "instruction": self.prompt.instruction,
+            "shots": len(self.prompt.shots),
+            "mc2": self.score,
+            "questions": self.questions,
+            "round": self.round,
+        }
+
+
+@dataclass(frozen=True)
+class Found:
+    """The winner and everything tried, in order."""
+
+    best: Trial
+    trials: tuple[Trial, ...]
+
+
+def _mean(scores: Sequence[Score]) -> float:
+    known = [score for score in scores if not isinstance(score, Unscored)]
+    return float(np.mean(known)) if known else -1.0  # a prompt that can't be scored never wins
+
+
+def few_shot_set(cases: Sequence[Case], size: int, rng: np.random.Generator) -> list[Demonstration]:
+    """Questions with their best answers, drawn without replacement."""
+    chosen = rng.permutation(len(cases))[:size]
+    return [Demonstration(cases[int(i)].prompt, cases[int(i)].correct_answers[0]) for i in chosen]
+
+
+def search(
+    instructions: Sequence[str],
+    shots: Sequence[int],
+    cases: Sequence[Case],
+    measure: Measure,
+    *,
+    questions: int,
+    seed: int,
+    progress: Callable[[], None] = lambda: None,
+) -> Found:
+    """The prompt with the best mean score. `questions` are asked in the last round.
+
+    Ties go to the prompt named first. Only `cases` are looked at; few-shot demonstrations come from
+    those that are never asked, as long as there are some.
+    """
+    rng = np.random.default_rng((seed, 1))
+    order = [cases[int(i)] for i in rng.permutation(len(cases))]
+    last = min(questions, max(1, len(order) - max(shots, default=0)))
+    asked, spare = order[:last], order[last:] or order
+    trials: list[Trial] = []
+
+    def trial(prompt: Prompt, count: int, number: int) -> Trial:
+        tried = Trial(prompt, _mean(measure(prompt, asked[:count])), count, number)
+        trials.append(tried)
+        progress()
+        return tried
+
+    alive = [Prompt(instruction) for instruction in dict.fromkeys(instructions)]
+    number = 1
+    while len(alive) > FINALISTS:
+        halvings = int(np.ceil(np.log2(len(alive) / FINALISTS)))
+        count = max(1, min(last, -(-last // 2**halvings)))
+        tried = sorted((trial(p, count, number) for p in alive), key=lambda t: -t.score)
+        alive = [t.prompt for t in tried[: max(FINALISTS, len(alive) // 2)]]
+        number += 1
+    finals = []
+    for size in dict.fromkeys(shots):
+        demonstrations = tuple(few_shot_set(spare, size, rng))
+        finals += [trial(Prompt(p.instruction, demonstrations), last, number) for p in alive]
+    return Found(max(finals, key=lambda t: t.score), tuple(trials))

@@ -1,0 +1,116 @@
+"""Results by category: a row each, the category that is hardest for base first."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from truing.report.figures import WIDE, Figure, both
+from truing.report.measured import BASE, Measured
+from truing.report.metrics import metric_of, number
+from truing.report.svg import Canvas, Scale, colour_class
+
+
+@dataclass(frozen=True)
+class CategoryFigures:
+    """A category's mean for every candidate, for the metrics shown."""
+
+    category: str
+    n: int
+    means: dict[str, dict[str, float]]
+
+
+def by_category(
+    measured: Measured, categories: Mapping[str, str], metrics: tuple[str, ...]
+) -> list[CategoryFigures]:
+    """Means of truthfulness metrics in each category, the category hardest for base first."""
+    cells: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    cases: dict[str, set[str]] = defaultdict(set)
+    for name in measured.names:
+        for metric in metrics:
+            found = measured.questions.get(name, {}).get(("truthfulness", metric), {})
+            for case, value in found.items():
+                category = categories.get(case) or "uncategorised"
+                cells[category][metric][name].append(value)
+                cases[category].add(case)
+    result = [
+        CategoryFigures(
+            category,
+            len(cases[category]),
+            {
+                metric: {name: sum(values) / len(values) for name, values in by_name.items()}
+                for metric, by_name in by_metric.items()
+            },
+        )
+        for category, by_metric in cells.items()
+    ]
+
+    def hardness(entry: CategoryFigures) -> tuple[float, str]:
+        first = entry.means.get(metrics[0], {})
+        return (first.get(BASE, min(first.values(), default=1.0)), entry.category)
+
+    return sorted(result, key=hardness)
+
+
+def category_dots(
+    entries: list[CategoryFigures], names: tuple[str, ...], metrics: tuple[str, ...]
+) -> Figure | None:
+    """A row for each category, a dot for each candidate, a panel for each metric; 0 to 1."""
+    shown = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
+    if not entries or not shown:
+        return None
+    titles = [metric_of("truthfulness", metric).label for metric in shown]
+
+    def draw(width: int, key: str) -> Canvas:
+        wide = width == WIDE
+        label = 186 if wide else 8
+        row = 24 if wide else 38
+        top, gap = 40, 40
+        height = top + row * len(entries) + 28
+        about = f"Dots for {', '.join(names)} in {len(entries)} categories; figures in the table."
+        canvas = Canvas(width, height, "Results by category", about, f"cat-{key}")
+        panel = (width - label - 14 - gap * (len(shown) - 1)) / len(shown)
+        bottom = top + row * len(entries)
+        scales = []
+        for index, title in enumerate(titles):
+            left = label + index * (panel + gap)
+            scales.append(Scale(0.0, 1.0, left, left + panel))
+            canvas.text(left, 18, title, "label")
+            canvas.x_axis(scales[-1], top - 10, bottom, 4 if wide else 2)
+        for place, entry in enumerate(entries):
+            y = top + row * (place + (0.5 if wide else 0.72))
+            text = f"{entry.category} ({entry.n})"
+            if wide:
+                canvas.text(label - 14, y + 4, text, "cat", "end")
+            else:
+                canvas.text(label, y - 11, text, "cat")
+            for metric, scale in zip(shown, scales, strict=True):
+                _dots(canvas, entry, metric, names, scale, y)
+        return canvas
+
+    return both(draw)
+
+
+def _dots(
+    canvas: Canvas,
+    entry: CategoryFigures,
+    metric: str,
+    names: tuple[str, ...],
+    scale: Scale,
+    y: float,
+) -> None:
+    means = entry.means.get(metric, {})
+    found = [(name, means[name]) for name in names if name in means]
+    if not found:
+        return
+    canvas.line(scale.start, y, scale.stop, y, "rail")
+    ordered = sorted(value for _, value in found)
+    for low, high in pairwise(ordered):
+        canvas.line(scale(low), y, scale(high), y, "span")
+    for name, value in found:
+        hint = f"{entry.category}, {name}: {number(value)}"
+        canvas.marker(scale(value), y, colour_class(name), hint, 4.2)

@@ -1,0 +1,65 @@
+"""One self-contained page: no network request, no script, everything escaped."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from truing.report.quantities import quantity
+from truing.report.sections import page
+from truing.report.summary import Summary
+from truing.report.svg import SHAPES, colour_class
+
+_TEMPLATE = "template.html.j2"
+
+
+def _environment() -> Environment:
+    source = resources.files("truing.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({_TEMPLATE: source}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "colour": colour_class,
+        "quantity": quantity,
+        "intervals": quiet_intervals,
+    }
+    return environment
+
+
+def swatch(name: str) -> Markup:
+    """A candidate's mark, as in the figures, to stand before its name."""
+    css = colour_class(name)
+    shapes = {
+        "square": '<rect x="1.5" y="1.5" width="9" height="9"/>',
+        "triangle": '<path d="M6 0.8 11.5 10.8H0.5Z"/>',
+        "diamond": '<path d="M6 0 12 6 6 12 0 6Z"/>',
+        "circle": '<circle cx="6" cy="6" r="5"/>',
+    }
+    return Markup('<svg class="swatch {}" viewBox="0 0 12 12" aria-hidden="true">{}</svg>').format(
+        css, Markup(shapes[SHAPES.get(css, "circle")])
+    )
+
+
+def quiet_intervals(text: str) -> Markup:
+    """A sentence whose '[0.02, 0.08]' are set smaller and kept on one line."""
+    pieces = re.split(r"(\[[^\[\]]*\])", text)
+    return Markup("").join(
+        Markup('<span class="interval">{}</span>').format(piece) if place % 2 else piece
+        for place, piece in enumerate(pieces)
+    )
+
+
+def render(summary: Summary) -> str:
+    """The whole page. Equal run folders give equal bytes: nothing here reads a clock."""
+    style = resources.files("truing.report").joinpath("style.css").read_text(encoding="utf-8")
+    template = _environment().get_template(_TEMPLATE)
+    text = template.render(style=Markup(style), swatch=swatch, **page(summary))
+    # Half a surrogate pair, from a broken file of the user's, can't be written as UTF-8.
+    return text.lstrip().encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,260 @@
+"""What each section of the page shows, as plain data: the template only lays it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from truing.report import categories, curves, examples, figures
+from truing.report.findings import GIVE_AWAY_LIMITS, Finding
+from truing.report.measured import BASE
+from truing.report.metrics import (
+    DASH,
+    EVALUATION_TITLES,
+    Metric,
+    change,
+    interval,
+    metric_of,
+    number,
+)
+from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.summary import Summary
+
+_CATEGORY_METRICS = ("mc2", "true_and_informative")
+_VERDICTS = {
+    "gain": "helped",
+    "mixed": "helped, at a price",
+    "none": "did not help",
+    "loss": "did harm",
+    "warning": "not measured",
+}
+_JUDGE_COLUMNS = (
+    ("balanced_accuracy", "Balanced accuracy"),
+    ("accuracy", "Accuracy"),
+    ("majority", "Always the commoner label"),
+    ("rouge", "ROUGE alone"),
+    ("calibration_error", "Calibration error"),
+    ("n", "Answers"),
+)
+
+
+class _Known(dict[str, Any]):
+    """A part of run.json in which the template may ask for what isn't recorded: that is None."""
+
+    def __missing__(self, key: str) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A candidate's figure in the comparison: value, interval, difference to base and its mark."""
+
+    candidate: str
+    value: str
+    interval: str
+    difference: str = ""
+    difference_interval: str = ""
+    effect: str = ""
+    mark: str = ""
+    n: int = 0
+    unscored: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A metric's row in the comparison."""
+
+    metric: Metric
+    cells: list[Cell]
+
+
+def comparison(summary: Summary) -> list[tuple[str, list[Line]]]:
+    """(title, lines) for each evaluation that was measured."""
+    measured = summary.measured
+    groups: dict[str, list[Line]] = {}
+    for evaluation, name in measured.listed():
+        metric = metric_of(evaluation, name)
+        cells = [_cell(summary, metric, candidate) for candidate in measured.names]
+        groups.setdefault(evaluation, []).append(Line(metric, cells))
+    return [(EVALUATION_TITLES.get(name, name), lines) for name, lines in groups.items()]
+
+
+def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
+    key = (candidate, metric.evaluation, metric.name)
+    value, difference = summary.measured.value(*key), summary.measured.difference(*key)
+    if value is None or value.value is None:
+        return Cell(candidate, DASH, "", unscored=value.unscored if value else 0)
+    shown = difference is not None and difference.value is not None
+    effect = change(difference, metric)
+    mark = ""
+    if effect and difference is not None and difference.value is not None:
+        mark = "▲" if difference.value > 0 else "▼"
+    return Cell(
+        candidate,
+        number(value.value, metric.unit),
+        interval(value, metric.unit),
+        number(difference.value, metric.unit, sign=True) if shown and difference else "",
+        interval(difference, metric.unit) if shown and difference else "",
+        effect,
+        mark,
+        value.n,
+        value.unscored,
+    )
+
+
+def _cards(summary: Summary) -> list[dict[str, Any]]:
+    """One card for each way: its verdict in a word and in a sentence, and its headline figures."""
+    cards = []
+    for finding in summary.findings:
+        if finding.is_verdict or _is_first_about(finding, summary.findings):
+            lines = []
+            for name in ("true_and_informative", "mc2", "mc1"):
+                cell = _cell(summary, metric_of("truthfulness", name), finding.candidate)
+                if cell.difference:
+                    lines.append((metric_of("truthfulness", name).label, cell))
+            cards.append(
+                {
+                    "name": finding.candidate,
+                    "tone": finding.tone,
+                    "verdict": _VERDICTS[finding.tone],
+                    "sentence": finding.text.removeprefix(finding.candidate),
+                    "text": finding.text,
+                    "gamed": any(
+                        other.gamed and other.candidate == finding.candidate
+                        for other in summary.findings
+                    ),
+                    "lines": lines,
+                }
+            )
+    return cards
+
+
+def _is_first_about(finding: Finding, found: list[Finding]) -> bool:
+    """A candidate without figures has a warning where others have their verdict."""
+    about = [other for other in found if other.candidate == finding.candidate != ""]
+    return finding.tone == "warning" and bool(about) and about[0] is finding
+
+
+def _costs(summary: Summary) -> dict[str, Any]:
+    parts = summary.run.part("costs")
+    rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
+    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
+
+
+def _judges(figures_of: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of whatever is known of how far judges (or reward models) agree with labels."""
+    found = {name: part for name, part in figures_of.items() if isinstance(part, dict)}
+    known = [
+        (key, title) for key, title in _JUDGE_COLUMNS if any(key in part for part in found.values())
+    ]
+    rows = [(name, [quantity(part.get(key)) for key, _ in known]) for name, part in found.items()]
+    return {"columns": [title for _, title in known], "rows": rows}
+
+
+def _prompts(summary: Summary) -> list[dict[str, Any]]:
+    """Every instruction and few-shot set tried, the last round and the best first."""
+    part = summary.run.part("prompts").get("prompt")
+    if not isinstance(part, dict):
+        return []
+    tried = [entry for entry in part.get("tried") or [] if isinstance(entry, dict)]
+    tried.sort(key=lambda entry: (-_figure(entry, "round"), -_figure(entry, "mc2")))
+    kept = (part.get("instruction"), part.get("shots"))
+    rounds = [_figure(entry, "round") for entry in tried]
+    return [
+        {
+            "instruction": str(entry.get("instruction") or ""),
+            "shots": quantity(entry.get("shots")),
+            "mc2": quantity(entry.get("mc2")),
+            "questions": quantity(entry.get("questions")),
+            "round": quantity(entry.get("round")),
+            "chosen": (entry.get("instruction"), entry.get("shots")) == kept
+            and _figure(entry, "round") == max(rounds),
+        }
+        for entry in tried
+    ]
+
+
+def _figure(entry: Mapping[str, Any], name: str) -> float:
+    value = entry.get(name)
+    return float(value) if isinstance(value, int | float) else float("-inf")
+
+
+def _give_away(summary: Summary) -> list[dict[str, Any]]:
+    part = summary.run.part("data").get("give_away")
+    names = {
+        "bag_of_words": "A bag of words that sees only the answers",
+        "longer_answer": "Taking the longer answer",
+        "shorter_answer": "Taking the shorter answer",
+    }
+    if not isinstance(part, dict):
+        return []
+    return [
+        {
+            "name": names[name],
+            "value": quantity(part[name]),
+            "limit": f"{limit:.2f}",
+            "over": part[name] > limit,
+        }
+        for name, limit in GIVE_AWAY_LIMITS.items()
+        if isinstance(part.get(name), int | float)
+    ]
+
+
+def _categories(summary: Summary) -> dict[str, Any]:
+    known = {
+        case: str(entry.get("category") or "") for case, entry in summary.run.questions().items()
+    }
+    of_case = {row.case: row.category for row in summary.rows if row.category} | known
+    names = summary.measured.names
+    entries = categories.by_category(summary.measured, of_case, _CATEGORY_METRICS)
+    shown = [m for m in _CATEGORY_METRICS if any(m in entry.means for entry in entries)]
+    table = [
+        (
+            entry.category,
+            entry.n,
+            [number(entry.means.get(m, {}).get(n)) for m in shown for n in names],
+        )
+        for entry in entries
+    ]
+    return {
+        "figure": categories.category_dots(entries, names, _CATEGORY_METRICS),
+        "metrics": [metric_of("truthfulness", metric).label for metric in shown],
+        "table": table,
+    }
+
+
+def page(summary: Summary) -> dict[str, Any]:
+    """Everything that the template needs, by section."""
+    run, measured = summary.run, summary.measured
+    questions = run.questions()
+    rl_logs = run.logs("rl")
+    first_rl = next(iter(rl_logs.values()), [])
+    cards = _cards(summary)
+    told = {card["text"] for card in cards}
+    return {
+        "record": _Known(run.record),
+        "model": _Known(run.part("model")),
+        "machine": _Known(run.part("machine")),
+        "data": _Known(run.part("data")),
+        "names": measured.names,
+        "base": BASE,
+        "seeds": sorted({seed for seeds in measured.seeds.values() for seed in seeds}),
+        "cards": cards,
+        "findings": [finding for finding in summary.findings if finding.text not in told],
+        "comparison": comparison(summary),
+        "gain_and_damage": figures.gain_and_damage(measured),
+        "costs": _costs(summary),
+        "sft_curve": curves.sft_curve(run.logs("sft")),
+        "rl_curves": curves.rl_curves(rl_logs),
+        "rl_captions": curves.captions(rl_logs),
+        "rl_samples": examples.training_samples(first_rl),
+        "categories": _categories(summary),
+        "examples": examples.question_examples(summary.rows, measured.names, questions),
+        "attacks": examples.attack_examples(summary.rows, measured.names, questions),
+        "judges": _judges(summary.judges),
+        "reward_model": _judges(run.part("reward_model")),
+        "prompts": _prompts(summary),
+        "give_away": _give_away(summary),
+        "spec": run.spec_text(),
+    }

@@ -1,0 +1,75 @@
+"""summary.json: every figure of a run and what it says, computed from its rows and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from truing.evaluate import statistics
+from truing.report.findings import Finding, findings
+from truing.report.measured import Key, Measured, measure
+from truing.runs import RunFolder
+from truing.types import Estimate, InputError, Row
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run's rows, figures and findings."""
+
+    run: RunFolder
+    rows: list[Row]
+    measured: Measured
+    judges: dict[str, Any]
+    findings: list[Finding]
+
+    def to_json(self) -> dict[str, Any]:
+        """The object of summary.json and of `truing align --json`."""
+        record = self.run.record
+        return {
+            "run": str(self.run.path),
+            "spec_digest": record.get("spec_digest"),
+            "model": record.get("model"),
+            "finished": record.get("finished"),
+            "candidates": _nested(self.measured.values),
+            "differences": _nested(self.measured.differences),
+            "costs": self.run.part("costs"),
+            "judges": self.judges,
+            "findings": [finding.text for finding in self.findings],
+        }
+
+
+def _nested(figures: dict[str, dict[Key, Estimate]]) -> dict[str, Any]:
+    """{candidate: {evaluation: {metric: estimate}}} as plain JSON."""
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, by_key in figures.items():
+        result[name] = {}
+        for (evaluation, metric), estimate in by_key.items():
+            result[name].setdefault(evaluation, {})[metric] = estimate.to_json()
+    return result
+
+
+def _resamples(run: RunFolder) -> int:
+    part = run.spec().get("evaluation")
+    value = part.get("resamples") if isinstance(part, dict) else None
+    if value is None:
+        return statistics.RESAMPLES
+    if not isinstance(value, int) or value < 1:
+        raise InputError(
+            f"{run.path / 'spec.yaml'}: evaluation.resamples: must be a whole number of at "
+            f"least 1, got {value!r}"
+        )
+    return value
+
+
+def summarise(run: RunFolder) -> Summary:
+    """Read a run's rows and compute all that is reported. Raises InputError on a broken file."""
+    rows = run.rows()
+    judges = run.judges()
+    measured = measure(rows, run.candidates(rows), resamples=_resamples(run))
+    found = findings(
+        measured,
+        judges=judges,
+        data=run.part("data"),
+        finished=bool(run.record.get("finished")),
+    )
+    return Summary(run, rows, measured, judges, found)

@@ -1,0 +1,94 @@
+"""The report in the terminal: comparison, costs and findings, at home in 80 columns."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from truing.report.findings import Finding
+from truing.report.quantities import COST_COLUMNS, cost_cells
+from truing.report.sections import Cell, comparison
+from truing.report.summary import Summary
+
+_EFFECTS = {"gain": "bold green", "loss": "bold red", "moved": "bold", "": "dim"}
+_TONES = {
+    "gain": ("✓", "green"),
+    "mixed": ("±", "yellow"),
+    "none": ("○", "yellow"),
+    "loss": ("✗", "red"),
+    "warning": ("!", "bold yellow"),
+    "note": ("·", "dim"),
+}
+
+
+def _cell(cell: Cell) -> Text:
+    """Value and difference on one line, the value's interval on the next."""
+    text = Text(cell.value, no_wrap=True)
+    if cell.difference:
+        text.append(f" {cell.mark or ' '}{cell.difference}", style=_EFFECTS[cell.effect])
+    if cell.interval:
+        text.append(f"\n{cell.interval}", style="dim")
+    if cell.unscored:
+        text.append(f"\n{cell.unscored} unscored", style="yellow")
+    return text
+
+
+def comparison_table(summary: Summary) -> Table:
+    """Metrics down, candidates across."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("measure", header_style="dim", max_width=18)
+    for name in summary.measured.names:
+        table.add_column(name, header_style="bold")
+    groups = comparison(summary)
+    for title, lines in groups:
+        table.add_row(Text(title.split(",")[0], style="italic dim"))
+        for line in lines:
+            last = line is lines[-1]
+            table.add_row(line.metric.brief, *map(_cell, line.cells), end_section=last)
+    return table
+
+
+def costs_table(summary: Summary) -> Table | None:
+    """What each way took, or None where nothing was recorded."""
+    parts = summary.run.part("costs")
+    rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
+    if not rows:
+        return None
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("costs", header_style="dim")
+    for _, title in COST_COLUMNS:
+        table.add_column(title.lower(), justify="right", header_style="bold")
+    for name, cells in rows:
+        table.add_row(name, *cells, style="bold" if name == "total" else "")
+    return table
+
+
+def _finding(finding: Finding) -> Table:
+    """A mark and a sentence that wraps under itself."""
+    sign, style = _TONES[finding.tone]
+    grid = Table.grid(padding=(0, 1, 0, 0))
+    grid.add_column(width=1)
+    grid.add_column(ratio=1)
+    grid.add_row(Text(sign, style=style), Text(finding.text))
+    return grid
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print the report. Colour only where the console has it; marks and signs carry the sense."""
+    model = summary.run.part("model").get("name") or "unnamed model"
+    console.print()
+    console.print(Text(f"{model}: what each way gained, cost and broke", style="bold"))
+    console.print()
+    if summary.measured.listed():
+        console.print(comparison_table(summary))
+        note = "[95 % interval]  ▲▼ paired difference to base beyond noise; no mark: within it"
+        console.print(Text(note, style="dim"))
+        console.print()
+    costs = costs_table(summary)
+    if costs is not None:
+        console.print(costs)
+        console.print()
+    console.print(Padding(Group(*map(_finding, summary.findings)), (0, 0, 1, 0)))

@@ -1,0 +1,1 @@
+"""Rewards: functions from finished answers to scores."""

@@ -1,0 +1,137 @@
+"""The default reward: two probes on the frozen base model, for truth and for informativeness.
+
+    reward = truth * log p(true) + informative * log p(informative) - unfinished * [cut off]
+
+Truth alone can be had by saying nothing ('there are many views on this'), informativeness alone by
+saying anything; the sum of the logarithms is high only where both are likely. The truth probe learns
+from the labelled answers of the training split; the informativeness probe from the same answers
+against answers that say nothing and answers to other questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from truing.data.uninformative import off_topic, phrases_for_training
+from truing.files import write_file_atomically
+from truing.models.features import Features, answer_features, middle_layer
+from truing.models.tree import Branch
+from truing.prompts.rendering import Prompt, Renderer
+from truing.rewards.probe import Agreement, Probe, fit_probe
+from truing.rewards.reward import Answered
+from truing.spec import RewardSpec
+from truing.types import Case, Score, Unscored
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Features of (question, answer) pairs under the frozen base model."""
+
+    renderer: Renderer
+    prompt: Prompt
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
+        """(pairs, 2 E). Neighbouring pairs with the same question share its pass."""
+        branches: list[Branch] = []
+        previous: str | None = None
+        for question, answer in pairs:
+            if question != previous:
+                branches.append(Branch(self.renderer.tokens(self.prompt, question), []))
+                previous = question
+            tokens = self.renderer.answer_tokens(answer, end=True)
+            branches[-1].continuations.append(tokens)  # type: ignore[attr-defined]
+        model = self.renderer.model
+        return answer_features(model, branches, middle_layer(model))
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """The fitted probes and how well they agree with held-out labels."""
+
+    embed: Embedder
+    spec: RewardSpec
+    truth: Probe
+    informative: Probe
+    agreement: dict[str, Agreement]
+    labels: int
+
+    def __call__(self, answers: Sequence[Answered]) -> list[Score]:
+        """One reward for each answer; an empty answer is unscored."""
+        full = [place for place, answered in enumerate(answers) if answered.answer]
+        scores: list[Score] = [Unscored("empty answer")] * len(answers)
+        if not full:
+            return scores
+        features = self.embed([(answers[p].case.prompt, answers[p].answer) for p in full])
+        total = self.spec.truth * self.truth.log_probability(features)
+        total += self.spec.informative * self.informative.log_probability(features)
+        for place, value in zip(full, total, strict=True):
+            cut_off = 0.0 if answers[place].finished else self.spec.unfinished
+            scores[place] = float(value) - cut_off
+        return scores
+
+
+def fit_reward_model(
+    renderer: Renderer, prompt: Prompt, cases: Sequence[Case], spec: RewardSpec
+) -> RewardModel:
+    """Fits both probes on labelled answers of the training cases."""
+    embed = Embedder(renderer, prompt)
+    true_pairs, true_labels, true_groups = [], [], []
+    empty_pairs, empty_groups = [], []
+    for number, case in enumerate(cases):
+        answers = [*case.correct_answers, *case.incorrect_answers]
+        true_pairs += [(case.prompt, answer) for answer in answers]
+        true_labels += [1] * len(case.correct_answers) + [0] * len(case.incorrect_answers)
+        true_groups += [number] * len(answers)
+        nothing = [*phrases_for_training(case, 3), *off_topic(case, cases, 1)]
+        empty_pairs += [(case.prompt, answer) for answer in nothing]
+        empty_groups += [number] * len(nothing)
+    labelled, empty = embed(true_pairs), embed(empty_pairs)
+    truth, truth_agreement = fit_probe(labelled, np.array(true_labels), true_groups)
+    informative, informative_agreement = fit_probe(
+        np.concatenate((labelled, empty)),
+        np.array([1] * len(labelled) + [0] * len(empty)),
+        [*true_groups, *empty_groups],
+    )
+    agreement = {"truth": truth_agreement, "informative": informative_agreement}
+    return RewardModel(embed, spec, truth, informative, agreement, len(true_pairs))
+
+
+def save_reward_model(model: RewardModel, folder: Path) -> None:
+    """Writes `reward.safetensors`: both probes, and the agreement in its metadata."""
+    tensors = {
+        f"{name}/{part}": np.atleast_1d(np.asarray(getattr(probe, part)))
+        for name, probe in (("truth", model.truth), ("informative", model.informative))
+        for part in ("mean", "scale", "weights", "bias")
+    }
+    facts = {name: agreement.to_json() for name, agreement in model.agreement.items()}
+    metadata = {"agreement": json.dumps(facts), "labels": str(model.labels)}
+    write_file_atomically(
+        folder / "reward.safetensors", lambda path: save_file(tensors, path, metadata)
+    )
+
+
+def load_reward_model(folder: Path, embed: Embedder, spec: RewardSpec) -> RewardModel:
+    """The inverse of `save_reward_model`, on the same frozen base model."""
+    with safe_open(folder / "reward.safetensors", framework="np") as stored:
+        metadata = stored.metadata()
+        probes = {
+            name: Probe(
+                mean=stored.get_tensor(f"{name}/mean"),
+                scale=stored.get_tensor(f"{name}/scale"),
+                weights=stored.get_tensor(f"{name}/weights"),
+                bias=float(stored.get_tensor(f"{name}/bias")[0]),
+            )
+            for name in ("truth", "informative")
+        }
+    facts = json.loads(metadata["agreement"])
+    agreement = {name: Agreement(**fact) for name, fact in facts.items()}
+    return RewardModel(
+        embed, spec, probes["truth"], probes["informative"], agreement, int(metadata["labels"])
+    )

@@ -1,0 +1,135 @@
+"""The run folder: how it is written without ever being half-written, and how it is read back.
+
+A run folder is the only hand-over between the main job and its report. Nothing here needs a model.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from truing.files import numbered_jsonl, read_json, read_text
+from truing.types import InputError, Row, Unscored
+
+_SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
+_SPLITS = {"train", "held_out", "control"}
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows in a JSONL file. Raises InputError naming file and line of a row that isn't one."""
+    rows = []
+    for number, record in numbered_jsonl(path):
+        try:
+            row = Row.from_json(record)
+        except KeyError as error:
+            raise InputError(f"{path}:{number}: not a row (no {error})") from None
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path}:{number}: not a row ({error})") from None
+        for name, score in row.metrics.items():
+            if not isinstance(score, Unscored) and not math.isfinite(score):
+                raise InputError(f"{path}:{number}: metric '{name}' isn't finite; mark it unscored")
+        rows.append(row)
+    return rows
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The read side of a run. All but run.json may be missing: an unfinished run is a run."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a run folder. Raises InputError where `path` is no folder or no run."""
+        hint = "give the folder that `truing align --out` wrote"
+        if not path.exists():
+            raise InputError(f"{path}: no such folder; {hint}")
+        if not path.is_dir():
+            raise InputError(f"{path}: a file, not a run folder; {hint}")
+        if not (path / "run.json").is_file():
+            raise InputError(f"{path}: not a run folder (it has no run.json); {hint}")
+        record = read_json(path / "run.json")
+        names = record.get("candidates")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InputError(f"{path / 'run.json'}: candidates: must be a list of names")
+        return cls(path, record)
+
+    def part(self, name: str) -> dict[str, Any]:
+        """An object in run.json ('model', 'costs', ...), empty where there is none."""
+        value = self.record.get(name)
+        return value if isinstance(value, dict) else {}
+
+    def candidates(self, rows: list[Row]) -> list[str]:
+        """Names of the candidates in order: as planned, then any others that have rows."""
+        planned: list[str] = list(self.record["candidates"])
+        return planned + sorted({row.candidate for row in rows} - set(planned))
+
+    def rows(self) -> list[Row]:
+        """Every row of every evaluation. Raises InputError on a row in another's folder."""
+        rows: list[Row] = []
+        for path in sorted(self.path.glob("rows/*/*.jsonl")):
+            for row in read_rows(path):
+                if row.evaluation != path.parent.name:
+                    raise InputError(
+                        f"{path}: holds a row of the evaluation '{row.evaluation}'; "
+                        f"it belongs in rows/{row.evaluation}"
+                    )
+                rows.append(row)
+        return rows
+
+    def questions(self) -> dict[str, dict[str, Any]]:
+        """Every case by its id, as written. Raises InputError naming the line of a wrong one."""
+        path = self.path / "questions.jsonl"
+        cases: dict[str, dict[str, Any]] = {}
+        if not path.is_file():
+            return cases
+        for number, case in numbered_jsonl(path):
+            if not isinstance(case.get("id"), str) or not isinstance(case.get("prompt"), str):
+                raise InputError(f"{path}:{number}: a case needs an 'id' and a 'prompt', both text")
+            if case.get("split") not in _SPLITS:
+                raise InputError(
+                    f"{path}:{number}: split: must be one of {', '.join(sorted(_SPLITS))}, "
+                    f"got {case.get('split')!r}"
+                )
+            cases[case["id"]] = case
+        return cases
+
+    def logs(self, kind: str) -> dict[int, list[dict[str, Any]]]:
+        """Training logs of a kind ('sft', 'rl') by seed, lines in the order of their steps."""
+        logs = {}
+        for path in sorted(self.path.glob("logs/*.jsonl")):
+            match = _SEEDED.fullmatch(path.name)
+            if match is None or match["name"] != kind:
+                continue
+            lines = []
+            for number, line in numbered_jsonl(path, torn_end=True):
+                if not isinstance(line.get("step"), int):
+                    raise InputError(f"{path}:{number}: step: each line needs a whole number")
+                lines.append(line)
+            logs[int(match["seed"])] = sorted(lines, key=lambda line: int(line["step"]))
+        return dict(sorted(logs.items()))
+
+    def judges(self) -> dict[str, Any]:
+        """How far each judge agrees with labelled answers; empty where none was measured."""
+        path = self.path / "judges.json"
+        return read_json(path) if path.is_file() else {}
+
+    def spec_text(self) -> str:
+        """The resolved spec as it stands in the folder; empty where there is none."""
+        path = self.path / "spec.yaml"
+        return read_text(path) if path.is_file() else ""
+
+    def spec(self) -> dict[str, Any]:
+        """The resolved spec as nested mappings, unchecked: an older run stays readable."""
+        try:
+            data = yaml.safe_load(self.spec_text())
+        except yaml.YAMLError as error:
+            message = " ".join(str(error).split())
+            raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({message})") from None
+        return data if isinstance(data, dict) else {}

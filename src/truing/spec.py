@@ -1,0 +1,243 @@
+"""The spec: everything a run depends on, in one frozen object. The only place where a default stands.
+
+A spec is read from YAML. Unknown keys, wrong types and impossible values are refused with one
+message that names the file and the field.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from truing.types import Dtype, InputError, stable_hash
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TaskSpec(_Part):
+    """What the model should do, said once. Every candidate, the base included, is told this much."""
+
+    instruction: str = "Answer the question in one short sentence."
+
+
+class DataSpec(_Part):
+    """Where the questions come from and how they are split."""
+
+    questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
+    controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
+    held_out: float = Field(0.45, gt=0, lt=1, description="share of the questions held out")
+    limit: int | None = Field(None, ge=4, description="at most this many questions")
+    control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
+
+
+class AdapterSpec(_Part):
+    """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
+
+    kind: Literal["lora", "full"] = "lora"
+    rank: int = Field(16, ge=1)
+    alpha: float = Field(32.0, gt=0)
+
+
+class PromptSpec(_Part):
+    """Choosing among instructions and few-shot sets on the training split."""
+
+    instructions: tuple[str, ...] = Field(
+        (), description="instructions to try beside the built-in ones"
+    )
+    built_in: int = Field(16, ge=0, description="built-in instructions to try")
+    shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
+    questions: int = Field(
+        48, ge=1, description="training questions that the last round is judged on"
+    )
+
+
+class SftSpec(_Part):
+    """Supervised fine-tuning on (question, true answer) demonstrations."""
+
+    adapter: AdapterSpec = AdapterSpec()
+    epochs: int = Field(2, ge=1)
+    batch_size: int = Field(16, ge=1, description="demonstrations per update")
+    learning_rate: float = Field(4e-4, gt=0)
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
+    max_grad_norm: float = Field(1.0, gt=0)
+
+
+class RewardSpec(_Part):
+    """The reward model: what it counts, and how strongly."""
+
+    truth: float = Field(1.0, ge=0, description="weight of log p(true)")
+    informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
+    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+
+
+class RlSpec(_Part):
+    """REINFORCE on text with a leave-one-out baseline and a KL penalty to the base."""
+
+    start: Literal["base", "sft"] = "base"
+    adapter: AdapterSpec = AdapterSpec()
+    steps: int = Field(40, ge=1)
+    prompts_per_step: int = Field(6, ge=1)
+    samples_per_prompt: int = Field(6, ge=2, description="the leave-one-out baseline needs 2")
+    max_new_tokens: int = Field(28, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    kl_weight: float = Field(0.1, ge=0, description="price of a nat of KL, in units of reward")
+    max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
+    learning_rate: float = Field(2e-4, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0)
+    evaluate_every: int = Field(10, ge=1, description="steps between looks by the judges")
+    monitored: int = Field(40, ge=1, description="training questions that the judges look at")
+
+
+class EvaluationSpec(_Part):
+    """What is measured on the held-out split."""
+
+    max_new_tokens: int = Field(28, ge=1)
+    attacks: int = Field(40, ge=0)
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
+    dtype: Dtype = "bfloat16"
+
+
+class Spec(_Part):
+    """One run of the main job."""
+
+    model: str = Field(
+        "smollm2-135m", description="a catalogue name, a Hugging Face id or a local folder"
+    )
+    task: TaskSpec = TaskSpec()
+    data: DataSpec = DataSpec()
+    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = ("prompt", "sft", "rl")
+    prompt: PromptSpec = PromptSpec()
+    sft: SftSpec = SftSpec()
+    reward: RewardSpec = RewardSpec()
+    rl: RlSpec = RlSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    dtype: Dtype = Field("bfloat16", description="precision of training (autocast) and sampling")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.approaches)) != len(self.approaches):
+            raise ValueError("approaches: each may be named once")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: each may be named once")
+        if "rl" in self.approaches and self.rl.start == "sft":
+            if "sft" not in self.approaches:
+                raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
+            if self.rl.adapter != self.sft.adapter:
+                raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        return self
+
+    def digest(self) -> str:
+        """16 hexadecimal digits, the same for equal specs however they were written."""
+        return stable_hash("spec", json.dumps(self.model_dump(mode="json"), sort_keys=True))[:16]
+
+    def to_yaml(self) -> str:
+        """The resolved spec, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "smoke": {
+        "data": {"limit": 24, "control_limit": 8},
+        "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
+        "sft": {"epochs": 1},
+        "rl": {
+            "steps": 3,
+            "monitored": 4,
+            "prompts_per_step": 2,
+            "samples_per_prompt": 4,
+            "max_new_tokens": 16,
+        },
+        "evaluation": {"max_new_tokens": 16, "attacks": 4, "resamples": 500},
+    },
+    "full": {
+        "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
+        "sft": {"epochs": 3},
+        "rl": {"steps": 200, "prompts_per_step": 8, "samples_per_prompt": 8, "max_new_tokens": 40},
+        "evaluation": {"max_new_tokens": 50, "resamples": 10000, "dtype": "float32"},
+        "seeds": [0, 1, 2],
+    },
+}
+"""Each profile is a spec fragment laid under the user's own."""
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; where both have a value, `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def _field_names(model: type[BaseModel]) -> list[str]:
+    return list(model.model_fields)
+
+
+def _known_at(location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields of the part of the spec that `location` lies in."""
+    part: type[BaseModel] = Spec
+    for step in location[:-1]:
+        annotation = part.model_fields[step].annotation if step in part.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        part = annotation
+    return _field_names(part)
+
+
+def _message(error: Any, where: str) -> str:
+    location = error["loc"]
+    name = ".".join(str(step) for step in location) or "spec"
+    if error["type"] == "extra_forbidden":
+        known = _known_at(location)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        return f"{where}: {name}: unknown key; {hint}"
+    text = error["msg"].removeprefix("Value error, ")
+    return (
+        f"{where}: {text}" if name == "spec" else f"{where}: {name}: {text}, got {error['input']!r}"
+    )
+
+
+def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str = "spec") -> Spec:
+    """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
+    if profile not in PROFILES:
+        raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
+    try:
+        return Spec.model_validate(merged(PROFILES[profile], data))
+    except ValidationError as error:
+        raise InputError(_message(error.errors()[0], where)) from None
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The nested mapping in a YAML file, unchecked. Raises InputError where there is none."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a YAML spec") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(
+            f"{path}: a spec is a mapping of keys to values, not {type(data).__name__}"
+        )
+    return data
+
+
+def read_spec(path: Path, *, profile: str = "default") -> Spec:
+    """A spec from a YAML file laid over a profile."""
+    return make_spec(read_mapping(path), profile=profile, where=str(path))

@@ -1,0 +1,129 @@
+"""The nouns that every room of the house shares: cases, scores, estimates and mistakes of the user."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class InputError(Exception):
+    """The user's input is wrong. Ends the command with exit code 2 and this one message.
+
+    The message names the file, line or field, says what is wrong, and what would be right.
+    """
+
+
+def stable_hash(*parts: str) -> str:
+    """64 hexadecimal digits that depend on the parts and their order alone (SHA-256)."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode("utf-8", "surrogatepass")
+        digest.update(len(encoded).to_bytes(8, "big"))
+        digest.update(encoded)
+    return digest.hexdigest()
+
+
+def normalised(text: str) -> str:
+    """Text as the split sees it: Unicode NFKC, case folded, white space collapsed."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A prompt with what is known of good answers to it. Training and evaluation read the same kind.
+
+    `correct_answers` begins with the best one, `incorrect_answers` with the best known false one.
+    A `canary` is a string whose presence in an answer means that an attack succeeded.
+    """
+
+    prompt: str
+    correct_answers: tuple[str, ...] = ()
+    incorrect_answers: tuple[str, ...] = ()
+    category: str = ""
+    source: str = ""
+    canary: str = ""
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of the normalised prompt: the case's name in every table of rows."""
+        return stable_hash("case", normalised(self.prompt))[:16]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """An answer that a policy sampled: its text, its tokens and the log-probability of each (nats).
+
+    `finished` is False where the answer was cut off by the length limit.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    token_log_probs: tuple[float, ...]
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """An undefined score and why. Never turned into a number."""
+
+    reason: str
+
+
+Score = float | Unscored
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measurement of one candidate on one case.
+
+    `metrics` maps a metric's name to its score; `detail` keeps what a reader wants to look at
+    (the answer, its parts). The summary is computed from the rows and nothing else.
+    """
+
+    candidate: str
+    seed: int
+    evaluation: str
+    case: str
+    metrics: dict[str, Score]
+    category: str = ""
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; an unscored metric becomes {"unscored": reason}."""
+        metrics: dict[str, Any] = {
+            name: {"unscored": score.reason} if isinstance(score, Unscored) else score
+            for name, score in self.metrics.items()
+        }
+        return {**self.__dict__, "metrics": metrics}
+
+    @staticmethod
+    def from_json(data: dict[str, Any]) -> Row:
+        """The inverse of `to_json`."""
+        metrics: dict[str, Score] = {
+            name: Unscored(score["unscored"]) if isinstance(score, dict) else float(score)
+            for name, score in data["metrics"].items()
+        }
+        return Row(**{**data, "metrics": metrics})
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its 95 % interval, the number of questions behind it and the number left out.
+
+    `value`, `low` and `high` are None where nothing could be scored.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unscored: int = 0
+
+    def to_json(self) -> dict[str, float | int | None]:
+        """The object that `--json` prints for a metric."""
+        return dict(self.__dict__)
+
+
+Dtype = Literal["float32", "bfloat16"]

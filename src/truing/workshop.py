@@ -1,0 +1,246 @@
+"""Where a run is made: its folder, its questions, its base model, and what is already done.
+
+Stages mark themselves done with a file that also holds their cost, so that a run that was killed goes
+on with the first stage that has no mark. A folder belongs to one spec, one set of weights and one set
+of questions; anything else is refused before it is touched.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import filelock
+import psutil
+import torch
+
+import truing
+from truing.candidates import Candidate
+from truing.costs import Cost, measured
+from truing.data.questions import load_controls, load_questions
+from truing.data.splits import leak_warning, limit_cases, share, split
+from truing.files import (
+    read_json,
+    write_json_atomically,
+    write_jsonl_atomically,
+    write_text_atomically,
+)
+from truing.models.catalogue import ModelSource, resolve_model
+from truing.models.language_model import LanguageModel
+from truing.progress import Progress
+from truing.prompts.rendering import Prompt, Renderer
+from truing.spec import Spec
+from truing.types import Case, InputError, stable_hash
+
+MONITOR_SHARE = 0.2  # of the training questions, kept from reinforcement learning and its reward
+
+
+def default_folder(spec: Spec) -> Path:
+    """`runs/MODEL-DIGEST`: the same spec goes on in the same folder, another gets another."""
+    model = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(spec.model).name)
+    return Path("runs") / f"{model or 'model'}-{spec.digest()[:8]}"
+
+
+class Workshop:
+    """One run in the making. Reading its questions and finding its model happen at once, so that a
+    mistake in either costs no time; weights are loaded when first needed."""
+
+    def __init__(
+        self, spec: Spec, folder: Path, progress: Progress, *, accept_licence: bool = False
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.progress = progress
+        cases = load_questions(spec.data.questions)
+        if spec.data.limit is not None:
+            cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
+        self.train, self.held_out = split(cases, spec.data.held_out)
+        controls = load_controls(spec.data.controls)
+        self.controls = controls[: spec.data.control_limit]
+        warning = leak_warning(self.train, self.held_out)
+        if warning:
+            progress.note(f"Warning: {warning}")
+        self.source: ModelSource = resolve_model(
+            spec.model, accept_licence=accept_licence, progress=progress
+        )
+
+    @cached_property
+    def monitored(self) -> tuple[Case, ...]:
+        """Training questions that reinforcement learning is watched on; it trains on the others."""
+        chosen = tuple(c for c in self.train if share(c, "monitor") < MONITOR_SHARE)
+        return chosen if len(self.train) > len(chosen) > 0 else self.train[:1]
+
+    @cached_property
+    def practised(self) -> tuple[Case, ...]:
+        """Training questions that the reward and reinforcement learning learn from."""
+        watched = {case.id for case in self.monitored}
+        return tuple(c for c in self.train if c.id not in watched) or self.train
+
+    @property
+    def base_prompt(self) -> Prompt:
+        """What every candidate is told: the task's instruction."""
+        return Prompt(self.spec.task.instruction)
+
+    @cached_property
+    def base(self) -> Candidate:
+        """The unaligned model in the spec's precision."""
+        model = LanguageModel.load(self.source.folder, self.spec.dtype)
+        return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
+
+    @property
+    def renderer(self) -> Renderer:
+        """Renders questions for the base model."""
+        return self.base.renderer
+
+    # --- The folder ---------------------------------------------------------------------------
+
+    def _identity(self) -> dict[str, Any]:
+        texts = [
+            json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category])
+            for c in (*self.train, *self.held_out, *self.controls)
+        ]
+        return {
+            "spec_digest": self.spec.digest(),
+            "weights_hash": self.source.weights_hash,
+            "questions_hash": stable_hash("questions", *texts),
+        }
+
+    @contextmanager
+    def opened(self, profile: str, command: str) -> Iterator[None]:
+        """Holds the folder for this process. Raises InputError where it is another run's or held."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder}: is a file; give a folder for --out")
+        foreign = self.folder.is_dir() and any(self.folder.iterdir())
+        if foreign and not (self.folder / "run.json").is_file() and not self._only_lock():
+            raise InputError(
+                f"{self.folder}: holds other things than a run; give an empty or new folder for --out"
+            )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(f"{self.folder}: another process is working on this run") from None
+        try:
+            self._begin(profile, command)
+            yield
+        finally:
+            lock.release()
+
+    def _only_lock(self) -> bool:
+        return {path.name for path in self.folder.iterdir()} <= {".lock"}
+
+    def _begin(self, profile: str, command: str) -> None:
+        identity = self._identity()
+        if (self.folder / "run.json").is_file():
+            found = self.record().get("identity", {})
+            for key, what in (
+                ("spec_digest", "spec"),
+                ("weights_hash", "weights"),
+                ("questions_hash", "questions"),
+            ):
+                if found.get(key) != identity[key]:
+                    raise InputError(
+                        f"{self.folder}: is a run of another {what}; give another folder for --out, "
+                        "or --overwrite to begin anew"
+                    )
+            return
+        write_text_atomically(self.folder / "spec.yaml", self.spec.to_yaml())
+        self._write_questions()
+        write_json_atomically(
+            self.folder / "run.json",
+            {
+                "truing": truing.__version__,
+                "spec_digest": identity["spec_digest"],
+                "identity": identity,
+                "profile": profile,
+                "created": now(),
+                "finished": None,
+                "command": command,
+                "machine": machine(),
+                "candidates": ["base", *self.spec.approaches],
+            },
+        )
+
+    def _write_questions(self) -> None:
+        parts = {"train": self.train, "held_out": self.held_out, "control": self.controls}
+        write_jsonl_atomically(
+            self.folder / "questions.jsonl",
+            [
+                {
+                    "id": case.id,
+                    "prompt": case.prompt,
+                    "correct_answers": list(case.correct_answers),
+                    "incorrect_answers": list(case.incorrect_answers),
+                    "category": case.category,
+                    "source": case.source,
+                    "split": name,
+                }
+                for name, cases in parts.items()
+                for case in cases
+            ],
+        )
+
+    def record(self) -> dict[str, Any]:
+        """run.json as it stands."""
+        return read_json(self.folder / "run.json")
+
+    def note(self, **parts: Any) -> None:
+        """Writes parts of run.json; mappings join what is there."""
+        record = self.record()
+        for key, value in parts.items():
+            old = record.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            record[key] = {**old, **value} if both else value  # type: ignore[dict-item]
+        write_json_atomically(self.folder / "run.json", record)
+
+    # --- Stages -------------------------------------------------------------------------------
+
+    def _mark(self, name: str) -> Path:
+        return self.folder / "stages" / f"{name}.json"
+
+    def stage(self, name: str, what: str, account: str, work: Callable[[Cost], None]) -> None:
+        """Does the work unless it is marked done, then marks it with its cost.
+
+        `account` is the candidate (or 'evaluation') that the cost is put down to.
+        """
+        if self._mark(name).is_file():
+            return
+        self.progress.note(f"{what} ...")
+        with measured() as cost:
+            work(cost)
+        write_json_atomically(self._mark(name), {"account": account, "cost": cost.to_json()})
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """The cost of each account, and their total."""
+        accounts: dict[str, Cost] = {}
+        for path in sorted((self.folder / "stages").glob("*.json")):
+            mark = read_json(path)
+            account = accounts.get(mark["account"], Cost())
+            accounts[mark["account"]] = account + Cost(**mark["cost"])
+        total = sum(accounts.values(), Cost())
+        return {name: cost.to_json() for name, cost in {**accounts, "total": total}.items()}
+
+
+def now() -> str:
+    """This second in UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures of a run depend on beside its spec."""
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,86 @@
+"""The page in a real browser: nothing overflows, nothing is fetched, nothing complains."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synthetic_run import write_run
+from truing.report import build_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+
+CHROMIUM = os.environ.get("TRUING_CHROMIUM") or shutil.which("chromium")
+if not CHROMIUM:
+    pytest.skip("no chromium on this machine", allow_module_level=True)
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+OVERFLOWING = """() => [...document.querySelectorAll('main *')]
+  .filter(e => !e.closest('.scroll, pre, .unseen') && !e.closest('svg svg, svg *'))
+  .filter(e => e.getClientRects().length)
+  .filter(e => { const box = e.getBoundingClientRect();
+                 return box.right > innerWidth + 0.5 || box.left < -0.5; })
+  .map(e => e.tagName + '.' + e.className)"""
+TOO_SMALL = """() => [...document.querySelectorAll('figure svg')]
+  .filter(e => e.getClientRects().length)
+  .map(e => e.getBoundingClientRect().width / e.viewBox.baseVal.width)"""
+CUT_OFF = """() => [...document.querySelectorAll('figure svg')]
+  .filter(e => e.getClientRects().length)
+  .flatMap(e => { const frame = e.getBoundingClientRect();
+    return [...e.querySelectorAll('text')].filter(t => {
+      const box = t.getBoundingClientRect();
+      return box.right > frame.right + 1 || box.left < frame.left - 1
+          || box.bottom > frame.bottom + 1 || box.top < frame.top - 1;
+    }).map(t => t.textContent); })"""
+
+
+@pytest.fixture(scope="module")
+def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_report(write_run(tmp_path_factory.mktemp("browser") / "run"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        instance = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield instance
+        instance.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_page_in_a_browser(browser: Any, page_path: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = context.new_page()
+    requests: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(page_path.as_uri(), wait_until="load")
+    page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOWING) == []
+    scales = page.evaluate(TOO_SMALL)
+    assert len(scales) == 4 and min(scales) > 0.8  # each figure once, at a legible size
+    assert page.evaluate(CUT_OFF) == []
+    assert [url for url in requests if not url.startswith("data:")] == [page_path.as_uri()]
+    assert complaints == []
+    context.close()
+
+
+def test_print_shows_everything_on_paper_width(browser: Any, page_path: Path) -> None:
+    page = browser.new_page(viewport={"width": 690, "height": 980})
+    page.emulate_media(media="print")
+    page.goto(page_path.as_uri(), wait_until="load")
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 690
+    assert page.evaluate(OVERFLOWING) == []
+    folded = page.locator("details pre").last
+    assert folded.bounding_box()["height"] > 100  # the spec, though folded on the screen
+    assert not page.locator("nav").is_visible()
+    page.close()
