@@ -23,8 +23,8 @@ import pytest
 
 from truing.models import catalogue, folders, user_cache, wheel_weights
 from truing.models.catalogue import CATALOGUE, Entry, ModelUnavailable, list_models, resolve_model
-from truing.progress import SilentProgress, StderrProgress
 from truing.models.wheel_weights import Gguf, Wheel
+from truing.progress import SilentProgress, StderrProgress
 from truing.types import InputError
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"

@@ -6,7 +6,8 @@ result = align(Spec())
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from truing.version import __version__
+
 __all__ = ["Aligned", "Spec", "__version__", "align"]
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from truing.approaches.base import keep_base
 from truing.approaches.prompting import choose_prompt
 from truing.approaches.reinforcement import fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
-from truing.comparison import Instruments, compare
+from truing.comparison import compare
 from truing.data.give_away import give_away
+from truing.instruments import Instruments
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
 from truing.report.summary import Summary

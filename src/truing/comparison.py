@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
-from truing.approaches.base import folder_of
 from truing.candidates import Candidate, load_candidate
 from truing.costs import Cost
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import Bench, Subject
-from truing.evaluate.judges import Judges
-from truing.files import write_json_atomically, write_jsonl_atomically
-from truing.rewards.reward_model import Embedder, RewardModel, load_reward_model
+from truing.files import write_jsonl_atomically
+from truing.instruments import Instruments
 from truing.workshop import Workshop
-
-
-class Instruments:
-    """The judges and the reward of a run, made when first needed."""
-
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
-
-    @cached_property
-    def judges(self) -> Judges:
-        """Fitted on the held-out split's labelled answers, each fold without its own questions."""
-        shop = self.shop
-        with shop.progress.task("Fitting the judges"):
-            judges = Judges(shop.held_out, Embedder(shop.renderer, shop.base_prompt))
-        write_json_atomically(
-            shop.folder / "judges.json",
-            {name: agreement.to_json() for name, agreement in judges.agreement.items()},
-        )
-        return judges
-
-    @cached_property
-    def reward(self) -> RewardModel:
-        """The reward model that the run fitted."""
-        shop = self.shop
-        embed = Embedder(shop.renderer, shop.base_prompt)
-        return load_reward_model(shop.folder / "reward_model", embed, shop.spec.reward)
 
 
 def compare(shop: Workshop, instruments: Instruments) -> None:
@@ -72,11 +42,11 @@ def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
 
 def _measure(shop: Workshop, instruments: Instruments, name: str, seed: int, cost: Cost) -> None:
     dtype = shop.spec.evaluation.dtype
-    candidate = load_candidate(folder_of(shop, name, seed), name, seed, dtype)
+    candidate = load_candidate(shop.candidate_folder(name, seed), name, seed, dtype)
     first = shop.spec.seeds[0]
     base = candidate
     if name != "base":
-        base = load_candidate(folder_of(shop, "base", first), "base", first, dtype)
+        base = load_candidate(shop.candidate_folder("base", first), "base", first, dtype)
     bench = _bench(shop, instruments, base)
     questions = [case.prompt for case in shop.held_out]
     with shop.progress.task(f"{name}: answers", len(questions)) as advance:

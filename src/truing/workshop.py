@@ -21,7 +21,6 @@ import filelock
 import psutil
 import torch
 
-import truing
 from truing.candidates import Candidate
 from truing.costs import Cost, measured
 from truing.data.questions import load_controls, load_questions
@@ -38,6 +37,7 @@ from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.spec import Spec
 from truing.types import Case, InputError, stable_hash
+from truing.version import __version__
 
 MONITOR_SHARE = 0.2  # of the training questions, kept from reinforcement learning and its reward
 
@@ -157,7 +157,7 @@ class Workshop:
         write_json_atomically(
             self.folder / "run.json",
             {
-                "truing": truing.__version__,
+                "truing": __version__,
                 "spec_digest": identity["spec_digest"],
                 "identity": identity,
                 "profile": profile,
@@ -187,6 +187,11 @@ class Workshop:
                 for case in cases
             ],
         )
+
+    def candidate_folder(self, name: str, seed: int) -> Path:
+        """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
+        suffix = "" if seed == self.spec.seeds[0] else f"-seed{seed}"
+        return self.folder / "candidates" / f"{name}{suffix}"
 
     def record(self) -> dict[str, Any]:
         """run.json as it stands."""

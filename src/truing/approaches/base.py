@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from truing.approaches.card import model_card
@@ -10,12 +9,6 @@ from truing.candidates import save_candidate
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt
 from truing.workshop import Workshop
-
-
-def folder_of(shop: Workshop, name: str, seed: int) -> Path:
-    """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
-    suffix = "" if seed == shop.spec.seeds[0] else f"-seed{seed}"
-    return shop.folder / "candidates" / f"{name}{suffix}"
 
 
 def save(
@@ -36,7 +29,7 @@ def save(
         **facts,
     }
     save_candidate(
-        folder_of(shop, name, seed),
+        shop.candidate_folder(name, seed),
         base=shop.source.folder,
         model=shop.base.model,
         prompt=prompt,

@@ -15,9 +15,9 @@ import numpy as np
 from truing.approaches.base import save
 from truing.approaches.training import checkpoint_of, new_policy, show_progress, trained_cost
 from truing.candidates import Candidate
-from truing.comparison import Instruments
 from truing.costs import Cost
 from truing.evaluate.answers import free_answers
+from truing.instruments import Instruments
 from truing.learn import Reinforce
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforced import Samples

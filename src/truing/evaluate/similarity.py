@@ -17,7 +17,9 @@ import numpy as np
 
 from truing.models.features import Features
 
-_NEGATIONS = frozenset(["no", "not", "never", "none", "nothing", "cannot", "neither", "nor", "without"])
+_NEGATIONS = frozenset(
+    ["no", "not", "never", "none", "nothing", "cannot", "neither", "nor", "without"]
+)
 
 
 @dataclass(frozen=True)

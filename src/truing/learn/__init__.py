@@ -4,6 +4,8 @@ from truing.learn.objective import Objective
 from truing.learn.reinforce import Reinforce
 from truing.learn.supervised import Supervised
 
+__all__ = ["OBJECTIVES", "Objective", "Reinforce", "Supervised"]
+
 OBJECTIVES: dict[str, type[Objective]] = {
     "supervised": Supervised,
     "reinforce": Reinforce,

@@ -86,7 +86,7 @@ class Checkpoint:
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         except SafetensorError:
             return 0  # a file from another program or version: start anew
-        state: dict[nn.Parameter, dict[str, Tensor]] = {}
+        state: dict[Tensor, Any] = {}
         with torch.no_grad():
             for key, tensor in tensors.items():
                 part, _, rest = key.partition("/")

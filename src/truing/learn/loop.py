@@ -85,7 +85,7 @@ def update(
         part = batch.select(piece)
         loss_B = objective.loss(policy.log_probs(part), credit_BT[piece.start : piece.stop], part)
         loss = loss_B.sum() / len(trajectories)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         total += float(loss.detach())
     tokens = int(batch.mask_BT.sum())
     if not useful:

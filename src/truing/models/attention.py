@@ -76,7 +76,7 @@ def _no_mask(*_: Any, **__: Any) -> None:
 
 
 AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, _no_mask)  # type: ignore[arg-type]
+AttentionMaskInterface.register(NAME, _no_mask)
 
 
 def use_plans(model: PreTrainedModel) -> None:

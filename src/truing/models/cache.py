@@ -128,7 +128,8 @@ class SharedCache:
         output = on_prefix @ cache.prefix[1] + on_prompt @ cache.prompts[1]
         output += self._fold(self._unfold(on_own, S) @ cache.own[1][:, :, :now], S)
         rows = output.reshape(P, K, S, G, D).transpose(1, 2).reshape(P * S, H, D)
-        return rows if all_live else rows[self.slot_N]
+        live: Tensor = rows if all_live else rows[self.slot_N]
+        return live
 
     @staticmethod
     def _unfold(x: Tensor, samples: int) -> Tensor:

@@ -128,7 +128,7 @@ class LanguageModel:
         head = self.model.get_output_embeddings()
         log_probs_C = token_log_probs(
             hidden_NE[tree.source_C],
-            head.weight,  # type: ignore[arg-type]
+            head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
             softcap=getattr(self.model.config, "final_logit_softcapping", None),
@@ -140,7 +140,7 @@ class LanguageModel:
         """Logits (N, V) in float32 of the token that follows each hidden state."""
         head = self.model.get_output_embeddings()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
-        return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)  # type: ignore[arg-type]
+        return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)
 
     def check_length(self, tokens: int, what: str) -> None:
         """Raises InputError where a text is longer than the model's context."""

@@ -10,7 +10,6 @@ it, so its hidden state is never asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,8 +80,10 @@ class _Level:
 def common_prefix(prompts: Sequence[Tokens]) -> int:
     """The number of tokens shared by all prompts, leaving each at least one of its own."""
     shortest = min(len(prompt) for prompt in prompts)
-    shared = len(os.path.commonprefix([list(prompt) for prompt in prompts]))
-    return max(0, min(shared, shortest - 1))
+    shared = 0
+    while shared < shortest - 1 and len({prompt[shared] for prompt in prompts}) == 1:
+        shared += 1
+    return shared
 
 
 class TokenTree:

@@ -22,7 +22,7 @@ def with_adapter(
     """
     config = LoraConfig(
         r=adapter.rank,
-        lora_alpha=adapter.alpha,
+        lora_alpha=adapter.alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
         target_modules="all-linear",
         task_type="CAUSAL_LM",
@@ -45,7 +45,7 @@ def merged_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
         if isinstance(module, LoraLayer):
             adapted = True
             weight = module.get_base_layer().weight
-            change = module.get_delta_weight("default")
+            change = module.get_delta_weight("default")  # type: ignore[attr-defined]
             yield f"{name}.weight", weight.float() + change.float()
     if not adapted:
         for name, parameter in model.named_parameters():

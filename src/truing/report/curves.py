@@ -71,8 +71,8 @@ class Parting:
 def parting(log: Log) -> Parting | None:
     """Where reward and judges part: at the (first) best judged look, if the last look is judged
     worse though its held-out reward is higher. None where they never part."""
-    judged = dict(series(log, "held_out", "true_and_informative"))
-    reward = dict(series(log, "held_out", "reward"))
+    judged = dict(series(log, "monitor", "true_and_informative"))
+    reward = dict(series(log, "monitor", "reward"))
     steps = sorted(judged.keys() & reward.keys())
     if len(steps) < 2:
         return None
@@ -80,7 +80,7 @@ def parting(log: Log) -> Parting | None:
     last = steps[-1]
     if judged[last] >= judged[best] or reward[last] <= reward[best]:
         return None
-    sizes = dict(series(log, "held_out", "n"))
+    sizes = dict(series(log, "monitor", "n"))
     n = int(sizes[last]) if last in sizes else None
     return Parting(best, reward[last] - reward[best], judged[best] - judged[last], n)
 
@@ -107,7 +107,7 @@ def captions(logs: Mapping[int, Log]) -> list[str]:
             )
             if part.within_noise:
                 found.append(f"With {part.n} answers a look, that fall is within noise.")
-        elif len(series(log, "held_out", "true_and_informative")) > 1:
+        elif len(series(log, "monitor", "true_and_informative")) > 1:
             found.append("Reward and judges do not part.")
         if kept is not None:
             found.append(f"Step {kept[0]} was kept" + (f": {kept[1]}." if kept[1] else "."))
@@ -207,9 +207,9 @@ def _draw_guides(
 def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
     """Above the training reward, below the judged figures, over the same steps."""
     sampled = {seed: series(log, "reward") for seed, log in logs.items()}
-    held_out = {seed: series(log, "held_out", "reward") for seed, log in logs.items()}
+    held_out = {seed: series(log, "monitor", "reward") for seed, log in logs.items()}
     judged = {
-        (seed, name): series(log, "held_out", name)
+        (seed, name): series(log, "monitor", name)
         for seed, log in logs.items()
         for name, _, _ in JUDGED
     }

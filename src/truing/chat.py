@@ -1,0 +1,79 @@
+"""Talking to one candidate: a question in, an answer out, nothing remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from truing.candidates import RECORD, Candidate, load_candidate
+from truing.models.catalogue import resolve_model
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling, sample
+from truing.prompts.rendering import Prompt
+from truing.spec import EvaluationSpec
+from truing.types import InputError
+
+
+@dataclass(frozen=True)
+class Chat:
+    """A candidate and how its answers are drawn."""
+
+    candidate: Candidate
+    sampling: Sampling
+
+    @staticmethod
+    def open(
+        name: str,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        *,
+        accept_licence: bool = False,
+    ) -> Chat:
+        """Loads a run's candidate folder, or any model with an empty prompt.
+
+        In the precision that candidates are measured in. Raises InputError where there is no such
+        model, ModelUnavailable where it can't be had now.
+        """
+        dtype = EvaluationSpec().dtype
+        folder = Path(name).expanduser()
+        if (folder / RECORD).is_file():
+            candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
+        else:
+            source = resolve_model(name, accept_licence=accept_licence)
+            model = LanguageModel.load(source.folder, dtype)
+            candidate = Candidate(source.name, seed, model, Prompt())
+        stop = candidate.renderer.stop
+        return Chat(candidate, Sampling(max_new_tokens, temperature, seed, stop))
+
+    def answer(self, question: str) -> str:
+        """The answer's text. Equal questions get equal answers: draws depend on the seed alone.
+
+        Raises InputError where question and answer don't fit the model's context.
+        """
+        tokens = self.candidate.renderer.tokens(self.candidate.prompt, question)
+        sampled = sample(self.candidate.model, [tokens], 1, self.sampling)
+        return sampled.completions[0][0].text.strip()
+
+
+def lines() -> Iterator[str]:
+    """The lines of standard input that aren't blank, asked for where a person sits there.
+
+    Raises InputError on bytes that aren't text.
+    """
+    person = sys.stdin.isatty() and sys.stdout.isatty()
+    if person:
+        with contextlib.suppress(ImportError):  # absent on some systems; it lets a line be edited
+            import readline  # noqa: F401
+    while True:
+        try:
+            line = input("> ") if person else next(sys.stdin)
+        except (EOFError, StopIteration):
+            return
+        except UnicodeDecodeError as error:
+            raise InputError(f"standard input: not UTF-8 text ({error})") from None
+        if line.strip():
+            yield line.strip()

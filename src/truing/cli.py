@@ -1,0 +1,267 @@
+"""The command line: parses, calls, prints. No logic.
+
+Standard output carries results alone; progress and messages go to standard error. Exit codes: 0 done,
+1 the machine or the network failed (or a defect, with its traceback), 2 the input is wrong, 130
+interrupted. What a command needs is imported inside it, so that `truing --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing import __version__
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.spec import Spec
+
+app = typer.Typer(
+    name="truing",
+    help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
+    "see what each way gained, cost and broke.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="print exactly one JSON document on standard output")
+]
+
+
+@contextmanager
+def _explained(interrupted: str = "Interrupted.") -> Iterator[None]:
+    """Turns what a user can do something about into one message and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\n{interrupted}", err=True)
+        raise typer.Exit(130) from None
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except Exception as error:
+        from truing.models.user_cache import ModelUnavailable, is_disk_full
+
+        if isinstance(error, ModelUnavailable):
+            typer.echo(f"Error: {error}", err=True)
+        elif is_disk_full(error):
+            typer.echo(f"Error: the disk is full; make room and try again ({error})", err=True)
+        else:
+            raise
+        raise typer.Exit(1) from None
+
+
+def _print_json(document: Any) -> None:
+    """One JSON document. Beyond ASCII all is escaped, so that any terminal or pipe can carry it."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def _command_line() -> str:
+    return shlex.join(["truing", *sys.argv[1:]])
+
+
+def _spec(file: Path | None, profile: str, over: dict[str, Any]) -> Spec:
+    """The spec in a file with the command line's options laid over it."""
+    from truing.spec import make_spec, merged, read_mapping
+
+    where = str(file) if file else "spec"
+    data = read_mapping(file) if file else {}
+    make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
+    return make_spec(merged(data, over), profile=profile, where=where)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None and value != {}}
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"truing {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _truing(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="print the version and exit"
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def align(
+    spec: Annotated[
+        Path | None, typer.Argument(help="a YAML file; without one, the defaults hold")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="a catalogue name, a Hugging Face id or a local folder"),
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file"),
+    ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="'built-in', 'none', or a file as for --questions"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the run's folder; without it, runs/MODEL-DIGEST of the spec"
+        ),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(metavar="smoke|default|full", help="how much is done: a spec to begin with"),
+    ] = "default",
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="train with this seed; repeat it for several seeds"),
+    ] = None,
+    as_json: AsJson = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="begin anew where the folder holds a run")
+    ] = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Align a model three ways, measure what each way did, and write the report.
+
+    A run that was interrupted goes on where it was when the same command is given again. Options win
+    over the spec file, the file over the profile.
+    """
+    again = "without --overwrite it" if overwrite else "the same command"
+    with _explained(f"Interrupted; {again} goes on from here: {_command_line()}"):
+        over = _given(
+            model=model,
+            seeds=seed or None,
+            data=_given(questions=questions, controls=controls),
+        )
+        built = _spec(spec, profile, over)
+        with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
+            from truing.align import align as run_align
+
+            result = run_align(
+                built,
+                out,
+                profile=profile,
+                command=_command_line(),
+                overwrite=overwrite,
+                accept_licence=accept_licence,
+            )
+        if as_json:
+            _print_json(result.to_json())
+            return
+        from rich.console import Console
+
+        from truing.report import show
+
+        show(result.summary, Console())
+        typer.echo(f"Report: {result.report}")
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models of the catalogue: size, licence, and whether they are on this machine."""
+    with _explained():
+        from truing.models.catalogue import list_models
+
+        listed = list_models()
+        if as_json:
+            _print_json(listed)
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("name", "parameters", "download", "here", "licence", "what", box=None)
+        for entry in listed:
+            table.add_row(
+                entry["name"],
+                f"{entry['parameters'] / 1e6:.0f} M",
+                f"{entry['download_size'] / 1e6:.0f} MB",
+                f"{entry['size_on_disk'] / 1e6:.0f} MB" if entry["cached"] else "no",
+                entry["licence"],
+                entry["what"],
+            )
+        Console().print(table)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of runs")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the reports of runs anew from their rows and print them. No model is needed.
+
+    With --json: a list with one object for each run, each as 'truing align --json' prints it.
+    """
+    with _explained():
+        from rich.console import Console
+
+        from truing.report import report_runs
+
+        summaries = report_runs(runs, None if as_json else Console())
+        if as_json:
+            _print_json([summary.to_json() for summary in summaries])
+
+
+@app.command()
+def chat(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
+            "id or a local folder"
+        ),
+    ],
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="an answer's greatest length in tokens")
+    ] = 128,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, metavar="T", help="0: always the likeliest token")
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="draws the answers where the temperature is above 0")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Ask a candidate questions, one a line, until the end of the input.
+
+    Every question stands alone: earlier ones are not remembered. A candidate of a run answers with its
+    own prompt, any other model with none.
+    """
+    with _explained():
+        from truing.chat import Chat, lines
+
+        with redirect_stdout(sys.stderr):
+            talk = Chat.open(
+                candidate, max_new_tokens, temperature, seed, accept_licence=accept_licence
+            )
+        for question in lines():
+            typer.echo(talk.answer(question))
+
+
+def main() -> None:
+    """The console's entry point."""
+    app(prog_name="truing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The instruments of a run: the judges and the reward, made when first needed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from truing.evaluate.judges import Judges
+from truing.files import write_json_atomically
+from truing.rewards.reward_model import Embedder, RewardModel, load_reward_model
+from truing.workshop import Workshop
+
+
+class Instruments:
+    """What candidates of one run are measured with."""
+
+    def __init__(self, shop: Workshop) -> None:
+        self.shop = shop
+
+    @cached_property
+    def judges(self) -> Judges:
+        """Fitted on the held-out split's labelled answers, each fold without its own questions."""
+        shop = self.shop
+        with shop.progress.task("Fitting the judges"):
+            judges = Judges(shop.held_out, Embedder(shop.renderer, shop.base_prompt))
+        write_json_atomically(
+            shop.folder / "judges.json",
+            {name: agreement.to_json() for name, agreement in judges.agreement.items()},
+        )
+        return judges
+
+    @cached_property
+    def reward(self) -> RewardModel:
+        """The reward model that the run fitted."""
+        shop = self.shop
+        embed = Embedder(shop.renderer, shop.base_prompt)
+        return load_reward_model(shop.folder / "reward_model", embed, shop.spec.reward)

@@ -1,0 +1,79 @@
+"""Token log-probabilities against a whole log softmax."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from truing.models.projection import CHUNK, token_log_probs
+
+
+def _expected(
+    hidden: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    bias: Tensor | None,
+    softcap: float | None,
+    temperature: float,
+) -> Tensor:
+    scores = hidden @ weight.T
+    if bias is not None:
+        scores = scores + bias
+    if softcap is not None:
+        scores = softcap * torch.tanh(scores / softcap)
+    return (scores / temperature).log_softmax(-1)[torch.arange(len(target)), target]
+
+
+@pytest.mark.parametrize("rows", [1, 7, CHUNK, 2 * CHUNK + 3])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("biased", [False, True])
+def test_equals_log_softmax_with_gradients(
+    rows: int, temperature: float, softcap: float | None, biased: bool
+) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    hidden = torch.randn(rows, 12, generator=generator)
+    weight = torch.randn(31, 12, generator=generator)
+    bias = torch.randn(31, generator=generator) if biased else None
+    target = torch.randint(31, (rows,), generator=generator)
+    upstream = torch.randn(rows, generator=generator)  # a different weight for each row
+    results = []
+    for call in ("ours", "oracle"):
+        inputs = [x.double() if call == "oracle" else x.clone() for x in (hidden, weight)]
+        if bias is not None:
+            inputs.append(bias.double() if call == "oracle" else bias.clone())
+        for tensor in inputs:
+            tensor.requires_grad_()
+        h, w, *rest = inputs
+        b = rest[0] if rest else None
+        if call == "ours":
+            out = token_log_probs(
+                h, w, target, bias_V=b, softcap=softcap, temperature=temperature
+            )
+        else:
+            out = _expected(h, w, target, b, softcap, temperature)
+        (out * upstream).sum().backward()
+        results.append([out.detach(), *(tensor.grad for tensor in inputs)])
+    for found, wanted in zip(*results, strict=True):
+        assert found is not None and wanted is not None
+        torch.testing.assert_close(found.double(), wanted, atol=2e-5, rtol=2e-5)
+
+
+def test_a_frozen_weight_gets_no_gradient() -> None:
+    hidden, weight = torch.randn(5, 4, requires_grad=True), torch.randn(9, 4)
+    token_log_probs(hidden, weight, torch.arange(5)).sum().backward()
+    assert weight.grad is None
+    expected = hidden.detach().clone().requires_grad_()
+    _expected(expected, weight, torch.arange(5), None, None, 1.0).sum().backward()
+    torch.testing.assert_close(hidden.grad, expected.grad, atol=1e-5, rtol=1e-5)
+
+
+def test_no_rows() -> None:
+    assert token_log_probs(torch.zeros(0, 4), torch.zeros(9, 4), torch.zeros(0).long()).shape == (0,)
+
+
+def test_extreme_scores_stay_finite() -> None:
+    hidden, weight = torch.tensor([[1e4, 0.0]]), torch.eye(2)
+    assert token_log_probs(hidden, weight, torch.tensor([0])).item() == 0.0
+    assert token_log_probs(hidden, weight, torch.tensor([1])).item() == -1e4
