@@ -146,7 +146,7 @@ def _rl_line(seed: int, step: int) -> dict[str, Any]:
     }  # fmt: skip
     if step % 10 == 0:
         together = 0.34 + 0.006 * step if step <= 20 else 0.46 - 0.011 * (step - 20)
-        line["held_out"] = {
+        line["monitor"] = {
             "reward": round(-0.25 + 0.038 * step, 4), "true": 0.4 + 0.006 * step,
             "informative": round(0.9 - 0.0002 * step**2, 4), "n": 48, "kl": 0.17 * step,
             "true_and_informative": round(together + 0.01 * seed, 4),

@@ -48,9 +48,7 @@ def test_equals_log_softmax_with_gradients(
         h, w, *rest = inputs
         b = rest[0] if rest else None
         if call == "ours":
-            out = token_log_probs(
-                h, w, target, bias_V=b, softcap=softcap, temperature=temperature
-            )
+            out = token_log_probs(h, w, target, bias_V=b, softcap=softcap, temperature=temperature)
         else:
             out = _expected(h, w, target, b, softcap, temperature)
         (out * upstream).sum().backward()
@@ -70,7 +68,9 @@ def test_a_frozen_weight_gets_no_gradient() -> None:
 
 
 def test_no_rows() -> None:
-    assert token_log_probs(torch.zeros(0, 4), torch.zeros(9, 4), torch.zeros(0).long()).shape == (0,)
+    assert token_log_probs(torch.zeros(0, 4), torch.zeros(9, 4), torch.zeros(0).long()).shape == (
+        0,
+    )
 
 
 def test_extreme_scores_stay_finite() -> None:

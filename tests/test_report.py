@@ -324,7 +324,7 @@ def test_unmeasured_few_and_unscored_are_said() -> None:
 
 def look(step: int, reward: float, judged: float, n: int = 400) -> dict[str, Any]:
     return {
-        "step": step, "held_out": {"reward": reward, "true_and_informative": judged, "n": n}
+        "step": step, "monitor": {"reward": reward, "true_and_informative": judged, "n": n}
     }  # fmt: skip
 
 

@@ -59,7 +59,9 @@ def test_one_tree_scores_as_each_text_alone(family: str, shape: str, keep_last: 
     ours, oracle = tiny(family), plain(family)
     with torch.no_grad():
         found, _ = ours.continuation_log_probs(TokenTree(branches, keep_last=keep_last))
-        expected = torch.cat([alone(oracle, b.prompt, c) for b in branches for c in b.continuations])
+        expected = torch.cat(
+            [alone(oracle, b.prompt, c) for b in branches for c in b.continuations]
+        )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -69,7 +71,9 @@ def test_gradients_equal_those_of_plain_transformers(family: str, shape: str) ->
     branches = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
     ours.continuation_log_probs(TokenTree(branches))[0].sum().backward()
-    torch.stack([alone(oracle, b.prompt, c).sum() for b in branches for c in b.continuations]).sum().backward()
+    torch.stack(
+        [alone(oracle, b.prompt, c).sum() for b in branches for c in b.continuations]
+    ).sum().backward()
     expected = dict(oracle.named_parameters())
     for name, parameter in ours.model.named_parameters():
         wanted = expected[name].grad
@@ -88,9 +92,14 @@ def test_hidden_states_at_the_last_tokens(family: str) -> None:
     with torch.no_grad():
         hidden = ours.hidden(tree.tokens_N, tree.positions_N, tree)
         whole = [[*b.prompt, *c] for b in branches for c in b.continuations]
-        for places, rows in ((tree.last_B, whole), (tree.prompt_last_P, [b.prompt for b in branches])):
+        for places, rows in (
+            (tree.last_B, whole),
+            (tree.prompt_last_P, [b.prompt for b in branches]),
+        ):
             for place, row in zip(places.tolist(), rows, strict=True):
-                alone_TE = oracle.base_model(input_ids=torch.tensor([list(row)])).last_hidden_state[0]
+                alone_TE = oracle.base_model(input_ids=torch.tensor([list(row)])).last_hidden_state[
+                    0
+                ]
                 torch.testing.assert_close(hidden[place], alone_TE[-1], atol=2e-5, rtol=1e-4)
 
 
@@ -110,7 +119,9 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
             torch.testing.assert_close(
                 scored.token_log_probs, again.token_log_probs, atol=1e-5, rtol=1e-5
             )
-            assert scored.total == pytest.approx(float(again.token_log_probs.double().sum()), abs=1e-4)
+            assert scored.total == pytest.approx(
+                float(again.token_log_probs.double().sum()), abs=1e-4
+            )
 
 
 def test_shared_tokens_are_packed_once() -> None:
@@ -125,7 +136,9 @@ def test_shared_tokens_are_packed_once() -> None:
     assert tree.target_C.tolist() == longer.target_C.tolist() == targets
     lengths = [len(c) for b in branches for c in b.continuations]
     assert tree.owner_C.bincount().tolist() == lengths
-    assert longer.tokens_N[longer.last_B].tolist() == [c[-1] for b in branches for c in b.continuations]
+    assert longer.tokens_N[longer.last_B].tolist() == [
+        c[-1] for b in branches for c in b.continuations
+    ]
 
 
 def test_packs_hold_every_branch_once_and_fit() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +160,10 @@ def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidat
                 f"{folder}: its base weights are no longer at {base}; fetch them again"
             )
         model = LanguageModel.load(base, "float32")
-        merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
+        with warnings.catch_warnings():
+            # peft still asks for an attribute that transformers has renamed.
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
         model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.

@@ -130,7 +130,7 @@ def align(
     ] = None,
     profile: Annotated[
         str,
-        typer.Option(metavar="smoke|default|full", help="how much is done: a spec to begin with"),
+        typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
     ] = "default",
     seed: Annotated[
         list[int] | None,
@@ -147,8 +147,8 @@ def align(
     A run that was interrupted goes on where it was when the same command is given again. Options win
     over the spec file, the file over the profile.
     """
-    again = "without --overwrite it" if overwrite else "the same command"
-    with _explained(f"Interrupted; {again} goes on from here: {_command_line()}"):
+    but = " without --overwrite" if overwrite else ""
+    with _explained(f"Interrupted. The same command{but} goes on from here."):
         over = _given(
             model=model,
             seeds=seed or None,

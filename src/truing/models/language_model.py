@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import AttentionPlan, use_plans
 from truing.models.projection import logits, token_log_probs
@@ -38,6 +39,10 @@ class Scored:
             if len(self.token_log_probs)
             else float("nan")
         )
+
+
+# Loading takes a second or two; a bar for it would be noise between the run's own.
+transformers_logging.disable_progress_bar()
 
 
 class LanguageModel:

@@ -49,9 +49,9 @@ def smoothed(points: list[tuple[int, float]], window: int) -> list[tuple[int, fl
 
 @dataclass(frozen=True)
 class Parting:
-    """From `step` on the held-out reward rose by `reward_gain` while true-and-informative fell.
+    """From `step` on the watched reward rose by `reward_gain` while true-and-informative fell.
 
-    `n` is the number of held-out answers behind each look, where the log says it.
+    `n` is the number of watched answers behind each look, where the log says it.
     """
 
     step: int
@@ -70,7 +70,7 @@ class Parting:
 
 def parting(log: Log) -> Parting | None:
     """Where reward and judges part: at the (first) best judged look, if the last look is judged
-    worse though its held-out reward is higher. None where they never part."""
+    worse though its watched reward is higher. None where they never part."""
     judged = dict(series(log, "monitor", "true_and_informative"))
     reward = dict(series(log, "monitor", "reward"))
     steps = sorted(judged.keys() & reward.keys())
@@ -101,7 +101,7 @@ def captions(logs: Mapping[int, Log]) -> list[str]:
         found = []
         if part is not None:
             found.append(
-                f"Reward and judges part after step {part.step}: from there the held-out reward "
+                f"Reward and judges part after step {part.step}: from there the watched reward "
                 f"rose by {number(part.reward_gain, 'reward')} while true-and-informative fell by "
                 f"{number(part.judged_loss)}."
             )
@@ -207,13 +207,13 @@ def _draw_guides(
 def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
     """Above the training reward, below the judged figures, over the same steps."""
     sampled = {seed: series(log, "reward") for seed, log in logs.items()}
-    held_out = {seed: series(log, "monitor", "reward") for seed, log in logs.items()}
+    watched = {seed: series(log, "monitor", "reward") for seed, log in logs.items()}
     judged = {
         (seed, name): series(log, "monitor", name)
         for seed, log in logs.items()
         for name, _, _ in JUDGED
     }
-    above = [point for found in (*sampled.values(), *held_out.values()) for point in found]
+    above = [point for found in (*sampled.values(), *watched.values()) for point in found]
     below = [point for found in judged.values() for point in found]
     if not above:
         return None
@@ -236,13 +236,13 @@ def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
         for found in sampled.values():
             _draw(canvas, x, y, found, "curve faint c-reward")
             _draw(canvas, x, y, smoothed(found, max(3, len(found) // 10)), "curve soft c-reward")
-        for found in held_out.values():
-            _looks(canvas, x, y, found, "c-reward", "held-out reward")
+        for found in watched.values():
+            _looks(canvas, x, y, found, "c-reward", "reward of watched answers")
         bottom = box[3]
         if below:
             box = (left, bottom + 44, right, bottom + 44 + panel)
             bottom = box[3]
-            title = "Judged on held-out answers (share)"
+            title = "Judged on watched answers (share)"
             x, y = _axes(canvas, box, steps, [value for _, value in below], title, show_steps=True)
             for name, label, css in JUDGED:
                 for seed in logs:
@@ -257,7 +257,7 @@ def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
 def _looks(
     canvas: Canvas, x: Scale, y: Scale, points: list[tuple[int, float]], css: str, label: str
 ) -> None:
-    """A line with a dot for every look at held-out answers."""
+    """A line with a dot for every look at the watched answers."""
     _draw(canvas, x, y, points, f"curve {css}")
     for step, value in points:
         canvas.marker(x(step), y(value), css, f"step {step}: {label} {value:.3f}", 3.5)

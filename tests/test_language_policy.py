@@ -1,0 +1,148 @@
+"""The weights in training, the copy sampled from and the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tiny import END, alone, plain, texts, tiny
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling
+from truing.models.tree import Branch
+from truing.policies.language import LanguagePolicy, TextAction, text_log_probs
+from truing.rollout import rollout
+from truing.spec import AdapterSpec
+from truing.trajectories import length_mask
+
+FAMILIES = ("llama", "qwen3", "gemma3", "gpt2")
+ADAPTERS = [AdapterSpec(kind="lora", rank=4, alpha=6.0), AdapterSpec(kind="full")]
+
+
+def _policy(model: LanguageModel, adapter: AdapterSpec, *, moved: bool = True) -> LanguagePolicy:
+    """A policy some way from its reference."""
+    policy = LanguagePolicy(model, model, adapter, "float32", seed=2)
+    generator = torch.Generator().manual_seed(1)
+    if moved:
+        with torch.no_grad():
+            for parameter in policy.parameters.values():
+                parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return policy
+
+
+def _branches() -> list[Branch]:
+    one, two, *answers = texts(3, [5, 8, 4, 1, 6])
+    return [Branch(one, answers[:2]), Branch(two, answers)]
+
+
+def _scores(model: LanguageModel) -> torch.Tensor:
+    return torch.cat([s.token_log_probs for row in model.score(_branches()) for s in row])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=["lora", "full"])
+def test_the_sampler_follows_the_trained_weights(family: str, adapter: AdapterSpec) -> None:
+    model = tiny(family)
+    base = _scores(model)
+    fresh = _policy(model, adapter, moved=False)
+    torch.testing.assert_close(_scores(fresh.trained), base, atol=1e-5, rtol=1e-5)
+    policy = _policy(model, adapter)
+    trained = _scores(policy.trained)
+    assert float((trained - base).abs().max()) > 0.1
+    torch.testing.assert_close(_scores(policy.sampler), base, atol=1e-5, rtol=1e-5)
+    for _ in range(2):  # refreshing starts from the trained weights, not from the last copy
+        policy.refresh()
+        torch.testing.assert_close(_scores(policy.sampler), trained, atol=1e-5, rtol=1e-5)
+    assert torch.equal(_scores(policy.reference), base)
+    assert torch.equal(_scores(policy.trained), trained)
+
+
+def test_only_the_adapter_is_trained() -> None:
+    lora, full = (_policy(tiny(), adapter) for adapter in ADAPTERS)
+    assert lora.parameters and all("lora_" in name for name in lora.parameters)
+    layers = [name for name, _ in lora.trained.model.named_modules() if name.endswith("proj")]
+    assert len(lora.parameters) == 2 * len(layers) == 2 * 2 * 7
+    assert full.parameters.keys() == dict(tiny().model.named_parameters()).keys()
+
+
+def test_the_seed_draws_the_adapter() -> None:
+    model, adapter = tiny(), ADAPTERS[0]
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    one, same, other = (
+        LanguagePolicy(model, model, adapter, "float32", seed).parameters for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_end_token_is_trained_though_it_pads() -> None:
+    (before, after, answer) = texts(4, [3, 2, 4])
+    prompt = (*before, END, *after)  # as behind a turn of a chat
+    policy = _policy(tiny(pad=END), ADAPTERS[1], moved=False)
+    action = TextAction(prompt, tuple(answer))
+    text_log_probs(policy.trained, [action], length_mask([4])).sum().backward()
+    found = policy.trained.model.get_input_embeddings().weight.grad
+    gradients = {}
+    for pad in (None, END):
+        oracle = plain("llama", pad=pad)
+        alone(oracle, prompt, answer).sum().backward()
+        gradients[pad] = oracle.get_input_embeddings().weight.grad
+    assert float(gradients[END][END].abs().max()) == 0  # what padding does to it elsewhere
+    assert float(gradients[None][END].abs().max()) > 1e-3
+    # The two oracles draw the same weights but for the row of the padding token.
+    assert float(found[END].abs().max()) > 1e-3
+    copied = plain("llama", pad=END)
+    copied.get_input_embeddings().padding_idx = None
+    alone(copied, prompt, answer).sum().backward()
+    torch.testing.assert_close(
+        found, copied.get_input_embeddings().weight.grad, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_parameters_are_set_by_name() -> None:
+    model = tiny()
+    one, other = _policy(model, ADAPTERS[0]), _policy(model, ADAPTERS[0], moved=False)
+    other.set_parameters({name: p.detach() for name, p in one.parameters.items()})
+    assert torch.equal(_scores(other.trained), _scores(one.trained))
+    values = {name: p.detach() for name, p in one.parameters.items()}
+    before = _scores(other.trained)
+    missing = dict(list(values.items())[1:])
+    for foreign in (
+        missing,
+        values | {"more": torch.zeros(1)},
+        {},
+        dict(model.model.named_parameters()),
+    ):
+        with pytest.raises(ValueError, match="another kind of training"):
+            other.set_parameters(foreign)
+    assert torch.equal(_scores(other.trained), before)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS, ids=["lora", "full"])
+@pytest.mark.parametrize("temperature", [1.0, 0.8])
+def test_rollouts_carry_the_log_probs_of_policy_and_reference(
+    adapter: AdapterSpec, temperature: float
+) -> None:
+    policy, prompts = _policy(tiny(vocabulary=10), adapter), texts(5, [4, 6], 10)
+    policy.refresh()
+    rolled = rollout(policy, prompts, 3, Sampling(9, temperature, seed=1))
+    batch = rolled.trajectories
+    assert batch.reward_B.isnan().all() and batch.group_B.tolist() == [0, 0, 0, 1, 1, 1]
+    lengths = [len(c.tokens) for row in rolled.completions for c in row]
+    assert batch.mask_BT.sum(1).tolist() == lengths and len(set(lengths)) > 1
+    with torch.no_grad():
+        now = policy.log_probs(batch, temperature)
+    torch.testing.assert_close(batch.log_prob_BT, now, atol=1e-4, rtol=0)
+    oracle = plain("llama", vocabulary=10)
+    for b, action in enumerate(batch.data):
+        with torch.no_grad():
+            scores = oracle(torch.tensor([[*action.prompt, *action.tokens]])).logits[0]
+        table = (scores / temperature).log_softmax(-1)
+        first, tokens = len(action.prompt) - 1, torch.tensor(action.tokens)
+        wanted = table[first : first + len(tokens)].gather(1, tokens[:, None])[:, 0]
+        torch.testing.assert_close(
+            batch.reference_log_prob_BT[b, : len(tokens)], wanted, atol=1e-4, rtol=0
+        )
+        assert batch.reference_log_prob_BT[b, len(tokens) :].eq(0).all()
+    assert float(batch.kl_B.abs().max()) > 0.01
