@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 import truing
 from synthetic_run import write_run
+from tiny import tiny
 from truing.cli import app
 from truing.models.catalogue import CATALOGUE, ModelUnavailable
 from truing.spec import Spec, make_spec
@@ -378,3 +379,22 @@ def test_chat_answers_each_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout == "<One?>\n<Two?>\n"
     assert opened == [("c", 5, 0.5, 7, False)]
+
+
+def test_chat_with_a_model_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    model = tiny()
+    model.model.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    line = ["chat", str(folder), "--max-new-tokens", "4", "--temperature", "1"]
+
+    def said(*more: str) -> list[str]:
+        result = CliRunner().invoke(app, [*line, *more], input="a\nb\na\n")
+        assert result.exit_code == 0, result.output
+        return result.stdout.split("\n")
+
+    first, second, third, end = said("--seed", "1")
+    assert first == third  # a draw depends on the seed and the question alone
+    assert end == ""
+    assert said("--seed", "1") == [first, second, third, end]
+    assert said("--seed", "2") != [first, second, third, end]

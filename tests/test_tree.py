@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain, pairwise
+
 import pytest
 import torch
 
@@ -115,7 +117,7 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
     in_packs = model.score(branches)
     for other in (backwards, one_by_one, in_packs):
         assert [len(row) for row in other] == [len(row) for row in together]
-        for scored, again in zip(sum(together, []), sum(other, []), strict=True):
+        for scored, again in zip(chain(*together), chain(*other), strict=True):
             torch.testing.assert_close(
                 scored.token_log_probs, again.token_log_probs, atol=1e-5, rtol=1e-5
             )
@@ -147,7 +149,7 @@ def test_packs_hold_every_branch_once_and_fit() -> None:
     assert [b for pack in found for b in pack] == branches
     sizes = [[len(b.prompt) + len(b.continuations[0]) for b in pack] for pack in found]
     assert all(sum(size) <= 20 or len(size) == 1 for size in sizes)
-    assert all(sum(a) + b[0] > 20 for a, b in zip(sizes, sizes[1:], strict=False))
+    assert all(sum(a) + b[0] > 20 for a, b in pairwise(sizes))
 
 
 def test_common_prefix_leaves_each_prompt_a_token() -> None:
