@@ -167,6 +167,16 @@ def test_training_killed_between_steps_ends_the_same(
     assert rows(tmp_path / "run") == rows(finished)
 
 
+def test_the_model_folder_is_never_written_to(model_folder: Path, finished: Path) -> None:
+    weights = finished / "candidates" / "base" / "model.safetensors"
+    for file in model_folder.iterdir():
+        assert file.stat().st_nlink == 1, (
+            "a link would let a change of the candidate reach the model"
+        )
+    assert weights.read_bytes() == (model_folder / "model.safetensors").read_bytes()
+    assert "'role'" not in (model_folder / "tokenizer_config.json").read_text()
+
+
 def test_a_finished_run_is_read_not_written(model_folder: Path, finished: Path) -> None:
     before = {p: p.stat().st_mtime_ns for p in finished.glob("rows/*/*.jsonl")}
     run(small(model_folder), finished)

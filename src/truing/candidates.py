@@ -7,6 +7,7 @@ front of a conversation that has no system message of its own. `candidate.json` 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import warnings
@@ -25,6 +26,7 @@ from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Dtype, InputError
 
 RECORD = "candidate.json"
+CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,20 @@ def _quoted(text: str) -> str:
     return f"'{escaped}'"
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    """The same weights again cost no disk where the file system can link them."""
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), target)
-    except OSError:
-        shutil.copyfile(source, target)
+def _copy_weights(base: Path, folder: Path, *, link: bool) -> None:
+    """Weights and their configuration, unchanged. Linked weights cost no disk.
+
+    Only weights are ever linked, and only those of Truing's own cache, which notices a change: a
+    program that wrote into the candidate's folder would write into the linked file as well.
+    """
+    for file in sorted(base.iterdir()):
+        target = folder / file.name
+        if file.suffix == ".safetensors" and link:
+            with contextlib.suppress(OSError):
+                os.link(file.resolve(), target)
+        wanted = file.suffix == ".safetensors" or file.name in CONFIGURATION
+        if wanted and not target.exists():
+            shutil.copyfile(file, target)
 
 
 def save_candidate(
@@ -93,13 +102,14 @@ def save_candidate(
     model: LanguageModel,
     prompt: Prompt,
     policy: LanguagePolicy | None,
+    link: bool,
     record: Mapping[str, Any],
     card: str,
 ) -> None:
     """Writes a candidate folder whole, or not at all.
 
     `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
-    unchanged). `record` joins the prompt in candidate.json, `card` becomes README.md.
+    unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in candidate.json, `card` becomes README.md.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -111,11 +121,7 @@ def save_candidate(
         elif policy is not None:
             policy.trained.model.save_pretrained(temporary, safe_serialization=True)
         else:
-            for file in sorted(base.iterdir()):
-                if file.suffix == ".safetensors" or file.name.endswith(
-                    ("config.json", "index.json")
-                ):
-                    _link_or_copy(file, temporary / file.name)
+            _copy_weights(base, temporary, link=link)
         _save_tokenizer(temporary, model, prompt)
         write_json_atomically(
             temporary / RECORD, {"prompt": prompt_to_json(prompt), "base": str(base), **record}

@@ -34,6 +34,7 @@ def save(
         model=shop.base.model,
         prompt=prompt,
         policy=policy,
+        link=shop.source.kind == "catalogue",
         record=record,
         card=model_card(shop, name, seed, prompt, facts),
     )
