@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Before PyTorch is loaded: tiny models gain nothing from a second thread, and threads that spin while
+# they wait make everything slow when something else runs beside the tests.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 

@@ -119,7 +119,7 @@ def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, nam
     )
 
 
-@pytest.mark.parametrize("stop_after", range(9))
+@pytest.mark.parametrize("stop_after", [0, 2, 4, 7])
 def test_a_killed_run_goes_on_and_ends_the_same(
     model_folder: Path,
     finished: Path,

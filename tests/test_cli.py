@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import truing
 from synthetic_run import write_run
 from tiny import tiny
-from truing.cli import app
+from truing.cli import app, spread_seeds
 from truing.models.catalogue import CATALOGUE, ModelUnavailable
 from truing.spec import Spec, make_spec
 from truing.types import InputError
@@ -398,3 +398,17 @@ def test_chat_with_a_model_folder(tmp_path: Path) -> None:
     assert end == ""
     assert said("--seed", "1") == [first, second, third, end]
     assert said("--seed", "2") != [first, second, third, end]
+
+
+@pytest.mark.parametrize(
+    ("given", "understood"),
+    [
+        (["align", "--seed", "0", "1", "2"], ["align", *(w for n in "012" for w in ("--seed", n))]),
+        (["align", "--seed", "4", "spec.yaml"], ["align", "--seed", "4", "spec.yaml"]),
+        (["align", "--seed", "1", "--seed", "2"], ["align", "--seed", "1", "--seed", "2"]),
+        (["align", "--seed", "1", "--json", "7"], ["align", "--seed", "1", "--json", "7"]),
+        (["report", "1", "2"], ["report", "1", "2"]),
+    ],
+)
+def test_several_seeds_may_follow_one_option(given: list[str], understood: list[str]) -> None:
+    assert spread_seeds(given) == understood

@@ -109,7 +109,8 @@ def save_candidate(
     """Writes a candidate folder whole, or not at all.
 
     `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
-    unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in candidate.json, `card` becomes README.md.
+    unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in
+    candidate.json, `card` becomes README.md.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -134,7 +134,7 @@ def align(
     ] = "default",
     seed: Annotated[
         list[int] | None,
-        typer.Option(metavar="N", help="train with this seed; repeat it for several seeds"),
+        typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
     ] = None,
     as_json: AsJson = False,
     overwrite: Annotated[
@@ -258,9 +258,22 @@ def chat(
             typer.echo(talk.answer(question))
 
 
+def spread_seeds(arguments: Sequence[str]) -> list[str]:
+    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too."""
+    result: list[str] = []
+    after_seed = False
+    for argument in arguments:
+        number = argument.isdecimal()
+        if after_seed and number and result[-1] != "--seed":
+            result.append("--seed")
+        after_seed = argument == "--seed" or (after_seed and number)
+        result.append(argument)
+    return result
+
+
 def main() -> None:
     """The console's entry point."""
-    app(prog_name="truing")
+    app(spread_seeds(sys.argv[1:]), prog_name="truing")
 
 
 if __name__ == "__main__":
