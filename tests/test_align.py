@@ -12,7 +12,7 @@ from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tiny import config, tokenizer
-from truing.align import align
+from truing.alignment import align
 from truing.candidates import load_candidate
 from truing.files import read_jsonl
 from truing.models.tree import Branch

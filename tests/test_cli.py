@@ -77,7 +77,7 @@ def job(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], Called
             calls.append((arguments, options))
             return does()
 
-        module = importlib.import_module("truing.align")
+        module = importlib.import_module("truing.alignment")
         monkeypatch.setattr(module, "align", align)
         return calls
 
@@ -208,7 +208,7 @@ def test_without_json_the_report_and_its_path(
     folder = write_run(tmp_path / "run", held_out=20, controls=8)
 
     def finished() -> Any:
-        module = importlib.import_module("truing.align")
+        module = importlib.import_module("truing.alignment")
         return module.Aligned(folder, module.rebuild(folder))
 
     job(finished)

@@ -11,7 +11,7 @@ from truing.version import __version__
 __all__ = ["Aligned", "Spec", "__version__", "align"]
 
 if TYPE_CHECKING:
-    from truing.align import Aligned, align
+    from truing.alignment import Aligned, align
     from truing.spec import Spec
 
 
@@ -22,7 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return Spec
     if name in ("align", "Aligned"):
-        from truing import align as module
+        from truing import alignment
 
-        return getattr(module, name)
+        return getattr(alignment, name)
     raise AttributeError(f"module 'truing' has no attribute {name!r}")

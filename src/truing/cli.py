@@ -156,7 +156,7 @@ def align(
         )
         built = _spec(spec, profile, over)
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
-            from truing.align import align as run_align
+            from truing.alignment import align as run_align
 
             result = run_align(
                 built,
