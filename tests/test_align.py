@@ -217,6 +217,22 @@ def test_reinforcement_can_start_from_the_demonstrated_policy(
     assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
 
 
+def test_questions_that_no_judge_could_grade_are_refused_at_once(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    lines = [
+        json.dumps(
+            {"question": f"Which {i}?", "correct_answers": ["A."], "incorrect_answers": ["B."]}
+        )
+        for i in range(20)
+    ]
+    file = tmp_path / "single.jsonl"
+    file.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="two true and two false"):
+        run(small(model_folder, data={"questions": str(file)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
     sft = {"epochs": 1, "batch_size": 8, "adapter": {"kind": "full"}}
     run(small(model_folder, sft=sft, approaches=["sft"]), tmp_path / "run")

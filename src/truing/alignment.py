@@ -82,7 +82,8 @@ def _stages(shop: Workshop) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec = shop.spec
     shop.stage("base", "Base model", "base", lambda cost: keep_base(shop))
-    shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
+    if "rl" in spec.approaches:
+        shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
     if "prompt" in spec.approaches:
         shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose_prompt(shop, cost))
     instruments = Instruments(shop)

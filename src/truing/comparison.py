@@ -34,7 +34,7 @@ def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
         controls=shop.controls,
         base=base,
         judges=instruments.judges,
-        reward=instruments.reward,
+        reward=instruments.reward if "rl" in shop.spec.approaches else None,
         max_new_tokens=shop.spec.evaluation.max_new_tokens,
         attacks=shop.spec.evaluation.attacks,
     )

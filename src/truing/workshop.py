@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +48,16 @@ def default_folder(spec: Spec) -> Path:
     return Path("runs") / f"{model or 'model'}-{spec.digest()[:8]}"
 
 
+def _check_judgeable(cases: Sequence[Case], source: str) -> None:
+    """Raises InputError where free answers couldn't be judged, before any time is spent."""
+    enough = [c for c in cases if len(c.correct_answers) > 1 and len(c.incorrect_answers) > 1]
+    if len(enough) < 2:
+        raise InputError(
+            f"{source}: {len(enough)} of {len(cases)} held-out questions have two true and two false "
+            "answers, which the truth judge compares with; give such answers to at least two"
+        )
+
+
 class Workshop:
     """One run in the making. Reading its questions and finding its model happen at once, so that a
     mistake in either costs no time; weights are loaded when first needed."""
@@ -62,6 +72,7 @@ class Workshop:
         if spec.data.limit is not None:
             cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
         self.train, self.held_out = split(cases, spec.data.held_out)
+        _check_judgeable(self.held_out, spec.data.questions)
         controls = load_controls(spec.data.controls)
         self.controls = controls[: spec.data.control_limit]
         warning = leak_warning(self.train, self.held_out)
