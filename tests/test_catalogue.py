@@ -24,7 +24,7 @@ import pytest
 from truing.models import catalogue, folders, user_cache, wheel_weights
 from truing.models.catalogue import CATALOGUE, Entry, ModelUnavailable, list_models, resolve_model
 from truing.models.wheel_weights import Gguf, Wheel
-from truing.progress import SilentProgress, StderrProgress
+from truing.progress import Advance, SilentProgress, StderrProgress
 from truing.types import InputError
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"
@@ -42,9 +42,11 @@ class Notes(SilentProgress):
         self.said.append(text)
 
     @contextmanager
-    def task(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    def task(
+        self, what: str, total: int | None = None, *, in_bytes: bool = False
+    ) -> Iterator[Advance]:
         self.tasks.append(what)
-        yield lambda done: None
+        yield lambda done, note="": None
 
 
 def tiny_llama() -> Any:
