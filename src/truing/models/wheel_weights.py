@@ -127,9 +127,11 @@ def _pip_download(wheel: Wheel, work: Path, staging: Path, advance: Advance) -> 
 
 def _bytes_in(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):  # pip moves its files as we look
-            total += path.stat().st_size if path.is_file() else 0
+    # os.walk passes over folders that vanish; pip moves its files and folders as we look.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(parent, name)).st_size
     return total
 
 
