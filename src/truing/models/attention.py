@@ -26,9 +26,9 @@ class AttentionPlan(Protocol):
     def attend(
         self,
         layer: int,
-        query_HND: Tensor,
-        key_KND: Tensor,
-        value_KND: Tensor,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
         *,
         scale: float,
         window: int | None,
@@ -61,9 +61,9 @@ def _attention(
         raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
     output = plan.attend(
         int(module.layer_idx),  # type: ignore[arg-type]
-        query[0],
-        key[0],
-        value[0],
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
         scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
         window=sliding_window,
         softcap=softcap,

@@ -17,6 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import AttentionPlan, use_plans
+from truing.models.decoder import Decoder
 from truing.models.projection import logits, token_log_probs
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
@@ -49,7 +50,7 @@ class LanguageModel:
     """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
 
     `model` is a causal language model of `transformers` whose attention follows plans, possibly
-    with adapter layers injected.
+    with adapter layers injected. Weights that stay as they are should be packed (`pack`).
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -57,10 +58,20 @@ class LanguageModel:
         model.eval()
         self.model = model
         self.tokenizer = tokenizer
+        self._decoder = Decoder(model) if Decoder.supports(model) else None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
         # as well, and nothing is padded.
         model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
+
+    def pack(self) -> None:
+        """Lays the weights, as they are now, out for fast passes: from here on no gradient reaches them.
+
+        To be called again when the weights have changed. Does nothing for architectures that run
+        through `transformers`.
+        """
+        if self._decoder is not None:
+            self._decoder.pack()
 
     @staticmethod
     def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
@@ -116,8 +127,9 @@ class LanguageModel:
 
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens."""
-        body = self.model.base_model
-        output = body(
+        if self._decoder is not None:
+            return self._decoder.hidden(tokens_N, positions_N, plan)
+        output = self.model.base_model(
             input_ids=tokens_N[None],
             position_ids=positions_N[None],
             plan=plan,
@@ -143,6 +155,8 @@ class LanguageModel:
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token that follows each hidden state."""
+        if self._decoder is not None and (scores := self._decoder.head(hidden_NE)) is not None:
+            return scores.float()
         head = self.model.get_output_embeddings()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)
