@@ -83,7 +83,9 @@ class SharedCache:
         self._layers: dict[int, _Layer] = {}
         for layer, (keys_NKD, values_NKD) in prefill.stored.items():
             self._layers[layer] = _Layer(
-                (_heads_first(keys_NKD[:apart]), _heads_first(values_NKD[:apart])) if apart else None,
+                (_heads_first(keys_NKD[:apart]), _heads_first(values_NKD[:apart]))
+                if apart
+                else None,
                 (_heads_first(keys_NKD[index]), _heads_first(values_NKD[index])),
                 P * samples,
                 max_new_tokens,
@@ -122,9 +124,7 @@ class SharedCache:
         own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
         own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
         before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
-        scores = [
-            (shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before
-        ]
+        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
         scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
         weights = self._weights(torch.cat(scores, dim=-1), window, softcap).to(value_NKD.dtype)
         *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)

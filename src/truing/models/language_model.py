@@ -7,6 +7,7 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,28 +51,26 @@ class LanguageModel:
     """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
 
     `model` is a causal language model of `transformers` whose attention follows plans, possibly
-    with adapter layers injected. Weights that stay as they are should be packed (`pack`).
+    with adapter layers injected. `dtype` is the precision of passes without gradients: that of the
+    weights where it isn't given.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         use_plans(model)
         model.eval()
         self.model = model
         self.tokenizer = tokenizer
-        self._decoder = Decoder(model) if Decoder.supports(model) else None
+        self.dtype = dtype or model.dtype
+        self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
         # as well, and nothing is padded.
         model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
-
-    def pack(self) -> None:
-        """Lays the weights, as they are now, out for fast passes: from here on no gradient reaches them.
-
-        To be called again when the weights have changed. Does nothing for architectures that run
-        through `transformers`.
-        """
-        if self._decoder is not None:
-            self._decoder.pack()
 
     @staticmethod
     def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
@@ -127,15 +126,22 @@ class LanguageModel:
 
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens."""
-        if self._decoder is not None:
-            return self._decoder.hidden(tokens_N, positions_N, plan)
-        output = self.model.base_model(
-            input_ids=tokens_N[None],
-            position_ids=positions_N[None],
-            plan=plan,
-            use_cache=False,
-        )
+        if self.decoder is not None:
+            return self.decoder.hidden(tokens_N, positions_N, plan)
+        with self._precision():
+            output = self.model.base_model(
+                input_ids=tokens_N[None],
+                position_ids=positions_N[None],
+                plan=plan,
+                use_cache=False,
+            )
         return output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Of a pass without gradients through `transformers`."""
+        if torch.is_grad_enabled() or self.dtype == self.model.dtype:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     def continuation_log_probs(
         self, tree: TokenTree, temperature: float = 1.0
@@ -154,9 +160,9 @@ class LanguageModel:
         return log_probs_C, hidden_NE
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
-        """Logits (N, V) in float32 of the token that follows each hidden state."""
-        if self._decoder is not None and (scores := self._decoder.head(hidden_NE)) is not None:
-            return scores.float()
+        """Logits (N, V) in float32 of the token behind each hidden state, without gradients."""
+        if self.decoder is not None:
+            return self.decoder.next_token_scores(hidden_NE).float()
         head = self.model.get_output_embeddings()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)

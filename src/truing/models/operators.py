@@ -41,7 +41,7 @@ def rms_norm(x_NE: Tensor, weight_E: Tensor, eps: float, dtype: torch.dtype) -> 
 
     Zhang and Sennrich (2019), eq. 4.
     """
-    if torch.is_grad_enabled() or dtype != x_NE.dtype:
+    if torch.is_grad_enabled() or not x_NE.dtype == weight_E.dtype == dtype:
         return _RmsNorm.apply(x_NE, weight_E, eps, dtype)  # type: ignore[no-any-return,no-untyped-call]
     return F.rms_norm(x_NE, (x_NE.shape[-1],), weight_E, eps)
 

@@ -24,28 +24,43 @@ def _can_pack(weight: Tensor) -> bool:
 
 
 class PackedLinear:
-    """x W^T + b for one or several stacked linear layers that share their input.
+    """x W^T + b for one or several stacked linear layers that share their input, in one precision.
 
-    Holds a copy: later changes of the layers don't reach it. No gradient flows through it.
+    Holds a copy: later changes of the layers don't reach it. No gradient flows through it. A layer
+    with a `merged()` weight (an adapter) gives that.
     """
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
-        weights = [layer.weight.detach() for layer in layers]
-        weight = torch.cat(weights) if len(weights) > 1 else weights[0]  # type: ignore[arg-type]
-        biases = [getattr(layer, "bias", None) for layer in layers]
-        self.bias: Tensor | None = None
-        if any(bias is not None for bias in biases):
-            self.bias = torch.cat([b.detach() for b in biases])  # type: ignore[union-attr]
+    def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        weights = [_weight(layer).to(dtype) for layer in layers]
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        biases = [_bias(layer) for layer in layers]
+        self._bias = (
+            torch.cat([b.to(dtype) for b in biases if b is not None])
+            if biases[0] is not None
+            else None
+        )
         self._packed = _can_pack(weight)
         if self._packed:
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
-        else:
-            self.weight = weight
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
+        self._weight = weight
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O)."""
         if self._packed:
             return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
-                x_NI, self.weight, self.bias, "none", [], ""
+                x_NI, self._weight, self._bias, "none", [], ""
             )
-        return F.linear(x_NI, self.weight, self.bias)
+        return F.linear(x_NI, self._weight, self._bias)
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    merged = getattr(layer, "merged", None)
+    weight = merged() if merged is not None else layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+def _bias(layer: nn.Module) -> Tensor | None:
+    base = getattr(layer, "base", layer)
+    bias = getattr(base, "bias", None)
+    return None if bias is None else bias.detach()

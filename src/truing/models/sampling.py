@@ -84,7 +84,9 @@ def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Ten
     else:
         cumulative_NV = weight_NV.cumsum(-1)
         total_N = cumulative_NV[:, -1]
-        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[:, 0]
+        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[
+            :, 0
+        ]
         token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
     log_total_N = total_N.log()
     entropy = float((log_total_N - inner_N / total_N).sum())
