@@ -78,7 +78,7 @@ def _estimates(
     objective = Reinforce(kl_weight)
     credit = objective.credit(batch)
     if not baseline:
-        credit = (batch.reward_B - kl_weight * batch.kl_B)[:, None] * batch.mask_BT
+        credit = (batch.return_B - kl_weight * batch.kl_B)[:, None] * batch.mask_BT
     tables = world.logits.expand(batches, -1, -1).clone().requires_grad_()
     log_probs = tables.log_softmax(-1)[group[:, None], states(tokens), tokens]
     (objective.loss(log_probs, credit, batch).sum() / GROUP).backward()
@@ -136,7 +136,8 @@ def test_unscored_gets_no_credit_and_is_nobodys_baseline() -> None:
     assert found.tolist() == [-3.0, 0.0, 3.0, 0.0, 0.0, 0.0, 0.0]
     mask = length_mask([1, 3, 2, 3, 3, 1, 1])
     log_probs = torch.zeros(mask.shape)
-    credit = Reinforce(0.5).credit(Trajectories(mask, returns, groups, log_probs, log_probs))
+    batch = Trajectories(mask, log_probs, groups, log_probs, log_probs).rewarded(returns)
+    credit = Reinforce(0.5).credit(batch)
     assert torch.equal(credit, found[:, None] * mask)
 
 
@@ -160,7 +161,7 @@ def test_update_is_one_step_along_the_gradient(world: _World) -> None:
     policy = TabularPolicy(world.logits)
     row = update(policy, torch.optim.SGD([policy.logits], 0.5), Reinforce(KL_WEIGHT), batch, 1e9)
     table = world.logits.clone().requires_grad_()
-    returns = batch.reward_B - KL_WEIGHT * batch.kl_B
+    returns = batch.return_B - KL_WEIGHT * batch.kl_B
     advantage = torch.stack(  # the definition, one by one
         [
             returns[b]
@@ -260,7 +261,7 @@ def _assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 class _NoBaseline(Reinforce):
     def credit(self, trajectories: Trajectories) -> Tensor:
-        return trajectories.reward_B[:, None] * trajectories.mask_BT
+        return trajectories.return_B[:, None] * trajectories.mask_BT
 
 
 @pytest.mark.parametrize("kind", ["lora", "full"])
@@ -278,12 +279,7 @@ def test_one_large_piece_and_many_small_ones_give_the_same_gradient(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     actions, adapter = _actions(), AdapterSpec(kind=kind, rank=4)
-    batch = Trajectories(
-        **{
-            **demonstrated(actions).__dict__,
-            "reward_B": torch.tensor([0.5, -1.0, 2.0, 0.1, NAN, 1.0]),
-        }
-    )
+    batch = demonstrated(actions).rewarded(torch.tensor([0.5, -1.0, 2.0, 0.1, NAN, 1.0]))
     assert len(list(pieces(actions))) == 1
     whole = _text_gradients(Reinforce(), batch, adapter)
     for size in (1, 14):

@@ -28,7 +28,7 @@ class Reinforce:
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """(B, T): the advantage of the trajectory, for each of its actions."""
-        return_B = trajectories.reward_B - self.kl_weight * trajectories.kl_B
+        return_B = trajectories.return_B - self.kl_weight * trajectories.kl_B
         advantage_B = leave_one_out(return_B, trajectories.group_B)
         return advantage_B[:, None] * trajectories.mask_BT
 

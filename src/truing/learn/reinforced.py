@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -71,7 +70,7 @@ class Samples:
             for completion in completions
         ]
         scores = self.reward(answers)
-        trajectories = dataclasses.replace(rolled.trajectories, reward_B=reward_tensor(scores))
+        trajectories = rolled.trajectories.rewarded(reward_tensor(scores))
         known = [score for score in scores if not isinstance(score, Unscored)]
         row: LogRow = {
             "reward": float(np.mean(known)) if known else None,
