@@ -61,8 +61,7 @@ class _Watch:
 
     def look(self) -> LogRow:
         """Means over the monitored questions: reward, judged figures; and a few answers."""
-        self.policy.refresh()
-        now = Candidate("rl", self.seed, self.policy.sampler, self.shop.base_prompt)
+        now = Candidate("rl", self.seed, self.policy.trained, self.shop.base_prompt)
         questions = [case.prompt for case in self.cases]
         completions = free_answers(now, questions, self.shop.spec.rl.max_new_tokens)
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]

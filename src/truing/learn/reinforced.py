@@ -59,7 +59,6 @@ class Samples:
             seed=int(stable_hash("rl step", str(self.seed), str(step))[:8], 16),
             stop=self.renderer.stop,
         )
-        self.policy.refresh()
         rolled = rollout(
             self.policy,
             [self.renderer.tokens(self.prompt, case.prompt) for case in cases],
