@@ -46,12 +46,12 @@ def trajectories(
     """What was drawn, with log-probabilities under the policy that drew and the reference."""
     return Trajectories(
         torch.ones(tokens_BT.shape, dtype=torch.bool),
-        reward_B,
+        torch.zeros(tokens_BT.shape),
         group_B,
         token_log_probs(logits_SV, tokens_BT).detach(),
         token_log_probs(reference_SV, tokens_BT).detach(),
         tuple(tuple(row) for row in tokens_BT.tolist()),
-    )
+    ).rewarded(reward_B)
 
 
 class TabularPolicy:

@@ -136,7 +136,7 @@ def test_rollouts_carry_the_log_probs_of_policy_and_reference(
     policy, prompts = _policy(tiny(vocabulary=10), adapter), texts(5, [4, 6], 10)
     rolled = rollout(policy, prompts, 3, Sampling(9, temperature, seed=4))
     batch = rolled.trajectories
-    assert batch.reward_B.isnan().all() and batch.group_B.tolist() == [0, 0, 0, 1, 1, 1]
+    assert batch.return_B.isnan().all() and batch.group_B.tolist() == [0, 0, 0, 1, 1, 1]
     lengths = [len(c.tokens) for row in rolled.completions for c in row]
     assert batch.mask_BT.sum(1).tolist() == lengths and len(set(lengths)) > 1
     with torch.no_grad():

@@ -45,7 +45,7 @@ def rollout(
         reference_BT = reference_log_probs(policy.reference, actions, sampling.temperature)
     trajectories = Trajectories(
         mask_BT=mask_BT,
-        reward_B=torch.full((len(actions),), float("nan")),
+        reward_BT=torch.full(mask_BT.shape, float("nan")),
         group_B=torch.arange(len(prompts)).repeat_interleave(samples),
         log_prob_BT=padded(log_probs),
         reference_log_prob_BT=reference_BT,

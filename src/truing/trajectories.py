@@ -6,47 +6,73 @@ B: trajectories, T: actions (for text: tokens), padded on the right; nothing beh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from truing.types import Score, Unscored
+from truing.types import InputError, Score, Unscored
 
 
 @dataclass(frozen=True)
 class Trajectories:
     """A batch of B finished trajectories of at most T actions.
 
-    `mask_BT` is True where there is an action. `reward_B` is the return of the whole trajectory, NaN
-    where it is unscored. `group_B` numbers the start (the prompt) that trajectories share.
-    `log_prob_BT` holds the log-probabilities under the policy that acted, `reference_log_prob_BT`
-    those under the reference policy (nats; 0 outside the mask). `data` is what the policy needs to
-    evaluate the actions again; it takes part in `select` through `rows`.
+    `mask_BT` is True where there is an action. `reward_BT` is the reward that followed each action,
+    0 behind the end; a NaN anywhere makes the whole trajectory unscored. `group_B` numbers the start
+    (the prompt) that trajectories share. `log_prob_BT` holds the log-probabilities under the policy
+    that acted, `reference_log_prob_BT` those under the reference policy (nats; 0 outside the mask).
+    `data` is what the policy needs to evaluate the actions again: a tuple of B entries, or one
+    tensor whose first axis is B.
     """
 
     mask_BT: Tensor
-    reward_B: Tensor
+    reward_BT: Tensor
     group_B: Tensor
     log_prob_BT: Tensor
     reference_log_prob_BT: Tensor
-    data: tuple[Any, ...] = field(default=())
+    data: Any = ()
 
     def __len__(self) -> int:
-        return len(self.reward_B)
+        return len(self.mask_BT)
 
     def select(self, rows: Sequence[int]) -> Trajectories:
         """The trajectories at these places."""
         index = torch.tensor(list(rows), dtype=torch.long)
+        of_tensor = isinstance(self.data, Tensor)
         return Trajectories(
             self.mask_BT[index],
-            self.reward_B[index],
+            self.reward_BT[index],
             self.group_B[index],
             self.log_prob_BT[index],
             self.reference_log_prob_BT[index],
-            tuple(self.data[row] for row in rows),
+            self.data[index] if of_tensor else tuple(self.data[row] for row in rows),
         )
+
+    def rewarded(self, reward_B: Tensor) -> Trajectories:
+        """The same trajectories, each with its whole reward on its last action.
+
+        Raises InputError where there isn't one reward for each trajectory.
+        """
+        if reward_B.shape != (len(self),):
+            raise InputError(
+                f"reward: got the shape {tuple(reward_B.shape)} for {len(self)} trajectories; "
+                "each needs one number (NaN where it is unscored)"
+            )
+        last_B1 = (self.mask_BT.sum(1, keepdim=True) - 1).clamp(min=0)
+        nothing_BT = torch.zeros(self.mask_BT.shape, dtype=reward_B.dtype)
+        return replace(self, reward_BT=nothing_BT.scatter(1, last_B1, reward_B[:, None]))
+
+    @property
+    def return_B(self) -> Tensor:
+        """Undiscounted sum of each trajectory's rewards; NaN where it is unscored."""
+        return self.reward_BT.sum(1)
+
+    @property
+    def scored_B(self) -> Tensor:
+        """(B,) False where a trajectory is unscored."""
+        return ~self.reward_BT.isnan().any(1)
 
     @property
     def kl_B(self) -> Tensor:

@@ -59,9 +59,9 @@ def demonstrated(actions: Sequence[TextAction]) -> Trajectories:
     groups = {prompt: i for i, prompt in enumerate(dict.fromkeys(a.prompt for a in actions))}
     return Trajectories(
         mask_BT,
-        torch.ones(len(actions)),
+        unknown_BT,
         torch.tensor([groups[action.prompt] for action in actions]),
         unknown_BT,
         unknown_BT,
         tuple(actions),
-    )
+    ).rewarded(torch.ones(len(actions)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from truing.learn.loop import LogRow
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.reward import Answered, Reward
+from truing.rewards.reward import Answered, Reward, scored
 from truing.rollout import rollout
 from truing.spec import RlSpec
 from truing.trajectories import Trajectories, reward_tensor
@@ -38,6 +37,8 @@ class Samples:
     def __post_init__(self) -> None:
         if not self.cases:
             raise InputError("rl: there are no questions to train on")
+        # A reward that fails or gives the wrong shape is found before anything is sampled.
+        scored(self.reward, [Answered(case, "An answer.") for case in self.cases[:2]])
 
     def questions(self, step: int) -> list[Case]:
         """The questions of a step, counted from 1."""
@@ -69,8 +70,8 @@ class Samples:
             for case, completions in zip(cases, rolled.completions, strict=True)
             for completion in completions
         ]
-        scores = self.reward(answers)
-        trajectories = dataclasses.replace(rolled.trajectories, reward_B=reward_tensor(scores))
+        scores = scored(self.reward, answers)
+        trajectories = rolled.trajectories.rewarded(reward_tensor(scores))
         known = [score for score in scores if not isinstance(score, Unscored)]
         row: LogRow = {
             "reward": float(np.mean(known)) if known else None,
