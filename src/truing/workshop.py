@@ -22,7 +22,7 @@ import psutil
 import torch
 
 from truing.candidates import Candidate
-from truing.costs import Cost, measured
+from truing.costs import Cost, give_memory_back, measured
 from truing.data.questions import load_controls, load_questions
 from truing.data.splits import leak_warning, limit_cases, share, split
 from truing.files import (
@@ -232,6 +232,7 @@ class Workshop:
         self.progress.note(f"{what} ...")
         with measured() as cost:
             work(cost)
+        give_memory_back()
         write_json_atomically(self._mark(name), {"account": account, "cost": cost.to_json()})
 
     def costs(self) -> dict[str, dict[str, Any]]:
