@@ -148,7 +148,7 @@ class Workshop:
             self._remove_unbegun()
 
     def _remove_unbegun(self) -> None:
-        """Leaves no folder behind where not even its first file could be written."""
+        """Leaves no folder behind where not even the first files could be written."""
         if not (self.folder / "run.json").is_file():
             with suppress(OSError):
                 (self.folder / ".lock").unlink(missing_ok=True)
@@ -168,8 +168,17 @@ class Workshop:
                         f"{self.folder}: is a run of another {what}; give another folder for --out, "
                         "or --overwrite to begin anew"
                     )
-        else:
+            self._write_inputs()
+            return
+        try:
             self._write_record(identity, profile, command)
+            self._write_inputs()
+        except OSError:
+            for name in ("run.json", "spec.yaml", "questions.jsonl"):
+                (self.folder / name).unlink(missing_ok=True)
+            raise
+
+    def _write_inputs(self) -> None:
         # Behind the record, which says whose folder it is: a kill in between is made good here.
         if not (self.folder / "spec.yaml").is_file():
             write_text_atomically(self.folder / "spec.yaml", self.spec.to_yaml())
