@@ -19,9 +19,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# Threads that spin while they wait are fast alone and crawl beside any other process.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
 
 @dataclass(frozen=True)
 class Measured:

@@ -40,9 +40,11 @@ def ours(case: str) -> Measured:
     two_threads()
     name, dtype = case.split("-")
     start = model("float32")
-    policy = LanguagePolicy(start, start, AdapterSpec(kind="full"), dtype, seed=0)  # type: ignore[arg-type]
+    reference = start if dtype == "float32" else model("bfloat16")
+    policy = LanguagePolicy(reference, start, AdapterSpec(kind="full"), dtype, seed=0)  # type: ignore[arg-type]
+    del start  # the policy has a copy of its own
     without_end(policy.trained)
-    rows = [start.encode(text) for text in prompts(Renderer(start), PROMPTS)]
+    rows = [reference.encode(text) for text in prompts(Renderer(reference), PROMPTS)]
     objective: Objective = Reinforce(kl=KL(KL_WEIGHT[name])) if name == "rloo" else Grpo()
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=LEARNING_RATE, fused=True)
     tokens = 0
