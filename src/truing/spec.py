@@ -70,7 +70,7 @@ class PromptSpec(_Part):
     built_in: int = Field(16, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        96, ge=1, description="training questions that the last round is judged on"
+        64, ge=1, description="training questions that the last round is judged on"
     )
 
 
