@@ -16,6 +16,7 @@ from tabular import PREFIXES, TOKENS, TabularPolicy, draw, trajectories
 from tiny import texts, tiny
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.demonstrations import Demonstrations
+from truing.learn.kl import KL
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforce import Reinforce
 from truing.learn.snapshot import Snapshot
@@ -57,13 +58,13 @@ def _train(
     every: int = 3,
 ) -> tuple[Tensor, Checkpoint]:
     policy, checkpoint = TabularPolicy(START), _checkpoint(folder, every)
-    train(policy, _Samples(policy), Reinforce(0.2), SETTINGS, checkpoint, after_step)
+    train(policy, _Samples(policy), Reinforce(kl=KL(0.2)), SETTINGS, checkpoint, after_step)
     return policy.logits.detach().clone(), checkpoint
 
 
 def _log(folder: Path) -> list[dict[str, Any]]:
     lines = (folder / "logs" / "log.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+    return [json.loads(line) for line in lines]
 
 
 def _kill_at(fatal: int) -> Callable[[int, LogRow], bool]:

@@ -22,7 +22,9 @@ from tiny import texts, tiny
 from truing.learn import OBJECTIVES
 from truing.learn.credit import leave_one_out
 from truing.learn.demonstrations import Demonstrations, demonstrated
+from truing.learn.kl import KL
 from truing.learn.loop import Settings, update
+from truing.learn.objective import Current
 from truing.learn.reinforce import Reinforce
 from truing.learn.supervised import Supervised
 from truing.policies import language
@@ -75,13 +77,13 @@ def _estimates(
     tokens = draw(world.logits, batches * GROUP, torch.Generator().manual_seed(seed))
     group = torch.arange(batches).repeat_interleave(GROUP)
     batch = trajectories(world.logits, world.reference, tokens, world.reward(tokens), group)
-    objective = Reinforce(kl_weight)
+    objective = Reinforce(kl=KL(kl_weight))
     credit = objective.credit(batch)
     if not baseline:
         credit = (batch.return_B - kl_weight * batch.kl_B)[:, None] * batch.mask_BT
     tables = world.logits.expand(batches, -1, -1).clone().requires_grad_()
     log_probs = tables.log_softmax(-1)[group[:, None], states(tokens), tokens]
-    (objective.loss(log_probs, credit, batch).sum() / GROUP).backward()
+    (objective.loss(Current(log_probs), credit, batch).loss_B.sum() / GROUP).backward()
     assert tables.grad is not None
     return -tables.grad
 
@@ -137,7 +139,7 @@ def test_unscored_gets_no_credit_and_is_nobodys_baseline() -> None:
     mask = length_mask([1, 3, 2, 3, 3, 1, 1])
     log_probs = torch.zeros(mask.shape)
     batch = Trajectories(mask, log_probs, groups, log_probs, log_probs).rewarded(returns)
-    credit = Reinforce(0.5).credit(batch)
+    credit = Reinforce(kl=KL(0.5)).credit(batch)
     assert torch.equal(credit, found[:, None] * mask)
 
 
@@ -150,7 +152,7 @@ def test_the_kl_is_taken_from_the_reward(world: _World) -> None:
     expected = leave_one_out(returns, group)
     assert not torch.allclose(expected, leave_one_out(world.reward(tokens), group))
     torch.testing.assert_close(
-        Reinforce(KL_WEIGHT).credit(batch), expected[:, None].expand(-1, 3).contiguous()
+        Reinforce(kl=KL(KL_WEIGHT)).credit(batch), expected[:, None].expand(-1, 3).contiguous()
     )
 
 
@@ -159,7 +161,9 @@ def test_update_is_one_step_along_the_gradient(world: _World) -> None:
     group = torch.arange(2).repeat_interleave(4)
     batch = trajectories(world.logits, world.reference, tokens, world.reward(tokens), group)
     policy = TabularPolicy(world.logits)
-    row = update(policy, torch.optim.SGD([policy.logits], 0.5), Reinforce(KL_WEIGHT), batch, 1e9)
+    row = update(
+        policy, torch.optim.SGD([policy.logits], 0.5), Reinforce(kl=KL(KL_WEIGHT)), batch, 1e9
+    )
     table = world.logits.clone().requires_grad_()
     returns = batch.return_B - KL_WEIGHT * batch.kl_B
     advantage = torch.stack(  # the definition, one by one
@@ -177,7 +181,9 @@ def test_update_is_one_step_along_the_gradient(world: _World) -> None:
     assert row["gradient_norm"] == pytest.approx(float(table.grad.norm()))
     assert (row["taught"], row["tokens"]) == (8, 24)
     clipped = TabularPolicy(world.logits)
-    update(clipped, torch.optim.SGD([clipped.logits], 0.5), Reinforce(KL_WEIGHT), batch, 0.01)
+    update(
+        clipped, torch.optim.SGD([clipped.logits], 0.5), Reinforce(kl=KL(KL_WEIGHT)), batch, 0.01
+    )
     moved = float((clipped.logits.detach() - world.logits).norm())
     assert moved == pytest.approx(0.5 * 0.01, rel=1e-3)
 
@@ -212,7 +218,13 @@ def test_equal_rewards_change_nothing(world: _World) -> None:
     before = policy.logits.detach().clone()
     row = update(policy, optimizer, Reinforce(), batch, 1.0)
     assert torch.equal(policy.logits, before)
-    assert row == {"loss": 0.0, "gradient_norm": 0.0, "taught": 0, "tokens": 0}
+    assert row == {
+        "loss": 0.0,
+        "gradient_norm": 0.0,
+        "taught": 0,
+        "idle_groups": 2,
+        "tokens": 0,
+    }
 
 
 @pytest.mark.parametrize("bad", [float("inf"), NAN])
@@ -334,4 +346,12 @@ def test_the_rate_rises_then_falls() -> None:
 
 
 def test_objectives_are_known_by_name() -> None:
-    assert {"supervised": Supervised, "reinforce": Reinforce} == OBJECTIVES
+    assert list(OBJECTIVES) == [
+        "supervised",
+        "reinforce",
+        "grpo",
+        "dr_grpo",
+        "ppo",
+        "weighted",
+        "best_of_n",
+    ]

@@ -70,6 +70,11 @@ class Trajectories:
         return self.reward_BT.sum(1)
 
     @property
+    def scored_B(self) -> Tensor:
+        """(B,) False where a trajectory is unscored."""
+        return ~self.reward_BT.isnan().any(1)
+
+    @property
     def kl_B(self) -> Tensor:
         """Single-sample estimate of KL(policy || reference) of each trajectory, nats: sum of log ratios."""
         return ((self.log_prob_BT - self.reference_log_prob_BT) * self.mask_BT).sum(1)

@@ -19,6 +19,7 @@ from truing.costs import Cost
 from truing.evaluate.answers import free_answers
 from truing.instruments import Instruments
 from truing.learn import Reinforce
+from truing.learn.kl import KL
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforced import Samples
 from truing.learn.snapshot import Snapshot
@@ -128,7 +129,9 @@ def _reinforce(shop: Workshop, instruments: Instruments, seed: int, cost: Cost) 
                 stop = f"KL {row['kl']:.1f} nats per answer, above rl.max_kl {spec.max_kl:g}"
             return after_step(step, row) and not stop
 
-        train(policy, source, Reinforce(spec.kl_weight), settings, checkpoint, look_and_go_on)
+        train(
+            policy, source, Reinforce(kl=KL(spec.kl_weight)), settings, checkpoint, look_and_go_on
+        )
     last = int(checkpoint.rows[-1]["step"])
     kept = best.restore(policy.parameters) or last
     checkpoint.annotate(kept, chosen=True, stop_reason=stop or f"all {last} steps done")

@@ -26,7 +26,13 @@ def new_policy(shop: Workshop, adapter: AdapterSpec, seed: int) -> LanguagePolic
 def checkpoint_of(shop: Workshop, way: str, seed: int) -> Checkpoint:
     """Where a training's state and log are kept."""
     name = f"{way}-seed{seed}"
-    return Checkpoint(shop.folder / "state" / name, shop.folder / "logs" / f"{name}.jsonl")
+    logs = shop.folder / "logs"
+    return Checkpoint(
+        shop.folder / "state" / name,
+        logs / f"{name}.jsonl",
+        identity=shop.spec.digest(),
+        events=logs / "tensorboard" / name,
+    )
 
 
 @contextmanager
@@ -52,6 +58,6 @@ def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:
     """Adds what the log knows. Steps taken before an interruption count as well."""
     cost.tokens_trained = sum(int(row.get("tokens", 0)) for row in checkpoint.rows)
     resumed_at = checkpoint.restored_rows
-    earlier = checkpoint.rows[:resumed_at]
+    earlier = checkpoint.times[:resumed_at]
     cost.cpu_seconds += sum(row.get("cpu_seconds", 0.0) for row in earlier)
     cost.wall_seconds += sum(row.get("seconds", 0.0) for row in earlier)

@@ -2,7 +2,8 @@
 
 A checkpoint is one safetensors file, replaced whole; its metadata holds the step and the log up to
 it. Because every source of trajectories is a function of the step, going on from a checkpoint gives
-the same numbers as never having stopped.
+the same numbers as never having stopped. How long steps took isn't the same each time, so that
+stands in a file of its own beside the log.
 """
 
 from __future__ import annotations
@@ -16,45 +17,102 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from truing.files import write_file_atomically, write_text_atomically
+from truing.files import write_file_atomically, write_jsonl_atomically
+from truing.learn.events import EventFile
+from truing.learn.objective import Objective
+from truing.types import InputError
+
+TIMINGS = ("seconds", "cpu_seconds", "tokens_per_second")
+"""Keys of a row that go to the file of times."""
 
 
 class Checkpoint:
-    """The state of one training in a folder: `state.safetensors` and the log beside it."""
+    """The state of one training in a folder: `state.safetensors`, and the log where `log` says.
 
-    def __init__(self, folder: Path, log: Path, every: int = 10) -> None:
+    `identity` says what the training depends on (a spec's digest): another's checkpoint is refused.
+    `events` is a folder for TensorBoard. Where `writes` is False, nothing is written (another process
+    does).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        log: Path,
+        every: int = 10,
+        *,
+        identity: str = "",
+        events: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.log = log
         self.every = every
+        self.identity = identity
+        self.events = events
+        self.writes = True
         self.rows: list[dict[str, Any]] = []
+        self.times: list[dict[str, Any]] = []
         self.restored_rows = 0
+        self._event_file: EventFile | None = None
 
     @property
     def file(self) -> Path:
         """The saved state."""
         return self.folder / "state.safetensors"
 
+    @property
+    def times_log(self) -> Path:
+        """How long each step took."""
+        return self.log.with_suffix(".times.jsonl")
+
     def note(self, row: dict[str, Any]) -> None:
-        """Adds a row to the log, which is written with the next save."""
+        """Adds a row to the log, which is written with the next save, and to TensorBoard's events."""
+        times = {key: row.pop(key) for key in TIMINGS if key in row}
         self.rows.append(row)
+        self.times.append({"step": row["step"], **times})
+        self._show(row | times)
+
+    def _show(self, row: dict[str, Any]) -> None:
+        if self.events is None or not self.writes:
+            return
+        if self._event_file is None:
+            self._event_file = EventFile(self.events)
+            for earlier, times in zip(self.rows[:-1], self.times[:-1], strict=True):
+                self._event_file.add(earlier | times)
+        self._event_file.add(row)
 
     def maybe_save(
-        self, step: int, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+        self,
+        step: int,
+        parameters: dict[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
     ) -> None:
         """Saves at every `every`-th step."""
         if step % self.every == 0:
-            self.save(step, parameters, optimizer)
+            self.save(step, parameters, optimizer, objective)
 
     def save(
-        self, step: int, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
+        self,
+        step: int,
+        parameters: dict[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
     ) -> None:
-        """Writes parameters, optimizer moments and log as one file, then the readable log."""
-        tensors: dict[str, Tensor] = {}
+        """Writes all that training depends on and the log as one file, then the readable log."""
+        if not self.writes:
+            return
+        tensors = {f"objective/{name}": value for name, value in objective.state().items()}
         for name, parameter in parameters.items():
-            tensors[f"parameter/{name}"] = parameter.detach().contiguous()
+            tensors[f"parameter/{name}"] = parameter.detach()
             for kind, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{kind}/{name}"] = value.contiguous()
-        metadata = {"step": str(step), "log": json.dumps(self.rows)}
+                tensors[f"optimizer/{kind}/{name}"] = value
+        tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}
+        metadata = {
+            "step": str(step),
+            "identity": self.identity,
+            "log": json.dumps(self.rows),
+            "times": json.dumps(self.times),
+        }
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file_atomically(self.file, lambda path: save_file(tensors, path, metadata))
         self._write_log()
@@ -73,30 +131,77 @@ class Checkpoint:
             return {key.partition("/")[2]: stored.get_tensor(key) for key in keys}
 
     def _write_log(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        write_text_atomically(self.log, "".join(json.dumps(row) + "\n" for row in self.rows))
+        if self.writes:
+            write_jsonl_atomically(self.log, list(self.rows))
+            write_jsonl_atomically(self.times_log, list(self.times))
 
-    def restore(self, parameters: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> int:
-        """Brings parameters, optimizer and log back; returns the step saved, 0 where there is none."""
+    def restore(
+        self,
+        parameters: dict[str, nn.Parameter],
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
+    ) -> int:
+        """Brings everything back; returns the step saved, 0 where there is none.
+
+        Raises InputError, with everything as it was, where the checkpoint is another training's.
+        """
         if not self.file.exists():
             return 0
         try:
             with safe_open(self.file, framework="pt") as stored:
-                metadata = stored.metadata()
+                metadata = stored.metadata() or {}
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         except SafetensorError:
-            return 0  # a file from another program or version: start anew
+            return 0  # torn, though that takes a broken disk: start anew
+        self._check(metadata, tensors, parameters, objective)
         state: dict[Tensor, Any] = {}
+        learned: dict[str, Tensor] = {}
         with torch.no_grad():
             for key, tensor in tensors.items():
                 part, _, rest = key.partition("/")
                 if part == "parameter":
                     parameters[rest].copy_(tensor)
+                elif part == "objective":
+                    learned[rest] = tensor
                 else:
                     kind, _, name = rest.partition("/")
                     state.setdefault(parameters[name], {})[kind] = tensor
         optimizer.state.update(state)
+        if learned:
+            objective.load(learned)
         self.rows = json.loads(metadata["log"])
+        self.times = json.loads(metadata["times"])
         self.restored_rows = len(self.rows)
         self._write_log()
         return int(metadata["step"])
+
+    def _check(
+        self,
+        metadata: dict[str, str],
+        tensors: dict[str, Tensor],
+        parameters: dict[str, nn.Parameter],
+        objective: Objective,
+    ) -> None:
+        begin_anew = "give another folder, or delete the file to begin anew"
+        if not {"step", "identity", "log", "times"} <= metadata.keys():
+            raise InputError(f"{self.file}: not a checkpoint of this program; {begin_anew}")
+        if metadata["identity"] != self.identity:
+            raise InputError(
+                f"{self.file}: a checkpoint of another spec ({metadata['identity'] or 'unnamed'}, "
+                f"this one is {self.identity or 'unnamed'}); {begin_anew}"
+            )
+        saved = {
+            key: tuple(tensor.shape)
+            for key, tensor in tensors.items()
+            if not key.startswith("optimizer/")
+        }
+        ours = {f"parameter/{name}": tuple(value.shape) for name, value in parameters.items()}
+        ours |= {
+            f"objective/{name}": tuple(value.shape) for name, value in objective.state().items()
+        }
+        for name in sorted(saved.keys() | ours.keys()):
+            if saved.get(name) != ours.get(name):
+                raise InputError(
+                    f"{self.file}: '{name}' has the shape {saved.get(name, 'of none')} there "
+                    f"and {ours.get(name, 'of none')} in this training; {begin_anew}"
+                )

@@ -7,35 +7,21 @@ policy's own samples) and in the objective, not in the loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
 
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.objective import Objective
+from truing.learn.ranks import Ranks
+from truing.learn.stopping import StopRule
+from truing.learn.update import ONE_PASS, EntropyPolicy, LogRow, Passes, Policy, update
 from truing.trajectories import Trajectories
+from truing.types import InputError
 
-LogRow = dict[str, Any]
-
-
-class Policy(Protocol):
-    """What the loop needs to know of a policy."""
-
-    @property
-    def parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters in training."""
-        ...
-
-    def log_probs(self, trajectories: Trajectories) -> Tensor:
-        """(B, T) current log-probabilities, differentiable."""
-        ...
-
-    def pieces(self, trajectories: Trajectories) -> Iterator[range]:
-        """How to take a batch through the policy in pieces that fit the memory."""
-        ...
+__all__ = ["LogRow", "Passes", "Policy", "Settings", "Source", "train", "update"]
 
 
 class Source(Protocol):
@@ -55,6 +41,7 @@ class Settings:
     max_grad_norm: float
     warmup: int = 0
     decay: bool = True
+    passes: Passes = ONE_PASS
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
@@ -64,37 +51,18 @@ class Settings:
         return self.learning_rate * (left if self.decay else 1.0)
 
 
-def update(
-    policy: Policy,
-    optimizer: torch.optim.Optimizer,
-    objective: Objective,
-    trajectories: Trajectories,
-    max_grad_norm: float,
-) -> LogRow:
-    """One gradient step on a batch. Returns the loss of the whole batch and the gradient's norm.
-
-    Trajectories without credit cost no pass; where none has credit, nothing changes. Raises
-    FloatingPointError where the gradient isn't finite, before it can reach the parameters.
-    """
-    credit_BT = objective.credit(trajectories)
-    useful = credit_BT.ne(0).any(1).nonzero()[:, 0].tolist()
-    batch, credit_BT = trajectories.select(useful), credit_BT[useful]
-    optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for piece in policy.pieces(batch):
-        part = batch.select(piece)
-        loss_B = objective.loss(policy.log_probs(part), credit_BT[piece.start : piece.stop], part)
-        loss = loss_B.sum() / len(trajectories)
-        loss.backward()
-        total += float(loss.detach())
-    tokens = int(batch.mask_BT.sum())
-    if not useful:
-        return {"loss": 0.0, "gradient_norm": 0.0, "taught": 0, "tokens": tokens}
-    norm = torch.nn.utils.clip_grad_norm_(list(policy.parameters.values()), max_grad_norm)
-    if not torch.isfinite(norm):
-        raise FloatingPointError(f"the gradient's norm is {float(norm)}; lower the learning rate")
-    optimizer.step()
-    return {"loss": total, "gradient_norm": float(norm), "taught": len(useful), "tokens": tokens}
+def _check(policy: Policy, objective: Objective, passes: Passes) -> None:
+    """Raises InputError where these can't work together, before any time is spent."""
+    name = type(objective).__name__
+    if passes.epochs * passes.minibatches > 1 and not objective.off_policy:
+        raise InputError(
+            f"passes: {name} is right for one update from each batch only, because later ones see "
+            "samples of an older policy; use Ppo or Grpo, or 1 epoch and 1 minibatch"
+        )
+    if objective.needs_entropy and not isinstance(policy, EntropyPolicy):
+        raise InputError(
+            f"entropy_weight: {type(policy).__name__} doesn't give entropies; set it to 0"
+        )
 
 
 def train(
@@ -104,28 +72,59 @@ def train(
     settings: Settings,
     checkpoint: Checkpoint,
     after_step: Callable[[int, LogRow], bool] = lambda step, row: True,
+    stop: Sequence[StopRule] = (),
+    ranks: Ranks | None = None,
 ) -> None:
     """Trains from where the checkpoint is to the last step, or until `after_step` returns False.
 
-    `after_step` may add to the row before it is logged.
+    A rule in `stop` that gives a reason ends the training too; the reason stands in the last row.
+    `after_step` may add to the row before it is logged. With several processes, all of them call this
+    with the same arguments; the first writes the files.
     """
+    _check(policy, objective, settings.passes)
+    ranks = ranks or Ranks()
+    checkpoint.writes = ranks.index == 0
     parameters = policy.parameters
-    optimizer = torch.optim.AdamW(parameters.values(), lr=settings.learning_rate, weight_decay=0.0)
-    first = checkpoint.restore(parameters, optimizer) + 1
+    # `fused` updates all parameters in one pass over them, several times faster on a CPU.
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=settings.learning_rate, weight_decay=0.0, fused=True
+    )
+    first = checkpoint.restore(parameters, optimizer, objective) + 1
+    if checkpoint.rows and checkpoint.rows[-1].get("stop"):
+        return
     for step in range(first, settings.steps + 1):
         started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
         trajectories, row = source.batch(step)
-        row |= update(policy, optimizer, objective, trajectories, settings.max_grad_norm)
-        row |= {
+        if step == first:
+            largest = int(trajectories.group_B.unique(return_counts=True)[1].max())
+            objective.require_group(largest)
+        learned = update(
+            policy,
+            optimizer,
+            objective,
+            trajectories,
+            settings.max_grad_norm,
+            settings.passes,
+            step,
+            ranks,
+        )
+        seconds = time.perf_counter() - started
+        row = {
+            **learned,
+            **row,  # the source's entropy is that of the policy that acted
             "step": step,
             "learning_rate": settings.rate(step),
-            "seconds": time.perf_counter() - started,
+            "seconds": seconds,
+            "tokens_per_second": learned["tokens"] / seconds,
         }
         go_on = after_step(step, row)
+        if reason := next(filter(None, (rule([*checkpoint.rows, row]) for rule in stop)), ""):
+            row["stop"] = reason
         checkpoint.note(row)
-        if not go_on or step == settings.steps:
-            checkpoint.save(step, parameters, optimizer)
-            return
-        checkpoint.maybe_save(step, parameters, optimizer)
+        if not go_on or reason or step == settings.steps:
+            checkpoint.save(step, parameters, optimizer, objective)
+            break
+        checkpoint.maybe_save(step, parameters, optimizer, objective)
+    ranks.wait()

@@ -9,20 +9,20 @@ tokens, not means: a long answer counts for each of its tokens.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
+from truing.learn.objective import Objective
 from truing.trajectories import Trajectories
 
 
-@dataclass(frozen=True)
-class Supervised:
+@dataclass(frozen=True, kw_only=True)
+class Supervised(Objective):
     """Maximum likelihood of demonstrations."""
+
+    off_policy: ClassVar[bool] = True
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """1 for every action of a demonstration."""
-        return trajectories.mask_BT.float()
-
-    def loss(self, log_prob_BT: Tensor, credit_BT: Tensor, trajectories: Trajectories) -> Tensor:
-        """(B,) negative log-likelihoods."""
-        return -(credit_BT * log_prob_BT).sum(1)
+        return trajectories.mask_BT.to(trajectories.log_prob_BT.dtype)

@@ -1,0 +1,64 @@
+"""Several processes that train one policy together, each on a share of every batch.
+
+Every process holds the whole batch and computes its credit, so that baselines see what they would see
+in one process; the learning passes are shared out and the gradients summed. The update is that of
+one process up to rounding. Processes are started by `accelerate launch` (or torchrun), which also
+says which device is whose.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object, reduce
+from torch import nn
+
+
+class Ranks:
+    """One process among `count`; `index` is its number and `device` where it computes."""
+
+    def __init__(self) -> None:
+        launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        self._state = PartialState(cpu=not torch.cuda.is_available()) if launched else None
+
+    @property
+    def count(self) -> int:
+        """How many processes there are."""
+        return self._state.num_processes if self._state else 1
+
+    @property
+    def index(self) -> int:
+        """This process's number, from 0. The first writes the files."""
+        return self._state.process_index if self._state else 0
+
+    def share(self, rows: Sequence[int]) -> Sequence[int]:
+        """This process's part of the rows: neighbours, because they share prompts."""
+        first = len(rows) * self.index // self.count
+        return rows[first : len(rows) * (self.index + 1) // self.count]
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Replaces every gradient by its sum over the processes (none counts as 0)."""
+        if self.count == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.copy_(reduce(parameter.grad, "sum"))
+
+    def sum_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
+        """Sums of named numbers over the processes."""
+        if self.count == 1:
+            return dict(figures)
+        total: dict[str, float] = {}
+        for part in gather_object([dict(figures)]):
+            for name, value in part.items():
+                total[name] = total.get(name, 0.0) + value
+        return total
+
+    def wait(self) -> None:
+        """Returns when every process has come here."""
+        if self._state:
+            self._state.wait_for_everyone()

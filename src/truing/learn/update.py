@@ -1,0 +1,214 @@
+"""What one batch does to a policy: credit once, then one or several gradient steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from truing.learn.objective import Current, Objective
+from truing.learn.ranks import Ranks
+from truing.trajectories import Trajectories
+from truing.types import InputError
+
+LogRow = dict[str, Any]
+
+
+class Policy(Protocol):
+    """What learning needs to know of a policy."""
+
+    @property
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters in training."""
+        ...
+
+    def log_probs(self, trajectories: Trajectories) -> Tensor:
+        """(B, T) current log-probabilities, differentiable."""
+        ...
+
+    def pieces(self, trajectories: Trajectories) -> Iterator[range]:
+        """How to take a batch through the policy in pieces that fit the memory."""
+        ...
+
+
+@runtime_checkable
+class EntropyPolicy(Policy, Protocol):
+    """A policy that also gives the entropies of its distributions, which an entropy bonus needs."""
+
+    def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """(B, T) each, differentiable, 0 outside the mask: as `log_probs`, and entropies (nats)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How often a batch is learned from.
+
+    `epochs` times through the batch, each in `minibatches` gradient steps, drawn anew by (`seed`,
+    step, epoch). No further epoch follows one whose mean KL per action since the batch was sampled
+    exceeds `max_update_kl` (nats).
+    """
+
+    epochs: int = 1
+    minibatches: int = 1
+    max_update_kl: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.minibatches < 1:
+            raise InputError("epochs and minibatches: must be at least 1 each")
+
+    def split(self, rows: int, step: int, epoch: int) -> list[list[int]]:
+        """The rows of each minibatch. Rows stay in order, because neighbours share prompts."""
+        if self.minibatches == 1:
+            return [list(range(rows))]
+        order = np.random.default_rng((self.seed, step, epoch)).permutation(rows)
+        parts = np.array_split(order, self.minibatches)
+        return [sorted(part.tolist()) for part in parts if len(part)]
+
+
+ONE_PASS = Passes()
+
+
+@dataclass
+class _Tally:
+    """Sums over every action that was learned from, whatever piece or minibatch it was in."""
+
+    sums: dict[str, float] = field(default_factory=dict)
+    actions: float = 0.0
+
+    def add(self, figures: dict[str, float], actions: float) -> None:
+        for name, value in figures.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.actions += actions
+
+    def mean(self, name: str) -> float:
+        return self.sums.get(name, 0.0) / max(1.0, self.actions)
+
+
+def check_trajectories(trajectories: Trajectories) -> None:
+    """Raises InputError where shapes disagree or a trajectory has no action to learn from."""
+    shape = trajectories.mask_BT.shape
+    for name in ("reward_BT", "log_prob_BT", "reference_log_prob_BT"):
+        found = getattr(trajectories, name).shape
+        if found != shape:
+            raise InputError(f"{name}: has the shape {tuple(found)}, the mask {tuple(shape)}")
+    empty = (~trajectories.mask_BT.any(1)).nonzero()[:, 0].tolist()
+    if empty:
+        raise InputError(
+            f"trajectory {empty[0]} has no action to learn from: its loss mask is empty; leave it out"
+        )
+
+
+def evaluate(policy: Policy, objective: Objective, trajectories: Trajectories) -> Current:
+    """The actions as the policy sees them now; entropies where the objective asks for them."""
+    if not objective.needs_entropy:
+        return Current(policy.log_probs(trajectories))
+    if not isinstance(policy, EntropyPolicy):
+        raise InputError(
+            f"entropy_weight: {type(policy).__name__} doesn't give entropies; set it to 0"
+        )
+    return Current(*policy.log_probs_and_entropies(trajectories))
+
+
+def accumulate(
+    policy: Policy,
+    objective: Objective,
+    batch: Trajectories,
+    credit_BT: Tensor,
+    count: float,
+    ranks: Ranks,
+) -> tuple[dict[str, float], float]:
+    """Adds the gradient of the sum of the batch's losses / `count`, piece by piece.
+
+    Returns sums of the figures over the batch's actions, with the loss, and how many actions.
+    """
+    rows = ranks.share(range(len(batch)))
+    mine, credit_BT = batch.select(rows), credit_BT[list(rows)]
+    tally = _Tally()
+    for piece in policy.pieces(mine):
+        part = mine.select(piece)
+        found = objective.loss(
+            evaluate(policy, objective, part), credit_BT[piece.start : piece.stop], part
+        )
+        loss = found.loss_B.sum() / count
+        loss.backward()
+        figures = {
+            name: float((figure_BT * part.mask_BT).sum())
+            for name, figure_BT in found.figures.items()
+        }
+        tally.add({"loss": float(loss.detach()), **figures}, float(part.mask_BT.sum()))
+    ranks.sum_gradients(policy.parameters.values())
+    sums = ranks.sum_figures({**tally.sums, "actions": tally.actions})
+    return sums, sums.pop("actions")
+
+
+def gradient_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> float:
+    """Clips the gradient, steps and returns its norm before clipping.
+
+    Raises FloatingPointError where it isn't finite, before it can reach the parameters.
+    """
+    norm = torch.nn.utils.clip_grad_norm_(list(policy.parameters.values()), max_grad_norm)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(f"the gradient's norm is {float(norm)}; lower the learning rate")
+    optimizer.step()
+    return float(norm)
+
+
+def idle_groups(trajectories: Trajectories, taught_B: Tensor) -> int:
+    """How many groups teach nothing: their returns are all equal, or unscored."""
+    groups = trajectories.group_B.unique()
+    return len(groups) - len(trajectories.group_B[taught_B].unique())
+
+
+def update(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    objective: Objective,
+    trajectories: Trajectories,
+    max_grad_norm: float,
+    passes: Passes = ONE_PASS,
+    step: int = 1,
+    ranks: Ranks | None = None,
+) -> LogRow:
+    """Learns from a batch. Returns what to log, over the whole batch and all its passes.
+
+    `loss` and `gradient_norm` are means over the gradient steps, figures of the objective means over
+    the actions. Trajectories without credit cost no pass; where none has credit, nothing changes.
+    Each minibatch's loss is divided by its share of *all* trajectories of the batch. Raises
+    FloatingPointError where a gradient isn't finite.
+    """
+    check_trajectories(trajectories)
+    ranks = ranks or Ranks()
+    credit_BT = objective.credit(trajectories)
+    taught_B = objective.teaches(trajectories, credit_BT)
+    useful = taught_B.nonzero()[:, 0].tolist()
+    batch, credit_BT = trajectories.select(useful), credit_BT[useful]
+    count = len(trajectories) / passes.minibatches
+    whole, norms, epochs = _Tally(), [], 0
+    while useful and epochs < passes.epochs:
+        this = _Tally()
+        for rows in passes.split(len(useful), step, epochs):
+            optimizer.zero_grad(set_to_none=True)
+            part = batch.select(rows)
+            this.add(*accumulate(policy, objective, part, credit_BT[rows], count, ranks))
+            norms.append(gradient_step(policy, optimizer, max_grad_norm))
+        whole.add(this.sums, this.actions)
+        epochs += 1
+        if passes.max_update_kl is not None and this.mean("update_kl") > passes.max_update_kl:
+            break
+    steps = max(1, len(norms))
+    row: LogRow = {
+        "loss": whole.sums.pop("loss", 0.0) / steps,
+        "gradient_norm": sum(norms) / steps,
+        "taught": len(useful),
+        "idle_groups": idle_groups(trajectories, taught_B),
+        "tokens": int(whole.actions),
+        **{name: whole.mean(name) for name in whole.sums},
+        **objective.learn(trajectories),
+    }
+    return row if passes.epochs == 1 else row | {"epochs": epochs}
