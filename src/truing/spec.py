@@ -151,11 +151,11 @@ class GridSpec(_Part):
     slip: float = Field(0.0, description="probability that a step goes sideways")
     discount: float = Field(0.95, description="what a reward is worth one step later")
     horizon: int | None = Field(None, description="steps in an episode; without it 8 a cell")
-    episodes: int = Field(25_600, ge=1, description="episodes to learn from")
+    episodes: int = Field(51_200, ge=1, description="episodes to learn from")
     updates: int = Field(
         100, ge=1, description="gradient steps; each has its share of the episodes"
     )
-    learning_rate: float = Field(0.3, gt=0, description="of Adam, falling to 0")
+    learning_rate: float = Field(0.2, gt=0, description="of Adam")
     entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per step")
     seed: int = Field(0, ge=0)
 

@@ -84,20 +84,23 @@ def as_trajectories(episodes: Episodes, policy: SoftmaxTable) -> Trajectories:
 
 @dataclass(frozen=True)
 class GridSource:
-    """Each step a batch of episodes by the policy as it is now. Draws depend on (seed, step)."""
+    """Each step its share of the episodes, by the policy as it is now. Draws depend on (seed, step)."""
 
     world: GridWorld
     policy: SoftmaxTable
-    batch_size: int
+    episodes: int
+    updates: int
     seed: int
 
     def batch(self, step: int) -> tuple[Trajectories, LogRow]:
         """See learn.loop.Source."""
+        before, after = ((step - 1) * self.episodes, step * self.episodes)
+        count = after // self.updates - before // self.updates
         generator = np.random.default_rng((self.seed, step))
-        episodes = play(self.world, self.policy.probabilities(), self.batch_size, generator)
+        episodes = play(self.world, self.policy.probabilities(), count, generator)
         row: LogRow = {
-            "reached": float(episodes.reached_B.mean()),
+            "reward": float(episodes.reward_BT.sum(1).mean()),
             "length": float(episodes.length_B.mean()),
-            "episodes": step * self.batch_size,
+            "episodes": after // self.updates,
         }
         return as_trajectories(episodes, self.policy), row

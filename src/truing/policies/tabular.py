@@ -20,6 +20,17 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
+def visited(trajectories: Trajectories) -> Tensor:
+    """(B, T) the states that the actions were taken in."""
+    state_BT: Tensor = trajectories.data[..., 0]
+    return state_BT
+
+
+def _looked_up(table_N: Tensor, place_BT: Tensor) -> Tensor:
+    """(B, T) entries of a table. Its backward pass is several times faster than plain indexing's."""
+    return table_N.index_select(0, place_BT.flatten()).view_as(place_BT)
+
+
 class SoftmaxTable:
     """A stochastic policy: the probabilities of a state's actions are the softmax of its logits.
 
@@ -36,11 +47,17 @@ class SoftmaxTable:
 
     def log_probs(self, trajectories: Trajectories) -> Tensor:
         """(B, T) current log-probabilities (nats), 0 outside the mask. Differentiable."""
-        state_BT, action_BT = trajectories.data.unbind(-1)
         table_SA = self.logits.log_softmax(-1)
+        state_BT, action_BT = trajectories.data.unbind(-1)
         place_BT = state_BT * table_SA.shape[1] + action_BT
-        log_prob_BT = table_SA.flatten().index_select(0, place_BT.flatten()).view_as(place_BT)
-        return log_prob_BT * trajectories.mask_BT
+        return _looked_up(table_SA.flatten(), place_BT) * trajectories.mask_BT
+
+    def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """(B, T) as `log_probs`, and the entropies (nats) of the states' actions."""
+        log_SA = self.logits.log_softmax(-1)
+        entropy_S = -(log_SA.exp() * log_SA).sum(-1)
+        entropy_BT = _looked_up(entropy_S, visited(trajectories)) * trajectories.mask_BT
+        return self.log_probs(trajectories), entropy_BT
 
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy: everything at once."""
@@ -49,12 +66,6 @@ class SoftmaxTable:
     def probabilities(self) -> Floats:
         """(S, A) probabilities, in float64."""
         found: Floats = self.logits.detach().double().softmax(-1).numpy()
-        return found
-
-    def entropy_S(self) -> Floats:
-        """(S,) entropy of each state's actions, nats."""
-        log_SA = self.logits.detach().double().log_softmax(-1)
-        found: Floats = -(log_SA.exp() * log_SA).sum(-1).numpy()
         return found
 
 
