@@ -101,6 +101,7 @@ class GridSource:
         row: LogRow = {
             "reward": float(episodes.reward_BT.sum(1).mean()),
             "length": float(episodes.length_B.mean()),
+            "steps": int(episodes.length_B.sum()),
             "episodes": after // self.updates,
         }
         return as_trajectories(episodes, self.policy), row

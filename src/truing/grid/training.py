@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,15 @@ from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforce import Reinforce
 from truing.learn.values import TabularValue
 from truing.policies.tabular import DeterministicTable, SoftmaxTable, visited
-from truing.progress import Progress, SilentProgress
+from truing.progress import Advance, Progress, SilentProgress
 from truing.spec import GridSpec
 from truing.types import stable_hash
 from truing.version import __version__
 
 LOOKS = 50
 """Points of the learning curve, at most."""
+CHECKPOINT_EVERY = 50
+"""Updates between checkpoints."""
 SAMPLES = 5
 """Episodes shown, before and after training."""
 
@@ -99,48 +101,61 @@ def objective_of(spec: GridSpec, world: GridWorld) -> Reinforce:
 def learn(spec: GridSpec, folder: Path, progress: Progress | None = None) -> GridRun:
     """Trains a softmax table; the loop keeps its log and checkpoint in `folder`.
 
-    Raises InputError, before anything is written, where the spec asks for an impossible world.
+    A training that was interrupted there goes on. Raises InputError, before anything is written,
+    where the spec asks for an impossible world, or `folder` holds another training.
     """
     world = world_of(spec)
+    best = optimum(world)
     policy = SoftmaxTable(world.states)
+    untrained = Look(0, 0, 0, expected_return(world, policy.probabilities()))
     before = _samples(spec, world, policy, 0)
-    curve = [Look(0, 0, 0, expected_return(world, policy.probabilities()))]
-    updates = min(spec.updates, spec.episodes)
-    steps = 0
-
-    with (progress or SilentProgress()).task("learning", updates) as advance:
-
-        def after_step(update: int, row: LogRow) -> bool:
-            nonlocal steps
-            steps += round(row["length"] * (row["episodes"] - curve_episodes[-1]))
-            curve_episodes.append(row["episodes"])
-            if update == updates or update % max(1, updates // LOOKS) == 0:
-                result = expected_return(world, policy.probabilities())
-                curve.append(Look(update, row["episodes"], steps, result))
-                advance(update, f"return {result:.3f}")
-            return True
-
-        curve_episodes = [0]
-        train(
-            policy,
-            GridSource(world, policy, spec.episodes, updates, spec.seed),
-            objective_of(spec, world),
-            Settings(updates, spec.learning_rate, max_grad_norm=float("inf"), decay=False),
-            Checkpoint(folder, folder / "log.jsonl", every=updates),
-            after_step,
-        )
+    checkpoint = Checkpoint(
+        folder, folder / "log.jsonl", every=CHECKPOINT_EVERY, identity=digest(spec, world)
+    )
+    with (progress or SilentProgress()).task("learning", spec.updates) as advance:
+        _train(spec, world, policy, checkpoint, advance)
     policy_SA = policy.probabilities()
     return GridRun(
         spec,
         world,
-        optimum(world),
+        best,
         policy_SA,
         policy_values(world, policy_SA),
         expected_return(world, DeterministicTable.greedy(policy).probabilities()),
-        curve,
+        [untrained, *_curve(checkpoint.rows)],
         before,
         _samples(spec, world, policy, 1),
     )
+
+
+def _train(
+    spec: GridSpec, world: GridWorld, policy: SoftmaxTable, checkpoint: Checkpoint, advance: Advance
+) -> None:
+    updates = min(spec.updates, spec.episodes)  # each has one episode at least
+
+    def look(update: int, row: LogRow) -> bool:
+        if update == updates or update % max(1, updates // LOOKS) == 0:
+            row["return"] = expected_return(world, policy.probabilities())
+            advance(update, f"return {row['return']:.3f}")
+        return True
+
+    train(
+        policy,
+        GridSource(world, policy, spec.episodes, updates, spec.seed),
+        objective_of(spec, world),
+        Settings(updates, spec.learning_rate, max_grad_norm=float("inf"), decay=False),
+        checkpoint,
+        look,
+    )
+
+
+def _curve(rows: Sequence[LogRow]) -> Iterator[Look]:
+    """The learning curve in a log."""
+    steps = 0
+    for row in rows:
+        steps += row["steps"]
+        if "return" in row:
+            yield Look(row["step"], row["episodes"], steps, row["return"])
 
 
 def _samples(spec: GridSpec, world: GridWorld, policy: SoftmaxTable, which: int) -> Episodes:
