@@ -8,7 +8,7 @@ import torch
 from tiny import END, alone, plain, texts, tiny
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
-from truing.models.tree import Branch
+from truing.models.tree import Branch, TokenTree
 from truing.policies.language import LanguagePolicy, TextAction, text_log_probs
 from truing.rollout import rollout
 from truing.spec import AdapterSpec
@@ -40,7 +40,9 @@ def _scores(model: LanguageModel) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=["lora", "full"])
-def test_the_sampler_follows_the_trained_weights(family: str, adapter: AdapterSpec) -> None:
+def test_passes_without_gradients_follow_the_trained_weights(
+    family: str, adapter: AdapterSpec
+) -> None:
     model = tiny(family)
     base = _scores(model)
     fresh = _policy(model, adapter, moved=False)
@@ -48,10 +50,17 @@ def test_the_sampler_follows_the_trained_weights(family: str, adapter: AdapterSp
     policy = _policy(model, adapter)
     trained = _scores(policy.trained)
     assert float((trained - base).abs().max()) > 0.1
-    torch.testing.assert_close(_scores(policy.sampler), base, atol=1e-5, rtol=1e-5)
-    for _ in range(2):  # refreshing starts from the trained weights, not from the last copy
-        policy.refresh()
-        torch.testing.assert_close(_scores(policy.sampler), trained, atol=1e-5, rtol=1e-5)
+    with torch.enable_grad():
+        live, _ = policy.trained.continuation_log_probs(TokenTree(_branches()))
+    torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
+    with torch.no_grad():  # packed weights are made anew when a parameter has been written to
+        for parameter in policy.parameters.values():
+            parameter.mul_(1.1)
+    with torch.enable_grad():
+        live, _ = policy.trained.continuation_log_probs(TokenTree(_branches()))
+    assert float((live.detach() - trained).abs().max()) > 1e-3
+    trained = _scores(policy.trained)
+    torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
     assert torch.equal(_scores(policy.reference), base)
     assert torch.equal(_scores(policy.trained), trained)
 
@@ -125,8 +134,7 @@ def test_rollouts_carry_the_log_probs_of_policy_and_reference(
     adapter: AdapterSpec, temperature: float
 ) -> None:
     policy, prompts = _policy(tiny(vocabulary=10), adapter), texts(5, [4, 6], 10)
-    policy.refresh()
-    rolled = rollout(policy, prompts, 3, Sampling(9, temperature, seed=1))
+    rolled = rollout(policy, prompts, 3, Sampling(9, temperature, seed=4))
     batch = rolled.trajectories
     assert batch.return_B.isnan().all() and batch.group_B.tolist() == [0, 0, 0, 1, 1, 1]
     lengths = [len(c.tokens) for row in rolled.completions for c in row]

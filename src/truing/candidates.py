@@ -21,6 +21,7 @@ from peft import PeftModel
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Dtype, InputError
@@ -116,9 +117,8 @@ def save_candidate(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        if policy is not None and policy.peft is not None:
-            policy.peft.save_pretrained(temporary, safe_serialization=True)  # type: ignore[operator]
-            _name_base(temporary, base)
+        if policy is not None and policy.adapter.kind == "lora":
+            save_adapter(temporary, policy.trained.model, policy.adapter, base)
         elif policy is not None:
             policy.trained.model.save_pretrained(temporary, safe_serialization=True)
         else:
@@ -133,12 +133,6 @@ def save_candidate(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _name_base(folder: Path, base: Path) -> None:
-    """peft finds the base weights by the name in the adapter's configuration."""
-    path = folder / "adapter_config.json"
-    write_json_atomically(path, {**read_json(path), "base_model_name_or_path": str(base)})
 
 
 def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:

@@ -34,7 +34,7 @@ def rollout(
     The state is the text so far, an action the next token, the transition appends it, and the
     reward comes at the end: it is NaN (unscored) until somebody sets it.
     """
-    sampled = sample(policy.sampler, prompts, samples, sampling)
+    sampled = sample(policy.trained, prompts, samples, sampling)
     actions: list[TextAction] = []
     log_probs: list[tuple[float, ...]] = []
     for prompt, completions in zip(prompts, sampled.completions, strict=True):

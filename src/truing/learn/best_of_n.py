@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from truing.learn.credit import Groups
-from truing.learn.objective import Sampled, without_unscored
+from truing.learn.objective import Sampled, for_each_action
 from truing.trajectories import Trajectories
 
 
@@ -34,4 +34,4 @@ class BestOfN(Sampled):
         groups = Groups(return_B, trajectories.group_B)
         best_B = (groups.differ() & (groups.filled == groups.highest())).to(return_B.dtype)
         credit_B = best_B / groups.total(best_B).clamp(min=1)
-        return without_unscored(credit_B[:, None].expand_as(trajectories.reward_BT), trajectories)
+        return for_each_action(credit_B, trajectories)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from truing.learn.clipped import clipped_surrogate
 from truing.learn.credit import group_deviation, minus_group_mean
-from truing.learn.objective import Current, Figures, Sampled, without_unscored
+from truing.learn.objective import Current, Figures, Sampled, for_each_action
 from truing.trajectories import Trajectories
 
 SMALLEST_DEVIATION = 1e-4
@@ -50,9 +50,7 @@ class Grpo(Sampled):
         """(B, T): the advantage of the trajectory, for each of its actions."""
         return_B = self.rewards(trajectories).sum(1)
         advantage_B = self.advantage(return_B, trajectories.group_B)
-        return without_unscored(
-            advantage_B[:, None].expand_as(trajectories.reward_BT), trajectories
-        )
+        return for_each_action(advantage_B, trajectories)
 
     def weight(self, trajectories: Trajectories) -> Tensor:
         """(B, T): 1/T_b, for a mean over the actions."""

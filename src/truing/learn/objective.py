@@ -152,6 +152,11 @@ class Sampled(Objective):
         return Loss((self.weight(trajectories) * loss_BT).sum(1), figures)
 
 
+def for_each_action(credit_B: Tensor, trajectories: Trajectories) -> Tensor:
+    """(B, T) a trajectory's credit, given to each of its actions; 0 where it is unscored."""
+    return without_unscored(credit_B[:, None].expand_as(trajectories.reward_BT), trajectories)
+
+
 def without_unscored(credit_BT: Tensor, trajectories: Trajectories) -> Tensor:
     """Credit with 0 outside the mask and for unscored trajectories."""
     counts_BT = trajectories.mask_BT & trajectories.scored_B[:, None]

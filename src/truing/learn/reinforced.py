@@ -11,7 +11,7 @@ from truing.learn.loop import LogRow
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.reward import Answered, Reward
+from truing.rewards.reward import Answered, Reward, scored
 from truing.rollout import rollout
 from truing.spec import RlSpec
 from truing.trajectories import Trajectories, reward_tensor
@@ -37,6 +37,8 @@ class Samples:
     def __post_init__(self) -> None:
         if not self.cases:
             raise InputError("rl: there are no questions to train on")
+        # A reward that fails or gives the wrong shape is found before anything is sampled.
+        scored(self.reward, [Answered(case, "An answer.") for case in self.cases[:2]])
 
     def questions(self, step: int) -> list[Case]:
         """The questions of a step, counted from 1."""
@@ -57,7 +59,6 @@ class Samples:
             seed=int(stable_hash("rl step", str(self.seed), str(step))[:8], 16),
             stop=self.renderer.stop,
         )
-        self.policy.refresh()
         rolled = rollout(
             self.policy,
             [self.renderer.tokens(self.prompt, case.prompt) for case in cases],
@@ -69,7 +70,7 @@ class Samples:
             for case, completions in zip(cases, rolled.completions, strict=True)
             for completion in completions
         ]
-        scores = self.reward(answers)
+        scores = scored(self.reward, answers)
         trajectories = rolled.trajectories.rewarded(reward_tensor(scores))
         known = [score for score in scores if not isinstance(score, Unscored)]
         row: LogRow = {

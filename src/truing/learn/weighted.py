@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from truing.learn.credit import Groups
-from truing.learn.objective import Sampled, without_unscored
+from truing.learn.objective import Sampled, for_each_action
 from truing.trajectories import Trajectories
 from truing.types import InputError
 
@@ -48,4 +48,4 @@ class Weighted(Sampled):
         weight_B = ((groups.filled - groups.highest()) / self.temperature).exp() * groups.scored
         mean_B = groups.total(weight_B) / groups.members.clamp(min=1)
         credit_B = torch.where(groups.differ(), weight_B / mean_B, torch.zeros_like(weight_B))
-        return without_unscored(credit_B[:, None].expand_as(trajectories.reward_BT), trajectories)
+        return for_each_action(credit_B, trajectories)

@@ -26,9 +26,9 @@ class AttentionPlan(Protocol):
     def attend(
         self,
         layer: int,
-        query_HND: Tensor,
-        key_KND: Tensor,
-        value_KND: Tensor,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
         *,
         scale: float,
         window: int | None,
@@ -61,9 +61,9 @@ def _attention(
         raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
     output = plan.attend(
         int(module.layer_idx),  # type: ignore[arg-type]
-        query[0],
-        key[0],
-        value[0],
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
         scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
         window=sliding_window,
         softcap=softcap,
@@ -106,6 +106,10 @@ def grouped_attention(
     """
     B, H, T, D = query_BHTD.shape
     K = key_BKSD.shape[1]
+    dtype = query_BHTD.dtype
+    if dtype == torch.bfloat16 and query_BHTD.requires_grad and query_BHTD.device.type == "cpu":
+        # The processor's backward pass takes twice as long in bfloat16 as in float32.
+        query_BHTD, key_BKSD, value_BKSD = (x.float() for x in (query_BHTD, key_BKSD, value_BKSD))
     folded = query_BHTD.reshape(B, K, (H // K) * T, D)
     mask = allowed_BTS.unsqueeze(1).repeat(1, 1, H // K, 1)
     if softcap is None:
@@ -117,4 +121,4 @@ def grouped_attention(
         scores = softcap * torch.tanh(scores / softcap)
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
         output = weights.to(value_BKSD.dtype) @ value_BKSD
-    return output.reshape(B, H, T, D)
+    return output.to(dtype).reshape(B, H, T, D)

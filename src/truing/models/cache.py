@@ -14,36 +14,45 @@ from truing.models.tree import TokenTree
 
 
 class Prefill:
-    """The plan of a tree of prompts that also remembers keys (K, N, D) and values by layer."""
+    """The plan of a tree of prompts that also remembers keys and values (N, K, D) by layer."""
 
     def __init__(self, tree: TokenTree) -> None:
         self.tree = tree
-        self.keys: dict[int, Tensor] = {}
-        self.values: dict[int, Tensor] = {}
+        self.stored: dict[int, tuple[Tensor, Tensor]] = {}
 
     def attend(
         self,
         layer: int,
-        query_HND: Tensor,
-        key_KND: Tensor,
-        value_KND: Tensor,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
         *,
         scale: float,
         window: int | None,
         softcap: float | None,
     ) -> Tensor:
         """See AttentionPlan."""
-        self.keys[layer], self.values[layer] = key_KND, value_KND
+        self.stored[layer] = (key_NKD, value_NKD)
         return self.tree.attend(
-            layer, query_HND, key_KND, value_KND, scale=scale, window=window, softcap=softcap
+            layer, query_NHD, key_NKD, value_NKD, scale=scale, window=window, softcap=softcap
         )
 
 
+LONG_PREFIX = 128  # a shorter common prefix is cheaper read once for each prompt than handled apart
+
+
 class _Layer:
-    """Keys and values of one layer: prefix (1, K, R, D), prompts (P, K, L, D), own (P S, K, T, D)."""
+    """Keys and values of one layer.
+
+    prefix (1, K, R, D) or None, prompts (P, K, L, D), own (P S, K, T, D); pairs of keys and values.
+    """
 
     def __init__(
-        self, prefix: tuple[Tensor, Tensor], prompts: tuple[Tensor, Tensor], slots: int, length: int
+        self,
+        prefix: tuple[Tensor, Tensor] | None,
+        prompts: tuple[Tensor, Tensor],
+        slots: int,
+        length: int,
     ) -> None:
         self.prefix = prefix
         self.prompts = prompts
@@ -58,22 +67,26 @@ class SharedCache:
     def __init__(self, prefill: Prefill, samples: int, max_new_tokens: int) -> None:
         tree = prefill.tree
         spans = tree.prompt_spans()
-        prefix, longest = tree.prefix_length, max(length for _, length in spans)
         P = len(spans)
+        apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
+        rows = [[*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in spans]
+        longest = max(map(len, rows))
         index = torch.zeros(P, longest, dtype=torch.long)
-        for row, (start, length) in enumerate(spans):
-            index[row, :length] = torch.arange(start, start + length)
-        self.prefix_length = prefix
-        self.prompt_length_P = torch.tensor([length for _, length in spans])
+        for place, row in enumerate(rows):
+            index[place, : len(row)] = torch.tensor(row)
+        self.prefix_length = apart
+        self.prompt_length_P = torch.tensor([len(row) for row in rows])
         self.samples = samples
         self.step = 0
         self.slot_N = torch.arange(P * samples)
+        self._masks: dict[int | None, Tensor] = {}
         self._layers: dict[int, _Layer] = {}
-        for layer, keys in prefill.keys.items():
-            values = prefill.values[layer]
+        for layer, (keys_NKD, values_NKD) in prefill.stored.items():
             self._layers[layer] = _Layer(
-                (keys[None, :, :prefix], values[None, :, :prefix]),
-                (keys[:, index].transpose(0, 1), values[:, index].transpose(0, 1)),
+                (_heads_first(keys_NKD[:apart]), _heads_first(values_NKD[:apart]))
+                if apart
+                else None,
+                (_heads_first(keys_NKD[index]), _heads_first(values_NKD[index])),
                 P * samples,
                 max_new_tokens,
             )
@@ -91,9 +104,9 @@ class SharedCache:
     def attend(
         self,
         layer: int,
-        query_HND: Tensor,
-        key_KND: Tensor,
-        value_KND: Tensor,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
         *,
         scale: float,
         window: int | None,
@@ -101,68 +114,73 @@ class SharedCache:
     ) -> Tensor:
         """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
         cache = self._layers[layer]
-        H, _, D = query_HND.shape
-        K = key_KND.shape[0]
+        _, H, D = query_NHD.shape
+        K = key_NKD.shape[1]
         P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
-        cache.own[0][self.slot_N, :, self.step] = key_KND.transpose(0, 1)
-        cache.own[1][self.slot_N, :, self.step] = value_KND.transpose(0, 1)
-        query_NHD = query_HND.transpose(0, 1)
-        all_live = len(self.slot_N) == P * S
-        slots = query_NHD if all_live else query_NHD.new_zeros(P * S, H, D)
-        if not all_live:
-            slots[self.slot_N] = query_NHD
-        # One row of queries for every key head: samples and grouped heads side by side.
-        query = slots.reshape(P, S, K, G, D).transpose(1, 2).reshape(P, K, S * G, D) * scale
-        parts = (
-            query @ cache.prefix[0].transpose(2, 3),
-            query @ cache.prompts[0].transpose(2, 3),
-            self._fold(self._unfold(query, S) @ cache.own[0][:, :, :now].transpose(2, 3), S),
-        )
-        scores = torch.cat(parts, dim=-1).float()
+        self._store(cache, key_NKD, value_NKD)
+        query_PSKGD = (self._spread(query_NHD) * scale).view(P, S, K, G, D)
+        # What a prompt's samples share is read once for all of them, as more rows of queries.
+        shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
+        own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
+        own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
+        before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
+        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
+        scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
+        weights = self._weights(torch.cat(scores, dim=-1), window, softcap).to(value_NKD.dtype)
+        *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
+        own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
+        output = own_output.view(P, S, K, G, D)
+        for part, (_, values) in zip(on_before, before, strict=True):
+            shared = part.flatten(2, 3) @ values
+            output = output + shared.view(P, K, S, G, D).transpose(1, 2)
+        return self._live(output.reshape(P * S, H, D))
+
+    def _weights(self, scores: Tensor, window: int | None, softcap: float | None) -> Tensor:
+        """Softmax in float32 over the keys that may be seen."""
+        scores = scores.float()
         if softcap is not None:
             scores = softcap * torch.tanh(scores / softcap)
-        scores = scores.masked_fill(self._hidden(window)[:, None, None], float("-inf"))
-        weights = scores.softmax(-1).to(value_KND.dtype)
-        R, L = cache.prefix[1].shape[2], cache.prompts[1].shape[2]
-        on_prefix, on_prompt, on_own = weights.split((R, L, now), dim=-1)
-        output = on_prefix @ cache.prefix[1] + on_prompt @ cache.prompts[1]
-        output += self._fold(self._unfold(on_own, S) @ cache.own[1][:, :, :now], S)
-        rows = output.reshape(P, K, S, G, D).transpose(1, 2).reshape(P * S, H, D)
-        live: Tensor = rows if all_live else rows[self.slot_N]
-        return live
+        return scores.add_(self._mask(window)).softmax(-1)
 
-    @staticmethod
-    def _unfold(x: Tensor, samples: int) -> Tensor:
-        """(P, K, S G, X) to (P S, K, G, X)."""
-        P, K, SG, X = x.shape
-        split = x.reshape(P, K, samples, SG // samples, X).transpose(1, 2)
-        return split.reshape(P * samples, K, SG // samples, X)
+    def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
+        for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
+            place = kept.select(2, self.step)
+            if len(self.slot_N) == self.slots:
+                place.copy_(new)
+            else:
+                place.index_copy_(0, self.slot_N, new)
 
-    @staticmethod
-    def _fold(x: Tensor, samples: int) -> Tensor:
-        """(P S, K, G, X) to (P, K, S G, X)."""
-        PS, K, G, X = x.shape
-        split = x.reshape(PS // samples, samples, K, G, X).transpose(1, 2)
-        return split.reshape(PS // samples, K, samples * G, X)
+    def _spread(self, x_NHD: Tensor) -> Tensor:
+        """Live rows laid out as slots; the others are 0."""
+        if len(self.slot_N) == self.slots:
+            return x_NHD
+        return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
 
-    def _hidden(self, window: int | None) -> Tensor:
-        """(P, R + L + step + 1) boolean: keys that no row of a prompt may look at."""
-        P, now = len(self.prompt_length_P), self.step + 1
-        L = int(next(iter(self._layers.values())).prompts[0].shape[2])
-        prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
-        own = prefix + length_P1 + torch.arange(now)
-        in_prompt = torch.arange(L)
-        shared = torch.arange(prefix).expand(P, prefix)
-        position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
-        hidden = torch.zeros(position.shape, dtype=torch.bool)
-        hidden[:, prefix : prefix + L] = in_prompt >= length_P1
-        if window is not None:
-            hidden |= position <= own[:, -1:] - window
-        return hidden
+    def _live(self, x_SHD: Tensor) -> Tensor:
+        return x_SHD if len(self.slot_N) == self.slots else x_SHD.index_select(0, self.slot_N)
+
+    def _mask(self, window: int | None) -> Tensor:
+        """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
+        if window not in self._masks:
+            P, now = len(self.prompt_length_P), self.step + 1
+            L = int(next(iter(self._layers.values())).prompts[0].shape[2])
+            prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
+            own = prefix + length_P1 + torch.arange(now)
+            in_prompt = torch.arange(L)
+            shared = torch.arange(prefix).expand(P, prefix)
+            position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
+            hidden = torch.zeros(position.shape, dtype=torch.bool)
+            hidden[:, prefix : prefix + L] = in_prompt >= length_P1
+            if window is not None:
+                hidden |= position <= own[:, -1:] - window
+            mask = torch.zeros(position.shape).masked_fill(hidden, float("-inf"))
+            self._masks[window] = mask[:, None, None, None]
+        return self._masks[window]
 
     def advance(self) -> None:
         """Ends a step: the next token of each row comes one position later."""
         self.step += 1
+        self._masks.clear()
 
     def keep(self, live_N: Tensor) -> None:
         """Drops the rows where the boolean `live_N` is False."""
@@ -182,6 +200,7 @@ class SharedCache:
         old = torch.zeros(len(prompts), samples, dtype=torch.long)
         old[row_of_N, place_N] = self.slot_N
         self.slot_N = row_of_N * samples + place_N
+        self._masks.clear()
         self.prompt_length_P = self.prompt_length_P[prompts]
         self.samples = samples
         longest = int(self.prompt_length_P.max())
@@ -189,3 +208,8 @@ class SharedCache:
             keys, values = layer.prompts
             layer.prompts = (keys[prompts, :, :longest], values[prompts, :, :longest])
             layer.own = (layer.own[0][old.flatten()], layer.own[1][old.flatten()])
+
+
+def _heads_first(x: Tensor) -> Tensor:
+    """(..., S, K, D) as contiguous (B, K, S, D), B = 1 where there is no leading axis."""
+    return (x if x.dim() == 4 else x[None]).transpose(1, 2).contiguous()

@@ -41,6 +41,8 @@ def _layers(model: LanguageModel) -> nn.ModuleList:
 
 def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
     """Hidden states (N, E) behind the given layer (counted from 1), in the model's precision."""
+    if model.decoder is not None:
+        return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
     handle = _layers(model)[layer - 1].register_forward_hook(_stop_here)
     try:
         model.hidden(tree.tokens_N, tree.positions_N, tree)

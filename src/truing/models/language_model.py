@@ -7,6 +7,7 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import AttentionPlan, use_plans
+from truing.models.decoder import Decoder
 from truing.models.projection import logits, token_log_probs
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
@@ -49,14 +51,22 @@ class LanguageModel:
     """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
 
     `model` is a causal language model of `transformers` whose attention follows plans, possibly
-    with adapter layers injected.
+    with adapter layers injected. `dtype` is the precision of passes without gradients: that of the
+    weights where it isn't given.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         use_plans(model)
         model.eval()
         self.model = model
         self.tokenizer = tokenizer
+        self.dtype = dtype or model.dtype
+        self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
         # as well, and nothing is padded.
@@ -116,14 +126,22 @@ class LanguageModel:
 
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens."""
-        body = self.model.base_model
-        output = body(
-            input_ids=tokens_N[None],
-            position_ids=positions_N[None],
-            plan=plan,
-            use_cache=False,
-        )
+        if self.decoder is not None:
+            return self.decoder.hidden(tokens_N, positions_N, plan)
+        with self._precision():
+            output = self.model.base_model(
+                input_ids=tokens_N[None],
+                position_ids=positions_N[None],
+                plan=plan,
+                use_cache=False,
+            )
         return output.last_hidden_state[0]  # type: ignore[no-any-return]
+
+    def _precision(self) -> AbstractContextManager[object]:
+        """Of a pass without gradients through `transformers`."""
+        if torch.is_grad_enabled() or self.dtype == self.model.dtype:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     def continuation_log_probs(
         self, tree: TokenTree, temperature: float = 1.0
@@ -142,7 +160,9 @@ class LanguageModel:
         return log_probs_C, hidden_NE
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
-        """Logits (N, V) in float32 of the token that follows each hidden state."""
+        """Logits (N, V) in float32 of the token behind each hidden state, without gradients."""
+        if self.decoder is not None:
+            return self.decoder.next_token_scores(hidden_NE).float()
         head = self.model.get_output_embeddings()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
         return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)

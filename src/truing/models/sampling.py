@@ -69,19 +69,29 @@ def _uniforms(prompt: Sequence[int], sampling: Sampling, sample: int) -> Tensor:
 
 
 def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Tensor, Tensor, float]:
-    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies."""
-    log_probs_NV = (scores_NV / (temperature or 1.0)).log_softmax(-1)
-    probs_NV = log_probs_NV.exp()
+    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies.
+
+    A row of scores is as long as the vocabulary: it is gone over as few times as possible.
+    """
+    scaled_NV = scores_NV if temperature in (0, 1) else scores_NV / temperature
+    centred_NV = scaled_NV - scaled_NV.amax(-1, keepdim=True)
+    weight_NV = centred_NV.exp()
+    # exp(x) x is 0 where x is -inf.
+    inner_N = torch.linalg.vecdot(weight_NV, centred_NV.clamp_(min=-1e4))
     if temperature == 0:
+        total_N = weight_NV.sum(-1)
         token_N = scores_NV.argmax(-1)
     else:
-        cumulative_NV = probs_NV.cumsum(-1)
-        # Scaled by the last entry, which rounding leaves a little off 1.
-        threshold_N1 = uniform_N[:, None] * cumulative_NV[:, -1:]
-        token_N = torch.searchsorted(cumulative_NV, threshold_N1, right=True)[:, 0]
+        cumulative_NV = weight_NV.cumsum(-1)
+        total_N = cumulative_NV[:, -1]
+        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[
+            :, 0
+        ]
         token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
-    entropy = -float((probs_NV * log_probs_NV.clamp(min=-1e4)).sum())
-    return token_N, log_probs_NV.gather(-1, token_N[:, None])[:, 0], entropy
+    log_total_N = total_N.log()
+    entropy = float((log_total_N - inner_N / total_N).sum())
+    log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
+    return token_N, log_prob_N, entropy
 
 
 @torch.inference_mode()

@@ -170,17 +170,16 @@ class TokenTree:
     def attend(
         self,
         layer: int,
-        query_HND: Tensor,
-        key_KND: Tensor,
-        value_KND: Tensor,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
         *,
         scale: float,
         window: int | None,
         softcap: float | None,
     ) -> Tensor:
         """See AttentionPlan. One masked attention for each level; differentiable."""
-        H, _, D = query_HND.shape
-        query_NHD, key_NKD, value_NKD = (x.transpose(0, 1) for x in (query_HND, key_KND, value_KND))
+        _, H, D = query_NHD.shape
         outputs = []
         for level in self._levels:
             B, T = level.query_index_BT.shape

@@ -1,56 +1,135 @@
-"""Low-rank adapters (Hu et al., 2022) through peft, and weights with the adapter merged in."""
+"""Low-rank adapters: W x becomes W x + (alpha / rank) B A x, where A and B alone are trained.
+
+Hu et al. (2022), "LoRA", eq. 3. Our own layer, because a learning step on a processor is made of small
+products: forward and backward take eight of them here. Saved in peft's form, which loads them.
+"""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
-from peft.tuners.lora import LoraLayer
+from peft import LoraConfig
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
+from truing.files import write_file_atomically
 from truing.spec import AdapterSpec
 
 
-def with_adapter(
-    model: PreTrainedModel, adapter: AdapterSpec, seed: int
-) -> tuple[nn.Module, PreTrainedModel]:
-    """The model with a fresh adapter on all its linear layers, as (peft's wrapper, the model itself).
+class _LowRankProduct(torch.autograd.Function):
+    """x W^T + scale (x A^T) B^T with a frozen W, in W's precision; gradients of A and B in theirs."""
 
-    The adapter starts as no change at all; the seed draws its first matrices.
+    @staticmethod
+    def forward(
+        ctx: Any, x_NI: Tensor, weight_OI: Tensor, a_RI: Tensor, b_OR: Tensor, scale: float
+    ) -> Tensor:
+        a, b = a_RI.to(weight_OI.dtype), b_OR.to(weight_OI.dtype)
+        inner_NR = x_NI @ a.T
+        ctx.save_for_backward(x_NI, weight_OI, a, b, inner_NR)
+        ctx.scale = scale
+        return (x_NI @ weight_OI.T).addmm_(inner_NR, b.T, alpha=scale)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient_NO,) = gradients
+        x_NI, weight_OI, a_RI, b_OR, inner_NR = ctx.saved_tensors
+        grad_inner_NR = (gradient_NO @ b_OR).mul_(ctx.scale)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (gradient_NO @ weight_OI).addmm_(grad_inner_NR, a_RI)
+        grad_a = (grad_inner_NR.T @ x_NI).float()
+        grad_b = (gradient_NO.T @ inner_NR).float().mul_(ctx.scale)
+        return grad_x, None, grad_a, grad_b, None
+
+
+class LoraLinear(nn.Module):
+    """A frozen linear layer with a trainable low-rank change, which starts as no change at all."""
+
+    def __init__(self, base: nn.Module, adapter: AdapterSpec, generator: torch.Generator) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.scale = adapter.alpha / adapter.rank
+        outputs, inputs = self.weight_OI.shape
+        # Uniform with variance 1 / (3 inputs), as peft draws it.
+        drawn = torch.rand(adapter.rank, inputs, generator=generator) * 2 - 1
+        self.lora_A = nn.Parameter(drawn / inputs**0.5)
+        self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank))
+
+    @property
+    def weight_OI(self) -> Tensor:
+        """The frozen weight (outputs, inputs)."""
+        weight = self.base.weight
+        assert isinstance(weight, Tensor)
+        return weight.T if isinstance(self.base, Conv1D) else weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., inputs) to (..., outputs)."""
+        weight_OI = self.weight_OI
+        rows_NI = x.reshape(-1, x.shape[-1]).to(weight_OI.dtype)
+        rows_NO = _LowRankProduct.apply(  # type: ignore[no-untyped-call]
+            rows_NI, weight_OI, self.lora_A, self.lora_B, self.scale
+        )
+        if self.base.bias is not None:
+            rows_NO = rows_NO + self.base.bias
+        return rows_NO.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
+
+    def merged(self) -> Tensor:
+        """Weight of the base layer, in its own shape, with the change added: float32."""
+        change_OI = self.scale * (self.lora_B @ self.lora_A)
+        change = change_OI.T if isinstance(self.base, Conv1D) else change_OI
+        return self.base.weight.float() + change  # type: ignore[operator]
+
+
+def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None:
+    """Puts a fresh adapter on all linear layers but the output head. The seed draws its first half."""
+    generator = torch.Generator().manual_seed(seed)
+    head = model.get_output_embeddings()
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head
+    ]
+    for name in linear:
+        parent, _, child = name.rpartition(".")
+        base = model.get_submodule(name)
+        setattr(model.get_submodule(parent), child, LoraLinear(base, adapter, generator))
+
+
+def adapted_layers(model: PreTrainedModel) -> Iterator[tuple[str, LoraLinear]]:
+    """The layers with an adapter, under the names that they have without one."""
+    for name, module in model.named_modules():
+        if isinstance(module, LoraLinear):
+            yield name, module
+
+
+def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, base: Path) -> None:
+    """Writes the adapter as peft does: `adapter_config.json` and `adapter_model.safetensors`.
+
+    `base` is where peft will look for the base weights.
     """
+    layers = dict(adapted_layers(model))
     config = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,  # type: ignore[arg-type]
         lora_dropout=0.0,
-        target_modules="all-linear",
+        target_modules=sorted({name.rpartition(".")[2] for name in layers}),
+        fan_in_fan_out=any(isinstance(layer.base, Conv1D) for layer in layers.values()),
+        base_model_name_or_path=str(base),
         task_type="CAUSAL_LM",
+        inference_mode=True,
     )
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # peft still asks for an attribute that transformers has renamed.
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        torch.manual_seed(seed)
-        wrapper = get_peft_model(model, config)
-    inner = wrapper.base_model.model
-    assert isinstance(inner, PreTrainedModel)
-    return wrapper, inner
-
-
-def merged_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
-    """The parameters that training changed, under the names they have without an adapter.
-
-    Without an adapter: all that require a gradient. With one: W + (alpha / rank) B A.
-    """
-    adapted = False
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLayer):
-            adapted = True
-            weight = module.get_base_layer().weight
-            change = module.get_delta_weight("default")  # type: ignore[attr-defined]
-            yield f"{name}.weight", weight.float() + change.float()
-    if not adapted:
-        for name, parameter in model.named_parameters():
-            if parameter.requires_grad:
-                yield name, parameter
+    config.save_pretrained(str(folder))
+    tensors = {
+        f"base_model.model.{name}.{half}.weight": getattr(layer, half).detach().contiguous()
+        for name, layer in layers.items()
+        for half in ("lora_A", "lora_B")
+    }
+    write_file_atomically(
+        folder / "adapter_model.safetensors",
+        lambda path: save_file(tensors, path, {"format": "pt"}),
+    )

@@ -1,8 +1,7 @@
 """A language model as a policy: it samples completions and evaluates them again with gradients.
 
-Up to three sets of weights share what they can: the reference (the weights before training), the
-weights in training (the reference with an adapter, or a copy of all), and a merged copy to sample
-from, refreshed from the trained ones when they have changed.
+Two sets of weights share what they can: the reference (the weights before training) and the weights in
+training (the reference's own with an adapter, or a copy of all). Samples come from the latter.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 
 from truing.models.language_model import TORCH_DTYPES, LanguageModel
 from truing.models.tree import Branch, TokenTree
-from truing.policies.adapter import merged_weights, with_adapter
+from truing.policies.adapter import add_adapter
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
 from truing.types import Dtype
@@ -72,15 +71,15 @@ class LanguagePolicy:
         """`start` holds the weights to train; for full weights it should be in float32."""
         self.reference = reference
         self.dtype = dtype
-        module = copy.deepcopy(start.model)
-        module.requires_grad_(False)
-        self.peft: nn.Module | None = None
+        self.adapter = adapter
         if adapter.kind == "lora":
-            self.peft, module = with_adapter(module, adapter, seed)
+            # The frozen weights are those of `start` themselves: an adapter only reads them.
+            kept = {id(tensor): tensor for tensor in start.model.parameters()}
+            module = copy.deepcopy(start.model, kept).requires_grad_(False)
+            add_adapter(module, adapter, seed)
         else:
-            module = module.float().requires_grad_(True)
-        self.trained = LanguageModel(module, reference.tokenizer)
-        self.sampler = LanguageModel(copy.deepcopy(reference.model), reference.tokenizer)
+            module = copy.deepcopy(start.model).float().requires_grad_(True)
+        self.trained = LanguageModel(module, reference.tokenizer, TORCH_DTYPES[dtype])
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -113,13 +112,6 @@ class LanguagePolicy:
             return text_log_probs(
                 self.trained, trajectories.data, trajectories.mask_BT, temperature
             )
-
-    @torch.no_grad()
-    def refresh(self) -> None:
-        """Brings the trained weights into the copy that is sampled from."""
-        target = dict(self.sampler.model.named_parameters())
-        for name, weight in merged_weights(self.trained.model):
-            target[name].copy_(weight)
 
 
 def text_log_probs(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from truing.types import Case, Completion, Score
+from truing.types import Case, Completion, InputError, Score, Unscored
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,47 @@ class Reward(Protocol):
     def __call__(self, answers: Sequence[Answered]) -> list[Score]:
         """One score for each answer, higher is better."""
         ...
+
+
+def scored(reward: Reward, answers: Sequence[Answered]) -> list[Score]:
+    """The reward's scores, one for each answer; None and NaN become unscored.
+
+    Raises InputError where the reward raises, gives another number of scores, or something that is
+    neither a finite number nor unscored: a mistake in a reward never becomes a score.
+    """
+    name = getattr(reward, "__name__", type(reward).__name__)
+    try:
+        given: Any = reward(answers)
+        scores = list(given)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"reward: {name} failed on {len(answers)} answers ({type(error).__name__}: {error}); "
+            "it must give one number for each answer, None where it can't"
+        ) from error
+    if len(scores) != len(answers):
+        raise InputError(
+            f"reward: {name} gave {len(scores)} scores for {len(answers)} answers; "
+            "each answer needs one"
+        )
+    return [_score(value, name, place) for place, value in enumerate(scores)]
+
+
+def _score(value: Any, name: str, place: int) -> Score:
+    if isinstance(value, Unscored):
+        return value
+    if value is None:
+        return Unscored("the reward gave None")
+    if getattr(value, "ndim", None) == 0:  # a tensor or array that holds one number
+        value = value.item()
+    if not isinstance(value, numbers.Real):
+        raise InputError(
+            f"reward: {name} gave a {type(value).__name__} for answer {place}; "
+            "each score is a number, or None where there is none"
+        )
+    if math.isnan(value):
+        return Unscored("the reward gave NaN")
+    if math.isinf(value):
+        raise InputError(f"reward: {name} gave {value} for answer {place}; scores must be finite")
+    return float(value)

@@ -1,0 +1,92 @@
+"""The few operators between a decoder's matrix products, each with a gradient of its own.
+
+They do what `transformers` writes as five to ten small operators, and keep for the backward pass only
+what can't be computed again: on a processor the small operators cost as much as the products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+class _RmsNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NE: Tensor, weight_E: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+        x = x_NE.float()
+        scale_N1 = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
+        ctx.save_for_backward(x_NE, weight_E, scale_N1)
+        return ((x * scale_N1) * weight_E).to(dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        x_NE, weight_E, scale_N1 = ctx.saved_tensors
+        gradient = gradients[0].float()
+        unit = x_NE.float() * scale_N1
+        grad_weight = None
+        if ctx.needs_input_grad[1]:
+            leading = tuple(range(gradient.dim() - 1))
+            grad_weight = (gradient * unit).sum(leading).to(weight_E.dtype)
+        inner = gradient * weight_E
+        along = (inner * unit).mean(-1, keepdim=True)
+        grad_x = inner.sub_(unit.mul_(along)).mul_(scale_N1)
+        return grad_x.to(x_NE.dtype), grad_weight, None, None
+
+
+def rms_norm(x_NE: Tensor, weight_E: Tensor, eps: float, dtype: torch.dtype) -> Tensor:
+    """x / sqrt(mean(x^2) + eps) * weight over the last axis, computed in float32, given as `dtype`.
+
+    Zhang and Sennrich (2019), eq. 4.
+    """
+    if torch.is_grad_enabled() or not x_NE.dtype == weight_E.dtype == dtype:
+        return _RmsNorm.apply(x_NE, weight_E, eps, dtype)  # type: ignore[no-any-return,no-untyped-call]
+    return F.rms_norm(x_NE, (x_NE.shape[-1],), weight_E, eps)
+
+
+def _rotated(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor, sign: float) -> Tensor:
+    half = x_NHD.shape[-1] // 2
+    out = x_NHD * cos_N1D
+    out[..., :half].addcmul_(x_NHD[..., half:], sin_N1D[..., :half], value=-sign)
+    out[..., half:].addcmul_(x_NHD[..., :half], sin_N1D[..., half:], value=sign)
+    return out
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
+        ctx.save_for_backward(cos_N1D, sin_N1D)
+        return _rotated(x_NHD, cos_N1D, sin_N1D, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        cos_N1D, sin_N1D = ctx.saved_tensors
+        return _rotated(gradients[0], cos_N1D, sin_N1D, -1.0), None, None
+
+
+def rotate(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> Tensor:
+    """Rotary position embedding of each head (Su et al., 2021, eq. 34, in halves as Llama lays it out)."""
+    if torch.is_grad_enabled():
+        return _Rotate.apply(x_NHD, cos_N1D, sin_N1D)  # type: ignore[no-any-return,no-untyped-call]
+    return _rotated(x_NHD, cos_N1D, sin_N1D, 1.0)
+
+
+class _SwiGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_NF: Tensor, up_NF: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_NF, up_NF)
+        return F.silu(gate_NF).mul_(up_NF)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        gate_NF, up_NF = ctx.saved_tensors
+        gradient = gradients[0]
+        grad_gate = torch.ops.aten.silu_backward(gradient * up_NF, gate_NF)
+        return grad_gate, F.silu(gate_NF).mul_(gradient)
+
+
+def swiglu(gate_NF: Tensor, up_NF: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer, 2020, eq. 6, without its matrix products)."""
+    return _SwiGlu.apply(gate_NF, up_NF)  # type: ignore[no-any-return,no-untyped-call]

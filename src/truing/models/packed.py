@@ -1,0 +1,66 @@
+"""Frozen weights laid out for the processor's matrix products.
+
+Products with few rows (sampling: one for each completion) spend their time on reading the weights;
+oneDNN reads a layout of its own about twice as fast as rows of a plain matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+ROWS = 32  # the number of rows that the layout is chosen for; others work as well
+
+
+def _can_pack(weight: Tensor) -> bool:
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    if weight.dtype == torch.bfloat16:
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return weight.dtype == torch.float32
+
+
+class PackedLinear:
+    """x W^T + b for one or several stacked linear layers that share their input, in one precision.
+
+    Holds a copy: later changes of the layers don't reach it. No gradient flows through it. A layer
+    with a `merged()` weight (an adapter) gives that.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], dtype: torch.dtype) -> None:
+        weights = [_weight(layer).to(dtype) for layer in layers]
+        weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        biases = [_bias(layer) for layer in layers]
+        self._bias = (
+            torch.cat([b.to(dtype) for b in biases if b is not None])
+            if biases[0] is not None
+            else None
+        )
+        self._packed = _can_pack(weight)
+        if self._packed:
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
+        self._weight = weight
+
+    def __call__(self, x_NI: Tensor) -> Tensor:
+        """(N, O)."""
+        if self._packed:
+            return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
+                x_NI, self._weight, self._bias, "none", [], ""
+            )
+        return F.linear(x_NI, self._weight, self._bias)
+
+
+def _weight(layer: nn.Module) -> Tensor:
+    merged = getattr(layer, "merged", None)
+    weight = merged() if merged is not None else layer.weight
+    assert isinstance(weight, Tensor)
+    return weight.detach()
+
+
+def _bias(layer: nn.Module) -> Tensor | None:
+    base = getattr(layer, "base", layer)
+    bias = getattr(base, "bias", None)
+    return None if bias is None else bias.detach()
