@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from truing.environments.grid_map import WALL, GridMap
 from truing.grid.episodes import Episodes
-from truing.grid.shapes import Point, arrow, star, ways
+from truing.grid.shapes import Point, arrow, heat, star, typical, ways
 from truing.grid.training import GridRun
 from truing.report.figures import WIDE, Figure, both
 from truing.report.svg import Canvas, Scale, tick_label, ticks
@@ -19,9 +19,9 @@ _LEAST_SHOWN = 0.03  # arrows of less likely actions are left out
 _ROOM_FOR_VALUE = 30.0  # a cell narrower than this holds no figure
 
 
-def shade(value: float, highest: float) -> int:
-    """The shade of a value, 0 to SHADES - 1."""
-    return min(SHADES - 1, int(value / highest * SHADES)) if highest > 0 else 0
+def shade(heat: float) -> int:
+    """The shade of a value between 0 (least) and 1 (most): 0 to SHADES - 1."""
+    return min(SHADES - 1, int(heat * SHADES))
 
 
 class _Board:
@@ -44,6 +44,7 @@ class _Board:
                 x, y = self.at(column, row)
                 state = self.grid.state_of.get((row, column))
                 css = "wall" if state is None else f"cell {css_of[state]}"
+                css = "cell plain" if state == self.grid.star else css
                 inset = 0.0 if sign == WALL else 0.5
                 size = self.cell - 2 * inset
                 self.canvas.rect(x + inset, y + inset, size, size, css)
@@ -65,7 +66,6 @@ def _size(grid: GridMap, width: float) -> float:
 def policy_figure(run: GridRun) -> Figure:
     """Arrows as long as their action is likely; cells as dark as they are worth much."""
     grid = run.world.grid
-    highest = float(run.value_S.max())
 
     def draw(width: int, key: str) -> Canvas:
         cell = _size(grid, width - 8)
@@ -74,7 +74,7 @@ def policy_figure(run: GridRun) -> Figure:
             width, int(len(grid.rows) * cell + 8), "Policy and values", about, f"policy-{key}"
         )
         board = _Board(canvas, grid, (width - cell * len(grid.rows[0])) / 2, 4, cell)
-        board.draw_cells([f"v{shade(value, highest)}" for value in run.value_S.tolist()])
+        board.draw_cells([f"v{shade(value)}" for value in heat(run)])
         board.draw_start()
         with_value = cell >= _ROOM_FOR_VALUE
         for state, (row, column) in enumerate(grid.cells):
@@ -83,7 +83,7 @@ def policy_figure(run: GridRun) -> Figure:
             x, y = column + 0.5, row + (0.41 if with_value else 0.5)
             for action, chance in enumerate(run.policy_SA[state].tolist()):
                 if chance >= _LEAST_SHOWN:
-                    board.outline(x, y, arrow(action, 0.08 + 0.26 * chance), "arrow")
+                    board.outline(x, y, arrow(action, chance), "arrow")
             if with_value:
                 below = board.at(column + 0.5, row + 0.91)
                 figure = f"{run.value_S[state]:.2f}"
@@ -131,7 +131,7 @@ def ways_figure(run: GridRun) -> Figure:
     """Sampled episodes on the map: one before training, several after."""
     grid = run.world.grid
     panels: list[tuple[str, str, Episodes, list[int]]] = [
-        ("Before training", "way before", run.before, [0]),
+        ("Before training", "way before", run.before, [typical(run.before)]),
         ("After training", "way after", run.after, list(range(len(run.after.length_B)))),
     ]
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Polygon, Rectangle
 
-from truing.environments.grid_map import WALL
+from truing.environments.grid_map import STAR, WALL
 from truing.grid.episodes import Episodes
-from truing.grid.shapes import arrow, star, ways
+from truing.grid.shapes import arrow, heat, star, typical, ways
 from truing.grid.training import GridRun
 
 _INK, _SOFT, _LINE, _FAINT = "#1d2430", "#5b6472", "#e3e1dc", "#f4f2ee"
@@ -22,21 +22,21 @@ _BLUE, _STAR, _GREEN, _ORANGE = "#1f62d0", "#b86e00", "#0f7a4d", "#c2410c"
 _HEAT = LinearSegmentedColormap.from_list("value", ["#f6f9fe", "#8fb1e8"])
 
 
-def _board(axes: Axes, run: GridRun, title: str, *, heat: bool) -> None:
+def _board(axes: Axes, run: GridRun, title: str, *, values: bool) -> None:
     """Cells, walls, star and start; one unit is one cell, y downwards."""
     grid = run.world.grid
     rows, columns = len(grid.rows), len(grid.rows[0])
     axes.set(xlim=(-0.02, columns + 0.02), ylim=(rows + 0.02, -0.02), aspect="equal")
     axes.set_axis_off()
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=_INK)
-    highest = float(run.value_S.max())
+    worth = heat(run)
     for row, line in enumerate(grid.rows):
         for column, sign in enumerate(line):
             colour = _WALL if sign == WALL else _FAINT
-            if heat and sign != WALL:
-                share = float(run.value_S[grid.state_of[row, column]]) / highest
-                colour = to_hex(_HEAT(share))
-            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor="white"))
+            edge = _WALL if sign == WALL else "white"
+            if values and sign not in (WALL, STAR):
+                colour = to_hex(_HEAT(worth[grid.state_of[row, column]]))
+            axes.add_patch(Rectangle((column, row), 1, 1, facecolor=colour, edgecolor=edge))
     row, column = grid.cells[grid.star]
     corners = [(column + 0.5 + x, row + 0.5 + y) for x, y in star(0.34)]
     axes.add_patch(Polygon(corners, facecolor=_STAR, edgecolor="white", zorder=3))
@@ -49,25 +49,22 @@ def _board(axes: Axes, run: GridRun, title: str, *, heat: bool) -> None:
 
 def _draw_policy(axes: Axes, run: GridRun) -> None:
     grid = run.world.grid
-    _board(axes, run, "Policy and value of each cell", heat=True)
+    _board(axes, run, "Policy and value of each cell", values=True)
     size = min(8.0, 90 / max(len(grid.rows), len(grid.rows[0])))
     for state, (row, column) in enumerate(grid.cells):
         if state == grid.star:
             continue
         for action, chance in enumerate(run.policy_SA[state].tolist()):
             if chance >= 0.03:
-                corners = [
-                    (column + 0.5 + x, row + 0.4 + y)
-                    for x, y in arrow(action, 0.08 + 0.26 * chance)
-                ]
+                corners = [(column + 0.5 + x, row + 0.4 + y) for x, y in arrow(action, chance)]
                 axes.add_patch(Polygon(corners, facecolor=_INK, zorder=3))
         text = f"{run.value_S[state]:.2f}"
         axes.text(column + 0.5, row + 0.93, text, ha="center", fontsize=size, color=_SOFT)
 
 
 def _draw_ways(axes: Axes, run: GridRun, title: str, episodes: Episodes, colour: str) -> None:
-    _board(axes, run, title, heat=False)
-    rows = [0] if episodes is run.before else list(range(len(episodes.length_B)))
+    _board(axes, run, title, values=False)
+    rows = [typical(episodes)] if episodes is run.before else list(range(len(episodes.length_B)))
     for way in ways(run.world, episodes, rows):
         x, y = zip(*way, strict=True)
         axes.plot(x, y, color=colour, linewidth=1.6, alpha=0.65, solid_joinstyle="round", zorder=4)

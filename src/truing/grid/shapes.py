@@ -8,31 +8,48 @@ from collections.abc import Sequence
 from truing.environments.grid_map import MOVES
 from truing.environments.grid_world import GridWorld
 from truing.grid.episodes import Episodes
+from truing.grid.training import GridRun
 
 Point = tuple[float, float]
 
-_SHAFT, _HEAD = 0.035, 0.085  # half widths
-_NECK = 0.13  # length of the head
-_GAP = 0.05  # from the middle of the cell to where arrows begin
+_SHAFT, _HEAD, _NECK = 0.035, 0.09, 0.14  # half widths, and the head's length, of a full arrow
+_FULL, _LEAST = 0.36, 0.1  # lengths for probability 1 and 0
 
 
-def arrow(move: int, length: float) -> list[Point]:
-    """Seven corners of an arrow (x, y) from near the middle of a cell, `length` from there to its tip."""
-    neck = max(_GAP, length - _NECK)
+def arrow(move: int, chance: float) -> list[Point]:
+    """Seven corners of an arrow (x, y) from the middle of a cell, as long as the move is likely."""
+    length = _LEAST + (_FULL - _LEAST) * chance
+    size = min(1.0, length / (2 * _NECK))  # a short arrow has a small head
+    neck, shaft, head = length - size * _NECK, _SHAFT * max(0.6, size), _HEAD * size
     along_across = [
-        (_GAP, -_SHAFT),
-        (neck, -_SHAFT),
-        (neck, -_HEAD),
+        (0.0, -shaft),
+        (neck, -shaft),
+        (neck, -head),
         (length, 0.0),
-        (neck, _HEAD),
-        (neck, _SHAFT),
-        (_GAP, _SHAFT),
+        (neck, head),
+        (neck, shaft),
+        (0.0, shaft),
     ]
     down, right = MOVES[move]
     return [
         (along * right - across * down, along * down + across * right)
         for along, across in along_across
     ]
+
+
+def heat(run: GridRun) -> list[float]:
+    """What each state is worth, from 0 for the least to 1 for the most; the star isn't counted."""
+    star_state = run.world.grid.star
+    counted = [value for state, value in enumerate(run.value_S.tolist()) if state != star_state]
+    low, high = min(counted), max(counted)
+    span = high - low or 1.0
+    return [min(1.0, max(0.0, (value - low) / span)) for value in run.value_S.tolist()]
+
+
+def typical(episodes: Episodes) -> int:
+    """The episode of middle length."""
+    order = episodes.length_B.argsort(kind="stable")
+    return int(order[len(order) // 2])
 
 
 def star(radius: float) -> list[Point]:

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from truing.environments.grid_map import WALL
 from truing.grid.figures import shade
+from truing.grid.shapes import heat, typical
 from truing.grid.training import GridRun
 from truing.grid.walks import ARROWS, walks
 
@@ -36,7 +37,7 @@ def _board(run: GridRun, width: int) -> Text:
 def _part(run: GridRun, state: int, size: int, upper: bool) -> tuple[str, str]:
     """One line of one cell, and its style: the likeliest action above, the value below."""
     value = float(run.value_S[state])
-    style = f"white {_SHADES[shade(value, float(run.value_S.max()))]}"
+    style = f"white {_SHADES[shade(heat(run)[state])]}"
     if state == run.world.grid.star:
         return ("★" if upper else "").center(size), "bold yellow"
     if not upper:
@@ -68,11 +69,12 @@ def _chart(run: GridRun, width: int) -> Text:
 
 def _walks(run: GridRun) -> Text:
     text = Text()
-    for title, episodes in (("before", run.before), ("after", run.after)):
-        for walk in walks(run.world, episodes)[: 1 if title == "before" else 3]:
-            text.append(f"{title:>7}  ", style="dim")
-            text.append(f"{walk.arrows}\n", style="bold")
-            text.append(f"{'':9}{walk.about}\n", style="dim")
+    before, after = walks(run.world, run.before), walks(run.world, run.after)
+    shown = [("before", before[typical(run.before)]), *(("after", walk) for walk in after[:3])]
+    for title, walk in shown:
+        text.append(f"{title:>7}  ", style="dim")
+        text.append(f"{walk.arrows}\n", style="bold")
+        text.append(f"{'':9}{walk.about}\n", style="dim")
     return text
 
 

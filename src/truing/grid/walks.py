@@ -30,7 +30,7 @@ def walks(world: GridWorld, episodes: Episodes) -> list[Walk]:
         begin = f"from row {line + 1}, column {column + 1}"
         steps = f"{length} step{'' if length == 1 else 's'}"
         if reached:
-            about = f"{begin}: the star after {steps}, return {world.discount ** (length - 1):.4f}"
+            about = f"{begin}: the star after {steps}, return {world.discount ** (length - 1):.3g}"
         else:
             about = f"{begin}: no star in {steps}, return 0"
         found.append(Walk(arrows + ("…" if length > _LONGEST else "★" if reached else ""), about))
