@@ -16,7 +16,7 @@ SHADES = 12
 ACTIONS = ("up", "down", "left", "right")
 _LARGEST_CELL = 74.0
 _LEAST_SHOWN = 0.03  # arrows of less likely actions are left out
-_ROOM_FOR_VALUE = 30.0  # a cell narrower than this holds no figure
+_ROOM_FOR_VALUE, _ROOM_FOR_BOTH = 30.0, 44.0  # widths of cells for a small figure, and a full one
 
 
 def shade(heat: float) -> int:
@@ -34,8 +34,10 @@ class _Board:
     def at(self, x: float, y: float) -> Point:
         return self.left + x * self.cell, self.top + y * self.cell
 
-    def outline(self, x: float, y: float, corners: Sequence[Point], css: str) -> None:
-        self.canvas.path([self.at(x + dx, y + dy) for dx, dy in corners], css)
+    def outline(
+        self, x: float, y: float, corners: Sequence[Point], css: str, size: float = 1.0
+    ) -> None:
+        self.canvas.path([self.at(x + size * dx, y + size * dy) for dx, dy in corners], css)
 
     def draw_cells(self, css_of: Sequence[str]) -> None:
         """Walls and cells; `css_of` has the class of each state's cell."""
@@ -45,7 +47,7 @@ class _Board:
                 state = self.grid.state_of.get((row, column))
                 css = "wall" if state is None else f"cell {css_of[state]}"
                 css = "cell plain" if state == self.grid.star else css
-                inset = 0.0 if sign == WALL else 0.5
+                inset = -0.4 if sign == WALL else 0.5  # walls that touch show no seam
                 size = self.cell - 2 * inset
                 self.canvas.rect(x + inset, y + inset, size, size, css)
         row, column = self.grid.cells[self.grid.star]
@@ -76,18 +78,19 @@ def policy_figure(run: GridRun) -> Figure:
         board = _Board(canvas, grid, (width - cell * len(grid.rows[0])) / 2, 4, cell)
         board.draw_cells([f"v{shade(value)}" for value in heat(run)])
         board.draw_start()
-        with_value = cell >= _ROOM_FOR_VALUE
+        with_value, small = cell >= _ROOM_FOR_VALUE, cell < _ROOM_FOR_BOTH
+        middle, size = (0.33, 0.8) if small else (0.41, 1.0)
         for state, (row, column) in enumerate(grid.cells):
             if state == grid.star:
                 continue
-            x, y = column + 0.5, row + (0.41 if with_value else 0.5)
+            x, y = column + 0.5, row + (middle if with_value else 0.5)
             for action, chance in enumerate(run.policy_SA[state].tolist()):
                 if chance >= _LEAST_SHOWN:
-                    board.outline(x, y, arrow(action, chance), "arrow")
+                    board.outline(x, y, arrow(action, chance), "arrow", size)
             if with_value:
-                below = board.at(column + 0.5, row + 0.91)
+                below = board.at(column + 0.5, row + 0.92)
                 figure = f"{run.value_S[state]:.2f}"
-                canvas.text(*below, figure, "small" if cell < 44 else "tick", "middle")
+                canvas.text(*below, figure, "worth small" if small else "worth", "middle")
         return canvas
 
     return both(draw)

@@ -22,6 +22,7 @@ def _board(run: GridRun, width: int) -> Text:
     grid = run.world.grid
     with_values = len(grid.rows[0]) * _CELL <= width
     size = _CELL if with_values else 2 if len(grid.rows[0]) * 2 <= width else 1
+    worth = heat(run)
     text = Text(no_wrap=True)
     for row, line in enumerate(grid.rows):
         for upper in (True, False)[: 2 if with_values else 1]:
@@ -29,15 +30,16 @@ def _board(run: GridRun, width: int) -> Text:
                 if sign == WALL:
                     text.append("█" * size, style="grey35")
                 else:
-                    text.append(*_part(run, grid.state_of[row, column], size, upper))
+                    state = grid.state_of[row, column]
+                    text.append(*_part(run, state, size, upper, _SHADES[shade(worth[state])]))
             text.append("\n")
     return text
 
 
-def _part(run: GridRun, state: int, size: int, upper: bool) -> tuple[str, str]:
+def _part(run: GridRun, state: int, size: int, upper: bool, colour: str) -> tuple[str, str]:
     """One line of one cell, and its style: the likeliest action above, the value below."""
     value = float(run.value_S[state])
-    style = f"white {_SHADES[shade(heat(run)[state])]}"
+    style = f"white {colour}"
     if state == run.world.grid.star:
         return ("★" if upper else "").center(size), "bold yellow"
     if not upper:
