@@ -112,7 +112,7 @@ def test_actions_are_drawn_with_their_probabilities() -> None:
 
 
 def test_episodes_follow_the_world_and_their_mean_return_is_the_exact_one() -> None:
-    world = make_world("gap", 0.2, 0.9, 40)
+    world = make_world("open", 0.2, 0.9, 40)
     policy = SoftmaxTable(world.states)
     episodes = play(world, policy.probabilities(), 20_000, np.random.default_rng(0))
     discounts = 0.9 ** np.arange(episodes.reward_BT.shape[1])
