@@ -13,7 +13,7 @@ from truing.environments.exact import action_values, expected_return, policy_val
 from truing.environments.grid_map import BUILT_IN, parse_map
 from truing.environments.grid_world import GridWorld, make_world
 from truing.grid.episodes import GridSource, as_trajectories, play
-from truing.grid.training import digest, learn, objective_of, to_json, world_of
+from truing.grid.training import digest, learn, objective_of, to_json, updates_of, world_of
 from truing.learn.update import evaluate
 from truing.policies.tabular import Actor, DeterministicTable, SoftmaxTable, visited
 from truing.spec import GridSpec, make_grid_spec
@@ -205,6 +205,12 @@ def test_the_digest_knows_the_drawing(tmp_path: Path) -> None:
         spec = GridSpec(map=str(file))
         names.add(digest(spec, world_of(spec)))
     assert len(names) == 2
+
+
+def test_large_runs_have_more_updates_not_larger_batches() -> None:
+    assert updates_of(GridSpec()) == 100
+    assert updates_of(GridSpec(episodes=30)) == 30
+    assert updates_of(GridSpec(episodes=4096 * 100 + 1)) == 101
 
 
 @pytest.mark.parametrize(

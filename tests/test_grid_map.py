@@ -83,6 +83,7 @@ def test_an_unknown_map_names_those_there_are(tmp_path: Path) -> None:
         ({"discount": 1.01}, "discount"),
         ({"discount": float("nan")}, "discount"),
         ({"horizon": 0}, "horizon: 0 steps are too few"),
+        ({"horizon": 100_001}, "horizon: at most 100000 steps"),
         ({"map": "detour", "horizon": 30}, r"horizon: 30 steps are too few.*is 31 steps away"),
     ],
 )

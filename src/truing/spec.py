@@ -153,7 +153,7 @@ class GridSpec(_Part):
     horizon: int | None = Field(None, description="steps in an episode; without it 8 a cell")
     episodes: int = Field(51_200, ge=1, description="episodes to learn from")
     updates: int = Field(
-        100, ge=1, description="gradient steps; each has its share of the episodes"
+        100, ge=1, description="gradient steps; more, where one would take over 4096 episodes"
     )
     learning_rate: float = Field(0.2, gt=0, description="of Adam")
     entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per step")

@@ -32,6 +32,8 @@ RIGHT_OF = (3, 2, 0, 1)
 HORIZON_PER_CELL = 8
 """Without a horizon, an episode may last this many steps for each cell: a random walk from a far
 corner then finds the star often enough to learn from."""
+LONGEST = 100_000
+"""Steps in an episode, at most: what takes longer neither fits the memory nor ends."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class GridWorld:
             raise InputError(f"slip: must be at least 0 and below 1, got {self.slip}")
         if not (math.isfinite(self.discount) and 0 < self.discount <= 1):
             raise InputError(f"discount: must be above 0 and at most 1, got {self.discount}")
+        if self.horizon > LONGEST:
+            raise InputError(f"horizon: at most {LONGEST} steps, got {self.horizon}")
         nearest = min(self.grid.distances[start] or 0 for start in self.grid.starts)
         if self.horizon < nearest:
             raise InputError(
@@ -143,5 +147,5 @@ def make_world(
     """
     grid = map if isinstance(map, GridMap) else load_map(map)
     if horizon is None:
-        horizon = HORIZON_PER_CELL * len(grid.cells)
+        horizon = min(HORIZON_PER_CELL * len(grid.cells), LONGEST)
     return GridWorld(grid, slip, discount, horizon)

@@ -33,6 +33,8 @@ LOOKS = 50
 """Points of the learning curve, at most."""
 CHECKPOINT_EVERY = 50
 """Updates between checkpoints."""
+LARGEST_BATCH = 4096
+"""Episodes of an update, at most; with more episodes there are more updates."""
 SAMPLES = 5
 """Episodes shown, before and after training."""
 
@@ -88,6 +90,11 @@ def world_of(spec: GridSpec) -> GridWorld:
     return make_world(spec.map, spec.slip, spec.discount, spec.horizon)
 
 
+def updates_of(spec: GridSpec) -> int:
+    """Gradient steps: each has one episode at least and LARGEST_BATCH at most."""
+    return min(spec.episodes, max(spec.updates, -(-spec.episodes // LARGEST_BATCH)))
+
+
 def objective_of(spec: GridSpec, world: GridWorld) -> Reinforce:
     """REINFORCE with reward-to-go; the baseline is a learned value for each cell."""
     return Reinforce(
@@ -112,7 +119,7 @@ def learn(spec: GridSpec, folder: Path, progress: Progress | None = None) -> Gri
     checkpoint = Checkpoint(
         folder, folder / "log.jsonl", every=CHECKPOINT_EVERY, identity=digest(spec, world)
     )
-    with (progress or SilentProgress()).task("learning", spec.updates) as advance:
+    with (progress or SilentProgress()).task("learning", updates_of(spec)) as advance:
         _train(spec, world, policy, checkpoint, advance)
     policy_SA = policy.probabilities()
     return GridRun(
@@ -131,7 +138,7 @@ def learn(spec: GridSpec, folder: Path, progress: Progress | None = None) -> Gri
 def _train(
     spec: GridSpec, world: GridWorld, policy: SoftmaxTable, checkpoint: Checkpoint, advance: Advance
 ) -> None:
-    updates = min(spec.updates, spec.episodes)  # each has one episode at least
+    updates = updates_of(spec)
 
     def look(update: int, row: LogRow) -> bool:
         if update == updates or update % max(1, updates // LOOKS) == 0:
