@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import ForkServerContext
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tabular import PREFIXES, TOKENS, TabularPolicy, draw, trajectories
 from tiny import texts, tiny
+from training_worker import STEPS as TRAINING_STEPS
+from training_worker import run, run_in_child
+from truing.learn import Objective
+from truing.learn.baselines import MovingAverage
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.demonstrations import Demonstrations
 from truing.learn.kl import KL
@@ -24,6 +37,7 @@ from truing.learn.supervised import Supervised
 from truing.policies.language import LanguagePolicy, TextAction
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
+from truing.types import InputError
 
 STEPS = 7
 SETTINGS = Settings(STEPS, 0.1, 1.0, warmup=2)
@@ -189,6 +203,129 @@ def test_a_language_model_resumes_bit_for_bit(tmp_path: Path, kind: str) -> None
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
     assert _log(tmp_path / "cut") == _log(tmp_path / "whole")
     assert _log(tmp_path / "whole")[-1]["loss"] < _log(tmp_path / "whole")[0]["loss"]
+
+
+@pytest.fixture(scope="module")
+def processes() -> ForkServerContext:
+    """Processes that start in a moment, because a server has imported everything for them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["training_worker"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # what the server imports by
+        ensure_running()
+    return context
+
+
+@pytest.mark.parametrize("what", ["grid-reinforce", "grid-ppo", "text-sft", "text-rl"])
+def test_sigkill_at_random_moments_changes_nothing(
+    tmp_path: Path, what: str, processes: ForkServerContext
+) -> None:
+    """A process of its own, killed by the system at random moments, five times."""
+    wanted = run(what, tmp_path / "whole")
+    chance = random.Random(what)
+    killed, last = 0, 0
+    for _ in range(5):
+        ours, theirs = processes.Pipe(duplex=False)
+        child = processes.Process(target=run_in_child, args=(what, tmp_path / "cut", theirs))
+        child.start()
+        theirs.close()
+        fatal = chance.randrange(last + 1, last + 6)
+        with contextlib.suppress(EOFError):
+            while (last := ours.recv()) < min(fatal, TRAINING_STEPS):
+                pass
+        time.sleep(
+            chance.uniform(0, 0.01)
+        )  # somewhere in the next step, or in the middle of a save
+        child.kill()
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
+    assert killed >= 3
+    found = run(what, tmp_path / "cut")
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(value, found[name]) for name, value in wanted.items())
+    logs = [(tmp_path / which / "log.jsonl").read_bytes() for which in ("whole", "cut")]
+    assert logs[0] == logs[1] and logs[0].count(b"\n") == TRAINING_STEPS
+    saved = [
+        load_file(tmp_path / which / "state" / "state.safetensors") for which in ("whole", "cut")
+    ]
+    assert saved[0].keys() == saved[1].keys()  # moments, and what the objective learned, as well
+    assert all(torch.equal(value, saved[1][name]) for name, value in saved[0].items())
+
+
+def _saved(folder: Path, objective: Objective | None = None, identity: str = "") -> Checkpoint:
+    policy = TabularPolicy(START)
+    checkpoint = Checkpoint(folder / "state", folder / "log.jsonl", identity=identity)
+    settings = Settings(2, 0.1, 1.0)
+    train(policy, _Samples(policy), objective or Reinforce(), settings, checkpoint)
+    return checkpoint
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    file = _saved(tmp_path, identity="spec-a").file
+    before = file.read_bytes()
+
+    def resume(parameters: dict[str, nn.Parameter], identity: str, objective: Objective) -> None:
+        kept = {name: value.detach().clone() for name, value in parameters.items()}
+        checkpoint = Checkpoint(tmp_path / "state", tmp_path / "log.jsonl", identity=identity)
+        try:
+            checkpoint.restore(parameters, torch.optim.AdamW(parameters.values()), objective)
+        finally:
+            assert all(torch.equal(value, parameters[name]) for name, value in kept.items())
+            assert file.read_bytes() == before
+
+    logits = nn.Parameter(torch.zeros(START.shape))
+    with pytest.raises(InputError, match=r"another spec \(spec-a, this one is spec-b\)"):
+        resume({"logits": logits}, "spec-b", Reinforce())
+    with pytest.raises(InputError, match="another spec"):
+        resume({"logits": logits}, "", Reinforce())
+    with pytest.raises(InputError, match=r"'parameter/logits' has the shape .* there and of none"):
+        resume({"other": logits}, "spec-a", Reinforce())
+    with pytest.raises(InputError, match=r"'parameter/more' has the shape of none there"):
+        resume({"logits": logits, "more": nn.Parameter(torch.zeros(1))}, "spec-a", Reinforce())
+    with pytest.raises(InputError, match=r"shape \(21, 4\) there and \(3, 4\) in this training"):
+        resume({"logits": nn.Parameter(torch.zeros(3, 4))}, "spec-a", Reinforce())
+    with pytest.raises(InputError, match="'objective/total' has the shape of none there"):
+        resume({"logits": logits}, "spec-a", Reinforce(baseline=MovingAverage()))
+    save_file({"parameter/logits": START}, file)
+    before = file.read_bytes()
+    with pytest.raises(InputError, match="not a checkpoint of this program"):
+        resume({"logits": logits}, "spec-a", Reinforce())
+
+
+def test_what_the_objective_learned_comes_back(tmp_path: Path) -> None:
+    learned = MovingAverage(0.5)
+    _saved(tmp_path, Reinforce(baseline=learned))
+    fresh = MovingAverage(0.5)
+    _saved(tmp_path, Reinforce(baseline=fresh))
+    assert learned.value != 0 and fresh.value == learned.value
+
+
+def test_a_rule_that_stops_is_remembered(tmp_path: Path) -> None:
+    def run_with(limit: int) -> list[dict[str, Any]]:
+        policy, checkpoint = TabularPolicy(START), _checkpoint(tmp_path)
+
+        def stop(rows: Sequence[Mapping[str, Any]]) -> str:
+            return f"{limit} steps are enough" if len(rows) == limit else ""
+
+        train(policy, _Samples(policy), Reinforce(), SETTINGS, checkpoint, stop=(stop,))
+        assert checkpoint.stop == "4 steps are enough"
+        return _log(tmp_path)
+
+    first = run_with(4)
+    assert [row["step"] for row in first] == [1, 2, 3, 4]
+    assert [row.get("stop") for row in first] == [None, None, None, "4 steps are enough"]
+    assert run_with(6) == first  # taken up again, it doesn't go on
+
+
+def test_times_stand_beside_the_log(tmp_path: Path) -> None:
+    _train(tmp_path)
+    times = [
+        json.loads(line)
+        for line in (tmp_path / "logs" / "log.times.jsonl").read_text().splitlines()
+    ]
+    assert [row["step"] for row in times] == list(range(1, STEPS + 1))
+    assert all(row["seconds"] > 0 and row["tokens_per_second"] > 0 for row in times)
+    assert not {"seconds", "tokens_per_second"} & set(_log(tmp_path)[0])
 
 
 def test_the_snapshot_keeps_the_best(tmp_path: Path) -> None:

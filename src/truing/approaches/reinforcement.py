@@ -23,6 +23,7 @@ from truing.learn.kl import KL
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforced import Samples
 from truing.learn.snapshot import Snapshot
+from truing.learn.stopping import KlAbove
 from truing.policies.language import LanguagePolicy
 from truing.rewards.reward import Answered
 from truing.rewards.reward_model import fit_reward_model, save_reward_model
@@ -114,26 +115,22 @@ def _reinforce(shop: Workshop, instruments: Instruments, seed: int, cost: Cost) 
     checkpoint = checkpoint_of(shop, "rl", seed)
     best = Snapshot(checkpoint.folder / "best.safetensors")
     watch = _Watch(shop, instruments, policy, seed)
-    stop = ""
     shown = ("reward", "kl", "entropy", "length")
     with show_progress(shop, "Samples and rewards", spec.steps, shown) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
-            nonlocal stop
             if step % spec.evaluate_every == 0 or step == spec.steps:
                 row |= watch.look()
                 judged = row["monitor"]["true_and_informative"]
                 best.offer(step, judged, policy.parameters)
-            if row["kl"] > spec.max_kl:
-                stop = f"KL {row['kl']:.1f} nats per answer, above rl.max_kl {spec.max_kl:g}"
-            return after_step(step, row) and not stop
+            return after_step(step, row)
 
-        train(
-            policy, source, Reinforce(kl=KL(spec.kl_weight)), settings, checkpoint, look_and_go_on
-        )
+        objective = Reinforce(kl=KL(spec.kl_weight))
+        stop = (KlAbove(spec.max_kl),)
+        train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
     last = int(checkpoint.rows[-1]["step"])
     kept = best.restore(policy.parameters) or last
-    checkpoint.annotate(kept, chosen=True, stop_reason=stop or f"all {last} steps done")
+    checkpoint.annotate(kept, chosen=True, stop_reason=checkpoint.stop or f"all {last} steps done")
     trained_cost(cost, checkpoint)
     each = spec.prompts_per_step * spec.samples_per_prompt
     cost.tokens_sampled = round(sum(row["length"] * each for row in checkpoint.rows))

@@ -60,6 +60,11 @@ class Checkpoint:
         return self.folder / "state.safetensors"
 
     @property
+    def stop(self) -> str:
+        """Why training ended before its last step; empty where it didn't."""
+        return str(self.rows[-1].get("stop", "")) if self.rows else ""
+
+    @property
     def times_log(self) -> Path:
         """How long each step took."""
         return self.log.with_suffix(".times.jsonl")

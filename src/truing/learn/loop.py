@@ -90,7 +90,7 @@ def train(
         parameters.values(), lr=settings.learning_rate, weight_decay=0.0, fused=True
     )
     first = checkpoint.restore(parameters, optimizer, objective) + 1
-    if checkpoint.rows and checkpoint.rows[-1].get("stop"):
+    if checkpoint.stop:
         return
     for step in range(first, settings.steps + 1):
         started = time.perf_counter()

@@ -152,10 +152,13 @@ def gradient_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_nor
 
     Raises FloatingPointError where it isn't finite, before it can reach the parameters.
     """
-    norm = torch.nn.utils.clip_grad_norm_(list(policy.parameters.values()), max_grad_norm)
+    parameters = list(policy.parameters.values())
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"the gradient's norm is {float(norm)}; lower the learning rate")
     optimizer.step()
+    # Fused optimizers change parameters behind autograd's back; who keeps copies looks at versions.
+    torch.autograd.graph.increment_version(parameters)
     return float(norm)
 
 

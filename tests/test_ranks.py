@@ -1,0 +1,93 @@
+"""Two processes that train together, against one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training_worker import STEPS, run
+from truing.learn.ranks import Ranks
+
+WORKER = Path(__file__).parent / "training_worker.py"
+
+
+def _free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return int(server.getsockname()[1])
+
+
+def _together(what: str, folder: Path, count: int) -> None:
+    """What `accelerate launch --cpu --num_processes COUNT` sets, and no more."""
+    port = str(_free_port())
+    started = []
+    for rank in range(count):
+        environment = os.environ | {
+            "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+            "WORLD_SIZE": str(count),
+            "LOCAL_WORLD_SIZE": str(count),
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": port,
+            "ACCELERATE_USE_CPU": "true",
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, str(WORKER), what, str(folder)]
+        started.append(
+            subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+        )
+    for process in started:
+        out, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+        assert out.splitlines() == [f"step {n}" for n in range(1, STEPS + 1)]
+
+
+def _rows(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("what", ["grid-ppo", "text-rl"])
+def test_two_ranks_are_one(tmp_path: Path, what: str) -> None:
+    wanted = run(what, tmp_path / "one")
+    _together(what, tmp_path / "two", 2)
+    found = load_file(tmp_path / "two" / "state" / "state.safetensors")
+    for name, parameter in wanted.items():
+        torch.testing.assert_close(
+            found[f"parameter/{name}"], parameter.detach(), atol=1e-5, rtol=0
+        )
+    for one, two in zip(_rows(tmp_path / "one"), _rows(tmp_path / "two"), strict=True):
+        assert one.keys() == two.keys()
+        for key, value in one.items():
+            assert two[key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+
+
+def test_one_process_needs_no_others() -> None:
+    ranks = Ranks()
+    assert (ranks.count, ranks.index) == (1, 0)
+    assert list(ranks.share(range(7))) == list(range(7))
+    assert ranks.sum_figures({"a": 1.5}) == {"a": 1.5}
+    ranks.wait()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 7, 8])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_shares_are_the_whole(monkeypatch: pytest.MonkeyPatch, rows: int, count: int) -> None:
+    monkeypatch.setattr(Ranks, "count", count)
+    seen: list[int] = []
+    for index in range(count):
+        monkeypatch.setattr(Ranks, "index", index)
+        share = list(Ranks().share(range(rows)))
+        assert abs(len(share) - rows / count) < 1
+        seen += share
+    assert seen == list(range(rows))

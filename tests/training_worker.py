@@ -1,0 +1,108 @@
+"""A training in a process of its own: `training_worker.py WHAT FOLDER`.
+
+Says `step N` after each step. Several of them are what test_ranks.py compares with one;
+test_checkpoint.py kills `run_in_child`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tiny import texts, tiny
+from truing.learn import Objective, Ppo, Reinforce, Supervised
+from truing.learn.baselines import LearnedValue, MovingAverage
+from truing.learn.checkpoint import Checkpoint
+from truing.learn.demonstrations import Demonstrations
+from truing.learn.kl import KL
+from truing.learn.loop import LogRow, Passes, Policy, Settings, Source, train
+from truing.learn.values import TabularValue
+from truing.models.sampling import Sampling
+from truing.policies.language import LanguagePolicy, TextAction
+from truing.rollout import rollout
+from truing.spec import AdapterSpec
+from truing.trajectories import Trajectories
+from worlds import TablePolicy, slippery_grid
+
+STEPS = 12
+
+
+class _GridSamples:
+    """The table's own samples, a function of the step and the parameters."""
+
+    def __init__(self, policy: TablePolicy) -> None:
+        self.policy, self.world = policy, slippery_grid()
+
+    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
+        batch = self.world.draw(5, 4, step, self.policy.logits.detach())
+        return batch, {"reward": float(batch.return_B.mean())}
+
+
+class _TextSamples:
+    """A language model's own samples; the reward counts a token."""
+
+    def __init__(self, policy: LanguagePolicy) -> None:
+        self.policy = policy
+        self.prompts = texts(7, [3, 5])
+
+    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
+        rolled = rollout(self.policy, self.prompts, 4, Sampling(6, seed=step))
+        reward = [a.tokens.count(7) - 0.1 * len(a.tokens) for a in rolled.trajectories.data]
+        return rolled.trajectories.rewarded(torch.tensor(reward)), {"entropy": rolled.entropy}
+
+
+def _language_policy(kind: str) -> LanguagePolicy:
+    model = tiny()
+    return LanguagePolicy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
+
+
+def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
+    """The training of this name."""
+    if what == "grid-reinforce":
+        table = TablePolicy(slippery_grid().logits, piece=3)
+        objective: Objective = Reinforce(baseline=MovingAverage(0.3), kl=KL(0.05))
+        return table, _GridSamples(table), objective, Settings(STEPS, 0.1, 1.0, warmup=3)
+    if what == "grid-ppo":
+        table = TablePolicy(slippery_grid().logits, piece=3)
+        value = LearnedValue(TabularValue(6, lambda t: t.data[..., 0]))
+        objective = Ppo(baseline=value, decay=0.9, entropy_weight=0.01)
+        passes = Passes(2, 3, max_update_kl=0.5)
+        return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0, passes=passes)
+    if what == "text-sft":
+        actions = [TextAction(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
+        source = Demonstrations(actions, batch_size=3, seed=0)
+        return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
+    policy = _language_policy("lora")
+    objective = Reinforce(kl=KL(0.05))
+    return policy, _TextSamples(policy), objective, Settings(STEPS, 0.005, 1.0, decay=False)
+
+
+def run(
+    what: str, folder: Path, say: Callable[[int], object] = lambda step: None
+) -> dict[str, nn.Parameter]:
+    """Trains, going on from what is in the folder; returns the parameters."""
+    policy, source, objective, settings = made(what)
+
+    def after_step(step: int, row: LogRow) -> bool:
+        say(step)
+        return True
+
+    checkpoint = Checkpoint(folder / "state", folder / "log.jsonl", every=2, identity=what)
+    train(policy, source, objective, settings, checkpoint, after_step)
+    return policy.parameters
+
+
+def run_in_child(what: str, folder: Path, steps: Connection) -> None:
+    """The same, sending each step's number."""
+    torch.set_num_threads(1)
+    run(what, folder, steps.send)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run(sys.argv[1], Path(sys.argv[2]), lambda step: print(f"step {step}", flush=True))
