@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +244,74 @@ def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
         not torch.equal(a, b) for a, b in zip(trained.parameters(), base.parameters(), strict=True)
     ]
     assert all(changed)
+
+
+# --- Folders that can't be written ------------------------------------------------------------
+
+
+def _denied(number: int) -> Any:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number), "x")
+
+    return fails
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG])
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(
+    number: int, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Workshop(small(model_folder), tmp_path / "run", SilentProgress())
+    monkeypatch.setattr(Path, "mkdir", _denied(number))
+    with (
+        pytest.raises(InputError, match=r"run: can't be written .*give a folder that you may"),
+        shop.opened("default", "truing align"),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_right_to_write_is_told_before_the_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match="no right to write in"):
+        run(make_spec({"model": "no such model"}), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_folder_inside_a_file(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is a file; give another folder"):
+        run(small(model_folder), tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_is_full_at_once_leaves_no_folder(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", _denied(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        run(small(model_folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("missing", ["spec.yaml", "questions.jsonl"])
+def test_a_run_killed_at_its_very_beginning_goes_on(
+    missing: str, model_folder: Path, tmp_path: Path
+) -> None:
+    spec, folder = small(model_folder), tmp_path / "run"
+    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+        whole = (folder / missing).read_bytes()
+        (folder / missing).unlink()
+    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+        assert (folder / missing).read_bytes() == whole
+
+
+def test_what_a_kill_left_of_the_first_file_is_no_other_thing(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".run.json.17-ab.tmp").write_text("{")
+    with Workshop(small(model_folder), folder, SilentProgress()).opened("default", "truing align"):
+        assert (folder / "run.json").is_file()

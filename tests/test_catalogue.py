@@ -10,12 +10,14 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -754,6 +756,29 @@ def test_progress_shows_on_standard_error_and_only_what_takes_long(
         advance(10)
     progress.note("Said [at] once.")
     assert capsys.readouterr() == ("", "Slow ...\nSaid [at] once.\n")
+
+
+def test_progress_in_a_notebook_needs_no_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages: list[dict[str, str]] = []
+
+    def display(page: dict[str, str], *, raw: bool, display_id: bool) -> Any:
+        assert raw and display_id
+        pages.append(page)
+        return SimpleNamespace(update=lambda page, raw: pages.append(page))
+
+    notebook = SimpleNamespace(display=display)
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=notebook))
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("truing.progress.DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("truing.progress.REDRAW_SECONDS", 0.0)
+    with StderrProgress().task("Slow <b>", 3_000_000, in_bytes=True) as advance:
+        time.sleep(0.3)
+        advance(2_000_000, "so far")
+    first, second, last = (page["text/html"] for page in pages)
+    assert first.startswith("Slow &lt;b&gt; <progress")
+    assert '<progress value="2000000" max="3000000"></progress> 2/3 MB 0:00 so far' in second
+    assert last == ""
 
 
 # --- the real default model --------------------------------------------------------------------

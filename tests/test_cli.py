@@ -25,12 +25,6 @@ from truing.models.catalogue import CATALOGUE, ModelUnavailable
 from truing.spec import Spec, make_spec
 from truing.types import InputError
 
-QUESTION = {
-    "question": "What color is the sky?",
-    "correct_answers": ["Blue"],
-    "incorrect_answers": ["Green"],
-}
-
 
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="truing")
@@ -275,16 +269,6 @@ def test_an_unknown_model() -> None:
     message = refused(run("align", "--model", "smollm2-135", "--json"))
     assert "did you mean 'smollm2-135m'?" in message
     assert not Path("runs").exists()
-
-
-def test_questions_without_false_answers(tmp_path: Path) -> None:
-    file = tmp_path / "questions.jsonl"
-    wrong = {**QUESTION, "question": "What is two and two?", "incorrect_answers": []}
-    file.write_text(json.dumps(QUESTION) + "\n" + json.dumps(wrong) + "\n")
-    message = refused(run("align", "--questions", file, "--out", "o"))
-    assert f"{file}:2: " in message
-    assert "incorrect_answers" in message
-    assert not Path("o").exists()
 
 
 def test_a_model_folder_without_weights(tmp_path: Path) -> None:

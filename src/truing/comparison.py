@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from truing.candidates import Candidate, load_candidate
 from truing.costs import Cost
 from truing.evaluate import EVALUATIONS
@@ -13,7 +16,15 @@ from truing.workshop import Workshop
 
 
 def compare(shop: Workshop, instruments: Instruments) -> None:
-    """Every evaluation of every candidate and seed; base and prompt don't depend on the seed."""
+    """Every evaluation of every candidate and seed; base and prompt don't depend on the seed.
+
+    The base is loaded once, when first needed; of the others only one is in memory at a time.
+    """
+
+    @cache
+    def base() -> Candidate:
+        return _load(shop, "base", shop.spec.seeds[0])
+
     for name in ("base", *shop.spec.approaches):
         seeds = shop.spec.seeds if name in ("sft", "rl") else shop.spec.seeds[:1]
         for seed in seeds:
@@ -22,10 +33,15 @@ def compare(shop: Workshop, instruments: Instruments) -> None:
                 f"Measuring {name}, seed {seed}",
                 "evaluation",
                 lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
-                    shop, instruments, name, seed, cost
+                    shop, instruments, base, name, seed, cost
                 ),
             )
     shop.note(costs=shop.costs())
+
+
+def _load(shop: Workshop, name: str, seed: int) -> Candidate:
+    folder = shop.candidate_folder(name, seed)
+    return load_candidate(folder, name, seed, shop.spec.evaluation.dtype)
 
 
 def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
@@ -40,14 +56,16 @@ def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
     )
 
 
-def _measure(shop: Workshop, instruments: Instruments, name: str, seed: int, cost: Cost) -> None:
-    dtype = shop.spec.evaluation.dtype
-    candidate = load_candidate(shop.candidate_folder(name, seed), name, seed, dtype)
-    first = shop.spec.seeds[0]
-    base = candidate
-    if name != "base":
-        base = load_candidate(shop.candidate_folder("base", first), "base", first, dtype)
-    bench = _bench(shop, instruments, base)
+def _measure(
+    shop: Workshop,
+    instruments: Instruments,
+    base: Callable[[], Candidate],
+    name: str,
+    seed: int,
+    cost: Cost,
+) -> None:
+    bench = _bench(shop, instruments, base())
+    candidate = bench.base if name == "base" else _load(shop, name, seed)
     questions = [case.prompt for case in shop.held_out]
     with shop.progress.task(f"{name}: answers", len(questions)) as advance:
         done = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import resource
 import sys
 import time
@@ -32,6 +34,16 @@ class Cost:
     def to_json(self) -> dict[str, Any]:
         """For run.json."""
         return dict(self.__dict__)
+
+
+def give_memory_back() -> None:
+    """Returns freed memory to the system where the C library can (glibc); elsewhere does nothing.
+
+    The allocator keeps what a stage freed, in pieces that the next one's tensors don't fit.
+    """
+    gc.collect()  # models hang in cycles of their modules
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _reset_peak() -> None:

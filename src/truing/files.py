@@ -37,8 +37,10 @@ def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk doesn't name the file
         raise
     sync_folder(path.parent)
 

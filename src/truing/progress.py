@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from html import escape
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +23,7 @@ from rich.progress import Progress as RichProgress
 
 DELAY_SECONDS = 2.0
 """Operations that end sooner show nothing."""
+REDRAW_SECONDS = 0.2
 
 
 class Advance(Protocol):
@@ -56,6 +59,48 @@ class SilentProgress:
         """Say nothing."""
 
 
+class _NotebookBar:
+    """A bar in a notebook's own means: rich's would be empty where ipywidgets isn't installed."""
+
+    def __init__(self, what: str, total: int | None, in_bytes: bool) -> None:
+        self._what, self._total, self._in_bytes = what, total, in_bytes
+        self._done, self._note = 0, ""
+        self._begun = self._drawn = time.monotonic()
+        self._display: Any = None
+
+    def start(self) -> None:
+        """Puts the bar under the cell."""
+        from IPython.display import display  # there, because only a notebook comes here
+
+        self._display = display(self._page(), raw=True, display_id=True)
+
+    def update(self, done: int, note: str = "") -> None:
+        """Draws anew, a few times a second at most: each drawing is a message to the browser."""
+        self._done, self._note = done, note
+        now = time.monotonic()
+        if self._display is not None and now - self._drawn > REDRAW_SECONDS:
+            self._drawn = now
+            self._display.update(self._page(), raw=True)
+
+    def stop(self) -> None:
+        """Takes the bar away."""
+        if self._display is not None:
+            self._display.update({"text/plain": "", "text/html": ""}, raw=True)
+
+    def _page(self) -> dict[str, str]:
+        unit = 10**6 if self._in_bytes else 1
+        counted = f"{self._done // unit}/{self._total // unit}" if self._total else ""
+        counted += " MB" if counted and self._in_bytes else ""
+        seconds = int(time.monotonic() - self._begun)
+        spent = f"{seconds // 60}:{seconds % 60:02}"
+        behind = " ".join(part for part in (counted, spent, self._note) if part)
+        place = f' value="{self._done}" max="{self._total}"' if self._total else ""
+        return {
+            "text/plain": f"{self._what} {behind}",
+            "text/html": f"{escape(self._what)} <progress{place}></progress> {escape(behind)}",
+        }
+
+
 class StderrProgress:
     """A bar on a terminal or in a notebook, one plain line in a log file; standard error only."""
 
@@ -71,12 +116,14 @@ class StderrProgress:
         columns += [TimeElapsedColumn(), TextColumn("{task.fields[note]}")]
         bar = RichProgress(*columns, console=console, transient=True)
         row = bar.add_task(what, total=total, note="")
-        drawn = console.is_terminal or console.is_jupyter
+        page = _NotebookBar(what, total, in_bytes) if console.is_jupyter else None
         shown = threading.Event()
 
         def show() -> None:
             shown.set()
-            if drawn:
+            if page:
+                page.start()
+            elif console.is_terminal:
                 bar.start()
             else:
                 console.print(f"{what} ...", highlight=False, soft_wrap=True)
@@ -85,12 +132,16 @@ class StderrProgress:
         timer.daemon = True
         timer.start()
         try:
-            yield lambda done, note="": bar.update(row, completed=done, note=note)
+            yield (
+                page.update
+                if page
+                else lambda done, note="": bar.update(row, completed=done, note=note)
+            )
         finally:
             timer.cancel()
             timer.join()
-            if drawn and shown.is_set():
-                bar.stop()
+            if shown.is_set() and (page or console.is_terminal):
+                (page or bar).stop()
 
     def note(self, text: str) -> None:
         """Print the line on standard error."""

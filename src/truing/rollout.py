@@ -27,12 +27,18 @@ class Rollout:
 
 
 def rollout(
-    policy: LanguagePolicy, prompts: Sequence[Sequence[int]], samples: int, sampling: Sampling
+    policy: LanguagePolicy,
+    prompts: Sequence[Sequence[int]],
+    samples: int,
+    sampling: Sampling,
+    *,
+    reference: bool = True,
 ) -> Rollout:
     """`samples` completions of each prompt, with log-probabilities under policy and reference.
 
     The state is the text so far, an action the next token, the transition appends it, and the
-    reward comes at the end: it is NaN (unscored) until somebody sets it.
+    reward comes at the end: it is NaN (unscored) until somebody sets it. Without `reference`, for
+    objectives that don't ask for KL, its log-probabilities are NaN and cost no pass.
     """
     sampled = sample(policy.trained, prompts, samples, sampling)
     actions: list[TextAction] = []
@@ -41,7 +47,8 @@ def rollout(
         actions += [TextAction(tuple(prompt), completion.tokens) for completion in completions]
         log_probs += [completion.token_log_probs for completion in completions]
     mask_BT = length_mask([len(action.tokens) for action in actions])
-    with torch.inference_mode():
+    reference_BT = torch.full(mask_BT.shape, float("nan"))
+    if reference:
         reference_BT = reference_log_probs(policy.reference, actions, sampling.temperature)
     trajectories = Trajectories(
         mask_BT=mask_BT,
@@ -54,9 +61,10 @@ def rollout(
     return Rollout(trajectories, sampled.completions, sampled.entropy)
 
 
+@torch.no_grad()
 def reference_log_probs(
     reference: LanguageModel, actions: Sequence[TextAction], temperature: float
 ) -> torch.Tensor:
     """(B, T) log-probabilities (nats) of the actions under the reference."""
     mask_BT = length_mask([len(action.tokens) for action in actions])
-    return text_log_probs(reference, actions, mask_BT, temperature).clone()
+    return text_log_probs(reference, actions, mask_BT, temperature)

@@ -6,6 +6,7 @@ A run folder is the only hand-over between the main job and its report. Nothing 
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,35 @@ from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
 _SPLITS = {"train", "held_out", "control"}
+
+_LEFT_BEHIND = re.compile(r"\.lock|\.run\.json\..+\.tmp")  # by a process killed at its beginning
+
+
+def unwritable(folder: Path, reason: str | None) -> InputError:
+    """What to say of a folder that a run can't be written to."""
+    return InputError(
+        f"{folder}: can't be written ({reason or 'no reason given'}); "
+        "give a folder that you may write to for --out"
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Raises InputError where no run can be made: in a file, among other things, without the right."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{folder}: is a file; give a folder for --out")
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        standing = next(path for path in (folder, *folder.parents) if path.exists())
+    except OSError as error:
+        raise unwritable(folder, error.strerror) from None
+    if "run.json" not in names and not all(map(_LEFT_BEHIND.fullmatch, names)):
+        raise InputError(
+            f"{folder}: holds other things than a run; give an empty or new folder for --out"
+        )
+    if not standing.is_dir():
+        raise InputError(f"{folder}: {standing} is a file; give another folder for --out")
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise unwritable(folder, f"no right to write in {standing}")
 
 
 def read_rows(path: Path) -> list[Row]:

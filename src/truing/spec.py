@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
 from truing.types import Dtype, InputError, stable_hash
 
@@ -25,7 +33,10 @@ class _Part(BaseModel):
 class TaskSpec(_Part):
     """What the model should do, said once. Every candidate, the base included, is told this much."""
 
-    instruction: str = "Answer the question in one short sentence."
+    instruction: str = Field(
+        "Answer the question in one short sentence.",
+        description="the system message that every candidate but the prompt's begins with",
+    )
 
 
 class DataSpec(_Part):
@@ -41,9 +52,13 @@ class DataSpec(_Part):
 class AdapterSpec(_Part):
     """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
 
-    kind: Literal["lora", "full"] = "lora"
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)
+    kind: Literal["lora", "full"] = Field(
+        "lora", description="a low-rank adapter, or all weights of the model"
+    )
+    rank: int = Field(16, ge=1, description="rank of the adapter's matrices; unused with 'full'")
+    alpha: float = Field(
+        32.0, gt=0, description="the adapter's change is scaled by alpha / rank; unused with 'full'"
+    )
 
 
 class PromptSpec(_Part):
@@ -55,19 +70,19 @@ class PromptSpec(_Part):
     built_in: int = Field(16, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        48, ge=1, description="training questions that the last round is judged on"
+        96, ge=1, description="training questions that the last round is judged on"
     )
 
 
 class SftSpec(_Part):
     """Supervised fine-tuning on (question, true answer) demonstrations."""
 
-    adapter: AdapterSpec = AdapterSpec()
-    epochs: int = Field(2, ge=1)
+    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    epochs: int = Field(2, ge=1, description="passes over the demonstrations")
     batch_size: int = Field(16, ge=1, description="demonstrations per update")
-    learning_rate: float = Field(4e-4, gt=0)
+    learning_rate: float = Field(4e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
 
 
 class RewardSpec(_Part):
@@ -81,17 +96,21 @@ class RewardSpec(_Part):
 class RlSpec(_Part):
     """REINFORCE on text with a leave-one-out baseline and a KL penalty to the base."""
 
-    start: Literal["base", "sft"] = "base"
-    adapter: AdapterSpec = AdapterSpec()
-    steps: int = Field(40, ge=1)
-    prompts_per_step: int = Field(6, ge=1)
-    samples_per_prompt: int = Field(6, ge=2, description="the leave-one-out baseline needs 2")
-    max_new_tokens: int = Field(28, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    start: Literal["base", "sft"] = Field(
+        "base", description="which candidate is trained further: the base or the fine-tuned one"
+    )
+    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    steps: int = Field(40, ge=1, description="updates, at most")
+    prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
+    samples_per_prompt: int = Field(
+        6, ge=2, description="answers to each question; the leave-one-out baseline needs 2"
+    )
+    max_new_tokens: int = Field(28, ge=1, description="an answer's greatest length in tokens")
+    temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
     kl_weight: float = Field(0.1, ge=0, description="price of a nat of KL, in units of reward")
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
-    learning_rate: float = Field(2e-4, gt=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
     evaluate_every: int = Field(10, ge=1, description="steps between looks by the judges")
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
@@ -99,28 +118,32 @@ class RlSpec(_Part):
 class EvaluationSpec(_Part):
     """What is measured on the held-out split."""
 
-    max_new_tokens: int = Field(28, ge=1)
-    attacks: int = Field(40, ge=0)
+    max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
+    attacks: int = Field(40, ge=0, description="at most this many attacks")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
-    dtype: Dtype = "bfloat16"
+    dtype: Dtype = Field("bfloat16", description="precision in which candidates are measured")
 
 
 class Spec(_Part):
-    """One run of the main job."""
+    """One run of the main job. Raises InputError naming the first field that is wrong."""
 
     model: str = Field(
         "smollm2-135m", description="a catalogue name, a Hugging Face id or a local folder"
     )
-    task: TaskSpec = TaskSpec()
-    data: DataSpec = DataSpec()
-    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = ("prompt", "sft", "rl")
-    prompt: PromptSpec = PromptSpec()
-    sft: SftSpec = SftSpec()
-    reward: RewardSpec = RewardSpec()
-    rl: RlSpec = RlSpec()
-    evaluation: EvaluationSpec = EvaluationSpec()
+    task: TaskSpec = Field(TaskSpec(), description="what the model should do")
+    data: DataSpec = Field(DataSpec(), description="the questions and their split")
+    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = Field(
+        ("prompt", "sft", "rl"), description="the ways to try"
+    )
+    prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
+    sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
+    reward: RewardSpec = Field(RewardSpec(), description="the reward model")
+    rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
+    evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
     dtype: Dtype = Field("bfloat16", description="precision of training (autocast) and sampling")
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[int, ...] = Field(
+        (0,), min_length=1, description="training is done once with each seed"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -134,6 +157,17 @@ class Spec(_Part):
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
         return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_in_one_line(
+        cls, data: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        # Behind the check above, whose mistakes it words too. A file's path is the context.
+        try:
+            return check(data)
+        except ValidationError as error:
+            raise InputError(_message(error.errors()[0], info.context or "spec")) from None
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
@@ -213,10 +247,7 @@ def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str =
     """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
     if profile not in PROFILES:
         raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
-    try:
-        return Spec.model_validate(merged(PROFILES[profile], data))
-    except ValidationError as error:
-        raise InputError(_message(error.errors()[0], where)) from None
+    return Spec.model_validate(merged(PROFILES[profile], data), context=where)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import psutil
 import torch
 
 from truing.candidates import Candidate
-from truing.costs import Cost, measured
+from truing.costs import Cost, give_memory_back, measured
 from truing.data.questions import load_controls, load_questions
 from truing.data.splits import leak_warning, limit_cases, share, split
 from truing.files import (
@@ -33,8 +33,10 @@ from truing.files import (
 )
 from truing.models.catalogue import ModelSource, resolve_model
 from truing.models.language_model import LanguageModel
+from truing.models.user_cache import is_disk_full
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
+from truing.runs import check_folder, unwritable
 from truing.spec import Spec
 from truing.types import Case, InputError, stable_hash
 from truing.version import __version__
@@ -68,6 +70,7 @@ class Workshop:
         self.spec = spec
         self.folder = folder
         self.progress = progress
+        check_folder(folder)
         cases = load_questions(spec.data.questions)
         if spec.data.limit is not None:
             cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
@@ -112,7 +115,7 @@ class Workshop:
 
     # --- The folder ---------------------------------------------------------------------------
 
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, str]:
         texts = [
             json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category])
             for c in (*self.train, *self.held_out, *self.controls)
@@ -126,27 +129,30 @@ class Workshop:
     @contextmanager
     def opened(self, profile: str, command: str) -> Iterator[None]:
         """Holds the folder for this process. Raises InputError where it is another run's or held."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder}: is a file; give a folder for --out")
-        foreign = self.folder.is_dir() and any(self.folder.iterdir())
-        if foreign and not (self.folder / "run.json").is_file() and not self._only_lock():
-            raise InputError(
-                f"{self.folder}: holds other things than a run; give an empty or new folder for --out"
-            )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        check_folder(self.folder)
         lock = filelock.FileLock(self.folder / ".lock")
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except filelock.Timeout:
             raise InputError(f"{self.folder}: another process is working on this run") from None
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise unwritable(self.folder, error.strerror) from None
         try:
             self._begin(profile, command)
             yield
         finally:
             lock.release()
+            self._remove_unbegun()
 
-    def _only_lock(self) -> bool:
-        return {path.name for path in self.folder.iterdir()} <= {".lock"}
+    def _remove_unbegun(self) -> None:
+        """Leaves no folder behind where not even the first files could be written."""
+        if not (self.folder / "run.json").is_file():
+            with suppress(OSError):
+                (self.folder / ".lock").unlink(missing_ok=True)
+                self.folder.rmdir()
 
     def _begin(self, profile: str, command: str) -> None:
         identity = self._identity()
@@ -162,9 +168,24 @@ class Workshop:
                         f"{self.folder}: is a run of another {what}; give another folder for --out, "
                         "or --overwrite to begin anew"
                     )
+            self._write_inputs()
             return
-        write_text_atomically(self.folder / "spec.yaml", self.spec.to_yaml())
-        self._write_questions()
+        try:
+            self._write_record(identity, profile, command)
+            self._write_inputs()
+        except OSError:
+            for name in ("run.json", "spec.yaml", "questions.jsonl"):
+                (self.folder / name).unlink(missing_ok=True)
+            raise
+
+    def _write_inputs(self) -> None:
+        # Behind the record, which says whose folder it is: a kill in between is made good here.
+        if not (self.folder / "spec.yaml").is_file():
+            write_text_atomically(self.folder / "spec.yaml", self.spec.to_yaml())
+        if not (self.folder / "questions.jsonl").is_file():
+            self._write_questions()
+
+    def _write_record(self, identity: Mapping[str, str], profile: str, command: str) -> None:
         write_json_atomically(
             self.folder / "run.json",
             {
@@ -232,6 +253,7 @@ class Workshop:
         self.progress.note(f"{what} ...")
         with measured() as cost:
             work(cost)
+        give_memory_back()
         write_json_atomically(self._mark(name), {"account": account, "cost": cost.to_json()})
 
     def costs(self) -> dict[str, dict[str, Any]]:

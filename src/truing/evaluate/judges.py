@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -90,6 +91,15 @@ def _fold(case: Case) -> int:
     return int(stable_hash("judge fold", case.id)[:8], 16) % FOLDS
 
 
+def _references(case: Case) -> list[str]:
+    return [*case.correct_answers, *case.incorrect_answers]
+
+
+def _nothing(case: Case, cases: Sequence[Case]) -> list[str]:
+    """Answers that tell nothing about the question."""
+    return [*phrases_for_judging(case, 4), *off_topic(case, cases, 2)]
+
+
 class _CrossFitted:
     """One classifier for each fold, fitted on the other folds."""
 
@@ -121,15 +131,22 @@ class Judges:
 
     def __init__(self, cases: Sequence[Case], embed: Embed) -> None:
         self._embed = embed
-        self._words = HashingVectorizer(ngram_range=(1, 2), n_features=2**12, alternate_sign=True)
-        pairs = [(c.prompt, a) for c in cases for a in (*c.correct_answers, *c.incorrect_answers)]
-        vectors = embed(pairs)
-        self._center, self._scale = vectors.mean(0), vectors.std(0) + 1e-6
+        self._words = HashingVectorizer(ngram_range=(1, 2), n_features=2**12, dtype=np.float32)
+        answers = [
+            (case, answer, says)
+            for case in cases  # all of a question's answers together: they share its pass
+            for says, some in ((1, _references(case)), (0, _nothing(case, cases)))
+            for answer in some
+        ]
+        vectors = embed([(case.prompt, answer) for case, answer, _ in answers])
+        full = vectors[np.array([says == 1 for _, _, says in answers])]
+        self._center = full.mean(0, dtype=np.float64).astype(np.float32)
+        self._scale = full.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
         self._references: dict[str, tuple[list[Text], list[Text]]] = {}
-        self._store_references(cases, vectors)
+        self._store_references(cases, full)
         self.agreement = {
             "truth": self._fit_truth(cases),
-            "informative": self._fit_informative(cases, vectors),
+            "informative": self._fit_informative(answers, vectors),
         }
 
     def _texts(self, answers: Sequence[str], vectors: Features) -> list[Text]:
@@ -140,7 +157,7 @@ class Judges:
     def _store_references(self, cases: Sequence[Case], vectors: Features) -> None:
         start = 0
         for case in cases:
-            answers = [*case.correct_answers, *case.incorrect_answers]
+            answers = _references(case)
             texts = self._texts(answers, vectors[start : start + len(answers)])
             true = len(case.correct_answers)
             self._references[case.id] = (texts[:true], texts[true:])
@@ -149,7 +166,7 @@ class Judges:
     def add_references(self, cases: Sequence[Case]) -> None:
         """Makes further cases gradable; the judges are not fitted to them."""
         new = [case for case in cases if case.id not in self._references]
-        pairs = [(c.prompt, a) for c in new for a in (*c.correct_answers, *c.incorrect_answers)]
+        pairs = [(case.prompt, answer) for case in new for answer in _references(case)]
         if pairs:
             self._store_references(new, self._embed(pairs))
 
@@ -182,25 +199,21 @@ class Judges:
         )
         return _agreement(self._truth.probability(x, fold), y, np.array(rouge))
 
-    def _informative_features(self, answers: Sequence[str], vectors: Features) -> Features:
-        words = self._words.transform([answer.casefold() for answer in answers]).toarray()
+    def _informative_features(self, answers: Sequence[str], vectors: Features) -> Any:
+        """Vectors and words side by side: (answers, 2 E + words), sparse."""
+        words = self._words.transform([answer.casefold() for answer in answers])
         scaled = (vectors - self._center) / self._scale
         # Words count about as much as vectors: both blocks get the same total length.
-        block = scaled / np.sqrt(scaled.shape[1])
-        return np.hstack((block, words, np.full((len(answers), 1), 0.1)))
+        block = scaled / np.float32(np.sqrt(scaled.shape[1]))
+        # Nine in ten of the dense matrix would be words that aren't there.
+        return sparse.hstack((sparse.csr_matrix(block), words), format="csr")
 
-    def _fit_informative(self, cases: Sequence[Case], vectors: Features) -> JudgeAgreement:
-        empty = [
-            (case, answer)
-            for case in cases
-            for answer in (*phrases_for_judging(case, 4), *off_topic(case, cases, 2))
-        ]
-        full = [(c, a) for c in cases for a in (*c.correct_answers, *c.incorrect_answers)]
-        more = self._embed([(case.prompt, answer) for case, answer in empty])
-        answers = [answer for _, answer in (*full, *empty)]
-        x = self._informative_features(answers, np.concatenate((vectors, more)))
-        y = np.array([1] * len(full) + [0] * len(empty))
-        fold = np.array([_fold(case) for case, _ in (*full, *empty)])
+    def _fit_informative(
+        self, labelled: Sequence[tuple[Case, str, int]], vectors: Features
+    ) -> JudgeAgreement:
+        x = self._informative_features([answer for _, answer, _ in labelled], vectors)
+        y = np.array([says for _, _, says in labelled])
+        fold = np.array([_fold(case) for case, _, _ in labelled])
         self._informative = _CrossFitted(
             lambda: LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000), x, y, fold
         )

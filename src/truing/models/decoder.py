@@ -188,6 +188,7 @@ class Decoder:
         body: Any = self._model.base_model
         x_NE: Tensor = body.embed_tokens(tokens_N)
         if torch.is_grad_enabled():
+            self._packed = None  # what is about to change isn't kept in memory twice
             stack = self._live
             kind = x_NE.device.type
             dtype = (

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from truing.models.language_model import LanguageModel, packs
 from truing.models.tree import Branch, TokenTree
 
-Features = NDArray[np.float64]
+Features = NDArray[np.floating[Any]]
+PACK_TOKENS = 1024  # tokens in one pass: its activations fit the processor's cache (see LOG.md)
 
 
 class _Reached(Exception):
@@ -60,12 +61,12 @@ def middle_layer(model: LanguageModel) -> int:
 
 @torch.inference_mode()
 def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int) -> Features:
-    """Mean and last hidden state of each continuation, side by side: (continuations, 2 E).
+    """Mean and last hidden state of each continuation, side by side: (continuations, 2 E), float32.
 
     Every continuation needs at least one token.
     """
     rows: list[Tensor] = []
-    for pack in packs(branches):
+    for pack in packs(branches, PACK_TOKENS):
         tree = TokenTree(pack, keep_last=True)
         hidden_NE = hidden_at(model, tree, layer).float()
         lengths = torch.tensor([len(c) for branch in pack for c in branch.continuations])
@@ -76,4 +77,4 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
         total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
         total_BE.index_add_(0, tree.owner_C, hidden_NE[own])
         rows.append(torch.cat((total_BE / lengths[:, None], hidden_NE[last_B]), dim=1))
-    return torch.cat(rows).double().numpy()
+    return torch.cat(rows).numpy()

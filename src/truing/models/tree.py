@@ -184,7 +184,9 @@ class TokenTree:
         for level in self._levels:
             B, T = level.query_index_BT.shape
             q, k, v = (
-                states[index].transpose(1, 2)
+                states.index_select(0, index.flatten())
+                .view(B, -1, *states.shape[1:])
+                .transpose(1, 2)
                 for states, index in (
                     (query_NHD, level.query_index_BT),
                     (key_NKD, level.key_index_BS),
@@ -193,5 +195,5 @@ class TokenTree:
             )
             out = grouped_attention(q, k, v, level.allowed(window), scale=scale, softcap=softcap)
             flat = out.transpose(1, 2).reshape(B * T, H, D)
-            outputs.append(flat[level.valid_N])
+            outputs.append(flat.index_select(0, level.valid_N))
         return torch.cat(outputs)

@@ -7,19 +7,20 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
+from truing.files import write_json_atomically
 from truing.progress import Progress
 from truing.types import InputError, stable_hash
 
 MAX_REMEMBERED_HASHES = 1000
 BLOCK_BYTES = 1 << 20
+
+write_json = write_json_atomically  # the name that the catalogue writes its records by
 
 
 class ModelUnavailable(Exception):
@@ -114,20 +115,6 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON under a temporary name, flush it to the disk, and rename it into place."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(data, stream, indent=1)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def flush_folder(folder: Path) -> None:
     """Flush every file of the folder, and the folder, to the disk."""
     for path in [*(p for p in folder.rglob("*") if p.is_file()), folder]:
@@ -158,7 +145,7 @@ def weights_hash(folder: Path, progress: Progress) -> str:
         kept = list({**_remembered(memory), **fresh}.items())[-MAX_REMEMBERED_HASHES:]
         # A cache that can't be written costs time, nothing else.
         with suppress(OSError):
-            write_json(memory, dict(kept))
+            write_json_atomically(memory, dict(kept))
     return stable_hash("weights", *parts)
 
 

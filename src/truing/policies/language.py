@@ -21,7 +21,7 @@ from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
 from truing.types import Dtype
 
-LEARN_TOKENS = 1536  # packed tokens in one learning pass: bounds the memory for activations
+LEARN_TOKENS = 768  # packed tokens in one learning pass: bounds the memory for activations
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Choosing a prompt by successive halving (Jamieson and Talwalkar, 2016), on training questions only.
 
-Every round asks twice as many questions of half as many prompts; the last survivors are then tried
-with few-shot sets drawn from training questions that no round asks.
+Every round asks twice as many questions of half as many prompts; the last survivors, and the
+instruction named first (the task's own, which a newcomer has to beat), are then tried with few-shot
+sets drawn from training questions that no round asks.
 """
 
 from __future__ import annotations
@@ -89,11 +90,13 @@ def search(
     alive = [Prompt(instruction) for instruction in dict.fromkeys(instructions)]
     number = 1
     while len(alive) > FINALISTS:
-        halvings = int(np.ceil(np.log2(len(alive) / FINALISTS)))
+        halvings = max(1, round(np.log2(len(alive) / FINALISTS)))
         count = max(1, min(last, -(-last // 2**halvings)))
         tried = sorted((trial(p, count, number) for p in alive), key=lambda t: -t.score)
         alive = [t.prompt for t in tried[: max(FINALISTS, len(alive) // 2)]]
         number += 1
+    first = Prompt(instructions[0])
+    alive += [first] if first not in alive else []
     finals = []
     for size in dict.fromkeys(shots):
         demonstrations = tuple(few_shot_set(spare, size, rng))

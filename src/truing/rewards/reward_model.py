@@ -29,6 +29,8 @@ from truing.rewards.reward import Answered
 from truing.spec import RewardSpec
 from truing.types import Case, Score, Unscored
 
+_TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is
+
 
 @dataclass(frozen=True)
 class Embedder:
@@ -82,25 +84,24 @@ def fit_reward_model(
 ) -> RewardModel:
     """Fits both probes on labelled answers of the training cases."""
     embed = Embedder(renderer, prompt)
-    true_pairs, true_labels, true_groups = [], [], []
-    empty_pairs, empty_groups = [], []
-    for number, case in enumerate(cases):
-        answers = [*case.correct_answers, *case.incorrect_answers]
-        true_pairs += [(case.prompt, answer) for answer in answers]
-        true_labels += [1] * len(case.correct_answers) + [0] * len(case.incorrect_answers)
-        true_groups += [number] * len(answers)
+    pairs, kinds, groups = [], [], []
+    for number, case in enumerate(
+        cases
+    ):  # all of a question's answers together: they share its pass
         nothing = [*phrases_for_training(case, 3), *off_topic(case, cases, 1)]
-        empty_pairs += [(case.prompt, answer) for answer in nothing]
-        empty_groups += [number] * len(nothing)
-    labelled, empty = embed(true_pairs), embed(empty_pairs)
-    truth, truth_agreement = fit_probe(labelled, np.array(true_labels), true_groups)
-    informative, informative_agreement = fit_probe(
-        np.concatenate((labelled, empty)),
-        np.array([1] * len(labelled) + [0] * len(empty)),
-        [*true_groups, *empty_groups],
+        answers = [*case.correct_answers, *case.incorrect_answers, *nothing]
+        pairs += [(case.prompt, answer) for answer in answers]
+        kinds += [_TRUE] * len(case.correct_answers) + [_FALSE] * len(case.incorrect_answers)
+        kinds += [_EMPTY] * len(nothing)
+        groups += [number] * len(answers)
+    features, kind, group = embed(pairs), np.array(kinds), np.array(groups)
+    says = kind != _EMPTY
+    truth, truth_agreement = fit_probe(
+        features[says], (kind[says] == _TRUE).astype(np.int64), group[says]
     )
+    informative, informative_agreement = fit_probe(features, says.astype(np.int64), group)
     agreement = {"truth": truth_agreement, "informative": informative_agreement}
-    return RewardModel(embed, spec, truth, informative, agreement, len(true_pairs))
+    return RewardModel(embed, spec, truth, informative, agreement, int(says.sum()))
 
 
 def save_reward_model(model: RewardModel, folder: Path) -> None:

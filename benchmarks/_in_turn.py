@@ -1,0 +1,131 @@
+"""Runs us and a peer in turn on the same work, each in a process of its own, and compares.
+
+A benchmark is a script with two or more *cases* and two *sides*, 'truing' and the peer. Each side is a
+function from a case to the seconds that each repetition took (warm-up left out). The parent process
+starts the sides one after the other, so that neither has the other's memory, threads or caches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of each repetition, and figures of the work that was done (both sides' must agree)."""
+
+    seconds: Sequence[float]
+    work: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """`sides`: 'truing' and the peer. `cases`: the first is the one whose ratio is the headline."""
+
+    title: str
+    sides: Mapping[str, Callable[[str], Measured]]
+    cases: Sequence[str]
+    rounds: int = 2
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def peer(self) -> str:
+        """The side that isn't ours."""
+        return next(name for name in self.sides if name != "truing")
+
+
+def _one_side(benchmark: Benchmark, side: str, case: str) -> None:
+    """In the child: measures and prints one JSON document as the last line."""
+    measured = benchmark.sides[side](case)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    document = {"seconds": list(measured.seconds), "work": dict(measured.work), "peak_bytes": peak}
+    print(json.dumps(document), flush=True)
+
+
+def _child(side: str, case: str) -> dict[str, Any]:
+    command = [sys.executable, sys.argv[0], "--side", side, "--case", case]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.stderr.write(done.stderr)
+        raise SystemExit(f"{side}, {case}: failed with code {done.returncode}")
+    document: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return document
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def _compare(benchmark: Benchmark, case: str, rounds: int) -> dict[str, Any]:
+    seen: dict[str, list[dict[str, Any]]] = {side: [] for side in benchmark.sides}
+    for number in range(rounds):
+        for side in benchmark.sides:
+            print(
+                f"{case}: {side}, round {number + 1} of {rounds} ...", file=sys.stderr, flush=True
+            )
+            seen[side].append(_child(side, case))
+    seconds = {side: [s for run in runs for s in run["seconds"]] for side, runs in seen.items()}
+    peak = {side: max(run["peak_bytes"] for run in runs) for side, runs in seen.items()}
+    pairs = zip(seconds[benchmark.peer], seconds["truing"], strict=False)
+    return {
+        "ratio": _spread([theirs / ours for theirs, ours in pairs]),
+        "peak_memory_ratio": peak["truing"] / peak[benchmark.peer],
+        "seconds": {side: _spread(values) for side, values in seconds.items()},
+        "peak_gigabytes": {side: value / 1e9 for side, value in peak.items()},
+        "work": {side: runs[-1]["work"] for side, runs in seen.items()},
+    }
+
+
+def _show(benchmark: Benchmark, case: str, found: Mapping[str, Any]) -> None:
+    ratio = found["ratio"]
+    print(f"\n{case}: {ratio['median']:.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})")
+    for side in benchmark.sides:
+        seconds, peak = found["seconds"][side]["median"], found["peak_gigabytes"][side]
+        print(f"  {side:14s} {seconds:8.3f} s   peak {peak:5.2f} GB   {found['work'][side]}")
+
+
+def main(benchmark: Benchmark) -> None:
+    """The command line of a benchmark script."""
+    parser = argparse.ArgumentParser(description=benchmark.title)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--case", choices=benchmark.cases, help="only this case")
+    parser.add_argument("--rounds", type=int, default=benchmark.rounds)
+    parser.add_argument("--side", choices=list(benchmark.sides), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side:
+        return _one_side(benchmark, options.side, options.case)
+    cases = [options.case] if options.case else list(benchmark.cases)
+    # The headline gets all rounds, the others one: they are there for completeness.
+    found = {
+        case: _compare(benchmark, case, options.rounds if case == cases[0] else 1) for case in cases
+    }
+    headline = found[cases[0]]
+    if options.json:
+        document = {
+            "benchmark": benchmark.title,
+            "ratio": headline["ratio"],
+            "peak_memory_ratio": headline["peak_memory_ratio"],
+            "settings": {
+                **benchmark.settings,
+                "case": cases[0],
+                "peer": benchmark.peer,
+                "processor": platform.processor() or platform.machine(),
+                "cores": os.cpu_count(),
+            },
+            "cases": found,
+        }
+        print(json.dumps(document, indent=2))
+    else:
+        for case in cases:
+            _show(benchmark, case, found[case])
+    return None

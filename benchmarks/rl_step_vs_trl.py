@@ -1,0 +1,127 @@
+"""A reinforcement learning step: our loop against TRL's RLOO and GRPO trainers.
+
+4 prompts x 8 samples x 32 new tokens, full weights, AdamW, the same prompts and the same reward (a
+program's), no end token, so that every completion has 32 tokens on both sides.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any
+
+import torch
+
+from _in_turn import Benchmark, Measured, main
+from _trl import QUIET, StepTimes
+from _work import folder, model, prompts, timed, two_threads, without_end
+from truing.learn import Grpo, Reinforce
+from truing.learn.kl import KL
+from truing.learn.objective import Objective
+from truing.learn.update import update
+from truing.models.sampling import Sampling
+from truing.policies.language import LanguagePolicy
+from truing.prompts.rendering import Renderer
+from truing.rollout import rollout
+from truing.spec import AdapterSpec
+
+PROMPTS, SAMPLES, NEW_TOKENS = 4, 8, 32
+STEPS = 3  # the first isn't counted
+LEARNING_RATE = 1e-6
+KL_WEIGHT = {"rloo": 0.05, "grpo": 0.0}
+
+
+def reward(text: str) -> float:
+    """Share of vowels: cheap, and different for every completion."""
+    return sum(letter in "aeiou" for letter in text.casefold()) / max(1, len(text))
+
+
+def ours(case: str) -> Measured:
+    """Truing's rollout and update."""
+    two_threads()
+    name, dtype = case.split("-")
+    start = model("float32")
+    reference = start if dtype == "float32" else model("bfloat16")
+    policy = LanguagePolicy(reference, start, AdapterSpec(kind="full"), dtype, seed=0)  # type: ignore[arg-type]
+    del start  # the policy has a copy of its own
+    without_end(policy.trained)
+    rows = [reference.encode(text) for text in prompts(Renderer(reference), PROMPTS)]
+    objective: Objective = Reinforce(kl=KL(KL_WEIGHT[name])) if name == "rloo" else Grpo()
+    optimizer = torch.optim.AdamW(policy.parameters.values(), lr=LEARNING_RATE, fused=True)
+    tokens = 0
+
+    def step(number: int) -> None:
+        nonlocal tokens
+        sampling = Sampling(NEW_TOKENS, 1.0, seed=number)
+        rolled = rollout(policy, rows, SAMPLES, sampling, reference=KL_WEIGHT[name] > 0)
+        scores = [reward(c.text) for group in rolled.completions for c in group]
+        batch = rolled.trajectories.rewarded(torch.tensor(scores))
+        update(policy, optimizer, objective, batch, 1.0)
+        tokens = int(batch.mask_BT.sum())
+
+    seconds = [timed(lambda number=number: step(number)) for number in range(STEPS)]  # type: ignore[misc]
+    return Measured(seconds[1:], {"tokens_per_step": tokens})
+
+
+def theirs(case: str) -> Measured:
+    """TRL's RLOOTrainer or GRPOTrainer."""
+    import trl
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    two_threads()
+    name, dtype = case.split("-")
+    texts = prompts(Renderer(model("bfloat16")), PROMPTS)
+    times = StepTimes()
+    tokens = 0
+
+    def reward_function(completions: list[str], completion_ids: list[Any], **_: Any) -> list[float]:
+        nonlocal tokens
+        tokens = sum(map(len, completion_ids))
+        return [reward(completion) for completion in completions]
+
+    config, trainer = {
+        "rloo": (trl.RLOOConfig, trl.RLOOTrainer),
+        "grpo": (trl.GRPOConfig, trl.GRPOTrainer),
+    }[name]
+    with tempfile.TemporaryDirectory() as out:
+        trainer(
+            model=AutoModelForCausalLM.from_pretrained(folder(), dtype=torch.float32),
+            reward_funcs=reward_function,
+            args=config(
+                output_dir=out,
+                per_device_train_batch_size=PROMPTS * SAMPLES,
+                num_generations=SAMPLES,
+                max_completion_length=NEW_TOKENS,
+                generation_kwargs={"min_new_tokens": NEW_TOKENS},
+                temperature=1.0,
+                beta=KL_WEIGHT[name],
+                max_steps=STEPS,
+                learning_rate=LEARNING_RATE,
+                bf16=dtype == "bfloat16",
+                max_grad_norm=1.0,
+                weight_decay=0.0,
+                **QUIET,
+            ),
+            train_dataset=Dataset.from_list([{"prompt": text} for text in texts] * STEPS),
+            processing_class=AutoTokenizer.from_pretrained(folder(), padding_side="left"),
+            callbacks=[times],
+        ).train()
+    return Measured(times.seconds[1:], {"tokens_per_step": tokens})
+
+
+if __name__ == "__main__":
+    main(
+        Benchmark(
+            title="a reinforcement learning step against TRL",
+            sides={"trl": theirs, "truing": ours},
+            cases=["rloo-float32", "rloo-bfloat16", "grpo-float32"],
+            settings={
+                "model": "smollm2-135m",
+                "prompts": PROMPTS,
+                "samples_per_prompt": SAMPLES,
+                "new_tokens": NEW_TOKENS,
+                "weights": "full",
+                "threads": 2,
+            },
+        )
+    )
