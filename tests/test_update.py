@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -383,3 +386,45 @@ def test_wrong_shapes_are_refused() -> None:
 def test_impossible_options_are_refused(make: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()  # type: ignore[operator]
+
+
+# The example of the documentation
+
+
+def test_the_documented_objective_works(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "objectives.md"
+    found = re.search(r'```python title="signs.py"\n(.+?)```', page.read_text("utf-8"), re.S)
+    assert found
+    (tmp_path / "signs.py").write_text(found[1], encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("signs", tmp_path / "signs.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["signs"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    objective: Objective = module.Signs(kl=KL(0.01), entropy_weight=0.001)
+    batch = _batch()
+    sign = (batch.return_B.reshape(6, 4) - batch.return_B.reshape(6, 4).mean(1, True)).sign()
+    credit = module.Signs().credit(batch)
+    torch.testing.assert_close(credit, sign.reshape(24, 1) * batch.mask_BT)
+    policy = TablePolicy(WORLD.logits)
+    optimizer = torch.optim.SGD([policy.logits], 0.3)
+    for step in range(60):
+        batch = WORLD.draw(16, 4, step, policy.logits.detach())
+        update(policy, optimizer, objective, batch, 10.0)
+    returns = [
+        float((WORLD.probabilities(table) * WORLD.reward_NT.sum(1)).sum())
+        for table in (WORLD.logits, policy.logits.detach())
+    ]
+    assert returns[1] > 1.5 * returns[0]
+    with pytest.raises(InputError, match="Signs compares"):
+        objective.require_group(1)
+
+
+def test_the_documented_components_exist() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "objectives.md"
+    for code in re.findall(r"```python\n(.+?)```", page.read_text("utf-8"), re.S):
+        names = re.findall(r"^from (\S+) import (.+)$", code, re.M)
+        assert names
+        for module, imported in names:
+            for name in imported.split(", "):
+                assert hasattr(importlib.import_module(module), name)
