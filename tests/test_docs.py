@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 from truing.commands_page import commands_page, spec_fields
@@ -36,3 +38,20 @@ def test_tables_have_as_many_cells_as_columns() -> None:
         cells = line.replace("\\|", "").count("|")
         columns = columns or cells
         assert cells == columns, line
+
+
+def test_code_quoted_in_the_docs_is_in_the_source() -> None:
+    quotes = [
+        (page.name, file, code)
+        for page in sorted(DOCS.glob("*.md"))
+        for file, code in re.findall(
+            r"<!-- from (\S+) -->\n```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+        )
+    ]
+    assert len(quotes) >= 7
+    for page, file, code in quotes:
+        source = (DOCS.parent / file).read_text("utf-8")
+        wanted = textwrap.dedent(code)
+        assert any(textwrap.indent(wanted, " " * n) in source for n in (0, 4, 8, 12)), (
+            f"{page}: no longer in {file}:\n{code}"
+        )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +10,8 @@ import pytest
 from synthetic_run import write_run
 from truing.report import build_report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-CHROMIUM = os.environ.get("TRUING_CHROMIUM") or shutil.which("chromium")
-if not CHROMIUM:
-    pytest.skip("no chromium on this machine", allow_module_level=True)
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 OVERFLOWING = """() => [...document.querySelectorAll('main *')]
   .filter(e => !e.closest('.scroll, pre, .unseen') && !e.closest('svg svg, svg *'))
   .filter(e => e.getClientRects().length)
@@ -42,14 +34,6 @@ CUT_OFF = """() => [...document.querySelectorAll('figure svg')]
 @pytest.fixture(scope="module")
 def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_report(write_run(tmp_path_factory.mktemp("browser") / "run"))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        instance = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield instance
-        instance.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

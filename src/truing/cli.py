@@ -258,6 +258,72 @@ def chat(
             typer.echo(talk.answer(question))
 
 
+@app.command()
+def grid(
+    map: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MAP", help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file"
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None, typer.Option(metavar="N", help="episodes to learn from; without it 51200")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="draws everything that is random")
+    ] = None,
+    slip: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="probability that a step goes sideways; without it 0"),
+    ] = None,
+    discount: Annotated[
+        float | None,
+        typer.Option(metavar="D", help="worth of a reward one step later; without it 0.95"),
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="N", help="steps in an episode; without it 8 a cell")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="the run's folder; without it, runs/grid-MAP-DIGEST"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn to walk to the star on a grid, with the objective and the loop that text is learned with.
+
+    Shows the policy as arrows, the value of each cell, the learning curve and sampled episodes, and
+    writes them as grid.png, grid.html and grid.json.
+    """
+    with _explained("Interrupted. The same command goes on from here."):
+        from truing.spec import make_grid_spec
+
+        spec = make_grid_spec(
+            _given(
+                map=map,
+                episodes=episodes,
+                seed=seed,
+                slip=slip,
+                discount=discount,
+                horizon=horizon,
+            )
+        )
+        with redirect_stdout(sys.stderr):
+            from truing.grid.run import run_grid
+            from truing.grid.training import to_json
+            from truing.progress import StderrProgress
+
+            run, folder = run_grid(spec, out, StderrProgress())
+        if as_json:
+            _print_json(to_json(run))
+            return
+        from rich.console import Console
+
+        from truing.grid.terminal import show
+
+        show(run, Console())
+        typer.echo(f"Page: {folder / 'grid.html'}")
+
+
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too."""
     result: list[str] = []

@@ -70,7 +70,7 @@ class PromptSpec(_Part):
     built_in: int = Field(16, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        96, ge=1, description="training questions that the last round is judged on"
+        64, ge=1, description="training questions that the last round is judged on"
     )
 
 
@@ -178,6 +178,22 @@ class Spec(_Part):
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+class GridSpec(_Part):
+    """One run on a grid world. What makes a world impossible is checked where worlds are made."""
+
+    map: str = Field("rooms", description="a built-in map, or a file")
+    slip: float = Field(0.0, description="probability that a step goes sideways")
+    discount: float = Field(0.95, description="what a reward is worth one step later")
+    horizon: int | None = Field(None, description="steps in an episode; without it 8 a cell")
+    episodes: int = Field(51_200, ge=1, description="episodes to learn from")
+    updates: int = Field(
+        100, ge=1, description="gradient steps; more, where one would take over 4096 episodes"
+    )
+    learning_rate: float = Field(0.2, gt=0, description="of Adam")
+    entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per step")
+    seed: int = Field(0, ge=0)
+
+
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {},
     "smoke": {
@@ -248,6 +264,14 @@ def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str =
     if profile not in PROFILES:
         raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
     return Spec.model_validate(merged(PROFILES[profile], data), context=where)
+
+
+def make_grid_spec(data: Mapping[str, Any]) -> GridSpec:
+    """A grid spec from a mapping. Raises InputError on the first mistake."""
+    try:
+        return GridSpec.model_validate(data)
+    except ValidationError as error:
+        raise InputError(_message(error.errors()[0], "grid")) from None
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -177,7 +177,7 @@ class Decoder:
             self._packed = _PackedWeights(self._model, self._dtype)
         return self._packed
 
-    def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
+    def head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) of the token behind each hidden state, without gradients."""
         return self._packed_weights().head(hidden_NE)
 

@@ -19,7 +19,7 @@ from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import AttentionPlan, use_plans
 from truing.models.decoder import Decoder
-from truing.models.projection import logits, token_log_probs
+from truing.models.projection import frozen_token_log_probs, token_log_probs
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
 
@@ -148,24 +148,36 @@ class LanguageModel:
     ) -> tuple[Tensor, Tensor]:
         """Log-probability of each continuation token (C,), and the hidden states (N, E). Differentiable."""
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
+        source_CE = hidden_NE.index_select(0, tree.source_C)
+        softcap = getattr(self.model.config, "final_logit_softcapping", None)
+        if not torch.is_grad_enabled():
+            log_probs_C = frozen_token_log_probs(
+                source_CE, self._head, tree.target_C, softcap=softcap, temperature=temperature
+            )
+            return log_probs_C, hidden_NE
         head = self.model.get_output_embeddings()
         log_probs_C = token_log_probs(
-            hidden_NE[tree.source_C],
+            source_CE,
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
-            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            softcap=softcap,
             temperature=temperature,
         )
         return log_probs_C, hidden_NE
 
+    def _head(self, hidden_NE: Tensor) -> Tensor:
+        """Logits (N, V) before any softcap, without gradients."""
+        if self.decoder is not None:
+            return self.decoder.head(hidden_NE)
+        with self._precision():
+            return self.model.get_output_embeddings()(hidden_NE)  # type: ignore[no-any-return]
+
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token behind each hidden state, without gradients."""
-        if self.decoder is not None:
-            return self.decoder.next_token_scores(hidden_NE).float()
-        head = self.model.get_output_embeddings()
+        scores_NV = self._head(hidden_NE).float()
         softcap = getattr(self.model.config, "final_logit_softcapping", None)
-        return logits(hidden_NE, head.weight, getattr(head, "bias", None), softcap)
+        return scores_NV if softcap is None else softcap * torch.tanh(scores_NV / softcap)
 
     def check_length(self, tokens: int, what: str) -> None:
         """Raises InputError where a text is longer than the model's context."""

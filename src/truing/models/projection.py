@@ -7,12 +7,14 @@ computes them again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-CHUNK = 256  # rows of logits alive at once: 50 MB for a vocabulary of 49,152 in float32
+CHUNK = 64  # rows of logits alive at once: 13 MB for a vocabulary of 49,152, which caches hold
+LEARNING_CHUNK = 128  # products with a plain weight want more rows
 
 
 def logits(
@@ -23,6 +25,39 @@ def logits(
     return out if softcap is None else softcap * torch.tanh(out / softcap)
 
 
+def _at_temperature(scores_NV: Tensor, temperature: float) -> Tensor:
+    return scores_NV if temperature == 1 else scores_NV.div_(temperature)
+
+
+def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the targets and log normalisers, (N,) each. Uses the scores up."""
+    top_N1 = scores_NV.amax(-1, keepdim=True)
+    chosen_N = scores_NV.gather(-1, target_N[:, None])[:, 0]
+    total_N = scores_NV.sub_(top_N1).exp_().sum(-1)
+    normaliser_N = total_N.log_().add_(top_N1[:, 0])
+    return chosen_N - normaliser_N, normaliser_N
+
+
+def frozen_token_log_probs(
+    hidden_ND: Tensor,
+    head: Callable[[Tensor], Tensor],
+    target_N: Tensor,
+    *,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """As `token_log_probs`, without gradients, through any function to logits (N, V)."""
+    parts = [hidden_ND.new_zeros(0, dtype=torch.float32)]
+    for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
+        if len(hidden):
+            # A copy: the logits may belong to somebody else.
+            scores = head(hidden).to(torch.float32, copy=True)
+            if softcap is not None:
+                scores = torch.tanh_(scores.div_(softcap)).mul_(softcap)
+            parts.append(_normalised(_at_temperature(scores, temperature), target)[0])
+    return torch.cat(parts)
+
+
 class _TokenLogProbs(torch.autograd.Function):
     """log softmax(h W^T / temperature)[target]; its gradient is (onehot - p) W / temperature."""
 
@@ -31,10 +66,11 @@ class _TokenLogProbs(torch.autograd.Function):
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
     ) -> Tensor:
         log_probs, normalisers = [], []
-        for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
-            scores = logits(hidden, weight_VD, None, None) / temperature
-            normaliser = scores.logsumexp(-1)
-            log_probs.append(scores.gather(-1, target[:, None])[:, 0] - normaliser)
+        pairs = zip(hidden_ND.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
+        for hidden, target in pairs:
+            scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
+            log_prob, normaliser = _normalised(scores, target)
+            log_probs.append(log_prob)
             normalisers.append(normaliser)
         ctx.save_for_backward(hidden_ND, weight_VD, target_N, torch.cat(normalisers))
         ctx.temperature = temperature
@@ -46,10 +82,10 @@ class _TokenLogProbs(torch.autograd.Function):
         hidden_ND, weight_VD, target_N, normaliser_N = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_ND)
         grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
-        for start in range(0, len(hidden_ND), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+            part = slice(start, start + LEARNING_CHUNK)
             hidden, target = hidden_ND[part], target_N[part]
-            scores = logits(hidden, weight_VD, None, None) / ctx.temperature
+            scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
             minus_p = scores.sub_(normaliser_N[part, None]).exp_().neg_()
             minus_p.scatter_add_(1, target[:, None], torch.ones_like(minus_p[:, :1]))
             minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])

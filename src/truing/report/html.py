@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from importlib import resources
+from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
@@ -16,10 +18,13 @@ from truing.report.svg import SHAPES, colour_class
 _TEMPLATE = "template.html.j2"
 
 
-def _environment() -> Environment:
-    source = resources.files("truing.report").joinpath(_TEMPLATE).read_text(encoding="utf-8")
+def _read(package: str, name: str) -> str:
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment(package: str, template: str) -> Environment:
     environment = Environment(
-        loader=DictLoader({_TEMPLATE: source}),
+        loader=DictLoader({template: _read(package, template)}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -56,10 +61,14 @@ def quiet_intervals(text: str) -> Markup:
     )
 
 
-def render(summary: Summary) -> str:
-    """The whole page. Equal run folders give equal bytes: nothing here reads a clock."""
-    style = resources.files("truing.report").joinpath("style.css").read_text(encoding="utf-8")
-    template = _environment().get_template(_TEMPLATE)
-    text = template.render(style=Markup(style), swatch=swatch, **page(summary))
+def render_page(package: str, template: str, context: Mapping[str, Any]) -> str:
+    """A page from a template in a package, with the common style sheet as `style`."""
+    style = Markup(_read("truing.report", "style.css"))
+    text = _environment(package, template).get_template(template).render(style=style, **context)
     # Half a surrogate pair, from a broken file of the user's, can't be written as UTF-8.
     return text.lstrip().encode("utf-8", "replace").decode("utf-8")
+
+
+def render(summary: Summary) -> str:
+    """The whole page. Equal run folders give equal bytes: nothing here reads a clock."""
+    return render_page("truing.report", _TEMPLATE, {"swatch": swatch, **page(summary)})

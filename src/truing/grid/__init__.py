@@ -1,0 +1,1 @@
+"""`truing grid`: reinforcement learning where everything can be checked exactly."""
