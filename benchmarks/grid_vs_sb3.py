@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _in_turn import Benchmark, Measured, main
 
+from _in_turn import Benchmark, Measured, main
 from truing.environments import GRID_WORLD
 from truing.environments.exact import expected_return, optimum
 from truing.environments.grid_world import make_world

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 from training_worker import STEPS, run
 from truing.learn.ranks import Ranks
 
+TRAININGS = ("grid-ppo", "text-sft", "text-rl")
 WORKER = Path(__file__).parent / "training_worker.py"
 
 
@@ -26,7 +28,7 @@ def _free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _together(what: str, folder: Path, count: int) -> None:
+def _together(whats: Sequence[str], folder: Path, count: int) -> None:
     """What `accelerate launch --cpu --num_processes COUNT` sets, and no more."""
     port = str(_free_port())
     started = []
@@ -41,7 +43,7 @@ def _together(what: str, folder: Path, count: int) -> None:
             "ACCELERATE_USE_CPU": "true",
             "OMP_NUM_THREADS": "1",
         }
-        command = [sys.executable, str(WORKER), what, str(folder)]
+        command = [sys.executable, str(WORKER), str(folder), *whats]
         started.append(
             subprocess.Popen(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -50,23 +52,29 @@ def _together(what: str, folder: Path, count: int) -> None:
     for process in started:
         out, error = process.communicate(timeout=120)
         assert process.returncode == 0, error
-        assert out.splitlines() == [f"step {n}" for n in range(1, STEPS + 1)]
+        assert out.splitlines() == [f"step {n}" for _ in whats for n in range(1, STEPS + 1)]
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("what", ["grid-ppo", "text-rl"])
-def test_two_ranks_are_one(tmp_path: Path, what: str) -> None:
-    wanted = run(what, tmp_path / "one")
-    _together(what, tmp_path / "two", 2)
-    found = load_file(tmp_path / "two" / "state" / "state.safetensors")
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("together")
+    _together(TRAININGS, folder, 2)
+    return folder
+
+
+@pytest.mark.parametrize("what", TRAININGS)
+def test_two_ranks_are_one(tmp_path: Path, what: str, together: Path) -> None:
+    wanted = run(what, tmp_path)
+    found = load_file(together / what / "state" / "state.safetensors")
     for name, parameter in wanted.items():
         torch.testing.assert_close(
             found[f"parameter/{name}"], parameter.detach(), atol=1e-5, rtol=0
         )
-    for one, two in zip(_rows(tmp_path / "one"), _rows(tmp_path / "two"), strict=True):
+    for one, two in zip(_rows(tmp_path), _rows(together / what), strict=True):
         assert one.keys() == two.keys()
         for key, value in one.items():
             assert two[key] == pytest.approx(value, rel=1e-4, abs=1e-5), key

@@ -1,4 +1,4 @@
-"""A training in a process of its own: `training_worker.py WHAT FOLDER`.
+"""Trainings in a process of their own: `training_worker.py FOLDER WHAT ...`.
 
 Says `step N` after each step. Several of them are what test_ranks.py compares with one;
 test_checkpoint.py kills `run_in_child`.
@@ -105,4 +105,5 @@ def run_in_child(what: str, folder: Path, steps: Connection) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    run(sys.argv[1], Path(sys.argv[2]), lambda step: print(f"step {step}", flush=True))
+    for name in sys.argv[2:]:
+        run(name, Path(sys.argv[1]) / name, lambda step: print(f"step {step}", flush=True))
