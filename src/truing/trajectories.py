@@ -38,7 +38,9 @@ class Trajectories:
         return len(self.mask_BT)
 
     def select(self, rows: Sequence[int]) -> Trajectories:
-        """The trajectories at these places."""
+        """The trajectories at these places; the batch itself where that is all of them in order."""
+        if list(rows) == list(range(len(self))):
+            return self
         index = torch.tensor(list(rows), dtype=torch.long)
         of_tensor = isinstance(self.data, Tensor)
         return Trajectories(
