@@ -18,9 +18,11 @@ FAMILIES = ("llama", "qwen3", "gemma3", "gpt2")
 ADAPTERS = [AdapterSpec(kind="lora", rank=4, alpha=6.0), AdapterSpec(kind="full")]
 
 
-def _policy(model: LanguageModel, adapter: AdapterSpec, *, moved: bool = True) -> LanguagePolicy:
+def _policy(
+    model: LanguageModel, adapter: AdapterSpec, *, moved: bool = True, temperature: float = 1.0
+) -> LanguagePolicy:
     """A policy some way from its reference."""
-    policy = LanguagePolicy(model, model, adapter, "float32", seed=2)
+    policy = LanguagePolicy(model, model, adapter, "float32", seed=2, temperature=temperature)
     generator = torch.Generator().manual_seed(1)
     if moved:
         with torch.no_grad():
@@ -133,15 +135,19 @@ def test_parameters_are_set_by_name() -> None:
 def test_rollouts_carry_the_log_probs_of_policy_and_reference(
     adapter: AdapterSpec, temperature: float
 ) -> None:
-    policy, prompts = _policy(tiny(vocabulary=10), adapter), texts(5, [4, 6], 10)
+    policy = _policy(tiny(vocabulary=10), adapter, temperature=temperature)
+    prompts = texts(5, [4, 6], 10)
     rolled = rollout(policy, prompts, 3, Sampling(9, temperature, seed=4))
     batch = rolled.trajectories
     assert batch.return_B.isnan().all() and batch.group_B.tolist() == [0, 0, 0, 1, 1, 1]
     lengths = [len(c.tokens) for row in rolled.completions for c in row]
     assert batch.mask_BT.sum(1).tolist() == lengths and len(set(lengths)) > 1
-    with torch.no_grad():
-        now = policy.log_probs(batch, temperature)
+    now, entropy_BT = policy.log_probs_and_entropies(batch)
+    torch.testing.assert_close(batch.log_prob_BT, policy.log_probs(batch), atol=1e-4, rtol=0)
     torch.testing.assert_close(batch.log_prob_BT, now, atol=1e-4, rtol=0)
+    assert entropy_BT[~batch.mask_BT].eq(0).all()
+    mean = float(entropy_BT[batch.mask_BT].mean().detach())
+    assert mean == pytest.approx(rolled.entropy, abs=1e-4)
     oracle = plain("llama", vocabulary=10)
     for b, action in enumerate(batch.data):
         with torch.no_grad():

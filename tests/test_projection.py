@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from truing.models.projection import CHUNK, token_log_probs
+from truing.models.projection import (
+    LEARNING_CHUNK,
+    frozen_token_log_probs,
+    token_log_probs,
+    token_log_probs_and_entropies,
+)
 
 
 def _expected(
@@ -25,7 +30,7 @@ def _expected(
     return (scores / temperature).log_softmax(-1)[torch.arange(len(target)), target]
 
 
-@pytest.mark.parametrize("rows", [1, 7, CHUNK, 2 * CHUNK + 3])
+@pytest.mark.parametrize("rows", [1, 7, LEARNING_CHUNK, 2 * LEARNING_CHUNK + 3])
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("softcap", [None, 2.0])
 @pytest.mark.parametrize("biased", [False, True])
@@ -77,3 +82,47 @@ def test_extreme_scores_stay_finite() -> None:
     hidden, weight = torch.tensor([[1e4, 0.0]]), torch.eye(2)
     assert token_log_probs(hidden, weight, torch.tensor([0])).item() == 0.0
     assert token_log_probs(hidden, weight, torch.tensor([1])).item() == -1e4
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_without_gradients_the_same_through_any_head(softcap: float | None) -> None:
+    generator = torch.Generator().manual_seed(5)
+    hidden, weight = (torch.randn(n, 12, generator=generator) for n in (150, 31))
+    target = torch.randint(31, (150,), generator=generator)
+    kept: list[Tensor] = []
+
+    def head(part: Tensor) -> Tensor:
+        kept.append(part @ weight.T)
+        return kept[-1]
+
+    found = frozen_token_log_probs(hidden, head, target, softcap=softcap, temperature=0.7)
+    wanted = _expected(hidden, weight, target, None, softcap, 0.7)
+    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    assert torch.equal(torch.cat(kept), hidden @ weight.T)  # its logits are left as they were
+    assert len(frozen_token_log_probs(hidden[:0], head, target[:0])) == 0
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_entropies_and_their_gradients(softcap: float | None) -> None:
+    generator = torch.Generator().manual_seed(6)
+    rows = LEARNING_CHUNK + 5
+    start, matrix = (torch.randn(n, 12, generator=generator) for n in (rows, 31))
+    target = torch.randint(31, (rows,), generator=generator)
+    up = torch.randn(2, rows, generator=generator)
+    results = []
+    for ours in (True, False):
+        hidden, weight = start.clone().requires_grad_(), matrix.clone().requires_grad_()
+        if ours:
+            log_probs, entropies = token_log_probs_and_entropies(
+                hidden, weight, target, softcap=softcap, temperature=0.7
+            )
+        else:
+            scores = hidden @ weight.T
+            scores = scores if softcap is None else softcap * torch.tanh(scores / softcap)
+            whole = torch.distributions.Categorical(logits=scores / 0.7)
+            log_probs, entropies = whole.log_prob(target), whole.entropy()
+        (up[0] * log_probs + up[1] * entropies).sum().backward()
+        results.append([log_probs.detach(), entropies.detach(), hidden.grad, weight.grad])
+    for found, wanted in zip(*results, strict=True):
+        assert found is not None and wanted is not None
+        torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)

@@ -105,7 +105,7 @@ def reinforce(shop: Workshop, instruments: Instruments, seed: int) -> None:
 
 def _reinforce(shop: Workshop, instruments: Instruments, seed: int, cost: Cost) -> None:
     spec = shop.spec.rl
-    policy = new_policy(shop, spec.adapter, seed)
+    policy = new_policy(shop, spec.adapter, seed, spec.temperature)
     if spec.start == "sft":
         policy.set_parameters(checkpoint_of(shop, "sft", seed).parameters())
     source = Samples(

@@ -15,12 +15,14 @@ from truing.spec import AdapterSpec
 from truing.workshop import Workshop
 
 
-def new_policy(shop: Workshop, adapter: AdapterSpec, seed: int) -> LanguagePolicy:
+def new_policy(
+    shop: Workshop, adapter: AdapterSpec, seed: int, temperature: float = 1.0
+) -> LanguagePolicy:
     """A policy that starts from the base. Full weights are trained from their float32 values."""
     start = shop.base.model
     if adapter.kind == "full" and shop.spec.dtype != "float32":
         start = LanguageModel.load(shop.source.folder, "float32")
-    return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed)
+    return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed, temperature)
 
 
 def checkpoint_of(shop: Workshop, way: str, seed: int) -> Checkpoint:

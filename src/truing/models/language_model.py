@@ -19,7 +19,11 @@ from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import AttentionPlan, use_plans
 from truing.models.decoder import Decoder
-from truing.models.projection import frozen_token_log_probs, token_log_probs
+from truing.models.projection import (
+    frozen_token_log_probs,
+    token_log_probs,
+    token_log_probs_and_entropies,
+)
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
 
@@ -165,6 +169,21 @@ class LanguageModel:
             temperature=temperature,
         )
         return log_probs_C, hidden_NE
+
+    def log_probs_and_entropies(
+        self, tree: TokenTree, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """As `continuation_log_probs`, with the entropies (C,) of the distributions. Differentiable."""
+        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
+        head = self.model.get_output_embeddings()
+        return token_log_probs_and_entropies(
+            hidden_NE.index_select(0, tree.source_C),
+            head.weight,
+            tree.target_C,
+            bias_V=getattr(head, "bias", None),
+            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            temperature=temperature,
+        )
 
     def _head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) before any softcap, without gradients."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 CHUNK = 64  # rows of logits alive at once: 13 MB for a vocabulary of 49,152, which caches hold
 LEARNING_CHUNK = 128  # products with a plain weight want more rows
@@ -119,3 +120,33 @@ def token_log_probs(
         scores = logits(hidden.to(weight_VD.dtype), weight_VD, bias_V, softcap) / temperature
         parts.append(scores.log_softmax(-1).gather(-1, target[:, None])[:, 0])
     return torch.cat(parts)
+
+
+def token_log_probs_and_entropies(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    target_N: Tensor,
+    *,
+    bias_V: Tensor | None = None,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+) -> tuple[Tensor, Tensor]:
+    """As `token_log_probs`, with the entropy (nats) of each distribution: (N,) each, differentiable.
+
+    Logits are computed again in the backward pass, a piece at a time.
+    """
+
+    def piece(hidden: Tensor, weight: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        scores = logits(hidden.to(weight.dtype), weight, bias_V, softcap) / temperature
+        log_probs_NV = scores.log_softmax(-1)
+        # A token that can't be drawn adds nothing: 0 log 0 = 0.
+        terms = log_probs_NV.exp() * log_probs_NV.clamp(min=-1e4)
+        return log_probs_NV.gather(-1, target[:, None])[:, 0], -terms.sum(-1)
+
+    pairs = zip(hidden_ND.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
+    found = [
+        checkpoint(piece, hidden, weight_VD, target, use_reentrant=False)
+        for hidden, target in pairs
+    ]
+    log_probs, entropies = zip(*found, strict=True)
+    return torch.cat(log_probs), torch.cat(entropies)

@@ -67,9 +67,14 @@ class LanguagePolicy:
         adapter: AdapterSpec,
         dtype: Dtype,
         seed: int,
+        temperature: float = 1.0,
     ) -> None:
-        """`start` holds the weights to train; for full weights it should be in float32."""
+        """`start` holds the weights to train; for full weights it should be in float32.
+
+        `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
+        """
         self.reference = reference
+        self.temperature = temperature
         self.dtype = dtype
         self.adapter = adapter
         if adapter.kind == "lora":
@@ -106,12 +111,20 @@ class LanguagePolicy:
         """See learn.loop.Policy."""
         return pieces(trajectories.data)
 
-    def log_probs(self, trajectories: Trajectories, temperature: float = 1.0) -> Tensor:
+    def log_probs(self, trajectories: Trajectories) -> Tensor:
         """(B, T) current log-probabilities of the actions, 0 outside the mask. Differentiable."""
         with self.autocast():
             return text_log_probs(
-                self.trained, trajectories.data, trajectories.mask_BT, temperature
+                self.trained, trajectories.data, trajectories.mask_BT, self.temperature
             )
+
+    def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
+        """`log_probs`, and entropies (nats) of the distributions; see learn.update.EntropyPolicy."""
+        tree = TokenTree(branches_of(trajectories.data))
+        with self.autocast():
+            found = self.trained.log_probs_and_entropies(tree, self.temperature)
+        log_prob_BT, entropy_BT = (_laid_out(part_C, trajectories.mask_BT) for part_C in found)
+        return log_prob_BT, entropy_BT
 
 
 def text_log_probs(
@@ -119,5 +132,9 @@ def text_log_probs(
 ) -> Tensor:
     """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
     log_probs_C, _ = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
-    out = torch.zeros(mask_BT.shape)
-    return out.masked_scatter(mask_BT, log_probs_C)
+    return _laid_out(log_probs_C, mask_BT)
+
+
+def _laid_out(values_C: Tensor, mask_BT: Tensor) -> Tensor:
+    """(B, T) values of packed continuation tokens in their places, 0 outside the mask."""
+    return torch.zeros(mask_BT.shape).masked_scatter(mask_BT, values_C)
