@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from truing.files import write_json_atomically
 from truing.models.convert import CONVERTER_VERSION, convert_apart
 from truing.models.folders import check_folder, fetch_from_hub, licence_of
 from truing.models.user_cache import (
@@ -25,7 +26,6 @@ from truing.models.user_cache import (
     one_process,
     room_for,
     weights_hash,
-    write_json,
 )
 from truing.models.wheel_weights import Gguf, Wheel, assemble
 from truing.progress import Progress, SilentProgress, StderrProgress
@@ -289,4 +289,4 @@ def _write_record(folder: Path, entry: Entry, progress: Progress) -> None:
         "weights_hash": weights_hash(folder, progress),
         "files": {path.name: path.stat().st_size for path in sorted(folder.iterdir())},
     }
-    write_json(folder / RECORD, record)
+    write_json_atomically(folder / RECORD, record)

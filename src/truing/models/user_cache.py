@@ -20,8 +20,6 @@ from truing.types import InputError, stable_hash
 MAX_REMEMBERED_HASHES = 1000
 BLOCK_BYTES = 1 << 20
 
-write_json = write_json_atomically  # the name that the catalogue writes its records by
-
 
 class ModelUnavailable(Exception):
     """The machine or the network can't give the model now: no network, no room on the disk.
