@@ -79,8 +79,8 @@ class SftSpec(_Part):
 
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     epochs: int = Field(2, ge=1, description="passes over the demonstrations")
-    batch_size: int = Field(16, ge=1, description="demonstrations per update")
-    learning_rate: float = Field(4e-4, gt=0, description="highest learning rate (AdamW)")
+    batch_size: int = Field(32, ge=1, description="demonstrations per update")
+    learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
 
