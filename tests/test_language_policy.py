@@ -9,7 +9,13 @@ from tiny import END, alone, plain, texts, tiny
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.models.tree import Branch, TokenTree
-from truing.policies.language import LanguagePolicy, TextAction, text_log_probs
+from truing.policies.language import (
+    LanguagePolicy,
+    TextAction,
+    branches_of,
+    pieces,
+    text_log_probs,
+)
 from truing.rollout import rollout
 from truing.spec import AdapterSpec
 from truing.trajectories import length_mask
@@ -160,3 +166,23 @@ def test_rollouts_carry_the_log_probs_of_policy_and_reference(
         )
         assert batch.reference_log_prob_BT[b, len(tokens) :].eq(0).all()
     assert float(batch.kl_B.abs().max()) > 0.01
+
+
+def test_pieces_fill_a_pass_and_cover_the_batch() -> None:
+    start, *rest = texts(8, [20, *range(1, 9), *range(3, 15)])
+    prompts, answers = rest[:8], rest[8:]
+    actions = [
+        TextAction((*start, *prompt), tuple(answer))
+        for prompt in prompts
+        for answer in answers[: 1 + len(prompt) % 4]
+    ]
+    for size in (30, 60, 200, 10**6):
+        ranges = list(pieces(actions, size))
+        assert [place for part in ranges for place in part] == list(range(len(actions)))
+        for part in ranges:
+            chosen = [actions[place] for place in part]
+            packed = len(TokenTree(branches_of(chosen), keep_last=True).tokens_N)
+            assert packed <= size or len(part) == 1
+            if part.stop < len(actions):  # one more would not have fitted
+                more = [*chosen, actions[part.stop]]
+                assert len(TokenTree(branches_of(more), keep_last=True).tokens_N) > size

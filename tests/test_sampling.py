@@ -10,6 +10,7 @@ import torch
 from scipy.stats import chisquare
 
 from tiny import END, FAMILIES, WINDOW, plain, texts, tiny
+from truing.models import cache
 from truing.models import sampling as module
 from truing.models.cache import SharedCache
 from truing.models.language_model import LanguageModel
@@ -27,8 +28,12 @@ def _prompts(seed: int, vocabulary: int = 40) -> list[list[int]]:
     return [*prompts, prompts[1]]
 
 
+@pytest.mark.parametrize("long_prefix", [0, cache.LONG_PREFIX], ids=["apart", "with prompts"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_greedy_equals_transformers(family: str) -> None:
+def test_greedy_equals_transformers(
+    family: str, long_prefix: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "LONG_PREFIX", long_prefix)
     prompts, length = _prompts(1), 14
     assert length > WINDOW
     oracle = plain(family)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tiny import FAMILIES, alone, plain, texts, tiny
-from truing.models import language_model
+from truing.models import language_model, tree
 from truing.models.language_model import packs
 from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.types import InputError
@@ -65,6 +65,15 @@ def test_one_tree_scores_as_each_text_alone(family: str, shape: str, keep_last: 
             [alone(oracle, b.prompt, c) for b in branches for c in b.continuations]
         )
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", ["shared", "identical", "prompt within prompt"])
+def test_a_long_prefix_apart_changes_nothing(
+    family: str, shape: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "LONG_PREFIX", 0)
+    test_one_tree_scores_as_each_text_alone(family, shape, keep_last=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

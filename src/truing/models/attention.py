@@ -131,3 +131,42 @@ def grouped_attention(
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
         output = weights.to(value_BKSD.dtype) @ value_BKSD
     return output.reshape(B, H, T, D)
+
+
+def can_join(device: torch.device) -> bool:
+    """Whether `joined_attention` works here: it needs the normalisers of the processor's kernel."""
+    return device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def joined_attention(
+    query_BHTD: Tensor,
+    shared: tuple[Tensor, Tensor],
+    own: tuple[Tensor, Tensor],
+    allowed_BTS: Tensor,
+    *,
+    scale: float,
+) -> Tensor:
+    """Attention to keys that all rows share, all of them visible, and to keys of each row's own.
+
+    `shared` holds keys and values (K, R, D), `own` keys and values (B, K, S, D), under the mask
+    `allowed_BTS`. Equal to attention over both together, without a copy of the shared ones for each
+    row: two softmaxes are joined by their normalisers (as in Dao et al., 2022, section 3.1). No
+    gradient. Returns (B, H, T, D).
+    """
+    B, H, T, D = query_BHTD.shape
+    K = shared[0].shape[0]
+    folded = query_BHTD.reshape(B, K, (H // K) * T, D)
+    mask = torch.zeros(allowed_BTS.shape, dtype=folded.dtype).masked_fill_(
+        ~allowed_BTS, float("-inf")
+    )
+    mask = mask.unsqueeze(1).repeat(1, 1, H // K, 1)
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    own_BKQD, own_normaliser = attend(folded, *own, attn_mask=mask, scale=scale)
+    together = folded.transpose(0, 1).reshape(1, K, -1, D)
+    keys, values = (part.unsqueeze(0) for part in shared)
+    shared_1KQD, shared_normaliser = attend(together, keys, values, scale=scale)
+    shape = (K, B, (H // K) * T)
+    weight = torch.sigmoid(shared_normaliser.view(shape).transpose(0, 1) - own_normaliser)
+    from_shared = shared_1KQD.view(*shape, D).transpose(0, 1)
+    output = torch.lerp(own_BKQD.float(), from_shared.float(), weight.unsqueeze(-1))
+    return output.to(folded.dtype).reshape(B, H, T, D)

@@ -133,21 +133,25 @@ def _normed(x: Tensor, norm: Any, dtype: torch.dtype) -> Tensor:
     return rms_norm(x, norm.weight, norm.variance_epsilon, dtype)
 
 
-class _PackedWeights:
-    """All matrix products of a decoder in one precision, as the parameters were when it was made."""
+class _PackedLayers:
+    """The matrix products of all layers in one precision, as the parameters were when it was made."""
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
-        self.state = _state(model)
-        body: Any = model.base_model
+    def __init__(self, body: Any, dtype: torch.dtype) -> None:
+        self.state = _state(body)
         self.layers = [_Layer(i, part, _Packed(part, dtype)) for i, part in enumerate(body.layers)]
-        head = model.get_output_embeddings()
-        assert isinstance(head, nn.Module)
-        self.head = PackedLinear([head], dtype)
 
 
-def _state(model: PreTrainedModel) -> list[tuple[int, int]]:
+class _PackedHead:
+    """The projection to the vocabulary; apart, because an adapter leaves it as it is."""
+
+    def __init__(self, head: nn.Module, dtype: torch.dtype) -> None:
+        self.state = _state(head)
+        self.project = PackedLinear([head], dtype)
+
+
+def _state(module: nn.Module) -> list[tuple[int, int]]:
     """Changes whenever a parameter is replaced or written to."""
-    return [(parameter.data_ptr(), parameter._version) for parameter in model.parameters()]
+    return [(parameter.data_ptr(), parameter._version) for parameter in module.parameters()]
 
 
 class Decoder:
@@ -161,7 +165,8 @@ class Decoder:
         self._dtype = dtype
         body: Any = model.base_model
         self._live = [_Layer(i, part, _Live(part)) for i, part in enumerate(body.layers)]
-        self._packed: _PackedWeights | None = None
+        self._packed: _PackedLayers | None = None
+        self._packed_head: _PackedHead | None = None
 
     @staticmethod
     def supports(model: PreTrainedModel) -> bool:
@@ -171,15 +176,28 @@ class Decoder:
             return False
         return float(getattr(config, "partial_rotary_factor", None) or 1.0) == 1.0
 
-    def _packed_weights(self) -> _PackedWeights:
-        if self._packed is None or self._packed.state != _state(self._model):
+    def _packed_layers(self) -> list[_Layer]:
+        body = self._model.base_model
+        if self._packed is None or self._packed.state != _state(body):
             self._packed = None  # the old copies go before the new ones come
-            self._packed = _PackedWeights(self._model, self._dtype)
-        return self._packed
+            self._packed = _PackedLayers(body, self._dtype)
+        return self._packed.layers
 
     def head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) of the token behind each hidden state, without gradients."""
-        return self._packed_weights().head(hidden_NE)
+        head = self._model.get_output_embeddings()
+        assert isinstance(head, nn.Module)
+        if self._packed_head is None or self._packed_head.state != _state(head):
+            self._packed_head = None
+            self._packed_head = _PackedHead(head, self._dtype)
+        return self._packed_head.project(hidden_NE)
+
+    def _forget(self) -> None:
+        """Drops copies of what a learning pass is about to change."""
+        self._packed = None
+        head = self._model.get_output_embeddings()
+        if head is not None and any(p.requires_grad for p in head.parameters()):
+            self._packed_head = None
 
     def hidden(
         self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, layers: int | None = None
@@ -188,14 +206,14 @@ class Decoder:
         body: Any = self._model.base_model
         x_NE: Tensor = body.embed_tokens(tokens_N)
         if torch.is_grad_enabled():
-            self._packed = None  # what is about to change isn't kept in memory twice
+            self._forget()
             stack = self._live
             kind = x_NE.device.type
             dtype = (
                 torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_NE.dtype
             )
         else:
-            stack, dtype = self._packed_weights().layers, self._dtype
+            stack, dtype = self._packed_layers(), self._dtype
             x_NE = x_NE.to(dtype)
         cos, sin = body.rotary_emb(x_NE[None], position_ids=positions_N[None])
         cos_N1D, sin_N1D = (part[0].unsqueeze(1).to(dtype) for part in (cos, sin))

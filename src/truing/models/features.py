@@ -55,8 +55,8 @@ def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
 
 
 def middle_layer(model: LanguageModel) -> int:
-    """The layer at 3/5 of the depth, where probes for truth do best (measured: see LOG.md)."""
-    return max(1, round(0.6 * len(_layers(model))))
+    """The first layer, at 7/15 of the depth, where probes for truth do their best (see LOG.md)."""
+    return max(1, round(7 / 15 * len(_layers(model))))
 
 
 @torch.inference_mode()

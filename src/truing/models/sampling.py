@@ -19,6 +19,7 @@ from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 128  # completions sampled side by side
+DRAWN = 32  # of which so many are drawn at once: their scores fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,18 @@ def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Ten
     return token_N, log_prob_N, entropy
 
 
+def _draw_all(
+    model: LanguageModel, hidden_NE: Tensor, uniform_N: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, float]:
+    """`_draw` for hidden states (N, E), some rows at a time."""
+    drawn = [
+        _draw(model.next_token_scores(hidden), uniform, temperature)
+        for hidden, uniform in zip(hidden_NE.split(DRAWN), uniform_N.split(DRAWN), strict=True)
+    ]
+    tokens, log_probs, entropies = zip(*drawn, strict=True)
+    return torch.cat(tokens), torch.cat(log_probs), sum(entropies)
+
+
 @torch.inference_mode()
 def sample(
     model: LanguageModel,
@@ -147,9 +160,8 @@ def _sample_batch(
     )
     ends = torch.tensor(sorted(model.end_tokens))
     for step in range(sampling.max_new_tokens):
-        scores_NV = model.next_token_scores(hidden_NE)
-        token_N, log_prob_N, entropy = _draw(
-            scores_NV, uniform_RT[row_N, step], sampling.temperature
+        token_N, log_prob_N, entropy = _draw_all(
+            model, hidden_NE, uniform_RT[row_N, step], sampling.temperature
         )
         rows.entropy += entropy
         rows.drawn += len(row_N)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from truing.models.attention import grouped_attention
+from truing.models.attention import can_join, grouped_attention, joined_attention
 
 Tokens = Sequence[int]
+LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class _Level:
         self.key_index_BS = key_index
         self.valid_N = torch.cat(valid)
         self.depth_B = torch.tensor([s.depth for s in chosen])
+        self.below_prefix = all(s.parent >= 0 for s in chosen)
         self._allowed: dict[int | None, Tensor] = {}
 
     def allowed(self, window: int | None) -> Tensor:
@@ -180,20 +182,30 @@ class TokenTree:
     ) -> Tensor:
         """See AttentionPlan. One masked attention for each level; differentiable."""
         _, H, D = query_NHD.shape
+        R = self.prefix_length
+        apart = R > LONG_PREFIX and window is None and softcap is None
+        apart = apart and can_join(query_NHD.device)
         outputs = []
         for level in self._levels:
             B, T = level.query_index_BT.shape
+            below_prefix = apart and level.below_prefix
+            key_index_BS = level.key_index_BS[:, R:] if below_prefix else level.key_index_BS
             q, k, v = (
                 states.index_select(0, index.flatten())
                 .view(B, -1, *states.shape[1:])
                 .transpose(1, 2)
                 for states, index in (
                     (query_NHD, level.query_index_BT),
-                    (key_NKD, level.key_index_BS),
-                    (value_NKD, level.key_index_BS),
+                    (key_NKD, key_index_BS),
+                    (value_NKD, key_index_BS),
                 )
             )
-            out = grouped_attention(q, k, v, level.allowed(window), scale=scale, softcap=softcap)
+            allowed_BTS = level.allowed(window)
+            if below_prefix:
+                prefix = (key_NKD[:R].transpose(0, 1), value_NKD[:R].transpose(0, 1))
+                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], scale=scale)
+            else:
+                out = grouped_attention(q, k, v, allowed_BTS, scale=scale, softcap=softcap)
             flat = out.transpose(1, 2).reshape(B * T, H, D)
             outputs.append(flat.index_select(0, level.valid_N))
         return torch.cat(outputs)

@@ -79,10 +79,11 @@ class LoraLinear(nn.Module):
         return rows_NO.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
 
     def merged(self) -> Tensor:
-        """Weight of the base layer, in its own shape, with the change added: float32."""
-        change_OI = self.scale * (self.lora_B @ self.lora_A)
-        change = change_OI.T if isinstance(self.base, Conv1D) else change_OI
-        return self.base.weight.float() + change  # type: ignore[operator]
+        """Weight of the base layer with the change added, in its own shape and precision."""
+        weight_OI = self.weight_OI
+        a, b = self.lora_A.to(weight_OI.dtype), self.lora_B.to(weight_OI.dtype)
+        merged_OI = torch.addmm(weight_OI, b, a, alpha=self.scale)
+        return merged_OI.T if isinstance(self.base, Conv1D) else merged_OI
 
 
 def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from truing.models.language_model import TORCH_DTYPES, LanguageModel
-from truing.models.tree import Branch, TokenTree
+from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.policies.adapter import add_adapter
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
@@ -45,14 +45,17 @@ def branches_of(actions: Sequence[TextAction]) -> list[Branch]:
 
 def pieces(actions: Sequence[TextAction], size: int = LEARN_TOKENS) -> Iterator[range]:
     """Consecutive trajectories whose packed tokens fit one pass (a single one may exceed it)."""
+    distinct = list(dict.fromkeys(action.prompt for action in actions))
+    shared = common_prefix(distinct) if len(distinct) > 1 else 0
     start, tokens = 0, 0
     for place, action in enumerate(actions):
+        own = len(action.prompt) - shared + len(action.tokens)
         new_prompt = place == start or actions[place - 1].prompt != action.prompt
-        added = len(action.tokens) + (len(action.prompt) if new_prompt else 0)
+        added = own if new_prompt else len(action.tokens)
         if place > start and tokens + added > size:
             yield range(start, place)
-            start, tokens, added = place, 0, len(action.tokens) + len(action.prompt)
-        tokens += added
+            start, tokens, added = place, 0, own
+        tokens += added + (shared if place == start else 0)
     if start < len(actions):
         yield range(start, len(actions))
 
