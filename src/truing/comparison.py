@@ -53,6 +53,7 @@ def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
         reward=instruments.reward if "rl" in shop.spec.approaches else None,
         max_new_tokens=shop.spec.evaluation.max_new_tokens,
         attacks=shop.spec.evaluation.attacks,
+        kl_questions=shop.spec.evaluation.kl_questions,
     )
 
 

@@ -67,7 +67,7 @@ class PromptSpec(_Part):
     instructions: tuple[str, ...] = Field(
         (), description="instructions to try beside the built-in ones"
     )
-    built_in: int = Field(16, ge=0, description="built-in instructions to try")
+    built_in: int = Field(12, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
         64, ge=1, description="training questions that the last round is judged on"
@@ -100,7 +100,7 @@ class RlSpec(_Part):
         "base", description="which candidate is trained further: the base or the fine-tuned one"
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    steps: int = Field(40, ge=1, description="updates, at most")
+    steps: int = Field(32, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=2, description="answers to each question; the leave-one-out baseline needs 2"
@@ -111,7 +111,7 @@ class RlSpec(_Part):
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
     learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-    evaluate_every: int = Field(10, ge=1, description="steps between looks by the judges")
+    evaluate_every: int = Field(8, ge=1, description="steps between looks by the judges")
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
 
@@ -120,6 +120,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
+    kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field("bfloat16", description="precision in which candidates are measured")
 
@@ -213,7 +214,12 @@ PROFILES: dict[str, dict[str, Any]] = {
         "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
         "sft": {"epochs": 3},
         "rl": {"steps": 200, "prompts_per_step": 8, "samples_per_prompt": 8, "max_new_tokens": 40},
-        "evaluation": {"max_new_tokens": 50, "resamples": 10000, "dtype": "float32"},
+        "evaluation": {
+            "max_new_tokens": 50,
+            "resamples": 10000,
+            "dtype": "float32",
+            "kl_questions": 1000,
+        },
         "seeds": [0, 1, 2],
     },
 }

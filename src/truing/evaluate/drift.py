@@ -55,18 +55,21 @@ def _kl(
 
 
 def drift(bench: Bench, subject: Subject, group: int = 16) -> list[Row]:
-    """Rows with kl (none for the base) and answer_tokens (of the free answer, end token included)."""
+    """Rows with answer_tokens (of the free answer, end token included), and kl for some questions.
+
+    The base has no kl.
+    """
     candidate = subject.candidate
     lengths = [float(len(completion.tokens)) for completion in subject.answers]
     kl: list[float | None] = [None] * len(lengths)
     if candidate.name != bench.base.name:
-        questions = [case.prompt for case in bench.held_out]
+        measured = bench.held_out[: bench.kl_questions]
+        questions = [case.prompt for case in measured]
         drawn = free_answers(candidate, questions, bench.max_new_tokens, temperature=1.0)
         tokens = [completion.tokens for completion in drawn]
-        kl = []
         for start in range(0, len(tokens), group):
             part = slice(start, start + group)
-            kl += _kl(candidate, bench.base, bench.held_out[part], tokens[part])
+            kl[part] = _kl(candidate, bench.base, measured[part], tokens[part])
     rows = []
     for case, length, distance in zip(bench.held_out, lengths, kl, strict=True):
         metrics: dict[str, Score] = {"answer_tokens": length}

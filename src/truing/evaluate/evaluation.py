@@ -26,6 +26,7 @@ class Bench:
     reward: Reward | None
     max_new_tokens: int
     attacks: int
+    kl_questions: int
 
 
 @dataclass(frozen=True)
