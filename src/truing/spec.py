@@ -70,7 +70,7 @@ class PromptSpec(_Part):
     built_in: int = Field(12, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        64, ge=1, description="training questions that the last round is judged on"
+        48, ge=1, description="training questions that the last round is judged on"
     )
 
 
@@ -78,8 +78,8 @@ class SftSpec(_Part):
     """Supervised fine-tuning on (question, true answer) demonstrations."""
 
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    epochs: int = Field(2, ge=1, description="passes over the demonstrations")
-    batch_size: int = Field(32, ge=1, description="demonstrations per update")
+    epochs: int = Field(1, ge=1, description="passes over the demonstrations")
+    batch_size: int = Field(16, ge=1, description="demonstrations per update")
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
@@ -100,7 +100,7 @@ class RlSpec(_Part):
         "base", description="which candidate is trained further: the base or the fine-tuned one"
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    steps: int = Field(32, ge=1, description="updates, at most")
+    steps: int = Field(30, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=2, description="answers to each question; the leave-one-out baseline needs 2"
@@ -111,7 +111,7 @@ class RlSpec(_Part):
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
     learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-    evaluate_every: int = Field(8, ge=1, description="steps between looks by the judges")
+    evaluate_every: int = Field(10, ge=1, description="steps between looks by the judges")
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
 
