@@ -1,0 +1,338 @@
+"""Recording what people say: append-only, once for each submission, only on their own assignments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from truing.people.content import checked_text, text_hash
+from truing.people.store import Store
+from truing.people.suggesting import suggest
+from truing.people.tables import (
+    Annotation,
+    Assignment,
+    Comparison,
+    Completion,
+    Demonstration,
+    Draft,
+    Flag,
+    Judgement,
+    Ranking,
+    Rating,
+    now,
+)
+from truing.people.vocabulary import (
+    FLAG_VALUES,
+    FLAGS,
+    METADATA,
+    RATINGS,
+    SKIP_REASONS,
+    USE_CASES,
+)
+from truing.types import InputError
+
+NOTE_LENGTH = 4_000
+
+
+class NotYours(Exception):
+    """There is no such thing, or it is another annotator's: which of the two isn't told."""
+
+
+class AlreadyJudged(Exception):
+    """The assignment has a judgement; it must be taken back before there can be another."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What somebody says about an assignment. Only the fields of the kind are looked at.
+
+    Answers are named by their place on the page (0 is the first shown), never by candidate.
+    """
+
+    text: str = ""
+    value: int | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    preferred: str = ""
+    ranks: dict[int, int] = field(default_factory=dict)
+    use_case: str = ""
+
+
+def shown_completions(assignment: Assignment) -> list[Completion]:
+    """The completions in the order in which this person sees them."""
+    shown = assignment.task.shown
+    return [shown[position].completion for position in assignment.order]
+
+
+def owned(session: Session, assignment_id: int, annotator_id: int) -> Assignment:
+    """The assignment where it is this person's. Raises NotYours."""
+    found = session.get(Assignment, assignment_id)
+    if found is None or found.annotator_id != annotator_id:
+        raise NotYours
+    return found
+
+
+def latest(session: Session, assignment_id: int) -> Judgement | None:
+    """The newest row of an assignment, a withdrawal or a skip included."""
+    return session.scalar(
+        select(Judgement)
+        .where(Judgement.assignment_id == assignment_id)
+        .order_by(Judgement.revision.desc())
+        .limit(1)
+    )
+
+
+def _demonstration(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+    text = checked_text(answer.text, "answer")
+    judgement.demonstration = Demonstration(text=text, text_hash=text_hash(text))
+
+
+def _rating(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+    if answer.value not in RATINGS:
+        raise InputError("rating: choose a number from 1 to 7")
+    rated = shown[0]
+    judgement.rating = Rating(completion_id=rated.id, text_hash=rated.text_hash, value=answer.value)
+    for name, value in answer.flags.items():
+        if name not in FLAGS or value not in FLAG_VALUES:
+            raise InputError(f"{name}: choose {', '.join(FLAG_VALUES)}, or leave it open")
+        judgement.flags.append(Flag(name=name, value=value))
+
+
+def _comparison(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+    if answer.preferred not in ("first", "second", "tie"):
+        raise InputError("comparison: choose the better answer, or that they are equally good")
+    first, second = shown
+    judgement.comparison = Comparison(
+        first_id=first.id,
+        first_hash=first.text_hash,
+        second_id=second.id,
+        second_hash=second.text_hash,
+        preferred=answer.preferred,
+    )
+
+
+def _ranking(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+    if set(answer.ranks) != set(range(len(shown))):
+        raise InputError("ranking: give every answer a rank")
+    if not all(1 <= rank <= len(shown) for rank in answer.ranks.values()):
+        raise InputError(f"ranking: ranks go from 1, the best, to {len(shown)}")
+    # Ranks 1, 3, 3 and 1, 2, 2 say the same; the second is kept.
+    steps = {rank: step for step, rank in enumerate(sorted(set(answer.ranks.values())), start=1)}
+    for place, rank in sorted(answer.ranks.items()):
+        completion = shown[place]
+        judgement.rankings.append(
+            Ranking(completion_id=completion.id, text_hash=completion.text_hash, rank=steps[rank])
+        )
+
+
+def _annotation(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+    if answer.use_case not in USE_CASES:
+        raise InputError("use case: choose one")
+    messages = judgement.assignment.task.prompt.messages
+    judgement.annotation = Annotation(
+        use_case=answer.use_case, suggested=suggest(messages).use_case
+    )
+    for name in METADATA:
+        value = answer.flags.get(name, "no")
+        if value not in FLAG_VALUES:
+            raise InputError(f"{name}: choose {', '.join(FLAG_VALUES)}")
+        judgement.flags.append(Flag(name=name, value=value))
+
+
+_SAY: dict[str, Callable[[Judgement, Answer, list[Completion]], None]] = {
+    "demonstration": _demonstration,
+    "rating": _rating,
+    "comparison": _comparison,
+    "ranking": _ranking,
+    "annotation": _annotation,
+}
+
+
+def new_row(
+    session: Session,
+    assignment: Assignment,
+    kind: str,
+    submission: str,
+    *,
+    seconds: float | None = None,
+    note: str = "",
+) -> Judgement:
+    """The next row of an assignment, superseding the one before; not yet in the session."""
+    before = latest(session, assignment.id)
+    if seconds is not None:  # nobody can have spent longer on it than they had it
+        held = (now() - assignment.given_at).total_seconds()
+        seconds = min(max(seconds, 0.0), max(held, 0.0))
+    if len(note) > NOTE_LENGTH:
+        raise InputError(f"note: at most {NOTE_LENGTH:,} characters")
+    if note:
+        note = checked_text(note, "note")
+    return Judgement(
+        submission=submission,
+        assignment_id=assignment.id,
+        assignment=assignment,
+        annotator_id=assignment.annotator_id,
+        kind=kind,
+        revision=before.revision + 1 if before else 1,
+        supersedes_id=before.id if before else None,
+        prompt_hash=assignment.task.prompt.text_hash,
+        seconds=seconds,
+        note=note,
+        reason="",
+    )
+
+
+def say(judgement: Judgement, answer: Answer) -> None:
+    """Fill a new row with the answer, as its kind wants it. Raises InputError."""
+    _SAY[judgement.kind](judgement, answer, shown_completions(judgement.assignment))
+
+
+def _earlier(session: Session, submission: str, annotator_id: int) -> int | None:
+    """The row of a submission that came before. Raises NotYours where it is somebody else's."""
+    found = session.scalar(select(Judgement).where(Judgement.submission == submission))
+    if found is None:
+        return None
+    if found.annotator_id != annotator_id:
+        raise NotYours
+    return found.id
+
+
+def _once(store: Store, submission: str, annotator_id: int, add: Callable[[Session], int]) -> int:
+    """`add` in one transaction, unless the submission has been recorded already."""
+    if not submission.isalnum() or not 8 <= len(submission) <= 64:
+        raise InputError("submission: reload the page and send it again")
+    try:
+        with store.writing() as session:
+            earlier = _earlier(session, submission, annotator_id)
+            return add(session) if earlier is None else earlier
+    except IntegrityError:  # the same, or another tab's, was committed a moment before (PostgreSQL)
+        with store.reading() as session:
+            earlier = _earlier(session, submission, annotator_id)
+        if earlier is None:
+            raise AlreadyJudged from None
+        return earlier
+
+
+def _open(session: Session, assignment_id: int, annotator_id: int) -> Assignment:
+    assignment = owned(session, assignment_id, annotator_id)
+    before = latest(session, assignment_id)
+    if before is not None and before.kind != "withdrawal":
+        raise AlreadyJudged
+    return assignment
+
+
+def _finish(session: Session, judgement: Judgement) -> int:
+    session.add(judgement)
+    draft = session.get(Draft, judgement.assignment_id)
+    if draft:
+        session.delete(draft)
+    session.flush()
+    return judgement.id
+
+
+def record(
+    store: Store,
+    assignment_id: int,
+    annotator_id: int,
+    submission: str,
+    answer: Answer,
+    *,
+    kind: str,
+    seconds: float | None = None,
+    note: str = "",
+) -> int:
+    """Keep a judgement and give its id. It is on the disk when this returns.
+
+    The same submission sent again gives the same id and adds nothing. Raises NotYours,
+    AlreadyJudged, and InputError where the answer isn't one that `kind` allows.
+    """
+
+    def add(session: Session) -> int:
+        assignment = _open(session, assignment_id, annotator_id)
+        if kind != assignment.task.kind:
+            raise InputError(f"this is a {assignment.task.kind}, not a {kind}; reload the page")
+        judgement = new_row(session, assignment, kind, submission, seconds=seconds, note=note)
+        with session.no_autoflush:
+            say(judgement, answer)
+        return _finish(session, judgement)
+
+    return _once(store, submission, annotator_id, add)
+
+
+def skip(
+    store: Store,
+    assignment_id: int,
+    annotator_id: int,
+    submission: str,
+    reason: str,
+    *,
+    seconds: float | None = None,
+    note: str = "",
+) -> int:
+    """Keep that somebody passed an assignment over, and why; its place is free for another."""
+    if reason not in SKIP_REASONS:
+        raise InputError("reason: choose one, so that the lead knows what to mend")
+
+    def add(session: Session) -> int:
+        assignment = _open(session, assignment_id, annotator_id)
+        judgement = new_row(session, assignment, "skip", submission, seconds=seconds, note=note)
+        judgement.reason = reason
+        assignment.slot = None
+        return _finish(session, judgement)
+
+    return _once(store, submission, annotator_id, add)
+
+
+def withdraw(store: Store, judgement_id: int, annotator_id: int, submission: str) -> int:
+    """Take a judgement or a skip back: a new row supersedes it, the old one stays.
+
+    What was said becomes the draft. Gives the assignment's id. Raises NotYours, and AlreadyJudged
+    where the row was superseded before.
+    """
+
+    def add(session: Session) -> int:
+        judgement = session.get(Judgement, judgement_id)
+        if judgement is None or judgement.annotator_id != annotator_id:
+            raise NotYours
+        newest = latest(session, judgement.assignment_id)
+        if newest is None or newest.id != judgement_id or newest.kind == "withdrawal":
+            raise AlreadyJudged
+        fields = form_fields(judgement)
+        row = new_row(session, judgement.assignment, "withdrawal", submission)
+        session.add(row)
+        session.merge(Draft(assignment_id=judgement.assignment_id, fields=fields, saved_at=now()))
+        session.flush()
+        return row.id
+
+    row_id = _once(store, submission, annotator_id, add)
+    with store.reading() as session:
+        row = session.get(Judgement, row_id)
+        if row is None:
+            raise NotYours
+        return row.assignment_id
+
+
+def form_fields(judgement: Judgement) -> dict[str, str]:
+    """A judgement as the fields of the page's form, so that it can be changed."""
+    places = {c.id: place for place, c in enumerate(shown_completions(judgement.assignment))}
+    fields = {"note": judgement.note, "reason": judgement.reason}
+    if judgement.demonstration:
+        fields["text"] = judgement.demonstration.text
+    if judgement.rating:
+        fields["value"] = str(judgement.rating.value)
+    if judgement.comparison:
+        fields["preferred"] = judgement.comparison.preferred
+    if judgement.annotation:
+        fields["use_case"] = judgement.annotation.use_case
+    fields |= {flag.name: flag.value for flag in judgement.flags}
+    fields |= {f"rank-{places[each.completion_id]}": str(each.rank) for each in judgement.rankings}
+    return fields
+
+
+def save_draft(store: Store, assignment_id: int, annotator_id: int, fields: dict[str, str]) -> None:
+    """Keep what is typed so far. Raises NotYours and AlreadyJudged."""
+    with store.writing() as session:
+        _open(session, assignment_id, annotator_id)
+        session.merge(Draft(assignment_id=assignment_id, fields=fields, saved_at=now()))
