@@ -37,7 +37,9 @@ class Observation:
     value: Value
 
 
-def _distances(scale: Scale, values: Sequence[Value], counts: NDArray[np.float64]) -> NDArray[np.float64]:  # fmt: skip
+def _distances(
+    scale: Scale, values: Sequence[Value], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Squared distances (V, V) between values; `counts` (V,) are those of all pairable values."""
     if scale == "nominal":
         return 1.0 - np.eye(len(values))

@@ -105,12 +105,13 @@ def add_task(
 ) -> Task:
     """The task of this kind about these texts, for `wanted` people; the seed draws its place.
 
+    With 0 wanted it only holds what was judged elsewhere, and may have more completions than a page.
     Raises InputError for an unknown kind or a number of completions that the kind can't show.
     """
     if kind not in KINDS:
         raise InputError(f"task: no kind {kind!r}; give one of {', '.join(KINDS)}")
     fewest, most = COMPLETIONS_NEEDED[kind]
-    if not fewest <= len(completions) <= most:
+    if not fewest <= len(completions) <= (most if wanted else max(most, len(completions))):
         span = str(fewest) if fewest == most else f"{fewest} to {most}"
         raise InputError(f"a {kind} is about {span} completion(s), not {len(completions)}")
     parts = sorted(f"{each.candidate}\n{each.text_hash}" for each in completions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
@@ -29,16 +28,8 @@ unsure about, or leaves open, is no value.
 """
 
 
-@dataclass(frozen=True)
-class Said:
-    """Everything comparable in one judgement: (question type, unit within the task, value)."""
-
-    judgement: Judgement
-    values: tuple[tuple[str, str, Value], ...]
-
-
 def values_of(judgement: Judgement) -> list[tuple[str, str, Value]]:
-    """(question type, unit within the task, value) of one judgement, free of the order it was shown in."""  # noqa: E501
+    """(question type, unit within the task, value) of one judgement, whatever order it was shown in."""
     found: list[tuple[str, str, Value]] = []
     if judgement.rating:
         found.append(("rating", "", judgement.rating.value))

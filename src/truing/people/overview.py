@@ -39,7 +39,7 @@ def progress_by_kind(session: Session) -> list[KindProgress]:
     wanted = dict(
         session.execute(
             select(Task.kind, func.sum(Task.wanted)).where(Task.wanted > 0).group_by(Task.kind)
-        ).all()  # type: ignore[arg-type]
+        ).all()
     )
     done = dict(
         session.execute(
@@ -48,7 +48,7 @@ def progress_by_kind(session: Session) -> list[KindProgress]:
             .join(Judgement, Judgement.assignment_id == Assignment.id)
             .where(is_current(), Judgement.kind != "skip", Assignment.slot.is_not(None))
             .group_by(Task.kind)
-        ).all()  # type: ignore[arg-type]
+        ).all()
     )
     return [KindProgress(kind, done.get(kind, 0), wanted[kind]) for kind in KINDS if kind in wanted]
 
