@@ -67,9 +67,15 @@ def shown_completions(assignment: Assignment) -> list[Completion]:
     return [shown[position].completion for position in assignment.order]
 
 
-def owned(session: Session, assignment_id: int, annotator_id: int) -> Assignment:
-    """The assignment where it is this person's. Raises NotYours."""
-    found = session.get(Assignment, assignment_id)
+def owned(
+    session: Session, assignment_id: int, annotator_id: int, *, lock: bool = False
+) -> Assignment:
+    """The assignment where it is this person's. Raises NotYours.
+
+    With `lock`, nobody else can add to it until the transaction ends. (On SQLite one writer at a time
+    works anyway.)
+    """
+    found = session.get(Assignment, assignment_id, with_for_update=lock or None)
     if found is None or found.annotator_id != annotator_id:
         raise NotYours
     return found
@@ -216,7 +222,7 @@ def _once(store: Store, submission: str, annotator_id: int, add: Callable[[Sessi
 
 
 def _open(session: Session, assignment_id: int, annotator_id: int) -> Assignment:
-    assignment = owned(session, assignment_id, annotator_id)
+    assignment = owned(session, assignment_id, annotator_id, lock=True)
     before = latest(session, assignment_id)
     if before is not None and before.kind != "withdrawal":
         raise AlreadyJudged
@@ -296,6 +302,7 @@ def withdraw(store: Store, judgement_id: int, annotator_id: int, submission: str
         judgement = session.get(Judgement, judgement_id)
         if judgement is None or judgement.annotator_id != annotator_id:
             raise NotYours
+        owned(session, judgement.assignment_id, annotator_id, lock=True)
         newest = latest(session, judgement.assignment_id)
         if newest is None or newest.id != judgement_id or newest.kind == "withdrawal":
             raise AlreadyJudged

@@ -71,7 +71,7 @@ SKIP_REASONS: dict[str, str] = {
     "upsetting": "I'd rather not work on this",
     "language": "It is in a language I don't read well",
     "broken": "The text is broken or cut off",
-    "other": "Another reason (say it in the note)",
+    "other": "Another reason, said in the note",
 }
 
 Consent = Literal["given", "public", "own", "unknown"]
