@@ -44,7 +44,7 @@ def table(*raters: Sequence[Value | None]) -> list[Observation]:
 
 # Krippendorff (2011), "Computing Krippendorff's Alpha-Reliability", examples A, B and C to E.
 BINARY = table([0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0])
-NOMINAL = table(list("aabbdcccedda"), list("babbbcccedd") + ["d"])
+NOMINAL = table(list("aabbdcccedda"), list("babbbccceddd"))
 _ = None
 FOUR = table(
     [1, 2, 3, 3, 2, 1, 4, 1, 2, _, _, _],

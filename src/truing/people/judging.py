@@ -213,7 +213,8 @@ def _once(store: Store, submission: str, annotator_id: int, add: Callable[[Sessi
         with store.writing() as session:
             earlier = _earlier(session, submission, annotator_id)
             return add(session) if earlier is None else earlier
-    except IntegrityError:  # the same, or another tab's, was committed a moment before (PostgreSQL)
+    except (IntegrityError, AlreadyJudged):
+        # The same submission, or another tab's, may have been committed a moment before.
         with store.reading() as session:
             earlier = _earlier(session, submission, annotator_id)
         if earlier is None:
