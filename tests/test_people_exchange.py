@@ -278,7 +278,8 @@ def test_public_trees_and_pairs_come_in_whole(
         file.writelines(lines)
     import_files(sqlite_store, [trees])
     with sqlite_store.reading() as session:
-        ranked = session.scalars(select(Judgement).where(Judgement.kind == "ranking")).all()
+        rows = session.scalars(select(Judgement).where(Judgement.kind == "ranking")).all()
+        ranked = sorted(len(row.rankings) for row in rows)
         replies = session.scalar(select(func.count()).select_from(Completion))
     expected: list[int] = []
     texts: set[tuple[str, str]] = set()
@@ -296,10 +297,10 @@ def test_public_trees_and_pairs_come_in_whole(
     for record in read_jsonl(trees):
         visit(record["prompt"], "")
     assert replies == len(texts) > 600
-    assert sorted(len(row.rankings) for row in ranked) == sorted(expected)
+    assert ranked == sorted(expected)
 
     import_files(sqlite_store, [pairs], source="hh")
-    rows = [row for row in export_rows(sqlite_store, "preference") if row["source"] == "hh"]
+    found = [row for row in export_rows(sqlite_store, "preference") if row["source"] == "hh"]
     originals = {(json.loads(line)["chosen"], json.loads(line)["rejected"]) for line in lines}
     names = {"user": "Human", "assistant": "Assistant"}
 
@@ -314,6 +315,6 @@ def test_public_trees_and_pairs_come_in_whole(
             squeezed(dialogue(r["prompt"] + r["chosen"])),
             squeezed(dialogue(r["prompt"] + r["rejected"])),
         )
-        for r in rows
+        for r in found
     }
     assert back == {(squeezed(a), squeezed(b)) for a, b in originals}

@@ -64,9 +64,9 @@ def _version(session: Session) -> tuple[object, ...]:
     return (
         session.scalar(select(func.max(Judgement.id))),
         session.scalar(select(func.count()).select_from(Judgement)),
-        tuple(session.execute(select(Gold.task_id, Gold.judgement_id)).tuples()),
+        tuple(session.execute(select(Gold.task_id, Gold.judgement_id))),
         tuple(sorted((g.annotator_id, g.dimension, g.value) for g in groups)),
-        tuple(session.execute(select(Annotator.id, Annotator.name)).tuples()),
+        tuple(session.execute(select(Annotator.id, Annotator.name))),
         session.scalar(select(func.sum(Task.wanted))),
         now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
     )
@@ -85,7 +85,7 @@ def _overview(here: Site, session: Session) -> Overview:
         select(Judgement.reason, func.count())
         .where(is_current(), Judgement.kind == "skip")
         .group_by(Judgement.reason)
-    ).tuples()
+    )
     made = Overview(
         kinds=progress_by_kind(session),
         workers=workers(session, judgements),
@@ -184,7 +184,7 @@ def task(request: Request, task_id: Id, person: Lead) -> Response:
         found = session.get(Task, task_id)
         if found is None:
             raise NotYours
-        names = dict(session.execute(select(Annotator.id, Annotator.name)).tuples().all())
+        names = dict(session.execute(select(Annotator.id, Annotator.name)).all())
         said = [each for each in current_judgements(session) if each.assignment.task_id == task_id]
         gold = session.get(Gold, task_id)
         return page(

@@ -76,7 +76,7 @@ class RateLimit:
         self._lock = threading.Lock()
 
     def take(self, key: str, cost: float = 1.0) -> bool:
-        """Whether there was enough left; with cost 0, whether there is anything left."""
+        """Whether there was enough left; with cost 0, whether there would be for one request."""
         moment = time.monotonic()
         with self._lock:
             if len(self._buckets) > 10_000:  # full buckets needn't be remembered
@@ -87,7 +87,7 @@ class RateLimit:
                 }
             left, then = self._buckets.get(key, (self._burst, moment))
             left = min(self._burst, left + (moment - then) * self._rate)
-            allowed = left >= max(cost, 1e-9)
+            allowed = left >= (cost or 1.0)
             self._buckets[key] = (left - cost if allowed else left, moment)
             return allowed
 
