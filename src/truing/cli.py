@@ -327,8 +327,9 @@ def import_(
         int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
     ] = 1,
     source: Annotated[
-        str, typer.Option(metavar="NAME", help="where it comes from; without it, the file's name")
-    ] = "",
+        str | None,
+        typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
+    ] = None,
     consent: Annotated[
         str, typer.Option(metavar="WORD", help="of those who wrote it: given, public, own, unknown")
     ] = "unknown",
@@ -352,7 +353,7 @@ def import_(
         imported = import_files(
             open_store(store),
             files,
-            source=source,
+            source=source or "",
             consent=consent,
             ask=ask or (),
             wanted=wanted,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable
 from importlib.resources import as_file, files
@@ -83,6 +84,7 @@ def label(
             timeout_graceful_shutdown=5,
         )
         say(f"The lead's sign-in link: http://{HOST}:{number}/?token={quote(token, safe='')}")
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+            uvicorn.Server(config).run(sockets=[listening])
     finally:
         store.close()

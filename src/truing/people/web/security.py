@@ -18,8 +18,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 1_000_000
-"""Bytes in one request: an answer of `vocabulary.MAX_TEXT` characters, encoded for a form, and air."""
+MAX_BODY = 1_500_000
+"""Bytes in one request: `vocabulary.MAX_TEXT` characters may take 12 each in a form."""
 REQUESTS_PER_SECOND = 20.0
 BURST = 60.0
 FAILURES_PER_SECOND = 0.2
