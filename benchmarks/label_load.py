@@ -183,6 +183,7 @@ class Annotator:
 
     def work(self, until: float, think: float) -> None:
         """Until the time is up, nothing is left, or the server is gone."""
+        time.sleep(self.generator.uniform(0, think))  # people don't all come at the same moment
         try:
             while time.monotonic() < until and self.one_task(think):
                 pass

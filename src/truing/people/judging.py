@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from truing.people.content import checked_text, text_hash
 from truing.people.store import Store
@@ -23,6 +23,8 @@ from truing.people.tables import (
     Judgement,
     Ranking,
     Rating,
+    Task,
+    TaskCompletion,
     now,
 )
 from truing.people.vocabulary import (
@@ -75,7 +77,17 @@ def owned(
     With `lock`, nobody else can add to it until the transaction ends. (On SQLite one writer at a time
     works anyway.)
     """
-    found = session.get(Assignment, assignment_id, with_for_update=lock or None)
+    # All that a page or a judgement needs at once: fewer queries, fewer waits under load.
+    task = joinedload(Assignment.task, innerjoin=True)
+    found = session.get(
+        Assignment,
+        assignment_id,
+        options=[
+            task.joinedload(Task.prompt, innerjoin=True),
+            task.selectinload(Task.shown).joinedload(TaskCompletion.completion, innerjoin=True),
+        ],
+        with_for_update={"of": Assignment} if lock else None,
+    )
     if found is None or found.annotator_id != annotator_id:
         raise NotYours
     return found

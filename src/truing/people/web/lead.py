@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -44,6 +46,8 @@ from truing.people.web.visitors import (
 from truing.types import Estimate
 
 router = APIRouter(prefix="/lead")
+LARGEST_SHARE = 0.1
+"""Of the server's time goes into the overview at most this share."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Overview:
     disagreements: list[Disagreement]
     contrasts: list[GroupContrast]
     skips: list[tuple[str, int]]
+    made_at: dt.datetime
+    cost_seconds: float
 
 
 def _version(session: Session) -> tuple[object, ...]:
@@ -73,11 +79,17 @@ def _version(session: Session) -> tuple[object, ...]:
 
 
 def _overview(here: Site, session: Session) -> Overview:
-    """Computed anew only when something was said: intervals take a second on a large store."""
+    """Computed anew only when something was said, and for at most a tenth of the time.
+
+    Intervals take seconds on a large store, which the annotators' pages would have to wait for.
+    """
     version = _version(session)
     before, cached = here.cache.get("overview", (None, None))
-    if before == version and isinstance(cached, Overview):
-        return cached
+    if isinstance(cached, Overview):
+        age = (now() - cached.made_at).total_seconds()
+        if before == version or age < cached.cost_seconds / LARGEST_SHARE:
+            return cached
+    began = time.monotonic()
     judgements = current_judgements(session)
     found = observations(judgements)
     people = session.scalars(select(Annotator).where(Annotator.role != "source")).all()
@@ -93,6 +105,8 @@ def _overview(here: Site, session: Session) -> Overview:
         disagreements=disagreements(found),
         contrasts=group_contrasts(people, found),
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
+        made_at=now(),
+        cost_seconds=time.monotonic() - began,
     )
     here.cache["overview"] = (version, made)
     return made
