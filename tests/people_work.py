@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truing.people.annotators import add_annotator
+from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
 from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.judging import Answer, record
+from truing.people.judging import record
 from truing.people.store import Store
 from truing.people.tables import Assignment
 from truing.people.vocabulary import KINDS, METADATA

@@ -20,8 +20,9 @@ from truing.people.agreement import (
     krippendorff_alpha,
 )
 from truing.people.annotators import describe_self
+from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
-from truing.people.judging import Answer, record, shown_completions, skip
+from truing.people.judging import record, skip
 from truing.people.observations import current_judgements, observations
 from truing.people.overview import (
     disagreements,

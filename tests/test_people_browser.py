@@ -14,9 +14,9 @@ from sqlalchemy import func, select
 
 from people_work import Someone, fill, someone
 from truing.people import Store
+from truing.people.answers import shown_completions
 from truing.people.content import add_prompt, add_task
 from truing.people.exchange import export_file
-from truing.people.judging import shown_completions
 from truing.people.serving import fill_with_demo
 from truing.people.tables import Annotator, Draft, Judgement
 from truing.people.web import make_app

@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from people_work import Someone, fill, someone, submission, work
 from truing.people import Store
 from truing.people.annotators import describe_self
+from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
 from truing.people.erasure import erase_annotator, erase_user
-from truing.people.judging import Answer, record, save_draft, withdraw
+from truing.people.judging import record, save_draft, withdraw
 from truing.people.tables import (
     Annotator,
     AnnotatorGroup,

@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from people_work import ANSWERS, Someone, fill, kind_of, someone, submission, work
 from truing.people import Store
 from truing.people import assigning as assigning_module
+from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import (
     is_current,
     next_assignment,
@@ -20,13 +21,11 @@ from truing.people.assigning import (
 from truing.people.content import text_hash
 from truing.people.judging import (
     AlreadyJudged,
-    Answer,
     NotYours,
     latest,
     owned,
     record,
     save_draft,
-    shown_completions,
     skip,
     withdraw,
 )

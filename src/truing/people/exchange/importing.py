@@ -15,10 +15,11 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from truing.people.annotators import source_annotator
+from truing.people.answers import Answer, say
 from truing.people.assigning import display_order
 from truing.people.content import add_completion, add_prompt, add_task
 from truing.people.exchange.records import Item, items_of
-from truing.people.judging import Answer, new_row, say
+from truing.people.judging import new_row
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import COMPLETIONS_NEEDED

@@ -13,18 +13,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from truing.people.annotators import describe_self
+from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import Progress, is_current, next_assignment, team_progress
 from truing.people.guidelines import guideline
-from truing.people.judging import (
-    Answer,
-    latest,
-    owned,
-    record,
-    save_draft,
-    shown_completions,
-    skip,
-    withdraw,
-)
+from truing.people.judging import latest, owned, record, save_draft, skip, withdraw
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotator, Assignment, Draft, Judgement
 from truing.people.vocabulary import FLAGS, KINDS, METADATA
