@@ -343,6 +343,21 @@ def test_the_lead_adds_people_renews_links_and_sets_gold(
     assert chief.get("/lead/confusion").status_code == 200
 
 
+def test_the_lead_reads_why_something_was_skipped(
+    app: FastAPI, sqlite_store: Store, lead: Someone, ada: Someone
+) -> None:
+    fill(sqlite_store, ["rating"])
+    client = visit(app, ada)
+    client.get("/work")
+    refused = client.post("/assignments/1/skip", data=form(ada, reason=""))
+    assert refused.status_code == 422 and "Reason: choose one" in refused.text
+    sent = form(ada, reason="other", note="Too much <b>chemistry</b>.")
+    assert client.post("/assignments/1/skip", data=sent).headers["location"] == "/"
+    text = visit(app, lead).get("/lead").text
+    assert "Another reason" in text and "Too much &lt;b&gt;chemistry" in text
+    assert "/lead/tasks/1" in text
+
+
 def test_the_leads_pages_say_what_was_judged(
     app: FastAPI, sqlite_store: Store, lead: Someone
 ) -> None:

@@ -21,6 +21,10 @@ LEASE = dt.timedelta(hours=24)
 _TRIES = 20
 
 
+class _PlaceTaken(Exception):
+    """On PostgreSQL, somebody took the last place between two of our looks."""
+
+
 def is_current() -> ColumnElement[bool]:
     """Of judgements: said, and neither superseded nor withdrawn. A skip is current too."""
     later = aliased(Judgement)
@@ -133,6 +137,8 @@ def _give(session: Session, annotator_id: int) -> int | None:
         if task is None:
             return None
         slot = _free_slot(session, task)
+        if slot is None:
+            raise _PlaceTaken
     assignment = Assignment(
         task_id=task.id,
         annotator_id=annotator_id,
@@ -157,7 +163,7 @@ def next_assignment(store: Store, annotator_id: int) -> int | None:
         try:
             with store.writing() as session:
                 return _give(session, annotator_id)
-        except IntegrityError:  # on PostgreSQL somebody took the same place a moment earlier
+        except (IntegrityError, _PlaceTaken):
             continue
     return None
 

@@ -60,6 +60,8 @@ class Overview:
     disagreements: list[Disagreement]
     contrasts: list[GroupContrast]
     skips: list[tuple[str, int]]
+    skipped: list[tuple[int, str, str]]
+    """The latest skips: task, reason, note."""
     made_at: dt.datetime
     cost_seconds: float
 
@@ -76,6 +78,16 @@ def _version(session: Session) -> tuple[object, ...]:
         session.scalar(select(func.sum(Task.wanted))),
         now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
     )
+
+
+def _skipped(session: Session, most: int = 20) -> list[tuple[int, str, str]]:
+    rows = session.scalars(
+        select(Judgement)
+        .where(is_current(), Judgement.kind == "skip")
+        .order_by(Judgement.id.desc())
+        .limit(most)
+    )
+    return [(row.assignment.task_id, SKIP_REASONS[row.reason], row.note) for row in rows]
 
 
 def _overview(here: Site, session: Session) -> Overview:
@@ -105,6 +117,7 @@ def _overview(here: Site, session: Session) -> Overview:
         disagreements=disagreements(found),
         contrasts=group_contrasts(people, found),
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
+        skipped=_skipped(session),
         made_at=now(),
         cost_seconds=time.monotonic() - began,
     )

@@ -63,7 +63,7 @@ class Site:
     failures: RateLimit = field(
         default_factory=lambda: RateLimit(FAILURES_PER_SECOND, FAILURES_BURST)
     )
-    cache: dict[str, tuple[object, Any]] = field(default_factory=dict)
+    cache: dict[str, tuple[Any, Any]] = field(default_factory=dict)
 
 
 def site(request: Request) -> Site:

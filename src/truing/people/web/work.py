@@ -48,10 +48,9 @@ _SENT = ("submission", "kind", "seconds", *_ANSWER)
 
 def _progress(here: Site, session: Session) -> Progress:
     then, found = here.cache.get("progress", (0.0, None))
-    if found is None or time.monotonic() - float(str(then)) > PROGRESS_SECONDS:
+    if not isinstance(found, Progress) or time.monotonic() - then > PROGRESS_SECONDS:
         found = team_progress(session)
         here.cache["progress"] = (time.monotonic(), found)
-    assert isinstance(found, Progress)
     return found
 
 
