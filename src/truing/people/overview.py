@@ -286,6 +286,9 @@ def _contrast(
     if not ours or not theirs:
         return None
     scale = QUESTIONS[question][1]
+    together = krippendorff_alpha([*ours, *theirs], scale)
+    if together.value is None:  # all alike: nothing to tell the groups apart by
+        return None
     difference = Estimate(None, None, None, 0)
     if question == "rating":
         difference = paired_difference(_unit_means(ours), _unit_means(theirs))
@@ -294,6 +297,6 @@ def _contrast(
         groups=(first[1], second[1]),
         question=question,
         inside=(krippendorff_alpha(ours, scale), krippendorff_alpha(theirs, scale)),
-        together=krippendorff_alpha([*ours, *theirs], scale),
+        together=together,
         difference=difference,
     )
