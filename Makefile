@@ -16,7 +16,7 @@ TORCH := torch==2.13.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup align test check bench lock docs clean python browser
+.PHONY: help setup align test check bench lock docs clean python browser database
 
 help:
 	@echo 'make setup   install the project and its tools into $(VENV), from requirements.lock'
@@ -60,10 +60,19 @@ browser:
 	      || echo "==> chromium could not be installed; the browser tests will skip"; \
 	  else echo "==> no chromium here; the browser tests will skip"; fi; fi
 
-test: setup browser
+# Tests of the store run on PostgreSQL too, on a server that they start themselves.
+database:
+	@if ! ls /usr/lib/postgresql/*/bin/initdb > /dev/null 2>&1; then \
+	  if command -v apt-get > /dev/null && [ "$$(id -u)" = 0 ]; then \
+	    echo "==> installing postgresql for the tests of the store"; \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql > /dev/null; } \
+	      || echo "==> postgresql could not be installed; its tests will skip"; \
+	  else echo "==> no postgresql here; its tests will skip"; fi; fi
+
+test: setup browser database
 	$(BIN)/python -m pytest
 
-check: setup browser
+check: setup browser database
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict src

@@ -19,6 +19,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from truing.people import Store
+
 ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile(
@@ -61,3 +63,38 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server that lives as long as the test run. Skips without binaries."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    from postgres import running_server
+
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of people's work, on each database."""
+    from truing.people import open_store
+
+    url = str(tmp_path / "people.db")
+    if request.param == "postgresql":
+        from postgres import new_database
+
+        url = new_database(request.getfixturevalue("postgres_server"))
+    opened = open_store(url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture()
+def sqlite_store(tmp_path: Path) -> Iterator[Store]:
+    """An empty store in a file."""
+    from truing.people import open_store
+
+    opened = open_store(str(tmp_path / "people.db"))
+    yield opened
+    opened.close()

@@ -60,8 +60,8 @@ def _option_row(option: Any) -> list[str]:
     return [f"`{usage}`", shown, option.help or ""]
 
 
-def _usage(command: Any) -> str:
-    parts = [f"truing {command.name}"]
+def _usage(name: str, command: Any) -> str:
+    parts = [f"truing {name}"]
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             name = _metavar(parameter)
@@ -72,13 +72,22 @@ def _usage(command: Any) -> str:
     return " ".join(parts)
 
 
-def _command(command: Any) -> str:
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands with their full names, those of groups within groups included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def _command(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
     listed = "".join(f"- `{_metavar(a)}`: {a.help}\n" for a in arguments)
     parts = [
-        f"## truing {command.name}\n",
-        f"```\n{_usage(command)}\n```\n",
+        f"## truing {name}\n",
+        f"```\n{_usage(name, command)}\n```\n",
         f"{command.help.strip()}\n",
         *([listed] if listed else []),
         _table(["Option", "Default", "What it does"], [_option_row(o) for o in options]),
@@ -148,7 +157,7 @@ def _profiles_table() -> str:
 def commands_page() -> str:
     """The page as Markdown, the same on every machine."""
     group: Any = get_command(app)
-    parts = [_HEAD, *(_command(command) for command in group.commands.values())]
+    parts = [_HEAD, *(_command(name, command) for name, command in _commands(group))]
     return "\n".join([*parts, _SPEC_HEAD, _spec_table(), _PROFILES_HEAD, _profiles_table()])
 
 

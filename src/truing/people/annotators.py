@@ -1,0 +1,107 @@
+"""Who judges: sign-in tokens, roles, and the groups that people say they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from truing.people.tables import Annotator, AnnotatorGroup
+from truing.people.vocabulary import Role
+from truing.types import InputError
+
+NAME_LENGTH = 80
+
+
+def new_token() -> str:
+    """A sign-in token: 256 random bits that can stand in a URL."""
+    return secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> str:
+    """What the store keeps of a token. Unsalted: there is nothing to guess in a random token."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def add_annotator(session: Session, name: str, role: Role = "annotator") -> tuple[Annotator, str]:
+    """A new annotator and the token, which is kept nowhere else.
+
+    Raises InputError for a name that is empty, too long or taken.
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LENGTH:
+        raise InputError(f"name: give one of 1 to {NAME_LENGTH} characters")
+    if session.scalar(select(Annotator.id).where(Annotator.name == name)):
+        raise InputError(f"name: there is a {name!r} already; give another one")
+    token = new_token()
+    annotator = Annotator(name=name, role=role, token_hash=token_hash(token))
+    session.add(annotator)
+    session.flush()
+    return annotator, token
+
+
+def sign_in_lead(session: Session, token: str) -> Annotator:
+    """The lead of this store, who signs in with `token` from now on."""
+    lead = session.scalar(select(Annotator).where(Annotator.role == "lead").order_by(Annotator.id))
+    if lead is None:
+        lead = Annotator(name="lead", role="lead")
+        session.add(lead)
+    other = session.scalar(select(Annotator).where(Annotator.token_hash == token_hash(token)))
+    if other is not None and other is not lead:
+        raise InputError("--token: an annotator has this token; give another one")
+    lead.token_hash = token_hash(token)
+    session.flush()
+    return lead
+
+
+def renew_token(session: Session, annotator: Annotator) -> str:
+    """A new token; the old one stops working."""
+    token = new_token()
+    annotator.token_hash = token_hash(token)
+    return token
+
+
+def by_token(session: Session, token: str) -> Annotator | None:
+    """Who holds the token.
+
+    The database finds a hash, of which a stranger can't choose a single bit usefully; the comparison
+    that decides is constant in time.
+    """
+    digest = token_hash(token)
+    found = session.scalar(select(Annotator).where(Annotator.token_hash == digest))
+    if found is None or not hmac.compare_digest(found.token_hash or "", digest):
+        return None
+    return found
+
+
+def source_annotator(session: Session, name: str) -> Annotator:
+    """The one under whose name imported judgements stand. It can't sign in."""
+    found = session.scalar(select(Annotator).where(Annotator.name == name))
+    if found is not None and found.role != "source":
+        raise InputError(f"source: {name!r} is the name of an annotator; give another one")
+    if found is None:
+        found = Annotator(name=name, role="source")
+        session.add(found)
+        session.flush()
+    return found
+
+
+def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]) -> None:
+    """Replace what an annotator says of themselves; empty dimensions or values are left out.
+
+    Raises InputError for what is too long.
+    """
+    kept: dict[str, str] = {}
+    for dimension, value in groups.items():
+        dimension, value = " ".join(dimension.split()).casefold(), " ".join(value.split())
+        if len(dimension) > NAME_LENGTH or len(value) > NAME_LENGTH:
+            raise InputError(f"groups: at most {NAME_LENGTH} characters each")
+        if dimension and value:
+            kept[dimension] = value
+    session.execute(delete(AnnotatorGroup).where(AnnotatorGroup.annotator_id == annotator_id))
+    for dimension, value in kept.items():
+        session.add(AnnotatorGroup(annotator_id=annotator_id, dimension=dimension, value=value))

@@ -1,0 +1,187 @@
+"""Who gets what next: random but seeded, never twice to the same person, never to too many."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, aliased
+
+from truing.people.store import Store
+from truing.people.tables import Assignment, Gold, Judgement, Task, now
+from truing.types import stable_hash
+
+GOLD_EVERY = 8
+"""Of so many tasks one is a gold question, while there are any."""
+LEASE = dt.timedelta(hours=24)
+"""After this long an unfinished task may be given to somebody else too."""
+_TRIES = 20
+
+
+class _PlaceTaken(Exception):
+    """On PostgreSQL, somebody took the last place between two of our looks."""
+
+
+def is_current() -> ColumnElement[bool]:
+    """Of judgements: said, and neither superseded nor withdrawn. A skip is current too."""
+    later = aliased(Judgement)
+    superseded = select(later.id).where(later.supersedes_id == Judgement.id).exists()
+    return and_(Judgement.kind != "withdrawal", ~superseded)
+
+
+def _is_open() -> ColumnElement[bool]:
+    """Of assignments: not judged, not skipped, or taken back."""
+    answered = select(Judgement.id).where(Judgement.assignment_id == Assignment.id, is_current())
+    return ~answered.exists()
+
+
+def _not_seen_by(annotator_id: int) -> ColumnElement[bool]:
+    mine = select(Assignment.id).where(
+        Assignment.task_id == Task.id, Assignment.annotator_id == annotator_id
+    )
+    return ~mine.exists()
+
+
+def _taken() -> ColumnElement[int]:
+    """How many places of a task are taken."""
+    return (
+        select(func.count(Assignment.slot))
+        .where(Assignment.task_id == Task.id)
+        .correlate(Task)
+        .scalar_subquery()
+    )
+
+
+def display_order(task: Task, annotator_id: int) -> list[int]:
+    """Positions of the task's completions, shuffled for this person by the task's random key."""
+    order = list(range(len(task.shown)))
+    random.Random(stable_hash("display order", task.sort_key, str(annotator_id))).shuffle(order)
+    return order
+
+
+def _gold(session: Session, annotator_id: int) -> Task | None:
+    """A gold question, where it is time for one."""
+    had = session.scalar(select(func.count()).where(Assignment.annotator_id == annotator_id))
+    if (had or 0) % GOLD_EVERY != GOLD_EVERY // 2:
+        return None
+    return session.scalar(
+        select(Task)
+        .join(Gold, Gold.task_id == Task.id)
+        .where(_not_seen_by(annotator_id))
+        .order_by(Task.sort_key)
+        .limit(1)
+    )
+
+
+def _ordinary(session: Session, annotator_id: int) -> Task | None:
+    """A task with a free place. Everybody begins somewhere else on the ring of random keys."""
+    start = stable_hash("start", str(annotator_id))[:16]
+    free = (
+        select(Task)
+        .where(_not_seen_by(annotator_id), _taken() < Task.wanted)
+        .order_by(Task.sort_key)
+        .limit(1)
+    )
+    return session.scalar(free.where(Task.sort_key >= start)) or session.scalar(
+        free.where(Task.sort_key < start)
+    )
+
+
+def _release_expired(session: Session) -> bool:
+    """Free the places of tasks that were opened long ago and left. Whether there were any."""
+    left = session.scalars(
+        select(Assignment).where(
+            Assignment.slot.is_not(None), Assignment.given_at < now() - LEASE, _is_open()
+        )
+    ).all()
+    for assignment in left:
+        assignment.slot = None
+    session.flush()
+    return bool(left)
+
+
+def _free_slot(session: Session, task: Task) -> int | None:
+    taken = set(
+        session.scalars(
+            select(Assignment.slot).where(
+                Assignment.task_id == task.id, Assignment.slot.is_not(None)
+            )
+        )
+    )
+    return next((slot for slot in range(task.wanted) if slot not in taken), None)
+
+
+def open_assignment(session: Session, annotator_id: int) -> Assignment | None:
+    """The unfinished task in this person's hands, the oldest first."""
+    return session.scalar(
+        select(Assignment)
+        .where(Assignment.annotator_id == annotator_id, _is_open())
+        .order_by(Assignment.given_at, Assignment.id)
+        .limit(1)
+    )
+
+
+def _give(session: Session, annotator_id: int) -> int | None:
+    found = open_assignment(session, annotator_id)
+    if found:
+        return found.id
+    task = _gold(session, annotator_id)
+    slot = None
+    if task is None:
+        task = _ordinary(session, annotator_id)
+        if task is None and _release_expired(session):
+            task = _ordinary(session, annotator_id)
+        if task is None:
+            return None
+        slot = _free_slot(session, task)
+        if slot is None:
+            raise _PlaceTaken
+    assignment = Assignment(
+        task_id=task.id,
+        annotator_id=annotator_id,
+        slot=slot,
+        order=display_order(task, annotator_id),
+    )
+    session.add(assignment)
+    session.flush()
+    return assignment.id
+
+
+def next_assignment(store: Store, annotator_id: int) -> int | None:
+    """The id of what this person should do now: what they have begun, or something new.
+
+    None where nothing is left for them.
+    """
+    with store.reading() as session:  # most often there is one, and no writer need wait
+        found = open_assignment(session, annotator_id)
+        if found:
+            return found.id
+    for _ in range(_TRIES):
+        try:
+            with store.writing() as session:
+                return _give(session, annotator_id)
+        except (IntegrityError, _PlaceTaken):
+            continue
+    return None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the team is: places filled with a judgement, and places in all."""
+
+    done: int
+    total: int
+
+
+def team_progress(session: Session) -> Progress:
+    """Judged and wanted places over all tasks."""
+    total = session.scalar(select(func.coalesce(func.sum(Task.wanted), 0))) or 0
+    done = session.scalar(
+        select(func.count(Judgement.id))
+        .join(Assignment, Assignment.id == Judgement.assignment_id)
+        .where(is_current(), Judgement.kind != "skip", Assignment.slot.is_not(None))
+    )
+    return Progress(done or 0, total)

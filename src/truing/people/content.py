@@ -1,0 +1,137 @@
+"""Putting prompts, completions and tasks into the store. What is there already is not added twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from truing.people.tables import Completion, Prompt, Task, TaskCompletion
+from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS, MAX_TEXT
+from truing.types import InputError, stable_hash
+
+Messages = list[dict[str, str]]
+ROLES = ("system", "user", "assistant")
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 of exactly this text."""
+    return stable_hash("text", text)
+
+
+def prompt_hash(messages: Messages) -> str:
+    """SHA-256 of exactly these messages."""
+    return stable_hash("prompt", *(part for m in messages for part in (m["role"], m["content"])))
+
+
+def checked_text(text: object, what: str) -> str:
+    """`text` where it can be kept and shown. Raises InputError for what is empty, long or broken."""
+    if not isinstance(text, str):
+        raise InputError(f"{what}: must be text, not {type(text).__name__}")
+    if not text.strip():
+        raise InputError(f"{what}: empty; give some text")
+    if len(text) > MAX_TEXT:
+        raise InputError(f"{what}: {len(text):,} characters; at most {MAX_TEXT:,} can be judged")
+    if "\0" in text:
+        raise InputError(f"{what}: holds a NUL character, which PostgreSQL can't keep; remove it")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise InputError(f"{what}: holds half of a surrogate pair; write it as UTF-8") from None
+    return text
+
+
+def checked_messages(messages: object, what: str) -> Messages:
+    """Messages that end with the user's. Raises InputError naming the message that is wrong."""
+    if not isinstance(messages, list) or not messages:
+        raise InputError(f"{what}: must be a list of messages with role and content")
+    result: Messages = []
+    for number, message in enumerate(messages):
+        where = f"{what}[{number}]"
+        if not isinstance(message, dict) or message.get("role") not in ROLES:
+            raise InputError(f"{where}: must be an object whose role is {', '.join(ROLES)}")
+        content = checked_text(message.get("content"), f"{where}.content")
+        result.append({"role": message["role"], "content": content})
+    if result[-1]["role"] != "user":
+        raise InputError(f"{what}: a prompt ends with the user's message")
+    return result
+
+
+def add_prompt(
+    session: Session, messages: Messages, *, source: str, consent: str, user_key: str | None = None
+) -> Prompt:
+    """The prompt with these messages; the first source and consent of a text stay."""
+    if consent not in CONSENTS:
+        raise InputError(f"consent: no {consent!r}; give one of {', '.join(CONSENTS)}")
+    digest = prompt_hash(messages)
+    found = session.scalar(select(Prompt).where(Prompt.text_hash == digest))
+    if found:
+        return found
+    prompt = Prompt(
+        messages=messages, text_hash=digest, source=source, consent=consent, user_key=user_key
+    )
+    session.add(prompt)
+    session.flush()
+    return prompt
+
+
+def add_completion(session: Session, prompt: Prompt, candidate: str, text: str) -> Completion:
+    """The candidate's completion with this text."""
+    digest = text_hash(text)
+    found = session.scalar(
+        select(Completion).where(
+            Completion.prompt_id == prompt.id,
+            Completion.candidate == candidate,
+            Completion.text_hash == digest,
+        )
+    )
+    if found:
+        return found
+    completion = Completion(prompt_id=prompt.id, candidate=candidate, text=text, text_hash=digest)
+    session.add(completion)
+    session.flush()
+    return completion
+
+
+def add_task(
+    session: Session,
+    kind: str,
+    prompt: Prompt,
+    completions: Sequence[Completion] = (),
+    *,
+    wanted: int = 1,
+    seed: int = 0,
+) -> Task:
+    """The task of this kind about these texts, for `wanted` people; the seed draws its place.
+
+    With 0 wanted it only holds what was judged elsewhere, and may have more completions than a page.
+    Raises InputError for an unknown kind or a number of completions that the kind can't show.
+    """
+    if kind not in KINDS:
+        raise InputError(f"task: no kind {kind!r}; give one of {', '.join(KINDS)}")
+    fewest, most = COMPLETIONS_NEEDED[kind]
+    if not fewest <= len(completions) <= (most if wanted else max(most, len(completions))):
+        span = str(fewest) if fewest == most else f"{fewest} to {most}"
+        raise InputError(f"a {kind} is about {span} completion(s), not {len(completions)}")
+    parts = sorted(f"{each.candidate}\n{each.text_hash}" for each in completions)
+    key = stable_hash("task", kind, prompt.text_hash, *parts)
+    found = session.scalar(select(Task).where(Task.key == key))
+    if found:
+        # Judged elsewhere before (0 places), and now to be judged here too.
+        found.wanted = max(found.wanted, wanted)
+        return found
+    task = Task(
+        kind=kind,
+        prompt_id=prompt.id,
+        wanted=wanted,
+        key=key,
+        sort_key=stable_hash("task order", str(seed), key)[:16],
+    )
+    task.shown = [
+        TaskCompletion(position=position, completion_id=completion.id)
+        for position, completion in enumerate(completions)
+    ]
+    session.add(task)
+    session.flush()
+    return task

@@ -1,0 +1,132 @@
+"""Deleting a person's data on request: an annotator's, or that of a user who wrote prompts.
+
+Rows are deleted, not marked; SQLite overwrites them (`secure_delete`) and the write-ahead log is
+emptied, so that the text is not in the files any more. What stays is that something was deleted, when
+and how many rows. Backups and files that were exported before are out of reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from truing.people.store import Store
+from truing.people.tables import (
+    Annotation,
+    Annotator,
+    AnnotatorGroup,
+    Assignment,
+    Base,
+    Comparison,
+    Completion,
+    Demonstration,
+    Draft,
+    Erasure,
+    Flag,
+    Gold,
+    Judgement,
+    Prompt,
+    Ranking,
+    Rating,
+    Task,
+    TaskCompletion,
+)
+from truing.types import InputError
+
+_SAID = (Demonstration, Rating, Comparison, Ranking, Flag, Annotation)
+_BATCH = 500
+"""Ids in one statement: databases limit how many it may have."""
+
+
+class _Eraser:
+    """Deletes rows by id and counts them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.counts: dict[str, int] = {}
+
+    def delete(self, table: type[Base], column: str, ids: Sequence[int]) -> None:
+        for start in range(0, len(ids), _BATCH):
+            chunk = ids[start : start + _BATCH]
+            done = self.session.execute(delete(table).where(getattr(table, column).in_(chunk)))
+            count = int(getattr(done, "rowcount", 0))
+            if count:
+                name = table.__tablename__
+                self.counts[name] = self.counts.get(name, 0) + count
+
+    def ids(self, table: type[Base], column: str, ids: Sequence[int]) -> list[int]:
+        found: list[int] = []
+        for start in range(0, len(ids), _BATCH):
+            wanted = getattr(table, column).in_(ids[start : start + _BATCH])
+            found += self.session.scalars(select(table.id).where(wanted))  # type: ignore[attr-defined]
+        return found
+
+    def assignments(self, ids: Sequence[int]) -> None:
+        """Assignments with all that was said on them."""
+        judgements = self.ids(Judgement, "assignment_id", ids)
+        for table in _SAID:
+            self.delete(table, "judgement_id", judgements)
+        self.delete(Gold, "judgement_id", judgements)
+        # The newest first: each row names the one that it supersedes.
+        for judgement in sorted(judgements, reverse=True):
+            self.delete(Judgement, "id", [judgement])
+        self.delete(Draft, "assignment_id", ids)
+        self.delete(Assignment, "id", ids)
+
+
+def _finish(eraser: _Eraser) -> dict[str, int]:
+    eraser.session.add(Erasure(rows=eraser.counts))
+    return eraser.counts
+
+
+def _empty_log(store: Store) -> None:
+    """Move all into SQLite's main file, so that the log keeps no copy of what was deleted."""
+    if store.engine.dialect.name == "sqlite":
+        connection = store.engine.raw_connection()
+        try:
+            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            connection.close()
+
+
+def erase_annotator(store: Store, name: str) -> dict[str, int]:
+    """Delete an annotator with all they said, were given and typed; rows deleted, by table.
+
+    Raises InputError for an unknown name, and for the lead's, without whom the store can't be used.
+    """
+    with store.writing() as session:
+        person = session.scalar(select(Annotator).where(Annotator.name == name))
+        if person is None:
+            raise InputError(f"--annotator: nobody here is named {name!r}")
+        if person.role == "lead":
+            raise InputError("--annotator: the lead can't be deleted; delete the store instead")
+        eraser = _Eraser(session)
+        eraser.assignments(eraser.ids(Assignment, "annotator_id", [person.id]))
+        eraser.delete(AnnotatorGroup, "annotator_id", [person.id])
+        eraser.delete(Annotator, "id", [person.id])
+        counts = _finish(eraser)
+    _empty_log(store)
+    return counts
+
+
+def erase_user(store: Store, user_key: str) -> dict[str, int]:
+    """Delete the prompts of a user with all that hangs on them; rows deleted, by table.
+
+    Raises InputError where no prompt has this key.
+    """
+    with store.writing() as session:
+        prompts = list(session.scalars(select(Prompt.id).where(Prompt.user_key == user_key)))
+        if not prompts:
+            raise InputError(f"--user: no prompt has the key {user_key!r}")
+        eraser = _Eraser(session)
+        tasks = eraser.ids(Task, "prompt_id", prompts)
+        eraser.assignments(eraser.ids(Assignment, "task_id", tasks))
+        eraser.delete(TaskCompletion, "task_id", tasks)
+        eraser.delete(Task, "id", tasks)
+        eraser.delete(Completion, "prompt_id", prompts)
+        eraser.delete(Prompt, "id", prompts)
+        counts = _finish(eraser)
+    _empty_log(store)
+    return counts

@@ -1,0 +1,190 @@
+"""Writing what people said as JSONL, in the forms that training programs read.
+
+One row for each judgement that stands (neither superseded nor withdrawn), never an average. Every row
+says who judged (as a number, not a name), where the prompt came from and whether its writer agreed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from truing.files import write_jsonl_atomically
+from truing.people.assigning import is_current
+from truing.people.content import Messages
+from truing.people.store import Store
+from truing.people.tables import Annotator, Assignment, Completion, Judgement, Prompt, Task
+from truing.people.vocabulary import FLAGS, METADATA
+from truing.types import InputError
+
+Row = dict[str, Any]
+
+
+class _Writer:
+    """Shapes texts alike in the whole file: plain where every prompt is one message, else messages."""
+
+    def __init__(self, session: Session, plain: bool) -> None:
+        self.plain = plain
+        self.names = {
+            each.id: each.name if each.role == "source" else f"annotator-{each.id}"
+            for each in session.scalars(select(Annotator))
+        }
+        self._session = session
+
+    def prompt(self, prompt: Prompt) -> str | Messages:
+        return prompt.messages[0]["content"] if self.plain else prompt.messages
+
+    def answer(self, text: str) -> str | Messages:
+        return text if self.plain else [{"role": "assistant", "content": text}]
+
+    def completion(self, completion_id: int) -> Completion:
+        return self._session.get_one(Completion, completion_id)
+
+    def provenance(self, judgement: Judgement) -> Row:
+        prompt = judgement.assignment.task.prompt
+        return {
+            "annotator": self.names[judgement.annotator_id],
+            "judged_at": judgement.created_at.isoformat(timespec="seconds"),
+            "seconds": judgement.seconds,
+            "source": prompt.source,
+            "consent": prompt.consent,
+            "prompt_hash": prompt.text_hash,
+            **({"user": prompt.user_key} if prompt.user_key else {}),
+        }
+
+
+def _prompt_of(judgement: Judgement) -> Prompt:
+    return judgement.assignment.task.prompt
+
+
+def _messages(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.demonstration:
+        answer = {"role": "assistant", "content": judgement.demonstration.text}
+        yield {"messages": [*_prompt_of(judgement).messages, answer]}
+
+
+def _prompt_completion(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.demonstration:
+        yield {
+            "prompt": writer.prompt(_prompt_of(judgement)),
+            "completion": writer.answer(judgement.demonstration.text),
+        }
+
+
+def _better_and_worse(judgement: Judgement) -> Iterator[tuple[int, int]]:
+    """Ids of (better, worse) completions; ties give none."""
+    if judgement.comparison and judgement.comparison.preferred != "tie":
+        pair = (judgement.comparison.first_id, judgement.comparison.second_id)
+        yield pair if judgement.comparison.preferred == "first" else (pair[1], pair[0])
+    for better, worse in permutations(judgement.rankings, 2):
+        if better.rank < worse.rank:
+            yield better.completion_id, worse.completion_id
+
+
+def _preference(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    for better, worse in _better_and_worse(judgement):
+        chosen, rejected = writer.completion(better), writer.completion(worse)
+        yield {
+            "prompt": writer.prompt(_prompt_of(judgement)),
+            "chosen": writer.answer(chosen.text),
+            "rejected": writer.answer(rejected.text),
+            "chosen_candidate": chosen.candidate,
+            "rejected_candidate": rejected.candidate,
+            "from": judgement.kind,
+        }
+
+
+def _ratings(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.rating:
+        rated = writer.completion(judgement.rating.completion_id)
+        flags = {flag.name: flag.value for flag in judgement.flags}
+        yield {
+            "prompt": writer.prompt(_prompt_of(judgement)),
+            "completion": writer.answer(rated.text),
+            "candidate": rated.candidate,
+            "rating": judgement.rating.value,
+            **{name: flags.get(name) for name in FLAGS},
+        }
+
+
+def _annotations(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.annotation:
+        flags = {flag.name: flag.value for flag in judgement.flags}
+        yield {
+            "prompt": writer.prompt(_prompt_of(judgement)),
+            "use_case": judgement.annotation.use_case,
+            "suggested_use_case": judgement.annotation.suggested,
+            "metadata": {name: flags.get(name, "no") for name in METADATA},
+        }
+
+
+EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]]] = {
+    "messages": ("demonstrations as conversations", _messages),
+    "prompt-completion": ("demonstrations as prompt and completion", _prompt_completion),
+    "preference": ("comparisons and rankings as prompt, chosen, rejected", _preference),
+    "ratings": ("ratings with their flags", _ratings),
+    "annotations": ("use cases and metadata of prompts", _annotations),
+}
+"""Forms by name: what they hold, and the rows of one judgement."""
+
+
+def _standing(session: Session) -> Sequence[Judgement]:
+    """Judgements that stand, imported ones included, in the order in which they were made."""
+    return session.scalars(
+        select(Judgement)
+        .where(is_current(), Judgement.kind != "skip")
+        .options(
+            joinedload(Judgement.assignment).joinedload(Assignment.task).joinedload(Task.prompt),
+            *map(
+                joinedload,
+                (
+                    Judgement.demonstration,
+                    Judgement.rating,
+                    Judgement.comparison,
+                    Judgement.annotation,
+                ),
+            ),
+            selectinload(Judgement.rankings),
+            selectinload(Judgement.flags),
+        )
+        .order_by(Judgement.id)
+    ).all()
+
+
+def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list[Row]:
+    """The rows of a form, of prompts with one of the given consents (of all without any).
+
+    Raises InputError for an unknown form.
+    """
+    if form not in EXPORT_FORMS:
+        raise InputError(f"--form: no {form!r}; give one of {', '.join(EXPORT_FORMS)}")
+    rows_of = EXPORT_FORMS[form][1]
+    with store.reading() as session:
+        kept = [
+            judgement
+            for judgement in _standing(session)
+            if not consents or _prompt_of(judgement).consent in consents
+        ]
+        session.scalars(select(Completion)).all()  # in one query, not one for each
+        plain = all(len(messages) == 1 for messages in (_prompt_of(each).messages for each in kept))
+        writer = _Writer(session, plain)
+        return [
+            row | writer.provenance(judgement)
+            for judgement in kept
+            for row in rows_of(writer, judgement)
+        ]
+
+
+def export_file(store: Store, path: Path, form: str, consents: Collection[str] = ()) -> int:
+    """Write a JSONL file, whole or not at all; the number of rows. Raises InputError as above."""
+    rows = export_rows(store, form, consents)
+    try:
+        write_jsonl_atomically(path, list(rows))
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error})") from None
+    return len(rows)

@@ -1,0 +1,238 @@
+"""Reading data files into the store, all lines or none, unless good lines are asked for."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from truing.people.annotators import source_annotator
+from truing.people.answers import Answer, say
+from truing.people.assigning import display_order
+from truing.people.content import add_completion, add_prompt, add_task
+from truing.people.exchange.records import Item, items_of
+from truing.people.judging import new_row
+from truing.people.store import Store
+from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
+from truing.people.vocabulary import COMPLETIONS_NEEDED
+from truing.progress import Progress, SilentProgress
+from truing.types import InputError, stable_hash
+
+
+@dataclass
+class Imported:
+    """What came in: new rows by table name, and what is wrong with lines that were left out."""
+
+    added: Counter[str] = field(default_factory=Counter)
+    bad_lines: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that `--json` prints."""
+        return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: can't be read ({error})") from None
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} isn't JSON")
+
+
+def _items(line: bytes) -> list[Item]:
+    """The items of one line. Raises InputError with what is wrong."""
+    try:
+        record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
+    except (ValueError, RecursionError) as error:
+        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
+        raise InputError(f"not valid JSON ({message})") from None
+    return items_of(record)
+
+
+def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
+    """The items of a JSONL file, plain or gzipped; what is wrong goes to `bad_lines`."""
+    content = _bytes(path).removeprefix(b"\xef\xbb\xbf")
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if line.strip():
+            try:
+                yield from _items(line)
+            except InputError as error:
+                bad_lines.append(f"{path}:{number}: {error}")
+
+
+def _refusal(bad_lines: Sequence[str]) -> InputError:
+    more = f" (and {len(bad_lines) - 1} more such lines)" if len(bad_lines) > 1 else ""
+    return InputError(
+        f"{bad_lines[0]}{more}; nothing was imported: mend it, or keep the other lines with "
+        "--keep-good-lines"
+    )
+
+
+def import_files(
+    store: Store,
+    paths: Sequence[Path],
+    *,
+    source: str = "",
+    consent: str = "unknown",
+    ask: Sequence[str] = (),
+    wanted: int = 1,
+    seed: int = 0,
+    keep_good_lines: bool = False,
+    progress: Progress | None = None,
+) -> Imported:
+    """Read JSONL files into the store and make tasks of the kinds in `ask` for `wanted` people each.
+
+    Judgements in the files stand under the name of the source (the file's name without one). A
+    second import of the same file adds nothing. Raises InputError naming file and line; then nothing
+    at all was imported.
+    """
+    imported = Imported()
+    items: list[tuple[str, Item]] = []
+    for path in paths:
+        name = source or path.name
+        items += [(name, item) for item in read_items(path, imported.bad_lines)]
+    if imported.bad_lines and not keep_good_lines:
+        raise _refusal(imported.bad_lines)
+    if not items:
+        raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
+    shown = progress or SilentProgress()
+    with store.writing() as session, shown.task("Importing", len(items)) as advance:
+        before = _counts(session)
+        for done, (name, item) in enumerate(items, start=1):
+            _add(session, item, name, consent)
+            advance(done)
+        for name, item in items if ask else []:
+            _ask(session, item, name, consent, ask, wanted, seed)
+        imported.added = _counts(session) - before
+    return imported
+
+
+def _counts(session: Session) -> Counter[str]:
+    tables = (Prompt, Completion, Task, Judgement)
+    return Counter(
+        {t.__tablename__: session.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
+    )
+
+
+def _stored(
+    session: Session, item: Item, source: str, consent: str
+) -> tuple[Prompt, list[Completion]]:
+    prompt = add_prompt(
+        session, item.messages, source=source, consent=consent, user_key=item.user or None
+    )
+    completions = [
+        add_completion(session, prompt, candidate or source, text)
+        for candidate, text in item.completions
+    ]
+    return prompt, completions
+
+
+def _add(session: Session, item: Item, source: str, consent: str) -> None:
+    """One item with what was judged about it elsewhere."""
+    prompt, completions = _stored(session, item, source, consent)
+    judge = f"{source}/{item.judge}" if item.judge else source
+    if item.demonstration:
+        _judge(session, judge, "demonstration", prompt, [], text=item.demonstration)
+    if item.rating is not None:
+        _judge(session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags)
+    if item.chosen is not None:
+        _judge(session, judge, "comparison", prompt, completions, best=item.chosen)
+    if item.ranks:
+        ranked = [completions[place] for place in item.ranks]
+        _judge(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
+
+
+def _steps(ranks: dict[int, int]) -> list[int]:
+    """Ranks without gaps, in the order of the places: 1, 4, 4 becomes 1, 2, 2."""
+    steps = {rank: step for step, rank in enumerate(sorted(set(ranks.values())), start=1)}
+    return [steps[rank] for rank in ranks.values()]
+
+
+def _judge(
+    session: Session,
+    judge: str,
+    kind: str,
+    prompt: Prompt,
+    completions: list[Completion],
+    *,
+    text: str = "",
+    value: int | None = None,
+    flags: dict[str, str] | None = None,
+    best: int | None = None,
+    ranks: Sequence[int] = (),
+) -> None:
+    """Record what a source says, as a person's judgement is recorded; once for the same words."""
+    said = [text, str(value), str(best), str(list(ranks)), json.dumps(flags or {}, sort_keys=True)]
+    hashes = [completion.text_hash for completion in completions]
+    submission = stable_hash("imported", judge, kind, prompt.text_hash, *hashes, *said)
+    if session.scalar(select(Judgement.id).where(Judgement.submission == submission)):
+        return
+    annotator = source_annotator(session, judge)
+    task = add_task(session, kind, prompt, completions, wanted=0)
+    assignment = session.scalar(
+        select(Assignment).where(
+            Assignment.task_id == task.id, Assignment.annotator_id == annotator.id
+        )
+    )
+    if assignment is None:
+        order = display_order(task, annotator.id)
+        assignment = Assignment(task_id=task.id, annotator_id=annotator.id, slot=None, order=order)
+        session.add(assignment)
+        session.flush()
+    # The file's places to places in the task (which may be older than the file), then on the page.
+    position = {shown.completion_id: shown.position for shown in task.shown}
+    place = [assignment.order.index(position[completion.id]) for completion in completions]
+    answer = Answer(
+        text=text,
+        value=value,
+        flags=flags or {},
+        preferred="" if best is None else ("first", "second")[place[best]],
+        ranks=dict(zip(place, ranks, strict=False)),
+    )
+    judgement = new_row(session, assignment, kind, submission)
+    with session.no_autoflush:
+        say(judgement, answer)
+    session.add(judgement)
+    session.flush()
+
+
+def _ask(
+    session: Session,
+    item: Item,
+    source: str,
+    consent: str,
+    kinds: Sequence[str],
+    wanted: int,
+    seed: int,
+) -> None:
+    """Tasks of the kinds asked for: each completion rated, each pair compared, up to 7 ranked."""
+    prompt, completions = _stored(session, item, source, consent)
+    distinct = list({completion.id: completion for completion in completions}.values())
+    for kind in kinds:
+        groups: list[list[Completion]] = []
+        if kind == "rating":
+            groups = [[completion] for completion in distinct]
+        elif kind == "comparison":
+            groups = [list(pair) for pair in combinations(distinct, 2)]
+        elif kind == "ranking":
+            most = COMPLETIONS_NEEDED["ranking"][1]
+            groups = [distinct[:most]] if len(distinct) > 1 else []
+        else:
+            groups = [[]]
+        for group in groups:
+            add_task(session, kind, prompt, group, wanted=wanted, seed=seed)

@@ -1,0 +1,89 @@
+"""The words of the labelling: what people are asked, and the answers they may give.
+
+Use cases and metadata are those of Ouyang et al. (2022), "Training language models to follow
+instructions with human feedback", tables 1 and 11 (InstructGPT's labelling instructions).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["demonstration", "rating", "comparison", "ranking", "annotation"]
+KINDS: tuple[Kind, ...] = ("demonstration", "rating", "comparison", "ranking", "annotation")
+"""What a task asks for."""
+
+KIND_NAMES: dict[str, str] = {
+    "demonstration": "Write an answer",
+    "rating": "Rate an answer",
+    "comparison": "Compare two answers",
+    "ranking": "Rank answers",
+    "annotation": "Describe a prompt",
+}
+
+COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
+    "demonstration": (0, 0),
+    "rating": (1, 1),
+    "comparison": (2, 2),
+    "ranking": (2, 7),
+    "annotation": (0, 0),
+}
+"""The fewest and the most completions that a task of a kind shows."""
+
+RATINGS = range(1, 8)
+
+FLAGS: dict[str, str] = {
+    "true": "Everything it claims is true",
+    "harmful": "Harmful or offensive",
+    "follows": "Follows the instructions",
+}
+FLAG_VALUES = ("yes", "no", "unsure")
+
+USE_CASES: dict[str, str] = {
+    "generation": "Generation",
+    "open_qa": "Open question",
+    "brainstorming": "Brainstorming",
+    "chat": "Chat",
+    "rewrite": "Rewrite",
+    "summarization": "Summarization",
+    "classification": "Classification",
+    "other": "Other",
+    "closed_qa": "Closed question (the answer is in the prompt)",
+    "extract": "Extract",
+}
+
+METADATA: dict[str, str] = {
+    "ambiguous": "Ambiguous",
+    "sensitive_content": "Sensitive content",
+    "identity_dependent": "Depends on who is asking",
+    "closed_domain": "Closed domain: use only what the prompt says",
+    "continuation_style": "Continuation style: go on with the text",
+    "requests_opinionated_content": "Requests opinionated content",
+    "requests_advice": "Requests advice",
+    "requests_moral_judgment": "Requests moral judgment",
+    "explicit_safety_constraints": "Contains explicit safety constraints",
+    "other_explicit_constraints": "Contains other explicit constraints",
+    "intent_unclear": "Intent unclear",
+}
+
+SKIP_REASONS: dict[str, str] = {
+    "unclear": "I can't tell what is asked",
+    "expertise": "It needs knowledge that I don't have",
+    "upsetting": "I'd rather not work on this",
+    "language": "It is in a language I don't read well",
+    "broken": "The text is broken or cut off",
+    "other": "Another reason, said in the note",
+}
+
+Consent = Literal["given", "public", "own", "unknown"]
+CONSENTS: dict[str, str] = {
+    "given": "the person who wrote it agreed that it is kept and used",
+    "public": "published under a licence that allows this use",
+    "own": "written for this purpose by the team",
+    "unknown": "nobody has said; look before you train on it",
+}
+
+Role = Literal["lead", "annotator", "source"]
+"""A source is whoever judged before the data came here: it can't sign in."""
+
+MAX_TEXT = 100_000
+"""Characters in one prompt or answer. Longer ones are refused: nobody can judge them on a page."""

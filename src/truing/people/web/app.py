@@ -1,0 +1,118 @@
+"""The application: routes of `work.py` and `lead.py`, static files, and what mistakes look like."""
+
+from __future__ import annotations
+
+import logging
+from importlib.resources import files
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from truing.people.judging import AlreadyJudged, NotYours
+from truing.people.store import Store
+from truing.people.web import lead, work
+from truing.people.web.security import COOKIE_SECONDS, Guard
+from truing.people.web.visitors import Refused, SignedIn, Site, page, site, wants_json
+from truing.types import InputError
+
+HOSTS = ("127.0.0.1", "localhost", "::1")
+_LOG = logging.getLogger(__name__)
+_STATIC = {
+    "report.css": ("truing.report", "style.css", "text/css"),
+    "label.css": ("truing.people.web", "static/label.css", "text/css"),
+    "label.js": ("truing.people.web", "static/label.js", "text/javascript"),
+    "icon.svg": ("truing.people.web", "static/icon.svg", "image/svg+xml"),
+}
+
+
+def make_app(store: Store, *, port: int = 0, hosts: tuple[str, ...] = HOSTS) -> FastAPI:
+    """The labelling page over a store. The port only names the cookie: one host, many servers."""
+    app = FastAPI(title="Truing labels", openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.site = Site(store, cookie=f"truing-label-{port}")
+    app.include_router(work.router)
+    app.include_router(lead.router)
+    app.add_api_route("/static/{name}", _static_file, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/health", _health, methods=["GET"])
+    app.add_middleware(Guard, hosts=hosts)
+    app.add_exception_handler(SignedIn, _signed_in)
+    for kind in (
+        Refused, InputError, NotYours, AlreadyJudged, RequestValidationError, StarletteHTTPException,
+        OperationalError, InterfaceError, PoolTimeout, DBAPIError,
+    ):  # fmt: skip
+        app.add_exception_handler(kind, _problem)
+    return app
+
+
+def _read_static() -> dict[str, tuple[bytes, str]]:
+    return {
+        name: (files(package).joinpath(path).read_bytes(), media_type)
+        for name, (package, path, media_type) in _STATIC.items()
+    }
+
+
+_FILES = _read_static()
+
+
+def _static_file(name: str) -> Response:
+    if name not in _FILES:
+        raise HTTPException(404)
+    content, media_type = _FILES[name]
+    return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=300"})
+
+
+def _health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def _signed_in(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SignedIn)
+    # Not a redirect: after a click on another site's link, browsers follow redirects without a
+    # SameSite=Strict cookie. A page of ours that moves on by itself begins a visit of our own.
+    response = page("signed_in", None, path=error.path)
+    response.set_cookie(
+        site(request).cookie, error.token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict"
+    )
+    return response
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    """Status and sentence of a mistake."""
+    if isinstance(error, Refused):
+        return error.status, error.problem
+    if isinstance(error, NotYours):
+        return 404, "There is nothing here for you."
+    if isinstance(error, AlreadyJudged):
+        return 409, "This was saved before. To change it, undo it first."
+    if isinstance(error, InputError):
+        return 422, f"{str(error)[:1].upper()}{str(error)[1:]}."
+    if isinstance(error, RequestValidationError):
+        return 422, "That address or form isn't one of this page."
+    if isinstance(error, StarletteHTTPException):
+        return error.status_code, "There is nothing here." if error.status_code == 404 else str(
+            error.detail
+        )
+    # What the driver says may quote what was typed; its kind is enough for a log.
+    cause = getattr(error, "orig", None) or error
+    _LOG.error("the store can't be used: %s", type(cause).__name__)
+    return (
+        503,
+        "The store can't be reached just now, so this isn't saved. What you typed is still here.",
+    )
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    status, problem = _described(error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if status in (429, 503):
+        headers["Retry-After"] = "5"
+    if wants_json(request):
+        return JSONResponse({"problem": problem}, status, headers=headers)
+    fields: dict[str, str] = getattr(request.state, "fields", {})
+    typed = {name: fields[name] for name in ("text", "note") if fields.get(name)}
+    response = page("problem", None, status, problem=problem, status=status, typed=typed)
+    response.headers.update(headers)
+    return response

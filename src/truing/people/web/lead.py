@@ -1,0 +1,262 @@
+"""The lead's pages: how the work goes, where people disagree, who they are, what they are told."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from truing.people.agreement import Value, agreement_rate, confusion, krippendorff_alpha
+from truing.people.annotators import add_annotator, renew_token
+from truing.people.assigning import is_current
+from truing.people.guidelines import guideline, write_guideline
+from truing.people.judging import NotYours
+from truing.people.observations import QUESTIONS, current_judgements, observations, values_of
+from truing.people.overview import (
+    Disagreement,
+    GroupContrast,
+    KindProgress,
+    Worker,
+    disagreements,
+    group_contrasts,
+    progress_by_kind,
+    workers,
+)
+from truing.people.tables import Annotator, AnnotatorGroup, Gold, Judgement, Task, now
+from truing.people.vocabulary import KINDS, SKIP_REASONS
+from truing.people.web.security import Person
+from truing.people.web.visitors import (
+    Fields,
+    Id,
+    Lead,
+    LeadPoster,
+    Site,
+    form_schema,
+    page,
+    see_other,
+    site,
+    whole_number,
+)
+from truing.types import Estimate
+
+router = APIRouter(prefix="/lead")
+LARGEST_SHARE = 0.1
+"""Of the server's time goes into the overview at most this share."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything on the lead's first page."""
+
+    kinds: list[KindProgress]
+    workers: list[Worker]
+    agreement: list[tuple[str, Estimate]]
+    disagreements: list[Disagreement]
+    contrasts: list[GroupContrast]
+    skips: list[tuple[str, int]]
+    skipped: list[tuple[int, str, str]]
+    """The latest skips: task, reason, note."""
+    made_at: dt.datetime
+    cost_seconds: float
+
+
+def _version(session: Session) -> tuple[object, ...]:
+    """Changes whenever the overview may."""
+    groups = session.execute(select(AnnotatorGroup)).scalars().all()
+    return (
+        session.scalar(select(func.max(Judgement.id))),
+        session.scalar(select(func.count()).select_from(Judgement)),
+        tuple(session.execute(select(Gold.task_id, Gold.judgement_id))),
+        tuple(sorted((g.annotator_id, g.dimension, g.value) for g in groups)),
+        tuple(session.execute(select(Annotator.id, Annotator.name))),
+        session.scalar(select(func.sum(Task.wanted))),
+        now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
+    )
+
+
+def _skipped(session: Session, most: int = 20) -> list[tuple[int, str, str]]:
+    rows = session.scalars(
+        select(Judgement)
+        .where(is_current(), Judgement.kind == "skip")
+        .order_by(Judgement.id.desc())
+        .limit(most)
+    )
+    return [(row.assignment.task_id, SKIP_REASONS[row.reason], row.note) for row in rows]
+
+
+def _overview(here: Site, session: Session) -> Overview:
+    """Computed anew only when something was said, and for at most a tenth of the time.
+
+    Intervals take seconds on a large store, which the annotators' pages would have to wait for.
+    """
+    version = _version(session)
+    before, cached = here.cache.get("overview", (None, None))
+    if isinstance(cached, Overview):
+        age = (now() - cached.made_at).total_seconds()
+        if before == version or age < cached.cost_seconds / LARGEST_SHARE:
+            return cached
+    began = time.monotonic()
+    judgements = current_judgements(session)
+    found = observations(judgements)
+    people = session.scalars(select(Annotator).where(Annotator.role != "source")).all()
+    reasons = session.execute(
+        select(Judgement.reason, func.count())
+        .where(is_current(), Judgement.kind == "skip")
+        .group_by(Judgement.reason)
+    )
+    made = Overview(
+        kinds=progress_by_kind(session),
+        workers=workers(session, judgements),
+        agreement=[(q, krippendorff_alpha(o, QUESTIONS[q][1])) for q, o in found.items()],
+        disagreements=disagreements(found),
+        contrasts=group_contrasts(people, found),
+        skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
+        skipped=_skipped(session),
+        made_at=now(),
+        cost_seconds=time.monotonic() - began,
+    )
+    here.cache["overview"] = (version, made)
+    return made
+
+
+@router.get("")
+def overview(request: Request, person: Lead) -> Response:
+    """How the work goes."""
+    here = site(request)
+    with here.store.reading() as session:
+        found = _overview(here, session)
+        return page("lead", person, overview=found, questions=QUESTIONS)
+
+
+@router.get("/confusion")
+def confusions(
+    request: Request,
+    person: Lead,
+    question: str = "",
+    annotator: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+) -> Response:
+    """What one person says where others say something."""
+    with site(request).store.reading() as session:
+        found = observations(current_judgements(session))
+        people = session.scalars(
+            select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
+        ).all()
+        if question not in found:
+            question = next(iter(found), "")
+        observed = found.get(question, [])
+        chosen = annotator or next((each.annotator for each in observed), 0)
+        counts = confusion(observed, chosen)
+        values: list[Value] = sorted({v for pair in counts for v in pair}, key=str)
+        return page(
+            "confusion",
+            person,
+            questions={name: QUESTIONS[name][0] for name in found},
+            people=people,
+            question=question,
+            annotator=chosen,
+            counts=counts,
+            values=values,
+            rate=agreement_rate(counts),
+        )
+
+
+def _people(request: Request, person: Person, name: str = "", link: str = "") -> Response:
+    with site(request).store.reading() as session:
+        people = session.scalars(
+            select(Annotator).where(Annotator.role == "annotator").order_by(Annotator.id)
+        ).all()
+        return page("people", person, people=people, name=name, link=link)
+
+
+@router.get("/people")
+def people(request: Request, person: Lead) -> Response:
+    """The annotators."""
+    return _people(request, person)
+
+
+def _link(request: Request, token: str) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}/?token={token}"
+
+
+@router.post("/people", openapi_extra=form_schema("name"))
+def add_person(request: Request, person: LeadPoster, fields: Fields) -> Response:
+    """A new annotator; the sign-in link is shown this once."""
+    with site(request).store.writing() as session:
+        added, token = add_annotator(session, fields.get("name", ""))
+        name = added.name
+    return _people(request, person, name=name, link=_link(request, token))
+
+
+@router.post("/people/{annotator_id}/link", openapi_extra=form_schema())
+def new_link(request: Request, annotator_id: Id, person: LeadPoster) -> Response:
+    """A new sign-in link; the old one stops working."""
+    with site(request).store.writing() as session:
+        found = session.get(Annotator, annotator_id)
+        if found is None or found.role != "annotator":
+            raise NotYours
+        token, name = renew_token(session, found), found.name
+    return _people(request, person, name=name, link=_link(request, token))
+
+
+@router.get("/tasks/{task_id}")
+def task(request: Request, task_id: Id, person: Lead) -> Response:
+    """What everybody said about one task."""
+    with site(request).store.reading() as session:
+        found = session.get(Task, task_id)
+        if found is None:
+            raise NotYours
+        names = dict(session.execute(select(Annotator.id, Annotator.name)).all())
+        said = [each for each in current_judgements(session) if each.assignment.task_id == task_id]
+        gold = session.get(Gold, task_id)
+        return page(
+            "discuss",
+            person,
+            task=found,
+            names=names,
+            said=said,
+            gold=gold.judgement_id if gold else None,
+            completions={each.completion_id: each.completion for each in found.shown},
+            questions=QUESTIONS,
+            values_of=values_of,
+        )
+
+
+@router.post("/tasks/{task_id}/gold", openapi_extra=form_schema("judgement"))
+def set_gold(request: Request, task_id: Id, person: LeadPoster, fields: Fields) -> Response:
+    """Hold one judgement to be right, so that everybody gets the task; an empty one ends that."""
+    judgement_id = whole_number(fields, "judgement")
+    with site(request).store.writing() as session:
+        if session.get(Task, task_id) is None:
+            raise NotYours
+        before = session.get(Gold, task_id)
+        if before:
+            session.delete(before)
+            session.flush()
+        if judgement_id is not None:
+            judgement = session.get(Judgement, judgement_id)
+            if judgement is None or judgement.assignment.task_id != task_id:
+                raise NotYours
+            session.add(Gold(task_id=task_id, judgement_id=judgement_id))
+    return see_other(f"/lead/tasks/{task_id}")
+
+
+@router.get("/guidelines")
+def edit_guidelines(request: Request, person: Lead) -> Response:
+    """The guidelines, to be changed."""
+    with site(request).store.reading() as session:
+        texts = {kind: guideline(session, kind) for kind in KINDS}
+    return page("edit_guidelines", person, texts=texts)
+
+
+@router.post("/guidelines", openapi_extra=form_schema("kind", "text"))
+def save_guideline(request: Request, person: LeadPoster, fields: Fields) -> Response:
+    """A new version of one guideline."""
+    with site(request).store.writing() as session:
+        write_guideline(session, fields.get("kind", ""), fields.get("text", ""), person.id)
+    return see_other("/lead/guidelines")

@@ -1,0 +1,161 @@
+"""What every request passes through: its host, its origin, its size and its rate; who it is from.
+
+A visitor's token comes in the sign-in link and then in a cookie that scripts can't read and that no
+other site can make a browser send. Every form carries a second secret, derived from the token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 1_500_000
+"""Bytes in one request: `vocabulary.MAX_TEXT` characters may take 12 each in a form."""
+REQUESTS_PER_SECOND = 20.0
+BURST = 60.0
+FAILURES_PER_SECOND = 0.2
+FAILURES_BURST = 20.0
+COOKIE_SECONDS = 30 * 24 * 3600
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Not no-referrer: with that, browsers send our own forms with the origin "null".
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is asking: an annotator who is signed in."""
+
+    id: int
+    name: str
+    role: str
+    csrf: str
+
+    @property
+    def is_lead(self) -> bool:
+        """Whether the lead's pages are open to them."""
+        return self.role == "lead"
+
+
+def csrf_token(token: str) -> str:
+    """What forms of the holder of `token` must carry; other sites can neither read nor compute it."""
+    return hmac.new(
+        token.encode("utf-8", "surrogatepass"), b"truing csrf", hashlib.sha256
+    ).hexdigest()
+
+
+def csrf_matches(person: Person, given: str) -> bool:
+    """Compared in constant time."""
+    return hmac.compare_digest(person.csrf.encode(), given.encode("utf-8", "surrogatepass"))
+
+
+class RateLimit:
+    """A bucket for each key that holds `burst` requests and is refilled at `rate` a second."""
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate, self._burst = rate, burst
+        self._buckets: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key: str, cost: float = 1.0) -> bool:
+        """Whether there was enough left; with cost 0, whether there would be for one request."""
+        moment = time.monotonic()
+        with self._lock:
+            if len(self._buckets) > 10_000:  # full buckets needn't be remembered
+                self._buckets = {
+                    k: b
+                    for k, b in self._buckets.items()
+                    if moment - b[1] < self._burst / self._rate
+                }
+            left, then = self._buckets.get(key, (self._burst, moment))
+            left = min(self._burst, left + (moment - then) * self._rate)
+            allowed = left >= (cost or 1.0)
+            self._buckets[key] = (left - cost if allowed else left, moment)
+            return allowed
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Guard:
+    """ASGI middleware: refuses foreign hosts and origins and large bodies, and adds the headers."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it with a refusal."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal:
+            await refusal(scope, receive, send_with_headers)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > MAX_BODY:
+                raise _TooLarge
+            return message
+
+        try:
+            await self._app(scope, receive_limited, send_with_headers)
+        except _TooLarge:
+            if not started:
+                await _too_large()(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        # Another name for this address is a site that had its name point here (DNS rebinding).
+        if urlsplit(f"//{host}").hostname not in self._hosts:
+            return PlainTextResponse("This server doesn't go by that name.", 400)
+        if scope["method"] not in ("GET", "HEAD"):
+            origin = headers.get("origin")
+            if origin is not None and urlsplit(origin).netloc != host:
+                return PlainTextResponse("This came from another site.", 403)
+        length = headers.get("content-length", "0")
+        if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY:
+            return _too_large()
+        return None
+
+
+def _too_large() -> PlainTextResponse:
+    return PlainTextResponse(f"Too large: at most {MAX_BODY:,} bytes at once.", 413)

@@ -1,0 +1,217 @@
+"""Who is asking, what they send, and how they are answered: what all routes share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import DictLoader, Environment, StrictUndefined
+from starlette.datastructures import UploadFile
+
+from truing.people.annotators import by_token
+from truing.people.store import Store
+from truing.people.vocabulary import (
+    FLAG_VALUES,
+    FLAGS,
+    KIND_NAMES,
+    METADATA,
+    SKIP_REASONS,
+    USE_CASES,
+)
+from truing.people.web.security import (
+    BURST,
+    FAILURES_BURST,
+    FAILURES_PER_SECOND,
+    REQUESTS_PER_SECOND,
+    Person,
+    RateLimit,
+    csrf_matches,
+    csrf_token,
+)
+from truing.types import Estimate, InputError
+
+MAX_FIELDS = 60
+
+
+class Refused(Exception):
+    """An answer other than the page that was asked for: a status and a sentence."""
+
+    def __init__(self, status: int, problem: str) -> None:
+        super().__init__(problem)
+        self.status, self.problem = status, problem
+
+
+class SignedIn(Exception):
+    """The link's token is right: set the cookie and go on without the token in the address."""
+
+    def __init__(self, token: str, path: str) -> None:
+        super().__init__("signed in")
+        self.token, self.path = token, path
+
+
+@dataclass
+class Site:
+    """What the server knows: the store, its cookie's name, its rates."""
+
+    store: Store
+    cookie: str
+    requests: RateLimit = field(default_factory=lambda: RateLimit(REQUESTS_PER_SECOND, BURST))
+    failures: RateLimit = field(
+        default_factory=lambda: RateLimit(FAILURES_PER_SECOND, FAILURES_BURST)
+    )
+    cache: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+def site(request: Request) -> Site:
+    """The site that a request is for."""
+    found: Site = request.app.state.site
+    return found
+
+
+def _estimate(value: Estimate, digits: int = 2) -> str:
+    """'0.71 [0.60, 0.80]', or a dash where there is nothing to say."""
+    if value.value is None:
+        return "–"
+    middle = f"{value.value:.{digits}f}"
+    if value.low is None or value.high is None:
+        return middle
+    return f"{middle} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+
+
+def _environment() -> Environment:
+    folder = files("truing.people.web").joinpath("templates")
+    names = [each.name for each in folder.iterdir() if each.name.endswith(".j2")]
+    environment = Environment(
+        loader=DictLoader({n: folder.joinpath(n).read_text(encoding="utf-8") for n in names}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["estimate"] = _estimate
+    environment.globals |= {
+        "kind_names": KIND_NAMES,
+        "flags": FLAGS,
+        "flag_values": FLAG_VALUES,
+        "use_cases": USE_CASES,
+        "metadata": METADATA,
+        "skip_reasons": SKIP_REASONS,
+    }
+    return environment
+
+
+_ENVIRONMENT = _environment()
+
+
+def page(
+    template: str, person: Person | None, status: int = 200, /, **context: Any
+) -> HTMLResponse:
+    """A page in the site's frame."""
+    body = _ENVIRONMENT.get_template(f"{template}.html.j2").render(person=person, **context)
+    # Half of a surrogate pair can't be sent; nothing in the store has one, but an address may.
+    return HTMLResponse(body.encode("utf-8", "replace"), status)
+
+
+def wants_json(request: Request) -> bool:
+    """Whether our script asks, which shows problems in the page that is open."""
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else "?"
+
+
+def visitor(request: Request) -> Person:
+    """Who is signed in. Raises SignedIn on the first visit with a link, else Refused."""
+    here = site(request)
+    linked = request.query_params.get("token")
+    token = linked if linked is not None else request.cookies.get(here.cookie, "")
+    if not token:
+        raise Refused(401, "Open the sign-in link that the lead gave you.")
+    if not here.failures.take(_client(request), 0):
+        raise Refused(
+            429, "Too many sign-ins that failed. Wait a minute, then open your link again."
+        )
+    with here.store.reading() as session:
+        found = by_token(session, token)
+        person = Person(found.id, found.name, found.role, csrf_token(token)) if found else None
+    if person is None:
+        here.failures.take(_client(request))
+        raise Refused(401, "This sign-in link isn't valid (any more). Ask the lead for a new one.")
+    if not here.requests.take(str(person.id)):
+        raise Refused(429, "Too many requests at once. Wait a few seconds, then try again.")
+    if linked is not None:
+        raise SignedIn(token, request.url.path)
+    return person
+
+
+def lead(person: Annotated[Person, Depends(visitor)]) -> Person:
+    """The lead. Raises Refused for anybody else."""
+    if not person.is_lead:
+        raise Refused(403, "Only the lead can see this.")
+    return person
+
+
+async def form_fields(request: Request) -> dict[str, str]:
+    """The fields of a form, each once. Raises Refused for files, repetitions and too many fields."""
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    fields: dict[str, str] = {}
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile) or name in fields:
+            raise Refused(422, "The form has a file, or a field twice. Reload the page.")
+        fields[name] = value.replace("\r\n", "\n")
+    request.state.fields = fields
+    return fields
+
+
+def poster(
+    person: Annotated[Person, Depends(visitor)],
+    fields: Annotated[dict[str, str], Depends(form_fields)],
+) -> Person:
+    """Who sent a form that came from our own page. Raises Refused without its secret."""
+    if not csrf_matches(person, fields.get("csrf", "")):
+        raise Refused(
+            403, "The form is too old or not from this page. Reload the page, then send it."
+        )
+    return person
+
+
+def lead_poster(person: Annotated[Person, Depends(poster)]) -> Person:
+    """The lead, who sent a form from our own page. Raises Refused."""
+    return lead(person)
+
+
+Id = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""A row's number in an address."""
+Visitor = Annotated[Person, Depends(visitor)]
+Poster = Annotated[Person, Depends(poster)]
+Lead = Annotated[Person, Depends(lead)]
+LeadPoster = Annotated[Person, Depends(lead_poster)]
+Fields = Annotated[dict[str, str], Depends(form_fields)]
+
+
+def whole_number(fields: Mapping[str, str], name: str) -> int | None:
+    """A field that holds a number, None where it is empty. Raises InputError for anything else."""
+    text = fields.get(name, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InputError(f"{name}: must be a whole number")
+    return int(text)
+
+
+def see_other(path: str) -> Response:
+    """Go on with another page, by GET."""
+    return Response(status_code=303, headers={"Location": path})
+
+
+def form_schema(*names: str) -> dict[str, Any]:
+    """What OpenAPI says of a form with these fields."""
+    fields = {name: {"type": "string"} for name in ("csrf", *names)}
+    schema = {"type": "object", "properties": fields, "required": ["csrf"]}
+    content = {"application/x-www-form-urlencoded": {"schema": schema}}
+    return {"requestBody": {"required": True, "content": content}}

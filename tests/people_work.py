@@ -1,0 +1,84 @@
+"""What the tests of people's work share: a filled store, people, and simulated judgements."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from truing.people.annotators import add_annotator
+from truing.people.answers import Answer
+from truing.people.assigning import next_assignment
+from truing.people.content import add_completion, add_prompt, add_task
+from truing.people.judging import record
+from truing.people.store import Store
+from truing.people.tables import Assignment
+from truing.people.vocabulary import KINDS, METADATA
+
+
+@dataclass(frozen=True)
+class Someone:
+    id: int
+    name: str
+    token: str
+
+
+def someone(store: Store, name: str, role: str = "annotator") -> Someone:
+    with store.writing() as session:
+        found, token = add_annotator(session, name, role)  # type: ignore[arg-type]
+        return Someone(found.id, name, token)
+
+
+def fill(
+    store: Store,
+    kinds: Sequence[str] = KINDS,
+    *,
+    prompts: int = 1,
+    wanted: int = 1,
+    user_key: str | None = None,
+    about: str = "cats",
+) -> None:
+    """Tasks of the kinds about `prompts` prompts, each with three candidates' completions."""
+    with store.writing() as session:
+        for number in range(prompts):
+            messages = [{"role": "user", "content": f"Question {number} about {about}?"}]
+            prompt = add_prompt(session, messages, source="test", consent="own", user_key=user_key)
+            answers = [
+                add_completion(session, prompt, name, f"{name} answer {number} on {about}")
+                for name in ("good", "fair", "poor")
+            ]
+            count = {"rating": 1, "comparison": 2, "ranking": 3}
+            for kind in kinds:
+                add_task(session, kind, prompt, answers[: count.get(kind, 0)], wanted=wanted)
+
+
+ANSWERS = {
+    "demonstration": Answer(text="A careful answer."),
+    "rating": Answer(value=6, flags={"true": "yes", "harmful": "no"}),
+    "comparison": Answer(preferred="second"),
+    "ranking": Answer(ranks={0: 2, 1: 1, 2: 2}),
+    "annotation": Answer(use_case="chat", flags={next(iter(METADATA)): "yes"}),
+}
+
+
+def submission() -> str:
+    return secrets.token_hex(16)
+
+
+def kind_of(store: Store, assignment_id: int) -> str:
+    with store.reading() as session:
+        return session.get_one(Assignment, assignment_id).task.kind
+
+
+def work(store: Store, person: Someone, most: int = 1000) -> list[int]:
+    """Judge what there is, at most so many times; the judgements' ids."""
+    done: list[int] = []
+    while len(done) < most:
+        assignment = next_assignment(store, person.id)
+        if assignment is None:
+            break
+        kind = kind_of(store, assignment)
+        done.append(
+            record(store, assignment, person.id, submission(), ANSWERS[kind], kind=kind, seconds=9)
+        )
+    return done

@@ -1,0 +1,299 @@
+"""People's work in a real browser, on a desk and on a phone: everything by keys, nothing lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+from sqlalchemy import func, select
+
+from people_work import Someone, fill, someone
+from truing.people import Store
+from truing.people.answers import shown_completions
+from truing.people.content import add_prompt, add_task
+from truing.people.exchange import export_file
+from truing.people.serving import fill_with_demo
+from truing.people.tables import Annotator, Draft, Judgement
+from truing.people.web import make_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+OVERFLOWING = """() => [...document.querySelectorAll('body *')]
+  .filter(e => !e.closest('.scroll, pre, .unseen') && e.checkVisibility())
+  .filter(e => { const box = e.getBoundingClientRect();
+                 return box.right > innerWidth + 0.5 || box.left < -0.5; })
+  .map(e => e.tagName + '.' + e.className)"""
+UNNAMED = """() => [...document.querySelectorAll('button, a, input, select, textarea, progress')]
+  .filter(e => e.type !== 'hidden' && e.checkVisibility())
+  .filter(e => ![e.matches('button, a') && e.innerText, e.getAttribute('aria-label'),
+    e.getAttribute('aria-labelledby'), ...[...e.labels ?? []].map(l => l.innerText)]
+    .some(name => name && name.trim()))
+  .map(e => e.outerHTML.slice(0, 120))"""
+TOO_SMALL = """() => [...document.querySelectorAll('button, a.button, select, .choice')]
+  .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 35.5)
+  .map(e => e.outerHTML.slice(0, 120))"""
+# WCAG 2.2, success criterion 1.4.3: contrast of text against what lies behind it.
+LOW_CONTRAST = """() => {
+  const parse = c => c.match(/[\\d.]+/g).map(Number);
+  const linear = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = e => { for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length < 4 || c[3] === 1) return c; }
+    return [255, 255, 255]; };
+  return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility())
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
+    .map(e => {
+      const style = getComputedStyle(e), size = parseFloat(style.fontSize);
+      const a = light(parse(style.color)), b = light(behind(e));
+      const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
+      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), least, e.outerHTML.slice(0, 100)];
+    })
+    .filter(([ratio, least]) => ratio < least);
+}"""
+
+
+class Site:
+    """A labelling page on a port of its own, in this process."""
+
+    def __init__(self, store: Store, lead: Someone) -> None:
+        self.store, self.lead = store, lead
+        self.app = make_app(store)
+        config = uvicorn.Config(self.app, port=0, log_level="warning", access_log=False)
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True)
+        self.thread.start()
+        while not self.server.started:
+            time.sleep(0.01)
+        port = self.server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join()
+
+
+@pytest.fixture()
+def site(sqlite_store: Store) -> Iterator[Site]:
+    running = Site(sqlite_store, someone(sqlite_store, "Lea", role="lead"))
+    yield running
+    running.stop()
+
+
+def open_page(
+    browser: Browser, site: Site, size: str, scheme: Any = "light"
+) -> tuple[Page, list[str]]:
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page.goto(f"{site.url}/?token={site.lead.token}")
+    page.wait_for_url(f"{site.url}/")  # the token is gone from the address
+    return page, complaints
+
+
+def judged(site: Site) -> list[Judgement]:
+    with site.store.reading() as session:
+        return list(session.scalars(select(Judgement).order_by(Judgement.id)))
+
+
+def answer_by_keys(page: Page, kind: str) -> None:
+    """One task with the keyboard alone."""
+    keys = {
+        "rating": ["6", "t", "h", "h", "f"],
+        "comparison": ["b"],
+        "annotation": ["4"],
+        "ranking": [],
+        "demonstration": [],
+    }[kind]
+    if kind == "demonstration":
+        page.keyboard.type("Typed by hand.")
+    if kind == "ranking":
+        page.locator(".handle").last.focus()
+        page.keyboard.press("Alt+ArrowUp")
+    for key in keys:
+        page.keyboard.press(key)
+    with page.expect_navigation():
+        page.keyboard.press("Control+Enter")
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_from_the_demo_to_ten_judgements_exported(
+    browser: Browser, site: Site, tmp_path: Path, size: str
+) -> None:
+    fill_with_demo(site.store)
+    page, complaints = open_page(browser, site, size, "dark" if size == "phone" else "light")
+    page.click("text=Go on working")
+    kinds: set[str] = set()
+    for _ in range(10):
+        page.wait_for_selector("#judgement")
+        kind = page.get_attribute("#judgement", "data-kind") or ""
+        if kind not in kinds:
+            assert page.evaluate(OVERFLOWING) == []
+            assert page.evaluate(UNNAMED) == []
+            assert page.evaluate(TOO_SMALL) == []
+            assert page.evaluate(LOW_CONTRAST) == []
+        kinds.add(kind)
+        answer_by_keys(page, kind)
+    for path in ("/", "/lead", "/lead/people", "/lead/guidelines", "/lead/tasks/1", "/guidelines"):
+        page.goto(f"{site.url}{path}")
+        assert page.evaluate(OVERFLOWING) == [], path
+        assert page.evaluate(UNNAMED) == [], path
+        assert page.evaluate(LOW_CONTRAST) == [], path
+    assert complaints == []
+    page.context.close()
+    assert len(judged(site)) == 10 and len(kinds) >= 3
+    forms = {"messages": "demonstration", "ratings": "rating", "annotations": "annotation"}
+    for form, kind in forms.items():
+        made = sum(each.kind == kind for each in judged(site))
+        assert export_file(site.store, tmp_path / f"{form}.jsonl", form) == made
+
+
+def test_keys_undo_skip_and_drafts(browser: Browser, site: Site) -> None:
+    fill(site.store, ["rating"], prompts=2)
+    page, _ = open_page(browser, site, "desk")
+    page.goto(f"{site.url}/work")
+    first = page.url
+    answer_by_keys(page, "rating")
+    assert page.url != first
+    (row,) = judged(site)
+    with site.store.reading() as session:
+        kept = session.get_one(Judgement, row.id)
+        assert kept.rating and kept.rating.value == 6
+        assert {f.name: f.value for f in kept.flags} == {
+            "true": "yes",
+            "harmful": "no",
+            "follows": "yes",
+        }
+    with page.expect_navigation():
+        page.keyboard.press("u")
+    assert page.url == first
+    assert page.is_checked("input[name=value][value='6']")  # filled in as it was
+    page.keyboard.press("2")
+    page.get_by_text("Draft saved", exact=True).wait_for()
+    page.reload()
+    assert page.is_checked("input[name=value][value='2']")
+    page.keyboard.press("s")
+    page.keyboard.press("Tab")
+    page.select_option("select[name=reason]", "expertise")
+    page.click("details.skip button")
+    page.wait_for_url(lambda url: url != first)
+    assert [each.kind for each in judged(site)] == ["rating", "withdrawal", "skip"]
+
+    page.uncheck("#keys")  # WCAG 2.1.4: single keys can be turned off
+    page.locator("h1").click()
+    page.keyboard.press("7")
+    assert page.locator("input[name=value]:checked").count() == 0
+    page.reload()
+    assert not page.is_checked("#keys")
+    page.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_answers_are_dragged_into_order(browser: Browser, site: Site, size: str) -> None:
+    fill(site.store, ["ranking"])
+    page, complaints = open_page(browser, site, size)
+    page.goto(f"{site.url}/work")
+    with site.store.reading() as session:
+        lead = session.scalars(select(Annotator).where(Annotator.role == "lead")).one()
+    last, first = page.locator(".ranked").last, page.locator(".ranked").first
+    bottom = page.locator(".handle").last.bounding_box()
+    top = first.bounding_box()
+    assert bottom and top
+    page.mouse.move(bottom["x"] + 5, bottom["y"] + 5)
+    page.mouse.down()
+    page.mouse.move(bottom["x"] + 5, (bottom["y"] + top["y"]) / 2, steps=6)
+    page.mouse.move(bottom["x"] + 5, top["y"] + 3, steps=6)
+    page.mouse.up()
+    assert page.locator(".ranked").first.get_attribute("data-place") == "2"
+    assert [s.input_value() for s in page.locator(".ranked select").all()] == ["1", "2", "3"]
+    page.select_option("select[name=rank-0]", "3")  # a tie, by hand
+    page.select_option("select[name=rank-1]", "3")
+    with page.expect_navigation():
+        page.click("#send")
+    (row,) = judged(site)
+    with site.store.reading() as session:
+        kept = session.get_one(Judgement, row.id)
+        shown = shown_completions(kept.assignment)
+        assert {r.completion_id: r.rank for r in kept.rankings} == {
+            shown[2].id: 1, shown[0].id: 2, shown[1].id: 2
+        }  # fmt: skip
+        assert kept.annotator_id == lead.id
+    assert last.count() == 0 and complaints == []
+    page.context.close()
+
+
+def test_scripts_in_texts_do_not_run(browser: Browser, site: Site) -> None:
+    evil = (
+        "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
+    )
+    with site.store.writing() as session:
+        messages = [{"role": "user", "content": evil}]
+        prompt = add_prompt(session, messages, source=evil, consent="own")
+        add_task(session, "demonstration", prompt)
+    page, complaints = open_page(browser, site, "desk")
+    page.goto(f"{site.url}/work")
+    page.fill("textarea[name=text]", evil)
+    with page.expect_navigation():
+        page.click("#send")
+    for path in ("/", "/lead", "/lead/tasks/1", "/assignments/1"):
+        page.goto(f"{site.url}{path}")
+        assert page.locator("main img, main script, main a[href^=javascript]").count() == 0
+    assert complaints == []
+    page.context.close()
+
+
+def test_a_store_that_goes_away_loses_nothing_typed(browser: Browser, site: Site) -> None:
+    fill(site.store, ["demonstration"])
+    page, _ = open_page(browser, site, "desk")
+    page.goto(f"{site.url}/work")
+    page.keyboard.type("Half an answer, ")
+    with site.store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE judgements RENAME TO elsewhere")
+    page.keyboard.type("then the rest.")
+    page.click("#send")
+    page.wait_for_selector("#saved.trouble")
+    assert "can't be reached" in page.inner_text("#saved")
+    assert page.input_value("textarea[name=text]") == "Half an answer, then the rest."
+    with site.store.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO judgements")
+    page.reload()  # even now: it is kept in the browser
+    assert page.input_value("textarea[name=text]") == "Half an answer, then the rest."
+    with page.expect_navigation():
+        page.click("#send")
+    (row,) = judged(site)
+    with site.store.reading() as session:
+        kept = session.get_one(Judgement, row.id).demonstration
+        assert kept and kept.text == "Half an answer, then the rest."
+        assert session.scalar(select(func.count()).select_from(Draft)) == 0
+    page.context.close()
+
+
+def test_without_a_script_the_form_works(browser: Browser, site: Site) -> None:
+    fill(site.store, ["comparison"])
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site.url}/?token={site.lead.token}")
+    page.goto(f"{site.url}/work")
+    page.check("input[value=tie]")
+    page.click("#send")
+    page.wait_for_url(f"{site.url}/")
+    (row,) = judged(site)
+    assert row.kind == "comparison" and row.seconds is None
+    page.click("text=Undo")
+    page.wait_for_url("**/assignments/1")
+    assert page.is_checked("input[value=tie]")
+    context.close()
