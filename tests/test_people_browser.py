@@ -287,6 +287,7 @@ def test_without_a_script_the_form_works(browser: Browser, site: Site) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{site.url}/?token={site.lead.token}")
+    page.wait_for_url(f"{site.url}/")  # the page that signs in moves on by itself
     page.goto(f"{site.url}/work")
     page.check("input[value=tie]")
     page.click("#send")
