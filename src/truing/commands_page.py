@@ -108,6 +108,8 @@ def _allowed(schema: dict[str, Any]) -> str:
         return " or ".join(_allowed(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "$ref" in schema:
+        return "mapping"
     if schema.get("type") == "array":
         return f"list of: {_allowed(schema['items'])}"
     word = _WORDS.get(schema.get("type", ""), "")
