@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,15 @@ from typer.testing import CliRunner, Result
 from tiny import config, tokenizer
 from truing.cli import app
 from truing.files import read_jsonl
-from truing.learn import loop
+from truing.learn import OBJECTIVES, Reinforce, loop
+from truing.learn.baselines import LeaveOneOut
+from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
+from truing.learn.kl import KL
+from truing.learn.stopping import KlAbove
+from truing.learn.update import ONE_PASS
+from truing.rewards.program import REWARDS, program
+from truing.spec import OBJECTIVE_KEYS, make_spec
+from truing.spec import Spec as Defaults
 
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?"]
 SMALL_RL = {
@@ -309,3 +318,33 @@ def test_other_refusals(model: Path) -> None:
     result = CliRunner().invoke(app, ["align", "spec.yaml", "--out", "run"])
     refused(result, "data.prompts", "truing train rl")
     assert not Path("run").exists()
+
+
+# --- The documentation ------------------------------------------------------------------------
+
+
+def test_every_spec_on_the_page_is_one() -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "training.md"
+    blocks = re.findall(r"```yaml\n(.+?)```", page.read_text("utf-8"), re.S)
+    specs = [make_spec(yaml.safe_load(block)) for block in blocks]
+    assert {spec.rl.objective.name for spec in specs} == OBJECTIVE_KEYS.keys() - {"dr_grpo"}
+    for spec in specs:
+        objective_of(spec.rl)
+        for part in spec.reward.parts:
+            assert part.name in ("reward_model", "mine.py:asks_back") or program(
+                part.name, part.options, ""
+            )
+    named = page.read_text("utf-8")
+    assert all(f"`{name}`" in named for name in REWARDS)
+
+
+def test_every_objective_of_the_spec_is_built() -> None:
+    for name in OBJECTIVE_KEYS:
+        spec = make_spec({"rl": {"objective": {"name": name}}})
+        assert type(objective_of(spec.rl)) is OBJECTIVES[name]
+    default = objective_of(Defaults().rl)
+    assert isinstance(default, Reinforce) and isinstance(default.baseline, LeaveOneOut)
+    assert default.kl == KL(0.1, "k1", "reward")
+    assert (default.to_go, default.discount, default.entropy_weight) == (False, 1.0, 0.0)
+    assert stop_rules_of(Defaults().rl) == (KlAbove(12.0),)
+    assert passes_of(Defaults().rl, 0) == ONE_PASS
