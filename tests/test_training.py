@@ -124,8 +124,9 @@ def test_every_objective_trains_a_candidate(rl: Spec, model: Path) -> None:
     assert all(row["reward"] <= 0 for row in rows)
     assert any(row["gradient_norm"] > 0 for row in rows)
     objective = rl.get("objective", {})
-    assert ("clip_fraction" in rows[-1]) == (objective.get("name") in ("ppo", "grpo", "dr_grpo"))
-    assert ("kl_in_loss" in rows[-1]) == (rl.get("kl_place") == "loss")
+    clipped = any("clip_fraction" in row for row in rows)  # not where every group was idle
+    assert clipped == (objective.get("name") in ("ppo", "grpo", "dr_grpo"))
+    assert any("kl_in_loss" in row for row in rows) == (rl.get("kl_place") == "loss")
     full = rl.get("adapter", {}).get("kind") == "full"
     loader = AutoModelForCausalLM if full else AutoPeftModelForCausalLM
     loader.from_pretrained(candidate["folder"])
