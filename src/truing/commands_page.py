@@ -99,7 +99,13 @@ def spec_fields(
 
 
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-_WORDS = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 def _allowed(schema: dict[str, Any]) -> str:
