@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from truing.rewards.mixture import build_reward, needs_model
+from truing.rewards.program import REWARDS, program
 from truing.rewards.reward import Answered, scored
+from truing.spec import RewardSpec
 from truing.trajectories import reward_tensor
 from truing.types import Case, InputError, Unscored
 
@@ -77,3 +82,60 @@ def test_a_reward_that_raises_is_named() -> None:
     ) as e:
         scored(broken, ANSWERS)  # type: ignore[arg-type]
     assert isinstance(e.value.__cause__, AttributeError)
+
+
+# --- Programs and mixtures --------------------------------------------------------------------
+
+
+def _scores(name: str, answers: list[str], **options: Any) -> list[Any]:
+    given = [Answered(Case("Q?"), answer) for answer in answers]
+    return scored(program(name, options, "here"), given)
+
+
+def test_the_built_in_programs() -> None:
+    assert _scores("length", ["a b", "", "a b c d e f", "a"], target=2) == [0.0, -1.0, -2.0, -0.5]
+    nothing = Unscored("the answer has no word")
+    found = _scores("words", ["The SEA, the sky", "no", "?!", ""], words=["Sea", "sky"])
+    assert found == [0.5, 0.0, nothing, nothing]
+    assert _scores("matches", ["in 1999.", "in May."], pattern=r"\b\d{4}\b") == [1.0, 0.0]
+    assert _scores("contains", ["I  Don't know", "Yes"], text="i don't know") == [1.0, 0.0]
+    assert _scores("lacks", ["I  Don't know", "Yes"], text="i don't know") == [0.0, 1.0]
+    assert _scores("ends_properly", ["Yes.", 'He said "no."', "Yes", ""]) == [1.0, 1.0, 0.0, 0.0]
+    cut_off = Answered(Case("Q?"), "Yes.", finished=False)
+    assert scored(program("ends_properly", {}, "here"), [cut_off]) == [0.0]
+    for name in REWARDS:  # each is measured above
+        assert name in inspect.getsource(test_the_built_in_programs)
+
+
+def test_a_mixture_adds_up_and_keeps_what_is_unscored() -> None:
+    spec = RewardSpec.model_validate(
+        {"parts": [{"name": "reward_model", "weight": 2}, {"name": "words", "words": ["sea"]}]}
+    )
+    model = _giving([1.0, float("nan"), 3.0, Unscored("empty answer")])
+    answers = [Answered(Case("Q?"), text) for text in ("sea sky", "sea", "", "sky")]
+    assert build_reward(spec, lambda: model)(answers) == [
+        2.5,
+        Unscored("reward_model: the reward gave NaN"),
+        Unscored("words: the answer has no word"),
+        Unscored("reward_model: empty answer"),
+    ]
+    assert build_reward(RewardSpec(), lambda: model) is model
+    assert needs_model(spec) and needs_model(RewardSpec())
+    with pytest.raises(InputError, match="gave 4 scores for 3 answers"):
+        build_reward(spec, lambda: model)(answers[:3])
+
+
+def test_a_users_function_may_define_classes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Longest:\n    words: int\n"
+        "    def __call__(self, prompt: str, answer: str) -> float | None:\n"
+        "        return float(len(answer.split()) <= self.words) if answer else None\n"
+        "short = Longest(2)\n"
+    )
+    reward = program(f"{file}:short", {}, "here")
+    answers = [Answered(Case("Q?"), text) for text in ("a b", "a b c", "")]
+    assert scored(reward, answers) == [1.0, 0.0, Unscored("the reward gave None")]
+    with pytest.raises(InputError, match=r"here\.words: a function of your own has no options"):
+        program(f"{file}:short", {"words": 3}, "here")

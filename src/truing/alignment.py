@@ -20,6 +20,7 @@ from truing.instruments import Instruments
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
 from truing.report.summary import Summary
+from truing.rewards.mixture import needs_model
 from truing.spec import Spec
 from truing.types import InputError
 from truing.workshop import Workshop, default_folder, now
@@ -82,7 +83,7 @@ def _stages(shop: Workshop) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec = shop.spec
     shop.stage("base", "Base model", "base", lambda cost: keep_base(shop))
-    if "rl" in spec.approaches:
+    if "rl" in spec.approaches and needs_model(spec.reward):
         shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
     if "prompt" in spec.approaches:
         shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose_prompt(shop, cost))

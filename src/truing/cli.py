@@ -178,6 +178,51 @@ def align(
 
 
 @app.command()
+def train(
+    kind: Annotated[
+        str, typer.Argument(metavar="sft|rl|reward", help="what to train, as the spec describes it")
+    ],
+    spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the training's folder; without it, runs/KIND-MODEL-DIGEST"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
+    ] = False,
+    as_json: AsJson = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Train one thing alone, without the comparison: a candidate by fine-tuning or by reinforcement
+    learning, or a reward model.
+
+    A candidate is left in DIR/candidates, a reward model in DIR/reward_model, the log of every step in
+    DIR/logs. With --json: kind, folder, candidates with their last figures, the reward model's
+    agreement with held-out labels, costs.
+    """
+    with _explained("Interrupted. The same command with --resume goes on from here."):
+        built = _spec(spec, "default", {})
+        with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
+            from truing.training import train_one
+
+            result = train_one(
+                built,
+                kind,
+                out,
+                resume=resume,
+                command=_command_line(),
+                accept_licence=accept_licence,
+            )
+        if as_json:
+            _print_json(result.document)
+            return
+        for line in result.lines():
+            typer.echo(line)
+
+
+@app.command()
 def models(as_json: AsJson = False) -> None:
     """List the models of the catalogue: size, licence, and whether they are on this machine."""
     with _explained():

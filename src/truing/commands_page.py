@@ -108,7 +108,13 @@ def spec_fields(
 
 
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-_WORDS = {"string": "text", "integer": "whole number", "number": "number", "null": "null"}
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+}
 
 
 def _allowed(schema: dict[str, Any]) -> str:
@@ -117,6 +123,8 @@ def _allowed(schema: dict[str, Any]) -> str:
         return " or ".join(_allowed(choice) for choice in schema["anyOf"])
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "$ref" in schema:
+        return "mapping"
     if schema.get("type") == "array":
         return f"list of: {_allowed(schema['items'])}"
     word = _WORDS.get(schema.get("type", ""), "")

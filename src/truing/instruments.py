@@ -6,7 +6,9 @@ from functools import cached_property
 
 from truing.evaluate.judges import Judges
 from truing.files import write_json_atomically
-from truing.rewards.reward_model import Embedder, RewardModel, load_reward_model
+from truing.rewards.mixture import build_reward
+from truing.rewards.reward import Reward
+from truing.rewards.reward_model import Embedder, load_reward_model
 from truing.workshop import Workshop
 
 
@@ -29,8 +31,11 @@ class Instruments:
         return judges
 
     @cached_property
-    def reward(self) -> RewardModel:
-        """The reward model that the run fitted."""
+    def reward(self) -> Reward:
+        """The reward of the spec, with the reward model that the run fitted where it takes part."""
+        return build_reward(self.shop.spec.reward, self._reward_model)
+
+    def _reward_model(self) -> Reward:
         shop = self.shop
         embed = Embedder(shop.renderer, shop.base_prompt)
         return load_reward_model(shop.folder / "reward_model", embed, shop.spec.reward)

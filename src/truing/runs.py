@@ -18,7 +18,7 @@ from truing.files import numbered_jsonl, read_json, read_text
 from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
-_SPLITS = {"train", "held_out", "control"}
+_SPLITS = {"train", "held_out", "control", "prompt"}
 
 _LEFT_BEHIND = re.compile(r"\.lock|\.run\.json\..+\.tmp")  # by a process killed at its beginning
 

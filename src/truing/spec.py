@@ -47,6 +47,11 @@ class DataSpec(_Part):
     held_out: float = Field(0.45, gt=0, lt=1, description="share of the questions held out")
     limit: int | None = Field(None, ge=4, description="at most this many questions")
     control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
+    prompts: str | None = Field(
+        None,
+        description="for `truing train rl`: a file of prompts to answer instead of the training "
+        "questions, JSONL with a 'prompt' in each line or text with one prompt a line",
+    )
 
 
 class AdapterSpec(_Part):
@@ -85,33 +90,114 @@ class SftSpec(_Part):
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
 
 
+class RewardPart(BaseModel):
+    """One reward in a mixture. Further keys are the options of the reward that `name` names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str = Field(
+        description="'reward_model', a built-in program, or 'path/to/file.py:function'"
+    )
+    weight: float = Field(1.0, description="the part's score counts this often")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside name and weight."""
+        return dict(self.model_extra or {})
+
+
 class RewardSpec(_Part):
-    """The reward model: what it counts, and how strongly."""
+    """What answers are rewarded for: the reward model, how it counts, or other rewards."""
 
     truth: float = Field(1.0, ge=0, description="weight of log p(true)")
     informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
     unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+    parts: tuple[RewardPart, ...] = Field(
+        (),
+        description="rewards to be added up, each with a name, a weight and its own options; "
+        "without any, the reward model alone",
+    )
+
+
+ObjectiveName = Literal["reinforce", "grpo", "dr_grpo", "ppo", "weighted", "best_of_n"]
+
+
+class ObjectiveSpec(_Part):
+    """How the policy learns from its scored answers. Keys that the objective has no use for are
+    refused where they differ from their default."""
+
+    name: ObjectiveName = Field("reinforce", description="the objective")
+    baseline: Literal["none", "constant", "moving_average", "leave_one_out"] = Field(
+        "leave_one_out", description="what a return is compared with; reinforce and ppo"
+    )
+    constant: float = Field(0.0, description="the constant baseline's value")
+    rate: float = Field(
+        0.1, gt=0, le=1, description="share of a batch in the moving average that is the baseline"
+    )
+    to_go: bool = Field(
+        False, description="credit a token with what came after it alone; reinforce"
+    )
+    discount: float = Field(
+        1.0, gt=0, le=1, description="worth of a reward one token later; reinforce and ppo"
+    )
+    clip: float = Field(
+        0.2, gt=0, lt=1, description="how far the ratio of new to old probability counts"
+    )
+    temperature: float = Field(1.0, gt=0, description="weights are exp(return / this); weighted")
+    entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per token")
+    epochs: int = Field(1, ge=1, description="times through each batch; ppo, grpo, dr_grpo")
+    minibatches: int = Field(
+        1, ge=1, description="gradient steps each time through; ppo, grpo, dr_grpo"
+    )
+    max_update_kl: float | None = Field(
+        None, gt=0, description="no further epoch above this KL per token since sampling (nats)"
+    )
+
+
+_COMPARED = frozenset({"baseline", "constant", "rate", "discount"})
+_CLIPPED = frozenset({"clip", "epochs", "minibatches", "max_update_kl"})
+OBJECTIVE_KEYS: dict[ObjectiveName, frozenset[str]] = {
+    "reinforce": _COMPARED | {"to_go"},
+    "ppo": _COMPARED | _CLIPPED,
+    "grpo": _CLIPPED,
+    "dr_grpo": _CLIPPED,
+    "weighted": frozenset({"temperature"}),
+    "best_of_n": frozenset(),
+}
+"""The keys that each objective has a use for, beside `name` and `entropy_weight`."""
 
 
 class RlSpec(_Part):
-    """REINFORCE on text with a leave-one-out baseline and a KL penalty to the base."""
+    """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
 
     start: Literal["base", "sft"] = Field(
         "base", description="which candidate is trained further: the base or the fine-tuned one"
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
     steps: int = Field(30, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
-        6, ge=2, description="answers to each question; the leave-one-out baseline needs 2"
+        6, ge=1, description="answers to each question; objectives that compare them need 2"
     )
     max_new_tokens: int = Field(28, ge=1, description="an answer's greatest length in tokens")
     temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
     kl_weight: float = Field(0.1, ge=0, description="price of a nat of KL, in units of reward")
+    kl_estimator: Literal["k1", "k2", "k3"] = Field(
+        "k1", description="how KL is estimated from a token's probabilities"
+    )
+    kl_place: Literal["reward", "loss"] = Field(
+        "reward", description="where KL is paid; in the loss, k2 or k3"
+    )
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
+    plateau: int | None = Field(
+        None, ge=1, description="stop where the reward has not risen for this many steps"
+    )
     learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-    evaluate_every: int = Field(10, ge=1, description="steps between looks by the judges")
+    evaluate_every: int = Field(
+        10, ge=1, description="steps between looks by the judges and between answers shown"
+    )
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
 
@@ -123,6 +209,28 @@ class EvaluationSpec(_Part):
     kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field("bfloat16", description="precision in which candidates are measured")
+
+
+def _objective_mistake(rl: RlSpec) -> str:
+    """What is wrong with the objective's keys taken together; empty where nothing is."""
+    chosen = rl.objective
+    used = OBJECTIVE_KEYS[chosen.name] | {"name", "entropy_weight"}
+    for key, field in ObjectiveSpec.model_fields.items():
+        if key not in used and getattr(chosen, key) != field.default:
+            who = " and ".join(name for name, keys in OBJECTIVE_KEYS.items() if key in keys)
+            return (
+                f"rl.objective.{key}: {chosen.name} has no use for it; leave it out (used by {who})"
+            )
+    for key, baseline in (("constant", "constant"), ("rate", "moving_average")):
+        set_ = getattr(chosen, key) != ObjectiveSpec.model_fields[key].default
+        if set_ and chosen.baseline != baseline:
+            return f"rl.objective.{key}: belongs to the baseline '{baseline}'; set baseline to it"
+    if rl.kl_weight and rl.kl_place == "loss" and rl.kl_estimator == "k1":
+        return (
+            "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
+            "nothing; use k2 or k3, or kl_place: reward"
+        )
+    return ""
 
 
 class Spec(_Part):
@@ -157,6 +265,8 @@ class Spec(_Part):
                 raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        if mistake := _objective_mistake(self.rl):
+            raise ValueError(mistake)
         return self
 
     @model_validator(mode="wrap")
@@ -200,7 +310,6 @@ PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {
         "data": {"limit": 24, "control_limit": 8},
         "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
-        "sft": {"epochs": 1},
         "rl": {
             "steps": 3,
             "monitored": 4,

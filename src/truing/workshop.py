@@ -11,7 +11,7 @@ import datetime
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -23,19 +23,21 @@ import torch
 
 from truing.candidates import Candidate
 from truing.costs import Cost, give_memory_back, measured
-from truing.data.questions import load_controls, load_questions
-from truing.data.splits import leak_warning, limit_cases, share, split
+from truing.data.run_texts import Texts, compared_texts
+from truing.data.splits import share
 from truing.files import (
     read_json,
     write_json_atomically,
     write_jsonl_atomically,
     write_text_atomically,
 )
+from truing.learn.from_spec import objective_of
 from truing.models.catalogue import ModelSource, resolve_model
 from truing.models.language_model import LanguageModel
 from truing.models.user_cache import is_disk_full
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
+from truing.rewards.mixture import check_reward, functions_hash
 from truing.runs import check_folder, unwritable
 from truing.spec import Spec
 from truing.types import Case, InputError, stable_hash
@@ -50,37 +52,32 @@ def default_folder(spec: Spec) -> Path:
     return Path("runs") / f"{model or 'model'}-{spec.digest()[:8]}"
 
 
-def _check_judgeable(cases: Sequence[Case], source: str) -> None:
-    """Raises InputError where free answers couldn't be judged, before any time is spent."""
-    enough = [c for c in cases if len(c.correct_answers) > 1 and len(c.incorrect_answers) > 1]
-    if len(enough) < 2:
-        raise InputError(
-            f"{source}: {len(enough)} of {len(cases)} held-out questions have two true and two false "
-            "answers, which the truth judge compares with; give such answers to at least two"
-        )
-
-
 class Workshop:
     """One run in the making. Reading its questions and finding its model happen at once, so that a
     mistake in either costs no time; weights are loaded when first needed."""
 
     def __init__(
-        self, spec: Spec, folder: Path, progress: Progress, *, accept_licence: bool = False
+        self,
+        spec: Spec,
+        folder: Path,
+        progress: Progress,
+        *,
+        accept_licence: bool = False,
+        read: Callable[[Spec, Progress], Texts] = compared_texts,
+        kind: str = "align",
     ) -> None:
+        """`read` gives the texts; `kind` is the command whose folder this is."""
         self.spec = spec
         self.folder = folder
         self.progress = progress
+        self.kind = kind
         check_folder(folder)
-        cases = load_questions(spec.data.questions)
-        if spec.data.limit is not None:
-            cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
-        self.train, self.held_out = split(cases, spec.data.held_out)
-        _check_judgeable(self.held_out, spec.data.questions)
-        controls = load_controls(spec.data.controls)
-        self.controls = controls[: spec.data.control_limit]
-        warning = leak_warning(self.train, self.held_out)
-        if warning:
-            progress.note(f"Warning: {warning}")
+        self.texts = read(spec, progress)
+        self.train, self.held_out = self.texts.train, self.texts.held_out
+        self.controls = self.texts.controls
+        if "rl" in spec.approaches:
+            objective_of(spec.rl)
+            check_reward(spec.reward, self.asked[:2])
         self.source: ModelSource = resolve_model(
             spec.model, accept_licence=accept_licence, progress=progress
         )
@@ -96,6 +93,11 @@ class Workshop:
         """Training questions that the reward and reinforcement learning learn from."""
         watched = {case.id for case in self.monitored}
         return tuple(c for c in self.train if c.id not in watched) or self.train
+
+    @property
+    def asked(self) -> tuple[Case, ...]:
+        """What the policy answers while it learns from rewards."""
+        return self.texts.prompts or self.practised
 
     @property
     def base_prompt(self) -> Prompt:
@@ -118,12 +120,14 @@ class Workshop:
     def _identity(self) -> dict[str, str]:
         texts = [
             json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category])
-            for c in (*self.train, *self.held_out, *self.controls)
+            for c in (*self.train, *self.held_out, *self.controls, *self.texts.prompts)
         ]
         return {
             "spec_digest": self.spec.digest(),
             "weights_hash": self.source.weights_hash,
             "questions_hash": stable_hash("questions", *texts),
+            "functions_hash": functions_hash(self.spec.reward),
+            "kind": self.kind,
         }
 
     @contextmanager
@@ -158,15 +162,19 @@ class Workshop:
         identity = self._identity()
         if (self.folder / "run.json").is_file():
             found = self.record().get("identity", {})
+            begin_anew = "--overwrite to begin anew" if self.kind == "align" else "delete it"
+            found = {"functions_hash": "", "kind": "align"} | found  # not in older records
             for key, what in (
+                ("kind", "kind"),
                 ("spec_digest", "spec"),
                 ("weights_hash", "weights"),
                 ("questions_hash", "questions"),
+                ("functions_hash", "reward function"),
             ):
                 if found.get(key) != identity[key]:
                     raise InputError(
                         f"{self.folder}: is a run of another {what}; give another folder for --out, "
-                        "or --overwrite to begin anew"
+                        f"or {begin_anew}"
                     )
             self._write_inputs()
             return
@@ -202,7 +210,12 @@ class Workshop:
         )
 
     def _write_questions(self) -> None:
-        parts = {"train": self.train, "held_out": self.held_out, "control": self.controls}
+        parts = {
+            "train": self.train,
+            "held_out": self.held_out,
+            "control": self.controls,
+            "prompt": self.texts.prompts,
+        }
         write_jsonl_atomically(
             self.folder / "questions.jsonl",
             [

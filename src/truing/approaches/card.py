@@ -6,16 +6,30 @@ from typing import Any
 
 import yaml
 
+from truing.learn.from_spec import described as objective_in_words
 from truing.prompts.rendering import Prompt
+from truing.rewards.mixture import described as reward_in_words
 from truing.workshop import Workshop
 
 WAYS = {
     "base": "The base model, told the task and nothing more.",
     "prompt": "The base model with the prompt that did best on training questions.",
     "sft": "Fine-tuned on demonstrations: training questions with true answers.",
-    "rl": "Trained by REINFORCE with a leave-one-out baseline on a reward model's scores, with a "
-    "KL penalty to the base.",
 }
+
+
+def _asked(shop: Workshop) -> str:
+    if shop.texts.prompts and not shop.train:
+        return f"- Prompts: {shop.spec.data.prompts} ({len(shop.texts.prompts)})"
+    return (
+        f"- Questions: {shop.spec.data.questions} ({len(shop.train)} training, "
+        f"{len(shop.held_out)} held out)"
+    )
+
+
+def _reinforced(shop: Workshop) -> str:
+    reward, objective = reward_in_words(shop.spec.reward), objective_in_words(shop.spec.rl)
+    return f"Trained on {reward} by {objective}."
 
 
 def model_card(shop: Workshop, name: str, seed: int, prompt: Prompt, facts: dict[str, Any]) -> str:
@@ -32,20 +46,19 @@ def model_card(shop: Workshop, name: str, seed: int, prompt: Prompt, facts: dict
         "---",
         f"# {shop.spec.model}, {name}",
         "",
-        WAYS[name],
+        WAYS.get(name) or _reinforced(shop),
         "",
         f"- Base weights: {shop.spec.model}, SHA-256 {shop.source.weights_hash}",
         f"- Licence of the base weights: {shop.source.licence}",
         f"- Spec digest: {shop.spec.digest()}; seed: {seed}",
-        f"- Questions: {shop.spec.data.questions} ({len(shop.train)} training, "
-        f"{len(shop.held_out)} held out)",
+        _asked(shop),
         f"- Instruction: {prompt.instruction or '(none)'}",
         f"- Few-shot examples: {len(prompt.shots)}",
         *(f"- {key.replace('_', ' ').capitalize()}: {value}" for key, value in facts.items()),
         "",
         "The chat template in this folder writes the instruction and examples in front of any "
         "conversation that has no system message of its own. How it measures up against the other "
-        "ways is in the run's report.",
+        "ways is in the report that `truing align` writes.",
         "",
     ]
     return "\n".join(lines)

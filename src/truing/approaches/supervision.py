@@ -11,6 +11,9 @@ from truing.learn.loop import Settings, train
 from truing.policies.language import TextAction
 from truing.workshop import Workshop
 
+SHOWN = {"loss": "loss", "gradient_norm": "gradient", "tokens_per_second": "tokens/s"}
+"""Figures behind the progress bar, with their names there."""
+
 
 def demonstrations(shop: Workshop) -> list[TextAction]:
     """(question, true answer) for every true answer of the training split, end token included."""
@@ -46,7 +49,7 @@ def _demonstrate(shop: Workshop, seed: int, cost: Cost) -> None:
     )
     policy = new_policy(shop, spec.adapter, seed)
     checkpoint = checkpoint_of(shop, "sft", seed)
-    with show_progress(shop, "Demonstrations", steps, ("loss",)) as after_step:
+    with show_progress(shop, "Demonstrations", steps, SHOWN) as after_step:
         train(policy, source, Supervised(), settings, checkpoint, after_step)
     trained_cost(cost, checkpoint)
     cost.labels = len(actions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from truing.costs import Cost
@@ -39,9 +39,10 @@ def checkpoint_of(shop: Workshop, way: str, seed: int) -> Checkpoint:
 
 @contextmanager
 def show_progress(
-    shop: Workshop, what: str, steps: int, shown: Sequence[str]
+    shop: Workshop, what: str, steps: int, shown: Mapping[str, str]
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps with the named figures behind it; adds the step's processor seconds."""
+    """A bar over the steps; adds the step's processor seconds. `shown` maps the figures of a row that
+    stand behind the bar to their names there."""
     with shop.progress.task(what, steps) as advance:
         spent = time.process_time()
 
@@ -49,11 +50,23 @@ def show_progress(
             nonlocal spent
             row["cpu_seconds"] = time.process_time() - spent
             spent = time.process_time()
-            figures = [f"{name} {row[name]:.2f}" for name in shown if row.get(name) is not None]
+            figures = [
+                f"{name} {row[key]:.3g}" for key, name in shown.items() if row.get(key) is not None
+            ]
             advance(step, ", ".join(figures))
             return True
 
         yield after_step
+
+
+def say_samples(shop: Workshop, step: int, row: LogRow) -> None:
+    """Shows the answers in a row of the log, each in one line."""
+    for sample in row.get("samples", ()):
+        prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
+        reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
+        shop.progress.note(
+            f"  step {step} [{reward}] {prompt[-60:]} -> {answer[:200] or '(empty)'}"
+        )
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:

@@ -15,7 +15,21 @@ from truing.rewards.reward import Answered, Reward, scored
 from truing.rollout import rollout
 from truing.spec import RlSpec
 from truing.trajectories import Trajectories, reward_tensor
-from truing.types import Case, InputError, Unscored, stable_hash
+from truing.types import Case, InputError, Score, Unscored, stable_hash
+
+SHOWN = 3  # answers in the log with each look
+
+
+def shown(answers: Sequence[Answered], scores: Sequence[Score]) -> list[dict[str, object]]:
+    """Answers with their rewards as they stand in the log."""
+    return [
+        {
+            "prompt": answered.case.prompt,
+            "answer": answered.answer,
+            "reward": None if isinstance(score, Unscored) else score,
+        }
+        for answered, score in zip(answers, scores, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class Samples:
     """Each step: some questions, several answers to each by the policy as it is now, rewards.
 
     Questions come in an order shuffled anew for each epoch by (seed, epoch); the draws of a step
-    depend on (seed, step).
+    depend on (seed, step). Every `evaluate_every` steps a few answers join the log.
     """
 
     policy: LanguagePolicy
@@ -40,9 +54,20 @@ class Samples:
         # A reward that fails or gives the wrong shape is found before anything is sampled.
         scored(self.reward, [Answered(case, "An answer.") for case in self.cases[:2]])
 
+    @property
+    def prompts(self) -> int:
+        """Prompts in a step. Fewer than asked for where there are no more: the same one twice in a
+        step would get the same answers."""
+        return min(self.spec.prompts_per_step, len(self.cases))
+
+    @property
+    def answers(self) -> int:
+        """Answers sampled in a step."""
+        return self.prompts * self.spec.samples_per_prompt
+
     def questions(self, step: int) -> list[Case]:
         """The questions of a step, counted from 1."""
-        each, count = self.spec.prompts_per_step, len(self.cases)
+        each, count = self.prompts, len(self.cases)
         chosen = []
         for number in range((step - 1) * each, step * each):
             epoch, place = divmod(number, count)
@@ -80,4 +105,7 @@ class Samples:
             "length": float(trajectories.mask_BT.sum(1).float().mean()),
             "unscored": len(scores) - len(known),
         }
+        if step % self.spec.evaluate_every == 0:
+            few = slice(0, self.answers, self.spec.samples_per_prompt)  # of different prompts
+            row["samples"] = shown(answers[few][:SHOWN], scores[few][:SHOWN])
         return trajectories, row

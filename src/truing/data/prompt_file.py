@@ -1,0 +1,72 @@
+"""Prompts without answers, from a user's file: JSONL with a "prompt" in each line, or plain text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from truing.data.drafts import mistake
+from truing.types import Case
+
+ENDINGS = (".jsonl", ".txt")
+_RIGHT = "give .jsonl with a 'prompt' in each line, or .txt with one prompt a line"
+
+
+def read_prompts(path: Path) -> tuple[Case, ...]:
+    """The prompts of a file in order, blank lines and repetitions left out.
+
+    Each case's `source` is `file:line`, so that a later message can name it. Raises InputError at the
+    first mistake: a missing or empty file, an unknown ending, text that isn't UTF-8, a line that
+    holds no prompt.
+    """
+    file = str(path)
+    if path.suffix.lower() not in ENDINGS:
+        raise mistake(file, None, "", f"the ending {path.suffix!r} is not known", _RIGHT)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise mistake(file, None, "", "no such file", _RIGHT) from None
+    except OSError as error:
+        raise mistake(file, None, "", f"can't be read ({error})", _RIGHT) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise mistake(file, line, "", wrong, "save the file as UTF-8") from None
+    read = _prompt if path.suffix.lower() == ".jsonl" else _line
+    # Not splitlines: a prompt may hold a Unicode line separator, which JSON needn't escape.
+    lines = [
+        (number, read(file, number, line))
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip()
+    ]
+    if not lines:
+        raise mistake(file, None, "", "holds no prompt", _RIGHT)
+    first: dict[str, int] = {}
+    for number, prompt in lines:
+        first.setdefault(prompt, number)
+    return tuple(Case(prompt, source=f"{file}:{number}") for prompt, number in first.items())
+
+
+def _line(file: str, number: int, line: str) -> str:
+    return line.strip()
+
+
+def _prompt(file: str, number: int, line: str) -> str:
+    right = 'give an object like {"prompt": "Why is the sky blue?"}'
+    try:
+        record = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise mistake(file, number, "", f"not valid JSON ({error.msg})", right) from None
+    if not isinstance(record, dict):
+        raise mistake(file, number, "", f"{type(record).__name__} where an object belongs", right)
+    prompt = record.get("prompt")
+    if not isinstance(prompt, str) or not prompt.strip():
+        wrong = "no 'prompt'" if "prompt" not in record else "not a text with something in it"
+        raise mistake(file, number, "prompt", wrong, right)
+    try:
+        prompt.encode("utf-8")
+    except UnicodeEncodeError:
+        raise mistake(file, number, "prompt", "half of a surrogate pair", right) from None
+    return prompt.strip()

@@ -1,0 +1,71 @@
+"""What a run learns from and is measured on, read as the spec says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from truing.data.prompt_file import read_prompts
+from truing.data.questions import load_controls, load_questions
+from truing.data.splits import leak_warning, limit_cases, split
+from truing.progress import Progress
+from truing.spec import Spec
+from truing.types import Case, InputError
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
+    in place of training questions."""
+
+    train: tuple[Case, ...] = ()
+    held_out: tuple[Case, ...] = ()
+    controls: tuple[Case, ...] = ()
+    prompts: tuple[Case, ...] = ()
+
+
+def read_texts(spec: Spec, progress: Progress) -> Texts:
+    """The questions of the spec on their sides of the split. Raises InputError at a mistake."""
+    cases = load_questions(spec.data.questions)
+    if spec.data.limit is not None:
+        cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
+    train, held_out = split(cases, spec.data.held_out)
+    controls = load_controls(spec.data.controls)[: spec.data.control_limit]
+    if warning := leak_warning(train, held_out):
+        progress.note(f"Warning: {warning}")
+    return Texts(train, held_out, controls)
+
+
+def compared_texts(spec: Spec, progress: Progress) -> Texts:
+    """`read_texts` for a run that is measured: its answers must be such that judges can grade them."""
+    if spec.data.prompts is not None:
+        raise InputError(
+            "data.prompts: is for `truing train rl`; here answers are compared, so give questions "
+            "with answers as data.questions"
+        )
+    texts = read_texts(spec, progress)
+    _check_judgeable(texts.held_out, spec.data.questions)
+    return texts
+
+
+def _check_judgeable(cases: Sequence[Case], source: str) -> None:
+    """Raises InputError where free answers couldn't be judged, before any time is spent."""
+    enough = [c for c in cases if len(c.correct_answers) > 1 and len(c.incorrect_answers) > 1]
+    if len(enough) < 2:
+        raise InputError(
+            f"{source}: {len(enough)} of {len(cases)} held-out questions have two true and two false "
+            "answers, which the truth judge compares with; give such answers to at least two"
+        )
+
+
+def prompts_alone(spec: Spec, progress: Progress) -> Texts:
+    """The prompts of the spec's file and no questions."""
+    assert spec.data.prompts is not None
+    return Texts(prompts=read_prompts(Path(spec.data.prompts)))
+
+
+def training_texts(spec: Spec, progress: Progress) -> Texts:
+    """The questions, which need not suit judges, and prompts where the spec names a file of them."""
+    prompts = read_prompts(Path(spec.data.prompts)) if spec.data.prompts is not None else ()
+    return replace(read_texts(spec, progress), prompts=prompts)

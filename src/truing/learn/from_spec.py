@@ -1,0 +1,96 @@
+"""From the spec to an objective, its passes and its stop rules: the one place where they are chosen."""
+
+from __future__ import annotations
+
+from truing.learn.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
+from truing.learn.best_of_n import BestOfN
+from truing.learn.dr_grpo import DrGrpo
+from truing.learn.grpo import Grpo
+from truing.learn.kl import KL
+from truing.learn.objective import Sampled
+from truing.learn.ppo import Ppo
+from truing.learn.reinforce import Reinforce
+from truing.learn.stopping import KlAbove, RewardPlateau, StopRule
+from truing.learn.update import Passes
+from truing.learn.weighted import Weighted
+from truing.spec import ObjectiveSpec, RlSpec
+
+
+def _baseline(spec: ObjectiveSpec) -> Baseline:
+    if spec.baseline == "leave_one_out":
+        return LeaveOneOut()
+    if spec.baseline == "moving_average":
+        return MovingAverage(spec.rate)
+    return Constant(spec.constant if spec.baseline == "constant" else 0.0)
+
+
+def objective_of(rl: RlSpec) -> Sampled:
+    """The objective that the spec describes, new (a moving average begins at nothing).
+
+    Raises InputError where it compares more samples of a prompt than `samples_per_prompt`.
+    """
+    spec = rl.objective
+    kl = KL(rl.kl_weight, rl.kl_estimator, rl.kl_place)
+    entropy = spec.entropy_weight
+    objective: Sampled
+    match spec.name:
+        case "reinforce":
+            objective = Reinforce(
+                baseline=_baseline(spec),
+                to_go=spec.to_go,
+                discount=spec.discount,
+                kl=kl,
+                entropy_weight=entropy,
+            )
+        case "ppo":
+            objective = Ppo(
+                baseline=_baseline(spec),
+                clip=spec.clip,
+                discount=spec.discount,
+                kl=kl,
+                entropy_weight=entropy,
+            )
+        case "grpo":
+            objective = Grpo(clip=spec.clip, kl=kl, entropy_weight=entropy)
+        case "dr_grpo":
+            objective = DrGrpo(clip=spec.clip, kl=kl, entropy_weight=entropy)
+        case "weighted":
+            objective = Weighted(temperature=spec.temperature, kl=kl, entropy_weight=entropy)
+        case "best_of_n":
+            objective = BestOfN(kl=kl, entropy_weight=entropy)
+    objective.require_group(rl.samples_per_prompt)
+    return objective
+
+
+def passes_of(rl: RlSpec, seed: int) -> Passes:
+    """How often each batch is learned from."""
+    spec = rl.objective
+    return Passes(spec.epochs, spec.minibatches, spec.max_update_kl, seed)
+
+
+def stop_rules_of(rl: RlSpec) -> tuple[StopRule, ...]:
+    """When training ends before its last step."""
+    plateau = (RewardPlateau(rl.plateau),) if rl.plateau is not None else ()
+    return (KlAbove(rl.max_kl), *plateau)
+
+
+def described(rl: RlSpec) -> str:
+    """The objective in a few words, for model cards."""
+    spec = rl.objective
+    text = {
+        "reinforce": "REINFORCE",
+        "ppo": "PPO",
+        "grpo": "GRPO",
+        "dr_grpo": "Dr. GRPO",
+        "weighted": "reward-weighted likelihood",
+        "best_of_n": f"the best of {rl.samples_per_prompt}",
+    }[spec.name]
+    if spec.name in ("reinforce", "ppo"):
+        against = {
+            "none": "no baseline",
+            "constant": "a constant baseline",
+            "moving_average": "a moving average as baseline",
+            "leave_one_out": "a leave-one-out baseline",
+        }
+        text += f" with {against[spec.baseline]}"
+    return text + (f", with a KL penalty to the base in the {rl.kl_place}" if rl.kl_weight else "")

@@ -1,0 +1,101 @@
+"""Several rewards as one: a weighted sum.
+
+    reward = sum over parts of weight * score
+
+Where one part has no score, the sum has none: leaving the part out would reward the answers that it
+can't score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from truing.files import read_text
+from truing.rewards.program import is_user_function, program
+from truing.rewards.reward import Answered, Reward, scored
+from truing.spec import RewardSpec
+from truing.types import Case, InputError, Score, Unscored, stable_hash
+
+MODEL = "reward_model"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One reward in a mixture, its name in messages and how often its score counts."""
+
+    name: str
+    weight: float
+    reward: Reward
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A weighted sum of rewards."""
+
+    parts: tuple[Part, ...]
+
+    def __call__(self, answers: Sequence[Answered]) -> list[Score]:
+        """See Reward. Raises InputError where a part fails; see reward.scored."""
+        columns = [scored(part.reward, answers) for part in self.parts]
+        return [self._sum([column[place] for column in columns]) for place in range(len(answers))]
+
+    def _sum(self, scores: Sequence[Score]) -> Score:
+        total = 0.0
+        for part, score in zip(self.parts, scores, strict=True):
+            if isinstance(score, Unscored):
+                return Unscored(f"{part.name}: {score.reason}")
+            total += part.weight * score
+        return total
+
+
+def needs_model(spec: RewardSpec) -> bool:
+    """Whether the reward model takes part."""
+    return not spec.parts or any(part.name == MODEL for part in spec.parts)
+
+
+def build_reward(spec: RewardSpec, model: Callable[[], Reward]) -> Reward:
+    """The reward that the spec describes; `model` gives the fitted reward model where it is needed.
+
+    Raises InputError naming the part that is wrong.
+    """
+    if not spec.parts:
+        return model()
+    parts = []
+    for number, part in enumerate(spec.parts):
+        where = f"reward.parts.{number}"
+        if part.name != MODEL:
+            reward = program(part.name, part.options, where)
+        elif not part.options:
+            reward = model()
+        else:
+            right = "its weights stand beside 'parts' (reward.truth and others)"
+            raise InputError(f"{where}.{min(part.options)}: no option of the reward model; {right}")
+        parts.append(Part(part.name, part.weight, reward))
+    return Mixture(tuple(parts))
+
+
+def _nothing(answers: Sequence[Answered]) -> list[Score]:
+    return [0.0] * len(answers)
+
+
+def check_reward(spec: RewardSpec, cases: Sequence[Case]) -> None:
+    """Tries the reward's programs on a made-up answer to each case, without the reward model.
+
+    Raises InputError where one is wrong or fails, before any time is spent.
+    """
+    scored(build_reward(spec, lambda: _nothing), [Answered(case, "An answer.") for case in cases])
+
+
+def described(spec: RewardSpec) -> str:
+    """The reward in a few words, for model cards."""
+    if not spec.parts:
+        return "a reward model's scores"
+    return " + ".join(f"{part.weight:g} x {part.name}" for part in spec.parts)
+
+
+def functions_hash(spec: RewardSpec) -> str:
+    """A hash of the files of the user's own functions; empty where there are none."""
+    files = [p.name.rpartition(":")[0] for p in spec.parts if is_user_function(p.name)]
+    return stable_hash("functions", *(read_text(Path(file)) for file in files)) if files else ""

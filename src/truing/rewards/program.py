@@ -1,0 +1,197 @@
+"""Rewards that are programs: a few built in, and any Python function that the user names.
+
+A program is honest about what it sees: the text alone. A policy will find whatever else raises the
+number, so look at the answers (they are shown while training) before believing the curve.
+
+A new one: a class below with its options as fields, and a line in `REWARDS`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from truing.rewards.reward import Answered, Reward
+from truing.types import InputError, Score, Unscored, normalised, stable_hash
+
+
+class Program(BaseModel, ABC):
+    """A reward of one answer at a time; its fields are its options in the spec."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @abstractmethod
+    def score(self, answered: Answered) -> Score:
+        """The score of one answer."""
+
+    def __call__(self, answers: Sequence[Answered]) -> list[Score]:
+        """See Reward."""
+        return [self.score(answered) for answered in answers]
+
+
+class Length(Program):
+    """-|words - target| / target: 0 at the target, -1 for an empty answer, lower for twice as long."""
+
+    target: int = Field(ge=1, description="the wanted length in words")
+
+    def score(self, answered: Answered) -> Score:
+        """See Program."""
+        return -abs(len(answered.answer.split()) - self.target) / self.target
+
+
+class Words(Program):
+    """The share of the answer's words that are in a list, upper and lower case alike."""
+
+    words: tuple[str, ...] = Field(min_length=1, description="the words that count")
+
+    def score(self, answered: Answered) -> Score:
+        """See Program; an answer without a word is unscored."""
+        wanted = {normalised(word) for word in self.words}
+        said = re.findall(r"\w+", normalised(answered.answer))
+        if not said:
+            return Unscored("the answer has no word")
+        return sum(word in wanted for word in said) / len(said)
+
+
+class Matches(Program):
+    """1 where a regular expression (Python's `re.search`) is found in the answer, else 0."""
+
+    pattern: str = Field(min_length=1, description="the regular expression")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression ({error})") from None
+        return pattern
+
+    def score(self, answered: Answered) -> Score:
+        """See Program."""
+        return float(re.search(self.pattern, answered.answer) is not None)
+
+
+class Contains(Program):
+    """1 where the answer contains a text, else 0; case and white space don't matter."""
+
+    text: str = Field(min_length=1, description="the text to look for")
+
+    def score(self, answered: Answered) -> Score:
+        """See Program."""
+        return float(normalised(self.text) in normalised(answered.answer))
+
+
+class Lacks(Contains):
+    """1 where the answer does not contain a text, else 0; case and white space don't matter."""
+
+    def score(self, answered: Answered) -> Score:
+        """See Program."""
+        return float(normalised(self.text) not in normalised(answered.answer))
+
+
+class EndsProperly(Program):
+    """1 where the answer ended by itself, with a sentence's last character, else 0."""
+
+    def score(self, answered: Answered) -> Score:
+        """See Program."""
+        text = answered.answer.rstrip("\"'”’)]»")
+        return float(answered.finished and text.endswith((".", "!", "?", "…", "。")))
+
+
+REWARDS: dict[str, type[Program]] = {
+    "length": Length,
+    "words": Words,
+    "matches": Matches,
+    "contains": Contains,
+    "lacks": Lacks,
+    "ends_properly": EndsProperly,
+}
+"""Every built-in program by name."""
+
+
+@dataclass(frozen=True)
+class UserFunction:
+    """A user's function (prompt, answer) -> number, or None for unscored."""
+
+    name: str
+    function: Callable[[str, str], Any]
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    def __call__(self, answers: Sequence[Answered]) -> list[Any]:
+        """What the function gave for each answer; `reward.scored` checks it."""
+        return [self.function(answered.case.prompt, answered.answer) for answered in answers]
+
+
+def is_user_function(name: str) -> bool:
+    """Whether a reward's name is that of a function in a file."""
+    return ".py:" in name
+
+
+def user_function(name: str) -> UserFunction:
+    """The function that `path/to/file.py:function` names. Importing the file runs it.
+
+    Raises InputError where there is no such file or function, where importing fails, or where the
+    function can't be called with a prompt and an answer.
+    """
+    file, _, function_name = name.rpartition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"reward: {file}: no such file; give path/to/file.py:function")
+    module_name = f"truing_reward_{stable_hash(str(path.resolve()))[:16]}"
+    found = importlib.util.spec_from_file_location(module_name, path)
+    assert found is not None and found.loader is not None, "the name ends in .py"
+    module = importlib.util.module_from_spec(found)
+    sys.modules[module_name] = module  # dataclasses look their module up
+    try:
+        found.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"reward: {file}: importing it failed ({type(error).__name__}: {error})"
+        ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"reward: {file}: has no function '{function_name}'")
+    try:
+        inspect.signature(function).bind("prompt", "answer")
+    except TypeError:
+        raise InputError(
+            f"reward: {name}: must be callable as {function_name}(prompt, answer)"
+        ) from None
+    return UserFunction(name, function)
+
+
+def program(name: str, options: Mapping[str, Any], where: str) -> Reward:
+    """A program by its name, a built-in one or a user's function.
+
+    Raises InputError naming `where` it stands in the spec and what is wrong with its options.
+    """
+    if is_user_function(name):
+        if options:
+            raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
+        return user_function(name)
+    if name not in REWARDS:
+        known = ", ".join(["reward_model", *REWARDS])
+        raise InputError(
+            f"{where}.name: unknown reward {name!r}; known: {known}, or path/to/file.py:function"
+        )
+    try:
+        return REWARDS[name].model_validate(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(step) for step in (where, *first["loc"]))
+        fields = ", ".join(REWARDS[name].model_fields) or "none"
+        said = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{key}: {said}; options of {name}: {fields}") from None

@@ -1,0 +1,184 @@
+"""`truing train`: one thing trained by itself, without the comparison.
+
+A training is a run folder like any other, with the stages it needs and no more; what it leaves is what
+`truing align` would leave of the same thing. Only the choice of the step that reinforcement learning
+keeps differs: no judge looks on here, so it is the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from truing.approaches.reinforcement import SHOWN, fit_reward, reinforce
+from truing.approaches.supervision import demonstrate
+from truing.data.run_texts import prompts_alone, read_texts, training_texts
+from truing.files import read_jsonl
+from truing.instruments import Instruments
+from truing.progress import Progress, StderrProgress
+from truing.rewards.mixture import needs_model
+from truing.spec import Spec
+from truing.types import InputError
+from truing.workshop import Workshop, default_folder, now
+
+Kind = Literal["sft", "rl", "reward"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: its folder, and what `truing train --json` prints."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """The same for a person: a line for each thing that was trained."""
+        said = []
+        for name, agreement in (self.document["reward_model"] or {}).items():
+            said.append(
+                f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
+                f"{agreement['n']} held-out labels"
+            )
+        for found in self.document["candidates"]:
+            figures = ", ".join(f"{key} {value:.3g}" for key, value in found["last"].items())
+            said.append(
+                f"{found['name']}, seed {found['seed']}: {found['steps']} steps ({figures})"
+            )
+            said.append(f"Candidate: {found['folder']}")
+        return said
+
+
+def train_one(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained:
+    """Trains `kind` (sft, rl or reward) as the spec says, in the folder `out`.
+
+    A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
+    a finished one is only read. Raises InputError where spec, texts, reward, model or folder are
+    wrong, before anything is written.
+    """
+    if kind not in get_args(Kind):
+        raise InputError(f"train: {kind!r} can't be trained; give {', '.join(get_args(Kind))}")
+    spec = _narrowed(spec, kind)
+    folder = Path(out) if out is not None else _folder(spec, kind)
+    shop = Workshop(
+        spec,
+        folder,
+        progress or StderrProgress(),
+        accept_licence=accept_licence,
+        read=_texts_for(spec, kind),
+        kind=f"train {kind}",
+    )
+    begun = (folder / "run.json").is_file()
+    if not begun:
+        _check_lengths(shop)
+        if resume:
+            shop.progress.note(f"{folder} holds nothing to resume; beginning")
+    with shop.opened("default", command):
+        if shop.record().get("finished"):
+            shop.progress.note(f"{folder} is finished; another folder for --out would begin anew")
+        elif begun and not resume:
+            raise InputError(
+                f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
+                "another folder for --out"
+            )
+        else:
+            _stages(shop, kind)
+            shop.note(finished=now(), costs=shop.costs())
+        return Trained(folder, _document(shop, kind))
+
+
+def _narrowed(spec: Spec, kind: str) -> Spec:
+    """The spec with the approaches that this training takes. Checked anew."""
+    if kind == "reward" and not needs_model(spec.reward):
+        raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
+    if kind != "rl" and spec.data.prompts is not None:
+        raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
+    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"]}[kind]
+    if kind == "rl" and spec.rl.start == "sft":
+        ways = ["sft", "rl"]
+    return Spec.model_validate({**spec.model_dump(), "approaches": ways})
+
+
+def _folder(spec: Spec, kind: str) -> Path:
+    usual = default_folder(spec)
+    return usual.with_name(f"{kind}-{usual.name}")
+
+
+def _texts_for(spec: Spec, kind: str) -> Any:
+    """Who reads the texts: questions aren't needed where prompts and programs are enough."""
+    if spec.data.prompts is None:
+        return read_texts
+    enough = not needs_model(spec.reward) and spec.rl.start == "base"
+    return prompts_alone if enough else training_texts
+
+
+def _check_lengths(shop: Workshop) -> None:
+    """Raises InputError where a prompt and its answer don't fit the model's context."""
+    if "rl" not in shop.spec.approaches:
+        return
+    longest = shop.spec.rl.max_new_tokens
+    for case in shop.asked:
+        where = f"{case.source}: " if shop.texts.prompts else ""
+        try:
+            tokens = shop.renderer.tokens(shop.base_prompt, case.prompt)
+            what = f"prompt {case.prompt[:60]!r} with an answer"
+            shop.base.model.check_length(len(tokens) + longest, what)
+        except InputError as error:
+            raise InputError(f"{where}{error}") from None
+
+
+def _stages(shop: Workshop, kind: str) -> None:
+    """Everything, in order. Each stage is skipped where it is already done."""
+    spec = shop.spec
+    if kind == "reward" or (kind == "rl" and needs_model(spec.reward)):
+        shop.stage("reward", "Reward model", "reward", lambda cost: fit_reward(shop, cost))
+    instruments = Instruments(shop)
+    for seed in spec.seeds:
+        if "sft" in spec.approaches:
+            demonstrate(shop, seed)
+        if "rl" in spec.approaches:
+            reinforce(shop, instruments, seed, judged=False)
+
+
+def _document(shop: Workshop, kind: str) -> dict[str, Any]:
+    record = shop.record()
+    return {
+        "kind": kind,
+        "folder": str(shop.folder),
+        "model": shop.spec.model,
+        "spec_digest": shop.spec.digest(),
+        "reward_model": record.get("reward_model"),
+        "candidates": [
+            _candidate(shop, name, seed)
+            for seed in shop.spec.seeds
+            for name in shop.spec.approaches
+        ],
+        "costs": record["costs"],
+    }
+
+
+def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
+    """What became of one candidate: where it is, how many steps, and the last step's figures."""
+    log = shop.folder / "logs" / f"{name}-seed{seed}.jsonl"
+    last = read_jsonl(log)[-1]
+    return {
+        "name": name,
+        "seed": seed,
+        "folder": str(shop.candidate_folder(name, seed)),
+        "log": str(log),
+        "steps": last["step"],
+        "stop": last.get("stop"),
+        "last": {key: last[key] for key in ("loss", *SHOWN) if last.get(key) is not None},
+    }
+
+
+__all__ = ["Kind", "Trained", "train_one"]
