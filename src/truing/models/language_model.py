@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from truing.models.attention import AttentionPlan, use_plans
+from truing.models.attention import NAME, AttentionPlan, use_plans
 from truing.models.decoder import Decoder
 from truing.models.plain import CLOSE, lets_plans_in, score_alone, trial
 from truing.models.projection import (
@@ -87,8 +87,12 @@ class LanguageModel:
     def _shares_prompts(self) -> bool:
         """Whether packed passes are possible, and give the numbers of the model's own pass."""
         attention = self.model.config._attn_implementation
+        if attention == NAME:  # they are let in already, which was tried then
+            return True
         tree = trial(self.model)
-        expected = torch.cat([row for rows in score_alone(self.model, tree.branches) for row in rows])
+        expected = torch.cat(
+            [row for rows in score_alone(self.model, tree.branches) for row in rows]
+        )
         if not lets_plans_in(self.model):
             return False
         try:
