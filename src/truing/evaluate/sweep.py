@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from truing.candidates import Candidate, open_candidate
 from truing.data.questions import load_controls, load_questions
@@ -15,9 +15,9 @@ from truing.evaluate.scoring import Examinee, Scoring, score_wording
 from truing.evaluate.statistics import mean
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
-from truing.prompts.wordings import Form, Wording, wordings
+from truing.prompts.wordings import FORMS, Form, Wording, wordings
 from truing.spec import EvaluationSpec
-from truing.types import Case, Dtype, Estimate, InputError, Row, Unscored, stable_hash
+from truing.types import Case, Dtype, Estimate, InputError, Row, Score, Unscored, stable_hash
 
 METRICS = ("mc1", "mc2", "binary")
 EVALUATIONS = {
@@ -43,7 +43,13 @@ class SweepSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raises InputError for an unknown evaluation, or where nothing is to be done."""
+        """Raises InputError for an unknown name, or where nothing is to be done."""
+        for option, value, known in (
+            ("--form", self.form, FORMS),
+            ("--dtype", self.dtype, get_args(Dtype)),
+        ):
+            if value not in known:
+                raise InputError(f"{option} {value}: unknown; known: {', '.join(known)}")
         for name in self.evaluations:
             if name not in EVALUATIONS:
                 raise InputError(f"evaluation {name!r}: unknown; known: {', '.join(EVALUATIONS)}")
@@ -201,7 +207,8 @@ def _one(
     rows = []
     for case, chosen in zip(cases, scoring.choices, strict=True):
         if isinstance(chosen, Unscored):
-            metrics, detail = dict.fromkeys(METRICS, chosen), {}
+            detail: dict[str, Any] = {}
+            metrics: dict[str, Score] = dict.fromkeys(METRICS, chosen)
         else:
             metrics = chosen.metrics
             detail = {"true": _finite(chosen.true), "false": _finite(chosen.false)}
@@ -214,7 +221,7 @@ def _one(
                 metrics,
                 case.category,
                 {"question": case.prompt, "log_likelihoods": detail},
-            )  # fmt: skip
+            )
         )
     result.rows += [(wording.name, row) for row in rows]
     result.lines.append(Line(name, evaluation, wording.name, summary(rows, result.spec.seed)))
@@ -247,6 +254,6 @@ def summary(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     return {name: _estimate([row.metrics[name] for row in rows], seed) for name in METRICS}
 
 
-def _estimate(scores: Sequence[float | Unscored], seed: int) -> Estimate:
+def _estimate(scores: Sequence[Score], seed: int) -> Estimate:
     values = [score for score in scores if not isinstance(score, Unscored)]
     return mean(values, unscored=len(scores) - len(values), seed=seed)

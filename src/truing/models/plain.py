@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from truing.models.attention import use_plans
-from truing.models.tree import Branch, TokenTree, Tokens
+from truing.models.tree import Branch, Tokens, TokenTree
 from truing.types import InputError
 
 LOGITS_AT_ONCE = 50_000_000
