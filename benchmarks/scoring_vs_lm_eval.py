@@ -28,7 +28,7 @@ from truing.models.score_store import ScoreStore
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
 
-QUESTIONS = int(os.environ.get("QUESTIONS", "20"))
+QUESTIONS = int(os.environ.get("QUESTIONS", "30"))
 BATCH = 16
 BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "truthfulqa"
 DATA = Path(os.environ.get("TRUTHFULQA", BESIDE))
