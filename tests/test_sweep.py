@@ -23,6 +23,7 @@ from truing.evaluate.scoring import Examinee, score_wording
 from truing.models.language_model import LanguageModel, packs
 from truing.models.score_store import ScoreStore, score_key
 from truing.models.tree import Branch
+from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
 from truing.types import Case, InputError, Unscored
@@ -128,6 +129,12 @@ def test_a_broken_store_is_put_aside_and_nan_is_kept(tmp_path: Path) -> None:
     found = store.known([b"a", b"b", b"c"])
     assert math.isnan(found[b"a"]) and found[b"b"] == -math.inf and len(found) == 2
     assert (tmp_path / "scores.sqlite.broken").exists()
+
+
+def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scores.sqlite").mkdir()
+    with pytest.raises(ModelUnavailable, match=r"scores\.sqlite can't be used"):
+        ScoreStore(tmp_path / "scores.sqlite")
 
 
 def test_what_is_longer_than_the_context_is_unscored(store: ScoreStore) -> None:

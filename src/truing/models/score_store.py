@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from truing.models.tree import Tokens
-from truing.models.user_cache import cache_folder
+from truing.models.user_cache import ModelUnavailable, cache_folder
 
 SCORING_VERSION = 1
 """To be raised when the code that scores gives other figures than before."""
@@ -35,7 +35,8 @@ def score_key(model: str, dtype: str, context: Tokens, continuation: Tokens) -> 
 class ScoreStore:
     """The file of scores; by default in the user's cache folder.
 
-    A file that isn't a whole database (a broken disk) is put aside under another name.
+    A file that isn't a whole database (a broken disk) is put aside under another name. Raises
+    ModelUnavailable where the file can't be opened or written: no right, no room, locked for too long.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -43,8 +44,8 @@ class ScoreStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._opened()
-        except sqlite3.OperationalError:
-            raise  # locked for too long, or no right to write: not a broken file
+        except sqlite3.OperationalError as error:  # not a broken file
+            raise self._unusable(error) from None
         except sqlite3.DatabaseError:
             self._path.replace(self._path.with_name(self._path.name + ".broken"))
             self._connection = self._opened()
@@ -61,6 +62,12 @@ class ScoreStore:
             raise
         return connection
 
+    def _unusable(self, error: sqlite3.Error) -> ModelUnavailable:
+        return ModelUnavailable(
+            f"scores: {self._path} can't be used ({error}); make room, or set TRUING_CACHE to a folder "
+            "that you may write to, and try again"
+        )
+
     def known(self, keys: Sequence[bytes]) -> dict[bytes, float]:
         """Those of the scores that are there. An undefined one is NaN."""
         found: dict[bytes, float] = {}
@@ -75,10 +82,13 @@ class ScoreStore:
 
     def add(self, scores: Mapping[bytes, float]) -> None:
         """Keep some scores: all of them or, if we are killed meanwhile, none."""
-        with self._connection:  # SQLite writes NaN as NULL
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items())
-            )
+        try:
+            with self._connection:  # SQLite writes NaN as NULL
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO scores VALUES (?, ?)", list(scores.items())
+                )
+        except sqlite3.OperationalError as error:
+            raise self._unusable(error) from None
 
     def close(self) -> None:
         """Close the file."""
