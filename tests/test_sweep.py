@@ -262,6 +262,10 @@ def test_mistakes_end_with_one_message(folder: Path) -> None:
         done = CliRunner().invoke(app, ["eval", *arguments])
         assert done.exit_code == 2, done.output
         assert said in done.stderr and "Traceback" not in done.stderr
+    before = ["eval", "truthfulness", "--candidate", str(folder), "--out", "untouched"]
+    for wrong in (["--prompt", "helpfull"], ["--questions", "both.jsonl"]):
+        assert CliRunner().invoke(app, [*before, *wrong]).exit_code == 2
+    assert not Path("untouched").exists()
 
 
 def test_words_behind_an_option_belong_to_it() -> None:

@@ -255,13 +255,14 @@ def evaluate(
             ),
         )
         with redirect_stdout(sys.stderr):
-            from truing.evaluate.sweep import run_sweep
+            from truing.evaluate.sweep import plan_sweep, run_sweep
             from truing.progress import StderrProgress
             from truing.report.sweep import show
             from truing.report.sweep_files import sweep_folder, write_sweep
 
+            plan = plan_sweep(spec)
             folder = sweep_folder(spec, out)
-            result = run_sweep(spec, StderrProgress(), accept_licence=accept_licence)
+            result = run_sweep(plan, StderrProgress(), accept_licence=accept_licence)
             page = write_sweep(result, folder, _command_line())
         if as_json:
             _print_json(result.to_json())

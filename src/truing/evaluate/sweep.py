@@ -126,20 +126,26 @@ class SweepResult:
         return [{"prompt": prompt, **row.to_json()} for prompt, row in self.rows]
 
 
+def plan_sweep(spec: SweepSpec) -> SweepResult:
+    """The questions and prompts that the spec names, and no rows yet.
+
+    Raises InputError where they are wrong: before a model is loaded or anything is written.
+    """
+    return SweepResult(spec, _asked(spec), prompts=wordings(spec.prompts, spec.presets))
+
+
 def run_sweep(
-    spec: SweepSpec,
+    result: SweepResult,
     progress: Progress,
     store: ScoreStore | None = None,
     *,
     accept_licence: bool = False,
 ) -> SweepResult:
-    """Scores everything that the spec asks for; what is in the store isn't computed again.
+    """Scores everything that is planned and returns it; what is in the store isn't computed again.
 
-    Raises InputError where prompts, questions or candidates are wrong, before a model is loaded
-    where that can be known.
+    Raises InputError where a candidate is wrong, or none of its questions can be scored.
     """
-    started = time.monotonic()
-    result = SweepResult(spec, _asked(spec), prompts=wordings(spec.prompts, spec.presets))
+    started, spec = time.monotonic(), result.spec
     store = store or ScoreStore()
     for name in dict.fromkeys(spec.candidates):
         with progress.task(f"Loading {name}"):
