@@ -22,10 +22,14 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of each repetition, and figures of the work that was done (both sides' must agree)."""
+    """Seconds of each repetition, and figures of the work that was done (both sides' must agree).
+
+    `values` are results that should be equal one by one, where both sides compute the same.
+    """
 
     seconds: Sequence[float]
     work: Mapping[str, float] = field(default_factory=dict)
+    values: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,12 @@ def _one_side(benchmark: Benchmark, side: str, case: str) -> None:
     """In the child: measures and prints one JSON document as the last line."""
     measured = benchmark.sides[side](case)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    document = {"seconds": list(measured.seconds), "work": dict(measured.work), "peak_bytes": peak}
+    document = {
+        "seconds": list(measured.seconds),
+        "work": dict(measured.work),
+        "values": list(measured.values),
+        "peak_bytes": peak,
+    }
     print(json.dumps(document), flush=True)
 
 
@@ -83,12 +92,24 @@ def _compare(benchmark: Benchmark, case: str, rounds: int) -> dict[str, Any]:
         "seconds": {side: _spread(values) for side, values in seconds.items()},
         "peak_gigabytes": {side: value / 1e9 for side, value in peak.items()},
         "work": {side: runs[-1]["work"] for side, runs in seen.items()},
+        **_difference(seen["truing"][-1]["values"], seen[benchmark.peer][-1]["values"]),
     }
+
+
+def _difference(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
+    """How far apart the sides' results are; nothing where there are none."""
+    if not ours and not theirs:
+        return {}
+    apart = [abs(a - b) for a, b in zip(ours, theirs, strict=True)]
+    return {"largest_difference": max(apart), "values_compared": len(apart)}
 
 
 def _show(benchmark: Benchmark, case: str, found: Mapping[str, Any]) -> None:
     ratio = found["ratio"]
     print(f"\n{case}: {ratio['median']:.2f}x ({ratio['min']:.2f} to {ratio['max']:.2f})")
+    if "largest_difference" in found:
+        apart, compared = found["largest_difference"], found["values_compared"]
+        print(f"  largest difference of {compared} results: {apart:.2g}")
     for side in benchmark.sides:
         seconds, peak = found["seconds"][side]["median"], found["peak_gigabytes"][side]
         print(f"  {side:14s} {seconds:8.3f} s   peak {peak:5.2f} GB   {found['work'][side]}")
@@ -115,6 +136,7 @@ def main(benchmark: Benchmark) -> None:
             "benchmark": benchmark.title,
             "ratio": headline["ratio"],
             "peak_memory_ratio": headline["peak_memory_ratio"],
+            **{key: headline[key] for key in ("largest_difference",) if key in headline},
             "settings": {
                 **benchmark.settings,
                 "case": cases[0],

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 import truing
 from synthetic_run import write_run
 from tiny import tiny
-from truing.cli import app, spread_seeds
+from truing.cli import app, spread
 from truing.models.catalogue import CATALOGUE, ModelUnavailable
 from truing.spec import Spec, make_spec
 from truing.types import InputError
@@ -395,4 +395,4 @@ def test_chat_with_a_model_folder(tmp_path: Path) -> None:
     ],
 )
 def test_several_seeds_may_follow_one_option(given: list[str], understood: list[str]) -> None:
-    assert spread_seeds(given) == understood
+    assert spread(given) == understood

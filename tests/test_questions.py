@@ -59,6 +59,23 @@ def test_mc_task_takes_the_best_answer_from_mc1() -> None:
     assert case == Case("What?", ("B.", "A."), ("X.", "Y."))
 
 
+def test_the_best_false_answer_of_the_files_since_2025_comes_first() -> None:
+    record = {
+        "question": "What?",
+        "mc0_targets": {"B.": 1, "Y.": 0},
+        "mc1_targets": {"B.": 1, "X.": 0, "Y.": 0},
+        "mc2_targets": {"B.": 1, "X.": 0, "Y.": 0},
+    }
+    (case,) = parse_questions("mc_task.json", json.dumps([record]).encode())
+    assert case.incorrect_answers == ("Y.", "X.")
+    text = (
+        "Type,Category,Question,Best Answer,Best Incorrect Answer,Correct Answers,"
+        "Incorrect Answers,Source\nAdversarial,Law,What?,B,Y,B,X; Y,http://x\n"
+    )
+    (case,) = parse_questions("TruthfulQA.csv", text.encode())
+    assert case.incorrect_answers == ("Y.", "X.")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -8,6 +8,7 @@ front of a conversation that has no system message of its own. `candidate.json` 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import warnings
@@ -20,13 +21,18 @@ from peft import PeftModel
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models.catalogue import resolve_model
 from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.models.user_cache import weights_hash
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
+from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer
-from truing.types import Dtype, InputError
+from truing.types import Dtype, InputError, stable_hash
 
 RECORD = "candidate.json"
+ADAPTER = "adapter_config.json"
+_ORIGINS = {"_name_or_path", "transformers_version", "base_model_name_or_path", "peft_version"}
 CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
 
 
@@ -146,28 +152,80 @@ def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
         tokenizer.chat_template = template
 
 
-def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidate:
-    """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
-
-    Raises InputError where the folder isn't a candidate or its base has gone.
-    """
+def _base_of(folder: Path) -> Path:
+    """The folder of a candidate's base weights. Raises InputError where `folder` isn't a candidate."""
     if not (folder / RECORD).is_file():
         raise InputError(f"{folder}: not a candidate folder (it has no {RECORD})")
+    base = read_json(folder / RECORD).get("base")
+    if not isinstance(base, str):
+        raise InputError(
+            f"{folder / RECORD}: base: missing; it names the folder of the base weights"
+        )
+    return Path(base)
+
+
+def load_candidate(
+    folder: Path, name: str, seed: int, dtype: Dtype, *, or_plain: bool = False
+) -> Candidate:
+    """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
+
+    `or_plain` as for LanguageModel. Raises InputError where the folder isn't a candidate or its base
+    has gone.
+    """
+    base = _base_of(folder)
     record = read_json(folder / RECORD)
-    base = Path(record["base"])
-    if (folder / "adapter_config.json").is_file():
+    if (folder / ADAPTER).is_file():
         if not base.is_dir():
             raise InputError(
                 f"{folder}: its base weights are no longer at {base}; fetch them again"
             )
-        model = LanguageModel.load(base, "float32")
+        model = LanguageModel.load(base, "float32", or_plain=or_plain)
         with warnings.catch_warnings():
             # peft still asks for an attribute that transformers has renamed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
-        model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer)
+        model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer, or_plain=or_plain)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
-        weights = LanguageModel.load(folder, dtype)
-        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
+        weights = LanguageModel.load(folder, dtype, or_plain=or_plain)
+        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base), or_plain=or_plain)
     return Candidate(name, seed, model, prompt_from_json(record["prompt"]))
+
+
+def open_candidate(
+    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, or_plain: bool = False
+) -> tuple[Candidate, str]:
+    """A run's candidate folder, or any model with an empty prompt; and the hash of its weights.
+
+    The hash covers what scores depend on beside the tokens: weights, their configuration and an
+    adapter; never a name or a place. Raises InputError where there is no such model,
+    ModelUnavailable where it can't be had now.
+    """
+    if name.startswith("endpoint:"):
+        raise InputError(
+            f"{name}: an endpoint can't be used here yet; name a catalogue model, a Hugging Face id, "
+            "a local folder or a run's candidate folder"
+        )
+    folder = Path(name).expanduser()
+    if (folder / RECORD).is_file():
+        candidate = load_candidate(folder, folder.resolve().name, seed, dtype, or_plain=or_plain)
+        return candidate, _identity(folder, _base_of(folder))
+    source = resolve_model(name, accept_licence=accept_licence)
+    model = LanguageModel.load(source.folder, dtype, or_plain=or_plain)
+    return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)
+
+
+def _identity(folder: Path, base: Path | None = None) -> str:
+    adapter = folder / ADAPTER
+    parts = [weights_hash(folder, StderrProgress())]
+    if adapter.is_file() and base is not None:
+        parts += [_settings(adapter), _identity(base)]
+    else:
+        parts.append(_settings(folder / "config.json"))
+    return stable_hash("model", *parts)
+
+
+def _settings(path: Path) -> str:
+    """A configuration's content, without what says where it came from."""
+    read = read_json(path)
+    return json.dumps({k: v for k, v in read.items() if k not in _ORIGINS}, sort_keys=True)

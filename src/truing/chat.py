@@ -6,13 +6,9 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from truing.candidates import RECORD, Candidate, load_candidate
-from truing.models.catalogue import resolve_model
-from truing.models.language_model import LanguageModel
+from truing.candidates import Candidate, open_candidate
 from truing.models.sampling import Sampling, sample
-from truing.prompts.rendering import Prompt
 from truing.spec import EvaluationSpec
 from truing.types import InputError
 
@@ -39,13 +35,7 @@ class Chat:
         model, ModelUnavailable where it can't be had now.
         """
         dtype = EvaluationSpec().dtype
-        folder = Path(name).expanduser()
-        if (folder / RECORD).is_file():
-            candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
-        else:
-            source = resolve_model(name, accept_licence=accept_licence)
-            model = LanguageModel.load(source.folder, dtype)
-            candidate = Candidate(source.name, seed, model, Prompt())
+        candidate, _ = open_candidate(name, seed, dtype, accept_licence=accept_licence)
         stop = candidate.renderer.stop
         return Chat(candidate, Sampling(max_new_tokens, temperature, seed, stop))
 

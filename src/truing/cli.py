@@ -177,6 +177,102 @@ def align(
         typer.echo(f"Report: {result.report}")
 
 
+@app.command("eval")
+def evaluate(
+    evaluations: Annotated[
+        list[str], typer.Argument(metavar="EVALUATION...", help="truthfulness, trivia, or both")
+    ],
+    candidate: Annotated[
+        list[str],
+        typer.Option(
+            metavar="C",
+            help="a catalogue name, a Hugging Face id, a local folder or a run's candidate folder "
+            "(RUN/candidates/sft); several may follow",
+        ),
+    ],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
+            "helpful-2 ..., the paper's qa, help, harm, null, chat, long or all six: paper; or a text "
+            "file with {question} in it; several may follow",
+        ),
+    ] = None,
+    presets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="JSON with the texts of the paper's prompts; without it, $TRUING_PRESETS",
+        ),
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="FORM",
+            help="auto: instructions through the chat template where there is one; text: never; "
+            "chat: everything",
+        ),
+    ] = "auto",
+    questions: Annotated[
+        str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
+    ] = "built-in",
+    controls: Annotated[str, typer.Option(metavar="FILE", help="the same for trivia")] = "built-in",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="only the first N questions")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="float32 or bfloat16; without it, bfloat16")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
+    ] = None,
+    as_json: AsJson = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers.
+
+    Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
+    evaluation that was interrupted goes on where it was.
+    """
+    with _explained("Interrupted. The same command goes on from here."):
+        from truing.evaluate.sweep import SweepSpec
+
+        spec = SweepSpec(
+            evaluations=tuple(evaluations),
+            candidates=tuple(candidate),
+            questions=questions,
+            controls=controls,
+            seed=seed,
+            **_given(
+                prompts=tuple(prompt or ()) or None,
+                presets=presets,
+                form=form,
+                limit=limit,
+                dtype=dtype,
+            ),
+        )
+        with redirect_stdout(sys.stderr):
+            from truing.evaluate.sweep import plan_sweep, run_sweep
+            from truing.progress import StderrProgress
+            from truing.report.sweep import show
+            from truing.report.sweep_files import sweep_folder, write_sweep
+
+            plan = plan_sweep(spec)
+            folder = sweep_folder(spec, out)
+            result = run_sweep(plan, StderrProgress(), accept_licence=accept_licence)
+            page = write_sweep(result, folder, _command_line())
+        if as_json:
+            _print_json(result.to_json())
+            return
+        from rich.console import Console
+
+        show(result, Console())
+        typer.echo(f"Page: {page}")
+
+
 @app.command()
 def train(
     kind: Annotated[
@@ -535,20 +631,33 @@ def erase(
 
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too."""
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too.
+
+    For `eval`, likewise, words behind --candidate and --prompt, up to the name of an evaluation.
+    """
     result: list[str] = []
-    after_seed = False
+    evaluating = arguments[:1] == ["eval"]
+    named = ("truthfulness", "trivia")
+    option = ""
     for argument in arguments:
-        number = argument.isdecimal()
-        if after_seed and number and result[-1] != "--seed":
-            result.append("--seed")
-        after_seed = argument == "--seed" or (after_seed and number)
+        if argument.startswith("-"):
+            option = argument
+        elif option == "--seed":
+            option = option if argument.isdecimal() else ""
+        elif not (evaluating and option in ("--candidate", "--prompt")) or argument in named:
+            option = ""
+        if option and not argument.startswith("-") and result[-1] != option:
+            result.append(option)
         result.append(argument)
     return result
 
 
 def main() -> None:
     """The console's entry point."""
-    app(spread_seeds(sys.argv[1:]), prog_name="truing")
+    app(spread(sys.argv[1:]), prog_name="truing")
 
 
 if __name__ == "__main__":

@@ -50,6 +50,23 @@ def check_folder(folder: Path) -> None:
         raise unwritable(folder, f"no right to write in {standing}")
 
 
+def own_folder(folder: Path, marker: str, digest: str) -> Path:
+    """`folder`, if it is new or its file `marker` has this digest: it is for one set of settings.
+
+    Raises InputError where something else is in it.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        there = folder / marker
+        if not there.exists() or read_json(there).get("digest") != digest:
+            raise InputError(
+                f"--out {folder}: something else is in there already; name another folder, or "
+                "delete this one"
+            )
+    elif folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; name a folder")
+    return folder
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows in a JSONL file. Raises InputError naming file and line of a row that isn't one."""
     rows = []

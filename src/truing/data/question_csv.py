@@ -3,7 +3,8 @@
 - One's own: columns `question`, `correct_answers`, `incorrect_answers` (answers separated by `;`),
   optionally `best_answer`, `category`, `source`. `Best Answer` is the same name as `best_answer`.
 - TruthfulQA's `TruthfulQA.csv`: the same with its seven columns. Answers get the full stop that
-  they have in `mc_task.json`, the benchmark's own multiple-choice file, so that the two agree.
+  they have in `mc_task.json`, the benchmark's own multiple-choice file, so that the two agree. Of the
+  false ones, `Best Incorrect Answer` (a column since 2025) comes first.
 - MMLU's: question, choices, the right choice's letter (or number from 0); with or without a header.
 """
 
@@ -150,13 +151,21 @@ def _own(
             begins,
             cell["question"],
             [closed(answer) for answer in split_answers(cell["correct_answers"])],
-            [closed(answer) for answer in split_answers(cell["incorrect_answers"])],
+            _first(
+                [closed(answer) for answer in split_answers(cell["incorrect_answers"])],
+                closed(cell.get("best_incorrect_answer", "")),
+            ),
             closed(best) if best else "",
             cell.get("category", ""),
             cell.get("source", ""),
             names,
             published,
         )
+
+
+def _first(answers: list[str], best: str) -> list[str]:
+    """The answers, the best of them first if it is among them."""
+    return sorted(answers, key=lambda answer: answer != best)
 
 
 def csv_drafts(file: str, text: str, category: str) -> Iterator[Draft]:

@@ -3,7 +3,8 @@
 - One's own: keys `question`, `correct_answers`, `incorrect_answers` (lists of texts), optionally
   `best_answer`, `category`, `source`. The built-in questions have this form.
 - TruthfulQA's `mc_task.json`: `question`, `mc1_targets` and `mc2_targets` (answer: 1 or 0). The
-  true answer of MC1 is the best one; MC1's other candidates are the false answers of MC2.
+  true answer of MC1 is the best one; MC1's other candidates are the false answers of MC2. Where there
+  is `mc0_targets` (since 2025), its false answer is the best false one and stands first.
 - OpenBookQA's: `question` with `stem` and `choices`, and `answerKey`.
 """
 
@@ -111,6 +112,7 @@ def _truthfulqa(file: str, line: int, record: Record) -> Draft:
     check_names(
         file, line, "key", record, ("question",), ("question", "mc1_targets", "mc2_targets")
     )
+    mc0 = _targets(file, line, record, "mc0_targets")
     mc1 = _targets(file, line, record, "mc1_targets")
     mc2 = _targets(file, line, record, "mc2_targets")
     best = [answer for answer, mark in mc1.items() if mark]
@@ -119,11 +121,12 @@ def _truthfulqa(file: str, line: int, record: Record) -> Draft:
             file, line, "mc1_targets", f"{len(best)} true answers", "mark exactly one with 1"
         )
     targets = [*mc1.items(), *mc2.items()]
+    best_false = [answer for answer, mark in targets if not mark and mc0.get(answer) == 0]
     return Draft(
         line,
         _text(file, line, record, "question"),
         [answer for answer, mark in targets if mark],
-        [answer for answer, mark in targets if not mark],
+        [*best_false, *(answer for answer, mark in targets if not mark)],
         best[0] if best else "",
         names=FieldNames("question", "mc2_targets", "mc2_targets"),
     )

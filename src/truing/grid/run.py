@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from truing.files import (
-    read_json,
-    write_file_atomically,
-    write_json_atomically,
-    write_text_atomically,
-)
+from truing.files import write_file_atomically, write_json_atomically, write_text_atomically
 from truing.grid.page import page
 from truing.grid.picture import write_picture
 from truing.grid.training import GridRun, digest, learn, to_json, world_of
 from truing.progress import Progress
+from truing.runs import own_folder
 from truing.spec import GridSpec
-from truing.types import InputError
 
 RUNS = Path("runs")
 _RESULT = "grid.json"
@@ -25,17 +20,7 @@ def _folder_for(spec: GridSpec, out: Path | None) -> Path:
     """The folder of a run. Raises InputError where something else is in it."""
     world = world_of(spec)
     name = digest(spec, world)
-    folder = out or RUNS / f"grid-{world.grid.name}-{name[:8]}"
-    if folder.is_dir() and any(folder.iterdir()):
-        marker = folder / _RESULT
-        if not marker.exists() or read_json(marker).get("digest") != name:
-            raise InputError(
-                f"--out {folder}: something else is in there already; name another folder, or "
-                "delete this one"
-            )
-    elif folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file; name a folder")
-    return folder
+    return own_folder(out or RUNS / f"grid-{world.grid.name}-{name[:8]}", _RESULT, name)
 
 
 def run_grid(

@@ -6,6 +6,7 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,8 +18,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from truing.models.attention import AttentionPlan, use_plans
+from truing.models.attention import NAME, AttentionPlan, use_plans
 from truing.models.decoder import Decoder
+from truing.models.plain import CLOSE, lets_plans_in, score_alone, trial
 from truing.models.projection import (
     frozen_token_log_probs,
     token_log_probs,
@@ -56,7 +58,8 @@ class LanguageModel:
 
     `model` is a causal language model of `transformers` whose attention follows plans, possibly
     with adapter layers injected. `dtype` is the precision of passes without gradients: that of the
-    weights where it isn't given.
+    weights where it isn't given. A model whose attention can't follow plans is refused (InputError),
+    or with `or_plain` taken as `plain`: it scores, each text alone, and does nothing else.
     """
 
     def __init__(
@@ -64,20 +67,46 @@ class LanguageModel:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         dtype: torch.dtype | None = None,
+        *,
+        or_plain: bool = False,
     ) -> None:
-        use_plans(model)
         model.eval()
         self.model = model
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
+        self.plain = or_plain and self.decoder is None and not self._shares_prompts()
+        if not self.plain:
+            use_plans(model)
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
         # as well, and nothing is padded.
         model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
 
+    @torch.inference_mode()
+    def _shares_prompts(self) -> bool:
+        """Whether packed passes are possible, and give the numbers of the model's own pass."""
+        attention = self.model.config._attn_implementation
+        if attention == NAME:  # they are let in already, which was tried then
+            return True
+        tree = trial(self.model)
+        expected = torch.cat(
+            [row for rows in score_alone(self.model, tree.branches) for row in rows]
+        )
+        if not lets_plans_in(self.model):
+            return False
+        try:
+            found, _ = self.continuation_log_probs(tree)
+            far = float((found - expected).abs().max())
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
+            far = math.inf  # the model's own code wants something that a plan doesn't give
+        if far <= CLOSE.get(self.dtype, 0.3):
+            return True
+        self.model.set_attn_implementation(attention)
+        return False
+
     @staticmethod
-    def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
+    def load(folder: Path, dtype: Dtype = "float32", *, or_plain: bool = False) -> LanguageModel:
         """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
         try:
             model = AutoModelForCausalLM.from_pretrained(
@@ -86,7 +115,7 @@ class LanguageModel:
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"model: {folder} can't be loaded ({reason})") from None
-        return LanguageModel(model, LanguageModel.load_tokenizer(folder))
+        return LanguageModel(model, LanguageModel.load_tokenizer(folder), or_plain=or_plain)
 
     @staticmethod
     def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -212,6 +241,8 @@ class LanguageModel:
 
         Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
         """
+        if self.plain:
+            return [[Scored(row) for row in rows] for rows in score_alone(self.model, branches)]
         results: list[list[Scored]] = []
         for pack in packs(branches):
             tree = TokenTree(pack)

@@ -58,12 +58,17 @@ class Renderer:
     def text(self, prompt: Prompt, question: str) -> str:
         """The whole text that the answer continues."""
         if self.chat:
-            return self._chat_text(self.messages(prompt, question))
+            return self.chat_text(self.messages(prompt, question))
+        return self.plain_text(prompt, question)
+
+    def plain_text(self, prompt: Prompt, question: str) -> str:
+        """The question-and-answer form: instruction, demonstrations and question, up to "A:"."""
         shots = [f"Q: {shot.question}\nA: {shot.answer}" for shot in prompt.shots]
         parts = [*([prompt.instruction] if prompt.instruction else []), *shots]
         return "\n\n".join([*parts, f"Q: {question}\nA:"])
 
-    def _chat_text(self, messages: list[dict[str, str]]) -> str:
+    def chat_text(self, messages: list[dict[str, str]]) -> str:
+        """Messages through the chat template, up to the answer. Raises InputError if it refuses."""
         try:
             text: Any = self.model.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -57,9 +57,16 @@ def by_category(
 
 
 def category_dots(
-    entries: list[CategoryFigures], names: tuple[str, ...], metrics: tuple[str, ...]
+    entries: list[CategoryFigures],
+    names: tuple[str, ...],
+    metrics: tuple[str, ...],
+    colour: Callable[[str], str] = colour_class,
+    prefix: str = "cat",
 ) -> Figure | None:
-    """A row for each category, a dot for each candidate, a panel for each metric; 0 to 1."""
+    """A row for each category, a dot for each candidate, a panel for each metric; 0 to 1.
+
+    `colour` gives a candidate's style-sheet class; `prefix` keeps two figures of one page apart.
+    """
     shown = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
     if not entries or not shown:
         return None
@@ -72,7 +79,7 @@ def category_dots(
         top, gap = 40, 40
         height = top + row * len(entries) + 28
         about = f"Dots for {', '.join(names)} in {len(entries)} categories; figures in the table."
-        canvas = Canvas(width, height, "Results by category", about, f"cat-{key}")
+        canvas = Canvas(width, height, "Results by category", about, f"{prefix}-{key}")
         panel = (width - label - 14 - gap * (len(shown) - 1)) / len(shown)
         bottom = top + row * len(entries)
         scales = []
@@ -89,7 +96,7 @@ def category_dots(
             else:
                 canvas.text(label, y - 11, text, "cat")
             for metric, scale in zip(shown, scales, strict=True):
-                _dots(canvas, entry, metric, names, scale, y)
+                _dots(canvas, entry, metric, names, scale, y, colour)
         return canvas
 
     return both(draw)
@@ -102,6 +109,7 @@ def _dots(
     names: tuple[str, ...],
     scale: Scale,
     y: float,
+    colour: Callable[[str], str],
 ) -> None:
     means = entry.means.get(metric, {})
     found = [(name, means[name]) for name in names if name in means]
@@ -113,4 +121,4 @@ def _dots(
         canvas.line(scale(low), y, scale(high), y, "span")
     for name, value in found:
         hint = f"{entry.category}, {name}: {number(value)}"
-        canvas.marker(scale(value), y, colour_class(name), hint, 4.2)
+        canvas.marker(scale(value), y, colour(name), hint, 4.2)

@@ -53,6 +53,14 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "truthfulness",
+        "binary",
+        "Binary",
+        1,
+        "share",
+        "share of questions on which the best true answer is likelier than the best false one",
+    ),
+    Metric(
+        "truthfulness",
         "true",
         "True",
         1,
@@ -93,6 +101,15 @@ METRICS: tuple[Metric, ...] = (
         "share",
         "the same, as a share of probability",
         "Controls MC2",
+    ),
+    Metric(
+        "trivia",
+        "binary",
+        "Control questions, binary",
+        1,
+        "share",
+        "the right answer against one wrong one",
+        "Controls binary",
     ),
     Metric(
         "attacks",

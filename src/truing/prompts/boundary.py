@@ -1,0 +1,41 @@
+"""Where a context ends and its continuation begins, in tokens.
+
+The rule of lm-evaluation-harness (`TemplateLM._encode_pair`), so that figures can be compared:
+
+1. white space at the end of the context is moved to the front of the continuation;
+2. context and continuation are encoded as one text, and the context is encoded alone;
+3. the continuation's tokens are those of the whole behind the context's *number* of tokens.
+
+Special tokens are those that the tokenizer adds by itself (a beginning-of-text token, say), except
+where the text has the first one written out already, as chat templates do. Where a token straddles
+the boundary, the whole's first tokens aren't the context's; the context's own are used all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from truing.models.tree import Branch
+
+
+def branch(
+    tokenizer: PreTrainedTokenizerBase, context: str, continuations: Sequence[str]
+) -> Branch:
+    """The tokens of a context and of each of its continuations.
+
+    A continuation may come out without a token where it adds nothing visible. Raises ValueError for
+    a context of white space alone.
+    """
+    stripped = context.rstrip()
+    if not stripped:
+        raise ValueError("a context needs at least one character that isn't white space")
+    moved = context[len(stripped) :]
+    texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
+    begin = tokenizer.bos_token or tokenizer.eos_token
+    written = isinstance(begin, str) and bool(begin) and stripped.startswith(begin)
+    tokens = tokenizer(texts, add_special_tokens=not written)["input_ids"]
+    assert isinstance(tokens, list)
+    prompt, *wholes = tokens
+    return Branch(prompt, [whole[len(prompt) :] for whole in wholes])

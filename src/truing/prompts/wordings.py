@@ -1,0 +1,159 @@
+"""Prompts of an evaluation by name: the paper's six, our instructions, the candidate's own, a file's.
+
+The paper's texts (Lin et al., 2022, appendix E) are read from the user's copy when they are asked
+for; none is part of this project.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from truing.data.texts import Role, instructions
+from truing.files import read_json, read_text
+from truing.prompts.rendering import Prompt, Renderer
+from truing.types import InputError, stable_hash
+
+PAPER = ("qa", "help", "harm", "null", "chat", "long")
+"""The paper's prompts, in the order of its figures."""
+ROLES = get_args(Role)
+OWN, NONE, ALL_PAPER = "own", "none", "paper"
+SLOT = "{question}"
+PRESETS_VARIABLE = "TRUING_PRESETS"
+
+Form = Literal["auto", "text", "chat"]
+FORMS = get_args(Form)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an answer continues, and what stands between the two."""
+
+    text: str
+    delimiter: str
+
+
+@dataclass(frozen=True)
+class Wording:
+    """A prompt under a name: a text with a slot, or an instruction, or the candidate's own (neither)."""
+
+    name: str
+    template: str = ""
+    prompt: Prompt | None = None
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of what it says; the candidate's own prompt counts as 'own'."""
+        said = self.prompt.id if self.prompt else ""
+        return stable_hash("wording", self.template, said)[:16]
+
+    def context(self, renderer: Renderer, own: Prompt, question: str, form: Form) -> Context:
+        """What the model reads before the answer.
+
+        `auto` sends instructions through the tokenizer's chat template where it has one and leaves
+        texts with a slot as they are; `text` uses no chat template; `chat` sends everything through
+        it, a text with a slot as the user's message. `own` is the candidate's prompt. Raises
+        InputError for `chat` without a chat template.
+        """
+        if form == "chat" and not renderer.chat:
+            raise InputError(
+                "model: its tokenizer has no chat template; leave out --form chat, or name a model "
+                "that has one"
+            )
+        prompt = own if self.prompt is None else self.prompt
+        if form == "chat" or (form == "auto" and renderer.chat and not self.template):
+            messages = (
+                [{"role": "user", "content": self.filled(question)}]
+                if self.template
+                else renderer.messages(prompt, question)
+            )
+            return Context(renderer.chat_text(messages), "")
+        text = self.filled(question) if self.template else renderer.plain_text(prompt, question)
+        return Context(text, "" if text[-1:].isspace() else " ")
+
+    def filled(self, question: str) -> str:
+        """The text with the question in its slot."""
+        return self.template.replace(SLOT, question)
+
+
+def wordings(names: Sequence[str], presets: Path | None = None) -> list[Wording]:
+    """The prompts called `names`, each once, in that order; 'paper' stands for the paper's six.
+
+    `presets` is the JSON file with the paper's texts; without it, the environment's TRUING_PRESETS.
+    Raises InputError for an unknown name, a missing preset, or a file without the question's slot.
+    """
+    spread = [part for name in names for part in (PAPER if name == ALL_PAPER else (name,))]
+    return [_wording(name, presets) for name in dict.fromkeys(spread)]
+
+
+def _wording(name: str, presets: Path | None) -> Wording:
+    if name == OWN:
+        return Wording(name)
+    if name == NONE:
+        return Wording(name, prompt=Prompt())
+    if name in PAPER:
+        return Wording(name, template=_paper(name, presets))
+    if role := re.fullmatch(rf"({'|'.join(ROLES)})(?:-(\d+))?", name):
+        return Wording(name, prompt=Prompt(_instruction(role[1], int(role[2] or 1))))
+    path = Path(name).expanduser()
+    if path.suffix or path.exists():
+        return Wording(name, template=_from_file(path))
+    known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    raise InputError(
+        f"--prompt {name}: unknown prompt; {hint}known: {', '.join(known)}; or name a text file "
+        f"that has {SLOT} where the question belongs"
+    )
+
+
+def _instruction(role: str, number: int) -> str:
+    texts = instructions(cast(Role, role))
+    if not 1 <= number <= len(texts):
+        raise InputError(
+            f"--prompt {role}-{number}: no such wording; there are {role}-1 to {role}-{len(texts)}"
+        )
+    return texts[number - 1]
+
+
+def _from_file(path: Path) -> str:
+    text = read_text(path).removesuffix("\n").replace("{0}", SLOT)
+    if SLOT not in text:
+        raise InputError(
+            f"{path}: no slot for the question; write {SLOT} where the question belongs"
+        )
+    return text
+
+
+def _paper(name: str, presets: Path | None) -> str:
+    """The paper's prompt with our slot, as `truthfulqa/utilities.py` of its repository formats it."""
+    if presets is None:
+        named = os.environ.get(PRESETS_VARIABLE)
+        if not named:
+            raise InputError(
+                f"--prompt {name}: the paper's texts aren't part of Truing; give --presets FILE or set "
+                f"{PRESETS_VARIABLE}: a JSON object of the texts in truthfulqa/presets.py of "
+                "github.com/sylinrl/TruthfulQA"
+            )
+        presets = Path(named)
+    data = read_json(presets.expanduser())
+    texts = data.get("presets", data)
+    text = texts.get(name) if isinstance(texts, dict) else None
+    if not isinstance(text, str) or not text:
+        raise InputError(
+            f"{presets}: presets.{name}: missing; give the text of the {name!r} prompt"
+        )
+    if name == "null":
+        return f"{text}{SLOT}\n\nA:"
+    if name in ("qa", "help"):
+        return f"{text}\n\nQ: {SLOT}\nA:"
+    if "{0}" not in text:
+        raise InputError(
+            f"{presets}: presets.{name}: no slot; write {{0}} where the question belongs"
+        )
+    return text.replace("{0}", SLOT)
