@@ -629,10 +629,6 @@ def erase(
         typer.echo(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")
 
 
-def spread_seeds(arguments: Sequence[str]) -> list[str]:
-    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too."""
-
-
 def spread(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too.
 
