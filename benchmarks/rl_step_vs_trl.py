@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from _in_turn import Benchmark, Measured, main
-from _trl import QUIET, StepTimes
+from _trl import ALIKE, StepTimes
 from _work import folder, model, prompts, timed, two_threads, without_end
 from truing.learn import Grpo, Reinforce
 from truing.learn.kl import KL
@@ -98,9 +98,7 @@ def theirs(case: str) -> Measured:
                 max_steps=STEPS,
                 learning_rate=LEARNING_RATE,
                 bf16=dtype == "bfloat16",
-                max_grad_norm=1.0,
-                weight_decay=0.0,
-                **QUIET,
+                **ALIKE,
             ),
             train_dataset=Dataset.from_list([{"prompt": text} for text in texts] * STEPS),
             processing_class=AutoTokenizer.from_pretrained(folder(), padding_side="left"),

@@ -11,7 +11,7 @@ import tempfile
 import torch
 
 from _in_turn import Benchmark, Measured, main
-from _trl import QUIET, StepTimes
+from _trl import ALIKE, StepTimes
 from _work import PROMPT, cases, folder, model, timed, two_threads
 from truing.learn import Supervised
 from truing.learn.demonstrations import demonstrated
@@ -89,9 +89,7 @@ def theirs(case: str) -> Measured:
                 max_steps=STEPS,
                 learning_rate=LEARNING_RATE,
                 bf16=dtype == "bfloat16",
-                max_grad_norm=1.0,
-                weight_decay=0.0,
-                **QUIET,
+                **ALIKE,
             ),
             train_dataset=Dataset.from_list(pairs),
             processing_class=AutoTokenizer.from_pretrained(folder()),
