@@ -152,16 +152,16 @@ def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
         tokenizer.chat_template = template
 
 
-def _base_of(folder: Path) -> Path:
-    """The folder of a candidate's base weights. Raises InputError where `folder` isn't a candidate."""
+def _record_of(folder: Path) -> dict[str, Any]:
+    """A candidate's record, with its `base`. Raises InputError where `folder` isn't a candidate."""
     if not (folder / RECORD).is_file():
         raise InputError(f"{folder}: not a candidate folder (it has no {RECORD})")
-    base = read_json(folder / RECORD).get("base")
-    if not isinstance(base, str):
+    record: dict[str, Any] = read_json(folder / RECORD)
+    if not isinstance(record.get("base"), str):
         raise InputError(
             f"{folder / RECORD}: base: missing; it names the folder of the base weights"
         )
-    return Path(base)
+    return record
 
 
 def load_candidate(
@@ -172,8 +172,8 @@ def load_candidate(
     `or_plain` as for LanguageModel. Raises InputError where the folder isn't a candidate or its base
     has gone.
     """
-    base = _base_of(folder)
-    record = read_json(folder / RECORD)
+    record = _record_of(folder)
+    base = Path(record["base"])
     if (folder / ADAPTER).is_file():
         if not base.is_dir():
             raise InputError(
@@ -209,7 +209,7 @@ def open_candidate(
     folder = Path(name).expanduser()
     if (folder / RECORD).is_file():
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype, or_plain=or_plain)
-        return candidate, _identity(folder, _base_of(folder))
+        return candidate, _identity(folder, Path(_record_of(folder)["base"]))
     source = resolve_model(name, accept_licence=accept_licence)
     model = LanguageModel.load(source.folder, dtype, or_plain=or_plain)
     return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)

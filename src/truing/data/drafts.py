@@ -51,6 +51,16 @@ def mistake(file: str, line: int | None, field: str, wrong: str, right: str) -> 
     return InputError(f"{place}: {name}: {said}" if name else f"{place}: {said}")
 
 
+def utf8_text(file: str, data: bytes) -> str:
+    """The text of a file, with or without a byte order mark. Raises InputError naming the bad line."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise mistake(file, line, "", wrong, "save the file as UTF-8") from None
+
+
 def check_names(
     file: str,
     line: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from truing.data.drafts import mistake
+from truing.data.drafts import mistake, utf8_text
 from truing.types import Case
 
 ENDINGS = (".jsonl", ".txt")
@@ -28,12 +28,7 @@ def read_prompts(path: Path) -> tuple[Case, ...]:
         raise mistake(file, None, "", "no such file", _RIGHT) from None
     except OSError as error:
         raise mistake(file, None, "", f"can't be read ({error})", _RIGHT) from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
-        raise mistake(file, line, "", wrong, "save the file as UTF-8") from None
+    text = utf8_text(file, data)
     read = _prompt if path.suffix.lower() == ".jsonl" else _line
     # Not splitlines: a prompt may hold a Unicode line separator, which JSON needn't escape.
     lines = [

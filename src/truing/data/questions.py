@@ -7,7 +7,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from truing.data.drafts import cases_from, mistake
+from truing.data.drafts import cases_from, mistake, utf8_text
 from truing.data.question_csv import csv_drafts
 from truing.data.question_json import json_drafts, jsonl_drafts
 from truing.types import Case
@@ -26,12 +26,7 @@ def parse_questions(file: str, data: bytes) -> tuple[Case, ...]:
     if ending not in ENDINGS:
         wrong = f"the ending {ending!r} is not known" if ending else "the file name has no ending"
         raise mistake(file, None, "", wrong, f"name it {', '.join(ENDINGS)} after its format")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
-        raise mistake(file, line, "", wrong, "save the file as UTF-8") from None
+    text = utf8_text(file, data)
     if ending == ".csv":
         subject = re.sub(r"_(dev|test|val)$", "", path.stem).replace("_", " ")
         return cases_from(file, csv_drafts(file, text, subject))

@@ -80,7 +80,7 @@ class Samples:
         cases = self.questions(step)
         sampling = Sampling(
             self.spec.max_new_tokens,
-            self.spec.temperature,
+            self.policy.temperature,
             seed=int(stable_hash("rl step", str(self.seed), str(step))[:8], 16),
             stop=self.renderer.stop,
         )

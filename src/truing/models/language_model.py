@@ -23,6 +23,7 @@ from truing.models.decoder import Decoder
 from truing.models.plain import CLOSE, lets_plans_in, score_alone, trial
 from truing.models.projection import (
     frozen_token_log_probs,
+    softcapped,
     token_log_probs,
     token_log_probs_and_entropies,
 )
@@ -182,10 +183,13 @@ class LanguageModel:
         """Log-probability of each continuation token (C,), and the hidden states (N, E). Differentiable."""
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         source_CE = hidden_NE.index_select(0, tree.source_C)
-        softcap = getattr(self.model.config, "final_logit_softcapping", None)
         if not torch.is_grad_enabled():
             log_probs_C = frozen_token_log_probs(
-                source_CE, self._head, tree.target_C, softcap=softcap, temperature=temperature
+                source_CE,
+                self._head,
+                tree.target_C,
+                softcap=self._softcap,
+                temperature=temperature,
             )
             return log_probs_C, hidden_NE
         head = self.model.get_output_embeddings()
@@ -194,7 +198,7 @@ class LanguageModel:
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
-            softcap=softcap,
+            softcap=self._softcap,
             temperature=temperature,
         )
         return log_probs_C, hidden_NE
@@ -210,9 +214,14 @@ class LanguageModel:
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
-            softcap=getattr(self.model.config, "final_logit_softcapping", None),
+            softcap=self._softcap,
             temperature=temperature,
         )
+
+    @property
+    def _softcap(self) -> float | None:
+        """What the model squeezes its logits with (Gemma 2), if anything."""
+        return getattr(self.model.config, "final_logit_softcapping", None)
 
     def _head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) before any softcap, without gradients."""
@@ -223,9 +232,7 @@ class LanguageModel:
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token behind each hidden state, without gradients."""
-        scores_NV = self._head(hidden_NE).float()
-        softcap = getattr(self.model.config, "final_logit_softcapping", None)
-        return scores_NV if softcap is None else softcap * torch.tanh(scores_NV / softcap)
+        return softcapped(self._head(hidden_NE).float(), self._softcap)
 
     def check_length(self, tokens: int, what: str) -> None:
         """Raises InputError where a text is longer than the model's context."""

@@ -22,8 +22,12 @@ def logits(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, softcap: float | None
 ) -> Tensor:
     """Unnormalised log-probabilities (N, V) in float32."""
-    out = torch.nn.functional.linear(hidden_ND, weight_VD, bias_V).float()
-    return out if softcap is None else softcap * torch.tanh(out / softcap)
+    return softcapped(torch.nn.functional.linear(hidden_ND, weight_VD, bias_V).float(), softcap)
+
+
+def softcapped(scores: Tensor, softcap: float | None) -> Tensor:
+    """c tanh(scores / c) for a softcap c, the scores themselves without one."""
+    return scores if softcap is None else softcap * torch.tanh(scores / softcap)
 
 
 def _at_temperature(scores_NV: Tensor, temperature: float) -> Tensor:
@@ -52,9 +56,7 @@ def frozen_token_log_probs(
     for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
         if len(hidden):
             # A copy: the logits may belong to somebody else.
-            scores = head(hidden).to(torch.float32, copy=True)
-            if softcap is not None:
-                scores = torch.tanh_(scores.div_(softcap)).mul_(softcap)
+            scores = softcapped(head(hidden).to(torch.float32, copy=True), softcap)
             parts.append(_normalised(_at_temperature(scores, temperature), target)[0])
     return torch.cat(parts)
 

@@ -6,7 +6,6 @@ products: forward and backward take eight of them here. Saved in peft's form, wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -101,19 +100,12 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
         setattr(model.get_submodule(parent), child, LoraLinear(base, adapter, generator))
 
 
-def adapted_layers(model: PreTrainedModel) -> Iterator[tuple[str, LoraLinear]]:
-    """The layers with an adapter, under the names that they have without one."""
-    for name, module in model.named_modules():
-        if isinstance(module, LoraLinear):
-            yield name, module
-
-
 def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, base: Path) -> None:
     """Writes the adapter as peft does: `adapter_config.json` and `adapter_model.safetensors`.
 
     `base` is where peft will look for the base weights.
     """
-    layers = dict(adapted_layers(model))
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, LoraLinear)}
     config = LoraConfig(
         r=adapter.rank,
         lora_alpha=adapter.alpha,  # type: ignore[arg-type]
