@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+WRITING = "textarea[name=text]:focus"  # the browser puts the focus there a moment after loading
 OVERFLOWING = """() => [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll, pre, .unseen') && e.checkVisibility())
   .filter(e => { const box = e.getBoundingClientRect();
@@ -120,6 +121,7 @@ def answer_by_keys(page: Page, kind: str) -> None:
         "demonstration": [],
     }[kind]
     if kind == "demonstration":
+        page.wait_for_selector(WRITING)
         page.keyboard.type("Typed by hand.")
     if kind == "ranking":
         page.locator(".handle").last.focus()
@@ -260,6 +262,7 @@ def test_a_store_that_goes_away_loses_nothing_typed(browser: Browser, site: Site
     fill(site.store, ["demonstration"])
     page, _ = open_page(browser, site, "desk")
     page.goto(f"{site.url}/work")
+    page.wait_for_selector(WRITING)
     page.keyboard.type("Half an answer, ")
     with site.store.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE judgements RENAME TO elsewhere")
