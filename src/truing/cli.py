@@ -7,18 +7,17 @@ interrupted. What a command needs is imported inside it, so that `truing --help`
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from truing import __version__
-from truing.types import InputError
+from truing import __version__, cli_people
+from truing.cli_common import AsJson, explained, print_json
 
 if TYPE_CHECKING:
     from truing.spec import Spec
@@ -35,37 +34,6 @@ app = typer.Typer(
 AcceptLicence = Annotated[
     bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="print exactly one JSON document on standard output")
-]
-
-
-@contextmanager
-def _explained(interrupted: str = "Interrupted.") -> Iterator[None]:
-    """Turns what a user can do something about into one message and an exit code."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(f"\n{interrupted}", err=True)
-        raise typer.Exit(130) from None
-    except InputError as error:
-        typer.echo(f"Error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except Exception as error:
-        from truing.models.user_cache import ModelUnavailable, is_disk_full
-
-        if isinstance(error, ModelUnavailable):
-            typer.echo(f"Error: {error}", err=True)
-        elif is_disk_full(error):
-            typer.echo(f"Error: the disk is full; make room and try again ({error})", err=True)
-        else:
-            raise
-        raise typer.Exit(1) from None
-
-
-def _print_json(document: Any) -> None:
-    """One JSON document. Beyond ASCII all is escaped, so that any terminal or pipe can carry it."""
-    typer.echo(json.dumps(document, indent=2, allow_nan=False))
 
 
 def _command_line() -> str:
@@ -148,7 +116,7 @@ def align(
     over the spec file, the file over the profile.
     """
     but = " without --overwrite" if overwrite else ""
-    with _explained(f"Interrupted. The same command{but} goes on from here."):
+    with explained(f"Interrupted. The same command{but} goes on from here."):
         over = _given(
             model=model,
             seeds=seed or None,
@@ -167,7 +135,7 @@ def align(
                 accept_licence=accept_licence,
             )
         if as_json:
-            _print_json(result.to_json())
+            print_json(result.to_json())
             return
         from rich.console import Console
 
@@ -237,7 +205,7 @@ def evaluate(
     Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
     evaluation that was interrupted goes on where it was.
     """
-    with _explained("Interrupted. The same command goes on from here."):
+    with explained("Interrupted. The same command goes on from here."):
         from truing.evaluate.sweep import SweepSpec
 
         spec = SweepSpec(
@@ -265,7 +233,7 @@ def evaluate(
             result = run_sweep(plan, StderrProgress(), accept_licence=accept_licence)
             page = write_sweep(result, folder, _command_line())
         if as_json:
-            _print_json(result.to_json())
+            print_json(result.to_json())
             return
         from rich.console import Console
 
@@ -298,7 +266,7 @@ def train(
     DIR/logs. With --json: kind, folder, candidates with their last figures, the reward model's
     agreement with held-out labels, costs.
     """
-    with _explained("Interrupted. The same command with --resume goes on from here."):
+    with explained("Interrupted. The same command with --resume goes on from here."):
         built = _spec(spec, "default", {})
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.training import train_one
@@ -312,7 +280,7 @@ def train(
                 accept_licence=accept_licence,
             )
         if as_json:
-            _print_json(result.document)
+            print_json(result.document)
             return
         for line in result.lines():
             typer.echo(line)
@@ -321,12 +289,12 @@ def train(
 @app.command()
 def models(as_json: AsJson = False) -> None:
     """List the models of the catalogue: size, licence, and whether they are on this machine."""
-    with _explained():
+    with explained():
         from truing.models.catalogue import list_models
 
         listed = list_models()
         if as_json:
-            _print_json(listed)
+            print_json(listed)
             return
         from rich.console import Console
         from rich.table import Table
@@ -353,14 +321,14 @@ def report(
 
     With --json: a list with one object for each run, each as 'truing align --json' prints it.
     """
-    with _explained():
+    with explained():
         from rich.console import Console
 
         from truing.report import report_runs
 
         summaries = report_runs(runs, None if as_json else Console())
         if as_json:
-            _print_json([summary.to_json() for summary in summaries])
+            print_json([summary.to_json() for summary in summaries])
 
 
 @app.command()
@@ -388,7 +356,7 @@ def chat(
     Every question stands alone: earlier ones are not remembered. A candidate of a run answers with its
     own prompt, any other model with none.
     """
-    with _explained():
+    with explained():
         from truing.chat import Chat, lines
 
         with redirect_stdout(sys.stderr):
@@ -435,7 +403,7 @@ def grid(
     Shows the policy as arrows, the value of each cell, the learning curve and sampled episodes, and
     writes them as grid.png, grid.html and grid.json.
     """
-    with _explained("Interrupted. The same command goes on from here."):
+    with explained("Interrupted. The same command goes on from here."):
         from truing.spec import make_grid_spec
 
         spec = make_grid_spec(
@@ -455,7 +423,7 @@ def grid(
 
             run, folder = run_grid(spec, out, StderrProgress())
         if as_json:
-            _print_json(to_json(run))
+            print_json(to_json(run))
             return
         from rich.console import Console
 
@@ -465,168 +433,8 @@ def grid(
         typer.echo(f"Page: {folder / 'grid.html'}")
 
 
-StoreOption = Annotated[
-    str,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        help="a file of SQLite (a path or sqlite:///PATH), or postgresql://USER@HOST/DATABASE",
-    ),
-]
-Consents = Annotated[
-    list[str] | None,
-    typer.Option(metavar="WORD", help="only prompts with this consent; may be given several times"),
-]
-
-
-@app.command()
-def label(
-    store: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="path or database URL; without it, people.db (with --demo, demo.db)"
-        ),
-    ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free")
-    ] = 8300,
-    token: Annotated[
-        str | None,
-        typer.Option(metavar="T", help="the lead's sign-in token; without it, a new one is drawn"),
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="fill an empty store with prompts to try it on")
-    ] = False,
-) -> None:
-    """Serve the page on which people write, rate, compare and rank answers, on 127.0.0.1.
-
-    Prints the lead's sign-in link. The lead adds annotators on the page. Ctrl-C ends it.
-    """
-    with _explained():
-        from truing.people.serving import label as serve
-
-        name = store or ("demo.db" if demo else "people.db")
-        serve(name, port=port, token=token, demo=demo, say=typer.echo)
-
-
-data = typer.Typer(
-    help="Bring prompts, answers and judgements into the store of people's work and out of it.",
-    no_args_is_help=True,
-)
-app.add_typer(data, name="data")
-
-
-@data.command("import")
-def import_(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="JSONL files, plain or gzipped")
-    ],
-    store: StoreOption = "people.db",
-    ask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND",
-            help="have people do this with what comes in: demonstration, rating, comparison, ranking "
-            "or annotation; may be given several times",
-        ),
-    ] = None,
-    wanted: Annotated[
-        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
-    ] = 1,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
-    ] = None,
-    consent: Annotated[
-        str, typer.Option(metavar="WORD", help="of those who wrote it: given, public, own, unknown")
-    ] = "unknown",
-    seed: Annotated[int, typer.Option(metavar="N", help="draws the order of the tasks")] = 0,
-    keep_good_lines: Annotated[
-        bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Read prompts, answers and judgements into the store, all lines or none.
-
-    The form of each line is told by its keys: messages; prompt and completion; prompt and completions;
-    prompt, chosen, rejected; prompt, completion, rating; HH pairs; OASST trees; Self-Instruct tasks; a
-    prompt alone. A second import of the same file adds nothing.
-    """
-    with _explained():
-        from truing.people import open_store
-        from truing.people.exchange import import_files
-        from truing.progress import StderrProgress
-
-        imported = import_files(
-            open_store(store),
-            files,
-            source=source or "",
-            consent=consent,
-            ask=ask or (),
-            wanted=wanted,
-            seed=seed,
-            keep_good_lines=keep_good_lines,
-            progress=StderrProgress(),
-        )
-        for line in imported.bad_lines:
-            typer.echo(f"Left out: {line}", err=True)
-        if as_json:
-            _print_json(imported.to_json())
-            return
-        added = ", ".join(f"{count} {name}" for name, count in imported.added.items())
-        typer.echo(f"Added: {added or 'nothing new'}")
-
-
-@data.command()
-def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the JSONL file to write")],
-    store: StoreOption = "people.db",
-    form: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", help="messages, prompt-completion, preference, ratings or annotations"
-        ),
-    ] = "messages",
-    consent: Consents = None,
-    as_json: AsJson = False,
-) -> None:
-    """Write what people said as JSONL for training: one row a judgement, nothing averaged."""
-    with _explained():
-        from truing.people import open_store
-        from truing.people.exchange import export_file
-
-        rows = export_file(open_store(store, must_exist=True), file, form, consent or ())
-        if as_json:
-            _print_json({"file": str(file), "form": form, "rows": rows})
-            return
-        typer.echo(f"{file}: {rows} rows")
-
-
-@data.command()
-def erase(
-    annotator: Annotated[
-        str | None, typer.Option(metavar="NAME", help="all that this person said or was given")
-    ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option(metavar="KEY", help="all prompts of this user and what hangs on them"),
-    ] = None,
-    store: StoreOption = "people.db",
-    as_json: AsJson = False,
-) -> None:
-    """Delete a person's data for good. Files exported before, and backups, are out of reach."""
-    with _explained():
-        from truing.people import open_store
-        from truing.people.erasure import erase_annotator, erase_user
-
-        if (annotator is None) == (user is None):
-            raise InputError("give either --annotator NAME or --user KEY")
-        opened = open_store(store, must_exist=True)
-        rows = erase_annotator(opened, annotator) if annotator else erase_user(opened, user or "")
-        if as_json:
-            _print_json({"erased": rows})
-            return
-        typer.echo(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")
+app.command()(cli_people.label)
+app.add_typer(cli_people.data, name="data")
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

@@ -1,0 +1,175 @@
+"""The commands about people's work: the labelling page, and data into the store and out of it.
+
+As in cli.py: parses, calls, prints, and imports what a command needs inside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli_common import AsJson, explained, print_json
+from truing.types import InputError
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="a file of SQLite (a path or sqlite:///PATH), or postgresql://USER@HOST/DATABASE",
+    ),
+]
+Consents = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORD", help="only prompts with this consent; may be given several times"),
+]
+
+
+def label(
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="path or database URL; without it, people.db (with --demo, demo.db)"
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free")
+    ] = 8300,
+    token: Annotated[
+        str | None,
+        typer.Option(metavar="T", help="the lead's sign-in token; without it, a new one is drawn"),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="fill an empty store with prompts to try it on")
+    ] = False,
+) -> None:
+    """Serve the page on which people write, rate, compare and rank answers, on 127.0.0.1.
+
+    Prints the lead's sign-in link. The lead adds annotators on the page. Ctrl-C ends it.
+    """
+    with explained():
+        from truing.people.serving import label as serve
+
+        name = store or ("demo.db" if demo else "people.db")
+        serve(name, port=port, token=token, demo=demo, say=typer.echo)
+
+
+data = typer.Typer(
+    help="Bring prompts, answers and judgements into the store of people's work and out of it.",
+    no_args_is_help=True,
+)
+
+
+@data.command("import")
+def import_(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="JSONL files, plain or gzipped")
+    ],
+    store: StoreOption = "people.db",
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="have people do this with what comes in: demonstration, rating, comparison, ranking "
+            "or annotation; may be given several times",
+        ),
+    ] = None,
+    wanted: Annotated[
+        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
+    ] = 1,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
+    ] = None,
+    consent: Annotated[
+        str, typer.Option(metavar="WORD", help="of those who wrote it: given, public, own, unknown")
+    ] = "unknown",
+    seed: Annotated[int, typer.Option(metavar="N", help="draws the order of the tasks")] = 0,
+    keep_good_lines: Annotated[
+        bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read prompts, answers and judgements into the store, all lines or none.
+
+    The form of each line is told by its keys: messages; prompt and completion; prompt and completions;
+    prompt, chosen, rejected; prompt, completion, rating; HH pairs; OASST trees; Self-Instruct tasks; a
+    prompt alone. A second import of the same file adds nothing.
+    """
+    with explained():
+        from truing.people import open_store
+        from truing.people.exchange import import_files
+        from truing.progress import StderrProgress
+
+        imported = import_files(
+            open_store(store),
+            files,
+            source=source or "",
+            consent=consent,
+            ask=ask or (),
+            wanted=wanted,
+            seed=seed,
+            keep_good_lines=keep_good_lines,
+            progress=StderrProgress(),
+        )
+        for line in imported.bad_lines:
+            typer.echo(f"Left out: {line}", err=True)
+        if as_json:
+            print_json(imported.to_json())
+            return
+        added = ", ".join(f"{count} {name}" for name, count in imported.added.items())
+        typer.echo(f"Added: {added or 'nothing new'}")
+
+
+@data.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="the JSONL file to write")],
+    store: StoreOption = "people.db",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="messages, prompt-completion, preference, ratings or annotations"
+        ),
+    ] = "messages",
+    consent: Consents = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what people said as JSONL for training: one row a judgement, nothing averaged."""
+    with explained():
+        from truing.people import open_store
+        from truing.people.exchange import export_file
+
+        rows = export_file(open_store(store, must_exist=True), file, form, consent or ())
+        if as_json:
+            print_json({"file": str(file), "form": form, "rows": rows})
+            return
+        typer.echo(f"{file}: {rows} rows")
+
+
+@data.command()
+def erase(
+    annotator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="all that this person said or was given")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="all prompts of this user and what hangs on them"),
+    ] = None,
+    store: StoreOption = "people.db",
+    as_json: AsJson = False,
+) -> None:
+    """Delete a person's data for good. Files exported before, and backups, are out of reach."""
+    with explained():
+        from truing.people import open_store
+        from truing.people.erasure import erase_annotator, erase_user
+
+        if (annotator is None) == (user is None):
+            raise InputError("give either --annotator NAME or --user KEY")
+        opened = open_store(store, must_exist=True)
+        rows = erase_annotator(opened, annotator) if annotator else erase_user(opened, user or "")
+        if as_json:
+            print_json({"erased": rows})
+            return
+        typer.echo(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")
