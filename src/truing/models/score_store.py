@@ -18,6 +18,7 @@ from pathlib import Path
 
 from truing.models.tree import Tokens
 from truing.models.user_cache import ModelUnavailable, cache_folder
+from truing.types import stable_hash
 
 SCORING_VERSION = 1
 """To be raised when the code that scores gives other figures than before."""
@@ -30,6 +31,14 @@ def score_key(model: str, dtype: str, context: Tokens, continuation: Tokens) -> 
     digest = hashlib.sha256(f"{SCORING_VERSION}|{model}|{dtype}|{len(context)}|".encode())
     digest.update(array("q", [*context, *continuation]).tobytes())
     return digest.digest()
+
+
+def text_key(model: str, *parts: str) -> bytes:
+    """32 bytes that stand for one figure that another program gave for some texts.
+
+    `model` says as well as can be known which model it was.
+    """
+    return bytes.fromhex(stable_hash("text", str(SCORING_VERSION), model, *parts))
 
 
 class ScoreStore:

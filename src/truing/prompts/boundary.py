@@ -20,6 +20,18 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from truing.models.tree import Branch
 
 
+def moved(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
+    """Step 1: the context without white space at its end, and the continuations with it in front.
+
+    Raises ValueError for a context of white space alone.
+    """
+    stripped = context.rstrip()
+    if not stripped:
+        raise ValueError("a context needs at least one character that isn't white space")
+    space = context[len(stripped) :]
+    return stripped, [space + continuation for continuation in continuations]
+
+
 def branch(
     tokenizer: PreTrainedTokenizerBase, context: str, continuations: Sequence[str]
 ) -> Branch:
@@ -28,11 +40,8 @@ def branch(
     A continuation may come out without a token where it adds nothing visible. Raises ValueError for
     a context of white space alone.
     """
-    stripped = context.rstrip()
-    if not stripped:
-        raise ValueError("a context needs at least one character that isn't white space")
-    moved = context[len(stripped) :]
-    texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
+    stripped, behind = moved(context, continuations)
+    texts = [stripped, *(stripped + continuation for continuation in behind)]
     begin = tokenizer.bos_token or tokenizer.eos_token
     written = isinstance(begin, str) and bool(begin) and stripped.startswith(begin)
     tokens = tokenizer(texts, add_special_tokens=not written)["input_ids"]
