@@ -13,6 +13,7 @@ from truing.candidates import Candidate, open_candidate
 from truing.data.questions import load_controls, load_questions
 from truing.evaluate.scoring import Examinee, Scoring, score_wording
 from truing.evaluate.statistics import mean
+from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
 from truing.prompts.wordings import FORMS, Form, Wording, wordings
@@ -114,6 +115,7 @@ class SweepResult:
             "prompts": {wording.name: wording.id for wording in self.prompts},
             "form": self.spec.form,
             "dtype": self.spec.dtype,
+            "computed_in": computed_in(self.spec.dtype),
             "seed": self.spec.seed,
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
@@ -147,6 +149,8 @@ def run_sweep(
     """
     started, spec = time.monotonic(), result.spec
     store = store or ScoreStore()
+    if sentence := substitution(spec.dtype):
+        progress.note(sentence)
     for name in dict.fromkeys(spec.candidates):
         with progress.task(f"Loading {name}"):
             candidate, weights = open_candidate(
