@@ -22,7 +22,8 @@ from peft import PeftModel
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.catalogue import resolve_model
-from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.models.language_model import LanguageModel
+from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
@@ -184,7 +185,7 @@ def load_candidate(
             # peft still asks for an attribute that transformers has renamed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
-        model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer, or_plain=or_plain)
+        model = LanguageModel(merged.to(torch_dtype(dtype)), model.tokenizer, or_plain=or_plain)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
         weights = LanguageModel.load(folder, dtype, or_plain=or_plain)

@@ -190,7 +190,12 @@ def evaluate(
         int | None, typer.Option(min=1, metavar="N", help="only the first N questions")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="float32 or bfloat16; without it, bfloat16")
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
+            "float32 is used and said)",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")] = 0,
     out: Annotated[

@@ -208,7 +208,11 @@ class EvaluationSpec(_Part):
     attacks: int = Field(40, ge=0, description="at most this many attacks")
     kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
-    dtype: Dtype = Field("bfloat16", description="precision in which candidates are measured")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision in which candidates are measured; float32 where the processor is slow "
+        "in bfloat16",
+    )
 
 
 def _objective_mistake(rl: RlSpec) -> str:
@@ -249,7 +253,11 @@ class Spec(_Part):
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
-    dtype: Dtype = Field("bfloat16", description="precision of training (autocast) and sampling")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision of training (autocast) and sampling; float32 where the processor is "
+        "slow in bfloat16",
+    )
     seeds: tuple[int, ...] = Field(
         (0,), min_length=1, description="training is done once with each seed"
     )

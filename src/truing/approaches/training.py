@@ -10,6 +10,7 @@ from truing.costs import Cost
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
 from truing.models.language_model import LanguageModel
+from truing.models.precision import computed_in
 from truing.policies.language import LanguagePolicy
 from truing.spec import AdapterSpec
 from truing.workshop import Workshop
@@ -20,7 +21,7 @@ def new_policy(
 ) -> LanguagePolicy:
     """A policy that starts from the base. Full weights are trained from their float32 values."""
     start = shop.base.model
-    if adapter.kind == "full" and shop.spec.dtype != "float32":
+    if adapter.kind == "full" and computed_in(shop.spec.dtype) != "float32":
         start = LanguageModel.load(shop.source.folder, "float32")
     return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed, temperature)
 

@@ -15,7 +15,9 @@ from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.opening import Opened, opened
 from truing.evaluate.scoring import Scoring
 from truing.evaluate.statistics import mean
+from truing.models.endpoint import is_endpoint
 from truing.models.patient_client import Connection
+from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
 from truing.prompts.wordings import FORMS, Form, Wording, wordings
@@ -117,6 +119,7 @@ class SweepResult:
             "prompts": {wording.name: wording.id for wording in self.prompts},
             "form": self.spec.form,
             "dtype": self.spec.dtype,
+            "computed_in": computed_in(self.spec.dtype),
             "seed": self.spec.seed,
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
@@ -152,6 +155,9 @@ def run_sweep(
     """
     started, spec = time.monotonic(), result.spec
     store = store or ScoreStore()
+    here = not all(map(is_endpoint, spec.candidates))
+    if here and (sentence := substitution(spec.dtype)):
+        progress.note(sentence)
     for name in dict.fromkeys(spec.candidates):
         with opened(
             name, spec.form, spec.dtype, spec.seed, store, progress,

@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from truing.models.attention import NAME, AttentionPlan, use_plans
 from truing.models.decoder import Decoder
 from truing.models.plain import CLOSE, lets_plans_in, score_alone, trial
+from truing.models.precision import torch_dtype
 from truing.models.projection import (
     frozen_token_log_probs,
     softcapped,
@@ -30,7 +31,6 @@ from truing.models.projection import (
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
 
-TORCH_DTYPES: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
 
 
@@ -111,7 +111,7 @@ class LanguageModel:
         """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
         try:
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=TORCH_DTYPES[dtype], use_safetensors=True, local_files_only=True
+                folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True
             )
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.evaluate.sweep import METRICS, Line, SweepResult
+from truing.models.precision import computed_in
 from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
 from truing.report.html import render_page
@@ -137,7 +138,7 @@ def page(result: SweepResult, command: str) -> str:
         "by_letters": _by_letters(result),
         "command": command,
         "facts": [
-            ("Precision", result.spec.dtype),
+            ("Precision", computed_in(result.spec.dtype)),
             ("Form", result.spec.form),
             ("Seed of the intervals", str(result.spec.seed)),
         ],
