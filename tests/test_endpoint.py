@@ -109,6 +109,23 @@ def test_what_passes_is_waited_for(failure: Answer, store: ScoreStore) -> None:
         assert all(isinstance(choices, Choices) for choices in scored(server, store).choices)
 
 
+def test_a_busy_moment_does_not_decide_how_a_model_is_scored(store: ScoreStore) -> None:
+    oracle, asked = Completions(), 0
+
+    def busy(path: str, body: dict[str, Any]) -> Answer:
+        nonlocal asked
+        asked += 1
+        return oracle(path, body) if asked > 4 else (429, "", {"Retry-After": "0"})
+
+    with serving(busy) as server:
+        assert isinstance(scored(server, store).choices[0], Choices)
+    with serving(
+        lambda p, b: Chat(knows)(p, b) if "chat" in p else (500, "only no echo")
+    ) as server:
+        assert isinstance(scored(server, store).choices[0], Lettered)
+        assert [path for path, _ in server.seen].count("/v1/completions") == 2
+
+
 def test_a_timeout_is_tried_again(store: ScoreStore) -> None:
     hasty = Connection(timeout=0.3, first_wait=0.01, at_once=4)
     with serving(flaky((0, 0.5), 1)) as server:

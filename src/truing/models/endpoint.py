@@ -13,6 +13,7 @@ Nothing is known of the weights: a server may change them under the same name.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ PREFIX = "endpoint:"
 _TRIAL = ("Q: 1\nA:", "Q: 1\nA: one")
 _INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": None}
 """What to send, if anything, where a server refuses one of a chat's parameters."""
+_UNSUPPORTED = re.compile(
+    r"support|unknown|unrecogni|unexpected|not permitted|max_completion", re.IGNORECASE
+)
 _NONE_LISTED = "lists no log-probabilities of the text it was given"
 
 
@@ -115,10 +119,12 @@ class Endpoint:
         self._client.close()
 
     def _post(
-        self, path: str, body: dict[str, Any], attempts: int | None = None
+        self, path: str, body: dict[str, Any], attempts_at_500: int | None = None
     ) -> tuple[dict[str, Any], str]:
         """The answer and its fingerprint. Raises Refused or Unreachable."""
-        document = self._client.post(path, {"model": self.name.model, **body}, attempts)
+        document = self._client.post(
+            path, {"model": self.name.model, **body}, attempts_at_500=attempts_at_500
+        )
         fingerprint = document.get("system_fingerprint")
         fingerprint = fingerprint if isinstance(fingerprint, str) else ""
         with self._lock:
@@ -131,14 +137,14 @@ class Endpoint:
     def why_no_log_probs(self) -> str:
         """Tries whether the server gives log-probabilities of a given text, and how it wants to be asked.
 
-        Empty where it does, else the reason. Raises InputError for a key that is refused.
+        Empty where it does, else the reason. Raises InputError for a key that is refused, and where the
+        server can't be reached: what passes mustn't decide how a model is scored.
         """
         reason = ""
         for together, max_tokens in ((True, 0), (True, 1), (False, 0), (False, 1)):
             self._together, self._max_tokens = together, max_tokens
             try:
-                # Some servers answer 500 to what they don't know: that is no reason for patience.
-                (context, whole), _ = self._echoed(_TRIAL, attempts=2)
+                (context, whole), _ = self._echoed(_TRIAL, attempts_at_500=2)
                 if not 0 < len(context) < len(whole) or not all(map(math.isfinite, whole[1:])):
                     raise Refused(_NONE_LISTED)
                 return ""
@@ -149,7 +155,9 @@ class Endpoint:
                 if error.status in (404, 405, 501):
                     break
             except Unreachable as error:
-                return str(error)
+                if error.status != 500:
+                    raise self.unusable(error) from None
+                return reason or str(error)
         return reason
 
     def continuation_log_probs(
@@ -164,7 +172,7 @@ class Endpoint:
         return [_total(whole[len(before) :]) for whole in wholes], fingerprint
 
     def _echoed(
-        self, texts: Sequence[str], attempts: int | None = None
+        self, texts: Sequence[str], attempts_at_500: int | None = None
     ) -> tuple[list[list[float]], str]:
         """Log-probabilities of every token of every text, and the last answer's fingerprint.
 
@@ -181,7 +189,7 @@ class Endpoint:
                 "logprobs": 1,
                 "temperature": 0,
             }
-            document, fingerprint = self._post("completions", body, attempts)
+            document, fingerprint = self._post("completions", body, attempts_at_500)
             rows += _token_log_probs(document, group, self._max_tokens)
         return rows, fingerprint
 
@@ -212,6 +220,8 @@ class Endpoint:
 
     def _adapted(self, complaint: str) -> bool:
         """Whether a complaint about a parameter could be met: newer models refuse some of the old."""
+        if not _UNSUPPORTED.search(complaint):
+            return False
         for name, instead in _INSTEAD.items():
             if name in complaint and name not in self._renamed:
                 self._renamed[name] = instead

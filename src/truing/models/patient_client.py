@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import itertools
 import json
 import os
 import threading
@@ -27,15 +28,16 @@ _BUSY = frozenset({408, 429})
 
 
 class EndpointError(Exception):
-    """The server gave no usable answer; the message says why, without the key."""
-
-
-class Refused(EndpointError):
-    """The server understood and said no (a 4xx), or answered something else than was asked."""
+    """The server gave no usable answer; the message says why, without the key. `status` is HTTP's, 0
+    where that isn't the trouble."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Refused(EndpointError):
+    """The server understood and said no (a 4xx), or answered something else than was asked."""
 
 
 class Unreachable(EndpointError):
@@ -91,20 +93,29 @@ class PatientClient:
             follow_redirects=False,  # the key is for the server that was named
         )
 
-    def post(self, path: str, body: dict[str, Any], attempts: int | None = None) -> dict[str, Any]:
-        """The JSON object that the server answers. Raises Refused or Unreachable."""
-        attempts = attempts or self._connection.attempts
+    def post(
+        self, path: str, body: dict[str, Any], *, attempts_at_500: int | None = None
+    ) -> dict[str, Any]:
+        """The JSON object that the server answers. Raises Refused or Unreachable.
+
+        `attempts_at_500`: some servers answer 500 to what they don't know, which is no reason for patience.
+        """
         wait = self._connection.first_wait
-        for attempt in range(1, attempts + 1):
+        for attempt in itertools.count(1):
             try:
                 return self._once(path, body)
             except _Later as later:
+                attempts = self._connection.attempts
+                if later.status == 500 and attempts_at_500 is not None:
+                    attempts = attempts_at_500
                 delay = wait if later.wait is None else later.wait
                 tries = f"after {attempt} attempt{'s' * (attempt > 1)}"
                 if delay > LONGEST_WAIT:
-                    raise Unreachable(f"{later} and asks to wait {delay:.0f} s") from None
-                if attempt == attempts:
-                    raise Unreachable(f"{later}, {tries}") from None
+                    raise Unreachable(
+                        f"{later} and asks to wait {delay:.0f} s", later.status
+                    ) from None
+                if attempt >= attempts:
+                    raise Unreachable(f"{later}, {tries}", later.status) from None
                 self._say_once(str(later), f"The endpoint {later}; trying again in {delay:g} s.")
                 if self._closed.wait(delay):
                     raise Unreachable("was left before it answered") from None
@@ -125,7 +136,7 @@ class PatientClient:
         status = response.status_code
         if status in _BUSY or status >= 500:
             what = f"answered {status}{self._reason(response)}"
-            raise _Later(what, retry_after(response.headers.get("retry-after")))
+            raise _Later(what, status, retry_after(response.headers.get("retry-after")))
         if status != 200:
             raise Refused(f"answered {status}{self._reason(response)}", status)
         try:
@@ -167,9 +178,9 @@ class PatientClient:
 class _Later(Exception):
     """Worth another attempt, after `wait` seconds where the server says how long."""
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
+    def __init__(self, what: str, status: int = 0, wait: float | None = None) -> None:
         super().__init__(what)
-        self.wait = wait
+        self.status, self.wait = status, wait
 
 
 def retry_after(value: str | None) -> float | None:
