@@ -271,7 +271,10 @@ def evaluate(
 @app.command()
 def train(
     kind: Annotated[
-        str, typer.Argument(metavar="sft|rl|reward", help="what to train, as the spec describes it")
+        str,
+        typer.Argument(
+            metavar="sft|rl|reward|prompt", help="what to train, as the spec describes it"
+        ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
     out: Annotated[
@@ -286,8 +289,8 @@ def train(
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Train one thing alone, without the comparison: a candidate by fine-tuning or by reinforcement
-    learning, or a reward model.
+    """Train one thing alone, without the comparison: a candidate by fine-tuning, by reinforcement
+    learning or by a search for a prompt, or a reward model.
 
     A candidate is left in DIR/candidates, a reward model in DIR/reward_model, the log of every step in
     DIR/logs. With --json: kind, folder, candidates with their last figures, the reward model's
