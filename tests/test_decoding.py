@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -121,6 +122,12 @@ def test_draws_follow_the_distribution() -> None:
     counts = Counter(draw(scores, u, 0.7, 0.8) for u in uniform)
     assert set(counts) == {1, 3}
     assert chisquare([counts[1], counts[3]], (nucleus * 3_000).tolist()).pvalue > 1e-3
+    # The same nucleus where more than LIKELY tokens are in it.
+    many = torch.zeros(600, dtype=torch.float64)
+    many[:2] = 1.0
+    drawn = Counter(draw(many, u, 1.0, 0.9) for u in uniform)
+    held = 2 + math.ceil((0.9 * (2 * math.e + 598) - 2 * math.e) - 1e-9)
+    assert max(drawn) == held - 1 and len(drawn) > 400
     assert {draw(scores, u, 0.7, 1e-6) for u in uniform[:50]} == {1}
     assert draw(scores, 0.99, 0) == 1
 
@@ -153,7 +160,7 @@ def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
 
     def filled() -> Row:
         row = Row()
-        row.append({0: (torch.randn(1, PIECE, 2), torch.randn(1, PIECE, 2))})
+        row.append({0: (torch.randn(1, 1, PIECE, 2), torch.randn(1, 1, PIECE, 2))})
         return row
 
     def found(prompt: tuple[int, ...]) -> bool:

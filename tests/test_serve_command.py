@@ -30,7 +30,9 @@ def folder(tmp_path: Path) -> Path:
 def test_it_answers_as_chat_does_and_ends_when_interrupted(folder: Path) -> None:
     line = [sys.executable, "-m", "truing.cli", "serve", str(folder), "--port", "0"]
     line += ["--store", str(folder.parent / "people.db"), "--token", "mine"]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout and process.stderr
         first = process.stdout.readline()
         found = re.fullmatch(r"OpenAI's API: (\S+/v1) \(model (\S+), key mine\)\n", first)

@@ -22,6 +22,8 @@ from truing.types import InputError
 
 GROUP = 8
 """Rows of one pass. More are computed in several."""
+LIKELY = 256
+"""So many likeliest tokens mostly hold the nucleus; only where they don't, all are sorted."""
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,17 @@ def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.
         cumulative_V = weight_V.cumsum(-1)
         place = torch.searchsorted(cumulative_V, uniform * cumulative_V[-1], right=True)
         return min(int(place), len(scores_V) - 1)
-    sorted_V, token_V = weight_V.sort(descending=True, stable=True)
-    cumulative_V = sorted_V.cumsum(-1)
-    reached = int(torch.searchsorted(cumulative_V, top_p * cumulative_V[-1]))
-    last = min(reached, len(scores_V) - 1)
-    place = torch.searchsorted(cumulative_V[: last + 1], uniform * cumulative_V[last], right=True)
-    return int(token_V[min(int(place), last)])
+    wanted = top_p * weight_V.sum()
+    for count in (min(LIKELY, len(scores_V)), len(scores_V)):
+        least = weight_V.topk(count).values[-1]
+        token_C = (weight_V >= least).nonzero()[:, 0]  # all that tie with the last of them as well
+        sorted_C, order_C = weight_V[token_C].sort(descending=True, stable=True)
+        cumulative_C = sorted_C.cumsum(-1)
+        if cumulative_C[-1] >= wanted:
+            break
+    last = min(int(torch.searchsorted(cumulative_C, wanted)), len(token_C) - 1)
+    place = torch.searchsorted(cumulative_C[: last + 1], uniform * cumulative_C[last], right=True)
+    return int(token_C[order_C[min(int(place), last)]])
 
 
 class Decoding:

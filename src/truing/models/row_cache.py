@@ -26,35 +26,36 @@ Pair = tuple[Tensor, Tensor]
 
 
 class Row:
-    """Keys and values of one text by layer, (K, room, D) each, of which `length` are filled."""
+    """Keys and values of one text by layer, (1, K, room, D) each, of which `length` are filled."""
 
     def __init__(self) -> None:
         self.length = 0
         self._layers: dict[int, Pair] = {}
 
-    def put(self, layer: int, key_KTD: Tensor, value_KTD: Tensor) -> Pair:
-        """Writes T tokens behind `length`; gives all keys and values up to them, (K, S, D) each."""
-        end = self.length + key_KTD.shape[1]
+    def put(self, layer: int, key_1KTD: Tensor, value_1KTD: Tensor) -> Pair:
+        """Writes T tokens behind `length`; gives all keys and values up to them, (1, K, S, D) each."""
+        start, count = self.length, key_1KTD.shape[2]
         kept = self._layers.get(layer)
-        if kept is None or kept[0].shape[1] < end:
-            kept = self._grown(kept, end, key_KTD)
+        if kept is None or kept[0].shape[2] < start + count:
+            kept = self._grown(kept, start + count, key_1KTD)
             self._layers[layer] = kept
         keys, values = kept
-        keys[:, self.length : end] = key_KTD
-        values[:, self.length : end] = value_KTD
-        return keys[:, :end], values[:, :end]
+        # Few and plain operators: this is done for every row in every layer of every step.
+        keys.narrow(2, start, count).copy_(key_1KTD)
+        values.narrow(2, start, count).copy_(value_1KTD)
+        return keys.narrow(2, 0, start + count), values.narrow(2, 0, start + count)
 
-    def _grown(self, kept: Pair | None, end: int, like_KTD: Tensor) -> Pair:
-        K, _, D = like_KTD.shape
-        grown = (like_KTD.new_empty(K, 2 * end, D), like_KTD.new_empty(K, 2 * end, D))
+    def _grown(self, kept: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
+        _, K, _, D = like_1KTD.shape
+        grown = (like_1KTD.new_empty(1, K, 2 * end, D), like_1KTD.new_empty(1, K, 2 * end, D))
         for old, new in zip(kept or (), grown, strict=False):
-            new[:, : self.length] = old[:, : self.length]
+            new[:, :, : self.length] = old[:, :, : self.length]
         return grown
 
     def take(self, start: int, end: int) -> dict[int, Pair]:
         """A copy of the keys and values of some tokens, by layer."""
         return {
-            layer: (keys[:, start:end].clone(), values[:, start:end].clone())
+            layer: (keys[:, :, start:end].clone(), values[:, :, start:end].clone())
             for layer, (keys, values) in self._layers.items()
         }
 
@@ -62,7 +63,7 @@ class Row:
         """Adds what `take` gave."""
         for layer, (keys, values) in piece.items():
             self.put(layer, keys, values)
-        self.length += next(iter(piece.values()))[0].shape[1]
+        self.length += next(iter(piece.values()))[0].shape[2]
 
 
 class PiecePlan:
@@ -83,16 +84,18 @@ class PiecePlan:
         softcap: float | None,
     ) -> Tensor:
         """See AttentionPlan."""
-        keys, values = self._row.put(layer, key_NKD.transpose(0, 1), value_NKD.transpose(0, 1))
+        keys, values = self._row.put(
+            layer, key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None]
+        )
         position_T1 = self._row.length + torch.arange(self._tokens)[:, None]
-        place_S = torch.arange(keys.shape[1])
+        place_S = torch.arange(keys.shape[2])
         allowed_TS = place_S <= position_T1
         if window is not None:
             allowed_TS &= place_S > position_T1 - window
         output = grouped_attention(
             query_NHD.transpose(0, 1)[None],
-            keys[None],
-            values[None],
+            keys,
+            values,
             allowed_TS[None],
             scale=scale,
             softcap=softcap,
@@ -120,15 +123,17 @@ class StepPlan:
         """See AttentionPlan."""
         N, H, D = query_NHD.shape
         K = key_NKD.shape[1]
-        query_NKGD = query_NHD.reshape(N, K, H // K, D)
-        output_NKGD = torch.zeros_like(query_NKGD)
-        for place, row in enumerate(self._rows):
-            keys, values = row.put(layer, key_NKD[place, :, None], value_NKD[place, :, None])
-            if window is not None:
-                keys, values = keys[:, -window:], values[:, -window:]
-            query_1KGD = query_NKGD[place : place + 1]
-            output_NKGD[place] = _look_back(query_1KGD, keys[None], values[None], scale, softcap)[0]
-        return output_NKGD.view(N, H, D)
+        queries = query_NHD.reshape(N, K, H // K, D).split(1)
+        new = zip(key_NKD[:, :, None].split(1), value_NKD[:, :, None].split(1), strict=True)
+        outputs = []
+        for row, query_1KGD, (key, value) in zip(self._rows, queries, new, strict=False):
+            keys, values = row.put(layer, key, value)
+            if window is not None and keys.shape[2] > window:
+                keys, values = keys[:, :, -window:], values[:, :, -window:]
+            outputs.append(_look_back(query_1KGD, keys, values, scale, softcap))
+        if len(outputs) < N:
+            outputs.append(query_NHD.new_zeros(N - len(outputs), K, H // K, D))
+        return torch.cat(outputs).view(N, H, D)
 
 
 def _look_back(

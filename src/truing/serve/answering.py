@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Callable
+from secrets import randbits
 
 from starlette.concurrency import run_in_threadpool
 
@@ -61,6 +61,11 @@ class Answers:
         return [update.text for update in self.latest]
 
     @property
+    def tokens(self) -> list[tuple[int, ...]]:
+        """The tokens of the answers so far, end tokens included."""
+        return [tuple(ticket.writing.tokens) for ticket in self._tickets]
+
+    @property
     def written(self) -> int:
         """Tokens drawn so far."""
         return sum(update.tokens for update in self.latest)
@@ -83,20 +88,22 @@ def _requests(candidate: Candidate, form: ChatForm) -> list[Request]:
             param="messages",
             code="context_length_exceeded",
         )
-    built_in = candidate.renderer.stop
-    seed = secrets.randbits(62) if form.seed is None else form.seed
-    return [
-        Request(
-            tuple(prompt),
-            most,
-            1.0 if form.temperature is None else form.temperature,
-            1.0 if form.top_p is None else form.top_p,
-            seed,
-            sample,
-            (*form.stops, built_in) if built_in else form.stops,
-        )
-        for sample in range(form.n or 1)
-    ]
+    stops = (candidate.renderer.stop,) if candidate.renderer.stop else ()
+    # Without a seed, one is drawn for all answers: they differ by their numbers.
+    seeded = form if form.seed is not None else form.model_copy(update={"seed": randbits(62)})
+    return [seeded.request(prompt, most, sample, stops) for sample in range(form.n or 1)]
+
+
+def begin(engine: Engine, requests: list[Request]) -> Answers:
+    """Hands requests to the engine. Raises Refusal where it has too much to do."""
+    try:
+        return Answers(engine, requests)
+    except Busy:
+        raise Refusal(
+            429, "Too many answers are waiting. Try again in a moment.", code="queue_full"
+        ) from None
+    except Closing:
+        raise Refusal(503, "The server is shutting down.", code="shutting_down") from None
 
 
 async def ask(engine: Engine, candidate: Candidate, form: ChatForm) -> tuple[Answers, int]:
@@ -106,12 +113,6 @@ async def ask(engine: Engine, candidate: Candidate, form: ChatForm) -> tuple[Ans
     """
     try:
         requests = await run_in_threadpool(_requests, candidate, form)
-        return Answers(engine, requests), len(requests[0].prompt)
-    except InputError as error:
+    except InputError as error:  # a template that refuses the roles, say
         raise Refusal(400, str(error), param="messages") from None
-    except Busy:
-        raise Refusal(
-            429, "Too many answers are waiting. Try again in a moment.", code="queue_full"
-        ) from None
-    except Closing:
-        raise Refusal(503, "The server is shutting down.", code="shutting_down") from None
+    return begin(engine, requests), len(requests[0].prompt)

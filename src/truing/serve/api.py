@@ -61,7 +61,8 @@ def models(request: Request, _: KeyHolder) -> dict[str, Any]:
     return {"object": "list", "data": [_model(service(request))]}
 
 
-def _known(here: Service, name: str) -> None:
+def known(here: Service, name: str) -> None:
+    """Raises Refusal where a model of another name is asked for."""
     if name != here.name:
         raise Refusal(
             404,
@@ -75,7 +76,7 @@ def _known(here: Service, name: str) -> None:
 def model(request: Request, name: str, _: KeyHolder) -> dict[str, Any]:
     """The candidate, by its name."""
     here = service(request)
-    _known(here, name)
+    known(here, name)
     return _model(here)
 
 
@@ -89,7 +90,7 @@ async def chat_completions(request: Request, _: KeyHolder) -> Response:
     """Answers to a conversation, at once or as they are written."""
     here = service(request)
     form = await read_form(request, ChatForm)
-    _known(here, form.model)
+    known(here, form.model)
     answers, prompt = await ask(here.engine, here.candidate, form)
     head = new_head(here)
     if form.stream:

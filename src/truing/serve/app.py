@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from truing.people.web.app import HOSTS, LOOK, static_files
 from truing.people.web.security import Guard
-from truing.serve import api, page
+from truing.serve import api, completions, page
 from truing.serve.access import Gate
 from truing.serve.replies import Refusal, problem_response
 from truing.serve.service import Service
@@ -33,6 +33,7 @@ def make_app(
     app.state.service = service
     app.state.gate = Gate(token, cookie=f"truing-serve-{port}")
     app.include_router(api.router)
+    app.include_router(completions.router)
     app.include_router(page.router)
     app.add_api_route(
         "/static/{name}", static_files(_STATIC), methods=["GET"], include_in_schema=False

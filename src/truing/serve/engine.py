@@ -82,6 +82,7 @@ class Engine:
         with self._change:
             if self._closing:
                 raise Closing
+            self._waiting = deque(ticket for ticket in self._waiting if not ticket.cancelled)
             free = self.places - len(self._writing)
             if len(self._waiting) + len(tickets) > self._queue + free:
                 raise Busy

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from truing.models.decoding import Request
 from truing.people.pilot import check_user
 from truing.types import InputError
 
@@ -77,29 +80,17 @@ Conversation = Annotated[
 ]
 
 
-class ChatForm(Form):
-    """The body of POST /v1/chat/completions."""
+class Drawing(Form):
+    """How answers are drawn: what all forms share."""
 
     model: str
-    messages: Conversation
-    max_tokens: int | None = Field(None, ge=1, description="older name of max_completion_tokens")
-    max_completion_tokens: int | None = Field(None, ge=1)
     temperature: float | None = Field(None, ge=0, le=2, description="without it 1")
     top_p: float | None = Field(None, gt=0, le=1, description="without it 1")
-    n: int | None = Field(None, ge=1, le=MOST_CHOICES, description="answers; without it 1")
     seed: int | None = Field(None, description="equal seeds give equal answers; drawn without it")
     stop: str | list[str] | None = Field(None, description=f"at most {MOST_STOPS} texts")
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    user: str | None = Field(None, max_length=200, description="a pseudonym of who asks")
-    metadata: dict[str, str] | None = Field(
-        None, description='{"consent": "yes"}: the prompt may be kept'
-    )
     # Fields of OpenAI's that are taken only where they ask for nothing.
     frequency_penalty: float | None = Field(None, ge=0, le=0)
     presence_penalty: float | None = Field(None, ge=0, le=0)
-    logprobs: Literal[False] | None = None
-    store: Literal[False] | None = None
 
     @field_validator("stop")
     @classmethod
@@ -110,6 +101,43 @@ class ChatForm(Form):
         for text in texts:
             _encodable(text)
         return value
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        """Texts that end an answer."""
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+    def request(
+        self, prompt: Sequence[int], most: int, sample: int = 0, stops: Sequence[str] = ()
+    ) -> Request:
+        """The request for one answer. `stops` end it beside the form's own."""
+        return Request(
+            tuple(prompt),
+            most,
+            1.0 if self.temperature is None else self.temperature,
+            1.0 if self.top_p is None else self.top_p,
+            secrets.randbits(62) if self.seed is None else self.seed,
+            sample,
+            (*self.stops, *stops),
+        )
+
+
+class ChatForm(Drawing):
+    """The body of POST /v1/chat/completions."""
+
+    messages: Conversation
+    max_tokens: int | None = Field(None, ge=1, description="older name of max_completion_tokens")
+    max_completion_tokens: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=MOST_CHOICES, description="answers; without it 1")
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: str | None = Field(None, max_length=200, description="a pseudonym of who asks")
+    metadata: dict[str, str] | None = Field(
+        None, description='{"consent": "yes"}: the prompt may be kept'
+    )
+    # As above.
+    logprobs: Literal[False] | None = None
+    store: Literal[False] | None = None
 
     @field_validator("user")
     @classmethod
@@ -140,11 +168,6 @@ class ChatForm(Form):
     def agreed(self) -> bool:
         """Whether who asks agrees that prompt and answers are kept."""
         return (self.metadata or {}).get("consent") == "yes"
-
-    @property
-    def stops(self) -> tuple[str, ...]:
-        """Texts that end an answer."""
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
 
 def described(error: ValidationError, form: type[Form]) -> tuple[str, str]:
