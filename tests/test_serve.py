@@ -10,18 +10,14 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from serving import TOKEN, candidate, running
-from truing.candidates import Candidate
 from truing.chat import Chat
-from truing.data.texts import Demonstration
 from truing.models.decoding import Decoding, Request
 from truing.people import Store, tables
-from truing.people.web.security import MAX_BODY, RateLimit, csrf_token
-from truing.prompts.rendering import Prompt
+from truing.people.web.security import MAX_BODY, RateLimit
 from truing.serve.app import make_app
 from truing.serve.engine import Busy, Closing, Engine, Update
 from truing.serve.service import Service
@@ -137,34 +133,6 @@ def test_stop_texts_end_an_answer_and_are_not_part_of_it(client: Any) -> None:
         streamed(client, seed=4, temperature=1.5, max_tokens=40, stop=stop)
         == (free[: free.index(stop)])
     )
-
-
-def rendered(served: Candidate, messages: list[dict[str, str]]) -> str:
-    tokens = served.renderer.conversation(served.prompt, messages)
-    return str(served.model.tokenizer.decode(tokens))
-
-
-def test_conversations_go_through_the_template_behind_the_candidates_prompt() -> None:
-    prompt = Prompt("be kind.", (Demonstration("who?", "me."),))
-    served = candidate(prompt)
-    turns = [
-        {"role": "user", "content": "hi"},
-        {"role": "assistant", "content": "yes?"},
-        {"role": "user", "content": "why"},
-    ]
-    spoken = "<user>hi<end><bot>yes?<end><user>why<end><bot>"
-    before = "be kind.<end><user>who?<end><bot>me.<end>"
-    assert rendered(served, turns) == before + spoken
-    own = [{"role": "system", "content": "be short."}, *turns]
-    assert rendered(served, own) == f"be short.<end>{spoken}"
-    assert served.renderer.conversation(prompt, turns[:1]) == served.renderer.tokens(prompt, "hi")
-    plain = candidate(prompt, chat=False)
-    assert rendered(plain, turns) == (
-        "be kind.\n\nQ: who?\nA: me.\n\nQ: hi\nA: yes?\n\nQ: why\nA:".replace("Q", "<unk>").replace(
-            "A", "<unk>"
-        )
-    )
-    assert plain.renderer.conversation(prompt, turns[:1]) == plain.renderer.tokens(prompt, "hi")
 
 
 def test_parts_and_developers_are_understood(client: Any) -> None:
@@ -325,31 +293,6 @@ def test_an_answer_that_fails_is_told_and_the_others_go_on(
     with pytest.raises(openai.APIError, match="could not be finished"):
         streamed(client, "a" * 30)
     assert create(client).choices[0].message.content is not None
-
-
-def test_schemathesis_finds_no_server_error(app: FastAPI, sqlite_store: Store) -> None:
-    app.state.service.store = sqlite_store
-    schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-    schema = schemathesis.openapi.from_dict(app.openapi())
-    operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 9
-    statuses: set[int] = set()
-    for operation in operations:
-
-        @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(case=operation.as_strategy())
-        def call(case: Any) -> None:
-            if isinstance(case.body, dict):
-                case.body |= {"model": "tiny"} if "model" in case.body else {}
-                case.body["user"] = "page-aaaaaaaaaaaaaaaa"
-            headers = {"Authorization": f"Bearer {TOKEN}", "X-CSRF": csrf_token(TOKEN)}
-            cookies = {"truing-serve-0": TOKEN}
-            response = case.call(app=app, base_url=BASE, headers=headers, cookies=cookies)
-            statuses.add(response.status_code)
-            assert response.status_code < 500, (case.formatted_path, case.body)
-
-        call()
-    assert {200, 400, 404} <= statuses
 
 
 def test_a_prompt_is_kept_only_with_consent(

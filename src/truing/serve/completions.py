@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from truing.serve.streams import finished
 router = APIRouter()
 MOST_PROMPTS = QUEUE
 DEFAULT_TOKENS = 16
-_scoring = asyncio.Semaphore(1)
-"""Scoring passes are large: one at a time, beside the answers that are written."""
 
 
 class CompletionForm(Drawing):
@@ -123,7 +120,7 @@ async def completions(request: Request, _: KeyHolder) -> Response:
     await _write(request, form, parts)
     scores: list[Any] = [None] * len(parts)
     if form.logprobs is not None:
-        async with _scoring:
+        async with here.scoring:
             scores = await run_in_threadpool(_scored, model, form, parts)
     choices = [
         {

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truing.models.language_model import LanguageModel
+from truing.models.language_model import PACK_TOKENS, LanguageModel
 from truing.models.projection import CHUNK
 from truing.models.tree import Branch, TokenTree, common_prefix
 
@@ -28,20 +28,34 @@ class ScoredToken:
     likeliest: tuple[tuple[int, float], ...]
 
 
-@torch.inference_mode()
 def score_texts(
     model: LanguageModel, rows: Sequence[Sequence[int]], alternatives: int
 ) -> list[list[ScoredToken]]:
-    """Scores of all tokens of texts of at least one token each; their common beginning once.
+    """Scores of all tokens of texts of at least one token each; what neighbours begin with, once.
 
     Equal, to rounding, to scoring each alone.
     """
+    groups: list[list[Sequence[int]]] = []
+    size = 0
+    for row in rows:
+        alike = bool(groups) and groups[-1][0][0] == row[0]
+        if not alike or size + len(row) > PACK_TOKENS:
+            groups.append([])
+            size = 0
+        groups[-1].append(row)
+        size += len(row)
+    return [scored for group in groups for scored in _score_group(model, group, alternatives)]
+
+
+@torch.inference_mode()
+def _score_group(
+    model: LanguageModel, rows: Sequence[Sequence[int]], alternatives: int
+) -> list[list[ScoredToken]]:
+    """Of texts whose first token is the same."""
     shared = max(1, common_prefix(rows))
     prefix = list(rows[0][:shared])
     ends = [list(row[shared:]) for row in rows]
-    if any(list(row[:shared]) != prefix for row in rows):  # not even their first tokens are alike
-        return [score_texts(model, [row], alternatives)[0] for row in rows]
-    tree = TokenTree([Branch(prefix, [end for end in ends if end])])
+    tree = TokenTree([Branch(prefix, [end for end in ends if end])], merge=True)
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, tree)
     # The prefix stands first in the packed row.
     source_E = torch.cat((hidden_NE[: shared - 1], hidden_NE.index_select(0, tree.source_C)))

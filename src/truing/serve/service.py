@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ class Service:
     candidate: Candidate
     engine: Engine
     store: Store | None = None
+    scoring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Scoring passes are large: one at a time, beside the answers that are written."""
     started: int = field(default_factory=lambda: int(time.time()))
 
     @property
