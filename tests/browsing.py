@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 OVERFLOWING = """() => [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll, pre, .unseen') && e.checkVisibility())
@@ -36,3 +41,18 @@ LOW_CONTRAST = """() => {
     })
     .filter(([ratio, least]) => ratio < least);
 }"""
+
+
+def new_page(browser: Browser, size: str, scheme: Any = "light") -> tuple[Page, list[str]]:
+    """An empty page of a size of SIZES, and what the browser will complain about."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
+    )
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    return page, complaints

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from sqlalchemy import func, select
 
-from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
 from people_work import Someone, fill, someone
 from truing.people import Store
 from truing.people.answers import shown_completions
@@ -58,16 +58,7 @@ def site(sqlite_store: Store) -> Iterator[Site]:
 def open_page(
     browser: Browser, site: Site, size: str, scheme: Any = "light"
 ) -> tuple[Page, list[str]]:
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page, complaints = new_page(browser, size, scheme)
     page.goto(f"{site.url}/?token={site.lead.token}")
     page.wait_for_url(f"{site.url}/")  # the token is gone from the address
     return page, complaints

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
 from serving import TOKEN, candidate, running
 from truing.models.decoding import Decoding
 from truing.people import Store
@@ -36,16 +36,7 @@ def url(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def open_page(
     browser: Browser, url: str, size: str = "desk", scheme: Any = "light"
 ) -> tuple[Page, list[str]]:
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page, complaints = new_page(browser, size, scheme)
     page.goto(f"{url}/?token={TOKEN}")
     page.wait_for_url(f"{url}/")  # the token is gone from the address
     page.wait_for_selector("#question:focus")
