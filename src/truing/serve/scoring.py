@@ -95,7 +95,7 @@ def log_probs_json(model: LanguageModel, scored: Sequence[ScoredToken]) -> dict[
     for text in tokens:
         offsets.append(end)
         end += len(text)
-    likeliest = []
+    likeliest: list[dict[str, float] | None] = []
     for each, text in zip(scored, tokens, strict=True):
         if each.log_prob is None:
             likeliest.append(None)
