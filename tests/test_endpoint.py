@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serving import CASES, KEY, QUICK, Answer, Chat, Completions, knows, scored, serving
+from endpoints import CASES, KEY, QUICK, Answer, Chat, Completions, knows, scored, serving
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered

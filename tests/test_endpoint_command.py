@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from serving import CASES, Answer, Chat, Completions, knows, serving
+from endpoints import CASES, Answer, Chat, Completions, knows, serving
 from truing.cli import app
 from truing.models.endpoint import EndpointName
 from truing.models.patient_client import Connection

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from serving import CASES, Answer, Chat, knows, scored, serving
+from endpoints import CASES, Answer, Chat, knows, scored, serving
 from truing.evaluate.lettered import Lettered, named, orders
 from truing.models.score_store import ScoreStore
 from truing.types import Unscored

@@ -96,18 +96,19 @@ def test_extreme_scores_stay_finite() -> None:
 def test_without_gradients_the_same_through_any_head(softcap: float | None) -> None:
     generator = torch.Generator().manual_seed(5)
     hidden, weight = (torch.randn(n, 12, generator=generator) for n in (150, 31))
-    target = torch.randint(31, (150,), generator=generator)
+    row = torch.randint(150, (400,), generator=generator)  # some before several targets, some none
+    target = torch.randint(31, (400,), generator=generator)
     kept: list[Tensor] = []
 
     def head(part: Tensor) -> Tensor:
         kept.append(part @ weight.T)
         return kept[-1]
 
-    found = frozen_token_log_probs(hidden, head, target, softcap=softcap, temperature=0.7)
-    wanted = _expected(hidden, weight, target, None, softcap, 0.7)
+    found = frozen_token_log_probs(hidden, head, row, target, softcap=softcap, temperature=0.7)
+    wanted = _expected(hidden[row], weight, target, None, softcap, 0.7)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     assert torch.equal(torch.cat(kept), hidden @ weight.T)  # its logits are left as they were
-    assert len(frozen_token_log_probs(hidden[:0], head, target[:0])) == 0
+    assert len(frozen_token_log_probs(hidden[:0], head, row[:0], target[:0])) == 0
 
 
 @pytest.mark.parametrize("softcap", [None, 2.0])

@@ -13,7 +13,7 @@ import yaml
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner, Result
 
-from serving import Answer, serving
+from endpoints import Answer, serving
 from tiny import config, tokenizer
 from truing.approaches import prompt_search
 from truing.candidates import load_candidate

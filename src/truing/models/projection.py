@@ -34,34 +34,46 @@ def _at_temperature(scores_NV: Tensor, temperature: float) -> Tensor:
     return scores_NV if temperature == 1 else scores_NV.div_(temperature)
 
 
-def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the targets and log normalisers, (N,) each.
+def _normalisers(scores_NV: Tensor) -> Tensor:
+    """Log of the sum of exp(score) of each row: (N,).
 
     Leaves in the scores what is proportional to the probabilities: exp(score - highest score).
     """
     top_N1 = scores_NV.amax(-1, keepdim=True)
-    chosen_N = scores_NV.gather(-1, target_N[:, None])[:, 0]
     total_N = scores_NV.sub_(top_N1).exp_().sum(-1)
-    normaliser_N = total_N.log_().add_(top_N1[:, 0])
+    return total_N.log_().add_(top_N1[:, 0])
+
+
+def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the targets and log normalisers, (N,) each; the scores as _normalisers."""
+    chosen_N = scores_NV.gather(-1, target_N[:, None])[:, 0]
+    normaliser_N = _normalisers(scores_NV)
     return chosen_N - normaliser_N, normaliser_N
 
 
 def frozen_token_log_probs(
     hidden_ND: Tensor,
     head: Callable[[Tensor], Tensor],
-    target_N: Tensor,
+    row_C: Tensor,
+    target_C: Tensor,
     *,
     softcap: float | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """As `token_log_probs`, without gradients, through any function to logits (N, V)."""
-    parts = [hidden_ND.new_zeros(0, dtype=torch.float32)]
-    for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
-        if len(hidden):
-            # A copy: the logits may belong to somebody else.
-            scores = softcapped(head(hidden).to(torch.float32, copy=True), softcap)
-            parts.append(_normalised(_at_temperature(scores, temperature), target)[0])
-    return torch.cat(parts)
+    """As `token_log_probs`, without gradients, through any function to logits (N, V).
+
+    `row_C` names the hidden state that each of the C targets follows; several may follow one.
+    """
+    log_prob_C = torch.empty(len(target_C), dtype=torch.float32)
+    for start in range(0, len(hidden_ND), CHUNK):
+        here = ((row_C >= start) & (row_C < start + CHUNK)).nonzero()[:, 0]
+        # A copy: the logits may belong to somebody else.
+        scores = head(hidden_ND[start : start + CHUNK]).to(torch.float32, copy=True)
+        scores = _at_temperature(softcapped(scores, softcap), temperature)
+        row = row_C[here] - start
+        chosen = scores[row, target_C[here]]
+        log_prob_C[here] = chosen - _normalisers(scores)[row]
+    return log_prob_C
 
 
 def _add_onehot(rows_NV: Tensor, target_N: Tensor) -> Tensor:

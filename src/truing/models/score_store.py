@@ -20,7 +20,7 @@ from truing.models.tree import Tokens
 from truing.models.user_cache import ModelUnavailable, cache_folder
 from truing.types import stable_hash
 
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """To be raised when the code that scores gives other figures than before."""
 _WAIT_SECONDS = 120.0
 _AT_ONCE = 500  # SQLite's limit on variables in one statement is at least 999

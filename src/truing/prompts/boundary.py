@@ -32,6 +32,18 @@ def moved(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
     return stripped, [space + continuation for continuation in continuations]
 
 
+def text_tokens(tokenizer: PreTrainedTokenizerBase, *texts: str) -> list[list[int]]:
+    """Tokens of texts that begin alike, with the special tokens that the tokenizer adds by itself.
+
+    Not where the first text has the first of them written out already.
+    """
+    begin = tokenizer.bos_token or tokenizer.eos_token
+    written = isinstance(begin, str) and bool(begin) and texts[0].startswith(begin)
+    tokens = tokenizer(list(texts), add_special_tokens=not written)["input_ids"]
+    assert isinstance(tokens, list)
+    return tokens
+
+
 def branch(
     tokenizer: PreTrainedTokenizerBase, context: str, continuations: Sequence[str]
 ) -> Branch:
@@ -41,10 +53,5 @@ def branch(
     a context of white space alone.
     """
     stripped, behind = moved(context, continuations)
-    texts = [stripped, *(stripped + continuation for continuation in behind)]
-    begin = tokenizer.bos_token or tokenizer.eos_token
-    written = isinstance(begin, str) and bool(begin) and stripped.startswith(begin)
-    tokens = tokenizer(texts, add_special_tokens=not written)["input_ids"]
-    assert isinstance(tokens, list)
-    prompt, *wholes = tokens
+    prompt, *wholes = text_tokens(tokenizer, stripped, *(stripped + text for text in behind))
     return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
