@@ -163,7 +163,14 @@ def scored(
     server: Server, store: ScoreStore, form: Form = "auto", connection: Connection = QUICK
 ) -> Scoring:
     """The cases scored by a running server, the question alone."""
-    endpoint = Endpoint(EndpointName.parse(server.name), connection)
+    return scored_by_name(server.name, store, form, connection)
+
+
+def scored_by_name(
+    name: str, store: ScoreStore, form: Form = "auto", connection: Connection = QUICK
+) -> Scoring:
+    """The same, by the candidate's name."""
+    endpoint = Endpoint(EndpointName.parse(name), connection)
     try:
         mode, _ = choose_mode(endpoint, form)
         return score_served(endpoint, mode, wordings(["none"])[0], CASES, store, 0)

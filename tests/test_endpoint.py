@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from endpoints import CASES, KEY, QUICK, Answer, Chat, Completions, knows, scored, serving
+from endpoints import (
+    CASES,
+    KEY,
+    QUICK,
+    Answer,
+    Chat,
+    Completions,
+    knows,
+    scored,
+    scored_by_name,
+    serving,
+)
+from serving import TOKEN, candidate, running
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
@@ -25,12 +37,21 @@ from truing.models.patient_client import (
 from truing.models.score_store import ScoreStore
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
+from truing.serve.app import make_app
+from truing.serve.engine import Engine
+from truing.serve.service import Service
 from truing.types import InputError, Unscored
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> ScoreStore:
     return ScoreStore(tmp_path / "scores.sqlite")
+
+
+def local_scores(store: ScoreStore) -> list[Choices | Lettered | Unscored]:
+    """The same cases scored by the same weights in this process."""
+    local = Examinee(Candidate("tiny", 0, tiny(), Prompt()), "w", "float32")
+    return score_wording(local, wordings(["none"])[0], "auto", CASES, store).choices
 
 
 # --- Likelihoods -------------------------------------------------------------------------------
@@ -47,12 +68,10 @@ def store(tmp_path: Path) -> ScoreStore:
     ids=["plain", "writes a token", "writes the end", "one at a time"],
 )
 def test_served_scores_equal_local_ones(server: Completions, store: ScoreStore) -> None:
-    local = Examinee(Candidate("tiny", 0, tiny(), Prompt()), "w", "float32")
-    wanted = score_wording(local, wordings(["none"])[0], "auto", CASES, store)
-    with serving(server) as running:
-        found = scored(running, store)
+    with serving(server) as up:
+        found = scored(up, store)
     assert found.computed == 4 * len(CASES)
-    for here, there in zip(wanted.choices, found.choices, strict=True):
+    for here, there in zip(local_scores(store), found.choices, strict=True):
         assert isinstance(here, Choices) and isinstance(there, Choices)
         assert there.true == pytest.approx(here.true, abs=1e-4)
         assert there.false == pytest.approx(here.false, abs=1e-4)
@@ -260,3 +279,23 @@ def test_retry_after_is_read_in_both_forms() -> None:
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     far = retry_after("Fri, 21 Oct 2095 07:28:00 GMT")
     assert far is not None and far > 1e9
+
+
+# --- Truing's own server -----------------------------------------------------------------------
+
+
+def test_what_truing_serves_scores_as_it_does_here(
+    store: ScoreStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUING_ENDPOINT_KEY", TOKEN)
+    served = candidate()
+    engine = Engine(served.model)
+    with running(make_app(Service(served, engine), TOKEN)) as url:
+        name = f"endpoint:{url}#tiny"
+        found, chosen = scored_by_name(name, store), scored_by_name(name, store, "chat")
+    engine.close()
+    for here, there in zip(local_scores(store), found.choices, strict=True):
+        assert isinstance(here, Choices) and isinstance(there, Choices)
+        assert there.true == pytest.approx(here.true, abs=1e-4)
+        assert there.false == pytest.approx(here.false, abs=1e-4)
+    assert all(isinstance(choices, Lettered) for choices in chosen.choices)
