@@ -30,6 +30,18 @@ def test_without_log_probabilities_it_chooses_letters_in_every_order(store: Scor
         assert isinstance(choices.metrics["mc2"], Unscored)
 
 
+def test_what_was_chosen_is_not_asked_again(store: ScoreStore) -> None:
+    def behave(path: str, body: dict[str, Any]) -> Answer:
+        if path.endswith("/v1/completions"):  # without a fingerprint, which the chat then has
+            return 200, {"choices": [{"index": 0, "text": "", "logprobs": None}]}
+        status, said, *_ = Chat(knows)(path, body)
+        return status, said | {"system_fingerprint": "fp_1"}
+
+    with serving(behave) as server:
+        assert scored(server, store).computed == 25
+        assert scored(server, store).computed == 0
+
+
 def test_a_model_that_always_says_the_same_letter_is_at_chance(store: ScoreStore) -> None:
     with serving(Chat(lambda message: "A")) as server:
         for choices in scored(server, store).choices:

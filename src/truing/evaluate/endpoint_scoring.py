@@ -57,10 +57,7 @@ def choose_mode(endpoint: Endpoint, form: Form) -> tuple[Mode, str]:
             f"--form text: {endpoint.name.url} {reason}, which a plain text is scored by; leave out "
             "--form, and it chooses between lettered answers"
         )
-    try:
-        endpoint.chat([{"role": "user", "content": "Reply with the letter A."}], max_tokens=1)
-    except EndpointError as error:
-        raise endpoint.unusable(error) from None
+    endpoint.try_chat()
     why = "as --form chat asks" if form == "chat" else f"because the server {reason}"
     return "letters", (
         f"{name}: chooses between lettered answers, in every order, {why}: MC1 and binary, no MC2. "

@@ -21,7 +21,13 @@ from typing import Any
 
 import httpx2
 
-from truing.models.patient_client import Connection, PatientClient, Refused, Unreachable
+from truing.models.patient_client import (
+    Connection,
+    EndpointError,
+    PatientClient,
+    Refused,
+    Unreachable,
+)
 from truing.types import InputError, stable_hash
 
 PREFIX = "endpoint:"
@@ -78,7 +84,7 @@ class Reply:
 
 
 class Endpoint:
-    """A served model. Every answer's fingerprint is kept in `fingerprints`, the first one first."""
+    """A served model. `fingerprints` are those of its answers since the trial, the trial's own first."""
 
     def __init__(
         self,
@@ -93,13 +99,11 @@ class Endpoint:
         self._lock = threading.Lock()
         self.fingerprints: list[str] = []
         self._together, self._max_tokens = True, 0  # how the completions API wants to be asked
-        self._renamed: dict[
-            str, str | None
-        ] = {}  # parameters of chats that this server wants otherwise
+        self._renamed: dict[str, str | None] = {}  # what this server wants in a chat instead
 
     @property
     def fingerprint(self) -> str:
-        """What the server called its configuration first; empty where it never says."""
+        """What the server called its configuration in the trial; empty where it doesn't say."""
         return self.fingerprints[0] if self.fingerprints else ""
 
     def identity(self, fingerprint: str) -> str:
@@ -144,9 +148,10 @@ class Endpoint:
         for together, max_tokens in ((True, 0), (True, 1), (False, 0), (False, 1)):
             self._together, self._max_tokens = together, max_tokens
             try:
-                (context, whole), _ = self._echoed(_TRIAL, attempts_at_500=2)
+                (context, whole), fingerprint = self._echoed(_TRIAL, attempts_at_500=2)
                 if not 0 < len(context) < len(whole) or not all(map(math.isfinite, whole[1:])):
                     raise Refused(_NONE_LISTED)
+                self.fingerprints = [fingerprint]
                 return ""
             except Refused as error:
                 if error.status in (401, 403):
@@ -194,6 +199,16 @@ class Endpoint:
         return rows, fingerprint
 
     # --- Chat ------------------------------------------------------------------------------------
+
+    def try_chat(self) -> None:
+        """Raises InputError where it doesn't chat."""
+        try:
+            reply = self.chat(
+                [{"role": "user", "content": "Reply with the letter A."}], max_tokens=1
+            )
+        except EndpointError as error:
+            raise self.unusable(error) from None
+        self.fingerprints = [reply.fingerprint]
 
     def chat(
         self,
