@@ -33,9 +33,22 @@ def branch(
         raise ValueError("a context needs at least one character that isn't white space")
     moved = context[len(stripped) :]
     texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
-    begin = tokenizer.bos_token or tokenizer.eos_token
-    written = isinstance(begin, str) and bool(begin) and stripped.startswith(begin)
-    tokens = tokenizer(texts, add_special_tokens=not written)["input_ids"]
-    assert isinstance(tokens, list)
-    prompt, *wholes = tokens
+    prompt, *wholes = _encoded(tokenizer, texts)
     return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, context: str) -> list[int]:
+    """The tokens of a context that a model is to go on from.
+
+    Spaces at its end are left out: the model's own first token brings one. Line breaks stay, since a
+    chat template's header ends with one.
+    """
+    return _encoded(tokenizer, [context.rstrip(" ")])[0]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    begin = tokenizer.bos_token or tokenizer.eos_token
+    written = isinstance(begin, str) and bool(begin) and texts[0].startswith(begin)
+    tokens = tokenizer(list(texts), add_special_tokens=not written)["input_ids"]
+    assert isinstance(tokens, list)
+    return tokens
