@@ -59,8 +59,8 @@ class Free:
             return
         dtype = JudgeSpec().dtype
         reader = open_reader(default_model(), dtype, progress, accept_licence=accept_licence)
-        with progress.task("Fitting the judges"):
-            self.grader = Judges(cases, reader)
+        progress.note(f"Fitting the built-in judges to {len(cases)} questions ...")
+        self.grader = Judges(cases, reader)
 
     def judged(
         self, rows: Sequence[Row], cases: Sequence[Case], prompt: str, seed: int

@@ -87,7 +87,7 @@ def fit_judges(
     label is given away by the questions' file. Raises InputError where a file's labels are all alike.
     """
     asked = list({case.id: case for case, _ in labelled.pairs}.values())
-    references = References.of(asked, read)
+    references = References.of(asked, read, progress)
     sample = _Sample.of(labelled, references.prepared(labelled.pairs, learning=True))
     judges: dict[str, list[Judge]] = {}
     agreement: dict[str, JudgeAgreement] = {}

@@ -12,6 +12,7 @@ from truing.evaluate.judge_features import comparison
 from truing.evaluate.similarity import Text, leave_out, rouge_rule
 from truing.evaluate.stacked import Answers
 from truing.models.features import Features
+from truing.progress import Progress
 from truing.types import Case
 
 Read = Callable[[Sequence[tuple[str, str]]], Features]
@@ -37,17 +38,18 @@ class References:
     """
 
     read: Read
+    progress: Progress
     center: Features
     scale: Features
     _known: dict[str, tuple[list[Text], list[Text], Text]] = field(default_factory=dict)
 
     @staticmethod
-    def of(cases: Sequence[Case], read: Read) -> References:
+    def of(cases: Sequence[Case], read: Read, progress: Progress) -> References:
         """With center and scale from the references themselves."""
         vectors = read(_pairs(cases))
         center = vectors.mean(0, dtype=np.float64).astype(np.float32)
         scale = vectors.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
-        made = References(read, center, scale)
+        made = References(read, progress, center, scale)
         made._keep(cases, vectors)
         return made
 
@@ -78,19 +80,20 @@ class References:
         vectors = self.read([(case.prompt, answer) for case, answer in answers])
         texts = self._texts([answer for _, answer in answers], vectors)
         compared, place, reference, rule = [], [], [], []
-        for number, (text, (case, _)) in enumerate(zip(texts, answers, strict=True)):
-            true, false, question = self._known[case.id]
-            rest_true, rest_false, own = _without(text, true, false)
-            if learning:
-                true, false = rest_true, rest_false
-            if not true or not false:
-                continue
-            compared.append(comparison(text, question, true, false))
-            place.append(number)
-            reference.append(own)
-            rule.append(rouge_rule(text, true, false))
-        seen = Answers(vectors[place], np.array(compared))
-        return Prepared(seen, place, reference, rule)
+        with self.progress.task("Comparing answers", total=len(answers)) as advance:
+            for number, (text, (case, _)) in enumerate(zip(texts, answers, strict=True)):
+                advance(number)
+                true, false, question = self._known[case.id]
+                rest_true, rest_false, own = _without(text, true, false)
+                if learning:
+                    true, false = rest_true, rest_false
+                if not true or not false:
+                    continue
+                compared.append(comparison(text, question, true, false))
+                place.append(number)
+                reference.append(own)
+                rule.append(rouge_rule(text, true, false))
+        return Prepared(Answers(vectors[place], np.array(compared)), place, reference, rule)
 
 
 def _pairs(cases: Sequence[Case]) -> list[tuple[str, str]]:

@@ -123,7 +123,7 @@ def load_judges(
         calibration = {
             name: Calibration(**_below(tensors, f"calibration/{name}/")) for name in CALIBRATED
         }
-        references = References(reader, tensors["center"], tensors["scale"])
+        references = References(reader, progress, tensors["center"], tensors["scale"])
         agreement = {name: JudgeAgreement(**record["agreement"][name]) for name in NAMES}
     except (OSError, SafetensorError, KeyError, TypeError) as error:
         raise InputError(

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from truing.models.features import Features
 
-TREES, DEPTH, RATE = 300, 4, 0.05
+TREES, DEPTH, RATE = 300, 6, 0.03
 LEAF, COLUMNS, RIDGE = 20, 0.3, 1.0
 """Least answers in a leaf, share of the columns that a split is shown, penalty on leaves' values."""
 
