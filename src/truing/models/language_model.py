@@ -182,11 +182,12 @@ class LanguageModel:
     ) -> tuple[Tensor, Tensor]:
         """Log-probability of each continuation token (C,), and the hidden states (N, E). Differentiable."""
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
-        source_CE = hidden_NE.index_select(0, tree.source_C)
         if not torch.is_grad_enabled():
+            source_U, row_C = tree.source_C.unique(return_inverse=True)
             log_probs_C = frozen_token_log_probs(
-                source_CE,
+                hidden_NE.index_select(0, source_U),
                 self._head,
+                row_C,
                 tree.target_C,
                 softcap=self._softcap,
                 temperature=temperature,
@@ -194,7 +195,7 @@ class LanguageModel:
             return log_probs_C, hidden_NE
         head = self.model.get_output_embeddings()
         log_probs_C = token_log_probs(
-            source_CE,
+            hidden_NE.index_select(0, tree.source_C),
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
@@ -252,7 +253,7 @@ class LanguageModel:
             return [[Scored(row) for row in rows] for rows in score_alone(self.model, branches)]
         results: list[list[Scored]] = []
         for pack in packs(branches):
-            tree = TokenTree(pack)
+            tree = TokenTree(pack, merge=True)
             log_probs_C, _ = self.continuation_log_probs(tree)
             lengths = [len(c) for branch in pack for c in branch.continuations]
             pieces = iter(log_probs_C.split(lengths))

@@ -12,7 +12,7 @@ from typing import Any
 from truing.models.disk_store import DiskStore, token_key
 from truing.models.tree import Tokens
 
-SCORING_VERSION = 1
+SCORING_VERSION = 2
 """To be raised when the code that scores gives other figures than before."""
 
 
