@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from truing import __version__, cli_people
-from truing.cli_common import AsJson, explained, print_json
+from truing.cli_common import AcceptLicence, AsJson, explained, print_json
 
 if TYPE_CHECKING:
     from truing.spec import Spec
@@ -30,10 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-AcceptLicence = Annotated[
-    bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
-]
 
 
 def _command_line() -> str:
@@ -463,6 +459,7 @@ def grid(
 
 
 app.command()(cli_people.label)
+app.command()(cli_people.serve)
 app.add_typer(cli_people.data, name="data")
 
 

@@ -62,11 +62,14 @@ class _Rows:
         self.drawn = 0
 
 
-def _uniforms(prompt: Sequence[int], sampling: Sampling, sample: int) -> Tensor:
-    """(T,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone."""
-    name = stable_hash("sample", str(sampling.seed), ",".join(map(str, prompt)), str(sample))
+def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tensor:
+    """(count,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone.
+
+    Fewer of them are the first of more.
+    """
+    name = stable_hash("sample", str(seed), ",".join(map(str, prompt)), str(sample))
     generator = torch.Generator().manual_seed(int(name[:15], 16))
-    return torch.rand(sampling.max_new_tokens, generator=generator)
+    return torch.rand(count, generator=generator)
 
 
 def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Tensor, Tensor, float]:
@@ -156,7 +159,11 @@ def _sample_batch(
     rows = _Rows(len(prompts) * samples)
     row_N = torch.arange(len(rows.tokens))
     uniform_RT = torch.stack(
-        [_uniforms(prompt, sampling, s) for prompt in prompts for s in range(samples)]
+        [
+            uniforms(prompt, sampling.seed, s, sampling.max_new_tokens)
+            for prompt in prompts
+            for s in range(samples)
+        ]
     )
     ends = torch.tensor(sorted(model.end_tokens))
     for step in range(sampling.max_new_tokens):
