@@ -238,6 +238,18 @@ class EvaluationSpec(_Part):
     )
 
 
+class JudgeSpec(_Part):
+    """Judges of free answers, for `truing train judge`: what they learn from."""
+
+    truth: str | None = Field(
+        None, description="JSONL file of answers that people have labelled true or not"
+    )
+    informative: str | None = Field(
+        None, description="JSONL file of answers that people have labelled informative or not"
+    )
+    dtype: Dtype = Field("float32", description="precision in which the model reads answers")
+
+
 def _objective_mistake(rl: RlSpec) -> str:
     """What is wrong with the objective's keys taken together; empty where nothing is."""
     chosen = rl.objective
@@ -276,6 +288,7 @@ class Spec(_Part):
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
+    judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
     dtype: Dtype = Field(
         "bfloat16",
         description="precision of training (autocast) and sampling; float32 where the processor is "

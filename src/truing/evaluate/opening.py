@@ -22,10 +22,14 @@ Advance = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Opened:
-    """`score` gives a wording's scores of some cases; `about` what is known of the model by now."""
+    """`score` gives a wording's scores of some cases; `about` what is known of the model by now.
+
+    `examinee` is the model itself where its weights are here.
+    """
 
     score: Callable[[Wording, Sequence[Case], Advance], Scoring]
     about: Callable[[], dict[str, Any]]
+    examinee: Examinee | None = None
 
 
 @contextmanager
@@ -76,6 +80,7 @@ def _local(
             examinee, wording, form, cases, store, advance
         ),
         lambda: about,
+        examinee,
     )
 
 

@@ -32,10 +32,11 @@ FORMS = get_args(Form)
 
 @dataclass(frozen=True)
 class Context:
-    """What an answer continues, and what stands between the two."""
+    """What an answer continues, what stands between the two, and the text that ends a free answer."""
 
     text: str
     delimiter: str
+    stop: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Wording:
         """What a model reads that has no chat template, or is asked without it."""
         prompt = own if self.prompt is None else self.prompt
         text = self.filled(question) if self.template else Renderer.plain_text(prompt, question)
-        return Context(text, "" if text[-1:].isspace() else " ")
+        return Context(text, "" if text[-1:].isspace() else " ", "\n")
 
     def messages(self, own: Prompt, question: str) -> list[dict[str, str]]:
         """The same as a conversation; a text with a slot is the user's message."""
