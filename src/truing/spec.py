@@ -85,7 +85,7 @@ class SearchSpec(_Part):
         description="the model that rewrites instructions: 'self', or endpoint:URL#MODEL, which "
         "instructions are then sent to",
     )
-    temperature: float = Field(1.0, ge=0, description="at which it writes")
+    temperature: float = Field(0.7, ge=0, description="at which it writes")
 
 
 class PromptSpec(_Part):

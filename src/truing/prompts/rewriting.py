@@ -23,6 +23,15 @@ REPLY_TOKENS = 80
 _LABEL = re.compile(r"^(?:[-*#>\s]|\d+[.)]\s)*(?:\*\*)?(?:(?:new|better|rewritten|improved)\s+)?"
                     r"(?:instruction|prompt)s?(?:\*\*)?\s*:\s*", re.IGNORECASE)  # fmt: skip
 _BULLET = re.compile(r"^(?:[-*>]\s+|\d+[.)]\s+)")
+_ABOUT = re.compile(
+    r"\b(answer|repl(y|ies)|respon[ds]|question|sentence|word|sa(y|id)|state|tell|speak|writ[ei]|giv[ei]|tru[et]|"
+    r"fact|false|correct|right|wrong|honest|accura|exact|careful|guess|know|evidence|myth|brief|short|concise|"
+    r"clear|plain|literal)",
+    re.IGNORECASE,
+)
+"""What an instruction for answering questions can hardly do without one of."""
+_SPEAKS = re.compile(r"(I|I['’](m|ll|d|ve)|My|Sure|Thank\w*|Hello|Hi)\b")
+"""How a model begins that answers instead of instructing."""
 _MARKS = ("<|", "|>", "[INST]", "{", "}", "http://", "https://")
 
 
@@ -56,7 +65,8 @@ def cleaned(text: str, finished: bool = True) -> str | None:
 
     Labels, quotation marks and list marks go; of several paragraphs the first counts. Refused are: nothing;
     fewer than three words or more than sixty; a text that was cut off; template marks or addresses; words
-    without letters or in circles; a question, which isn't an instruction.
+    without letters or in circles; what has nothing to do with answering; a question, or the model speaking
+    of itself, which are no instructions.
     """
     lines = [line.strip() for line in text.strip().splitlines()]
     lines = [_LABEL.sub("", line) for line in lines]
@@ -72,7 +82,9 @@ def cleaned(text: str, finished: bool = True) -> str | None:
     alone = "\n" not in text.strip()
     if not MIN_WORDS <= len(words) <= MAX_WORDS or (alone and not finished):
         return None
-    if any(mark in said for mark in _MARKS) or said.endswith("?"):
+    if any(mark in said for mark in _MARKS) or said.endswith("?") or _SPEAKS.match(said):
+        return None
+    if not _ABOUT.search(said):
         return None
     letters = sum(character.isalpha() for character in said)
     return None if letters < 0.6 * len(said) or _in_circles(words) else said
