@@ -72,7 +72,7 @@ def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     model = tiny(family)
     alone = Scores(monkeypatch)
-    expected = [Decoding(model, beginnings=0).write(each).tokens for each in requests()]
+    expected = [Decoding(model, Beginnings(0)).write(each).tokens for each in requests()]
     monkeypatch.undo()
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
@@ -155,7 +155,9 @@ def test_scores_that_are_no_numbers_end_their_row_alone(
 
 
 def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
-    kept = Beginnings(tokens=2 * PIECE)
+    kept = Beginnings(
+        2 * 2 * PIECE * 2 * 4
+    )  # two rows of pairs of PIECE tokens, 2 numbers of 4 bytes each
     first, second, third = (tuple(text) for text in texts(4, [PIECE + 1] * 3))
 
     def filled() -> Row:

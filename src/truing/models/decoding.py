@@ -137,13 +137,13 @@ def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.
 class Decoding:
     """Writes answers with one model. Not for two threads at once.
 
-    `beginnings`: tokens of earlier prompts that are kept, so that a beginning in common (a system
-    message, the conversation so far) is computed once.
+    Pieces of earlier prompts are kept, so that a beginning in common (a system message, the
+    conversation so far) is computed once.
     """
 
-    def __init__(self, model: LanguageModel, beginnings: int | None = None) -> None:
+    def __init__(self, model: LanguageModel, beginnings: Beginnings | None = None) -> None:
         self.model = model
-        self._beginnings = Beginnings() if beginnings is None else Beginnings(beginnings)
+        self._beginnings = beginnings or Beginnings()
         self._padded = not rows_are_independent(model)
 
     def begin(self, request: Request) -> Writing:
@@ -185,7 +185,9 @@ class Decoding:
     def _scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V); of the only row, or of a group."""
         if self._padded and len(hidden_NE) < GROUP:
-            hidden_NE = torch.cat([hidden_NE, hidden_NE.new_zeros(GROUP - 1, hidden_NE.shape[1])])
+            hidden_NE = torch.cat(
+                [hidden_NE, hidden_NE.new_zeros(GROUP - len(hidden_NE), hidden_NE.shape[1])]
+            )
         return self.model.next_token_scores(hidden_NE)
 
     def write(self, request: Request) -> Writing:

@@ -19,8 +19,8 @@ from truing.models.attention import grouped_attention
 
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
-KEPT_TOKENS = 8192
-"""Tokens of beginnings that are kept for later prompts."""
+KEPT_BYTES = 256_000_000
+"""Size of the beginnings that are kept for later prompts: 5,500 tokens of the default model."""
 
 Pair = tuple[Tensor, Tensor]
 
@@ -150,8 +150,8 @@ def _look_back(
 class Beginnings:
     """Whole pieces of earlier prompts, found by all tokens up to their end; the oldest leave."""
 
-    def __init__(self, tokens: int = KEPT_TOKENS) -> None:
-        self._most = tokens // PIECE
+    def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
+        self._free = most_bytes
         self._pieces: OrderedDict[tuple[int, ...], dict[int, Pair]] = OrderedDict()
 
     def restore(self, row: Row, prompt: Sequence[int]) -> None:
@@ -169,7 +169,14 @@ class Beginnings:
     def remember(self, row: Row, prompt: Sequence[int]) -> None:
         """Keeps the row's last piece, where it is a whole one of the prompt."""
         key = tuple(prompt[: row.length])
-        if self._most and row.length % PIECE == 0 and key not in self._pieces:
-            self._pieces[key] = row.take(row.length - PIECE, row.length)
-            while len(self._pieces) > self._most:
-                self._pieces.popitem(last=False)
+        if row.length % PIECE or key in self._pieces:
+            return
+        self._pieces[key] = row.take(row.length - PIECE, row.length)
+        self._free -= _size(self._pieces[key])
+        while self._free < 0:
+            self._free += _size(self._pieces.popitem(last=False)[1])
+
+
+def _size(piece: dict[int, Pair]) -> int:
+    """Bytes of keys and values."""
+    return sum(part.nbytes for pair in piece.values() for part in pair)
