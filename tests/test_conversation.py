@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving import candidate
+from pilot_server import candidate
 from truing.candidates import Candidate
 from truing.data.texts import Demonstration
 from truing.prompts.rendering import Prompt
