@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from truing.models.language_model import LanguageModel
-from truing.models.row_cache import PIECE, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
 from truing.models.sampling import uniforms
 from truing.models.text_stream import TextStream
 from truing.types import InputError
@@ -138,12 +138,14 @@ class Decoding:
     """Writes answers with one model. Not for two threads at once.
 
     Pieces of earlier prompts are kept, so that a beginning in common (a system message, the
-    conversation so far) is computed once.
+    conversation so far) is computed once. `opening`: tokens that most prompts begin with.
     """
 
-    def __init__(self, model: LanguageModel, beginnings: Beginnings | None = None) -> None:
+    def __init__(
+        self, model: LanguageModel, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES
+    ) -> None:
         self.model = model
-        self._beginnings = beginnings or Beginnings()
+        self._beginnings = Beginnings(opening, most_bytes)
         self._padded = not rows_are_independent(model)
 
     def begin(self, request: Request) -> Writing:
@@ -158,11 +160,11 @@ class Decoding:
         if row.length == 0:
             self._beginnings.restore(row, prompt)
             writing.known = row.length
-        piece = prompt[row.length : row.length + PIECE]
-        positions = torch.arange(row.length, row.length + len(piece))
-        hidden_TE = self.model.hidden(torch.tensor(piece), positions, PiecePlan(row, len(piece)))
-        row.length += len(piece)
-        self._beginnings.remember(row, prompt)
+        start, end = row.length, self._beginnings.end(row.length, prompt)
+        tokens, positions = torch.tensor(prompt[start:end]), torch.arange(start, end)
+        hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
+        row.length = end
+        self._beginnings.remember(row, start, prompt)
         if row.length == len(prompt):
             writing.draw(self._scores(hidden_TE[-1:])[0])
 
