@@ -16,6 +16,7 @@ from truing.approaches.supervision import demonstrate
 from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_jsonl
 from truing.instruments import Instruments
+from truing.judge_training import TrainedJudge, train_judge
 from truing.progress import Progress, StderrProgress
 from truing.rewards.mixture import needs_model
 from truing.spec import Spec
@@ -49,6 +50,28 @@ class Trained:
         return said
 
 
+def train(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained | TrainedJudge:
+    """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+    if kind == "judge":
+        return train_judge(
+            spec,
+            out,
+            resume=resume,
+            progress=StderrProgress(),
+            command=command,
+            accept_licence=accept_licence,
+        )
+    return train_one(spec, kind, out, resume=resume, command=command, accept_licence=accept_licence)
+
+
 def train_one(
     spec: Spec,
     kind: str,
@@ -66,7 +89,8 @@ def train_one(
     wrong, before anything is written.
     """
     if kind not in get_args(Kind):
-        raise InputError(f"train: {kind!r} can't be trained; give {', '.join(get_args(Kind))}")
+        known = ", ".join((*get_args(Kind), "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; give {known}")
     spec = _narrowed(spec, kind)
     folder = Path(out) if out is not None else _folder(spec, kind)
     shop = Workshop(
@@ -181,4 +205,4 @@ def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
     }
 
 
-__all__ = ["Kind", "Trained", "train_one"]
+__all__ = ["Kind", "Trained", "train", "train_one"]
