@@ -144,6 +144,12 @@ class Decoding:
     def __init__(
         self, model: LanguageModel, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES
     ) -> None:
+        if model.plain:
+            kind = model.model.config.model_type
+            raise InputError(
+                f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "
+                "need; the other commands take them"
+            )
         self.model = model
         self._beginnings = Beginnings(opening, most_bytes)
         self._padded = not rows_are_independent(model)
