@@ -44,7 +44,7 @@ class DataSpec(_Part):
 
     questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
     controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
-    held_out: float = Field(0.45, gt=0, lt=1, description="share of the questions held out")
+    held_out: float = Field(0.4, gt=0, lt=1, description="share of the questions held out")
     limit: int | None = Field(None, ge=4, description="at most this many questions")
     control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
     prompts: str | None = Field(
@@ -206,7 +206,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
