@@ -245,12 +245,12 @@ def test_mistakes_end_with_one_message(here: Path) -> None:
 def test_a_wrong_judge_is_told_before_time_is_spent(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate import sweep
+    from truing.evaluate import opening
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(sweep, "open_candidate", never)
+    monkeypatch.setattr(opening, "open_candidate", never)
     with pytest.raises(InputError, match="holds no judge"):
         sweep.plan_sweep(
             sweep.SweepSpec(("truthfulness",), ("model",), free=True, judge=Path("nowhere"))

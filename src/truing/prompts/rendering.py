@@ -46,7 +46,8 @@ class Renderer:
         """The text that ends an answer, beside the end token: a line break in the plain form."""
         return "" if self.chat else "\n"
 
-    def messages(self, prompt: Prompt, question: str) -> list[dict[str, str]]:
+    @staticmethod
+    def messages(prompt: Prompt, question: str) -> list[dict[str, str]]:
         """The conversation up to the question, in the form chat templates take."""
         system = [{"role": "system", "content": prompt.instruction}] if prompt.instruction else []
         shots = [
@@ -62,7 +63,8 @@ class Renderer:
             return self.chat_text(self.messages(prompt, question))
         return self.plain_text(prompt, question)
 
-    def plain_text(self, prompt: Prompt, question: str) -> str:
+    @staticmethod
+    def plain_text(prompt: Prompt, question: str) -> str:
         """The question-and-answer form: instruction, demonstrations and question, up to "A:"."""
         shots = [f"Q: {shot.question}\nA: {shot.answer}" for shot in prompt.shots]
         parts = [*([prompt.instruction] if prompt.instruction else []), *shots]

@@ -19,12 +19,32 @@ from truing.report.figures import WIDE, Figure, both
 from truing.report.free import judges_in_words, judges_table
 from truing.report.html import render_page
 from truing.report.metrics import EVALUATION_TITLES, interval, metric_of, number
-from truing.report.quantities import count
+from truing.report.quantities import count, quantity
 from truing.report.svg import Canvas, Scale
 from truing.types import Estimate, Row
 
 _PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
 _TITLES = {**EVALUATION_TITLES, "truthfulness": "Truthfulness", "trivia": "Control questions"}
+
+
+SCORED = {
+    "tree": "likelihoods, questions together",
+    "alone": "likelihoods, each answer alone",
+    "log-probabilities": "likelihoods that the server gives; its weights are unknown",
+    "letters": "lettered choices in every order, by chat; its weights are unknown",
+}
+"""How a model was scored, in words."""
+
+
+def _by_letters(result: SweepResult) -> str:
+    """What to say of models that weren't scored by likelihood; empty where all were."""
+    names = [name for name, about in result.models.items() if about["scored"] == "letters"]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)}: lettered choices in every order, no likelihoods. MC1 and binary are the "
+        "shares of orders in which the true answer was taken; compare them with their like alone."
+    )
 
 
 def _colours(names: Sequence[str]) -> Callable[[str], str]:
@@ -50,6 +70,8 @@ def show(result: SweepResult, console: Console) -> None:
             if some:  # six columns with intervals are more than a terminal is wide
                 console.print(_table(_of(result, evaluation), some))
     console.print(Text("[95 % interval, questions resampled]", style="dim"))
+    if said := _by_letters(result):
+        console.print(Text(said, style="yellow"))
     for sentence in judges_in_words(result.free) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
 
@@ -117,9 +139,16 @@ def page(result: SweepResult, command: str) -> str:
         "prompt_colour": _colours(prompts),
         "wordings": [(w.name, _said(w.template, w.prompt)) for w in result.prompts],
         "models": [
-            (name, count(about["parameters"]), about["architecture"], about["weights"][:16])
+            (
+                name,
+                quantity(about["parameters"]),
+                about["architecture"],
+                about["weights"][:16],
+                SCORED[about["scored"]],
+            )
             for name, about in result.models.items()
         ],
+        "by_letters": _by_letters(result),
         "command": command,
         "facts": [
             ("Precision", computed_in(result.spec.dtype)),
@@ -190,7 +219,8 @@ def _bar(
 
 def _sizes(result: SweepResult, lines: Sequence[Line], evaluation: str) -> Figure | None:
     """MC1 against the number of parameters, a line for each prompt; None for one size."""
-    sizes = {name: math.log10(about["parameters"]) for name, about in result.models.items()}
+    known = {name: about["parameters"] for name, about in result.models.items()}
+    sizes = {name: math.log10(number) for name, number in known.items() if number}
     if len(set(sizes.values())) < 2:
         return None
     prompts = [wording.name for wording in result.prompts]
@@ -209,7 +239,9 @@ def _sizes(result: SweepResult, lines: Sequence[Line], evaluation: str) -> Figur
             points = sorted(
                 (x(sizes[line.candidate]), y(line.metrics["mc1"].value), line.candidate)
                 for line in lines
-                if line.prompt == prompt and line.metrics["mc1"].value is not None
+                if line.prompt == prompt
+                and line.candidate in sizes
+                and line.metrics["mc1"].value is not None
             )
             canvas.path([(px, py) for px, py, _ in points], f"curve {colour(prompt)}")
             for px, py, name in points:
