@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import TOKEN, candidate, running
 
 from endpoints import (
     CASES,
@@ -21,7 +22,6 @@ from endpoints import (
     scored_by_name,
     serving,
 )
-from serving import TOKEN, candidate, running
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered

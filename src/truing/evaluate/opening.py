@@ -12,6 +12,7 @@ from truing.evaluate.endpoint_scoring import choose_mode, score_served
 from truing.evaluate.scoring import Examinee, Scoring, score_wording
 from truing.models.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.models.patient_client import Connection
+from truing.models.plain import SENTENCE
 from truing.models.score_store import ScoreStore
 from truing.progress import Progress
 from truing.prompts.wordings import Form, Wording
@@ -65,14 +66,9 @@ def _local(
     accept_licence: bool,
 ) -> Opened:
     with progress.task(f"Loading {name}"):
-        candidate, weights = open_candidate(
-            name, seed, dtype, accept_licence=accept_licence, or_plain=True
-        )
+        candidate, weights = open_candidate(name, seed, dtype, accept_licence=accept_licence)
     if candidate.model.plain:
-        progress.note(
-            f"{name}: its attention can't be shared between answers, so each is scored alone: "
-            "slower, with the same figures."
-        )
+        progress.note(f"{name}: {SENTENCE}")
     examinee = Examinee(candidate, weights, dtype)
     about = _about(candidate, weights)
     return Opened(

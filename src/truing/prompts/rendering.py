@@ -12,6 +12,7 @@ from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.models.language_model import LanguageModel
+from truing.models.tree import common_prefix
 from truing.types import InputError, stable_hash
 
 
@@ -109,6 +110,13 @@ class Renderer:
         tokens = self.model.encode("\n\n".join(parts))
         first = self.model.tokenizer.bos_token_id
         return tokens if first is None else [int(first), *tokens]
+
+    def opening(self, prompt: Prompt) -> list[int]:
+        """Tokens that conversations behind the prompt begin with, whatever is asked."""
+        asked = [
+            self.conversation(prompt, [{"role": "user", "content": text}]) for text in ("a", "b")
+        ]
+        return asked[0][: common_prefix(asked)]
 
     def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
         """Tokens of an answer as a continuation of `tokens`; `end` adds the end token."""

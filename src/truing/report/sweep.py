@@ -59,28 +59,34 @@ def _short(name: str) -> str:
 
 
 def show(result: SweepResult, console: Console) -> None:
-    """Print one line for each candidate and prompt."""
+    """Print one line for each candidate and prompt; free answers in a table of their own."""
     for evaluation, asked in result.asked.items():
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-        table.add_column("candidate", header_style="dim", overflow="fold")
-        table.add_column("prompt", header_style="dim", overflow="fold")
-        metrics = result.metrics(evaluation)
-        for metric in metrics:
-            table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
-        for name, lines in groupby(_of(result, evaluation), key=lambda line: line.candidate):
-            for place, line in enumerate(lines):
-                cells = [_cell(line.metrics[metric]) for metric in metrics]
-                table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
         console.print()
         console.print(
             Text(f"{_TITLES[evaluation]}: {len(asked.cases)} questions, {asked.source}", "bold")
         )
-        console.print(table)
+        metrics = result.metrics(evaluation)
+        for some in (metrics[: len(METRICS)], metrics[len(METRICS) :]):
+            if some:  # six columns with intervals are more than a terminal is wide
+                console.print(_table(_of(result, evaluation), some))
     console.print(Text("[95 % interval, questions resampled]", style="dim"))
     if said := _by_letters(result):
         console.print(Text(said, style="yellow"))
     for sentence in judges_in_words(result.free) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
+
+
+def _table(lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("candidate", header_style="dim", overflow="fold")
+    table.add_column("prompt", header_style="dim", overflow="fold")
+    for metric in metrics:
+        table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
+    for name, group in groupby(lines, key=lambda line: line.candidate):
+        for place, line in enumerate(group):
+            cells = [_cell(line.metrics[metric]) for metric in metrics]
+            table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
+    return table
 
 
 def _cell(estimate: Estimate) -> Text:
