@@ -14,8 +14,10 @@ from truing.approaches.base import keep_base
 from truing.approaches.prompting import choose_prompt
 from truing.approaches.reinforcement import fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
+from truing.approaches.written import with_written
 from truing.comparison import compare
 from truing.data.give_away import give_away
+from truing.data.run_texts import compared_texts
 from truing.instruments import Instruments
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
@@ -67,7 +69,13 @@ def align(
     """
     spec = spec or Spec()
     folder = Path(out) if out is not None else default_folder(spec)
-    shop = Workshop(spec, folder, progress or StderrProgress(), accept_licence=accept_licence)
+    shop = Workshop(
+        spec,
+        folder,
+        progress or StderrProgress(),
+        accept_licence=accept_licence,
+        read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
+    )
     if overwrite:
         _clear(folder)
     with shop.opened(profile, command):

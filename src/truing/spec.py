@@ -52,6 +52,19 @@ class DataSpec(_Part):
         description="for `truing train rl`: a file of prompts to answer instead of the training "
         "questions, JSONL with a 'prompt' in each line or text with one prompt a line",
     )
+    demonstrations: str | None = Field(
+        None,
+        description="answers that people wrote, to fine-tune on instead of the training questions' "
+        "true answers: a store (a .db file or a database URL), or a JSONL or Parquet file",
+    )
+    consent: tuple[str, ...] = Field(
+        (),
+        description="of a store, only demonstrations whose prompts have one of these consents: "
+        "given, public, own, unknown; without any, all",
+    )
+    contaminated: Literal["keep", "drop"] = Field(
+        "keep", description="what to do with demonstrations that hold an evaluation question"
+    )
 
 
 class AdapterSpec(_Part):
@@ -80,11 +93,25 @@ class PromptSpec(_Part):
 
 
 class SftSpec(_Part):
-    """Supervised fine-tuning on (question, true answer) demonstrations."""
+    """Supervised fine-tuning on demonstrations: of the store or a file, or (question, true answer)."""
 
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     epochs: int = Field(1, ge=1, description="passes over the demonstrations")
     batch_size: int = Field(16, ge=1, description="demonstrations per update")
+    min_steps: int = Field(
+        1, ge=1, description="at least so many updates, by more passes over few demonstrations"
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of data.demonstrations held out, for the held-out loss"
+    )
+    max_tokens: int = Field(
+        1024, ge=1, description="longer data.demonstrations, prompt and answer, are left out"
+    )
+    curve: tuple[int, ...] = Field(
+        (),
+        description="for `truing train sft`: train on so many demonstrations each, and draw the "
+        "learning curve",
+    )
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
@@ -273,6 +300,10 @@ class Spec(_Part):
                 raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
+            self.sft.curve
+        ):
+            raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
         if mistake := _objective_mistake(self.rl):
             raise ValueError(mistake)
         return self
