@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 import truing.learning_curve as curve_module
 from people_work import fill, someone, work
-from tiny import alone, config, tokenizer
+from tiny import alone, saved
 from truing.approaches.supervision import held_out_losses
 from truing.cli import app, spread
 from truing.files import read_jsonl
@@ -36,13 +36,7 @@ FIRST_QUESTION = "can bats see?"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-model")
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 1024
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("tiny-model"))
 
 
 @pytest.fixture(autouse=True)

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import torch
 import yaml
-from transformers import AutoModelForCausalLM
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
 from conftest import ROOT
 from people_pages import answer_by_keys
-from tiny import config, tokenizer
+from tiny import saved
 from truing.files import read_jsonl
 
 if TYPE_CHECKING:
@@ -99,13 +97,7 @@ def newcomer(browser: Browser, folder: Path, size: str, model: str | None) -> di
 
 @pytest.mark.parametrize("size", SIZES)
 def test_from_the_demo_to_a_candidate(browser: Browser, tmp_path: Path, size: str) -> None:
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 1024
-    torch.manual_seed(0)
-    folder = tmp_path / "model"
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    found = newcomer(browser, tmp_path, size, str(folder))
+    found = newcomer(browser, tmp_path, size, str(saved(tmp_path / "model")))
     rows = read_jsonl(tmp_path / "liked.jsonl")
     assert len(rows) >= 5 and {row["annotator"] for row in rows} == {"annotator-1"}
     about = found["demonstrations"]
