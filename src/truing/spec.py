@@ -44,7 +44,7 @@ class DataSpec(_Part):
 
     questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
     controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
-    held_out: float = Field(0.45, gt=0, lt=1, description="share of the questions held out")
+    held_out: float = Field(0.4, gt=0, lt=1, description="share of the questions held out")
     limit: int | None = Field(None, ge=4, description="at most this many questions")
     control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
     prompts: str | None = Field(
@@ -233,13 +233,25 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
         description="precision in which candidates are measured; float32 where the processor is slow "
         "in bfloat16",
     )
+
+
+class JudgeSpec(_Part):
+    """Judges of free answers, for `truing train judge`: what they learn from."""
+
+    truth: str | None = Field(
+        None, description="JSONL file of answers that people have labelled true or not"
+    )
+    informative: str | None = Field(
+        None, description="JSONL file of answers that people have labelled informative or not"
+    )
+    dtype: Dtype = Field("float32", description="precision in which the model reads answers")
 
 
 def _objective_mistake(rl: RlSpec) -> str:
@@ -280,6 +292,7 @@ class Spec(_Part):
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
+    judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
     dtype: Dtype = Field(
         "bfloat16",
         description="precision of training (autocast) and sampling; float32 where the processor is "

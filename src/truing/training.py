@@ -17,6 +17,7 @@ from truing.approaches.written import with_written
 from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_json, read_jsonl
 from truing.instruments import Instruments
+from truing.judge_training import TrainedJudge, train_judge
 from truing.learning_curve import learning_curve
 from truing.progress import Progress, StderrProgress
 from truing.rewards.mixture import needs_model
@@ -70,6 +71,30 @@ def _loss_in_words(found: dict[str, Any], loss: dict[str, Any]) -> str:
     )
 
 
+def train(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained | TrainedJudge:
+    """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+    if kind != "sft" and spec.sft.curve:
+        raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
+    if kind == "judge":
+        return train_judge(
+            spec,
+            out,
+            resume=resume,
+            progress=StderrProgress(),
+            command=command,
+            accept_licence=accept_licence,
+        )
+    return train_one(spec, kind, out, resume=resume, command=command, accept_licence=accept_licence)
+
+
 def train_one(
     spec: Spec,
     kind: str,
@@ -87,7 +112,8 @@ def train_one(
     wrong, before anything is written.
     """
     if kind not in get_args(Kind):
-        raise InputError(f"train: {kind!r} can't be trained; give {', '.join(get_args(Kind))}")
+        known = ", ".join((*get_args(Kind), "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; give {known}")
     spec = _narrowed(spec, kind)
     folder = Path(out) if out is not None else _folder(spec, kind)
     shop = Workshop(
@@ -119,8 +145,6 @@ def train_one(
 
 def _narrowed(spec: Spec, kind: str) -> Spec:
     """The spec with the approaches that this training takes. Checked anew."""
-    if kind != "sft" and spec.sft.curve:
-        raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
     if kind == "reward" and not needs_model(spec.reward):
         raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
     if kind != "rl" and spec.data.prompts is not None:
@@ -214,4 +238,4 @@ def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
     }
 
 
-__all__ = ["Kind", "Trained", "train_one"]
+__all__ = ["Kind", "Trained", "train", "train_one"]

@@ -7,11 +7,11 @@ slower, and the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from truing.models.attention import use_plans
 from truing.models.tree import Branch, Tokens, TokenTree
@@ -82,3 +82,21 @@ def lets_plans_in(model: PreTrainedModel) -> bool:
     except InputError:
         return False
     return True
+
+
+@torch.inference_mode()
+def greedy_alone(
+    model: PreTrainedModel, prompt: Tokens, max_new_tokens: int, end_tokens: Collection[int]
+) -> list[int]:
+    """The likeliest next tokens of one text, through `transformers`' own generation."""
+    tokens_BT = torch.tensor([list(prompt)], device=model.device)
+    settings = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=sorted(end_tokens) or None,
+        pad_token_id=0,
+    )
+    found_BT = model.generate(  # type: ignore[operator]
+        tokens_BT, attention_mask=torch.ones_like(tokens_BT), generation_config=settings
+    )
+    return [int(token) for token in found_BT[0, len(prompt) :]]

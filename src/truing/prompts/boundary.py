@@ -47,3 +47,12 @@ def branch(
     texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
     prompt, *wholes = text_tokens(tokenizer, *texts)
     return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, context: str) -> list[int]:
+    """The tokens of a context that a model is to go on from.
+
+    Spaces at its end are left out: the model's own first token brings one. Line breaks stay, since a
+    chat template's header ends with one.
+    """
+    return text_tokens(tokenizer, context.rstrip(" "))[0]
