@@ -69,7 +69,7 @@ def test_every_answer_is_the_likeliest_token_each_time(store: AnswerStore, famil
             )  # fmt: skip
             return AutoModelForCausalLM.from_config(settings).eval()
 
-    model = LanguageModel(build(), tokenizer(), or_plain=True)  # type: ignore[arg-type]
+    model = LanguageModel(build(), tokenizer())  # type: ignore[arg-type]
     assert model.plain == (family == "bloom")
     found = answers_under(examinee(model), NONE, "auto", CASES[:6], NEW, store)
     oracle, tokens = build(), tokenizer()

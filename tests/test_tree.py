@@ -72,7 +72,7 @@ def test_one_tree_scores_as_each_text_alone(
     ours, oracle = tiny(family), plain(family)
     with torch.no_grad():
         tree = TokenTree(branches, keep_last=keep_last, merge=merge)
-        found, _ = ours.continuation_log_probs(tree)
+        found = ours.continuation_log_probs(tree)
         expected = torch.cat(
             [alone(oracle, b.prompt, c) for b in branches for c in b.continuations]
         )
@@ -104,7 +104,7 @@ def test_many_continuations_are_merged_in_several_segments(
 def test_gradients_equal_those_of_plain_transformers(family: str, shape: str, merge: bool) -> None:
     branches = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
-    ours.continuation_log_probs(TokenTree(branches, merge=merge))[0].sum().backward()
+    ours.continuation_log_probs(TokenTree(branches, merge=merge)).sum().backward()
     torch.stack(
         [alone(oracle, b.prompt, c).sum() for b in branches for c in b.continuations]
     ).sum().backward()

@@ -19,6 +19,7 @@ from truing.comparison import compare
 from truing.data.give_away import give_away
 from truing.data.run_texts import compared_texts
 from truing.instruments import Instruments
+from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
 from truing.report.summary import Summary
@@ -76,6 +77,8 @@ def align(
         accept_licence=accept_licence,
         read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
     )
+    if overwrite or not (folder / "run.json").is_file():
+        check_lengths(shop)
     if overwrite:
         _clear(folder)
     with shop.opened(profile, command):

@@ -19,6 +19,7 @@ from truing.files import read_json, read_jsonl
 from truing.instruments import Instruments
 from truing.judge_training import TrainedJudge, train_judge
 from truing.learning_curve import learning_curve
+from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.rewards.mixture import needs_model
 from truing.spec import Spec
@@ -126,7 +127,7 @@ def train_one(
     )
     begun = (folder / "run.json").is_file()
     if not begun:
-        _check_lengths(shop)
+        check_lengths(shop)
         if resume:
             shop.progress.note(f"{folder} holds nothing to resume; beginning")
     with shop.opened("default", command):
@@ -171,21 +172,6 @@ def _texts_for(spec: Spec, kind: str) -> Any:
     if enough:
         return prompts_alone
     return with_written(training_texts) if supervised else training_texts
-
-
-def _check_lengths(shop: Workshop) -> None:
-    """Raises InputError where a prompt and its answer don't fit the model's context."""
-    if "rl" not in shop.spec.approaches:
-        return
-    longest = shop.spec.rl.max_new_tokens
-    for case in shop.asked:
-        where = f"{case.source}: " if shop.texts.prompts else ""
-        try:
-            tokens = shop.renderer.tokens(shop.base_prompt, case.prompt)
-            what = f"prompt {case.prompt[:60]!r} with an answer"
-            shop.base.model.check_length(len(tokens) + longest, what)
-        except InputError as error:
-            raise InputError(f"{where}{error}") from None
 
 
 def _stages(shop: Workshop, kind: str) -> None:

@@ -61,7 +61,11 @@ def show_progress(
 
 
 def say_samples(shop: Workshop, step: int, row: LogRow) -> None:
-    """Shows the answers in a row of the log, each in one line."""
+    """Shows the answers in a row of the log, each in one line; says so where none has a score."""
+    if reason := row.get("unscored_because"):
+        shop.progress.note(
+            f"  step {step}: no answer has a score, so nothing is learned ({reason})"
+        )
     for sample in row.get("samples", ()):
         prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"

@@ -18,6 +18,7 @@ from truing.evaluate.scoring import Examinee, Scoring, score_wording
 from truing.evaluate.statistics import mean
 from truing.evaluate.trained_judges import read_record
 from truing.models.answer_store import AnswerStore
+from truing.models.plain import SENTENCE
 from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
@@ -183,13 +184,10 @@ def run_sweep(
     for name in dict.fromkeys(spec.candidates):
         with progress.task(f"Loading {name}"):
             candidate, weights = open_candidate(
-                name, spec.seed, spec.dtype, accept_licence=accept_licence, or_plain=True
+                name, spec.seed, spec.dtype, accept_licence=accept_licence
             )
         if candidate.model.plain:
-            progress.note(
-                f"{name}: its attention can't be shared between answers, so each is scored alone: "
-                "slower, with the same figures."
-            )
+            progress.note(f"{name}: {SENTENCE}")
         result.models[name] = _about(candidate, weights)
         examinee = Examinee(candidate, weights, spec.dtype)
         for evaluation, asked in result.asked.items():

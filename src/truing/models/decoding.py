@@ -142,6 +142,12 @@ class Decoding:
     """
 
     def __init__(self, model: LanguageModel, beginnings: int | None = None) -> None:
+        if model.plain:
+            kind = model.model.config.model_type
+            raise InputError(
+                f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "
+                "need; the other commands take them"
+            )
         self.model = model
         self._beginnings = Beginnings() if beginnings is None else Beginnings(beginnings)
         self._padded = not rows_are_independent(model)

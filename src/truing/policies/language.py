@@ -135,7 +135,7 @@ def text_log_probs(
     model: LanguageModel, actions: Sequence[TextAction], mask_BT: Tensor, temperature: float = 1.0
 ) -> Tensor:
     """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
-    log_probs_C, _ = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
+    log_probs_C = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
     return _laid_out(log_probs_C, mask_BT)
 
 
