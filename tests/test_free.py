@@ -245,7 +245,7 @@ def test_mistakes_end_with_one_message(here: Path) -> None:
 def test_a_wrong_judge_is_told_before_time_is_spent(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate import opening
+    from truing.evaluate import opening, sweep
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
