@@ -15,8 +15,10 @@ from truing.approaches.prompt_search import search_prompt
 from truing.approaches.prompting import choose_prompt
 from truing.approaches.reinforcement import fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
+from truing.approaches.written import with_written
 from truing.comparison import compare
 from truing.data.give_away import give_away
+from truing.data.run_texts import compared_texts
 from truing.instruments import Instruments
 from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
@@ -69,7 +71,13 @@ def align(
     """
     spec = spec or Spec()
     folder = Path(out) if out is not None else default_folder(spec)
-    shop = Workshop(spec, folder, progress or StderrProgress(), accept_licence=accept_licence)
+    shop = Workshop(
+        spec,
+        folder,
+        progress or StderrProgress(),
+        accept_licence=accept_licence,
+        read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
+    )
     if overwrite or not (folder / "run.json").is_file():
         check_lengths(shop)
     if overwrite:

@@ -300,6 +300,14 @@ def train(
             metavar="DIR", help="the training's folder; without it, runs/KIND-MODEL-DIGEST"
         ),
     ] = None,
+    curve: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="for sft: train on so many demonstrations each, and draw the learning curve; several "
+            "may follow: --curve 10 30 100",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
     ] = False,
@@ -314,7 +322,7 @@ def train(
     agreement of a reward model or judge with held-out labels, costs.
     """
     with explained("Interrupted. The same command with --resume goes on from here."):
-        built = _spec(spec, "default", {})
+        built = _spec(spec, "default", _given(sft=_given(curve=curve or None)))
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.training import train
 
@@ -331,6 +339,13 @@ def train(
             return
         for line in result.lines():
             typer.echo(line)
+        if found := result.document.get("curve"):
+            from rich.console import Console
+
+            from truing.report.label_curve import show
+
+            show(found, Console())
+            typer.echo(f"Page: {result.folder / 'curve.html'}")
 
 
 @app.command()
@@ -486,7 +501,8 @@ app.add_typer(cli_people.data, name="data")
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too.
+    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
+    and so are those behind --curve.
 
     For `eval`, likewise, words behind --candidate and --prompt, up to the name of an evaluation.
     """
@@ -497,7 +513,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument.startswith("-"):
             option = argument
-        elif option == "--seed":
+        elif option in ("--seed", "--curve"):
             option = option if argument.isdecimal() else ""
         elif not (evaluating and option in ("--candidate", "--prompt")) or argument in named:
             option = ""

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from truing.spec_data import DataSpec
 from truing.spec_objective import ObjectiveSpec, objective_mistake
 from truing.spec_part import Part as _Part
 from truing.spec_part import worded
@@ -34,21 +35,6 @@ class TaskSpec(_Part):
     instruction: str = Field(
         "Answer the question in one short sentence.",
         description="the system message that every candidate but the prompt's begins with",
-    )
-
-
-class DataSpec(_Part):
-    """Where the questions come from and how they are split."""
-
-    questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
-    controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
-    held_out: float = Field(0.4, gt=0, lt=1, description="share of the questions held out")
-    limit: int | None = Field(None, ge=4, description="at most this many questions")
-    control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
-    prompts: str | None = Field(
-        None,
-        description="for `truing train rl`: a file of prompts to answer instead of the training "
-        "questions, JSONL with a 'prompt' in each line or text with one prompt a line",
     )
 
 
@@ -101,11 +87,25 @@ class PromptSpec(_Part):
 
 
 class SftSpec(_Part):
-    """Supervised fine-tuning on (question, true answer) demonstrations."""
+    """Supervised fine-tuning on demonstrations: of the store or a file, or (question, true answer)."""
 
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     epochs: int = Field(1, ge=1, description="passes over the demonstrations")
     batch_size: int = Field(16, ge=1, description="demonstrations per update")
+    min_steps: int = Field(
+        1, ge=1, description="at least so many updates, by more passes over few demonstrations"
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of data.demonstrations held out, for the held-out loss"
+    )
+    max_tokens: int = Field(
+        1024, ge=1, description="longer data.demonstrations, prompt and answer, are left out"
+    )
+    curve: tuple[int, ...] = Field(
+        (),
+        description="for `truing train sft`: train on so many demonstrations each, and draw the "
+        "learning curve",
+    )
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
@@ -237,6 +237,10 @@ class Spec(_Part):
                 raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
+            self.sft.curve
+        ):
+            raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
         if mistake := objective_mistake(self.rl.objective):
             raise ValueError(mistake)
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,9 @@ from truing.people.annotators import source_annotator
 from truing.people.answers import Answer, say
 from truing.people.assigning import display_order
 from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.exchange.records import Item, items_of
+from truing.people.exchange.items import Item
+from truing.people.exchange.reading import found_in
+from truing.people.exchange.records import items_of
 from truing.people.judging import new_row
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -39,40 +40,15 @@ class Imported:
         return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: can't be read ({error})") from None
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} isn't JSON")
-
-
-def _items(line: bytes) -> list[Item]:
-    """The items of one line. Raises InputError with what is wrong."""
-    try:
-        record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
-    except (ValueError, RecursionError) as error:
-        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"not valid JSON ({message})") from None
-    return items_of(record)
-
-
 def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
-    """The items of a JSONL file, plain or gzipped; what is wrong goes to `bad_lines`."""
-    content = _bytes(path).removeprefix(b"\xef\xbb\xbf")
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            try:
-                yield from _items(line)
-            except InputError as error:
-                bad_lines.append(f"{path}:{number}: {error}")
+    """The items of a data file; what is wrong goes to `bad_lines`, with the place."""
+    for found in found_in(path):
+        try:
+            if found.mistake:
+                raise InputError(found.mistake)
+            yield from items_of(found.record)
+        except InputError as error:
+            bad_lines.append(f"{found.where}: {error}")
 
 
 def _refusal(bad_lines: Sequence[str]) -> InputError:
@@ -95,7 +71,7 @@ def import_files(
     keep_good_lines: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
-    """Read JSONL files into the store and make tasks of the kinds in `ask` for `wanted` people each.
+    """Read data files into the store and make tasks of the kinds in `ask` for `wanted` people each.
 
     Judgements in the files stand under the name of the source (the file's name without one). A
     second import of the same file adds nothing. Raises InputError naming file and line; then nothing
@@ -153,8 +129,12 @@ def _add(session: Session, item: Item, source: str, consent: str) -> None:
         judge_elsewhere(
             session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags
         )
-    if item.chosen is not None:
-        judge_elsewhere(session, judge, "comparison", prompt, completions, best=item.chosen)
+    if item.preferred:
+        judge_elsewhere(session, judge, "comparison", prompt, completions, preferred=item.preferred)
+    if item.use_case:
+        judge_elsewhere(
+            session, judge, "annotation", prompt, [], use_case=item.use_case, flags=item.flags
+        )
     if item.ranks:
         ranked = [completions[place] for place in item.ranks]
         judge_elsewhere(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
@@ -176,16 +156,19 @@ def judge_elsewhere(
     text: str = "",
     value: int | None = None,
     flags: dict[str, str] | None = None,
-    best: int | None = None,
+    preferred: str = "",
+    use_case: str = "",
     ranks: Sequence[int] = (),
     submission: str = "",
 ) -> None:
     """Record what a source says, as a person's judgement is recorded; once for the same words.
 
-    `best` is the place of the better of two completions, None for a tie. With a `submission` of its
-    own, words may come again: they supersede what the source had said of this before.
+    `preferred` says which of two completions is better: first, second or tie. With a `submission` of
+    its own, words may come again: they supersede what the source had said of this before.
     """
+    best = {"": None, "first": 0, "second": 1}.get(preferred, preferred)
     said = [text, str(value), str(best), str(list(ranks)), json.dumps(flags or {}, sort_keys=True)]
+    said += [use_case] if use_case else []
     hashes = [completion.text_hash for completion in completions]
     submission = submission or stable_hash(
         "imported", judge, kind, prompt.text_hash, *hashes, *said
@@ -211,7 +194,8 @@ def judge_elsewhere(
         text=text,
         value=value,
         flags=flags or {},
-        preferred="tie" if best is None else ("first", "second")[place[best]],
+        preferred=("first", "second")[place[best]] if isinstance(best, int) else preferred,
+        use_case=use_case,
         ranks=dict(zip(place, ranks, strict=False)),
     )
     judgement = new_row(session, assignment, kind, submission)
