@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import TOKEN, candidate, running
 
 from endpoints import (
     CASES,
@@ -22,6 +21,7 @@ from endpoints import (
     scored_by_name,
     serving,
 )
+from pilot_server import TOKEN, candidate, running
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
