@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from truing import __version__, cli_people
+from truing import __version__, cli_data, cli_people
 from truing.cli_common import AsJson, explained, print_json
 
 if TYPE_CHECKING:
@@ -434,7 +434,7 @@ def grid(
 
 
 app.command()(cli_people.label)
-app.add_typer(cli_people.data, name="data")
+app.add_typer(cli_data.data, name="data")  # with the commands of cli_people.py
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

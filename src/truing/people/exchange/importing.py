@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,11 +13,12 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from truing.files import read_bytes, read_json_line
 from truing.people.annotators import source_annotator
 from truing.people.answers import Answer, say
 from truing.people.assigning import display_order
 from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.exchange.records import Item, items_of
+from truing.people.exchange.records import Item, Record, items_of
 from truing.people.judging import new_row
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -39,40 +39,27 @@ class Imported:
         return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: can't be read ({error})") from None
+def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[int, Record, list[Item]]]:
+    """Line numbers of a JSONL file, plain or gzipped, with the line's object and its items.
 
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} isn't JSON")
-
-
-def _items(line: bytes) -> list[Item]:
-    """The items of one line. Raises InputError with what is wrong."""
-    try:
-        record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
-    except (ValueError, RecursionError) as error:
-        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"not valid JSON ({message})") from None
-    return items_of(record)
-
-
-def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
-    """The items of a JSONL file, plain or gzipped; what is wrong goes to `bad_lines`."""
-    content = _bytes(path).removeprefix(b"\xef\xbb\xbf")
+    What is wrong with a line goes to `bad_lines`. Raises InputError where the file can't be read.
+    """
+    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
     for number, line in enumerate(content.split(b"\n"), start=1):
         if line.strip():
             try:
-                yield from _items(line)
+                record = read_json_line(line)
+                items = items_of(record)
             except InputError as error:
                 bad_lines.append(f"{path}:{number}: {error}")
+            else:
+                yield number, record, items
+
+
+def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
+    """The items of a JSONL file, as `read_records` reads them."""
+    for _, _, items in read_records(path, bad_lines):
+        yield from items
 
 
 def _refusal(bad_lines: Sequence[str]) -> InputError:
