@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from _in_turn import Benchmark, Measured, main
+from _work import TRUTHFULQA as DATA
 from _work import folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
@@ -30,8 +31,6 @@ from truing.prompts.wordings import wordings
 
 QUESTIONS = int(os.environ.get("QUESTIONS", "30"))
 BATCH = 16
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "truthfulqa"
-DATA = Path(os.environ.get("TRUTHFULQA", BESIDE))
 
 
 def _measured(seconds: float, choices: list[Choices], requests: int) -> Measured:

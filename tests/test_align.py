@@ -13,7 +13,7 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tiny import config, tokenizer
+from tiny import alone, config, tokenizer
 from truing.alignment import align
 from truing.candidates import load_candidate
 from truing.files import read_jsonl
@@ -244,6 +244,12 @@ def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
         not torch.equal(a, b) for a, b in zip(trained.parameters(), base.parameters(), strict=True)
     ]
     assert all(changed)
+    ours = load_candidate(tmp_path / "run" / "candidates" / "sft", "sft", 0, "float32")
+    prompt = ours.renderer.tokens(ours.prompt, "does the moon shine?")
+    tokens = ours.renderer.answer_tokens("no, it does not.")
+    [[scored]] = ours.model.score([Branch(prompt, [tokens])])
+    wanted = alone(trained, prompt, tokens).detach()
+    torch.testing.assert_close(scored.token_log_probs, wanted, atol=1e-4, rtol=0)
 
 
 # --- Folders that can't be written ------------------------------------------------------------

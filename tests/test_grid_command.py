@@ -91,8 +91,10 @@ def test_no_other_run_is_written_over(tmp_path: Path) -> None:
 
 def test_mistakes_end_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "walk.txt").write_text("S.\n..\n")
+    (tmp_path / "shut.txt").write_text("S.#*\n..##\n")
     for arguments, message in (
         (("walk.txt",), "walk.txt: no star"),
+        (("shut.txt",), r"shut.txt:1:1: the star can't be reached"),
         (("nowhere",), "nowhere: no such map"),
         (("gap", "--slip", "1"), "slip: must be"),
         (("gap", "--slip", "nan"), "slip: must be|slip: Input"),
@@ -102,7 +104,7 @@ def test_mistakes_end_before_anything_is_written(tmp_path: Path) -> None:
         (("gap", "--seed", "-1"), "seed: "),
     ):
         assert re.search(message, refused(run(*arguments, "--json")))
-    assert [path.name for path in tmp_path.iterdir()] == ["walk.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shut.txt", "walk.txt"]
 
 
 def test_a_map_of_ones_own(tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_passes_without_gradients_follow_the_trained_weights(
     trained = _scores(policy.trained)
     assert float((trained - base).abs().max()) > 0.1
     with torch.enable_grad():
-        live, _ = policy.trained.continuation_log_probs(TokenTree(_branches()))
+        live = policy.trained.continuation_log_probs(TokenTree(_branches()))
     torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
     with torch.no_grad():  # packed weights are made anew when a parameter has been written to
         for parameter in policy.parameters.values():
             parameter.mul_(1.1)
     with torch.enable_grad():
-        live, _ = policy.trained.continuation_log_probs(TokenTree(_branches()))
+        live = policy.trained.continuation_log_probs(TokenTree(_branches()))
     assert float((live.detach() - trained).abs().max()) > 1e-3
     trained = _scores(policy.trained)
     torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)

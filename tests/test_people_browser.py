@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from sqlalchemy import func, select
 
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
 from people_work import Someone, fill, someone
 from truing.people import Store
 from truing.people.answers import shown_completions
@@ -24,41 +25,7 @@ from truing.people.web import make_app
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-SIZES = {"desk": (1280, 900), "phone": (390, 844)}
 WRITING = "textarea[name=text]:focus"  # the browser puts the focus there a moment after loading
-OVERFLOWING = """() => [...document.querySelectorAll('body *')]
-  .filter(e => !e.closest('.scroll, pre, .unseen') && e.checkVisibility())
-  .filter(e => { const box = e.getBoundingClientRect();
-                 return box.right > innerWidth + 0.5 || box.left < -0.5; })
-  .map(e => e.tagName + '.' + e.className)"""
-UNNAMED = """() => [...document.querySelectorAll('button, a, input, select, textarea, progress')]
-  .filter(e => e.type !== 'hidden' && e.checkVisibility())
-  .filter(e => ![e.matches('button, a') && e.innerText, e.getAttribute('aria-label'),
-    e.getAttribute('aria-labelledby'), ...[...e.labels ?? []].map(l => l.innerText)]
-    .some(name => name && name.trim()))
-  .map(e => e.outerHTML.slice(0, 120))"""
-TOO_SMALL = """() => [...document.querySelectorAll('button, a.button, select, .choice')]
-  .filter(e => e.checkVisibility() && e.getBoundingClientRect().height < 35.5)
-  .map(e => e.outerHTML.slice(0, 120))"""
-# WCAG 2.2, success criterion 1.4.3: contrast of text against what lies behind it.
-LOW_CONTRAST = """() => {
-  const parse = c => c.match(/[\\d.]+/g).map(Number);
-  const linear = v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
-  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
-  const behind = e => { for (; e; e = e.parentElement) {
-    const c = parse(getComputedStyle(e).backgroundColor);
-    if (c.length < 4 || c[3] === 1) return c; }
-    return [255, 255, 255]; };
-  return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility())
-    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()))
-    .map(e => {
-      const style = getComputedStyle(e), size = parseFloat(style.fontSize);
-      const a = light(parse(style.color)), b = light(behind(e));
-      const least = size >= 24 || (size >= 18.66 && style.fontWeight >= 700) ? 3 : 4.5;
-      return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), least, e.outerHTML.slice(0, 100)];
-    })
-    .filter(([ratio, least]) => ratio < least);
-}"""
 
 
 class Site:
@@ -91,16 +58,7 @@ def site(sqlite_store: Store) -> Iterator[Site]:
 def open_page(
     browser: Browser, site: Site, size: str, scheme: Any = "light"
 ) -> tuple[Page, list[str]]:
-    width, height = SIZES[size]
-    context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
-    )
-    page = context.new_page()
-    page.set_default_timeout(15_000)
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    page, complaints = new_page(browser, size, scheme)
     page.goto(f"{site.url}/?token={site.lead.token}")
     page.wait_for_url(f"{site.url}/")  # the token is gone from the address
     return page, complaints

@@ -63,13 +63,21 @@ def test_equals_log_softmax_with_gradients(
         torch.testing.assert_close(found.double(), wanted, atol=2e-5, rtol=2e-5)
 
 
-def test_a_frozen_weight_gets_no_gradient() -> None:
-    hidden, weight = torch.randn(5, 4, requires_grad=True), torch.randn(9, 4)
-    token_log_probs(hidden, weight, torch.arange(5)).sum().backward()
+@pytest.mark.parametrize("rows", [5, LEARNING_CHUNK + 3])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_a_frozen_weight_gets_no_gradient(rows: int, temperature: float) -> None:
+    generator = torch.Generator().manual_seed(rows)
+    hidden = torch.randn(rows, 4, generator=generator).requires_grad_()
+    weight, upstream = torch.randn(9, 4, generator=generator), torch.randn(rows)
+    target = torch.randint(9, (rows,), generator=generator)
+    found = token_log_probs(hidden, weight, target, temperature=temperature)
+    (found * upstream).sum().backward()
+    oracle = hidden.detach().clone().requires_grad_()
+    expected = _expected(oracle, weight, target, None, None, temperature)
+    (expected * upstream).sum().backward()
     assert weight.grad is None
-    expected = hidden.detach().clone().requires_grad_()
-    _expected(expected, weight, torch.arange(5), None, None, 1.0).sum().backward()
-    torch.testing.assert_close(hidden.grad, expected.grad, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(hidden.grad, oracle.grad, atol=1e-5, rtol=1e-5)
 
 
 def test_no_rows() -> None:
@@ -88,18 +96,19 @@ def test_extreme_scores_stay_finite() -> None:
 def test_without_gradients_the_same_through_any_head(softcap: float | None) -> None:
     generator = torch.Generator().manual_seed(5)
     hidden, weight = (torch.randn(n, 12, generator=generator) for n in (150, 31))
-    target = torch.randint(31, (150,), generator=generator)
+    row = torch.randint(150, (400,), generator=generator)  # some before several targets, some none
+    target = torch.randint(31, (400,), generator=generator)
     kept: list[Tensor] = []
 
     def head(part: Tensor) -> Tensor:
         kept.append(part @ weight.T)
         return kept[-1]
 
-    found = frozen_token_log_probs(hidden, head, target, softcap=softcap, temperature=0.7)
-    wanted = _expected(hidden, weight, target, None, softcap, 0.7)
+    found = frozen_token_log_probs(hidden, head, row, target, softcap=softcap, temperature=0.7)
+    wanted = _expected(hidden[row], weight, target, None, softcap, 0.7)
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     assert torch.equal(torch.cat(kept), hidden @ weight.T)  # its logits are left as they were
-    assert len(frozen_token_log_probs(hidden[:0], head, target[:0])) == 0
+    assert len(frozen_token_log_probs(hidden[:0], head, row[:0], target[:0])) == 0
 
 
 @pytest.mark.parametrize("softcap", [None, 2.0])

@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training_worker import STEPS, run
+from training_worker import STEPS, made, run
 from truing.learn.ranks import Ranks
+from truing.types import InputError
 
-TRAININGS = ("grid-ppo", "text-sft", "text-rl")
+TRAININGS = ("grid-ppo", "text-sft", "text-rl", "text-ppo")
 WORKER = Path(__file__).parent / "training_worker.py"
 
 
@@ -77,7 +78,61 @@ def test_two_ranks_are_one(tmp_path: Path, what: str, together: Path) -> None:
     for one, two in zip(_rows(tmp_path), _rows(together / what), strict=True):
         assert one.keys() == two.keys()
         for key, value in one.items():
-            assert two[key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+            if key == "samples":
+                assert _answers(two) == _answers(one)
+            else:
+                assert two[key] == pytest.approx(value, rel=1e-4, abs=1e-5), key
+
+
+def _answers(row: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(sample["prompt"], sample["answer"]) for sample in row["samples"]]
+
+
+def test_sampling_is_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three prompts on two ranks: each samples its own, and together they are what one samples."""
+    _, source, *_ = made("text-rl")
+    whole, row = source.batch(4)
+    parts = []
+
+    def gathered(given: list[Any]) -> list[Any]:
+        parts.extend(given)
+        return parts
+
+    monkeypatch.setattr(Ranks, "count", 2)
+    monkeypatch.setattr("truing.learn.ranks.gather_object", gathered)
+    for index in (0, 1):
+        monkeypatch.setattr(Ranks, "index", index)
+        found, its_row = source.batch(4)  # the second sees both parts
+        assert len(found) == 4 if index == 0 else 12
+    assert found.data == whole.data and torch.equal(found.mask_BT, whole.mask_BT)
+    assert found.group_B.tolist() == whole.group_B.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    for name in ("log_prob_BT", "reference_log_prob_BT", "reward_BT"):
+        torch.testing.assert_close(
+            getattr(found, name), getattr(whole, name), atol=1e-5, rtol=0, equal_nan=True
+        )
+    assert its_row.keys() == row.keys()
+    assert its_row["entropy"] == pytest.approx(row["entropy"], abs=1e-6)
+    assert its_row["reward"] == pytest.approx(row["reward"])
+    assert _answers(its_row) == _answers(row)
+
+
+def test_a_mistake_on_one_rank_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Ranks, "count", 2)
+    told: list[Any] = []
+
+    def gathered(given: list[Any]) -> list[Any]:
+        told.extend(given)
+        return [([1], ""), *given] if not given[0][1] else given
+
+    monkeypatch.setattr("truing.learn.ranks.gather_object", gathered)
+
+    def wrong(rows: Sequence[int]) -> list[int]:
+        raise InputError("reward: gave inf")
+
+    with pytest.raises(InputError, match="reward: gave inf"):
+        Ranks().shared_out([1, 2], wrong)
+    assert told == [([], "reward: gave inf")]  # the others hear of it
+    assert Ranks().shared_out([7], list) == [1]  # fewer rows than processes
 
 
 def test_one_process_needs_no_others() -> None:

@@ -157,6 +157,7 @@ def test_no_network_and_no_cache(here: Path) -> None:
 @pytest.fixture
 def model(here: Path) -> str:
     made = tiny(chat=True)
+    made.model.config.max_position_embeddings = 1024  # room for the built-in questions, by letters
     made.model.save_pretrained(here / "model")
     made.tokenizer.save_pretrained(here / "model")
     return "model"

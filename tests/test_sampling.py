@@ -90,9 +90,9 @@ def _alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Sampled:
     """Sample `number` of a prompt, in a batch of its own."""
-    real: Callable[..., torch.Tensor] = module._uniforms
+    real: Callable[..., torch.Tensor] = module.uniforms
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_uniforms", lambda p, s, _: real(p, s, number))
+        patch.setattr(module, "uniforms", lambda p, s, _, count: real(p, s, number, count))
         return sample(model, [prompt], 1, settings)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import csv
 import json
 import math
@@ -11,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, BloomConfig, GraniteConfig, PreTrainedConfig
 from typer.testing import CliRunner
 
-from tiny import END, VOCABULARY, alone, plain, texts, tiny, tokenizer
+from tiny import alone, plain, tiny, tokenizer
 from truing.candidates import Candidate, open_candidate
 from truing.cli import app, spread
 from truing.evaluate import scoring
@@ -32,7 +30,6 @@ CASES = [
     Case(f"who is {word}?", (f"{word} is a cat", "nobody"), ("it is a dog", "me", word))
     for word in ("ann", "bob", "cleo", "dan", "eve", "fred")
 ]
-COMMON = {"vocab_size": len(VOCABULARY), "eos_token_id": END, "bos_token_id": None}
 
 
 def examinee(model: LanguageModel | None = None, weights: str = "w") -> Examinee:
@@ -143,39 +140,6 @@ def test_what_is_longer_than_the_context_is_unscored(store: ScoreStore) -> None:
     assert isinstance(found.choices[0], Unscored)
     assert "128" in found.choices[0].reason
     assert all(isinstance(choices, Choices) for choices in found.choices[1:])
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        BloomConfig(hidden_size=32, n_layer=2, n_head=4, initializer_range=0.2, **COMMON),
-        GraniteConfig(  # its logits are scaled, which a packed pass wouldn't know
-            hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
-            logits_scaling=4.0, initializer_range=0.2, **COMMON,
-        ),
-    ],
-    ids=lambda config: config.model_type,
-)  # fmt: skip
-def test_models_that_cannot_share_score_each_text_alone(config: PreTrainedConfig) -> None:
-    def build() -> torch.nn.Module:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            return AutoModelForCausalLM.from_config(copy.deepcopy(config)).eval()
-
-    model, oracle = LanguageModel(build(), tokenizer(), or_plain=True), build()  # type: ignore[arg-type]
-    assert model.plain
-    prompt, one, two = texts(3, [6, 2, 5])
-    [scored] = model.score([Branch(prompt, [one, two, []])])
-    with torch.no_grad():
-        for row, answer in zip(scored, (one, two), strict=False):
-            expected = alone(oracle, prompt, answer)  # type: ignore[arg-type]
-            torch.testing.assert_close(row.token_log_probs, expected, atol=1e-5, rtol=1e-5)
-    assert math.isnan(scored[2].total)
-
-
-def test_models_that_share_are_not_held_back() -> None:
-    assert not LanguageModel(plain("gemma2"), tokenizer(), or_plain=True).plain
-    assert not LanguageModel(plain("gpt2"), tokenizer(), or_plain=True).plain
 
 
 @pytest.fixture

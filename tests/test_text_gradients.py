@@ -13,10 +13,12 @@ from torch import Tensor
 from gradient_table import z_scores
 from tiny import plain, tiny
 from truing.learn import BestOfN, DrGrpo, Grpo, Objective, Ppo, Reinforce, Supervised, Weighted
-from truing.learn.baselines import Constant
+from truing.learn.baselines import Constant, LearnedValue
 from truing.learn.kl import KL
 from truing.learn.loop import update
 from truing.learn.objective import Current
+from truing.learn.text_states import TextStates
+from truing.learn.values import LinearValue
 from truing.policies.language import LanguagePolicy, TextAction
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
@@ -24,6 +26,7 @@ from truing.trajectories import Trajectories
 VOCABULARY, LENGTH, GROUP = 5, 4, 4
 PROMPT = (3, 1, 4)
 TEXTS = list(itertools.product(range(VOCABULARY), repeat=LENGTH))
+PLACES = {text: place for place, text in enumerate(TEXTS)}
 ACTIONS = tuple(TextAction(PROMPT, text) for text in TEXTS)
 REWARD = torch.randn(len(TEXTS), generator=torch.Generator().manual_seed(0)) + 1
 DIRECTIONS, STEP = 16, 1e-5
@@ -71,13 +74,44 @@ def _batch(rows: Tensor, group_B: Tensor, log_prob_BT: Tensor, reward_B: Tensor)
     ).rewarded(reward_B[rows])
 
 
-@pytest.mark.parametrize("kl_weight", [0.0, KL_WEIGHT])
-@pytest.mark.parametrize("to_go", [False, True])
-def test_all_625_sequences_give_the_exact_gradient(kl_weight: float, to_go: bool) -> None:
-    """Each taken once and weighted by its probability: no sampling error is left."""
+def _drawn(rows: int, group: int, log_prob_BT: Tensor, seed: int) -> Trajectories:
+    """As the policy would have sampled them."""
+    generator = torch.Generator().manual_seed(seed)
+    chance_B = log_prob_BT.sum(1).exp()
+    drawn = torch.multinomial(chance_B, rows, replacement=True, generator=generator)
+    group_B = torch.arange(rows // group).repeat_interleave(group)
+    return _batch(drawn, group_B, log_prob_BT, REWARD.to(log_prob_BT.dtype))
+
+
+@functools.cache
+def _value() -> LearnedValue:
+    """A value function on the reference's hidden states that has seen four batches."""
+    states = TextStates(tiny(seed=1, vocabulary=VOCABULARY))
+    value = LearnedValue(LinearValue(states, states.size, rate=0.4, ridge=0.01))
+    log_prob_BT = _oracle_log_probs(0)[0].detach()
+    errors = []
+    for seed in range(4):
+        batch = _drawn(400, 4, log_prob_BT, seed)
+        errors.append(value.learn(batch, batch.return_B[:, None].expand(-1, LENGTH)))
+    assert errors[-1]["value_loss"] < 0.9 * errors[0]["value_loss"]
+    return value
+
+
+EXACT: dict[str, Callable[[float], Objective]] = {
+    "whole return": lambda kl: Reinforce(baseline=Constant(), kl=KL(kl)),
+    "to go": lambda kl: Reinforce(baseline=Constant(), to_go=True, kl=KL(kl)),
+    "whole return, learned value": lambda kl: Reinforce(baseline=_value(), kl=KL(kl)),
+    "to go, learned value": lambda kl: Reinforce(baseline=_value(), to_go=True, kl=KL(kl)),
+    "PPO, learned value": lambda kl: Ppo(baseline=_value(), kl=KL(kl)),
+}
+"""Those whose expected gradient is the exact one, at the first update."""
+
+
+def _expected(objective: Objective) -> dict[str, Tensor]:
+    """The ascent direction that the objective gives in expectation: every sequence is taken once and
+    weighted by its probability, so that no sampling error is left."""
     log_prob_BT = _oracle_log_probs(0)[0].detach().float()
     chance_B = log_prob_BT.sum(1).exp()
-    objective = Reinforce(baseline=Constant(), to_go=to_go, kl=KL(kl_weight))
     batch = _batch(torch.arange(len(TEXTS)), torch.arange(len(TEXTS)), log_prob_BT, REWARD)
 
     class Weighting(Reinforce):
@@ -87,14 +121,34 @@ def test_all_625_sequences_give_the_exact_gradient(kl_weight: float, to_go: bool
     policy = _policy()
     row = update(policy, torch.optim.SGD(policy.parameters.values(), 0.0), Weighting(), batch, 1e9)
     assert row["tokens"] == len(TEXTS) * LENGTH
-    exact = _exact(kl_weight)
-    assert exact.keys() == policy.parameters.keys()
+    found = {name: -p.grad for name, p in policy.parameters.items() if p.grad is not None}
+    assert found.keys() == policy.parameters.keys()
+    return found
+
+
+@pytest.mark.parametrize("kl_weight", [0.0, KL_WEIGHT])
+@pytest.mark.parametrize("name", EXACT)
+def test_all_625_sequences_give_the_exact_gradient(kl_weight: float, name: str) -> None:
+    found, exact = _expected(EXACT[name](kl_weight)), _exact(kl_weight)
+    assert exact.keys() == found.keys()
     largest = max(float(gradient.abs().max()) for gradient in exact.values())
-    for name, parameter in policy.parameters.items():
-        assert parameter.grad is not None
-        torch.testing.assert_close(
-            -parameter.grad, exact[name].float(), atol=2e-5 * largest, rtol=1e-3
-        )
+    for key, gradient in found.items():
+        torch.testing.assert_close(gradient, exact[key].float(), atol=2e-5 * largest, rtol=1e-3)
+
+
+def test_lambda_below_1_is_biased_by_a_value_that_errs() -> None:
+    """Generalised advantages trust the value function with what lambda takes from the returns."""
+    exact = _flat(_exact())
+    apart = []
+    for decay in (1.0, 0.9, 0.5, 0.0):
+        found = _flat(_expected(Ppo(baseline=_value(), decay=decay)))
+        apart.append(float((found - exact).norm() / exact.norm()))
+        print(f"lambda {decay}: off by {apart[-1]:.3f} of the gradient's length")
+    assert apart[0] < 1e-3 and 10 * apart[0] < apart[1] < apart[2] < apart[3]
+
+
+def _flat(gradients: dict[str, Tensor]) -> Tensor:
+    return torch.cat([gradients[name].flatten().double() for name in sorted(gradients)])
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +194,8 @@ def _estimates(
     objective: Objective, log_prob_BT: Tensor, slope: Tensor, groups: int, seed: int
 ) -> Tensor:
     """(groups, 16): slopes of the ascent direction that each group of samples gives."""
-    rows = torch.multinomial(
-        log_prob_BT.sum(1).exp(),
-        groups * GROUP,
-        replacement=True,
-        generator=torch.Generator().manual_seed(seed),
-    )
-    group_B = torch.arange(groups).repeat_interleave(GROUP)
-    batch = _batch(rows, group_B, log_prob_BT, REWARD.double())
+    batch = _drawn(groups * GROUP, GROUP, log_prob_BT, seed)
+    rows = torch.tensor([PLACES[action.tokens] for action in batch.data])
     credit_BT = objective.credit(batch)
     current_BT = log_prob_BT[rows].clone().requires_grad_()
     loss_B = objective.loss(Current(current_BT), credit_BT, batch).loss_B
@@ -163,6 +211,7 @@ UNBIASED: dict[str, Callable[[], Objective]] = {
     "leave-one-out, to go": lambda: Reinforce(to_go=True),
     "leave-one-out, KL": lambda: Reinforce(kl=KL(KL_WEIGHT)),
     "leave-one-out, to go, KL": lambda: Reinforce(to_go=True, kl=KL(KL_WEIGHT)),
+    "learned value, to go, KL": lambda: Reinforce(baseline=_value(), to_go=True, kl=KL(KL_WEIGHT)),
     "PPO, first update": lambda: Ppo(kl=KL(KL_WEIGHT)),
 }
 
@@ -194,6 +243,7 @@ def test_bias_and_variance_on_text(
     for name, objective in {
         "none": Reinforce(baseline=Constant()),
         "leave-one-out": Reinforce(),
+        "learned value": Reinforce(baseline=_value(), to_go=True),
         "dr_grpo": DrGrpo(),
         "grpo": Grpo(),
         "weighted": Weighted(),
@@ -212,6 +262,10 @@ def test_bias_and_variance_on_text(
         1, abs=0.05
     )
     assert found["leave-one-out"][2] < 0.8 * found["none"][2]
+    assert found["learned value"][0] > 0.99 and found["learned value"][1] == pytest.approx(
+        1, abs=0.05
+    )
+    assert found["learned value"][2] < 0.8 * found["none"][2]
     assert found["dr_grpo"][0] > 0.99 and found["dr_grpo"][1] == pytest.approx(0.75, abs=0.04)
     assert 0.9 < found["grpo"][0] < 1 and found["grpo"][1] < 0.5  # a mean over 4 tokens
     assert 0.8 < found["weighted"][0] < 0.995

@@ -25,8 +25,9 @@ from truing.learn.kl import KL
 from truing.learn.stopping import KlAbove
 from truing.learn.update import ONE_PASS
 from truing.rewards.program import REWARDS, program
-from truing.spec import OBJECTIVE_KEYS, make_spec
 from truing.spec import Spec as Defaults
+from truing.spec import make_spec
+from truing.spec_objective import OBJECTIVE_KEYS
 
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?"]
 SMALL_RL = {
@@ -110,6 +111,9 @@ def log(folder: str = "run") -> list[dict[str, Any]]:
             "objective": {"name": "ppo", "epochs": 2, "minibatches": 2, "clip": 0.1},
             "kl_estimator": "k3", "kl_place": "loss",
         },
+        {"objective": {"name": "ppo", "baseline": "value", "gae_lambda": 0.9, "epochs": 2},
+         "samples_per_prompt": 1},
+        {"objective": {"baseline": "value", "rate": 0.5, "ridge": 0.3, "to_go": True}},
         {"objective": {"name": "grpo", "epochs": 2}, "kl_weight": 0.0},
         {"objective": {"name": "dr_grpo", "max_update_kl": 0.5}},
         {"objective": {"name": "weighted", "temperature": 0.5}},
@@ -127,6 +131,7 @@ def test_every_objective_trains_a_candidate(rl: Spec, model: Path) -> None:
     clipped = any("clip_fraction" in row for row in rows)  # not where every group was idle
     assert clipped == (objective.get("name") in ("ppo", "grpo", "dr_grpo"))
     assert any("kl_in_loss" in row for row in rows) == (rl.get("kl_place") == "loss")
+    assert all(("value_loss" in row) == (objective.get("baseline") == "value") for row in rows)
     full = rl.get("adapter", {}).get("kind") == "full"
     loader = AutoModelForCausalLM if full else AutoPeftModelForCausalLM
     loader.from_pretrained(candidate["folder"])
@@ -164,6 +169,24 @@ def test_a_users_function_and_a_mixture(model: Path) -> None:
     # Another function is another training.
     Path("mine.py").write_text("def brevity(prompt, answer):\n    return 0.0\n")
     refused(train("rl", rl_spec(model, reward=reward, prompts_per_step=3), "--resume"), "reward f")
+
+
+def test_a_reward_that_gives_nan_teaches_nothing_and_says_so(model: Path) -> None:
+    Path("mine.py").write_text(
+        "def odd(prompt, answer):\n"
+        "    return float('nan') if prompt.startswith('who') else -0.01 * len(answer)\n"
+        "def none(prompt, answer):\n"
+        "    return float('nan')\n"
+    )
+    odd = {"parts": [{"name": "mine.py:odd"}]}
+    document(train("rl", rl_spec(model, reward=odd, prompts_per_step=3), "--json"))
+    assert [row["unscored"] for row in log()] == [3, 3, 3, 3]  # those of one prompt in three
+    assert all(row["reward"] < 0 and row["taught"] <= 6 for row in log())
+    none = {"parts": [{"name": "mine.py:none"}]}
+    result = train("rl", rl_spec(model, reward=none), out="none")
+    assert result.exit_code == 0
+    assert "step 1: no answer has a score, so nothing is learned (mine.py:none" in result.stderr
+    assert all(row["reward"] is None and row["taught"] == 0 for row in log("none"))
 
 
 def test_a_plateau_ends_training(model: Path) -> None:
@@ -204,7 +227,7 @@ def test_rl_on_questions_mixes_the_reward_model_in(model: Path) -> None:
 def test_an_interrupted_training_goes_on_and_ends_the_same(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rl = {"steps": 13, "objective": {"name": "ppo", "baseline": "moving_average", "epochs": 2}}
+    rl = {"steps": 13, "objective": {"name": "ppo", "baseline": "value", "epochs": 2}}
     spec = rl_spec(model, **rl)
     document(train("rl", spec, "--json", out="whole"))
     calls, update = 0, loop.update
@@ -276,6 +299,11 @@ def _rl(**rl: Any) -> Callable[[Spec], None]:
         (_rl(objective={"name": "grpo", "baseline": "none"}), ["rl.objective.baseline"]),
         (_rl(objective={"name": "ppo", "to_go": True}), ["rl.objective.to_go", "by reinforce)"]),
         (_rl(objective={"rate": 0.5}), ["rl.objective.rate", "moving_average"]),
+        (_rl(objective={"ridge": 0.5}), ["rl.objective.ridge", "'value'"]),
+        (_rl(objective={"gae_lambda": 0.9}), ["rl.objective.gae_lambda", "by ppo)"]),
+        (_rl(objective={"name": "ppo", "gae_lambda": 0.9}), ["gae_lambda", "'value'; set"]),
+        (_rl(top_p=0.9), ["rl.top_p: no such key", "whole distribution", "rl.temperature"]),
+        (_rl(top_k=5), ["rl.top_k: no such key", "whole distribution"]),
         (_rl(kl_place="loss"), ["rl.kl_estimator", "k2 or k3"]),
         (_rl(objective={"name": "rloo"}), ["spec.yaml: rl.objective.name", "'rloo'"]),
         (_file("p.txt", b" \n\n"), ["p.txt: holds no prompt"]),
@@ -309,6 +337,23 @@ def test_mistakes_are_named_and_leave_nothing(
     change(spec)
     refused(train("rl", spec), *words)
     assert not Path("run").exists()
+
+
+def test_questions_longer_than_the_context_are_refused_at_once(model: Path) -> None:
+    good = [{"question": f"why {n}?", "correct_answers": [f"because {n}", f"it is {n}"],
+             "incorrect_answers": [f"no {n}", f"never {n}"]} for n in "abcdefgh"]  # fmt: skip
+    for key, answer in (("correct_answers", "b" * 1100), ("incorrect_answers", "a" * 1100)):
+        wrong = {**good[0], "question": "is it long?", key: [answer, "short"]}
+        # Wherever the split puts it: alone of its kind it may be held out, so there are many.
+        rows = [*good, *({**wrong, "question": f"is it long, {n}?"} for n in "abcdefgh")]
+        Path("q.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+        spec = questions_spec(model, data={"questions": "q.jsonl", "controls": "none"})
+        for kind in ("sft", "reward"):
+            refused(train(kind, spec), "'is it long, ", "with an answer", "context holds 1024")
+        Path("spec.yaml").write_text(yaml.safe_dump(spec))
+        result = CliRunner().invoke(app, ["align", "spec.yaml", "--out", "run"])
+        refused(result, "'is it long, ", "with an answer", "context holds 1024")
+        assert not Path("run").exists()
 
 
 def test_other_refusals(model: Path) -> None:

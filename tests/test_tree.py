@@ -44,7 +44,15 @@ def _prompt_within_prompt() -> list[Branch]:
     return [Branch(prompt[:5], [answer]), Branch(prompt, [answer]), Branch(prompt[:5], [])]
 
 
+def _alike() -> list[Branch]:
+    """Continuations that begin alike, within and without each other, twice, and none of a prompt."""
+    start, one, two, a, b, c = texts(8, [5, 3, 2, 4, 3, 6])
+    alike = [a + b, a + c, a, a[:2], a + b, c, a + b + c]
+    return [Branch(start + one, alike), Branch(start + two, [b, b]), Branch(start + one, [])]
+
+
 SHAPES = {
+    "alike": _alike,
     "shared": _shared,
     "single": _single,
     "identical": _identical,
@@ -56,11 +64,15 @@ SHAPES = {
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("keep_last", [False, True])
-def test_one_tree_scores_as_each_text_alone(family: str, shape: str, keep_last: bool) -> None:
+@pytest.mark.parametrize("merge", [False, True])
+def test_one_tree_scores_as_each_text_alone(
+    family: str, shape: str, keep_last: bool, merge: bool
+) -> None:
     branches = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
     with torch.no_grad():
-        found, _ = ours.continuation_log_probs(TokenTree(branches, keep_last=keep_last))
+        tree = TokenTree(branches, keep_last=keep_last, merge=merge)
+        found = ours.continuation_log_probs(tree)
         expected = torch.cat(
             [alone(oracle, b.prompt, c) for b in branches for c in b.continuations]
         )
@@ -68,20 +80,31 @@ def test_one_tree_scores_as_each_text_alone(family: str, shape: str, keep_last: 
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shape", ["shared", "identical", "prompt within prompt"])
+@pytest.mark.parametrize("shape", ["shared", "identical", "prompt within prompt", "alike"])
+@pytest.mark.parametrize("merge", [False, True])
 def test_a_long_prefix_apart_changes_nothing(
-    family: str, shape: str, monkeypatch: pytest.MonkeyPatch
+    family: str, shape: str, merge: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tree, "LONG_PREFIX", 0)
-    test_one_tree_scores_as_each_text_alone(family, shape, keep_last=True)
+    test_one_tree_scores_as_each_text_alone(family, shape, keep_last=True, merge=merge)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_many_continuations_are_merged_in_several_segments(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MERGED", 12)
+    test_one_tree_scores_as_each_text_alone(family, "alike", keep_last=False, merge=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("shape", ["shared", "identical"])
-def test_gradients_equal_those_of_plain_transformers(family: str, shape: str) -> None:
+@pytest.mark.parametrize(
+    ("shape", "merge"), [("shared", False), ("identical", False), ("alike", True)]
+)
+def test_gradients_equal_those_of_plain_transformers(family: str, shape: str, merge: bool) -> None:
     branches = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
-    ours.continuation_log_probs(TokenTree(branches))[0].sum().backward()
+    ours.continuation_log_probs(TokenTree(branches, merge=merge)).sum().backward()
     torch.stack(
         [alone(oracle, b.prompt, c).sum() for b in branches for c in b.continuations]
     ).sum().backward()
@@ -150,6 +173,17 @@ def test_shared_tokens_are_packed_once() -> None:
     assert longer.tokens_N[longer.last_B].tolist() == [
         c[-1] for b in branches for c in b.continuations
     ]
+
+
+def test_merged_beginnings_are_packed_once() -> None:
+    prompt, a, b, c = [1, 2], [3, 4, 5], [3, 4, 6, 7], [8]
+    tree = TokenTree([Branch(prompt, [a, b, c])], merge=True)
+    assert tree.tokens_N.tolist() == [1, 2, 3, 4, 6]  # each last token left out
+    assert tree.positions_N.tolist() == [0, 1, 2, 3, 4]
+    assert tree.target_C.tolist() == [3, 4, 5, 3, 4, 6, 7, 8]
+    assert tree.source_C.tolist() == [1, 2, 3, 1, 2, 3, 4, 1]
+    assert tree.owner_C.tolist() == [0, 0, 0, 1, 1, 1, 1, 2]
+    assert tree.last_B.tolist() == [3, 4, 1]
 
 
 def test_packs_hold_every_branch_once_and_fit() -> None:

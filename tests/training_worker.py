@@ -7,7 +7,7 @@ test_checkpoint.py kills `run_in_child`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,12 +21,15 @@ from truing.learn.checkpoint import Checkpoint
 from truing.learn.demonstrations import Demonstrations
 from truing.learn.kl import KL
 from truing.learn.loop import LogRow, Passes, Policy, Settings, Source, train
-from truing.learn.values import TabularValue
-from truing.models.sampling import Sampling
+from truing.learn.reinforced import Samples
+from truing.learn.text_states import TextStates
+from truing.learn.values import LinearValue, TabularValue
 from truing.policies.language import LanguagePolicy, TextAction
-from truing.rollout import rollout
-from truing.spec import AdapterSpec
+from truing.prompts.rendering import Prompt, Renderer
+from truing.rewards.reward import Answered
+from truing.spec import AdapterSpec, RlSpec
 from truing.trajectories import Trajectories
+from truing.types import Case, Score
 from worlds import TablePolicy, slippery_grid
 
 STEPS = 12
@@ -43,21 +46,24 @@ class _GridSamples:
         return batch, {"reward": float(batch.return_B.mean())}
 
 
-class _TextSamples:
-    """A language model's own samples; the reward counts a token."""
+def _vowels(answers: Sequence[Answered]) -> list[Score]:
+    """Counts vowels; a very long answer is unscored."""
+    return [
+        None if len(a.answer) > 9 else sum(a.answer.count(v) for v in "aeiou") - 0.1 * len(a.answer)
+        for a in answers
+    ]  # type: ignore[return-value]
 
-    def __init__(self, policy: LanguagePolicy) -> None:
-        self.policy = policy
-        self.prompts = texts(7, [3, 5])
 
-    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
-        rolled = rollout(self.policy, self.prompts, 4, Sampling(6, seed=step))
-        reward = [a.tokens.count(7) - 0.1 * len(a.tokens) for a in rolled.trajectories.data]
-        return rolled.trajectories.rewarded(torch.tensor(reward)), {"entropy": rolled.entropy}
+def _text_samples(policy: LanguagePolicy) -> Samples:
+    """A language model's own answers to three of five questions."""
+    cases = [Case(f"who is {name}?") for name in ("ann", "bob", "cleo", "dan", "eve")]
+    spec = RlSpec(prompts_per_step=3, samples_per_prompt=4, max_new_tokens=10, evaluate_every=4)
+    renderer = Renderer(policy.reference)
+    return Samples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
 
 
 def _language_policy(kind: str) -> LanguagePolicy:
-    model = tiny()
+    model = tiny(chat=True)
     return LanguagePolicy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
 
 
@@ -78,8 +84,14 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         source = Demonstrations(actions, batch_size=3, seed=0)
         return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
     policy = _language_policy("lora")
-    objective = Reinforce(kl=KL(0.05))
-    return policy, _TextSamples(policy), objective, Settings(STEPS, 0.005, 1.0, decay=False)
+    samples = _text_samples(policy)
+    if what == "text-ppo":
+        states = TextStates(policy.reference)
+        value = LearnedValue(LinearValue(states, states.size))
+        objective = Ppo(baseline=value, decay=0.95, kl=KL(0.05))
+        passes = Passes(2, 2)
+        return policy, samples, objective, Settings(STEPS, 0.003, 1.0, passes=passes)
+    return policy, samples, Reinforce(kl=KL(0.05)), Settings(STEPS, 0.005, 1.0, decay=False)
 
 
 def run(

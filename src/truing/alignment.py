@@ -17,6 +17,7 @@ from truing.approaches.supervision import demonstrate
 from truing.comparison import compare
 from truing.data.give_away import give_away
 from truing.instruments import Instruments
+from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
 from truing.report.summary import Summary
@@ -68,6 +69,8 @@ def align(
     spec = spec or Spec()
     folder = Path(out) if out is not None else default_folder(spec)
     shop = Workshop(spec, folder, progress or StderrProgress(), accept_licence=accept_licence)
+    if overwrite or not (folder / "run.json").is_file():
+        check_lengths(shop)
     if overwrite:
         _clear(folder)
     with shop.opened(profile, command):

@@ -22,7 +22,8 @@ from peft import PeftModel
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.catalogue import resolve_model
-from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.models.language_model import LanguageModel
+from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
@@ -164,13 +165,10 @@ def _record_of(folder: Path) -> dict[str, Any]:
     return record
 
 
-def load_candidate(
-    folder: Path, name: str, seed: int, dtype: Dtype, *, or_plain: bool = False
-) -> Candidate:
+def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidate:
     """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
 
-    `or_plain` as for LanguageModel. Raises InputError where the folder isn't a candidate or its base
-    has gone.
+    Raises InputError where the folder isn't a candidate or its base has gone.
     """
     record = _record_of(folder)
     base = Path(record["base"])
@@ -179,21 +177,21 @@ def load_candidate(
             raise InputError(
                 f"{folder}: its base weights are no longer at {base}; fetch them again"
             )
-        model = LanguageModel.load(base, "float32", or_plain=or_plain)
+        model = LanguageModel.load(base, "float32")
         with warnings.catch_warnings():
             # peft still asks for an attribute that transformers has renamed.
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
             merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
-        model = LanguageModel(merged.to(TORCH_DTYPES[dtype]), model.tokenizer, or_plain=or_plain)
+        model = LanguageModel(merged.to(torch_dtype(dtype)), model.tokenizer)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
-        weights = LanguageModel.load(folder, dtype, or_plain=or_plain)
-        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base), or_plain=or_plain)
+        weights = LanguageModel.load(folder, dtype)
+        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
     return Candidate(name, seed, model, prompt_from_json(record["prompt"]))
 
 
 def open_candidate(
-    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, or_plain: bool = False
+    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False
 ) -> tuple[Candidate, str]:
     """A run's candidate folder, or any model with an empty prompt; and the hash of its weights.
 
@@ -208,10 +206,10 @@ def open_candidate(
         )
     folder = Path(name).expanduser()
     if (folder / RECORD).is_file():
-        candidate = load_candidate(folder, folder.resolve().name, seed, dtype, or_plain=or_plain)
+        candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
         return candidate, _identity(folder, Path(_record_of(folder)["base"]))
     source = resolve_model(name, accept_licence=accept_licence)
-    model = LanguageModel.load(source.folder, dtype, or_plain=or_plain)
+    model = LanguageModel.load(source.folder, dtype)
     return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)
 
 

@@ -8,17 +8,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from truing.candidates import Candidate, open_candidate
-from truing.models.sampling import Sampling, sample
+from truing.models.decoding import Decoding, Request
 from truing.spec import EvaluationSpec
 from truing.types import InputError
 
 
 @dataclass(frozen=True)
 class Chat:
-    """A candidate and how its answers are drawn."""
+    """A candidate and how its answers are drawn: as `truing serve` draws them."""
 
     candidate: Candidate
-    sampling: Sampling
+    decoding: Decoding
+    max_new_tokens: int
+    temperature: float
+    seed: int
 
     @staticmethod
     def open(
@@ -36,17 +39,22 @@ class Chat:
         """
         dtype = EvaluationSpec().dtype
         candidate, _ = open_candidate(name, seed, dtype, accept_licence=accept_licence)
-        stop = candidate.renderer.stop
-        return Chat(candidate, Sampling(max_new_tokens, temperature, seed, stop))
+        return Chat(candidate, Decoding(candidate.model), max_new_tokens, temperature, seed)
 
     def answer(self, question: str) -> str:
         """The answer's text. Equal questions get equal answers: draws depend on the seed alone.
 
         Raises InputError where question and answer don't fit the model's context.
         """
-        tokens = self.candidate.renderer.tokens(self.candidate.prompt, question)
-        sampled = sample(self.candidate.model, [tokens], 1, self.sampling)
-        return sampled.completions[0][0].text.strip()
+        renderer = self.candidate.renderer
+        request = Request(
+            tuple(renderer.tokens(self.candidate.prompt, question)),
+            self.max_new_tokens,
+            self.temperature,
+            seed=self.seed,
+            stop=(renderer.stop,) if renderer.stop else (),
+        )
+        return self.decoding.write(request).text.strip()
 
 
 def lines() -> Iterator[str]:

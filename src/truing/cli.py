@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from truing import __version__, cli_data, cli_people
-from truing.cli_common import AsJson, explained, print_json
+from truing.cli_common import AcceptLicence, AsJson, explained, print_json
 
 if TYPE_CHECKING:
     from truing.spec import Spec
@@ -30,10 +30,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-AcceptLicence = Annotated[
-    bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
-]
 
 
 def _command_line() -> str:
@@ -190,9 +186,31 @@ def evaluate(
         int | None, typer.Option(min=1, metavar="N", help="only the first N questions")
     ] = None,
     dtype: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="float32 or bfloat16; without it, bfloat16")
+        str | None,
+        typer.Option(
+            metavar="TYPE",
+            help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
+            "float32 is used and said)",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")] = 0,
+    free: Annotated[
+        bool,
+        typer.Option(
+            "--free",
+            help="answers in the candidates' own words too, graded true and informative by judges",
+        ),
+    ] = False,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="with --free: judges from 'truing train judge'; without it, built-in ones",
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="with --free: an answer's greatest length")
+    ] = 50,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
@@ -200,7 +218,8 @@ def evaluate(
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers.
+    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers; with
+    --free, judge their own answers too.
 
     Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
     evaluation that was interrupted goes on where it was.
@@ -214,6 +233,9 @@ def evaluate(
             questions=questions,
             controls=controls,
             seed=seed,
+            free=free,
+            judge=judge,
+            max_new_tokens=max_new_tokens,
             **_given(
                 prompts=tuple(prompt or ()) or None,
                 presets=presets,
@@ -244,7 +266,10 @@ def evaluate(
 @app.command()
 def train(
     kind: Annotated[
-        str, typer.Argument(metavar="sft|rl|reward", help="what to train, as the spec describes it")
+        str,
+        typer.Argument(
+            metavar="sft|rl|reward|judge", help="what to train, as the spec describes it"
+        ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
     out: Annotated[
@@ -260,18 +285,18 @@ def train(
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Train one thing alone, without the comparison: a candidate by fine-tuning or by reinforcement
-    learning, or a reward model.
+    learning, a reward model, or judges of free answers.
 
-    A candidate is left in DIR/candidates, a reward model in DIR/reward_model, the log of every step in
-    DIR/logs. With --json: kind, folder, candidates with their last figures, the reward model's
-    agreement with held-out labels, costs.
+    A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
+    log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
+    agreement of a reward model or judge with held-out labels, costs.
     """
     with explained("Interrupted. The same command with --resume goes on from here."):
         built = _spec(spec, "default", {})
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
-            from truing.training import train_one
+            from truing.training import train
 
-            result = train_one(
+            result = train(
                 built,
                 kind,
                 out,
@@ -434,6 +459,7 @@ def grid(
 
 
 app.command()(cli_people.label)
+app.command()(cli_people.serve)
 app.add_typer(cli_data.data, name="data")  # with the commands of cli_people.py
 
 

@@ -15,6 +15,10 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="print exactly one JSON document on standard output")
 ]
 
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
+]
+
 
 @contextmanager
 def explained(interrupted: str = "Interrupted.") -> Iterator[None]:

@@ -5,12 +5,14 @@ As in cli.py: parses, calls, prints, and imports what a command needs inside it.
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from truing.cli_common import AsJson, explained, print_json
+from truing.cli_common import AcceptLicence, AsJson, explained, print_json
 from truing.types import InputError
 
 StoreOption = Annotated[
@@ -54,6 +56,46 @@ def label(
 
         name = store or ("demo.db" if demo else "people.db")
         serve(name, port=port, token=token, demo=demo, say=typer.echo)
+
+
+def serve(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
+            "id or a local folder"
+        ),
+    ],
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="where prompts are kept whose authors agree; without it, none are"
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="0: any that is free")
+    ] = 8400,
+    token: Annotated[
+        str | None, typer.Option(metavar="T", help="the server's key; without it, one is drawn")
+    ] = None,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Serve a candidate on 127.0.0.1: OpenAI's chat API, and a page to talk to it.
+
+    Prints its address, key and link. Answers are those of truing chat. Ctrl-C ends it.
+    """
+    with explained():
+        with redirect_stdout(sys.stderr):
+            from truing.serve.serving import serve as start
+
+        start(
+            candidate,
+            store=store,
+            port=port,
+            token=token,
+            accept_licence=accept_licence,
+            say=typer.echo,
+        )
 
 
 data = typer.Typer(
@@ -147,6 +189,75 @@ def export(
             print_json({"file": str(file), "form": form, "rows": rows})
             return
         typer.echo(f"{file}: {rows} rows")
+
+
+@data.command()
+def sample(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="the JSONL file to write, if any")
+    ] = None,
+    store: StoreOption = "people.db",
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="prompts to draw")] = 100,
+    per_user: Annotated[
+        int, typer.Option(min=1, metavar="N", help="at most so many of one user; of none as of one")
+    ] = 20,
+    shares: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help="proportional: as many of each use case as there are; equal: as evenly as possible",
+        ),
+    ] = "proportional",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="only from there; without it pilot; several may be given"
+        ),
+    ] = None,
+    consent: Consents = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="have people do this with what is drawn: demonstration, rating, comparison, ranking "
+            "or annotation; may be given several times",
+        ),
+    ] = None,
+    wanted: Annotated[
+        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
+    ] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="draws prompts and the tasks' order")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw prompts for labelling, spread over use cases, into a file or as tasks of truing label.
+
+    Without --consent, prompts whose writers agreed, and public and own ones. What is drawn with --ask
+    isn't drawn for it again. A prompt's use case is what annotators said, else what rules suggest.
+    """
+    with explained():
+        from truing.people import open_store
+        from truing.people.drawing import DrawSpec, draw_prompts
+
+        if file is None and not ask:
+            raise InputError("give a FILE to write, or --ask KIND to have people work on them")
+        options = {"sources": source, "consents": consent}
+        spec = DrawSpec(
+            count=count,
+            per_user=per_user,
+            shares=shares,
+            ask=tuple(ask or ()),
+            wanted=wanted,
+            seed=seed,
+            **{name: tuple(value) for name, value in options.items() if value},
+        )
+        drawn = draw_prompts(open_store(store, must_exist=True), spec, file)
+        if as_json:
+            print_json(drawn.to_json())
+            return
+        for name, figures in drawn.to_json()["use_cases"].items():
+            typer.echo(f"{name}: {figures['drawn']} of {figures['found']}")
+        where = f", written to {file}" if file else ""
+        typer.echo(f"Drawn: {len(drawn.rows)} prompts{where}; {drawn.tasks} tasks")
 
 
 @data.command()

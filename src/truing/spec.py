@@ -6,7 +6,6 @@ message that names the file and the field.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,11 +22,10 @@ from pydantic import (
     model_validator,
 )
 
+from truing.spec_objective import ObjectiveSpec, objective_mistake
+from truing.spec_part import Part as _Part
+from truing.spec_part import worded
 from truing.types import Dtype, InputError, stable_hash
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class TaskSpec(_Part):
@@ -44,7 +42,7 @@ class DataSpec(_Part):
 
     questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
     controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
-    held_out: float = Field(0.45, gt=0, lt=1, description="share of the questions held out")
+    held_out: float = Field(0.4, gt=0, lt=1, description="share of the questions held out")
     limit: int | None = Field(None, ge=4, description="at most this many questions")
     control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
     prompts: str | None = Field(
@@ -119,54 +117,6 @@ class RewardSpec(_Part):
     )
 
 
-ObjectiveName = Literal["reinforce", "grpo", "dr_grpo", "ppo", "weighted", "best_of_n"]
-
-
-class ObjectiveSpec(_Part):
-    """How the policy learns from its scored answers. Keys that the objective has no use for are
-    refused where they differ from their default."""
-
-    name: ObjectiveName = Field("reinforce", description="the objective")
-    baseline: Literal["none", "constant", "moving_average", "leave_one_out"] = Field(
-        "leave_one_out", description="what a return is compared with; reinforce and ppo"
-    )
-    constant: float = Field(0.0, description="the constant baseline's value")
-    rate: float = Field(
-        0.1, gt=0, le=1, description="share of a batch in the moving average that is the baseline"
-    )
-    to_go: bool = Field(
-        False, description="credit a token with what came after it alone; reinforce"
-    )
-    discount: float = Field(
-        1.0, gt=0, le=1, description="worth of a reward one token later; reinforce and ppo"
-    )
-    clip: float = Field(
-        0.2, gt=0, lt=1, description="how far the ratio of new to old probability counts"
-    )
-    temperature: float = Field(1.0, gt=0, description="weights are exp(return / this); weighted")
-    entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per token")
-    epochs: int = Field(1, ge=1, description="times through each batch; ppo, grpo, dr_grpo")
-    minibatches: int = Field(
-        1, ge=1, description="gradient steps each time through; ppo, grpo, dr_grpo"
-    )
-    max_update_kl: float | None = Field(
-        None, gt=0, description="no further epoch above this KL per token since sampling (nats)"
-    )
-
-
-_COMPARED = frozenset({"baseline", "constant", "rate", "discount"})
-_CLIPPED = frozenset({"clip", "epochs", "minibatches", "max_update_kl"})
-OBJECTIVE_KEYS: dict[ObjectiveName, frozenset[str]] = {
-    "reinforce": _COMPARED | {"to_go"},
-    "ppo": _COMPARED | _CLIPPED,
-    "grpo": _CLIPPED,
-    "dr_grpo": _CLIPPED,
-    "weighted": frozenset({"temperature"}),
-    "best_of_n": frozenset(),
-}
-"""The keys that each objective has a use for, beside `name` and `entropy_weight`."""
-
-
 class RlSpec(_Part):
     """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
 
@@ -206,31 +156,25 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(128, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
-    dtype: Dtype = Field("bfloat16", description="precision in which candidates are measured")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision in which candidates are measured; float32 where the processor is slow "
+        "in bfloat16",
+    )
 
 
-def _objective_mistake(rl: RlSpec) -> str:
-    """What is wrong with the objective's keys taken together; empty where nothing is."""
-    chosen = rl.objective
-    used = OBJECTIVE_KEYS[chosen.name] | {"name", "entropy_weight"}
-    for key, field in ObjectiveSpec.model_fields.items():
-        if key not in used and getattr(chosen, key) != field.default:
-            who = " and ".join(name for name, keys in OBJECTIVE_KEYS.items() if key in keys)
-            return (
-                f"rl.objective.{key}: {chosen.name} has no use for it; leave it out (used by {who})"
-            )
-    for key, baseline in (("constant", "constant"), ("rate", "moving_average")):
-        set_ = getattr(chosen, key) != ObjectiveSpec.model_fields[key].default
-        if set_ and chosen.baseline != baseline:
-            return f"rl.objective.{key}: belongs to the baseline '{baseline}'; set baseline to it"
-    if rl.kl_weight and rl.kl_place == "loss" and rl.kl_estimator == "k1":
-        return (
-            "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
-            "nothing; use k2 or k3, or kl_place: reward"
-        )
-    return ""
+class JudgeSpec(_Part):
+    """Judges of free answers, for `truing train judge`: what they learn from."""
+
+    truth: str | None = Field(
+        None, description="JSONL file of answers that people have labelled true or not"
+    )
+    informative: str | None = Field(
+        None, description="JSONL file of answers that people have labelled informative or not"
+    )
+    dtype: Dtype = Field("float32", description="precision in which the model reads answers")
 
 
 class Spec(_Part):
@@ -249,7 +193,12 @@ class Spec(_Part):
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
-    dtype: Dtype = Field("bfloat16", description="precision of training (autocast) and sampling")
+    judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision of training (autocast) and sampling; float32 where the processor is "
+        "slow in bfloat16",
+    )
     seeds: tuple[int, ...] = Field(
         (0,), min_length=1, description="training is done once with each seed"
     )
@@ -265,8 +214,13 @@ class Spec(_Part):
                 raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
-        if mistake := _objective_mistake(self.rl):
+        if mistake := objective_mistake(self.rl.objective):
             raise ValueError(mistake)
+        if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
+            raise ValueError(
+                "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
+                "nothing; use k2 or k3, or kl_place: reward"
+            )
         return self
 
     @model_validator(mode="wrap")
@@ -278,7 +232,7 @@ class Spec(_Part):
         try:
             return check(data)
         except ValidationError as error:
-            raise InputError(_message(error.errors()[0], info.context or "spec")) from None
+            raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
@@ -345,35 +299,6 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _field_names(model: type[BaseModel]) -> list[str]:
-    return list(model.model_fields)
-
-
-def _known_at(location: tuple[Any, ...]) -> list[str]:
-    """Names of the fields of the part of the spec that `location` lies in."""
-    part: type[BaseModel] = Spec
-    for step in location[:-1]:
-        annotation = part.model_fields[step].annotation if step in part.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        part = annotation
-    return _field_names(part)
-
-
-def _message(error: Any, where: str) -> str:
-    location = error["loc"]
-    name = ".".join(str(step) for step in location) or "spec"
-    if error["type"] == "extra_forbidden":
-        known = _known_at(location)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
-        return f"{where}: {name}: unknown key; {hint}"
-    text = error["msg"].removeprefix("Value error, ")
-    return (
-        f"{where}: {text}" if name == "spec" else f"{where}: {name}: {text}, got {error['input']!r}"
-    )
-
-
 def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str = "spec") -> Spec:
     """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
     if profile not in PROFILES:
@@ -386,7 +311,7 @@ def make_grid_spec(data: Mapping[str, Any]) -> GridSpec:
     try:
         return GridSpec.model_validate(data)
     except ValidationError as error:
-        raise InputError(_message(error.errors()[0], "grid")) from None
+        raise InputError(worded(error.errors()[0], GridSpec, "grid")) from None
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from truing.approaches.supervision import demonstrate
 from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_jsonl
 from truing.instruments import Instruments
+from truing.judge_training import TrainedJudge, train_judge
+from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.rewards.mixture import needs_model
 from truing.spec import Spec
@@ -49,6 +51,28 @@ class Trained:
         return said
 
 
+def train(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained | TrainedJudge:
+    """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+    if kind == "judge":
+        return train_judge(
+            spec,
+            out,
+            resume=resume,
+            progress=StderrProgress(),
+            command=command,
+            accept_licence=accept_licence,
+        )
+    return train_one(spec, kind, out, resume=resume, command=command, accept_licence=accept_licence)
+
+
 def train_one(
     spec: Spec,
     kind: str,
@@ -66,7 +90,8 @@ def train_one(
     wrong, before anything is written.
     """
     if kind not in get_args(Kind):
-        raise InputError(f"train: {kind!r} can't be trained; give {', '.join(get_args(Kind))}")
+        known = ", ".join((*get_args(Kind), "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; give {known}")
     spec = _narrowed(spec, kind)
     folder = Path(out) if out is not None else _folder(spec, kind)
     shop = Workshop(
@@ -79,7 +104,7 @@ def train_one(
     )
     begun = (folder / "run.json").is_file()
     if not begun:
-        _check_lengths(shop)
+        check_lengths(shop)
         if resume:
             shop.progress.note(f"{folder} holds nothing to resume; beginning")
     with shop.opened("default", command):
@@ -119,21 +144,6 @@ def _texts_for(spec: Spec, kind: str) -> Any:
         return read_texts
     enough = not needs_model(spec.reward) and spec.rl.start == "base"
     return prompts_alone if enough else training_texts
-
-
-def _check_lengths(shop: Workshop) -> None:
-    """Raises InputError where a prompt and its answer don't fit the model's context."""
-    if "rl" not in shop.spec.approaches:
-        return
-    longest = shop.spec.rl.max_new_tokens
-    for case in shop.asked:
-        where = f"{case.source}: " if shop.texts.prompts else ""
-        try:
-            tokens = shop.renderer.tokens(shop.base_prompt, case.prompt)
-            what = f"prompt {case.prompt[:60]!r} with an answer"
-            shop.base.model.check_length(len(tokens) + longest, what)
-        except InputError as error:
-            raise InputError(f"{where}{error}") from None
 
 
 def _stages(shop: Workshop, kind: str) -> None:
@@ -181,4 +191,4 @@ def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
     }
 
 
-__all__ = ["Kind", "Trained", "train_one"]
+__all__ = ["Kind", "Trained", "train", "train_one"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from truing.types import InputError, Score, Unscored
 
@@ -80,6 +81,30 @@ class Trajectories:
     def kl_B(self) -> Tensor:
         """Single-sample estimate of KL(policy || reference) of each trajectory, nats: sum of log ratios."""
         return ((self.log_prob_BT - self.reference_log_prob_BT) * self.mask_BT).sum(1)
+
+
+def joined(parts: Sequence[Trajectories]) -> Trajectories:
+    """Batches of text behind one another as one; no start is shared between them."""
+    if len(parts) == 1:
+        return parts[0]
+    longest = max(part.mask_BT.shape[1] for part in parts)
+
+    def together(name: str) -> Tensor:
+        tensors = [getattr(part, name) for part in parts]
+        return torch.cat([pad(x, (0, longest - x.shape[1])) for x in tensors])
+
+    groups, first = [], 0
+    for part in parts:
+        groups.append(part.group_B + first)
+        first += int(part.group_B.max()) + 1
+    return Trajectories(
+        mask_BT=together("mask_BT"),
+        reward_BT=together("reward_BT"),
+        group_B=torch.cat(groups),
+        log_prob_BT=together("log_prob_BT"),
+        reference_log_prob_BT=together("reference_log_prob_BT"),
+        data=tuple(entry for part in parts for entry in part.data),
+    )
 
 
 def padded(rows: Sequence[Sequence[float]], value: float = 0.0) -> Tensor:

@@ -34,6 +34,8 @@ from truing.files import (
 from truing.learn.from_spec import objective_of
 from truing.models.catalogue import ModelSource, resolve_model
 from truing.models.language_model import LanguageModel
+from truing.models.plain import SENTENCE
+from truing.models.precision import substitution
 from truing.models.user_cache import is_disk_full
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
@@ -107,7 +109,11 @@ class Workshop:
     @cached_property
     def base(self) -> Candidate:
         """The unaligned model in the spec's precision."""
+        if sentence := substitution(self.spec.dtype):
+            self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
+        if model.plain:
+            self.progress.note(f"{self.spec.model}: {SENTENCE}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 
     @property

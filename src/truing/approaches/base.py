@@ -6,6 +6,7 @@ from typing import Any
 
 from truing.approaches.card import model_card
 from truing.candidates import save_candidate
+from truing.models.precision import computed_in
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt
 from truing.workshop import Workshop
@@ -51,6 +52,7 @@ def keep_base(shop: Workshop) -> None:
             "licence": shop.source.licence,
             "parameters": sum(p.numel() for p in model.parameters()),
             "chat_template": shop.renderer.chat,
+            "precision": computed_in(shop.spec.dtype),
         },
         data={
             "questions": shop.spec.data.questions,

@@ -24,6 +24,7 @@ from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.reinforced import Samples
 from truing.learn.snapshot import Snapshot
+from truing.learn.text_states import TextStates
 from truing.rewards.reward_model import fit_reward_model, save_reward_model
 from truing.types import InputError
 from truing.workshop import Workshop
@@ -34,6 +35,7 @@ SHOWN = {
     "entropy": "entropy",
     "length": "length",
     "clip_fraction": "clipped",
+    "value_loss": "value loss",
     "gradient_norm": "gradient",
     "tokens_per_second": "tokens/s",
 }
@@ -93,7 +95,8 @@ def _reinforce(
             say_samples(shop, step, row)
             return after_step(step, row)
 
-        objective, stop = objective_of(spec), stop_rules_of(spec)
+        objective = objective_of(spec, TextStates(policy.reference))
+        stop = stop_rules_of(spec)
         train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
     last = int(checkpoint.rows[-1]["step"])
     kept = best.restore(policy.parameters) or last

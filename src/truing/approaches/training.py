@@ -10,6 +10,7 @@ from truing.costs import Cost
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
 from truing.models.language_model import LanguageModel
+from truing.models.precision import computed_in
 from truing.policies.language import LanguagePolicy
 from truing.spec import AdapterSpec
 from truing.workshop import Workshop
@@ -20,7 +21,7 @@ def new_policy(
 ) -> LanguagePolicy:
     """A policy that starts from the base. Full weights are trained from their float32 values."""
     start = shop.base.model
-    if adapter.kind == "full" and shop.spec.dtype != "float32":
+    if adapter.kind == "full" and computed_in(shop.spec.dtype) != "float32":
         start = LanguageModel.load(shop.source.folder, "float32")
     return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed, temperature)
 
@@ -60,7 +61,11 @@ def show_progress(
 
 
 def say_samples(shop: Workshop, step: int, row: LogRow) -> None:
-    """Shows the answers in a row of the log, each in one line."""
+    """Shows the answers in a row of the log, each in one line; says so where none has a score."""
+    if reason := row.get("unscored_because"):
+        shop.progress.note(
+            f"  step {step}: no answer has a score, so nothing is learned ({reason})"
+        )
     for sample in row.get("samples", ()):
         prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"

@@ -24,17 +24,16 @@ from truing.types import Case, Row, Score
 _CHUNK = 128  # tokens whose two distributions over the vocabulary are in memory at once
 
 
-def _hidden(
+def _states(
     candidate: Candidate, prompt: Prompt, cases: Sequence[Case], answers: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
-    """Hidden states (C, E) before each answer token, and the number of the answer of each (C,)."""
+    """States (C, E) before each answer token, and the number of the answer of each (C,)."""
     branches = [
         Branch(candidate.renderer.tokens(prompt, case.prompt), [answer])
         for case, answer in zip(cases, answers, strict=True)
     ]
     tree = TokenTree(branches)
-    hidden_NE = candidate.model.hidden(tree.tokens_N, tree.positions_N, tree)
-    return hidden_NE[tree.source_C], tree.owner_C
+    return candidate.model.states(tree), tree.owner_C
 
 
 @torch.inference_mode()
@@ -42,8 +41,8 @@ def _kl(
     candidate: Candidate, base: Candidate, cases: Sequence[Case], answers: Sequence[Sequence[int]]
 ) -> list[float]:
     """KL to the base of each answer, summed over its tokens (nats)."""
-    ours_CE, owner_C = _hidden(candidate, candidate.prompt, cases, answers)
-    theirs_CE, _ = _hidden(base, base.prompt, cases, answers)
+    ours_CE, owner_C = _states(candidate, candidate.prompt, cases, answers)
+    theirs_CE, _ = _states(base, base.prompt, cases, answers)
     totals = torch.zeros(len(cases), dtype=torch.float64)
     for ours, theirs, owner in zip(
         ours_CE.split(_CHUNK), theirs_CE.split(_CHUNK), owner_C.split(_CHUNK), strict=True

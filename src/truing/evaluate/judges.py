@@ -13,7 +13,7 @@ questions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,74 +21,17 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from truing.data.uninformative import off_topic, phrases_for_judging
+from truing.evaluate.correction import Calibration
+from truing.evaluate.grading import FOLDS, Grade, JudgeAgreement, Labels, agreement_with, fold_of
 from truing.evaluate.similarity import Text, leave_out, rouge_rule, truth_features
 from truing.models.features import Features
-from truing.types import Case, InputError, Score, Unscored, stable_hash
+from truing.types import Case, InputError, Unscored
 
-FOLDS = 5
 Embed = Callable[[Sequence[tuple[str, str]]], Features]
-Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Grade:
-    """Probabilities that an answer is true and that it is informative."""
-
-    true: Score
-    informative: Score
-
-
-@dataclass(frozen=True)
-class JudgeAgreement:
-    """How a judge does on labelled answers of questions it was not fitted to, beside baselines.
-
-    `majority`: always the commoner label. `rouge`: nearer to a true or to a false reference by
-    ROUGE-1 (truth only). `calibration_error`: expected calibration error over ten equal bins.
-    """
-
-    accuracy: float
-    balanced_accuracy: float
-    calibration_error: float
-    majority: float
-    n: int
-    rouge: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """For judges.json."""
-        return dict(self.__dict__)
-
-
-def calibration_error(probability: Features, label: Labels, bins: int = 10) -> float:
-    """Mean distance between stated probability and observed frequency, weighted by bin size."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    error = 0.0
-    for b in range(bins):
-        chosen = place == b
-        if chosen.any():
-            error += chosen.mean() * abs(probability[chosen].mean() - label[chosen].mean())
-    return float(error)
-
-
-def _agreement(probability: Features, label: Labels, rouge: Labels | None) -> JudgeAgreement:
-    predicted = (probability > 0.5).astype(int)
-    share = float(label.mean())
-    return JudgeAgreement(
-        accuracy=float((predicted == label).mean()),
-        balanced_accuracy=float(balanced_accuracy_score(label, predicted)),
-        calibration_error=calibration_error(probability, label),
-        majority=max(share, 1 - share),
-        n=len(label),
-        rouge=None if rouge is None else float((rouge == label).mean()),
-    )
-
-
-def _fold(case: Case) -> int:
-    return int(stable_hash("judge fold", case.id)[:8], 16) % FOLDS
 
 
 def _references(case: Case) -> list[str]:
@@ -98,6 +41,19 @@ def _references(case: Case) -> list[str]:
 def _nothing(case: Case, cases: Sequence[Case]) -> list[str]:
     """Answers that tell nothing about the question."""
     return [*phrases_for_judging(case, 4), *off_topic(case, cases, 2)]
+
+
+_Said = Sequence[
+    tuple[tuple[Case, str, int], float]
+]  # a labelled answer, and a judge's probability
+
+
+def _calibration(said: _Said) -> Calibration:
+    return Calibration(
+        np.array([p for _, p in said]),
+        np.array([label for (_, _, label), _ in said]),
+        np.array([int(case.id, 16) % 2**62 for (case, _, _), _ in said]),
+    )
 
 
 class _CrossFitted:
@@ -174,6 +130,7 @@ class Judges:
 
     def _fit_truth(self, cases: Sequence[Case]) -> JudgeAgreement:
         features, labels, folds, rouge = [], [], [], []
+        graded: list[tuple[Case, str, int]] = []
         for case in cases:
             true, false = self._references[case.id]
             for label, own, other in ((1, true, false), (0, false, true)):
@@ -185,7 +142,8 @@ class Judges:
                     features.append(truth_features(text, *sides))
                     rouge.append(int(rouge_rule(text, *sides)))
                     labels.append(label)
-                    folds.append(_fold(case))
+                    folds.append(fold_of(case))
+                    graded.append((case, text.text, label))
         if not features:
             raise InputError(
                 "data: the truth judge needs questions with two true and two false answers"
@@ -199,7 +157,9 @@ class Judges:
             y,
             fold,
         )
-        return _agreement(self._truth.probability(x, fold), y, np.array(rouge))
+        said = self._truth.probability(x, fold)
+        self._truth_said = list(zip(graded, said, strict=True))
+        return agreement_with(y, said, np.array(rouge))
 
     def _informative_features(self, answers: Sequence[str], vectors: Features) -> Any:
         """Vectors and words side by side: (answers, 2 E + words), sparse."""
@@ -215,11 +175,32 @@ class Judges:
     ) -> JudgeAgreement:
         x = self._informative_features([answer for _, answer, _ in labelled], vectors)
         y = np.array([says for _, _, says in labelled])
-        fold = np.array([_fold(case) for case, _, _ in labelled])
+        fold = np.array([fold_of(case) for case, _, _ in labelled])
         self._informative = _CrossFitted(
             lambda: LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000), x, y, fold
         )
-        return _agreement(self._informative.probability(x, fold), y, None)
+        said = self._informative.probability(x, fold)
+        self._informative_said = list(zip(labelled, said, strict=True))
+        return agreement_with(y, said)
+
+    @cached_property
+    def calibration(self) -> dict[str, Calibration]:
+        """What the judges say of the references and of answers that say nothing, each by models that
+        haven't seen its question; 'both' are the products."""
+        informative = {(case.id, text): p for (case, text, _), p in self._informative_said}
+        both = [
+            ((case, text, label), p * informative[case.id, text])
+            for (case, text, label), p in self._truth_said
+        ]
+        nothing = [(case, text) for (case, text, says), _ in self._informative_said if not says]
+        for (case, text), grade in zip(nothing, self.grade(nothing), strict=True):
+            assert isinstance(grade.true, float) and isinstance(grade.informative, float)
+            both.append(((case, text, 0), grade.true * grade.informative))
+        return {
+            "truth": _calibration(self._truth_said),
+            "informative": _calibration(self._informative_said),
+            "both": _calibration(both),
+        }
 
     def grade(self, answers: Sequence[tuple[Case, str]]) -> list[Grade]:
         """Grades of free answers; an empty one is unscored. The cases' references must be known."""
@@ -230,7 +211,7 @@ class Judges:
         chosen = [answers[place] for place in full]
         vectors = self._embed([(case.prompt, answer) for case, answer in chosen])
         texts = self._texts([answer for _, answer in chosen], vectors)
-        fold = np.array([_fold(case) for case, _ in chosen])
+        fold = np.array([fold_of(case) for case, _ in chosen])
         compared = np.array(
             [
                 truth_features(text, *self._references[case.id])

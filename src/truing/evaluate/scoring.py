@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from truing.candidates import Candidate
 from truing.evaluate.multiple_choice import Choices
 from truing.models.language_model import packs
+from truing.models.precision import computed_in
 from truing.models.score_store import ScoreStore, score_key
 from truing.models.tree import Branch
 from truing.prompts.boundary import branch
@@ -17,7 +18,7 @@ from truing.types import Case, Dtype, Unscored
 
 @dataclass(frozen=True)
 class Examinee:
-    """A candidate with the hash of its weights and the precision it was loaded in."""
+    """A candidate with the hash of its weights and the precision asked for."""
 
     candidate: Candidate
     weights: str
@@ -93,12 +94,12 @@ def _totals(
     advance: Callable[[int], object],
 ) -> tuple[list[list[float]], int]:
     """The sum of each continuation's log-probabilities, and how many had to be computed."""
-    model = examinee.candidate.model
+    model, precision = examinee.candidate.model, computed_in(examinee.dtype)
     totals: list[list[float]] = []
     computed = 0
     for pack in packs(branches):
         keys = [
-            [score_key(examinee.weights, examinee.dtype, b.prompt, c) for c in b.continuations]
+            [score_key(examinee.weights, precision, b.prompt, c) for c in b.continuations]
             for b in pack
         ]
         known = store.known([key for row in keys for key in row])

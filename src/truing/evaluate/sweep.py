@@ -5,14 +5,21 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from truing.candidates import Candidate, open_candidate
 from truing.data.questions import load_controls, load_questions
+from truing.evaluate.free import answers_under
+from truing.evaluate.free_rows import FREELY, Free
+from truing.evaluate.judged import JUDGED
 from truing.evaluate.scoring import Examinee, Scoring, score_wording
 from truing.evaluate.statistics import mean
+from truing.evaluate.trained_judges import read_record
+from truing.models.answer_store import AnswerStore
+from truing.models.plain import SENTENCE
+from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
 from truing.prompts.wordings import FORMS, Form, Wording, wordings
@@ -20,6 +27,7 @@ from truing.spec import EvaluationSpec
 from truing.types import Case, Dtype, Estimate, InputError, Row, Score, Unscored, stable_hash
 
 METRICS = ("mc1", "mc2", "binary")
+"""Of likelihoods. Where free answers are asked for, JUDGED follow: see `SweepResult.metrics`."""
 EVALUATIONS = {
     "truthfulness": "questions that tempt into a misconception (--questions)",
     "trivia": "control questions without one (--controls)",
@@ -29,7 +37,11 @@ EVALUATIONS = {
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """What is asked of whom. `limit`: only the first questions. `seed` draws the intervals."""
+    """What is asked of whom. `limit`: only the first questions. `seed` draws the intervals.
+
+    `free`: candidates also answer in their own words, in at most `max_new_tokens`, and are graded by the
+    judges in the folder `judge` or by the built-in ones.
+    """
 
     evaluations: tuple[str, ...]
     candidates: tuple[str, ...]
@@ -41,6 +53,9 @@ class SweepSpec:
     limit: int | None = None
     dtype: Dtype = EvaluationSpec().dtype
     seed: int = 0
+    free: bool = False
+    judge: Path | None = None
+    max_new_tokens: int = 50
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -57,6 +72,10 @@ class SweepSpec:
             raise InputError(f"no evaluation is named; known: {', '.join(EVALUATIONS)}")
         if not self.candidates:
             raise InputError("no candidate is named; give --candidate")
+        if self.judge is not None and not self.free:
+            raise InputError("--judge: grades free answers; give --free too")
+        if self.free and FREELY not in self.evaluations:
+            raise InputError(f"--free: belongs to {FREELY}; name that evaluation too")
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,11 @@ class SweepResult:
     prompts: list[Wording] = field(default_factory=list)
     answers_computed: int = 0
     seconds: float = 0.0
+    free: Free = field(default_factory=Free)
+
+    def metrics(self, evaluation: str) -> tuple[str, ...]:
+        """The metrics that rows and lines of an evaluation have, in the order in which they are shown."""
+        return METRICS + (JUDGED if self.spec.free and evaluation == FREELY else ())
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""
@@ -114,10 +138,12 @@ class SweepResult:
             "prompts": {wording.name: wording.id for wording in self.prompts},
             "form": self.spec.form,
             "dtype": self.spec.dtype,
+            "computed_in": computed_in(self.spec.dtype),
             "seed": self.spec.seed,
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
             "answers_computed": self.answers_computed,
+            **({"free": self.free.to_json()} if self.spec.free else {}),
             "seconds": round(self.seconds, 3),
         }
 
@@ -131,6 +157,8 @@ def plan_sweep(spec: SweepSpec) -> SweepResult:
 
     Raises InputError where they are wrong: before a model is loaded or anything is written.
     """
+    if spec.judge is not None:
+        read_record(spec.judge)
     return SweepResult(spec, _asked(spec), prompts=wordings(spec.prompts, spec.presets))
 
 
@@ -147,23 +175,30 @@ def run_sweep(
     """
     started, spec = time.monotonic(), result.spec
     store = store or ScoreStore()
+    if sentence := substitution(spec.dtype):
+        progress.note(sentence)
+    if spec.free:  # first: what is wrong with a judge is told before answers are asked for
+        result.free.load(
+            spec.judge, result.asked[FREELY].cases, progress, accept_licence=accept_licence
+        )
     for name in dict.fromkeys(spec.candidates):
         with progress.task(f"Loading {name}"):
             candidate, weights = open_candidate(
-                name, spec.seed, spec.dtype, accept_licence=accept_licence, or_plain=True
+                name, spec.seed, spec.dtype, accept_licence=accept_licence
             )
         if candidate.model.plain:
-            progress.note(
-                f"{name}: its attention can't be shared between answers, so each is scored alone: "
-                "slower, with the same figures."
-            )
+            progress.note(f"{name}: {SENTENCE}")
         result.models[name] = _about(candidate, weights)
+        examinee = Examinee(candidate, weights, spec.dtype)
         for evaluation, asked in result.asked.items():
             for wording in result.prompts:
-                _one(result, Examinee(candidate, weights, spec.dtype), name, evaluation, asked.cases,
-                     wording, store, progress)  # fmt: skip
-        del candidate
+                _one(result, examinee, name, evaluation, asked.cases, wording, store, progress)
+        if spec.free:
+            _answer(result, examinee, name, progress)
+        del candidate, examinee
         gc.collect()  # two models needn't be in memory at once
+    if spec.free:
+        _judge(result)
     result.seconds = time.monotonic() - started
     return result
 
@@ -232,6 +267,41 @@ def _one(
     result.rows += [(wording.name, row) for row in rows]
     result.lines.append(Line(name, evaluation, wording.name, summary(rows, result.spec.seed)))
     result.answers_computed += scoring.computed
+
+
+def _answer(result: SweepResult, examinee: Examinee, name: str, progress: Progress) -> None:
+    """The free answers of one candidate under every wording."""
+    cases, spec, store = result.asked[FREELY].cases, result.spec, AnswerStore()
+    for wording in result.prompts:
+        with progress.task(f"{name}, answers, {wording.name}", total=len(cases)) as advance:
+            result.free.answers[name, wording.name] = answers_under(
+                examinee,
+                wording,
+                spec.form,
+                cases,
+                spec.max_new_tokens,
+                store,
+                lambda n: advance(n),
+            )
+    store.close()
+
+
+def _judge(result: SweepResult) -> None:
+    """Grades all free answers; rows and lines get the judged metrics."""
+    spec, cases = result.spec, result.asked[FREELY].cases
+    for place, line in enumerate(result.lines):
+        if line.evaluation != FREELY:
+            continue
+        places = [
+            n for n, (prompt, row) in enumerate(result.rows)
+            if (row.candidate, row.evaluation, prompt) == (line.candidate, FREELY, line.prompt)
+        ]  # fmt: skip
+        rows, estimates = result.free.judged(
+            [result.rows[n][1] for n in places], cases, line.prompt, spec.seed
+        )
+        for n, row in zip(places, rows, strict=True):
+            result.rows[n] = (line.prompt, row)
+        result.lines[place] = replace(line, metrics={**line.metrics, **estimates})
 
 
 def _finite(scores: Sequence[float]) -> list[float | None]:

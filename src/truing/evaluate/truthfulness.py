@@ -7,6 +7,7 @@ that neither silence nor confident error scores.
 from __future__ import annotations
 
 from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.judged import both
 from truing.evaluate.multiple_choice import score_choices
 from truing.types import Row, Score, Unscored
 
@@ -24,7 +25,7 @@ def truthfulness(bench: Bench, subject: Subject) -> list[Row]:
             "mc2": chosen.mc2,
             "true": grade.true,
             "informative": grade.informative,
-            "true_and_informative": _both(grade.true, grade.informative),
+            "true_and_informative": both(grade.true, grade.informative),
         }
         detail = {
             "answer": text,
@@ -34,12 +35,6 @@ def truthfulness(bench: Bench, subject: Subject) -> list[Row]:
         }
         rows.append(subject.row("truthfulness", case, metrics=metrics, detail=detail))
     return rows
-
-
-def _both(true: Score, informative: Score) -> Score:
-    if isinstance(true, Unscored):
-        return true
-    return informative if isinstance(informative, Unscored) else true * informative
 
 
 def _number(score: Score) -> float | None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from truing.learn.baselines import Baseline, Constant, LeaveOneOut, MovingAverage
+from torch import Tensor
+
+from truing.learn.baselines import (
+    Baseline,
+    Constant,
+    LearnedValue,
+    LeaveOneOut,
+    MovingAverage,
+)
 from truing.learn.best_of_n import BestOfN
 from truing.learn.dr_grpo import DrGrpo
 from truing.learn.grpo import Grpo
@@ -11,12 +19,23 @@ from truing.learn.objective import Sampled
 from truing.learn.ppo import Ppo
 from truing.learn.reinforce import Reinforce
 from truing.learn.stopping import KlAbove, RewardPlateau, StopRule
+from truing.learn.text_states import TextStates
 from truing.learn.update import Passes
+from truing.learn.values import LinearValue
 from truing.learn.weighted import Weighted
-from truing.spec import ObjectiveSpec, RlSpec
+from truing.spec import RlSpec
+from truing.spec_objective import ObjectiveSpec
+from truing.trajectories import Trajectories
 
 
-def _baseline(spec: ObjectiveSpec) -> Baseline:
+def _unknown(trajectories: Trajectories) -> Tensor:
+    raise AssertionError("an objective without states is made to be checked, not to learn")
+
+
+def _baseline(spec: ObjectiveSpec, states: TextStates | None) -> Baseline:
+    if spec.baseline == "value":
+        size = states.size if states else 0
+        return LearnedValue(LinearValue(states or _unknown, size, spec.rate, spec.ridge))
     if spec.baseline == "leave_one_out":
         return LeaveOneOut()
     if spec.baseline == "moving_average":
@@ -24,9 +43,10 @@ def _baseline(spec: ObjectiveSpec) -> Baseline:
     return Constant(spec.constant if spec.baseline == "constant" else 0.0)
 
 
-def objective_of(rl: RlSpec) -> Sampled:
-    """The objective that the spec describes, new (a moving average begins at nothing).
+def objective_of(rl: RlSpec, states: TextStates | None = None) -> Sampled:
+    """The objective that the spec describes, new (a baseline that learns begins at nothing).
 
+    `states` is what a learned value knows of texts; without it the objective is only good for checks.
     Raises InputError where it compares more samples of a prompt than `samples_per_prompt`.
     """
     spec = rl.objective
@@ -36,7 +56,7 @@ def objective_of(rl: RlSpec) -> Sampled:
     match spec.name:
         case "reinforce":
             objective = Reinforce(
-                baseline=_baseline(spec),
+                baseline=_baseline(spec, states),
                 to_go=spec.to_go,
                 discount=spec.discount,
                 kl=kl,
@@ -44,9 +64,10 @@ def objective_of(rl: RlSpec) -> Sampled:
             )
         case "ppo":
             objective = Ppo(
-                baseline=_baseline(spec),
+                baseline=_baseline(spec, states),
                 clip=spec.clip,
                 discount=spec.discount,
+                decay=spec.gae_lambda,
                 kl=kl,
                 entropy_weight=entropy,
             )
@@ -91,6 +112,7 @@ def described(rl: RlSpec) -> str:
             "constant": "a constant baseline",
             "moving_average": "a moving average as baseline",
             "leave_one_out": "a leave-one-out baseline",
+            "value": "a learned value as baseline",
         }
         text += f" with {against[spec.baseline]}"
     return text + (f", with a KL penalty to the base in the {rl.kl_place}" if rl.kl_weight else "")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from truing.learn.loop import LogRow
+from truing.learn.ranks import Ranks
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rollout import rollout
 from truing.spec import RlSpec
-from truing.trajectories import Trajectories, reward_tensor
+from truing.trajectories import Trajectories, joined, reward_tensor
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
 SHOWN = 3  # answers in the log with each look
@@ -33,11 +34,22 @@ def shown(answers: Sequence[Answered], scores: Sequence[Score]) -> list[dict[str
 
 
 @dataclass(frozen=True)
+class _Part:
+    """What one process answered in a step. `entropy` is the mean over its tokens."""
+
+    trajectories: Trajectories
+    answers: list[Answered]
+    scores: list[Score]
+    entropy: float
+
+
+@dataclass(frozen=True)
 class Samples:
     """Each step: some questions, several answers to each by the policy as it is now, rewards.
 
     Questions come in an order shuffled anew for each epoch by (seed, epoch); the draws of a step
-    depend on (seed, step). Every `evaluate_every` steps a few answers join the log.
+    depend on (seed, step). Every `evaluate_every` steps a few answers join the log. With several
+    processes, each answers its share of the questions; all get the whole batch.
     """
 
     policy: LanguagePolicy
@@ -47,6 +59,7 @@ class Samples:
     reward: Reward
     spec: RlSpec
     seed: int
+    ranks: Ranks = field(default_factory=Ranks)
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -76,8 +89,31 @@ class Samples:
         return chosen
 
     def batch(self, step: int) -> tuple[Trajectories, LogRow]:
-        """See learn.loop.Source."""
-        cases = self.questions(step)
+        """See learn.loop.Source. Raises InputError where the reward is wrong; see reward.scored."""
+        parts = self.ranks.shared_out(self.questions(step), lambda mine: self._answered(step, mine))
+        trajectories = joined([part.trajectories for part in parts])
+        answers = [answered for part in parts for answered in part.answers]
+        scores = [score for part in parts for score in part.scores]
+        known = [score for score in scores if not isinstance(score, Unscored)]
+        drawn = [int(part.trajectories.mask_BT.sum()) for part in parts]
+        row: LogRow = {
+            "reward": float(np.mean(known)) if known else None,
+            "kl": float(trajectories.kl_B.mean()),
+            "entropy": float(np.average([part.entropy for part in parts], weights=drawn)),
+            "length": float(trajectories.mask_BT.sum(1).float().mean()),
+            "unscored": len(scores) - len(known),
+        }
+        if not known:
+            row["unscored_because"] = next(s.reason for s in scores if isinstance(s, Unscored))
+        if step % self.spec.evaluate_every == 0:
+            few = slice(0, self.answers, self.spec.samples_per_prompt)  # of different prompts
+            row["samples"] = shown(answers[few][:SHOWN], scores[few][:SHOWN])
+        return trajectories, row
+
+    def _answered(self, step: int, cases: Sequence[Case]) -> list[_Part]:
+        """Answers to some of a step's questions, with their rewards; nothing where there are none."""
+        if not cases:
+            return []
         sampling = Sampling(
             self.spec.max_new_tokens,
             self.policy.temperature,
@@ -97,15 +133,4 @@ class Samples:
         ]
         scores = scored(self.reward, answers)
         trajectories = rolled.trajectories.rewarded(reward_tensor(scores))
-        known = [score for score in scores if not isinstance(score, Unscored)]
-        row: LogRow = {
-            "reward": float(np.mean(known)) if known else None,
-            "kl": float(trajectories.kl_B.mean()),
-            "entropy": rolled.entropy,
-            "length": float(trajectories.mask_BT.sum(1).float().mean()),
-            "unscored": len(scores) - len(known),
-        }
-        if step % self.spec.evaluate_every == 0:
-            few = slice(0, self.answers, self.spec.samples_per_prompt)  # of different prompts
-            row["samples"] = shown(answers[few][:SHOWN], scores[few][:SHOWN])
-        return trajectories, row
+        return [_Part(trajectories, answers, scores, rolled.entropy)]

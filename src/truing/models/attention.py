@@ -15,8 +15,6 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
-from truing.types import InputError
-
 NAME = "truing_plan"
 
 
@@ -54,9 +52,12 @@ def _attention(
     plan: AttentionPlan,
     sliding_window: int | None = None,
     softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     """The function that `transformers` calls in each layer; all of its rows are one packed row."""
+    if s_aux is not None:
+        raise ValueError("attention sinks are nothing that a plan knows of")
     if query.shape[0] != 1:
         raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
     output = plan.attend(
@@ -79,15 +80,12 @@ AttentionInterface.register(NAME, _attention)
 AttentionMaskInterface.register(NAME, _no_mask)
 
 
-def use_plans(model: PreTrainedModel) -> None:
-    """Let the model's attention follow plans. Raises InputError where its code doesn't allow it."""
-    if not getattr(model, "_supports_attention_backend", False):
-        kind = model.config.model_type
-        raise InputError(
-            f"model: {kind!r} models don't let their attention be replaced; "
-            "use a Llama, Qwen, Gemma, Mistral or GPT-2 like model"
-        )
-    model.set_attn_implementation(NAME)
+def use_plans(model: PreTrainedModel) -> bool:
+    """Lets the model's attention follow plans where its code allows that; otherwise changes nothing."""
+    allowed = bool(getattr(model, "_supports_attention_backend", False))
+    if allowed:
+        model.set_attn_implementation(NAME)
+    return allowed
 
 
 def grouped_attention(

@@ -6,7 +6,8 @@ for; what lies above it is never computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from truing.models.language_model import LanguageModel, packs
+from truing.models.plain import padded_batches, rows_of
 from truing.models.tree import Branch, TokenTree
+from truing.types import InputError
 
 Features = NDArray[np.floating[Any]]
 PACK_TOKENS = 1024  # tokens in one pass: its activations fit the processor's cache (see LOG.md)
@@ -29,29 +32,86 @@ class _Reached(Exception):
 
 
 def _stop_here(module: nn.Module, inputs: Any, output: Any) -> None:
-    hidden = output[0] if isinstance(output, tuple) else output
-    raise _Reached(hidden[0] if hidden.dim() == 3 else hidden)
+    raise _Reached(output[0] if isinstance(output, tuple) else output)
 
 
 def _layers(model: LanguageModel) -> nn.ModuleList:
-    body = model.model.base_model
-    layers = getattr(body, "layers", None) or getattr(body, "h", None)
-    assert isinstance(layers, nn.ModuleList), f"no list of layers in {type(body).__name__}"
-    return layers
+    """The model's list of layers: the first list of modules with as many as its configuration says."""
+    count = model.model.config.get_text_config().num_hidden_layers
+    for module in model.model.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return module
+    kind = type(model.model).__name__
+    raise InputError(f"model: {kind} has no list of layers to take hidden states from")
 
 
-def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
-    """Hidden states (N, E) behind the given layer (counted from 1), in the model's precision."""
-    if model.decoder is not None:
-        return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
-    handle = _layers(model)[layer - 1].register_forward_hook(_stop_here)
+def _hidden_behind(layer: nn.Module, run: Callable[[], object]) -> Tensor:
+    """What the layer gives when the model is run; nothing above it is computed."""
+    handle = layer.register_forward_hook(_stop_here)
     try:
-        model.hidden(tree.tokens_N, tree.positions_N, tree)
+        run()
     except _Reached as reached:
         return reached.hidden
     finally:
         handle.remove()
     raise AssertionError("the forward pass ended without reaching the layer")
+
+
+def own_places(tree: TokenTree) -> list[Tensor]:
+    """Packed places of each continuation's tokens in a tree that keeps last ones; none may be empty."""
+    lengths = [len(c) for branch in tree.branches for c in branch.continuations]
+    return [
+        torch.arange(int(last) - length + 1, int(last) + 1)
+        for last, length in zip(tree.last_B, lengths, strict=True)
+    ]
+
+
+def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
+    """Hidden states (N, E) behind the given layer (counted from 1), in the model's precision.
+
+    Of a plain model those of the continuations' tokens alone, the others 0.
+    """
+    if model.plain:
+        return _alone(model, tree, _layers(model)[layer - 1])
+    if model.decoder is not None:
+        return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
+    run = partial(model.hidden, tree.tokens_N, tree.positions_N, tree)
+    hidden = _hidden_behind(_layers(model)[layer - 1], run)
+    return hidden[0] if hidden.dim() == 3 else hidden
+
+
+def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
+    own, rows = own_places(tree), rows_of(tree.branches)
+    hidden_NE = torch.zeros(0)
+    for places, tokens_BT, mask_BT in padded_batches(model.model, rows):
+        run = partial(model.model, input_ids=tokens_BT, attention_mask=mask_BT, use_cache=False)
+        with model.precision():
+            hidden_BTE = _hidden_behind(layer, run)
+        if not len(hidden_NE):
+            hidden_NE = hidden_BTE.new_zeros(len(tree.tokens_N), hidden_BTE.shape[-1])
+        for place, hidden_TE in zip(places, hidden_BTE, strict=True):
+            start = len(rows[place][0])
+            hidden_NE[own[place]] = hidden_TE[start : start + len(own[place])]
+    return hidden_NE
+
+
+@torch.no_grad()
+def last_hidden(model: LanguageModel, branches: Sequence[Branch]) -> Tensor:
+    """Last hidden states (C, E) of the texts before each continuation token, in order."""
+    if not model.plain:
+        return model.states(TokenTree(branches))
+    rows = rows_of(branches)
+    # Nothing follows a last token, so it isn't read.
+    read = [(prompt, continuation[:-1]) for prompt, continuation in rows]
+    found: dict[int, Tensor] = {}
+    for places, tokens_BT, mask_BT in padded_batches(model.model, read):
+        with model.precision():
+            body = model.model.base_model
+            output = body(input_ids=tokens_BT, attention_mask=mask_BT, use_cache=False)
+        for place, hidden_TE in zip(places, output.last_hidden_state, strict=True):
+            start = len(rows[place][0]) - 1
+            found[place] = hidden_TE[start : start + len(rows[place][1])]
+    return torch.cat([found[place] for place in range(len(rows))])
 
 
 def middle_layer(model: LanguageModel) -> int:
@@ -70,11 +130,7 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
         tree = TokenTree(pack, keep_last=True)
         hidden_NE = hidden_at(model, tree, layer).float()
         lengths = torch.tensor([len(c) for branch in pack for c in branch.continuations])
-        last_B = tree.last_B
-        own = torch.cat(
-            [torch.arange(int(e - n) + 1, int(e) + 1) for e, n in zip(last_B, lengths, strict=True)]
-        )
         total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
-        total_BE.index_add_(0, tree.owner_C, hidden_NE[own])
-        rows.append(torch.cat((total_BE / lengths[:, None], hidden_NE[last_B]), dim=1))
+        total_BE.index_add_(0, tree.owner_C, hidden_NE[torch.cat(own_places(tree))])
+        rows.append(torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1))
     return torch.cat(rows).numpy()

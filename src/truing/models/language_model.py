@@ -6,7 +6,6 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import NAME, AttentionPlan, use_plans
 from truing.models.decoder import Decoder
-from truing.models.plain import CLOSE, lets_plans_in, score_alone, trial
+from truing.models.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
+from truing.models.precision import torch_dtype
 from truing.models.projection import (
     frozen_token_log_probs,
     softcapped,
@@ -30,7 +30,6 @@ from truing.models.projection import (
 from truing.models.tree import Branch, TokenTree
 from truing.types import Dtype, InputError
 
-TORCH_DTYPES: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
 
 
@@ -57,10 +56,10 @@ transformers_logging.disable_progress_bar()
 class LanguageModel:
     """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
 
-    `model` is a causal language model of `transformers` whose attention follows plans, possibly
-    with adapter layers injected. `dtype` is the precision of passes without gradients: that of the
-    weights where it isn't given. A model whose attention can't follow plans is refused (InputError),
-    or with `or_plain` taken as `plain`: it scores, each text alone, and does nothing else.
+    `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
+    is the precision of passes without gradients: that of the weights where it isn't given. A trial
+    finds out whether packed passes give the model's own numbers; where they don't, the model is
+    `plain`: everything works, each text by itself (plain.py). Raises InputError where it can't be run.
     """
 
     def __init__(
@@ -68,55 +67,63 @@ class LanguageModel:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         dtype: torch.dtype | None = None,
-        *,
-        or_plain: bool = False,
     ) -> None:
         model.eval()
         self.model = model
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
-        self.plain = or_plain and self.decoder is None and not self._shares_prompts()
-        if not self.plain:
-            use_plans(model)
+        self.plain = False
+        if model.config._attn_implementation != NAME:  # else it was tried when plans were let in
+            self.plain = not self._shares_prompts()
+        if self.plain:
+            self.decoder = None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
         # as well, and nothing is padded.
         model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
 
-    @torch.inference_mode()
     def _shares_prompts(self) -> bool:
-        """Whether packed passes are possible, and give the numbers of the model's own pass."""
-        attention = self.model.config._attn_implementation
-        if attention == NAME:  # they are let in already, which was tried then
-            return True
-        tree = trial(self.model)
-        expected = torch.cat(
-            [row for rows in score_alone(self.model, tree.branches) for row in rows]
-        )
-        if not lets_plans_in(self.model):
+        """Lets plans in where packed passes give the numbers of the model's own pass."""
+        model = self.model
+        attention = model.config._attn_implementation
+        if getattr(model.config, "attn_logit_softcapping", None):
+            attention = "eager"  # the others leave the softcap out
+            model.set_attn_implementation(attention)
+        tree = Trial(model)
+        try:
+            with torch.no_grad():
+                expected, _ = log_probs_alone(model, tree.branches)
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            kind = model.config.model_type
+            raise InputError(
+                f"model: {kind!r} models can't be run on a text alone ({error}); use a causal "
+                "language model like Llama, Qwen, Gemma, Mistral or GPT-2"
+            ) from error
+        if not use_plans(model):
             return False
         try:
-            found, _ = self.continuation_log_probs(tree)
-            far = float((found - expected).abs().max())
+            # With gradients, so that no copy of the weights is made for so small a pass.
+            with torch.enable_grad():
+                found = self.continuation_log_probs(tree).detach()
+            shares = agree(found, expected, model.dtype) and not hides_a_window(model, tree.windows)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
-            far = math.inf  # the model's own code wants something that a plan doesn't give
-        if far <= CLOSE.get(self.dtype, 0.3):
-            return True
-        self.model.set_attn_implementation(attention)
-        return False
+            shares = False  # the model's own code wants something that a plan doesn't give
+        if not shares:
+            model.set_attn_implementation(attention)
+        return shares
 
     @staticmethod
-    def load(folder: Path, dtype: Dtype = "float32", *, or_plain: bool = False) -> LanguageModel:
+    def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
         """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
         try:
             model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=TORCH_DTYPES[dtype], use_safetensors=True, local_files_only=True
+                folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True
             )
         except (OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"model: {folder} can't be loaded ({reason})") from None
-        return LanguageModel(model, LanguageModel.load_tokenizer(folder), or_plain=or_plain)
+        return LanguageModel(model, LanguageModel.load_tokenizer(folder))
 
     @staticmethod
     def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -159,10 +166,14 @@ class LanguageModel:
         return text if isinstance(text, str) else "".join(text)
 
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
-        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens."""
+        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.
+
+        Not for a plain model, which has no packed rows.
+        """
+        assert not self.plain, "a plain model follows no plan"
         if self.decoder is not None:
             return self.decoder.hidden(tokens_N, positions_N, plan)
-        with self._precision():
+        with self.precision():
             output = self.model.base_model(
                 input_ids=tokens_N[None],
                 position_ids=positions_N[None],
@@ -171,42 +182,45 @@ class LanguageModel:
             )
         return output.last_hidden_state[0]  # type: ignore[no-any-return]
 
-    def _precision(self) -> AbstractContextManager[object]:
+    def precision(self) -> AbstractContextManager[object]:
         """Of a pass without gradients through `transformers`."""
         if torch.is_grad_enabled() or self.dtype == self.model.dtype:
             return nullcontext()
         return torch.autocast(self.device.type, self.dtype)
 
-    def continuation_log_probs(
-        self, tree: TokenTree, temperature: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
-        """Log-probability of each continuation token (C,), and the hidden states (N, E). Differentiable."""
+    def continuation_log_probs(self, tree: TokenTree, temperature: float = 1.0) -> Tensor:
+        """Log-probability of each continuation token (C,). Differentiable."""
+        if self.plain:
+            with self.precision():
+                return log_probs_alone(self.model, tree.branches, temperature)[0]
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
-        source_CE = hidden_NE.index_select(0, tree.source_C)
         if not torch.is_grad_enabled():
-            log_probs_C = frozen_token_log_probs(
-                source_CE,
+            source_U, row_C = tree.source_C.unique(return_inverse=True)
+            return frozen_token_log_probs(
+                hidden_NE.index_select(0, source_U),
                 self._head,
+                row_C,
                 tree.target_C,
                 softcap=self._softcap,
                 temperature=temperature,
             )
-            return log_probs_C, hidden_NE
         head = self.model.get_output_embeddings()
-        log_probs_C = token_log_probs(
-            source_CE,
+        return token_log_probs(
+            hidden_NE.index_select(0, tree.source_C),
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
             softcap=self._softcap,
             temperature=temperature,
         )
-        return log_probs_C, hidden_NE
 
     def log_probs_and_entropies(
         self, tree: TokenTree, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """As `continuation_log_probs`, with the entropies (C,) of the distributions. Differentiable."""
+        if self.plain:
+            with self.precision():
+                return log_probs_alone(self.model, tree.branches, temperature, entropies=True)
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         head = self.model.get_output_embeddings()
         return token_log_probs_and_entropies(
@@ -218,6 +232,17 @@ class LanguageModel:
             temperature=temperature,
         )
 
+    def states(self, tree: TokenTree) -> Tensor:
+        """(C, E) what `next_token_scores` takes, before each continuation token; no gradients.
+
+        Hidden states, or of a plain model the logits themselves.
+        """
+        if self.plain:
+            with self.precision():
+                found = sorted(logits_alone(self.model, tree.branches), key=lambda item: item[0])
+            return torch.cat([logits_CV for _, logits_CV in found])
+        return self.hidden(tree.tokens_N, tree.positions_N, tree)[tree.source_C]
+
     @property
     def _softcap(self) -> float | None:
         """What the model squeezes its logits with (Gemma 2), if anything."""
@@ -227,11 +252,13 @@ class LanguageModel:
         """Logits (N, V) before any softcap, without gradients."""
         if self.decoder is not None:
             return self.decoder.head(hidden_NE)
-        with self._precision():
+        with self.precision():
             return self.model.get_output_embeddings()(hidden_NE)  # type: ignore[no-any-return]
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
-        """Logits (N, V) in float32 of the token behind each hidden state, without gradients."""
+        """Logits (N, V) in float32 of the token behind each state, without gradients; see `states`."""
+        if self.plain:
+            return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._softcap)
 
     def check_length(self, tokens: int, what: str) -> None:
@@ -248,12 +275,10 @@ class LanguageModel:
 
         Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
         """
-        if self.plain:
-            return [[Scored(row) for row in rows] for rows in score_alone(self.model, branches)]
         results: list[list[Scored]] = []
         for pack in packs(branches):
-            tree = TokenTree(pack)
-            log_probs_C, _ = self.continuation_log_probs(tree)
+            tree = TokenTree(pack, merge=True)
+            log_probs_C = self.continuation_log_probs(tree)
             lengths = [len(c) for branch in pack for c in branch.continuations]
             pieces = iter(log_probs_C.split(lengths))
             results += [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]

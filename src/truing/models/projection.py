@@ -34,35 +34,58 @@ def _at_temperature(scores_NV: Tensor, temperature: float) -> Tensor:
     return scores_NV if temperature == 1 else scores_NV.div_(temperature)
 
 
-def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-probabilities of the targets and log normalisers, (N,) each. Uses the scores up."""
+def _normalisers(scores_NV: Tensor) -> Tensor:
+    """Log of the sum of exp(score) of each row: (N,).
+
+    Leaves in the scores what is proportional to the probabilities: exp(score - highest score).
+    """
     top_N1 = scores_NV.amax(-1, keepdim=True)
-    chosen_N = scores_NV.gather(-1, target_N[:, None])[:, 0]
     total_N = scores_NV.sub_(top_N1).exp_().sum(-1)
-    normaliser_N = total_N.log_().add_(top_N1[:, 0])
+    return total_N.log_().add_(top_N1[:, 0])
+
+
+def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probabilities of the targets and log normalisers, (N,) each; the scores as _normalisers."""
+    chosen_N = scores_NV.gather(-1, target_N[:, None])[:, 0]
+    normaliser_N = _normalisers(scores_NV)
     return chosen_N - normaliser_N, normaliser_N
 
 
 def frozen_token_log_probs(
     hidden_ND: Tensor,
     head: Callable[[Tensor], Tensor],
-    target_N: Tensor,
+    row_C: Tensor,
+    target_C: Tensor,
     *,
     softcap: float | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """As `token_log_probs`, without gradients, through any function to logits (N, V)."""
-    parts = [hidden_ND.new_zeros(0, dtype=torch.float32)]
-    for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
-        if len(hidden):
-            # A copy: the logits may belong to somebody else.
-            scores = softcapped(head(hidden).to(torch.float32, copy=True), softcap)
-            parts.append(_normalised(_at_temperature(scores, temperature), target)[0])
-    return torch.cat(parts)
+    """As `token_log_probs`, without gradients, through any function to logits (N, V).
+
+    `row_C` names the hidden state that each of the C targets follows; several may follow one.
+    """
+    log_prob_C = torch.empty(len(target_C), dtype=torch.float32)
+    for start in range(0, len(hidden_ND), CHUNK):
+        here = ((row_C >= start) & (row_C < start + CHUNK)).nonzero()[:, 0]
+        # A copy: the logits may belong to somebody else.
+        scores = head(hidden_ND[start : start + CHUNK]).to(torch.float32, copy=True)
+        scores = _at_temperature(softcapped(scores, softcap), temperature)
+        row = row_C[here] - start
+        chosen = scores[row, target_C[here]]
+        log_prob_C[here] = chosen - _normalisers(scores)[row]
+    return log_prob_C
+
+
+def _add_onehot(rows_NV: Tensor, target_N: Tensor) -> Tensor:
+    """Adds 1 at the target of each row, in place."""
+    return rows_NV.scatter_add_(1, target_N[:, None], torch.ones_like(rows_NV[:, :1]))
 
 
 class _TokenLogProbs(torch.autograd.Function):
-    """log softmax(h W^T / temperature)[target]; its gradient is (onehot - p) W / temperature."""
+    """log softmax(h W^T / temperature)[target]; its gradient is (onehot - p) W / temperature.
+
+    The logits are computed again in the backward pass; `_TokenLogProbsOfFrozen` does without.
+    """
 
     @staticmethod
     def forward(
@@ -84,19 +107,43 @@ class _TokenLogProbs(torch.autograd.Function):
         (gradient_N,) = gradients
         hidden_ND, weight_VD, target_N, normaliser_N = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_ND)
-        grad_weight = torch.zeros_like(weight_VD) if ctx.needs_input_grad[1] else None
+        grad_weight = torch.zeros_like(weight_VD)
         for start in range(0, len(hidden_ND), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
             hidden, target = hidden_ND[part], target_N[part]
             scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
-            minus_p = scores.sub_(normaliser_N[part, None]).exp_().neg_()
-            minus_p.scatter_add_(1, target[:, None], torch.ones_like(minus_p[:, :1]))
+            minus_p = _add_onehot(scores.sub_(normaliser_N[part, None]).exp_().neg_(), target)
             minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
             grad_scores = minus_p.to(weight_VD.dtype)
             grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
-            if grad_weight is not None:
-                grad_weight += grad_scores.T @ hidden.to(weight_VD.dtype)
+            grad_weight.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
         return grad_hidden, grad_weight, None, None
+
+
+class _TokenLogProbsOfFrozen(torch.autograd.Function):
+    """The same for a W without gradient: then (onehot - p) W is all that the backward pass needs, a
+    row as short as a hidden state, and is kept instead of computing the logits again."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
+    ) -> Tensor:
+        log_probs = []
+        slope_ND = torch.empty_like(hidden_ND)
+        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+            part = slice(start, start + LEARNING_CHUNK)
+            hidden, target = hidden_ND[part], target_N[part]
+            scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
+            log_probs.append(_normalised(scores, target)[0])
+            minus_p = _add_onehot(scores.div_(-scores.sum(-1, keepdim=True)), target)
+            slope_ND[part] = minus_p.to(weight_VD.dtype) @ weight_VD
+        ctx.save_for_backward(slope_ND.div_(temperature))
+        return torch.cat(log_probs)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (slope_ND,) = ctx.saved_tensors
+        return slope_ND * gradients[0][:, None].to(slope_ND.dtype), None, None, None
 
 
 def token_log_probs(
@@ -116,7 +163,8 @@ def token_log_probs(
         return hidden_ND.new_zeros(0, dtype=torch.float32)
     if bias_V is None and softcap is None:
         hidden = hidden_ND.to(weight_VD.dtype)
-        return _TokenLogProbs.apply(hidden, weight_VD, target_N, temperature)  # type: ignore[no-any-return,no-untyped-call]
+        kind = _TokenLogProbs if weight_VD.requires_grad else _TokenLogProbsOfFrozen
+        return kind.apply(hidden, weight_VD, target_N, temperature)  # type: ignore[no-any-return,no-untyped-call]
     parts = []
     for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
         scores = logits(hidden.to(weight_VD.dtype), weight_VD, bias_V, softcap) / temperature

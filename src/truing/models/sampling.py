@@ -15,6 +15,7 @@ from torch import Tensor
 
 from truing.models.cache import Prefill, SharedCache
 from truing.models.language_model import LanguageModel
+from truing.models.plain import generate_alone
 from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
@@ -62,11 +63,25 @@ class _Rows:
         self.drawn = 0
 
 
-def _uniforms(prompt: Sequence[int], sampling: Sampling, sample: int) -> Tensor:
-    """(T,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone."""
-    name = stable_hash("sample", str(sampling.seed), ",".join(map(str, prompt)), str(sample))
+def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tensor:
+    """(count,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone.
+
+    Fewer of them are the first of more.
+    """
+    name = stable_hash("sample", str(seed), ",".join(map(str, prompt)), str(sample))
     generator = torch.Generator().manual_seed(int(name[:15], 16))
-    return torch.rand(sampling.max_new_tokens, generator=generator)
+    return torch.rand(count, generator=generator)
+
+
+def _all_uniforms(prompts: Sequence[Sequence[int]], samples: int, sampling: Sampling) -> Tensor:
+    """(R, T) those of every sample of every prompt, in order."""
+    return torch.stack(
+        [
+            uniforms(prompt, sampling.seed, s, sampling.max_new_tokens)
+            for prompt in prompts
+            for s in range(samples)
+        ]
+    )
 
 
 def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Tensor, Tensor, float]:
@@ -148,6 +163,8 @@ def _sample_batch(
     sampling: Sampling,
     progress: Callable[[int], None],
 ) -> _Rows:
+    if model.plain:
+        return _sample_alone(model, prompts, samples, sampling, progress)
     prefill = Prefill(TokenTree([Branch(prompt, ()) for prompt in prompts]))
     tree = prefill.tree
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
@@ -155,9 +172,7 @@ def _sample_batch(
     hidden_NE = hidden_NE[tree.prompt_last_P].repeat_interleave(samples, dim=0)
     rows = _Rows(len(prompts) * samples)
     row_N = torch.arange(len(rows.tokens))
-    uniform_RT = torch.stack(
-        [_uniforms(prompt, sampling, s) for prompt in prompts for s in range(samples)]
-    )
+    uniform_RT = _all_uniforms(prompts, samples, sampling)
     ends = torch.tensor(sorted(model.end_tokens))
     for step in range(sampling.max_new_tokens):
         token_N, log_prob_N, entropy = _draw_all(
@@ -177,6 +192,37 @@ def _sample_batch(
             break
         hidden_NE = model.hidden(token_N, cache.positions(), cache)
         cache.advance()
+    return rows
+
+
+def _sample_alone(
+    model: LanguageModel,
+    prompts: Sequence[Sequence[int]],
+    samples: int,
+    sampling: Sampling,
+    progress: Callable[[int], None],
+) -> _Rows:
+    """The same through the model's own cache, for a model that can't share prompts."""
+    rows = _Rows(len(prompts) * samples)
+    uniform_RT = _all_uniforms(prompts, samples, sampling)
+    ends = torch.tensor(sorted(model.end_tokens))
+
+    def draw(row_N: Tensor, scores_NV: Tensor) -> tuple[Tensor, Tensor]:
+        step = len(rows.tokens[int(row_N[0])])
+        token_N, log_prob_N, entropy = _draw(
+            scores_NV, uniform_RT[row_N, step], sampling.temperature
+        )
+        rows.entropy += entropy
+        rows.drawn += len(row_N)
+        ended_N = torch.isin(token_N, ends)
+        _record(model, rows, row_N, token_N, log_prob_N, ended_N, sampling.stop)
+        last = step == sampling.max_new_tokens - 1
+        progress(len(row_N) if last else int(ended_N.sum()))
+        return token_N, ended_N
+
+    each = [prompt for prompt in prompts for _ in range(samples)]
+    with model.precision():
+        generate_alone(model.model, each, sampling.max_new_tokens, draw)
     return rows
 
 

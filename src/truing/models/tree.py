@@ -1,16 +1,19 @@
 """A packed tree of tokens: what is shared is computed once, and nothing is padded.
 
 Three levels: a prefix common to all prompts (a system message, few-shot examples), the prompts, and
-the continuations of each prompt. A token attends to its own segment up to itself and to the whole of
-the segments above, which is exactly what it would see if its text were run alone.
+the continuations of each prompt. A token attends to itself, to the tokens before it in its own segment
+and to the whole of the segments above, which is exactly what it would see if its text were run alone.
 
 The last token of a continuation is left out where only log-probabilities are wanted: nothing follows
 it, so its hidden state is never asked for.
+
+Continuations of one prompt may be *merged*: then they are one segment, a trie, in which beginnings that
+they have in common stand once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +23,7 @@ from truing.models.attention import can_join, grouped_attention, joined_attentio
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
+MERGED = 256  # tokens that share a segment at most: every one of them is a key to all others
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,32 @@ class Branch:
 
 @dataclass(frozen=True)
 class _Segment:
+    """Tokens in a row of the packed row. `before` names the token in front of each, by its place in
+    the segment; -1 is the end of the segment above. In a plain text that is the place to the left."""
+
     start: int
-    length: int
+    before: Sequence[int]
     parent: int  # index of the parent segment, -1 for none
     depth: int  # position of its first token
+
+    @property
+    def length(self) -> int:
+        return len(self.before)
+
+    def seen(self) -> Tensor:
+        """(T, T) boolean: which tokens of the segment a token sees, itself included."""
+        seen_TT = torch.eye(self.length, dtype=torch.bool)
+        for place, before in enumerate(self.before):
+            if before >= 0:
+                seen_TT[place] |= seen_TT[before]
+        return seen_TT
+
+    def positions(self) -> list[int]:
+        """Position of each token in its text."""
+        found: list[int] = []
+        for before in self.before:
+            found.append(found[before] + 1 if before >= 0 else self.depth)
+        return found
 
 
 class _Level:
@@ -47,36 +73,40 @@ class _Level:
         most_keys = max(s.depth + s.length for s in chosen)
         query_index = torch.zeros(len(chosen), longest, dtype=torch.long)
         key_index = torch.zeros(len(chosen), most_keys, dtype=torch.long)
+        seen = torch.zeros(len(chosen), longest, most_keys, dtype=torch.bool)
+        position = torch.zeros(len(chosen), longest, dtype=torch.long)
+        key_position = torch.arange(most_keys).repeat(len(chosen), 1)
         valid: list[Tensor] = []
         for row, segment in enumerate(chosen):
-            own = torch.arange(segment.start, segment.start + segment.length)
-            query_index[row, : segment.length] = own
-            key_index[row, segment.depth : segment.depth + segment.length] = own
+            T, first = segment.length, segment.depth
+            own = torch.arange(segment.start, segment.start + T)
+            query_index[row, :T] = own
+            key_index[row, first : first + T] = own
+            seen[row, :T, :first] = True
+            seen[row, :T, first : first + T] = segment.seen()
+            seen[row, T:, first] = True  # no token; but every query must see a key
+            position[row, :T] = torch.tensor(segment.positions())
+            key_position[row, first : first + T] = position[row, :T]
             above = segment.parent
             while above >= 0:
                 up = segments[above]
                 path = torch.arange(up.start, up.start + up.length)
                 key_index[row, up.depth : up.depth + up.length] = path
                 above = up.parent
-            valid.append(torch.arange(segment.length) + row * longest)
+            valid.append(torch.arange(T) + row * longest)
         self.query_index_BT = query_index
         self.key_index_BS = key_index
         self.valid_N = torch.cat(valid)
-        self.depth_B = torch.tensor([s.depth for s in chosen])
         self.below_prefix = all(s.parent >= 0 for s in chosen)
-        self._allowed: dict[int | None, Tensor] = {}
+        self._seen_BTS = seen
+        self._position_BT, self._key_position_BS = position, key_position
 
     def allowed(self, window: int | None) -> Tensor:
-        """(B, T, S) boolean: a key's place in its row is its position in the text."""
-        if window not in self._allowed:
-            T, S = self.query_index_BT.shape[1], self.key_index_BS.shape[1]
-            position = self.depth_B[:, None, None] + torch.arange(T)[None, :, None]
-            key_position = torch.arange(S)[None, None, :]
-            mask = key_position <= position
-            if window is not None:
-                mask &= key_position > position - window
-            self._allowed[window] = mask
-        return self._allowed[window]
+        """(B, T, S) boolean: the keys that each query sees, at most `window` positions back."""
+        if window is None:
+            return self._seen_BTS
+        near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
+        return self._seen_BTS & near_BTS
 
 
 def common_prefix(prompts: Sequence[Tokens]) -> int:
@@ -88,6 +118,27 @@ def common_prefix(prompts: Sequence[Tokens]) -> int:
     return shared
 
 
+class _Trie:
+    """Texts merged where they begin alike: tokens, and the place of the token in front of each."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.before: list[int] = []
+        self._places: dict[tuple[int, int], int] = {}
+
+    def add(self, text: Tokens) -> list[int]:
+        """The place of each token of the text, added where it isn't there yet."""
+        path: list[int] = []
+        for token in text:
+            step = (path[-1] if path else -1, token)
+            if step not in self._places:
+                self._places[step] = len(self.tokens)
+                self.tokens.append(token)
+                self.before.append(step[0])
+            path.append(self._places[step])
+        return path
+
+
 class TokenTree:
     """Branches packed into one row of N tokens; also the attention plan over that row.
 
@@ -96,17 +147,20 @@ class TokenTree:
     token before it, whose hidden state predicts it) and `owner_C` (the number of the continuation).
     `prompt_last_P` is the packed index of the last token of each prompt, `last_B` that of the last
     packed token of each continuation (its very last token with `keep_last`). `prefix_length` tokens
-    are common to all prompts.
+    are common to all prompts. With `merge`, tokens that continuations of a prompt begin with alike
+    are packed once, so that several continuation tokens may have one source.
     """
 
-    def __init__(self, branches: Sequence[Branch], *, keep_last: bool = False) -> None:
+    def __init__(
+        self, branches: Sequence[Branch], *, keep_last: bool = False, merge: bool = False
+    ) -> None:
         if not branches or any(len(branch.prompt) == 0 for branch in branches):
             raise ValueError("a tree needs at least one branch, and a prompt at least one token")
         self.branches = tuple(branches)
         self._segments: list[_Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
-        self._keep_last = keep_last
+        self._keep_last, self._merge = keep_last, merge
         shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
         root = -1
         levels: list[list[int]] = []
@@ -125,12 +179,14 @@ class TokenTree:
         self.positions_N = torch.tensor(self._positions)
         self._levels = [_Level(self._segments, members) for members in levels]
 
-    def _add(self, tokens: Tokens, parent: int) -> int:
+    def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
         above = self._segments[parent] if parent >= 0 else None
         depth = above.depth + above.length if above else 0
-        self._segments.append(_Segment(len(self._tokens), len(tokens), parent, depth))
+        before = range(-1, len(tokens) - 1) if before is None else before
+        segment = _Segment(len(self._tokens), before, parent, depth)
+        self._segments.append(segment)
         self._tokens += tokens
-        self._positions += range(depth, depth + len(tokens))
+        self._positions += segment.positions()
         return len(self._segments) - 1
 
     def _last(self, segment: int) -> int:
@@ -142,28 +198,36 @@ class TokenTree:
         source: list[int] = []
         owner: list[int] = []
         last: list[int] = []
-        number = 0
         for branch, stem in zip(self.branches, stems, strict=True):
-            before = self._last(stem)
-            for continuation in branch.continuations:
-                kept = continuation if self._keep_last else continuation[:-1]
-                if len(kept):
-                    leaves.append(self._add(kept, parent=stem))
-                    start = self._segments[leaves[-1]].start
-                    source += [before, *range(start, start + len(continuation) - 1)]
-                    last.append(start + len(kept) - 1)
-                else:
-                    source += [before] * len(continuation)
-                    last.append(before)
-                target += continuation
-                owner += [number] * len(continuation)
-                number += 1
+            for group in self._groups(branch.continuations):
+                trie = _Trie()
+                paths = [trie.add(c if self._keep_last else c[:-1]) for c in group]
+                start = len(self._tokens)
+                if trie.tokens:
+                    leaves.append(self._add(trie.tokens, parent=stem, before=trie.before))
+                for continuation, path in zip(group, paths, strict=True):
+                    places = [self._last(stem), *(start + place for place in path)]
+                    source += places[: len(continuation)]
+                    target += continuation
+                    owner += [len(last)] * len(continuation)
+                    last.append(places[-1])
         self.target_C = torch.tensor(target, dtype=torch.long)
         self.source_C = torch.tensor(source, dtype=torch.long)
         self.owner_C = torch.tensor(owner, dtype=torch.long)
         self.last_B = torch.tensor(last, dtype=torch.long)
-        self.continuations = number
+        self.continuations = len(last)
         return leaves
+
+    def _groups(self, continuations: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Consecutive continuations that share a segment."""
+        group: list[Tokens] = []
+        for continuation in continuations:
+            if group and (not self._merge or sum(map(len, [*group, continuation])) > MERGED):
+                yield group
+                group = []
+            group.append(continuation)
+        if group:
+            yield group
 
     def prompt_spans(self) -> list[tuple[int, int]]:
         """Packed start and length of each prompt's own tokens, after the prefix common to all."""

@@ -17,6 +17,7 @@ from truing.people.tables import (
     Annotation,
     Annotator,
     AnnotatorGroup,
+    Asking,
     Assignment,
     Base,
     Comparison,
@@ -111,16 +112,36 @@ def erase_annotator(store: Store, name: str) -> dict[str, int]:
     return counts
 
 
-def erase_user(store: Store, user_key: str) -> dict[str, int]:
-    """Delete the prompts of a user with all that hangs on them; rows deleted, by table.
+def _passed_on(session: Session, prompt: Prompt) -> bool:
+    """Whether somebody else asked the prompt, whose it is from now on."""
+    other = session.scalar(
+        select(Asking).where(Asking.prompt_id == prompt.id).order_by(Asking.id).limit(1)
+    )
+    if other is not None:
+        prompt.user_key = other.user_key or None
+    return other is not None
 
-    Raises InputError where no prompt has this key.
+
+def erase_user(store: Store, user_key: str) -> dict[str, int]:
+    """Delete what a user asked and judged, with all that hangs on it; rows deleted, by table.
+
+    A prompt that another user of the pilot asked as well becomes theirs. Raises InputError where no
+    prompt has this key.
     """
     with store.writing() as session:
-        prompts = list(session.scalars(select(Prompt.id).where(Prompt.user_key == user_key)))
-        if not prompts:
-            raise InputError(f"--user: no prompt has the key {user_key!r}")
         eraser = _Eraser(session)
+        asked = list(session.scalars(select(Asking.id).where(Asking.user_key == user_key)))
+        eraser.delete(Asking, "id", asked)
+        judge = select(Annotator.id).where(
+            Annotator.name == f"pilot/{user_key}", Annotator.role == "source"
+        )
+        judges = list(session.scalars(judge))
+        eraser.assignments(eraser.ids(Assignment, "annotator_id", judges))
+        eraser.delete(Annotator, "id", judges)
+        owned = session.scalars(select(Prompt).where(Prompt.user_key == user_key)).all()
+        if not owned and not asked:
+            raise InputError(f"--user: no prompt has the key {user_key!r}")
+        prompts = [prompt.id for prompt in owned if not _passed_on(session, prompt)]
         tasks = eraser.ids(Task, "prompt_id", prompts)
         eraser.assignments(eraser.ids(Assignment, "task_id", tasks))
         eraser.delete(TaskCompletion, "task_id", tasks)

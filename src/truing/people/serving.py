@@ -9,6 +9,7 @@ from importlib.resources import as_file, files
 from urllib.parse import quote
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import select
 
 from truing.people.annotators import new_token, sign_in_lead
@@ -38,19 +39,44 @@ def fill_with_demo(store: Store) -> None:
             import_files(store, [path], source="demo", consent="own", ask=KINDS)
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
     """A socket on this machine only. Raises InputError where the port is taken."""
     # With TCP named outright: only then does asyncio send small answers without waiting (40 ms).
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen()  # whoever follows the link at once waits instead of being refused
     except OSError as error:
         listening.close()
         raise InputError(
             f"--port: {port} can't be used ({error.strerror}); give another one, or 0 for any"
         ) from None
     return listening
+
+
+def link(port: int, token: str) -> str:
+    """The address that signs in with a token."""
+    return f"http://{HOST}:{port}/?token={quote(token, safe='')}"
+
+
+def run(app: FastAPI, listening: socket.socket) -> None:
+    """Serve an application until interrupted; answers under way have a few seconds to end."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would write down sign-in links
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def check_token(token: str | None) -> None:
+    """Raises InputError for a token that can't stand in a header or in a link."""
+    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
+        raise InputError("--token: give printable ASCII characters, or none to have one drawn")
 
 
 def label(
@@ -66,8 +92,7 @@ def label(
     Without a token a new one is drawn, and the lead's older links end. Raises InputError where store,
     token or port can't be used.
     """
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip()):
-        raise InputError("--token: give printable ASCII characters, or none to have one drawn")
+    check_token(token)
     store = open_store(store_name)
     try:
         if demo:
@@ -75,17 +100,9 @@ def label(
         token = token or new_token()
         with store.writing() as session:
             sign_in_lead(session, token)
-        listening = _listen(port)
+        listening = listen(port)
         number = listening.getsockname()[1]
-        config = uvicorn.Config(
-            make_app(store, port=number),
-            log_level="warning",
-            access_log=False,  # it would write down sign-in links
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
-        say(f"The lead's sign-in link: http://{HOST}:{number}/?token={quote(token, safe='')}")
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-            uvicorn.Server(config).run(sockets=[listening])
+        say(f"The lead's sign-in link: {link(number, token)}")
+        run(make_app(store, port=number), listening)
     finally:
         store.close()

@@ -105,6 +105,26 @@ class Prompt(Base):
     created_at: Mapped[dt.datetime] = mapped_column(Utc, default=now)
 
 
+class Asking(Base):
+    """That a user of the pilot asked something, of which candidate, how often.
+
+    Prompts that differ in case, white space or final punctuation alone are one prompt.
+    """
+
+    __tablename__ = "askings"
+    __table_args__ = (UniqueConstraint("folded_hash", "user_key", "candidate"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    prompt_id: Mapped[int] = mapped_column(ForeignKey("prompts.id"), index=True)
+    folded_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of the normalised messages."""
+    user_key: Mapped[str] = mapped_column(String(200), index=True)
+    """A pseudonym; empty where the user gave none."""
+    candidate: Mapped[str] = mapped_column(String(500))
+    count: Mapped[int] = mapped_column("times", default=1)
+    first_at: Mapped[dt.datetime] = mapped_column(Utc, default=now)
+    last_at: Mapped[dt.datetime] = mapped_column(Utc, default=now)
+
+
 class Completion(Base):
     """A candidate's answer to a prompt."""
 

@@ -19,6 +19,11 @@ from transformers.pytorch_utils import Conv1D
 from truing.files import write_file_atomically
 from truing.spec import AdapterSpec
 
+_MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
+_READ_AS_WEIGHTS = frozenset({"conv1d", "dt_proj", "out_proj"})
+"""Layers of such models whose weights are read past the layer, where an adapter has no effect; peft
+refuses adapters on them."""
+
 
 class _LowRankProduct(torch.autograd.Function):
     """x W^T + scale (x A^T) B^T with a frozen W, in W's precision; gradients of A and B in theirs."""
@@ -60,11 +65,16 @@ class LoraLinear(nn.Module):
         self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank))
 
     @property
-    def weight_OI(self) -> Tensor:
-        """The frozen weight (outputs, inputs)."""
+    def weight(self) -> Tensor:
+        """The frozen weight in its own shape, for code that asks for its precision."""
         weight = self.base.weight
         assert isinstance(weight, Tensor)
-        return weight.T if isinstance(self.base, Conv1D) else weight
+        return weight
+
+    @property
+    def weight_OI(self) -> Tensor:
+        """The frozen weight (outputs, inputs)."""
+        return self.weight.T if isinstance(self.base, Conv1D) else self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
@@ -89,10 +99,13 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
     """Puts a fresh adapter on all linear layers but the output head. The seed draws its first half."""
     generator = torch.Generator().manual_seed(seed)
     head = model.get_output_embeddings()
+    left_out = _READ_AS_WEIGHTS if model.config.model_type in _MAMBA else frozenset()
     linear = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
+        if isinstance(module, nn.Linear | Conv1D)
+        and module is not head
+        and name.rpartition(".")[2] not in left_out
     ]
     for name in linear:
         parent, _, child = name.rpartition(".")

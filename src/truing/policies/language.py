@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from truing.models.language_model import TORCH_DTYPES, LanguageModel
+from truing.models.language_model import LanguageModel
+from truing.models.precision import computed_in, torch_dtype
 from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.policies.adapter import add_adapter
 from truing.spec import AdapterSpec
@@ -78,7 +79,7 @@ class LanguagePolicy:
         """
         self.reference = reference
         self.temperature = temperature
-        self.dtype = dtype
+        self.dtype = computed_in(dtype)
         self.adapter = adapter
         if adapter.kind == "lora":
             # The frozen weights are those of `start` themselves: an adapter only reads them.
@@ -87,7 +88,7 @@ class LanguagePolicy:
             add_adapter(module, adapter, seed)
         else:
             module = copy.deepcopy(start.model).float().requires_grad_(True)
-        self.trained = LanguageModel(module, reference.tokenizer, TORCH_DTYPES[dtype])
+        self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
@@ -108,7 +109,7 @@ class LanguagePolicy:
         """Mixed precision where the spec asks for bfloat16."""
         if self.dtype == "float32":
             return nullcontext()
-        return torch.autocast(self.trained.device.type, TORCH_DTYPES[self.dtype])
+        return torch.autocast(self.trained.device.type, torch_dtype(self.dtype))
 
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy."""
@@ -134,7 +135,7 @@ def text_log_probs(
     model: LanguageModel, actions: Sequence[TextAction], mask_BT: Tensor, temperature: float = 1.0
 ) -> Tensor:
     """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
-    log_probs_C, _ = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
+    log_probs_C = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
     return _laid_out(log_probs_C, mask_BT)
 
 

@@ -20,6 +20,18 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from truing.models.tree import Branch
 
 
+def text_tokens(tokenizer: PreTrainedTokenizerBase, *texts: str) -> list[list[int]]:
+    """Tokens of texts that begin alike, with the special tokens that the tokenizer adds by itself.
+
+    Not where the first text has the first of them written out already.
+    """
+    begin = tokenizer.bos_token or tokenizer.eos_token
+    written = isinstance(begin, str) and bool(begin) and texts[0].startswith(begin)
+    tokens = tokenizer(list(texts), add_special_tokens=not written)["input_ids"]
+    assert isinstance(tokens, list)
+    return tokens
+
+
 def branch(
     tokenizer: PreTrainedTokenizerBase, context: str, continuations: Sequence[str]
 ) -> Branch:
@@ -33,9 +45,14 @@ def branch(
         raise ValueError("a context needs at least one character that isn't white space")
     moved = context[len(stripped) :]
     texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
-    begin = tokenizer.bos_token or tokenizer.eos_token
-    written = isinstance(begin, str) and bool(begin) and stripped.startswith(begin)
-    tokens = tokenizer(texts, add_special_tokens=not written)["input_ids"]
-    assert isinstance(tokens, list)
-    prompt, *wholes = tokens
+    prompt, *wholes = text_tokens(tokenizer, *texts)
     return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
+
+
+def prompt_tokens(tokenizer: PreTrainedTokenizerBase, context: str) -> list[int]:
+    """The tokens of a context that a model is to go on from.
+
+    Spaces at its end are left out: the model's own first token brings one. Line breaks stay, since a
+    chat template's header ends with one.
+    """
+    return text_tokens(tokenizer, context.rstrip(" "))[0]

@@ -85,6 +85,29 @@ class Renderer:
         self.model.check_length(len(tokens), f"question {question[:60]!r}")
         return tokens
 
+    def conversation(self, prompt: Prompt, messages: Sequence[dict[str, str]]) -> list[int]:
+        """Tokens of a conversation up to the next answer, behind the prompt.
+
+        A conversation with a system message of its own goes without the prompt. For a single question
+        the same as `tokens`, but of any length. Raises InputError where the chat template refuses it.
+        """
+        turns = list(messages)
+        if turns[0]["role"] != "system":
+            turns = [*self.messages(prompt, "")[:-1], *turns]
+        if self.chat:
+            return self.model.encode(self.chat_text(turns))
+        parts: list[str] = []
+        for turn in turns:
+            if turn["role"] == "user":
+                parts.append(f"Q: {turn['content']}\nA:")
+            elif turn["role"] == "assistant" and parts and parts[-1].endswith("\nA:"):
+                parts[-1] += f" {turn['content']}"
+            else:
+                parts.append(turn["content"])
+        tokens = self.model.encode("\n\n".join(parts))
+        first = self.model.tokenizer.bos_token_id
+        return tokens if first is None else [int(first), *tokens]
+
     def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
         """Tokens of an answer as a continuation of `tokens`; `end` adds the end token."""
         text = answer if self.chat else f" {answer}"

@@ -32,10 +32,11 @@ FORMS = get_args(Form)
 
 @dataclass(frozen=True)
 class Context:
-    """What an answer continues, and what stands between the two."""
+    """What an answer continues, what stands between the two, and the text that ends a free answer."""
 
     text: str
     delimiter: str
+    stop: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Wording:
             )
             return Context(renderer.chat_text(messages), "")
         text = self.filled(question) if self.template else renderer.plain_text(prompt, question)
-        return Context(text, "" if text[-1:].isspace() else " ")
+        return Context(text, "" if text[-1:].isspace() else " ", "\n")
 
     def filled(self, question: str) -> str:
         """The text with the question in its slot."""

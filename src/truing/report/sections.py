@@ -142,7 +142,7 @@ def _costs(summary: Summary) -> dict[str, Any]:
     return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
 
 
-def _judges(figures_of: Mapping[str, Any]) -> dict[str, Any]:
+def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
     """A table of whatever is known of how far judges (or reward models) agree with labels."""
     found = {name: part for name, part in figures_of.items() if isinstance(part, dict)}
     known = [
@@ -252,8 +252,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "categories": _categories(summary),
         "examples": examples.question_examples(summary.rows, measured.names, questions),
         "attacks": examples.attack_examples(summary.rows, measured.names, questions),
-        "judges": _judges(summary.judges),
-        "reward_model": _judges(run.part("reward_model")),
+        "judges": judge_figures(summary.judges),
+        "reward_model": judge_figures(run.part("reward_model")),
         "prompts": _prompts(summary),
         "give_away": _give_away(summary),
         "spec": run.spec_text(),

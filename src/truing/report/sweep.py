@@ -13,8 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.evaluate.sweep import METRICS, Line, SweepResult
+from truing.models.precision import computed_in
 from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
+from truing.report.free import judges_in_words, judges_table
 from truing.report.html import render_page
 from truing.report.metrics import EVALUATION_TITLES, interval, metric_of, number
 from truing.report.quantities import count
@@ -42,11 +44,12 @@ def show(result: SweepResult, console: Console) -> None:
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
         table.add_column("candidate", header_style="dim", overflow="fold")
         table.add_column("prompt", header_style="dim", overflow="fold")
-        for metric in METRICS:
+        metrics = result.metrics(evaluation)
+        for metric in metrics:
             table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
         for name, lines in groupby(_of(result, evaluation), key=lambda line: line.candidate):
             for place, line in enumerate(lines):
-                cells = [_cell(line.metrics[metric]) for metric in METRICS]
+                cells = [_cell(line.metrics[metric]) for metric in metrics]
                 table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
         console.print()
         console.print(
@@ -54,6 +57,8 @@ def show(result: SweepResult, console: Console) -> None:
         )
         console.print(table)
     console.print(Text("[95 % interval, questions resampled]", style="dim"))
+    for sentence in judges_in_words(result.free) if result.spec.free else ():
+        console.print(Text(sentence, style="dim"))
 
 
 def _cell(estimate: Estimate) -> Text:
@@ -81,7 +86,9 @@ def page(result: SweepResult, command: str) -> str:
                 "title": _TITLES[evaluation],
                 "about": f"{len(asked.cases)} questions from {asked.source}",
                 "bars": _bars(lines, names, evaluation),
-                "columns": [metric_of("truthfulness", metric).label for metric in METRICS],
+                "columns": [
+                    metric_of("truthfulness", metric).label for metric in result.metrics(evaluation)
+                ],
                 "rows": [
                     (
                         line.candidate,
@@ -97,6 +104,7 @@ def page(result: SweepResult, command: str) -> str:
     prompts = [wording.name for wording in result.prompts]
     context: dict[str, Any] = {
         "sections": sections,
+        "judges": judges_table(result.free) if result.spec.free else None,
         "names": names,
         "colour_of": _colours(names),
         "prompts": prompts,
@@ -108,7 +116,7 @@ def page(result: SweepResult, command: str) -> str:
         ],
         "command": command,
         "facts": [
-            ("Precision", result.spec.dtype),
+            ("Precision", computed_in(result.spec.dtype)),
             ("Form", result.spec.form),
             ("Seed of the intervals", str(result.spec.seed)),
         ],

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from truing.evaluate.judged import JUDGED
 from truing.evaluate.sweep import METRICS, SweepResult, SweepSpec
 from truing.files import write_json_atomically, write_jsonl_atomically, write_text_atomically
 from truing.report.sweep import page
@@ -16,16 +17,7 @@ from truing.types import Row, Unscored, stable_hash
 
 RUNS = Path("runs")
 RESULTS = "results.json"
-COLUMNS = (
-    "candidate",
-    "evaluation",
-    "prompt",
-    "case",
-    "category",
-    "question",
-    *METRICS,
-    "unscored",
-)
+ABOUT = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 
 def _digest(spec: SweepSpec) -> str:
@@ -55,19 +47,24 @@ def write_sweep(result: SweepResult, folder: Path, command: str) -> Path:
 def _csv(result: SweepResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    metrics = METRICS + (JUDGED if result.spec.free else ())
+    answer = ("answer",) if result.spec.free else ()
+    writer.writerow((*ABOUT, *metrics, *answer, "unscored"))
     for prompt, row in result.rows:
-        writer.writerow(_cells(prompt, row))
+        writer.writerow(_cells(prompt, row, metrics, answer))
     return text.getvalue()
 
 
-def _cells(prompt: str, row: Row) -> Iterator[object]:
+def _cells(
+    prompt: str, row: Row, metrics: Sequence[str], details: Sequence[str]
+) -> Iterator[object]:
     yield from (row.candidate, row.evaluation, prompt, row.case, row.category)
     yield row.detail["question"]
     reasons = []
-    for name in METRICS:
-        score = row.metrics[name]
+    for name in metrics:
+        score = row.metrics.get(name, "")  # control questions aren't answered freely
         if isinstance(score, Unscored):
             reasons.append(score.reason)
         yield "" if isinstance(score, Unscored) else score
+    yield from (row.detail.get(name) for name in details)
     yield "; ".join(dict.fromkeys(reasons))

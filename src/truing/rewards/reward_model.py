@@ -41,6 +41,11 @@ class Embedder:
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
         """(pairs, 2 E). Neighbouring pairs with the same question share its pass."""
+        model = self.renderer.model
+        return answer_features(model, self.branches(pairs), middle_layer(model))
+
+    def branches(self, pairs: Sequence[tuple[str, str]]) -> list[Branch]:
+        """Tokens of the pairs, a branch for each run of pairs with the same question."""
         branches: list[Branch] = []
         previous: str | None = None
         for question, answer in pairs:
@@ -49,8 +54,7 @@ class Embedder:
                 previous = question
             tokens = self.renderer.answer_tokens(answer, end=True)
             branches[-1].continuations.append(tokens)  # type: ignore[attr-defined]
-        model = self.renderer.model
-        return answer_features(model, branches, middle_layer(model))
+        return branches
 
 
 @dataclass(frozen=True)

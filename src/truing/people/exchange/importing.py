@@ -104,7 +104,8 @@ def import_files(
             _add(session, item, name, consent)
             advance(done)
         for name, item in items if ask else []:
-            _ask(session, item, name, consent, ask, wanted, seed)
+            prompt, completions = _stored(session, item, name, consent)
+            ask_about(session, prompt, completions, ask, wanted, seed)
         imported.added = _counts(session) - before
     return imported
 
@@ -134,14 +135,16 @@ def _add(session: Session, item: Item, source: str, consent: str) -> None:
     prompt, completions = _stored(session, item, source, consent)
     judge = f"{source}/{item.judge}" if item.judge else source
     if item.demonstration:
-        _judge(session, judge, "demonstration", prompt, [], text=item.demonstration)
+        judge_elsewhere(session, judge, "demonstration", prompt, [], text=item.demonstration)
     if item.rating is not None:
-        _judge(session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags)
+        judge_elsewhere(
+            session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags
+        )
     if item.chosen is not None:
-        _judge(session, judge, "comparison", prompt, completions, best=item.chosen)
+        judge_elsewhere(session, judge, "comparison", prompt, completions, best=item.chosen)
     if item.ranks:
         ranked = [completions[place] for place in item.ranks]
-        _judge(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
+        judge_elsewhere(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
 
 
 def _steps(ranks: dict[int, int]) -> list[int]:
@@ -150,7 +153,7 @@ def _steps(ranks: dict[int, int]) -> list[int]:
     return [steps[rank] for rank in ranks.values()]
 
 
-def _judge(
+def judge_elsewhere(
     session: Session,
     judge: str,
     kind: str,
@@ -162,11 +165,18 @@ def _judge(
     flags: dict[str, str] | None = None,
     best: int | None = None,
     ranks: Sequence[int] = (),
+    submission: str = "",
 ) -> None:
-    """Record what a source says, as a person's judgement is recorded; once for the same words."""
+    """Record what a source says, as a person's judgement is recorded; once for the same words.
+
+    `best` is the place of the better of two completions, None for a tie. With a `submission` of its
+    own, words may come again: they supersede what the source had said of this before.
+    """
     said = [text, str(value), str(best), str(list(ranks)), json.dumps(flags or {}, sort_keys=True)]
     hashes = [completion.text_hash for completion in completions]
-    submission = stable_hash("imported", judge, kind, prompt.text_hash, *hashes, *said)
+    submission = submission or stable_hash(
+        "imported", judge, kind, prompt.text_hash, *hashes, *said
+    )
     if session.scalar(select(Judgement.id).where(Judgement.submission == submission)):
         return
     annotator = source_annotator(session, judge)
@@ -188,7 +198,7 @@ def _judge(
         text=text,
         value=value,
         flags=flags or {},
-        preferred="" if best is None else ("first", "second")[place[best]],
+        preferred="tie" if best is None else ("first", "second")[place[best]],
         ranks=dict(zip(place, ranks, strict=False)),
     )
     judgement = new_row(session, assignment, kind, submission)
@@ -198,18 +208,20 @@ def _judge(
     session.flush()
 
 
-def _ask(
+def ask_about(
     session: Session,
-    item: Item,
-    source: str,
-    consent: str,
+    prompt: Prompt,
+    completions: Sequence[Completion],
     kinds: Sequence[str],
     wanted: int,
     seed: int,
-) -> None:
-    """Tasks of the kinds asked for: each completion rated, each pair compared, up to 7 ranked."""
-    prompt, completions = _stored(session, item, source, consent)
+) -> int:
+    """Tasks of the kinds asked for: each completion rated, each pair compared, up to 7 ranked.
+
+    Gives the number of tasks, those that were there before included.
+    """
     distinct = list({completion.id: completion for completion in completions}.values())
+    made = 0
     for kind in kinds:
         groups: list[list[Completion]] = []
         if kind == "rating":
@@ -223,3 +235,5 @@ def _ask(
             groups = [[]]
         for group in groups:
             add_task(session, kind, prompt, group, wanted=wanted, seed=seed)
+        made += len(groups)
+    return made

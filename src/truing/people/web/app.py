@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 
 from fastapi import FastAPI, HTTPException, Request
@@ -21,12 +22,13 @@ from truing.types import InputError
 
 HOSTS = ("127.0.0.1", "localhost", "::1")
 _LOG = logging.getLogger(__name__)
-_STATIC = {
+LOOK = {
     "report.css": ("truing.report", "style.css", "text/css"),
     "label.css": ("truing.people.web", "static/label.css", "text/css"),
-    "label.js": ("truing.people.web", "static/label.js", "text/javascript"),
     "icon.svg": ("truing.people.web", "static/icon.svg", "image/svg+xml"),
 }
+"""What all our pages look like."""
+_STATIC = LOOK | {"label.js": ("truing.people.web", "static/label.js", "text/javascript")}
 
 
 def make_app(store: Store, *, port: int = 0, hosts: tuple[str, ...] = HOSTS) -> FastAPI:
@@ -35,7 +37,9 @@ def make_app(store: Store, *, port: int = 0, hosts: tuple[str, ...] = HOSTS) -> 
     app.state.site = Site(store, cookie=f"truing-label-{port}")
     app.include_router(work.router)
     app.include_router(lead.router)
-    app.add_api_route("/static/{name}", _static_file, methods=["GET"], include_in_schema=False)
+    app.add_api_route(
+        "/static/{name}", static_files(_STATIC), methods=["GET"], include_in_schema=False
+    )
     app.add_api_route("/health", _health, methods=["GET"])
     app.add_middleware(Guard, hosts=hosts)
     app.add_exception_handler(SignedIn, _signed_in)
@@ -47,21 +51,20 @@ def make_app(store: Store, *, port: int = 0, hosts: tuple[str, ...] = HOSTS) -> 
     return app
 
 
-def _read_static() -> dict[str, tuple[bytes, str]]:
-    return {
+def static_files(sources: Mapping[str, tuple[str, str, str]]) -> Callable[[str], Response]:
+    """A route to files of our packages, read once: by name their package, path and media type."""
+    found = {
         name: (files(package).joinpath(path).read_bytes(), media_type)
-        for name, (package, path, media_type) in _STATIC.items()
+        for name, (package, path, media_type) in sources.items()
     }
 
+    def static_file(name: str) -> Response:
+        if name not in found:
+            raise HTTPException(404)
+        content, media_type = found[name]
+        return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=300"})
 
-_FILES = _read_static()
-
-
-def _static_file(name: str) -> Response:
-    if name not in _FILES:
-        raise HTTPException(404)
-    content, media_type = _FILES[name]
-    return Response(content, media_type=media_type, headers={"Cache-Control": "max-age=300"})
+    return static_file
 
 
 def _health() -> dict[str, str]:

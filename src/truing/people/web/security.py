@@ -10,12 +10,12 @@ import hashlib
 import hmac
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1_500_000
@@ -98,11 +98,20 @@ class _TooLarge(Exception):
 
 
 class Guard:
-    """ASGI middleware: refuses foreign hosts and origins and large bodies, and adds the headers."""
+    """ASGI middleware: refuses foreign hosts and origins and large bodies, and adds the headers.
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
+    `refuse` makes the answer from a sentence and a status.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str],
+        refuse: Callable[[str, int], Response] = PlainTextResponse,
+    ) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with a refusal."""
@@ -139,23 +148,22 @@ class Guard:
             await self._app(scope, receive_limited, send_with_headers)
         except _TooLarge:
             if not started:
-                await _too_large()(scope, receive, send_with_headers)
+                await self._too_large()(scope, receive, send_with_headers)
 
-    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         # Another name for this address is a site that had its name point here (DNS rebinding).
         if urlsplit(f"//{host}").hostname not in self._hosts:
-            return PlainTextResponse("This server doesn't go by that name.", 400)
+            return self._refuse("This server doesn't go by that name.", 400)
         if scope["method"] not in ("GET", "HEAD"):
             origin = headers.get("origin")
             if origin is not None and urlsplit(origin).netloc != host:
-                return PlainTextResponse("This came from another site.", 403)
+                return self._refuse("This came from another site.", 403)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY:
-            return _too_large()
+            return self._too_large()
         return None
 
-
-def _too_large() -> PlainTextResponse:
-    return PlainTextResponse(f"Too large: at most {MAX_BODY:,} bytes at once.", 413)
+    def _too_large(self) -> Response:
+        return self._refuse(f"Too large: at most {MAX_BODY:,} bytes at once.", 413)

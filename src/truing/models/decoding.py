@@ -1,0 +1,242 @@
+"""Answers written side by side: requests join and leave while others go on.
+
+Unlike `sampling.sample`, which draws a batch that begins and ends together, a `Decoding` holds rows of
+unlike age. Continuous batching as in Yu et al. (2022), "Orca", section 4.1, with one departure: a row's
+tokens are the same, to the last bit of every score, whatever the others do. Products of matrices may
+depend on how many rows they have; a trial tells, and where they do, all steps have the same number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from truing.models.language_model import LanguageModel
+from truing.models.row_cache import PIECE, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.sampling import uniforms
+from truing.models.text_stream import TextStream
+from truing.types import InputError
+
+GROUP = 8
+"""Rows of one pass. More are computed in several."""
+LIKELY = 256
+"""So many likeliest tokens mostly hold the nucleus; only where they don't, all are sorted."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to write on: a prompt's tokens, and how its answer is drawn.
+
+    Temperature 0 takes the likeliest token. With `top_p` below 1, tokens are drawn from the smallest
+    set of likeliest ones whose probability is at least that (Holtzman et al., 2020, eq. 2). Draw
+    `sample` of a prompt depends on seed, prompt and its number alone, as in `sampling.sample`.
+    """
+
+    prompt: tuple[int, ...]
+    max_new_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    sample: int = 0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise InputError("prompt: must hold at least one token")
+        if self.max_new_tokens < 1:
+            raise InputError(f"max_tokens: must be at least 1, got {self.max_new_tokens}")
+        if not 0 <= self.temperature < float("inf"):
+            raise InputError(f"temperature: must be 0 or more, got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise InputError(f"top_p: must be above 0 and at most 1, got {self.top_p}")
+
+
+class Writing:
+    """An answer in the making.
+
+    `tokens` are those drawn so far, the end token included; `text` is what may be shown of them.
+    `finish` is None while it goes on, then "stop" (end token or stop text), "length", or "error" where
+    the model's scores were no numbers.
+    `known` prompt tokens didn't have to be computed.
+    """
+
+    def __init__(self, request: Request, model: LanguageModel) -> None:
+        self.request = request
+        self.tokens: list[int] = []
+        self.finish: str | None = None
+        self.known = 0
+        self.row = Row()
+        self._stream = TextStream(model.decode, request.stop)
+        self._ends = model.end_tokens
+        self._uniforms = uniforms(
+            request.prompt, request.seed, request.sample, request.max_new_tokens
+        )
+
+    @property
+    def text(self) -> str:
+        """Never ends within a character or within what may become a stop text, until it is finished."""
+        return self._stream.text
+
+    @property
+    def has_read(self) -> bool:
+        """Whether the whole prompt has been computed."""
+        return bool(self.tokens) or self.finish is not None
+
+    def draw(self, scores_V: Tensor) -> None:
+        """Adds the token that these scores and the row's next uniform number give."""
+        uniform = float(self._uniforms[len(self.tokens)])
+        try:
+            token = draw(scores_V, uniform, self.request.temperature, self.request.top_p)
+        except ArithmeticError:  # of this row; the others of its pass go on
+            self.end("error")
+            return
+        self.tokens.append(token)
+        if token in self._ends or self._stream.add(token):
+            self.end("stop")
+        elif len(self.tokens) == self.request.max_new_tokens:
+            self.end("length")
+
+    def end(self, finish: str) -> None:
+        """No further token. The answer may be kept; its keys and values needn't."""
+        self.finish = finish
+        self._stream.close()
+        self.row = Row()
+
+
+def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.0) -> int:
+    """The token that a uniform number in [0, 1) gives, by inverting the cumulative distribution.
+
+    One row at a time: reductions over several are split among threads in other ways. Raises
+    ArithmeticError where the scores are no numbers.
+    """
+    if not bool(torch.isfinite(scores_V.amax())):
+        raise ArithmeticError("the model's scores are not finite")
+    if temperature == 0:
+        return int(scores_V.argmax())
+    weight_V = ((scores_V - scores_V.amax()) / temperature).exp_()
+    if top_p == 1:
+        cumulative_V = weight_V.cumsum(-1)
+        place = torch.searchsorted(cumulative_V, uniform * cumulative_V[-1], right=True)
+        return min(int(place), len(scores_V) - 1)
+    wanted = top_p * weight_V.sum()
+    for count in (min(LIKELY, len(scores_V)), len(scores_V)):
+        least = weight_V.topk(count).values[-1]
+        token_C = (weight_V >= least).nonzero()[:, 0]  # all that tie with the last of them as well
+        sorted_C, order_C = weight_V[token_C].sort(descending=True, stable=True)
+        cumulative_C = sorted_C.cumsum(-1)
+        if cumulative_C[-1] >= wanted:
+            break
+    last = min(int(torch.searchsorted(cumulative_C, wanted)), len(token_C) - 1)
+    place = torch.searchsorted(cumulative_C[: last + 1], uniform * cumulative_C[last], right=True)
+    return int(token_C[order_C[min(int(place), last)]])
+
+
+class Decoding:
+    """Writes answers with one model. Not for two threads at once.
+
+    `beginnings`: tokens of earlier prompts that are kept, so that a beginning in common (a system
+    message, the conversation so far) is computed once.
+    """
+
+    def __init__(self, model: LanguageModel, beginnings: int | None = None) -> None:
+        if model.plain:
+            kind = model.model.config.model_type
+            raise InputError(
+                f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "
+                "need; the other commands take them"
+            )
+        self.model = model
+        self._beginnings = Beginnings() if beginnings is None else Beginnings(beginnings)
+        self._padded = not rows_are_independent(model)
+
+    def begin(self, request: Request) -> Writing:
+        """An answer to be written. Raises InputError where prompt and answer exceed the context."""
+        self.model.check_length(len(request.prompt) + request.max_new_tokens, "prompt and answer")
+        return Writing(request, self.model)
+
+    @torch.inference_mode()
+    def read(self, writing: Writing) -> None:
+        """Computes the next piece of the prompt, and after the last one draws the first token."""
+        row, prompt = writing.row, writing.request.prompt
+        if row.length == 0:
+            self._beginnings.restore(row, prompt)
+            writing.known = row.length
+        piece = prompt[row.length : row.length + PIECE]
+        positions = torch.arange(row.length, row.length + len(piece))
+        hidden_TE = self.model.hidden(torch.tensor(piece), positions, PiecePlan(row, len(piece)))
+        row.length += len(piece)
+        self._beginnings.remember(row, prompt)
+        if row.length == len(prompt):
+            writing.draw(self._scores(hidden_TE[-1:])[0])
+
+    @torch.inference_mode()
+    def step(self, writings: Sequence[Writing]) -> None:
+        """One token for each of some answers that have read their prompts and aren't finished."""
+        for start in range(0, len(writings), GROUP):
+            self._step(writings[start : start + GROUP])
+
+    def _step(self, writings: Sequence[Writing]) -> None:
+        rows = [writing.row for writing in writings]
+        unused = [0] * (GROUP - len(rows) if self._padded else 0)
+        tokens = torch.tensor([writing.tokens[-1] for writing in writings] + unused)
+        positions = torch.tensor([row.length for row in rows] + unused)
+        scores_NV = self._scores(self.model.hidden(tokens, positions, StepPlan(rows)))
+        for writing, row, scores_V in zip(writings, rows, scores_NV, strict=False):
+            row.length += 1
+            writing.draw(scores_V)
+
+    def _scores(self, hidden_NE: Tensor) -> Tensor:
+        """Logits (N, V); of the only row, or of a group."""
+        if self._padded and len(hidden_NE) < GROUP:
+            hidden_NE = torch.cat([hidden_NE, hidden_NE.new_zeros(GROUP - 1, hidden_NE.shape[1])])
+        return self.model.next_token_scores(hidden_NE)
+
+    def write(self, request: Request) -> Writing:
+        """One answer from beginning to end. Raises InputError and ArithmeticError."""
+        writing = self.begin(request)
+        while not writing.has_read:
+            self.read(writing)
+        while writing.finish is None:
+            self.step([writing])
+        if writing.finish == "error":
+            raise ArithmeticError("the model's scores are not finite")
+        return writing
+
+
+class _OnlyItself:
+    """A plan under which every token sees itself alone."""
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        *,
+        scale: float,
+        window: int | None,
+        softcap: float | None,
+    ) -> Tensor:
+        """See AttentionPlan."""
+        return value_NKD.repeat_interleave(query_NHD.shape[1] // value_NKD.shape[1], dim=1)
+
+
+@torch.inference_mode()
+def rows_are_independent(model: LanguageModel) -> bool:
+    """Whether a row's scores are the same bits in passes of 1 to GROUP rows.
+
+    Which they are depends on the processor's libraries and on the shapes, not on the numbers.
+    """
+    tokens = torch.linspace(0, model.model.config.vocab_size - 1, GROUP).long()
+    positions = torch.arange(GROUP)
+
+    def scores(rows: Tensor) -> Tensor:
+        return model.next_token_scores(model.hidden(tokens[rows], positions[rows], _OnlyItself()))
+
+    together = scores(positions)
+    return all(
+        torch.equal(scores(positions[-count:]), together[-count:]) for count in range(1, GROUP)
+    )

@@ -1,0 +1,103 @@
+"""The routes that programs use: chat completions, models, health."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from truing.serve.access import KeyHolder
+from truing.serve.answering import ask
+from truing.serve.forms import ChatForm, Form, described
+from truing.serve.replies import Head, Refusal, choice, usage
+from truing.serve.service import Service, service
+from truing.serve.streams import Streaming, finished, told
+
+router = APIRouter()
+AForm = TypeVar("AForm", bound=Form)
+
+
+def body_schema(form: type[Form]) -> dict[str, Any]:
+    """What OpenAPI says of a body of this form."""
+    schema = form.model_json_schema(ref_template="#/components/schemas/{model}")
+    for name, part in schema.pop("$defs", {}).items():
+        schema = json.loads(
+            json.dumps(schema).replace(
+                json.dumps({"$ref": f"#/components/schemas/{name}"}), json.dumps(part)
+            )
+        )
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+async def read_form(request: Request, form: type[AForm]) -> AForm:
+    """The request's body as a form. Raises Refusal that names the field."""
+    body = await request.body()
+    try:
+        return form.model_validate_json(body)
+    except ValidationError as error:
+        name, sentence = described(error, form)
+        raise Refusal(400, sentence, param=name) from None
+
+
+@router.get("/health")
+def health(request: Request) -> dict[str, Any]:
+    """Whether the server is up, and how much it has to do."""
+    writing, waiting = service(request).engine.load
+    return {"status": "ok", "writing": writing, "waiting": waiting}
+
+
+def _model(here: Service) -> dict[str, Any]:
+    return {"id": here.name, "object": "model", "created": here.started, "owned_by": "truing"}
+
+
+@router.get("/v1/models")
+def models(request: Request, _: KeyHolder) -> dict[str, Any]:
+    """The candidate that is served."""
+    return {"object": "list", "data": [_model(service(request))]}
+
+
+def known(here: Service, name: str) -> None:
+    """Raises Refusal where a model of another name is asked for."""
+    if name != here.name:
+        raise Refusal(
+            404,
+            f"model: no {name!r} here; this server has {here.name!r}",
+            param="model",
+            code="model_not_found",
+        )
+
+
+@router.get("/v1/models/{name:path}")
+def model(request: Request, name: str, _: KeyHolder) -> dict[str, Any]:
+    """The candidate, by its name."""
+    here = service(request)
+    known(here, name)
+    return _model(here)
+
+
+def new_head(here: Service) -> Head:
+    """Name and time of a new answer."""
+    return Head(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), here.name)
+
+
+@router.post("/v1/chat/completions", openapi_extra=body_schema(ChatForm))
+async def chat_completions(request: Request, _: KeyHolder) -> Response:
+    """Answers to a conversation, at once or as they are written."""
+    here = service(request)
+    form = await read_form(request, ChatForm)
+    known(here, form.model)
+    answers, prompt = await ask(here.engine, here.candidate, form)
+    head = new_head(here)
+    if form.stream:
+        return Streaming(answers, told(here, form, answers, prompt, head))
+    with answers:
+        await finished(request, answers)
+        choices = [choice(i, u.text, u.finish) for i, u in enumerate(answers.latest)]
+        used = usage(prompt, answers.written, answers.known)
+    await here.keep(form, answers.texts)
+    return JSONResponse(head.whole(choices, used))

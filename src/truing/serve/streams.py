@@ -1,0 +1,82 @@
+"""Waiting for answers, and telling of them as they are written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from truing.people.pilot import Kept
+from truing.serve.answering import Answers
+from truing.serve.forms import ChatForm
+from truing.serve.replies import DONE, Head, Refusal, event, piece, problem, usage
+from truing.serve.service import Service
+
+LISTEN_SECONDS = 0.5
+"""How often it is looked whether somebody still waits for an answer that isn't streamed."""
+
+
+class Streaming(StreamingResponse):
+    """Server-sent events about answers, which are given up when nobody listens any more."""
+
+    def __init__(self, answers: Answers, events: AsyncIterator[str]) -> None:
+        super().__init__(events, media_type="text/event-stream")
+        self._answers = answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._answers:
+            await super().__call__(scope, receive, send)
+
+
+async def finished(request: Request, answers: Answers) -> None:
+    """Waits until all answers have ended. Raises Refusal where one fails or nobody waits any more."""
+
+    async def listen() -> None:
+        async for _ in answers.news():
+            pass
+
+    task = asyncio.ensure_future(listen())
+    try:
+        while not (await asyncio.wait([task], timeout=LISTEN_SECONDS))[0]:
+            if await request.is_disconnected():
+                raise Refusal(499, "The client has gone.")
+        task.result()
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Refusal):
+            await task
+
+
+async def told(
+    here: Service,
+    form: ChatForm,
+    answers: Answers,
+    prompt: int,
+    head: Head,
+    after: Callable[[Kept | None], Any] | None = None,
+) -> AsyncIterator[str]:
+    """The events of a streamed chat completion; at its end what `after` says of what was kept."""
+    wants_usage = bool(form.stream_options and form.stream_options.include_usage)
+    for index in range(len(answers.latest)):
+        yield event(head.chunk([piece(index, {"role": "assistant", "content": ""})]))
+    try:
+        async for index, added, update in answers.news():
+            if added:
+                yield event(head.chunk([piece(index, {"content": added})]))
+            if update.finish:
+                yield event(head.chunk([piece(index, {}, update.finish)]))
+    except Refusal as refusal:
+        yield event(problem(refusal.message, refusal.status, code=refusal.code))
+        return
+    if wants_usage:
+        yield event(head.chunk([], usage(prompt, answers.written, answers.known)))
+    kept = await here.keep(form, answers.texts)
+    if after is not None:
+        yield event(after(kept))
+    yield DONE

@@ -1,0 +1,48 @@
+"""What all parts of a spec have in common, and how a mistake in one is worded."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+LEFT_OUT = {
+    name: "answers are drawn from the whole distribution, because that is the one that is learned "
+    "from; a lower rl.temperature, which both know of, makes unlikely tokens rarer"
+    for name in ("rl.top_p", "rl.top_k")
+}
+"""Keys that one might look for, and why there are none."""
+
+
+class Part(BaseModel):
+    """A frozen group of keys; unknown ones are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def _known_at(part: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
+    """Names of the fields of the part that `location` lies in, seen from the outermost."""
+    for step in location[:-1]:
+        annotation = part.model_fields[step].annotation if step in part.model_fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        part = annotation
+    return list(part.model_fields)
+
+
+def worded(error: Any, whole: type[BaseModel], where: str) -> str:
+    """One of pydantic's errors about the model `whole`, in one line that names place and mend."""
+    location = error["loc"]
+    name = ".".join(str(step) for step in location) or "spec"
+    if error["type"] == "extra_forbidden":
+        if name in LEFT_OUT:
+            return f"{where}: {name}: no such key: {LEFT_OUT[name]}"
+        known = _known_at(whole, location)
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        return f"{where}: {name}: unknown key; {hint}"
+    text = error["msg"].removeprefix("Value error, ")
+    return (
+        f"{where}: {text}" if name == "spec" else f"{where}: {name}: {text}, got {error['input']!r}"
+    )

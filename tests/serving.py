@@ -1,0 +1,37 @@
+"""A server of a tiny candidate in a thread of this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from tiny import tiny
+from truing.candidates import Candidate
+from truing.prompts.rendering import Prompt
+
+TOKEN = "a-key-of-ours"
+
+
+def candidate(prompt: Prompt | None = None, *, chat: bool = True) -> Candidate:
+    """A tiny random model that is asked through a chat template."""
+    return Candidate("tiny", 0, tiny(chat=chat), prompt or Prompt())
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[str]:
+    """The address of a server of this application, which ends with the block."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

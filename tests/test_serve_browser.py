@@ -1,0 +1,145 @@
+"""The pilot's page in a real browser, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
+from serving import TOKEN, candidate, running
+from truing.models.decoding import Decoding
+from truing.people import Store
+from truing.people.tables import Annotator, Asking, Comparison, Judgement, Prompt, Rating
+from truing.serve.app import make_app
+from truing.serve.engine import Engine
+from truing.serve.service import Service
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript:alert(3)'>x</a>"
+
+
+@pytest.fixture()
+def url(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setattr("truing.serve.answering.DEFAULT_TOKENS", 10)  # three turns fit the context
+    served = candidate()
+    engine = Engine(served.model)
+    with running(make_app(Service(served, engine, sqlite_store), TOKEN)) as address:
+        yield address
+    engine.close()
+
+
+def open_page(
+    browser: Browser, url: str, size: str = "desk", scheme: Any = "light"
+) -> tuple[Page, list[str]]:
+    page, complaints = new_page(browser, size, scheme)
+    page.goto(f"{url}/?token={TOKEN}")
+    page.wait_for_url(f"{url}/")  # the token is gone from the address
+    page.wait_for_selector("#question:focus")
+    return page, complaints
+
+
+def ask(page: Page, text: str) -> None:
+    """Types a question and waits for the whole answer."""
+    page.focus("#question")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#send:enabled")
+    page.locator(".writing").first.wait_for(state="detached")
+
+
+def check(page: Page) -> None:
+    for wrong in (OVERFLOWING, UNNAMED, TOO_SMALL, LOW_CONTRAST):
+        assert page.evaluate(wrong) == []
+
+
+def count(store: Store, table: Any) -> int:
+    with store.reading() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_conversation_with_thumbs_and_a_choice(
+    browser: Browser, url: str, sqlite_store: Store, size: str
+) -> None:
+    page, complaints = open_page(browser, url, size, "dark" if size == "phone" else "light")
+    check(page)
+    ask(page, "a secret")
+    assert page.locator(".message.bot .text").inner_text().strip()
+    assert count(sqlite_store, Prompt) == 0 and page.locator(".judge").count() == 0
+    page.check("#consent")
+    page.click("#new")
+    ask(page, "is it so?")
+    page.get_by_label("Good answer").click()
+    page.get_by_text("Thank you.").wait_for()
+    page.get_by_label("Bad answer").click()
+    page.wait_for_selector("[aria-label='Bad answer'][aria-pressed=true]")
+    page.check("#compare")
+    page.focus("#question")
+    ask(page, "and so?")
+    check(page)
+    page.focus("#question")
+    page.keyboard.type("not yet")
+    page.keyboard.press("Enter")
+    page.get_by_text("First choose").wait_for()
+    page.keyboard.press("Tab")  # the focus is on the first of the choices
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=B is better >> xpath=self::*[@aria-pressed='true']")
+    page.uncheck("#compare")
+    page.focus("#question")
+    page.keyboard.press("Enter")
+    page.locator(".message.user").nth(2).wait_for()
+    page.locator(".writing").first.wait_for(state="detached")
+    check(page)
+    assert complaints == []
+    user = page.locator("#user").text_content()
+    page.context.close()
+    with sqlite_store.reading() as session:
+        prompts = session.scalars(select(Prompt).order_by(Prompt.id)).all()
+        assert [p.messages[-1]["content"] for p in prompts] == ["is it so?", "and so?", "not yet"]
+        assert [len(p.messages) for p in prompts] == [1, 3, 5]
+        assert {each.user_key for each in session.scalars(select(Asking))} == {user}
+        assert [r.value for r in session.scalars(select(Rating))] == [7, 1]
+        assert count(sqlite_store, Comparison) == 1
+        assert [a.name for a in session.scalars(select(Annotator))] == [f"pilot/{user}"]
+        assert all(j.revision <= 2 for j in session.scalars(select(Judgement)))
+
+
+def test_scripts_from_people_and_from_the_model_do_not_run(
+    browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.decoding.Writing.text", property(lambda writing: EVIL))
+    page, complaints = open_page(browser, url)
+    page.check("#consent")
+    ask(page, EVIL)
+    assert page.locator(".message.user .text").inner_text() == EVIL
+    assert page.locator(".message.bot .text").inner_text() == EVIL
+    assert page.locator("main img, main script, main a[href^=javascript]").count() == 0
+    assert complaints == []
+    page.context.close()
+
+
+def test_what_goes_wrong_is_said_and_the_question_stays(
+    browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(decoding: Decoding, writing: Any) -> None:
+        raise RuntimeError("a defect")
+
+    page, _ = open_page(browser, url)
+    with monkeypatch.context() as patch:
+        patch.setattr(Decoding, "read", broken)
+        ask(page, "why?")
+        page.get_by_text("could not be finished").wait_for()
+    assert page.input_value("#question") == "why?" and page.locator(".message").count() == 0
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".message.bot")
+    page.context.close()
+    stranger = browser.new_page()
+    stranger.goto(url)
+    assert "Open the link that" in stranger.inner_text("main")
+    stranger.close()

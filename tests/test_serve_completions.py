@@ -1,0 +1,111 @@
+"""The completions API: given text scored token by token, and continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from starlette.testclient import TestClient
+
+from serving import TOKEN, candidate
+from tiny import plain
+from truing.people.web.security import RateLimit
+from truing.serve.app import make_app
+from truing.serve.engine import Engine
+from truing.serve.service import Service
+
+SERVED = candidate()
+TEXTS = ["a bee sees", "a bee sees the sun", "a bee", "who?", "a bee sees the moon.", "a"]
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[TestClient]:
+    engine = Engine(SERVED.model)
+    app = make_app(Service(SERVED, engine), TOKEN)
+    app.state.gate.requests = RateLimit(1e9, 1e9)
+    with TestClient(app, base_url="http://127.0.0.1") as client:
+        client.headers["Authorization"] = f"Bearer {TOKEN}"
+        yield client
+    engine.close()
+
+
+def complete(web: TestClient, prompt: Any, **more: Any) -> Any:
+    answer = web.post("/v1/completions", json={"model": "tiny", "prompt": prompt} | more)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def expected(text: str) -> list[list[float]]:
+    """Log-probabilities (T - 1, V) of each next token, by `transformers` alone."""
+    tokens = torch.tensor([SERVED.model.encode(text)])
+    with torch.inference_mode():
+        return plain("llama")(input_ids=tokens).logits[0, :-1].log_softmax(-1).tolist()
+
+
+@pytest.mark.parametrize("texts", [TEXTS, TEXTS[:2], ["who?"], ["a bee", "a bee"]])
+def test_given_texts_are_scored_as_transformers_scores_them(
+    web: TestClient, texts: list[str]
+) -> None:
+    found = complete(web, texts, echo=True, max_tokens=0, logprobs=2)
+    assert [c["index"] for c in found["choices"]] == list(range(len(texts)))
+    for text, choice in zip(texts, found["choices"], strict=True):
+        assert choice["text"] == text
+        scores = choice["logprobs"]
+        assert scores["tokens"] == list(text)
+        assert scores["text_offset"] == list(range(len(text)))
+        assert scores["token_logprobs"][0] is None and scores["top_logprobs"][0] is None
+        tokens, rows = SERVED.model.encode(text), expected(text)
+        right = [row[token] for row, token in zip(rows, tokens[1:], strict=True)]
+        assert scores["token_logprobs"][1:] == pytest.approx(right, abs=1e-5)
+        for row, listed, value in zip(rows, scores["top_logprobs"][1:], right, strict=True):
+            best = sorted(row)[-2:]
+            assert max(listed.values()) == pytest.approx(best[1], abs=1e-5)
+            assert any(abs(each - value) < 1e-5 for each in listed.values())
+            assert 1 <= len(listed) <= 3
+    total = sum(map(len, texts))
+    assert found["usage"]["prompt_tokens"] == total and found["usage"]["completion_tokens"] == 0
+
+
+def test_text_is_continued_and_the_continuation_scored(web: TestClient) -> None:
+    (choice,) = complete(web, "a bee", max_tokens=8, temperature=0, logprobs=1)["choices"]
+    tokens, text = SERVED.model.encode("a bee"), choice["text"]
+    rows = expected("a bee" + text)[len(tokens) - 1 :]
+    listed = choice["logprobs"]["token_logprobs"]
+    assert listed[: len(rows)] == pytest.approx([max(row) for row in rows], abs=1e-5)
+    echoed = complete(web, tokens, max_tokens=8, temperature=0, echo=True)["choices"][0]
+    assert echoed["text"] == "a bee" + text and echoed["logprobs"] is None
+    two = complete(web, [tokens, tokens], max_tokens=8, seed=1, temperature=1.5)["choices"]
+    assert two[0]["text"] == two[1]["text"]  # one seed, one prompt
+    stopped = complete(web, "a bee", max_tokens=8, temperature=0, stop=text[2:4])["choices"][0]
+    assert stopped["text"] == text[: text.index(text[2:4])]
+    assert stopped["finish_reason"] == "stop"
+    assert len(complete(web, "a bee")["choices"][0]["text"]) <= 16
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"prompt": ""}, "empty"),
+        ({"prompt": []}, "give 1 to 64"),
+        ({"prompt": [[]]}, "empty"),
+        ({"prompt": ["a"] * 65}, "give 1 to 64"),
+        ({"prompt": [999]}, "prompt[0]: no such token"),
+        ({"prompt": "a" * 120}, "context holds 1 to 128"),
+        ({"max_tokens": 0}, "nothing to answer without echo"),
+        ({"logprobs": 6}, "less than or equal to 5"),
+        ({"stream": True}, "stream: not supported here"),
+    ],
+)
+def test_what_cannot_be_done_is_refused(
+    web: TestClient, fields: dict[str, Any], words: str
+) -> None:
+    answer = web.post("/v1/completions", json={"model": "tiny", "prompt": "a"} | fields)
+    assert answer.status_code == 400 and words in answer.json()["error"]["message"], answer.text
+
+
+def test_other_programs_are_refused(web: TestClient) -> None:
+    assert web.post("/v1/completions", json={"model": "gpt", "prompt": "a"}).status_code == 404
+    nobody = {"Authorization": "Bearer wrong"}
+    assert web.post("/v1/completions", json={}, headers=nobody).status_code == 401
