@@ -101,15 +101,15 @@ def gaussian(rng: np.random.Generator, n: int, shift: float, groups: int) -> tup
     return found, float(norm.cdf(math.sqrt(3) * shift / math.sqrt(2 * (1 + 0.8**2))))
 
 
-@pytest.mark.parametrize(("shift", "least"), [(0.0, 0.88), (0.7, 0.86)])
-def test_the_interval_covers_what_it_should(shift: float, least: float) -> None:
-    """Grouped draws of known AUC. A true 95 % has fewer than 88 of 100 inside once in 700 times."""
+@pytest.mark.parametrize(("shift", "least"), [(0.0, 43), (0.7, 42)])
+def test_the_interval_covers_what_it_should(shift: float, least: int) -> None:
+    """Grouped draws of known AUC. A true 95 % has fewer than 43 of 50 inside once in 300 times."""
     rng = np.random.default_rng(3)
     inside = 0
-    for _ in range(100):
+    for _ in range(50):
         found, truth = gaussian(rng, 60, shift, 25)
         inside += found.low <= truth <= found.high
-    assert least <= inside / 100
+    assert inside >= least
 
 
 def test_halves_of_prompts_show_no_shift() -> None:
@@ -117,7 +117,7 @@ def test_halves_of_prompts_show_no_shift() -> None:
     rng = np.random.default_rng(4)
     words = [f"w{i}" for i in range(120)]
     inside = 0
-    for trial in range(30):
+    for trial in range(12):
         texts, users = [], []
         for number in range(90):
             text = " ".join(rng.choice(words, rng.integers(6, 14)))
@@ -133,7 +133,7 @@ def test_halves_of_prompts_show_no_shift() -> None:
         noise = noise_share(features.all_NV, target, fold)
         found = auc_with_interval(score, target, fold, grouping.group_N, noise=noise)
         inside += found.low <= 0.5 <= found.high
-    assert inside >= 25
+    assert inside >= 9
 
 
 def test_the_share_of_chance_is_1_where_nothing_is_there_and_0_where_all_is() -> None:
