@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.approaches.base import keep_base
+from truing.approaches.prompt_search import search_prompt
 from truing.approaches.prompting import choose_prompt
 from truing.approaches.reinforcement import fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
@@ -97,7 +98,8 @@ def _stages(shop: Workshop) -> None:
     if "rl" in spec.approaches and needs_model(spec.reward):
         shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
     if "prompt" in spec.approaches:
-        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose_prompt(shop, cost))
+        choose = search_prompt if spec.prompt.search.in_align else choose_prompt
+        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(shop, cost))
     instruments = Instruments(shop)
     for seed in spec.seeds:
         if "sft" in spec.approaches:

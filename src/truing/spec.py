@@ -50,6 +50,28 @@ class AdapterSpec(_Part):
     )
 
 
+class SearchSpec(_Part):
+    """Proposing prompts and racing them, generation after generation (`truing train prompt`)."""
+
+    in_align: bool = Field(
+        False, description="whether `truing align` searches too, which takes longer"
+    )
+    budget: int = Field(
+        3000, ge=1, description="training questions scored in all, over all prompts"
+    )
+    generations: int = Field(3, ge=1, description="times that new prompts are proposed")
+    proposals: int = Field(16, ge=0, description="new prompts in each generation, at most")
+    propose: tuple[Literal["slots", "paraphrases", "examples", "model"], ...] = Field(
+        ("slots", "paraphrases", "examples", "model"), description="where new prompts come from"
+    )
+    proposer: str = Field(
+        "self",
+        description="the model that rewrites instructions: 'self', or endpoint:URL#MODEL, which "
+        "instructions are then sent to",
+    )
+    temperature: float = Field(0.7, ge=0, description="at which it writes")
+
+
 class PromptSpec(_Part):
     """Choosing among instructions and few-shot sets on the training split."""
 
@@ -61,6 +83,7 @@ class PromptSpec(_Part):
     questions: int = Field(
         48, ge=1, description="training questions that the last round is judged on"
     )
+    search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
 
 
 class SftSpec(_Part):

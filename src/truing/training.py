@@ -11,6 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from truing.approaches.prompt_search import (
+    check_search,
+    find_prompt,
+    found_prompt,
+    search_lines,
+)
 from truing.approaches.reinforcement import SHOWN, fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
 from truing.approaches.written import with_written
@@ -26,7 +32,7 @@ from truing.spec import Spec
 from truing.types import InputError
 from truing.workshop import Workshop, default_folder, now
 
-Kind = Literal["sft", "rl", "reward"]
+Kind = Literal["sft", "rl", "reward", "prompt"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,9 @@ class Trained:
                 f"{agreement['n']} held-out labels"
             )
         for found in self.document["candidates"]:
+            if found["name"] == "prompt":
+                said += search_lines(found)
+                continue
             figures = ", ".join(f"{key} {value:.3g}" for key, value in found["last"].items())
             said.append(
                 f"{found['name']}, seed {found['seed']}: {found['steps']} steps ({figures})"
@@ -106,7 +115,7 @@ def train_one(
     command: str = "truing train",
     accept_licence: bool = False,
 ) -> Trained:
-    """Trains `kind` (sft, rl or reward) as the spec says, in the folder `out`.
+    """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Raises InputError where spec, texts, reward, model or folder are
@@ -116,6 +125,8 @@ def train_one(
         known = ", ".join((*get_args(Kind), "judge"))
         raise InputError(f"train: {kind!r} can't be trained; give {known}")
     spec = _narrowed(spec, kind)
+    if kind == "prompt":
+        check_search(spec)
     folder = Path(out) if out is not None else _folder(spec, kind)
     shop = Workshop(
         spec,
@@ -150,7 +161,7 @@ def _narrowed(spec: Spec, kind: str) -> Spec:
         raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
-    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"]}[kind]
+    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"], "prompt": ["prompt"]}[kind]
     if kind == "rl" and spec.rl.start == "sft":
         ways = ["sft", "rl"]
     return Spec.model_validate({**spec.model_dump(), "approaches": ways})
@@ -184,6 +195,8 @@ def _stages(shop: Workshop, kind: str) -> None:
         learning_curve(shop)
         return
     for seed in spec.seeds:
+        if "prompt" in spec.approaches:
+            find_prompt(shop, seed)
         if "sft" in spec.approaches:
             demonstrate(shop, seed)
         if "rl" in spec.approaches:
@@ -209,6 +222,8 @@ def _document(shop: Workshop, kind: str) -> dict[str, Any]:
 
 def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
     """What became of one candidate: where it is, how many steps, and the last step's figures."""
+    if name == "prompt":
+        return found_prompt(shop, seed)
     log = shop.folder / "logs" / f"{name}-seed{seed}.jsonl"
     last = read_jsonl(log)[-1]
     held_out = shop.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
