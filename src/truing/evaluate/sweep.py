@@ -241,8 +241,9 @@ def _one(
     _say_unscored(what, cases, scoring, progress)
     rows = []
     for case, chosen in zip(cases, scoring.choices, strict=True):
-        unscored = isinstance(chosen, Unscored)
-        metrics = dict.fromkeys(METRICS, chosen) if unscored else chosen.metrics
+        metrics: dict[str, Score] = (
+            dict.fromkeys(METRICS, chosen) if isinstance(chosen, Unscored) else dict(chosen.metrics)
+        )
         detail = {"question": case.prompt, **_detail(chosen)}
         seed = result.spec.seed
         rows.append(Row(name, seed, evaluation, case.id, metrics, case.category, detail))

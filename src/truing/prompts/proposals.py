@@ -74,7 +74,8 @@ def _filled(order: Sequence[str], choices: Mapping[str, int]) -> str:
 @cache
 def _by_text() -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
     """Every text of the grammar, with its order and its choices."""
-    slots, found = _grammar()["slots"], {}
+    slots = _grammar()["slots"]
+    found: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     names = tuple(slots)
     for order in _grammar()["orders"]:
         for place in np.ndindex(*(len(slots[name]) for name in names)):
