@@ -122,7 +122,7 @@ def test_the_held_out_loss_is_that_of_plain_transformers(model: Path) -> None:
         tokens = renderer.tokens(Prompt("be brief."), f"who is {group}?")
         answered = tuple(renderer.answer_tokens(answer, end=True))
         shown.append(Shown(answer, group, TextAction(tuple(tokens), answered)))
-    each = [float(-alone(plain, s.action.prompt, s.action.tokens).mean()) for s in shown]
+    each = [float(-alone(plain, s.action.prompt, s.action.tokens).mean().detach()) for s in shown]
     wanted = {"a": (each[0] + each[1]) / 2, "b": each[2]}
     assert held_out_losses(ours, shown) == pytest.approx(wanted, abs=1e-4)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from truing import __version__, cli_people
+from truing import __version__, cli_data, cli_people
 from truing.cli_common import AcceptLicence, AsJson, explained, print_json
 
 if TYPE_CHECKING:
@@ -497,7 +497,7 @@ def grid(
 
 app.command()(cli_people.label)
 app.command()(cli_people.serve)
-app.add_typer(cli_people.data, name="data")
+app.add_typer(cli_data.data, name="data")  # with the commands of cli_people.py
 
 
 def spread(arguments: Sequence[str]) -> list[str]:

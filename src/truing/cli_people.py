@@ -99,7 +99,8 @@ def serve(
 
 
 data = typer.Typer(
-    help="Bring prompts, answers and judgements into the store of people's work and out of it.",
+    help="Prompts, answers and judgements: into the store of people's work and out of it, from "
+    "benchmarks, and how far they are from what users ask.",
     no_args_is_help=True,
 )
 

@@ -242,7 +242,7 @@ def _one(
     rows = []
     for case, chosen in zip(cases, scoring.choices, strict=True):
         metrics: dict[str, Score] = (
-            dict.fromkeys(METRICS, chosen) if isinstance(chosen, Unscored) else chosen.metrics
+            dict.fromkeys(METRICS, chosen) if isinstance(chosen, Unscored) else dict(chosen.metrics)
         )
         detail = {"question": case.prompt, **_detail(chosen)}
         seed = result.spec.seed

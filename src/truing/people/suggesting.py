@@ -95,6 +95,8 @@ _METADATA = {
         r"(?:only )?us(?:e|ing) only the"
     ),
 }  # fmt: skip
+SUGGESTED_METADATA = frozenset(_METADATA)
+"""Metadata that a rule may suggest; the rest only a reader can see."""
 
 
 def suggest(messages: list[dict[str, str]]) -> Suggestion:

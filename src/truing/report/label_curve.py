@@ -111,7 +111,8 @@ def show(document: Document, console: Console) -> None:
             cells.append(Text(text, style="dim"))
         table.add_row(*cells)
     console.print(table)
-    console.print(Text("[95 % interval, questions resampled; loss in nats per token]", style="dim"))
+    legend = "[95 % interval, questions resampled] n: demonstrations; loss in nats per token"
+    console.print(Text(legend + ("; work: people's time" if timed else ""), style="dim"))
     for sentence in verdicts(document):
         console.print(Text(sentence))
 

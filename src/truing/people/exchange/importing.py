@@ -19,7 +19,7 @@ from truing.people.assigning import display_order
 from truing.people.content import add_completion, add_prompt, add_task
 from truing.people.exchange.items import Item
 from truing.people.exchange.reading import found_in
-from truing.people.exchange.records import items_of
+from truing.people.exchange.records import Record, items_of
 from truing.people.judging import new_row
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -40,15 +40,26 @@ class Imported:
         return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
 
 
-def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
-    """The items of a data file; what is wrong goes to `bad_lines`, with the place."""
+def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[str, Record, list[Item]]]:
+    """Places (`file:line`), records and items of a data file.
+
+    What is wrong goes to `bad_lines`, with the place. Raises InputError where the file can't be read.
+    """
     for found in found_in(path):
         try:
             if found.mistake:
                 raise InputError(found.mistake)
-            yield from items_of(found.record)
+            items = items_of(found.record)
         except InputError as error:
             bad_lines.append(f"{found.where}: {error}")
+        else:
+            yield found.where, found.record, items
+
+
+def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
+    """The items of a data file, as `read_records` reads them."""
+    for _, _, items in read_records(path, bad_lines):
+        yield from items
 
 
 def _refusal(bad_lines: Sequence[str]) -> InputError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from truing.files import read_bytes, read_json_line
 from truing.types import InputError
 
 
@@ -26,26 +26,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        return content.removeprefix(b"\xef\xbb\xbf")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (OSError, EOFError) as error:
-        raise InputError(f"{path}: can't be read ({error})") from None
-
-
-def _parsed(text: bytes) -> Any:
-    """The JSON value in a text. Raises ValueError with what is wrong."""
-    try:
-        return json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not valid JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not valid JSON ({error})") from None
+    return read_bytes(path).removeprefix(b"\xef\xbb\xbf")
 
 
 def _lines(path: Path) -> Iterator[Found]:
@@ -53,8 +34,8 @@ def _lines(path: Path) -> Iterator[Found]:
         if line.strip():
             where = f"{path}:{number}"
             try:
-                yield Found(where, _parsed(line))
-            except ValueError as error:
+                yield Found(where, read_json_line(line))
+            except InputError as error:
                 yield Found(where, mistake=str(error))
 
 
