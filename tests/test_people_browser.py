@@ -234,7 +234,7 @@ def test_a_server_that_goes_away_loses_nothing_typed(
     page.click("#send")
     page.wait_for_selector("#saved.trouble")
     assert "doesn't answer" in page.inner_text("#saved")
-    assert "kept in this browser" in page.inner_text("#saved")
+    assert "What you typed is kept" in page.inner_text("#saved")
     assert page.input_value("textarea[name=text]") == "All of this."
     page.unroute("**/assignments/**")
     with page.expect_navigation():
