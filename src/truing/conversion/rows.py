@@ -98,10 +98,12 @@ def _csv(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
 
 def _table(path: Path, data: bytes, bad: list[str], delimiter: str) -> Iterator[SourceRow]:
     text = utf8_text(str(path), data)
-    # Tab-separated benchmarks write quotation marks as they are; in CSV they enclose a cell.
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting
+        io.StringIO(text, newline=""),
+        delimiter=delimiter,
+        strict=True,
+        # Tab-separated benchmarks write quotation marks as they are; in CSV they enclose a cell.
+        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
     )
     header: list[str] = []
     begins = 1
