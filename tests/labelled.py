@@ -14,7 +14,7 @@ THINGS = ("fox", "pen", "cup", "hat", "bus", "jar", "key", "map", "net", "oak", 
 
 
 def world(
-    questions: int = 40, seed: int = 0
+    questions: int = 30, seed: int = 0
 ) -> tuple[list[Case], list[tuple[Case, str, int, int]]]:
     """Cases, and answers to each with labels for truth and informativeness (1 or 0)."""
     generator = np.random.default_rng(seed)

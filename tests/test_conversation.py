@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from serving import candidate
+from pilot_server import candidate
 from truing.candidates import Candidate
 from truing.data.texts import Demonstration
 from truing.prompts.rendering import Prompt
@@ -27,6 +27,8 @@ def test_conversations_go_through_the_template_behind_the_candidates_prompt() ->
     own = [{"role": "system", "content": "be short."}, *turns]
     assert rendered(served, own) == f"be short.<end>{spoken}"
     assert served.renderer.conversation(prompt, turns[:1]) == served.renderer.tokens(prompt, "hi")
+    opening = served.renderer.opening(prompt)
+    assert served.model.tokenizer.decode(opening) == f"{before}<user>"
     plain = candidate(prompt, chat=False)
     assert rendered(plain, turns) == (
         "be kind.\n\nQ: who?\nA: me.\n\nQ: hi\nA: yes?\n\nQ: why\nA:".replace("Q", "<unk>").replace(

@@ -63,21 +63,23 @@ class Scores:
         monkeypatch.setattr(Writing, "draw", remember)
 
 
+@pytest.mark.parametrize("opening", [0, 20])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3"])
 def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
-    family: str, padded: bool, monkeypatch: pytest.MonkeyPatch
+    family: str, padded: bool, opening: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    start = requests()[0].prompt[:opening]
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     model = tiny(family)
     alone = Scores(monkeypatch)
-    expected = [Decoding(model, beginnings=0).write(each).tokens for each in requests()]
+    expected = [Decoding(model, start, most_bytes=0).write(each).tokens for each in requests()]
     monkeypatch.undo()
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     together = Scores(monkeypatch)
-    decoding = Decoding(model)
+    decoding = Decoding(model, start)
     chance = random.Random(5)
     waiting = [decoding.begin(each) for each in requests()]
     writings, live = list(waiting), []
@@ -93,7 +95,8 @@ def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
         chance.shuffle(live)
         decoding.step(live)
     assert [each.tokens for each in writings] == expected
-    assert known >= 2 * PIECE * (len(writings) - 1)  # the common beginning was computed once
+    # The common beginning was computed once: all of its whole pieces.
+    assert known == (opening + (2 * PIECE - opening) // PIECE * PIECE) * (len(writings) - 1)
     for seed, rows in alone.rows.items():
         assert all(
             torch.equal(one, two) for one, two in zip(rows, together.rows[seed], strict=True)
@@ -155,7 +158,7 @@ def test_scores_that_are_no_numbers_end_their_row_alone(
 
 
 def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
-    kept = Beginnings(tokens=2 * PIECE)
+    kept = Beginnings(most_bytes=2 * 2 * PIECE * 2 * 4)  # two pieces: pairs, 2 numbers of 4 bytes
     first, second, third = (tuple(text) for text in texts(4, [PIECE + 1] * 3))
 
     def filled() -> Row:
@@ -168,10 +171,10 @@ def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
         kept.restore(row, prompt)
         return row.length == PIECE
 
-    kept.remember(filled(), first)
-    kept.remember(filled(), second)
+    kept.remember(filled(), 0, first)
+    kept.remember(filled(), 0, second)
     assert found(first)  # which makes the second the older one
-    kept.remember(filled(), third)
+    kept.remember(filled(), 0, third)
     assert found(first) and not found(second) and found(third)
     row = Row()
     kept.restore(row, first[:PIECE])  # its last token is left to be computed

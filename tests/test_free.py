@@ -101,7 +101,7 @@ def test_an_interrupted_round_of_questions_goes_on(
     done: list[int] = []
     store = AnswerStore(tmp_path / "b")
     again = answers_under(examinee(), NONE, "auto", CASES, NEW, store, done.append)
-    assert again.answers == whole.answers and done == [8, 16, 24, 32, 40]
+    assert again.answers == whole.answers and done == [8, 16, 24, 30]
     assert again.computed == len(CASES) - 16
     assert answers_under(examinee(), NONE, "auto", CASES, NEW, store).computed == 0
     assert answers_under(examinee(weights="v"), NONE, "auto", CASES[:3], NEW, store).computed == 3
@@ -245,12 +245,12 @@ def test_mistakes_end_with_one_message(here: Path) -> None:
 def test_a_wrong_judge_is_told_before_time_is_spent(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate import sweep
+    from truing.evaluate import opening, sweep
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(sweep, "open_candidate", never)
+    monkeypatch.setattr(opening, "open_candidate", never)
     with pytest.raises(InputError, match="holds no judge"):
         sweep.plan_sweep(
             sweep.SweepSpec(("truthfulness",), ("model",), free=True, judge=Path("nowhere"))

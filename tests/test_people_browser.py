@@ -13,6 +13,7 @@ import uvicorn
 from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
+from people_pages import WRITING, answer_by_keys
 from people_work import Someone, fill, someone
 from truing.people import Store
 from truing.people.answers import shown_completions
@@ -24,8 +25,6 @@ from truing.people.web import make_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-WRITING = "textarea[name=text]:focus"  # the browser puts the focus there a moment after loading
 
 
 class Site:
@@ -67,27 +66,6 @@ def open_page(
 def judged(site: Site) -> list[Judgement]:
     with site.store.reading() as session:
         return list(session.scalars(select(Judgement).order_by(Judgement.id)))
-
-
-def answer_by_keys(page: Page, kind: str) -> None:
-    """One task with the keyboard alone."""
-    keys = {
-        "rating": ["6", "t", "h", "h", "f"],
-        "comparison": ["b"],
-        "annotation": ["4"],
-        "ranking": [],
-        "demonstration": [],
-    }[kind]
-    if kind == "demonstration":
-        page.wait_for_selector(WRITING)
-        page.keyboard.type("Typed by hand.")
-    if kind == "ranking":
-        page.locator(".handle").last.focus()
-        page.keyboard.press("Alt+ArrowUp")
-    for key in keys:
-        page.keyboard.press(key)
-    with page.expect_navigation():
-        page.keyboard.press("Control+Enter")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -240,6 +218,31 @@ def test_a_store_that_goes_away_loses_nothing_typed(browser: Browser, site: Site
         kept = session.get_one(Judgement, row.id).demonstration
         assert kept and kept.text == "Half an answer, then the rest."
         assert session.scalar(select(func.count()).select_from(Draft)) == 0
+    page.context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_server_that_goes_away_loses_nothing_typed(
+    browser: Browser, site: Site, size: str
+) -> None:
+    fill(site.store, ["demonstration"])
+    page, _ = open_page(browser, site, size)
+    page.goto(f"{site.url}/work")
+    page.wait_for_selector(WRITING)
+    page.route("**/assignments/**", lambda route: route.abort("connectionrefused"))
+    page.keyboard.type("All of this.")
+    page.click("#send")
+    page.wait_for_selector("#saved.trouble")
+    assert "doesn't answer" in page.inner_text("#saved")
+    assert "kept in this browser" in page.inner_text("#saved")
+    assert page.input_value("textarea[name=text]") == "All of this."
+    page.unroute("**/assignments/**")
+    with page.expect_navigation():
+        page.click("#send")
+    (row,) = judged(site)
+    with site.store.reading() as session:
+        kept = session.get_one(Judgement, row.id).demonstration
+        assert kept and kept.text == "All of this."
     page.context.close()
 
 

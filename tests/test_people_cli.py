@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from typer.testing import CliRunner, Result
 
 from people_work import fill, someone, work
@@ -78,6 +80,27 @@ def test_mistakes_end_with_one_message() -> None:
         assert "can't be used" in refused(run("label", "--port", taken.getsockname()[1]))
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "export", "x.jsonl"],
+        ["data", "export", "x.json", "--form", "argilla", "--kind", "rating"],
+        ["data", "import", "in.jsonl"],
+        ["data", "erase", "--user", "u"],
+        ["label", "--port", "0"],
+    ],
+)
+def test_every_command_refuses_a_store_of_a_newer_schema(words: list[str]) -> None:
+    store = open_store("newer.db")
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    Path("in.jsonl").write_text('{"prompt": "a"}\n')
+    message = refused(run(*words, "--store", "newer.db"))
+    assert "schema 9999" in message and "newer truing" in message
+    assert not Path("x.jsonl").exists() and not Path("x.json").exists()
+
+
 def test_export_leaves_the_old_file_where_it_cannot_write(sqlite_store: Store) -> None:
     fill(sqlite_store, ["rating"])
     work(sqlite_store, someone(sqlite_store, "Ada"))
@@ -86,6 +109,13 @@ def test_export_leaves_the_old_file_where_it_cannot_write(sqlite_store: Store) -
     message = refused(run("data", "export", "folder.jsonl", "--form", "ratings", "--store", path))
     assert "folder.jsonl: can't be written" in message
     assert list(Path("folder.jsonl").iterdir()) == []
+
+
+def test_the_page_starts_without_the_libraries_of_models() -> None:
+    heavy = ("torch", "transformers", "peft", "sklearn", "pyarrow")
+    code = f"import sys, truing.people.serving; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_the_demo_has_every_kind_and_stays_out_of_your_store(sqlite_store: Store) -> None:

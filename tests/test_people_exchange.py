@@ -40,7 +40,7 @@ def test_every_form_is_told_by_its_keys() -> None:
     (item,) = items_of({"prompt": [USER], "completion": [ANSWER], "candidate": "sft"})
     assert (item.demonstration, item.completions) == ("", [("sft", "Because.")])
     (item,) = items_of({"prompt": "Why?", "chosen": "A", "rejected": "B", "user": "u1"})
-    assert (item.completions, item.chosen, item.user) == ([("", "A"), ("", "B")], 0, "u1")
+    assert (item.completions, item.preferred, item.user) == ([("", "A"), ("", "B")], "first", "u1")
     (item,) = items_of({"prompt": "Why?", "completions": ["A", {"text": "B", "candidate": "rl"}]})
     assert item.completions == [("", "A"), ("rl", "B")]
     (item,) = items_of(
@@ -55,7 +55,7 @@ def test_every_form_is_told_by_its_keys() -> None:
     assert item.completions == [("", "A"), ("", "B")]
     table = {"Question": "Human: Why?", "Answer1": "Assistant: A", "Answer2": "Assistant: B"}
     (item,) = items_of({**table, "Preference": "Answer2"})
-    assert (item.completions, item.chosen) == ([("", "B"), ("", "A")], 0)
+    assert (item.completions, item.preferred) == ([("", "B"), ("", "A")], "first")
     first, second = items_of(
         {
             "instruction": "Add.",
@@ -198,6 +198,7 @@ def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) 
     # A ranking of 2, 1, 2 has two ordered pairs.
     assert counts == {
         "messages": 4,
+        "liked": 4 + 4 + 4 + 4,  # ratings of 6, preferred ones, and the one ranked first
         "prompt-completion": 4,
         "preference": 12,
         "ratings": 4,
@@ -213,6 +214,8 @@ def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) 
     assert len(export_rows(store, "ratings", ["own", "public"])) == 4
     with pytest.raises(InputError, match="no 'xml'"):
         export_rows(store, "xml")
+    with pytest.raises(InputError, match="consent: no 'maybe'; give one of given"):
+        export_rows(store, "ratings", ["maybe"])
 
 
 @pytest.mark.parametrize("form", ["messages", "prompt-completion", "preference", "ratings"])
@@ -318,3 +321,21 @@ def test_public_trees_and_pairs_come_in_whole(
         for r in found
     }
     assert back == {(squeezed(a), squeezed(b)) for a, b in originals}
+
+
+def test_liked_answers_are_those_that_people_spoke_well_of(sqlite_store: Store) -> None:
+    prompt = {"prompt": "Why?"}
+    rows = [
+        {**prompt, "completion": "six", "rating": 6},
+        {**prompt, "completion": "five", "rating": 5},
+        {**prompt, "completion": "false", "rating": 7, "true": "no"},
+        {**prompt, "completion": "harmful", "rating": 7, "harmful": "yes"},
+        {**prompt, "chosen": "better", "rejected": "worse"},
+        {**prompt, "completion": "written"},
+    ]
+    path = write(Path(str(sqlite_store.url.database)).with_name("rows.jsonl"), *rows)
+    import_files(sqlite_store, [path])
+    found = {
+        row["messages"][-1]["content"]: row["from"] for row in export_rows(sqlite_store, "liked")
+    }
+    assert found == {"six": "rating", "better": "comparison", "written": "demonstration"}

@@ -140,7 +140,7 @@ def test_samples_have_the_log_probs_of_the_model_itself(name: str) -> None:
                 torch.tensor(completion.token_log_probs), wanted, atol=1e-4, rtol=0
             )
             assert completion.finished == (completion.tokens[-1] == END)
-    assert len(lengths) > 2 or name == "bloom"  # rows left at different times
+    assert len(lengths) > 1 or name == "bloom"  # rows left at different times
     alone_again = sample(model, prompts[1:2], 6, Sampling(9, 0.8, seed=1)).completions[0]
     assert [c.tokens for c in alone_again] == [c.tokens for c in found.completions[1]]
 
@@ -215,7 +215,8 @@ def test_features_are_hidden_states_of_each_text_alone(name: str) -> None:
     for feature, (prompt, continuation) in zip(found, rows, strict=True):
         text = torch.tensor([[*prompt, *continuation]])
         with torch.no_grad():
-            hidden = oracle(text, output_hidden_states=True, use_cache=False).hidden_states[1][0]
+            states = oracle(text, output_hidden_states=True, use_cache=False).hidden_states
+        hidden = states[0 if name == "mamba" else 1][0]  # the others name the embeddings first
         own = hidden[len(prompt) :]
         wanted = torch.cat((own.mean(0), own[-1]))
         torch.testing.assert_close(torch.from_numpy(feature), wanted, atol=1e-4, rtol=1e-4)
@@ -238,7 +239,7 @@ def test_a_window_that_attention_is_told_of_is_no_obstacle() -> None:
 
 def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
     model = plain("llama")
-    layer = model.model.layers[1]
+    layer = model.model.layers[0]  # behind the last one a norm would undo it
     layer.register_forward_hook(lambda module, given, output: output * 1.5)
     found = LanguageModel(model, tokenizer())
     assert found.plain and found.decoder is None

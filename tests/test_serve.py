@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from serving import TOKEN, candidate, running
+from pilot_server import TOKEN, candidate, running
 from truing.chat import Chat
 from truing.models.decoding import Decoding, Request
 from truing.people import Store, tables

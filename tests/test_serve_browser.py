@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
-from serving import TOKEN, candidate, running
+from pilot_server import TOKEN, candidate, running
 from truing.models.decoding import Decoding
 from truing.people import Store
 from truing.people.tables import Annotator, Asking, Comparison, Judgement, Prompt, Rating

@@ -9,7 +9,7 @@ import pytest
 import torch
 from starlette.testclient import TestClient
 
-from serving import TOKEN, candidate
+from pilot_server import TOKEN, candidate
 from tiny import plain
 from truing.people.web.security import RateLimit
 from truing.serve.app import make_app

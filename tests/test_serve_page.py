@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
-from serving import TOKEN, candidate
+from pilot_server import TOKEN, candidate
 from truing.people import Store
 from truing.people.tables import Comparison, Judgement, Prompt, Rating
 from truing.people.web.security import HEADERS, RateLimit, csrf_token

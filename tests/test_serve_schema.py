@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from serving import TOKEN, candidate
+from pilot_server import TOKEN, candidate
 from truing.people import Store
 from truing.people.web.security import RateLimit, csrf_token
 from truing.serve.app import make_app

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner, Result
 
-from tiny import config, tokenizer
+from tiny import saved
 from truing.cli import app
 from truing.files import read_jsonl
 from truing.learn import OBJECTIVES, Reinforce, loop
@@ -40,13 +39,7 @@ Spec = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-model")
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 1024
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("tiny-model"))
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from tokenizers import Regex, Tokenizer, decoders
@@ -115,6 +116,16 @@ def tiny(
 ) -> LanguageModel:
     """The same weights behind our own passes."""
     return LanguageModel(plain(family, seed=seed, **options), tokenizer(chat=chat))
+
+
+def saved(folder: Path) -> Path:
+    """A Llama with a chat template and room for 1,024 tokens, as a folder."""
+    settings = config("llama", pad=0)
+    settings.max_position_embeddings = 1024
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
+    tokenizer(chat=True).save_pretrained(folder)
+    return folder
 
 
 def alone(model: PreTrainedModel, prompt: Sequence[int], continuation: Sequence[int]) -> Tensor:

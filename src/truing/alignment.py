@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from truing.approaches.base import keep_base
+from truing.approaches.prompt_search import search_prompt
 from truing.approaches.prompting import choose_prompt
 from truing.approaches.reinforcement import fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
+from truing.approaches.written import with_written
 from truing.comparison import compare
 from truing.data.give_away import give_away
+from truing.data.run_texts import compared_texts
 from truing.instruments import Instruments
 from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
@@ -68,7 +71,13 @@ def align(
     """
     spec = spec or Spec()
     folder = Path(out) if out is not None else default_folder(spec)
-    shop = Workshop(spec, folder, progress or StderrProgress(), accept_licence=accept_licence)
+    shop = Workshop(
+        spec,
+        folder,
+        progress or StderrProgress(),
+        accept_licence=accept_licence,
+        read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
+    )
     if overwrite or not (folder / "run.json").is_file():
         check_lengths(shop)
     if overwrite:
@@ -89,7 +98,8 @@ def _stages(shop: Workshop) -> None:
     if "rl" in spec.approaches and needs_model(spec.reward):
         shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
     if "prompt" in spec.approaches:
-        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose_prompt(shop, cost))
+        choose = search_prompt if spec.prompt.search.in_align else choose_prompt
+        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(shop, cost))
     instruments = Instruments(shop)
     for seed in spec.seeds:
         if "sft" in spec.approaches:

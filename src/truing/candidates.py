@@ -201,8 +201,8 @@ def open_candidate(
     """
     if name.startswith("endpoint:"):
         raise InputError(
-            f"{name}: an endpoint can't be used here yet; name a catalogue model, a Hugging Face id, "
-            "a local folder or a run's candidate folder"
+            f"{name}: an endpoint's weights aren't here, and this needs them; name a catalogue model, a "
+            "Hugging Face id, a local folder or a run's candidate folder"
         )
     folder = Path(name).expanduser()
     if (folder / RECORD).is_file():

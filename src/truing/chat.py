@@ -39,7 +39,8 @@ class Chat:
         """
         dtype = EvaluationSpec().dtype
         candidate, _ = open_candidate(name, seed, dtype, accept_licence=accept_licence)
-        return Chat(candidate, Decoding(candidate.model), max_new_tokens, temperature, seed)
+        decoding = Decoding(candidate.model, candidate.renderer.opening(candidate.prompt))
+        return Chat(candidate, decoding, max_new_tokens, temperature, seed)
 
     def answer(self, question: str) -> str:
         """The answer's text. Equal questions get equal answers: draws depend on the seed alone.

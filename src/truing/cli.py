@@ -150,8 +150,8 @@ def evaluate(
         list[str],
         typer.Option(
             metavar="C",
-            help="a catalogue name, a Hugging Face id, a local folder or a run's candidate folder "
-            "(RUN/candidates/sft); several may follow",
+            help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
+            "(RUN/candidates/sft) or a server's model, endpoint:URL#MODEL; several may follow",
         ),
     ],
     prompt: Annotated[
@@ -215,6 +215,21 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
     ] = None,
+    key_variable: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="environment variable that holds the endpoint's key; without it, "
+            "TRUING_ENDPOINT_KEY",
+        ),
+    ] = None,
+    at_once: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="questions asked of an endpoint at once")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
+    ] = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -246,13 +261,20 @@ def evaluate(
         )
         with redirect_stdout(sys.stderr):
             from truing.evaluate.sweep import plan_sweep, run_sweep
+            from truing.models.patient_client import Connection
             from truing.progress import StderrProgress
             from truing.report.sweep import show
             from truing.report.sweep_files import sweep_folder, write_sweep
 
+            asking = _given(key_variable=key_variable, at_once=at_once, timeout=timeout)
             plan = plan_sweep(spec)
             folder = sweep_folder(spec, out)
-            result = run_sweep(plan, StderrProgress(), accept_licence=accept_licence)
+            result = run_sweep(
+                plan,
+                StderrProgress(),
+                connection=Connection(**asking),
+                accept_licence=accept_licence,
+            )
             page = write_sweep(result, folder, _command_line())
         if as_json:
             print_json(result.to_json())
@@ -268,7 +290,7 @@ def train(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="sft|rl|reward|judge", help="what to train, as the spec describes it"
+            metavar="sft|rl|reward|prompt|judge", help="what to train, as the spec describes it"
         ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
@@ -278,21 +300,29 @@ def train(
             metavar="DIR", help="the training's folder; without it, runs/KIND-MODEL-DIGEST"
         ),
     ] = None,
+    curve: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="for sft: train on so many demonstrations each, and draw the learning curve; several "
+            "may follow: --curve 10 30 100",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
     ] = False,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Train one thing alone, without the comparison: a candidate by fine-tuning or by reinforcement
-    learning, a reward model, or judges of free answers.
+    """Train one thing alone, without the comparison: a candidate by fine-tuning, by reinforcement
+    learning or by a search for a prompt, a reward model, or judges of free answers.
 
     A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
     log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
     agreement of a reward model or judge with held-out labels, costs.
     """
     with explained("Interrupted. The same command with --resume goes on from here."):
-        built = _spec(spec, "default", {})
+        built = _spec(spec, "default", _given(sft=_given(curve=curve or None)))
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.training import train
 
@@ -309,6 +339,13 @@ def train(
             return
         for line in result.lines():
             typer.echo(line)
+        if found := result.document.get("curve"):
+            from rich.console import Console
+
+            from truing.report.label_curve import show
+
+            show(found, Console())
+            typer.echo(f"Page: {result.folder / 'curve.html'}")
 
 
 @app.command()
@@ -464,7 +501,8 @@ app.add_typer(cli_data.data, name="data")  # with the commands of cli_people.py
 
 
 def spread(arguments: Sequence[str]) -> list[str]:
-    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too.
+    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
+    and so are those behind --curve.
 
     For `eval`, likewise, words behind --candidate and --prompt, up to the name of an evaluation.
     """
@@ -475,7 +513,7 @@ def spread(arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         if argument.startswith("-"):
             option = argument
-        elif option == "--seed":
+        elif option in ("--seed", "--curve"):
             option = option if argument.isdecimal() else ""
         elif not (evaluating and option in ("--candidate", "--prompt")) or argument in named:
             option = ""

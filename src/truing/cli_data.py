@@ -14,6 +14,8 @@ from truing.cli_common import AsJson, explained, print_json
 from truing.cli_people import data
 from truing.types import InputError
 
+__all__ = ["data"]
+
 
 @data.command()
 def convert(

@@ -108,7 +108,11 @@ data = typer.Typer(
 @data.command("import")
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="JSONL files, plain or gzipped")
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSONL (plain or gzipped), JSON (a list) or Parquet; the ending says which",
+        ),
     ],
     store: StoreOption = "people.db",
     ask: Annotated[
@@ -139,7 +143,7 @@ def import_(
 
     The form of each line is told by its keys: messages; prompt and completion; prompt and completions;
     prompt, chosen, rejected; prompt, completion, rating; HH pairs; OASST trees; Self-Instruct tasks; a
-    prompt alone. A second import of the same file adds nothing.
+    prompt alone; Argilla's and Label Studio's exports. A second import of the same file adds nothing.
     """
     with explained():
         from truing.people import open_store
@@ -168,22 +172,58 @@ def import_(
 
 @data.command()
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="the JSONL file to write")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="the file to write: JSONL, or Parquet where it ends in .parquet"
+        ),
+    ],
     store: StoreOption = "people.db",
     form: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="messages, prompt-completion, preference, ratings or annotations"
+            metavar="NAME",
+            help="messages, liked (these and answers that people liked best), prompt-completion, "
+            "preference, ratings or annotations; or tasks for another labelling program: argilla, "
+            "label-studio",
         ),
     ] = "messages",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="for argilla and label-studio: demonstration, rating, comparison or annotation",
+        ),
+    ] = None,
+    judged: Annotated[
+        bool,
+        typer.Option(
+            "--judged", help="for these two: with what people said here, not the tasks alone"
+        ),
+    ] = False,
     consent: Consents = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write what people said as JSONL for training: one row a judgement, nothing averaged."""
+    """Write what people said for training: one row a judgement, nothing averaged. Or write tasks for
+    Argilla or Label Studio, with the settings that they need in a file beside.
+    """
     with explained():
         from truing.people import open_store
-        from truing.people.exchange import export_file
+        from truing.people.exchange import PROGRAMS, export_file, export_tasks
 
+        if form in PROGRAMS:
+            opened = open_store(store, must_exist=True)
+            tasks, beside = export_tasks(
+                opened, file, form, kind or "", consent or (), judged=judged
+            )
+            if as_json:
+                found = {"file": str(file), "beside": str(beside), "form": form, "tasks": tasks}
+                print_json(found)
+                return
+            typer.echo(f"{file}: {tasks} tasks; settings: {beside}")
+            return
+        if kind or judged:
+            raise InputError(f"--kind, --judged: belong to --form {' and '.join(PROGRAMS)}")
         rows = export_file(open_store(store, must_exist=True), file, form, consent or ())
         if as_json:
             print_json({"file": str(file), "form": form, "rows": rows})

@@ -22,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from truing.spec_data import DataSpec
 from truing.spec_objective import ObjectiveSpec, objective_mistake
 from truing.spec_part import Part as _Part
 from truing.spec_part import worded
@@ -37,21 +38,6 @@ class TaskSpec(_Part):
     )
 
 
-class DataSpec(_Part):
-    """Where the questions come from and how they are split."""
-
-    questions: str = Field("built-in", description="'built-in', or a CSV, JSON or JSONL file")
-    controls: str = Field("built-in", description="'built-in', 'none', or a file as for questions")
-    held_out: float = Field(0.4, gt=0, lt=1, description="share of the questions held out")
-    limit: int | None = Field(None, ge=4, description="at most this many questions")
-    control_limit: int | None = Field(None, ge=1, description="at most this many control questions")
-    prompts: str | None = Field(
-        None,
-        description="for `truing train rl`: a file of prompts to answer instead of the training "
-        "questions, JSONL with a 'prompt' in each line or text with one prompt a line",
-    )
-
-
 class AdapterSpec(_Part):
     """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
 
@@ -62,6 +48,28 @@ class AdapterSpec(_Part):
     alpha: float = Field(
         32.0, gt=0, description="the adapter's change is scaled by alpha / rank; unused with 'full'"
     )
+
+
+class SearchSpec(_Part):
+    """Proposing prompts and racing them, generation after generation (`truing train prompt`)."""
+
+    in_align: bool = Field(
+        False, description="whether `truing align` searches too, which takes longer"
+    )
+    budget: int = Field(
+        3000, ge=1, description="training questions scored in all, over all prompts"
+    )
+    generations: int = Field(3, ge=1, description="times that new prompts are proposed")
+    proposals: int = Field(16, ge=0, description="new prompts in each generation, at most")
+    propose: tuple[Literal["slots", "paraphrases", "examples", "model"], ...] = Field(
+        ("slots", "paraphrases", "examples", "model"), description="where new prompts come from"
+    )
+    proposer: str = Field(
+        "self",
+        description="the model that rewrites instructions: 'self', or endpoint:URL#MODEL, which "
+        "instructions are then sent to",
+    )
+    temperature: float = Field(0.7, ge=0, description="at which it writes")
 
 
 class PromptSpec(_Part):
@@ -75,14 +83,29 @@ class PromptSpec(_Part):
     questions: int = Field(
         48, ge=1, description="training questions that the last round is judged on"
     )
+    search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
 
 
 class SftSpec(_Part):
-    """Supervised fine-tuning on (question, true answer) demonstrations."""
+    """Supervised fine-tuning on demonstrations: of the store or a file, or (question, true answer)."""
 
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     epochs: int = Field(1, ge=1, description="passes over the demonstrations")
     batch_size: int = Field(16, ge=1, description="demonstrations per update")
+    min_steps: int = Field(
+        1, ge=1, description="at least so many updates, by more passes over few demonstrations"
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of data.demonstrations held out, for the held-out loss"
+    )
+    max_tokens: int = Field(
+        1024, ge=1, description="longer data.demonstrations, prompt and answer, are left out"
+    )
+    curve: tuple[int, ...] = Field(
+        (),
+        description="for `truing train sft`: train on so many demonstrations each, and draw the "
+        "learning curve",
+    )
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
@@ -214,6 +237,10 @@ class Spec(_Part):
                 raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
+            self.sft.curve
+        ):
+            raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
         if mistake := objective_mistake(self.rl.objective):
             raise ValueError(mistake)
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):

@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from truing.approaches.prompt_search import (
+    check_search,
+    find_prompt,
+    found_prompt,
+    search_lines,
+)
 from truing.approaches.reinforcement import SHOWN, fit_reward, reinforce
 from truing.approaches.supervision import demonstrate
+from truing.approaches.written import with_written
 from truing.data.run_texts import prompts_alone, read_texts, training_texts
-from truing.files import read_jsonl
+from truing.files import read_json, read_jsonl
 from truing.instruments import Instruments
 from truing.judge_training import TrainedJudge, train_judge
+from truing.learning_curve import learning_curve
 from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.rewards.mixture import needs_model
@@ -24,7 +32,7 @@ from truing.spec import Spec
 from truing.types import InputError
 from truing.workshop import Workshop, default_folder, now
 
-Kind = Literal["sft", "rl", "reward"]
+Kind = Literal["sft", "rl", "reward", "prompt"]
 
 
 @dataclass(frozen=True)
@@ -37,18 +45,40 @@ class Trained:
     def lines(self) -> list[str]:
         """The same for a person: a line for each thing that was trained."""
         said = []
+        if written := self.document["demonstrations"]:
+            said.append(
+                f"Demonstrations: {written['trained_on']} of {written['source']} trained on, "
+                f"{written['measured_on']} held out"
+            )
+            said.append(f"Contamination: {written['contamination']['sentence']}")
         for name, agreement in (self.document["reward_model"] or {}).items():
             said.append(
                 f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
                 f"{agreement['n']} held-out labels"
             )
         for found in self.document["candidates"]:
+            if found["name"] == "prompt":
+                said += search_lines(found)
+                continue
             figures = ", ".join(f"{key} {value:.3g}" for key, value in found["last"].items())
             said.append(
                 f"{found['name']}, seed {found['seed']}: {found['steps']} steps ({figures})"
             )
+            if loss := found.get("held_out_loss"):
+                said.append(f"Held-out loss: {_loss_in_words(found, loss)}")
             said.append(f"Candidate: {found['folder']}")
         return said
+
+
+def _loss_in_words(found: dict[str, Any], loss: dict[str, Any]) -> str:
+    if loss["value"] is None:
+        return "unknown, because no demonstration could be held out"
+    before, gap = found["base_held_out_loss"], found["held_out_loss_difference"]
+    within = "" if gap["low"] is None else f" [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    return (
+        f"{loss['value']:.3f} nats per token, the base {before['value']:.3f}; "
+        f"difference {gap['value']:+.3f}{within} over {gap['n']} prompt(s) or user(s)"
+    )
 
 
 def train(
@@ -61,6 +91,8 @@ def train(
     accept_licence: bool = False,
 ) -> Trained | TrainedJudge:
     """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+    if kind != "sft" and spec.sft.curve:
+        raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
     if kind == "judge":
         return train_judge(
             spec,
@@ -83,7 +115,7 @@ def train_one(
     command: str = "truing train",
     accept_licence: bool = False,
 ) -> Trained:
-    """Trains `kind` (sft, rl or reward) as the spec says, in the folder `out`.
+    """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Raises InputError where spec, texts, reward, model or folder are
@@ -93,6 +125,8 @@ def train_one(
         known = ", ".join((*get_args(Kind), "judge"))
         raise InputError(f"train: {kind!r} can't be trained; give {known}")
     spec = _narrowed(spec, kind)
+    if kind == "prompt":
+        check_search(spec)
     folder = Path(out) if out is not None else _folder(spec, kind)
     shop = Workshop(
         spec,
@@ -127,7 +161,7 @@ def _narrowed(spec: Spec, kind: str) -> Spec:
         raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
-    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"]}[kind]
+    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"], "prompt": ["prompt"]}[kind]
     if kind == "rl" and spec.rl.start == "sft":
         ways = ["sft", "rl"]
     return Spec.model_validate({**spec.model_dump(), "approaches": ways})
@@ -140,10 +174,15 @@ def _folder(spec: Spec, kind: str) -> Path:
 
 def _texts_for(spec: Spec, kind: str) -> Any:
     """Who reads the texts: questions aren't needed where prompts and programs are enough."""
+    if kind == "sft":
+        return with_written(read_texts, train_on_questions=False)
+    supervised = kind == "rl" and spec.rl.start == "sft"
     if spec.data.prompts is None:
-        return read_texts
-    enough = not needs_model(spec.reward) and spec.rl.start == "base"
-    return prompts_alone if enough else training_texts
+        return with_written(read_texts) if supervised else read_texts
+    enough = not needs_model(spec.reward) and not supervised
+    if enough:
+        return prompts_alone
+    return with_written(training_texts) if supervised else training_texts
 
 
 def _stages(shop: Workshop, kind: str) -> None:
@@ -152,7 +191,12 @@ def _stages(shop: Workshop, kind: str) -> None:
     if kind == "reward" or (kind == "rl" and needs_model(spec.reward)):
         shop.stage("reward", "Reward model", "reward", lambda cost: fit_reward(shop, cost))
     instruments = Instruments(shop)
+    if kind == "sft" and spec.sft.curve:
+        learning_curve(shop)
+        return
     for seed in spec.seeds:
+        if "prompt" in spec.approaches:
+            find_prompt(shop, seed)
         if "sft" in spec.approaches:
             demonstrate(shop, seed)
         if "rl" in spec.approaches:
@@ -161,25 +205,28 @@ def _stages(shop: Workshop, kind: str) -> None:
 
 def _document(shop: Workshop, kind: str) -> dict[str, Any]:
     record = shop.record()
+    curve = read_json(shop.folder / "curve.json") if kind == "sft" and shop.spec.sft.curve else None
+    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else shop.spec.approaches
     return {
         "kind": kind,
         "folder": str(shop.folder),
         "model": shop.spec.model,
         "spec_digest": shop.spec.digest(),
         "reward_model": record.get("reward_model"),
-        "candidates": [
-            _candidate(shop, name, seed)
-            for seed in shop.spec.seeds
-            for name in shop.spec.approaches
-        ],
+        "demonstrations": record.get("demonstrations"),
+        "candidates": [_candidate(shop, name, seed) for seed in shop.spec.seeds for name in names],
+        **({"curve": curve} if curve else {}),
         "costs": record["costs"],
     }
 
 
 def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
     """What became of one candidate: where it is, how many steps, and the last step's figures."""
+    if name == "prompt":
+        return found_prompt(shop, seed)
     log = shop.folder / "logs" / f"{name}-seed{seed}.jsonl"
     last = read_jsonl(log)[-1]
+    held_out = shop.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
     return {
         "name": name,
         "seed": seed,
@@ -188,6 +235,7 @@ def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
         "steps": last["step"],
         "stop": last.get("stop"),
         "last": {key: last[key] for key in ("loss", *SHOWN) if last.get(key) is not None},
+        **held_out,
     }
 
 

@@ -128,6 +128,8 @@ class Workshop:
             json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category])
             for c in (*self.train, *self.held_out, *self.controls, *self.texts.prompts)
         ]
+        if written := self.texts.written:
+            texts += [each.id for each in (*written.train, *written.held_out)]
         return {
             "spec_digest": self.spec.digest(),
             "weights_hash": self.source.weights_hash,

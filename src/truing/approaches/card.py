@@ -16,6 +16,21 @@ WAYS = {
     "prompt": "The base model with the prompt that did best on training questions.",
     "sft": "Fine-tuned on demonstrations: training questions with true answers.",
 }
+WRITTEN = "Fine-tuned on demonstrations that people wrote."
+
+
+def _way(shop: Workshop, name: str) -> str:
+    kind = name.split("-")[0]  # a point of a learning curve is called sft-100
+    if kind == "sft" and shop.texts.written:
+        return WRITTEN
+    return WAYS.get(kind) or _reinforced(shop)
+
+
+def _learned_from(shop: Workshop) -> list[str]:
+    if (written := shop.texts.written) is None:
+        return []
+    sides = f"{len(written.train)} training, {len(written.held_out)} held out"
+    return [f"- Demonstrations: {shop.spec.data.demonstrations} ({sides})"]
 
 
 def _asked(shop: Workshop) -> str:
@@ -46,11 +61,12 @@ def model_card(shop: Workshop, name: str, seed: int, prompt: Prompt, facts: dict
         "---",
         f"# {shop.spec.model}, {name}",
         "",
-        WAYS.get(name) or _reinforced(shop),
+        _way(shop, name),
         "",
         f"- Base weights: {shop.spec.model}, SHA-256 {shop.source.weights_hash}",
         f"- Licence of the base weights: {shop.source.licence}",
         f"- Spec digest: {shop.spec.digest()}; seed: {seed}",
+        *(_learned_from(shop) if name.startswith("sft") else []),
         _asked(shop),
         f"- Instruction: {prompt.instruction or '(none)'}",
         f"- Few-shot examples: {len(prompt.shots)}",

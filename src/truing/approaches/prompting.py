@@ -14,22 +14,32 @@ from truing.types import Case, Score
 from truing.workshop import Workshop
 
 
-def choose_prompt(shop: Workshop, cost: Cost) -> None:
-    """Races the task's instruction, the spec's own and the built-in ones on training questions."""
+def named_instructions(shop: Workshop) -> list[str]:
+    """The task's instruction, the spec's own and the built-in ones."""
     spec = shop.spec.prompt
-    candidates = [shop.spec.task.instruction, *spec.instructions]
-    candidates += instructions("helpful")[: spec.built_in]
+    texts = [shop.spec.task.instruction, *spec.instructions]
+    return [*texts, *instructions("helpful")[: spec.built_in]]
+
+
+def mc2_of(shop: Workshop, prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
+    """What prompts are compared by: MC2 of each case."""
+    return [choices.mc2 for choices in score_choices(shop.renderer, prompt, cases)]
+
+
+def choose_prompt(shop: Workshop, cost: Cost) -> None:
+    """Races what `named_instructions` gives on training questions."""
+    spec = shop.spec.prompt
     looked_at: set[str] = set()
 
     def measure(prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
         looked_at.update(case.id for case in cases)
-        return [choices.mc2 for choices in score_choices(shop.renderer, prompt, cases)]
+        return mc2_of(shop, prompt, cases)
 
     seed = shop.spec.seeds[0]
     with shop.progress.task("Trying prompts") as advance:
         tried = iter(range(1, 10**6))
         found = search(
-            candidates,
+            named_instructions(shop),
             spec.shots,
             shop.train,
             measure,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from truing.data.drafts import utf8_text
 from truing.files import read_bytes, read_json_line
@@ -98,12 +98,10 @@ def _csv(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
 
 def _table(path: Path, data: bytes, bad: list[str], delimiter: str) -> Iterator[SourceRow]:
     text = utf8_text(str(path), data)
+    # Tab-separated benchmarks write quotation marks as they are; in CSV they enclose a cell.
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=delimiter,
-        strict=True,
-        # Tab-separated benchmarks write quotation marks as they are; in CSV they enclose a cell.
-        quoting=csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL,
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting
     )
     header: list[str] = []
     begins = 1

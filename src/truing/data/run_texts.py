@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from truing.data.contamination import Contamination, contamination
+from truing.data.dialogues import Dialogue, split_dialogues
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import load_controls, load_questions
 from truing.data.splits import leak_warning, limit_cases, split
@@ -15,14 +17,24 @@ from truing.types import Case, InputError
 
 
 @dataclass(frozen=True)
+class Written:
+    """The demonstrations that people wrote, on their sides, and which hold evaluation questions."""
+
+    train: tuple[Dialogue, ...]
+    held_out: tuple[Dialogue, ...]
+    contamination: Contamination
+
+
+@dataclass(frozen=True)
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
-    in place of training questions."""
+    in place of training questions, `written` is fine-tuned on in place of their answers."""
 
     train: tuple[Case, ...] = ()
     held_out: tuple[Case, ...] = ()
     controls: tuple[Case, ...] = ()
     prompts: tuple[Case, ...] = ()
+    written: Written | None = None
 
 
 def read_texts(spec: Spec, progress: Progress) -> Texts:
@@ -69,3 +81,30 @@ def training_texts(spec: Spec, progress: Progress) -> Texts:
     """The questions, which need not suit judges, and prompts where the spec names a file of them."""
     prompts = read_prompts(Path(spec.data.prompts)) if spec.data.prompts is not None else ()
     return replace(read_texts(spec, progress), prompts=prompts)
+
+
+def written_texts(
+    dialogues: Sequence[Dialogue], questions: Sequence[Case], spec: Spec, progress: Progress
+) -> Written:
+    """Demonstrations on their sides of the split, looked through for the evaluation's questions.
+
+    Raises InputError where nothing is left once those that hold one are dropped.
+    """
+    dropped = spec.data.contaminated == "drop"
+    found = contamination(dialogues, questions, dropped=dropped)
+    progress.note(f"Contamination: {found.sentence()}")
+    if dropped:
+        bad = {id(each.dialogue) for each in found.findings}
+        dialogues = [each for each in dialogues if id(each) not in bad]
+    if not dialogues:
+        raise InputError(
+            f"data.demonstrations: all of {found.demonstrations} hold an evaluation question; give "
+            "others, or set data.contaminated to keep"
+        )
+    train, held_out = split_dialogues(dialogues, spec.sft.held_out)
+    if not held_out:
+        progress.note(
+            "Warning: all demonstrations are linked by one prompt or user, so that none can be held "
+            "out; there will be no held-out loss"
+        )
+    return Written(train, held_out, found)

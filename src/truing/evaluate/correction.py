@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class Calibration:
     resampled: answers to one question aren't independent.
     """
 
-    score: NDArray[np.float64]
+    score: NDArray[np.floating[Any]]
     label: NDArray[np.int64]
     question: NDArray[np.int64]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from truing.candidates import Candidate
+from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.models.language_model import packs
 from truing.models.precision import computed_in
@@ -27,10 +28,14 @@ class Examinee:
 
 @dataclass(frozen=True)
 class Scoring:
-    """The choices of each case, or why there are none; and how many answers were new to the store."""
+    """The choices of each case, or why there are none; and how many answers were new to the store.
 
-    choices: list[Choices | Unscored]
+    `hint` says what would help where no case could be scored.
+    """
+
+    choices: list[Choices | Lettered | Unscored]
     computed: int
+    hint: str = "use a shorter prompt or another model"
 
 
 def score_wording(

@@ -92,11 +92,12 @@ class _Probes:
     def without(self, *folds: int) -> Features:
         """Weights and bias (2 E + 1,) fitted to the other folds."""
         used = [f for f in range(FOLDS) if f not in folds]
-        product = sum(self._products[f] for f in used)
+        product = np.sum([self._products[f] for f in used], axis=0)
         penalty = PENALTY * sum(self._sizes[f] for f in used)
         # The bias pays no penalty.
         diagonal = np.append(np.full(len(product) - 1, penalty), 0.0)
-        return np.linalg.solve(product + np.diag(diagonal), sum(self._sums[f] for f in used))
+        target = np.sum([self._sums[f] for f in used], axis=0)
+        return np.linalg.solve(product + np.diag(diagonal), target)
 
     def unseen(self, fold: int) -> Features:
         """Outputs (B,) for a judge that `fold` is kept from: each by a probe without its own fold."""

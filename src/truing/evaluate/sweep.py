@@ -9,16 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from truing.candidates import Candidate, open_candidate
 from truing.data.questions import load_controls, load_questions
 from truing.evaluate.free import answers_under
 from truing.evaluate.free_rows import FREELY, Free
 from truing.evaluate.judged import JUDGED
-from truing.evaluate.scoring import Examinee, Scoring, score_wording
+from truing.evaluate.lettered import Lettered
+from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.opening import Opened, opened
+from truing.evaluate.scoring import Examinee, Scoring
 from truing.evaluate.statistics import mean
 from truing.evaluate.trained_judges import read_record
 from truing.models.answer_store import AnswerStore
-from truing.models.plain import SENTENCE
+from truing.models.endpoint import is_endpoint
+from truing.models.patient_client import Connection
 from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
@@ -76,6 +79,10 @@ class SweepSpec:
             raise InputError("--judge: grades free answers; give --free too")
         if self.free and FREELY not in self.evaluations:
             raise InputError(f"--free: belongs to {FREELY}; name that evaluation too")
+        if self.free and (served := next(filter(is_endpoint, self.candidates), None)):
+            raise InputError(
+                f"--free: {served} can't be asked for answers of its own here; leave out --free for it"
+            )
 
 
 @dataclass(frozen=True)
@@ -167,35 +174,36 @@ def run_sweep(
     progress: Progress,
     store: ScoreStore | None = None,
     *,
+    connection: Connection | None = None,
     accept_licence: bool = False,
 ) -> SweepResult:
     """Scores everything that is planned and returns it; what is in the store isn't computed again.
 
-    Raises InputError where a candidate is wrong, or none of its questions can be scored.
+    `connection` says how endpoints are asked. Raises InputError where a candidate is wrong, or none of
+    its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
     store = store or ScoreStore()
-    if sentence := substitution(spec.dtype):
+    here = not all(map(is_endpoint, spec.candidates))
+    if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
         result.free.load(
             spec.judge, result.asked[FREELY].cases, progress, accept_licence=accept_licence
         )
     for name in dict.fromkeys(spec.candidates):
-        with progress.task(f"Loading {name}"):
-            candidate, weights = open_candidate(
-                name, spec.seed, spec.dtype, accept_licence=accept_licence
-            )
-        if candidate.model.plain:
-            progress.note(f"{name}: {SENTENCE}")
-        result.models[name] = _about(candidate, weights)
-        examinee = Examinee(candidate, weights, spec.dtype)
-        for evaluation, asked in result.asked.items():
-            for wording in result.prompts:
-                _one(result, examinee, name, evaluation, asked.cases, wording, store, progress)
-        if spec.free:
-            _answer(result, examinee, name, progress)
-        del candidate, examinee
+        with opened(
+            name, spec.form, spec.dtype, spec.seed, store, progress,
+            connection=connection, accept_licence=accept_licence,
+        ) as candidate:  # fmt: skip
+            result.models[name] = candidate.about()
+            for evaluation, asked in result.asked.items():
+                for wording in result.prompts:
+                    _one(result, candidate, name, evaluation, asked.cases, wording, progress)
+            if spec.free and candidate.examinee:
+                _answer(result, candidate.examinee, name, progress)
+            result.models[name] = candidate.about()
+        del candidate
         gc.collect()  # two models needn't be in memory at once
     if spec.free:
         _judge(result)
@@ -217,53 +225,28 @@ def _asked(spec: SweepSpec) -> dict[str, Asked]:
     return asked
 
 
-def _about(candidate: Candidate, weights: str) -> dict[str, Any]:
-    network = candidate.model.model
-    return {
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "architecture": network.config.model_type,
-        "weights": weights,
-        "prompt": candidate.prompt.id,
-        "scored": "alone" if candidate.model.plain else "tree",
-    }
-
-
 def _one(
     result: SweepResult,
-    examinee: Examinee,
+    candidate: Opened,
     name: str,
     evaluation: str,
     cases: Sequence[Case],
     wording: Wording,
-    store: ScoreStore,
     progress: Progress,
 ) -> None:
     """One candidate, one evaluation, one wording: its rows and its line."""
     what = f"{name}, {evaluation}, {wording.name}"
     with progress.task(what, total=len(cases)) as advance:
-        scoring = score_wording(
-            examinee, wording, result.spec.form, cases, store, lambda done: advance(done)
-        )
+        scoring = candidate.score(wording, cases, lambda done: advance(done))
     _say_unscored(what, cases, scoring, progress)
     rows = []
     for case, chosen in zip(cases, scoring.choices, strict=True):
-        if isinstance(chosen, Unscored):
-            detail: dict[str, Any] = {}
-            metrics: dict[str, Score] = dict.fromkeys(METRICS, chosen)
-        else:
-            metrics = chosen.metrics
-            detail = {"true": _finite(chosen.true), "false": _finite(chosen.false)}
-        rows.append(
-            Row(
-                name,
-                result.spec.seed,
-                evaluation,
-                case.id,
-                metrics,
-                case.category,
-                {"question": case.prompt, "log_likelihoods": detail},
-            )
+        metrics: dict[str, Score] = (
+            dict.fromkeys(METRICS, chosen) if isinstance(chosen, Unscored) else dict(chosen.metrics)
         )
+        detail = {"question": case.prompt, **_detail(chosen)}
+        seed = result.spec.seed
+        rows.append(Row(name, seed, evaluation, case.id, metrics, case.category, detail))
     result.rows += [(wording.name, row) for row in rows]
     result.lines.append(Line(name, evaluation, wording.name, summary(rows, result.spec.seed)))
     result.answers_computed += scoring.computed
@@ -304,6 +287,19 @@ def _judge(result: SweepResult) -> None:
         result.lines[place] = replace(line, metrics={**line.metrics, **estimates})
 
 
+def _detail(chosen: Choices | Lettered | Unscored) -> dict[str, Any]:
+    """What stands behind a row's metrics."""
+    if isinstance(chosen, Lettered):
+        return {
+            "taken": {"all": _finite(chosen.among_all), "two": _finite(chosen.among_two)},
+        }
+    if isinstance(chosen, Unscored):
+        return {"log_likelihoods": {}}
+    return {
+        "log_likelihoods": {"true": _finite(chosen.true), "false": _finite(chosen.false)},
+    }
+
+
 def _finite(scores: Sequence[float]) -> list[float | None]:
     """JSON knows neither NaN nor infinity."""
     return [score if abs(score) < float("inf") else None for score in scores]
@@ -312,17 +308,26 @@ def _finite(scores: Sequence[float]) -> list[float | None]:
 def _say_unscored(what: str, cases: Sequence[Case], scoring: Scoring, progress: Progress) -> None:
     """Names the first question that can't be scored; where none can, that is the user's to mend."""
     left_out = [
-        (case, chosen)
+        (case, reason)
         for case, chosen in zip(cases, scoring.choices, strict=True)
-        if isinstance(chosen, Unscored)
+        if (reason := _nothing_scored(chosen))
     ]
     if not left_out:
         return
     case, reason = left_out[0]
-    first = f"{what}: question {case.prompt[:60]!r} is {reason.reason}"
+    first = f"{what}: question {case.prompt[:60]!r}: {reason}"
     if len(left_out) == len(cases):
-        raise InputError(f"{first}; so are all others: use a shorter prompt or another model")
+        raise InputError(f"{first}; so are all others: {scoring.hint}")
     progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
+
+
+def _nothing_scored(chosen: Choices | Lettered | Unscored) -> str:
+    """Why a question has no figure at all for a reason that the user may mend; empty where it has."""
+    if isinstance(chosen, Unscored):
+        return chosen.reason
+    scores = chosen.metrics.values() if isinstance(chosen, Lettered) else ()
+    reasons = [score.reason for score in scores if isinstance(score, Unscored)]
+    return reasons[0] if len(reasons) == len(METRICS) else ""
 
 
 def summary(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:

@@ -59,7 +59,7 @@ class Trees:
         nodes = max(map(len, trees))
 
         def stacked(part: str, kind: type) -> NDArray[Any]:
-            rows = np.zeros((len(trees), nodes), dtype=kind)
+            rows: NDArray[Any] = np.zeros((len(trees), nodes), dtype=kind)
             for row, tree in zip(rows, trees, strict=True):
                 row[: len(tree)] = tree[part]
             return rows

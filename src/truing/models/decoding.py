@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from truing.models.language_model import LanguageModel
-from truing.models.row_cache import PIECE, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
 from truing.models.sampling import uniforms
 from truing.models.text_stream import TextStream
 from truing.types import InputError
@@ -137,11 +137,13 @@ def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.
 class Decoding:
     """Writes answers with one model. Not for two threads at once.
 
-    `beginnings`: tokens of earlier prompts that are kept, so that a beginning in common (a system
-    message, the conversation so far) is computed once.
+    Pieces of earlier prompts are kept, so that a beginning in common (a system message, the
+    conversation so far) is computed once. `opening`: tokens that most prompts begin with.
     """
 
-    def __init__(self, model: LanguageModel, beginnings: int | None = None) -> None:
+    def __init__(
+        self, model: LanguageModel, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES
+    ) -> None:
         if model.plain:
             kind = model.model.config.model_type
             raise InputError(
@@ -149,7 +151,7 @@ class Decoding:
                 "need; the other commands take them"
             )
         self.model = model
-        self._beginnings = Beginnings() if beginnings is None else Beginnings(beginnings)
+        self._beginnings = Beginnings(opening, most_bytes)
         self._padded = not rows_are_independent(model)
 
     def begin(self, request: Request) -> Writing:
@@ -164,11 +166,11 @@ class Decoding:
         if row.length == 0:
             self._beginnings.restore(row, prompt)
             writing.known = row.length
-        piece = prompt[row.length : row.length + PIECE]
-        positions = torch.arange(row.length, row.length + len(piece))
-        hidden_TE = self.model.hidden(torch.tensor(piece), positions, PiecePlan(row, len(piece)))
-        row.length += len(piece)
-        self._beginnings.remember(row, prompt)
+        start, end = row.length, self._beginnings.end(row.length, prompt)
+        tokens, positions = torch.tensor(prompt[start:end]), torch.arange(start, end)
+        hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
+        row.length = end
+        self._beginnings.remember(row, start, prompt)
         if row.length == len(prompt):
             writing.draw(self._scores(hidden_TE[-1:])[0])
 
@@ -191,7 +193,9 @@ class Decoding:
     def _scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V); of the only row, or of a group."""
         if self._padded and len(hidden_NE) < GROUP:
-            hidden_NE = torch.cat([hidden_NE, hidden_NE.new_zeros(GROUP - 1, hidden_NE.shape[1])])
+            hidden_NE = torch.cat(
+                [hidden_NE, hidden_NE.new_zeros(GROUP - len(hidden_NE), hidden_NE.shape[1])]
+            )
         return self.model.next_token_scores(hidden_NE)
 
     def write(self, request: Request) -> Writing:

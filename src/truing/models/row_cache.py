@@ -1,9 +1,9 @@
 """Keys and values of texts that grow on their own, side by side, each at its own pace.
 
 Where a batch of samples shares its prompts and its steps (cache.py), rows here come and go. A row's
-numbers never depend on the others, to the last bit: each attends by itself, and prompts are computed
-in pieces that begin at multiples of PIECE tokens, so that a piece kept from another prompt with the
-same beginning is the very same numbers.
+numbers never depend on the others, to the last bit: each attends by itself, and where prompts are cut
+into pieces follows from their tokens alone, so that a piece kept from another prompt with the same
+beginning is the very same numbers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from truing.models.attention import grouped_attention
 
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
-KEPT_TOKENS = 8192
-"""Tokens of beginnings that are kept for later prompts."""
+KEPT_BYTES = 256_000_000
+"""Size of the beginnings that are kept for later prompts: 5,500 tokens of the default model."""
 
 Pair = tuple[Tensor, Tensor]
 
@@ -148,28 +148,46 @@ def _look_back(
 
 
 class Beginnings:
-    """Whole pieces of earlier prompts, found by all tokens up to their end; the oldest leave."""
+    """How prompts are cut into pieces, and the pieces of earlier ones; the oldest leave.
 
-    def __init__(self, tokens: int = KEPT_TOKENS) -> None:
-        self._most = tokens // PIECE
+    Pieces have PIECE tokens and the last one what is left. A prompt that begins with the `opening` (what
+    all conversations with a candidate begin with) is cut behind that first, so that it is computed once.
+    """
+
+    def __init__(self, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES) -> None:
+        self._opening = tuple(opening)
+        self._free = most_bytes
         self._pieces: OrderedDict[tuple[int, ...], dict[int, Pair]] = OrderedDict()
+
+    def end(self, start: int, prompt: Sequence[int]) -> int:
+        """Where the piece that begins at `start` ends: it follows from the prompt alone."""
+        opening = len(self._opening)
+        inside = start < opening < len(prompt) and tuple(prompt[:opening]) == self._opening
+        return min(start + PIECE, opening if inside else len(prompt))
 
     def restore(self, row: Row, prompt: Sequence[int]) -> None:
         """Fills an empty row with the pieces at the prompt's beginning that are known.
 
-        At least the last token is left to be computed, for the hidden state behind it.
+        The last piece is left to be computed, for the hidden state behind it.
         """
-        while row.length + PIECE < len(prompt):
-            key = tuple(prompt[: row.length + PIECE])
+        while (end := self.end(row.length, prompt)) < len(prompt):
+            key = tuple(prompt[:end])
             if key not in self._pieces:
                 return
             self._pieces.move_to_end(key)
             row.append(self._pieces[key])
 
-    def remember(self, row: Row, prompt: Sequence[int]) -> None:
-        """Keeps the row's last piece, where it is a whole one of the prompt."""
+    def remember(self, row: Row, start: int, prompt: Sequence[int]) -> None:
+        """Keeps the row's last piece, from `start` on, unless it is the prompt's last."""
         key = tuple(prompt[: row.length])
-        if self._most and row.length % PIECE == 0 and key not in self._pieces:
-            self._pieces[key] = row.take(row.length - PIECE, row.length)
-            while len(self._pieces) > self._most:
-                self._pieces.popitem(last=False)
+        if row.length == len(prompt) or key in self._pieces:
+            return
+        self._pieces[key] = row.take(start, row.length)
+        self._free -= _size(self._pieces[key])
+        while self._free < 0:
+            self._free += _size(self._pieces.popitem(last=False)[1])
+
+
+def _size(piece: dict[int, Pair]) -> int:
+    """Bytes of keys and values."""
+    return sum(part.nbytes for pair in piece.values() for part in pair)

@@ -11,6 +11,7 @@ from typing import Any
 
 from truing.models.disk_store import DiskStore, token_key
 from truing.models.tree import Tokens
+from truing.types import stable_hash
 
 SCORING_VERSION = 2
 """To be raised when the code that scores gives other figures than before."""
@@ -19,6 +20,14 @@ SCORING_VERSION = 2
 def score_key(model: str, dtype: str, context: Tokens, continuation: Tokens) -> bytes:
     """32 bytes that stand for one log-probability. `model` is the hash of weights and adapter."""
     return token_key(f"{SCORING_VERSION}|{model}|{dtype}", context, continuation)
+
+
+def text_key(model: str, *parts: str) -> bytes:
+    """32 bytes that stand for one figure that another program gave for some texts.
+
+    `model` says as well as can be known which model it was.
+    """
+    return bytes.fromhex(stable_hash("text", str(SCORING_VERSION), model, *parts))
 
 
 class ScoreStore(DiskStore[float]):

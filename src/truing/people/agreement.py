@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.evaluate.statistics import CONFIDENCE, SEED
+from truing.statistics import CONFIDENCE, SEED
 from truing.types import Estimate
 
 Scale = Literal["nominal", "ordinal", "interval"]

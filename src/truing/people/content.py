@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -58,12 +58,18 @@ def checked_messages(messages: object, what: str) -> Messages:
     return result
 
 
+def check_consents(consents: Iterable[str]) -> None:
+    """Raises InputError for a word that no consent has."""
+    for consent in consents:
+        if consent not in CONSENTS:
+            raise InputError(f"consent: no {consent!r}; give one of {', '.join(CONSENTS)}")
+
+
 def add_prompt(
     session: Session, messages: Messages, *, source: str, consent: str, user_key: str | None = None
 ) -> Prompt:
     """The prompt with these messages; the first source and consent of a text stay."""
-    if consent not in CONSENTS:
-        raise InputError(f"consent: no {consent!r}; give one of {', '.join(CONSENTS)}")
+    check_consents([consent])
     digest = prompt_hash(messages)
     found = session.scalar(select(Prompt).where(Prompt.text_hash == digest))
     if found:

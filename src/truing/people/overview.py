@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.evaluate.statistics import mean, paired_difference
 from truing.people.agreement import Observation, Value, krippendorff_alpha
 from truing.people.assigning import is_current
 from truing.people.observations import QUESTIONS, values_of
 from truing.people.tables import Annotator, Assignment, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS
+from truing.statistics import mean, paired_difference
 from truing.types import Estimate
 
 RECENT = 10

@@ -146,7 +146,7 @@ def compare(
             "comparison",
             session.get_one(Prompt, both[0].prompt_id),
             both,
-            best=None if preferred == "tie" else PICKS.index(preferred),
+            preferred=preferred,
             submission=submission,
         )
 

@@ -21,6 +21,7 @@ from truing.people.web import make_app
 from truing.types import InputError
 
 HOST = "127.0.0.1"
+KEEP_ALIVE_SECONDS = 75
 
 
 def fill_with_demo(store: Store) -> None:
@@ -68,6 +69,9 @@ def run(app: FastAPI, listening: socket.socket) -> None:
         access_log=False,  # it would write down sign-in links
         server_header=False,
         timeout_graceful_shutdown=5,
+        # People think for longer than uvicorn's 5 s; a connection that is closed in the very moment
+        # when somebody sends is a lost request.
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         uvicorn.Server(config).run(sockets=[listening])

@@ -20,6 +20,18 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from truing.models.tree import Branch
 
 
+def moved(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
+    """Step 1: the context without white space at its end, and the continuations with it in front.
+
+    Raises ValueError for a context of white space alone.
+    """
+    stripped = context.rstrip()
+    if not stripped:
+        raise ValueError("a context needs at least one character that isn't white space")
+    space = context[len(stripped) :]
+    return stripped, [space + continuation for continuation in continuations]
+
+
 def text_tokens(tokenizer: PreTrainedTokenizerBase, *texts: str) -> list[list[int]]:
     """Tokens of texts that begin alike, with the special tokens that the tokenizer adds by itself.
 
@@ -40,12 +52,8 @@ def branch(
     A continuation may come out without a token where it adds nothing visible. Raises ValueError for
     a context of white space alone.
     """
-    stripped = context.rstrip()
-    if not stripped:
-        raise ValueError("a context needs at least one character that isn't white space")
-    moved = context[len(stripped) :]
-    texts = [stripped, *(stripped + moved + continuation for continuation in continuations)]
-    prompt, *wholes = text_tokens(tokenizer, *texts)
+    stripped, behind = moved(context, continuations)
+    prompt, *wholes = text_tokens(tokenizer, stripped, *(stripped + text for text in behind))
     return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.models.language_model import LanguageModel
+from truing.models.tree import common_prefix
 from truing.types import InputError, stable_hash
 
 
@@ -45,7 +46,8 @@ class Renderer:
         """The text that ends an answer, beside the end token: a line break in the plain form."""
         return "" if self.chat else "\n"
 
-    def messages(self, prompt: Prompt, question: str) -> list[dict[str, str]]:
+    @staticmethod
+    def messages(prompt: Prompt, question: str) -> list[dict[str, str]]:
         """The conversation up to the question, in the form chat templates take."""
         system = [{"role": "system", "content": prompt.instruction}] if prompt.instruction else []
         shots = [
@@ -61,7 +63,8 @@ class Renderer:
             return self.chat_text(self.messages(prompt, question))
         return self.plain_text(prompt, question)
 
-    def plain_text(self, prompt: Prompt, question: str) -> str:
+    @staticmethod
+    def plain_text(prompt: Prompt, question: str) -> str:
         """The question-and-answer form: instruction, demonstrations and question, up to "A:"."""
         shots = [f"Q: {shot.question}\nA: {shot.answer}" for shot in prompt.shots]
         parts = [*([prompt.instruction] if prompt.instruction else []), *shots]
@@ -107,6 +110,13 @@ class Renderer:
         tokens = self.model.encode("\n\n".join(parts))
         first = self.model.tokenizer.bos_token_id
         return tokens if first is None else [int(first), *tokens]
+
+    def opening(self, prompt: Prompt) -> list[int]:
+        """Tokens that conversations behind the prompt begin with, whatever is asked."""
+        asked = [
+            self.conversation(prompt, [{"role": "user", "content": text}]) for text in ("a", "b")
+        ]
+        return asked[0][: common_prefix(asked)]
 
     def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
         """Tokens of an answer as a continuation of `tokens`; `end` adds the end token."""

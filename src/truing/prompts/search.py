@@ -49,9 +49,10 @@ class Found:
     trials: tuple[Trial, ...]
 
 
-def _mean(scores: Sequence[Score]) -> float:
+def mean_score(scores: Sequence[Score]) -> float:
+    """The mean of what is scored; -1, below every score, where nothing is."""
     known = [score for score in scores if not isinstance(score, Unscored)]
-    return float(np.mean(known)) if known else -1.0  # a prompt that can't be scored never wins
+    return float(np.mean(known)) if known else -1.0
 
 
 def few_shot_set(cases: Sequence[Case], size: int, rng: np.random.Generator) -> list[Demonstration]:
@@ -82,7 +83,7 @@ def search(
     trials: list[Trial] = []
 
     def trial(prompt: Prompt, count: int, number: int) -> Trial:
-        tried = Trial(prompt, _mean(measure(prompt, asked[:count])), count, number)
+        tried = Trial(prompt, mean_score(measure(prompt, asked[:count])), count, number)
         trials.append(tried)
         progress()
         return tried

@@ -66,16 +66,21 @@ class Wording:
                 "model: its tokenizer has no chat template; leave out --form chat, or name a model "
                 "that has one"
             )
-        prompt = own if self.prompt is None else self.prompt
         if form == "chat" or (form == "auto" and renderer.chat and not self.template):
-            messages = (
-                [{"role": "user", "content": self.filled(question)}]
-                if self.template
-                else renderer.messages(prompt, question)
-            )
-            return Context(renderer.chat_text(messages), "")
-        text = self.filled(question) if self.template else renderer.plain_text(prompt, question)
+            return Context(renderer.chat_text(self.messages(own, question)), "")
+        return self.plain(own, question)
+
+    def plain(self, own: Prompt, question: str) -> Context:
+        """What a model reads that has no chat template, or is asked without it."""
+        prompt = own if self.prompt is None else self.prompt
+        text = self.filled(question) if self.template else Renderer.plain_text(prompt, question)
         return Context(text, "" if text[-1:].isspace() else " ", "\n")
+
+    def messages(self, own: Prompt, question: str) -> list[dict[str, str]]:
+        """The same as a conversation; a text with a slot is the user's message."""
+        if self.template:
+            return [{"role": "user", "content": self.filled(question)}]
+        return Renderer.messages(own if self.prompt is None else self.prompt, question)
 
     def filled(self, question: str) -> str:
         """The text with the question in its slot."""

@@ -146,7 +146,10 @@ def _draw(canvas: Canvas, x: Scale, y: Scale, points: list[tuple[int, float]], c
 
 def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
     """Training loss by step (faint), its moving mean, and the held-out loss where it was taken."""
-    losses = {seed: series(log, "loss") for seed, log in logs.items()}
+    # Logs of earlier versions lack the loss per token.
+    losses = {
+        seed: series(log, "loss_per_token") or series(log, "loss") for seed, log in logs.items()
+    }
     held_out = {seed: series(log, "held_out_loss") for seed, log in logs.items()}
     points = [point for found in (*losses.values(), *held_out.values()) for point in found]
     if not points:

@@ -19,12 +19,32 @@ from truing.report.figures import WIDE, Figure, both
 from truing.report.free import judges_in_words, judges_table
 from truing.report.html import render_page
 from truing.report.metrics import EVALUATION_TITLES, interval, metric_of, number
-from truing.report.quantities import count
+from truing.report.quantities import count, quantity
 from truing.report.svg import Canvas, Scale
 from truing.types import Estimate, Row
 
 _PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
 _TITLES = {**EVALUATION_TITLES, "truthfulness": "Truthfulness", "trivia": "Control questions"}
+
+
+SCORED = {
+    "tree": "likelihoods, questions together",
+    "alone": "likelihoods, each answer alone",
+    "log-probabilities": "likelihoods that the server gives; its weights are unknown",
+    "letters": "lettered choices in every order, by chat; its weights are unknown",
+}
+"""How a model was scored, in words."""
+
+
+def _by_letters(result: SweepResult) -> str:
+    """What to say of models that weren't scored by likelihood; empty where all were."""
+    names = [name for name, about in result.models.items() if about["scored"] == "letters"]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)}: lettered choices in every order, no likelihoods. MC1 and binary are the "
+        "shares of orders in which the true answer was taken; compare them with their like alone."
+    )
 
 
 def _colours(names: Sequence[str]) -> Callable[[str], str]:
@@ -39,26 +59,34 @@ def _short(name: str) -> str:
 
 
 def show(result: SweepResult, console: Console) -> None:
-    """Print one line for each candidate and prompt."""
+    """Print one line for each candidate and prompt; free answers in a table of their own."""
     for evaluation, asked in result.asked.items():
-        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-        table.add_column("candidate", header_style="dim", overflow="fold")
-        table.add_column("prompt", header_style="dim", overflow="fold")
-        metrics = result.metrics(evaluation)
-        for metric in metrics:
-            table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
-        for name, lines in groupby(_of(result, evaluation), key=lambda line: line.candidate):
-            for place, line in enumerate(lines):
-                cells = [_cell(line.metrics[metric]) for metric in metrics]
-                table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
         console.print()
         console.print(
             Text(f"{_TITLES[evaluation]}: {len(asked.cases)} questions, {asked.source}", "bold")
         )
-        console.print(table)
+        metrics = result.metrics(evaluation)
+        for some in (metrics[: len(METRICS)], metrics[len(METRICS) :]):
+            if some:  # six columns with intervals are more than a terminal is wide
+                console.print(_table(_of(result, evaluation), some))
     console.print(Text("[95 % interval, questions resampled]", style="dim"))
+    if said := _by_letters(result):
+        console.print(Text(said, style="yellow"))
     for sentence in judges_in_words(result.free) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
+
+
+def _table(lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("candidate", header_style="dim", overflow="fold")
+    table.add_column("prompt", header_style="dim", overflow="fold")
+    for metric in metrics:
+        table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
+    for name, group in groupby(lines, key=lambda line: line.candidate):
+        for place, line in enumerate(group):
+            cells = [_cell(line.metrics[metric]) for metric in metrics]
+            table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
+    return table
 
 
 def _cell(estimate: Estimate) -> Text:
@@ -111,9 +139,16 @@ def page(result: SweepResult, command: str) -> str:
         "prompt_colour": _colours(prompts),
         "wordings": [(w.name, _said(w.template, w.prompt)) for w in result.prompts],
         "models": [
-            (name, count(about["parameters"]), about["architecture"], about["weights"][:16])
+            (
+                name,
+                quantity(about["parameters"]),
+                about["architecture"],
+                about["weights"][:16],
+                SCORED[about["scored"]],
+            )
             for name, about in result.models.items()
         ],
+        "by_letters": _by_letters(result),
         "command": command,
         "facts": [
             ("Precision", computed_in(result.spec.dtype)),
@@ -184,7 +219,8 @@ def _bar(
 
 def _sizes(result: SweepResult, lines: Sequence[Line], evaluation: str) -> Figure | None:
     """MC1 against the number of parameters, a line for each prompt; None for one size."""
-    sizes = {name: math.log10(about["parameters"]) for name, about in result.models.items()}
+    known = {name: about["parameters"] for name, about in result.models.items()}
+    sizes = {name: math.log10(number) for name, number in known.items() if number}
     if len(set(sizes.values())) < 2:
         return None
     prompts = [wording.name for wording in result.prompts]
@@ -203,7 +239,9 @@ def _sizes(result: SweepResult, lines: Sequence[Line], evaluation: str) -> Figur
             points = sorted(
                 (x(sizes[line.candidate]), y(line.metrics["mc1"].value), line.candidate)
                 for line in lines
-                if line.prompt == prompt and line.metrics["mc1"].value is not None
+                if line.prompt == prompt
+                and line.candidate in sizes
+                and line.metrics["mc1"].value is not None
             )
             canvas.path([(px, py) for px, py, _ in points], f"curve {colour(prompt)}")
             for px, py, name in points:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from truing.models.decoding import GROUP, Decoding, Request, Writing
@@ -56,13 +56,21 @@ class Ticket:
 
 
 class Engine:
-    """Answers requests with one model, up to `places` of them side by side."""
+    """Answers requests with one model, up to `places` of them side by side.
 
-    def __init__(self, model: LanguageModel, places: int = GROUP, queue: int = QUEUE) -> None:
-        self.model = model
+    `opening` as for Decoding.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        opening: Sequence[int] = (),
+        places: int = GROUP,
+        queue: int = QUEUE,
+    ) -> None:
         self.places = places
         self._queue = queue
-        self._decoding = Decoding(model)
+        self._decoding = Decoding(model, opening)
         self._waiting: deque[Ticket] = deque()
         self._writing: list[Ticket] = []
         self._change = threading.Condition()

@@ -15,7 +15,8 @@ from truing.files import read_bytes
 from truing.people.content import Messages, checked_text
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.importing import read_records
-from truing.people.exchange.records import Item, Record
+from truing.people.exchange.items import Item
+from truing.people.exchange.records import Record
 from truing.people.store import open_store
 from truing.people.tables import Prompt
 from truing.people.vocabulary import FLAG_VALUES, METADATA, USE_CASES
@@ -82,9 +83,10 @@ def _from_file(path: Path, bad_lines: list[str]) -> Iterator[Asked]:
     if path.name.endswith(_TEXT_ENDINGS):
         yield from _from_text(path, bad_lines)
         return
-    for number, record, items in read_records(path, bad_lines):
+    for where, record, items in read_records(path, bad_lines):
         for item in items:
-            yield _asked(f"{path.name}:{number}", record, item, len(items) == 1)
+            place = where.replace(str(path), path.name, 1)
+            yield _asked(place, record, item, len(items) == 1)
 
 
 def _from_text(path: Path, bad_lines: list[str]) -> Iterator[Asked]:

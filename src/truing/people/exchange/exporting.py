@@ -1,4 +1,4 @@
-"""Writing what people said as JSONL, in the forms that training programs read.
+"""Writing what people said, in the forms that training and labelling programs read.
 
 One row for each judgement that stands (neither superseded nor withdrawn), never an average. Every row
 says who judged (as a number, not a name), where the prompt came from and whether its writer agreed.
@@ -6,6 +6,7 @@ says who judged (as a number, not a name), where the prompt came from and whethe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -14,15 +15,19 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from truing.files import write_jsonl_atomically
+from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
 from truing.people.assigning import is_current
-from truing.people.content import Messages
+from truing.people.content import Messages, check_consents
+from truing.people.exchange import argilla, label_studio
+from truing.people.exchange.tasks import Shown, tasks_shown
 from truing.people.store import Store
 from truing.people.tables import Annotator, Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import FLAGS, METADATA
 from truing.types import InputError
 
 Row = dict[str, Any]
+LIKED = 6
+"""The least rating of an answer that is worth imitating."""
 
 
 class _Writer:
@@ -66,6 +71,25 @@ def _messages(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
     if judgement.demonstration:
         answer = {"role": "assistant", "content": judgement.demonstration.text}
         yield {"messages": [*_prompt_of(judgement).messages, answer]}
+
+
+def _best(judgement: Judgement) -> list[int]:
+    """Ids of the completions that this judgement speaks well of: top ratings, first places."""
+    if judgement.rating:
+        flags = {flag.name: flag.value for flag in judgement.flags}
+        faulty = flags.get("true") == "no" or flags.get("harmful") == "yes"
+        good = judgement.rating.value >= LIKED and not faulty
+        return [judgement.rating.completion_id] if good else []
+    if judgement.comparison:
+        return [better for better, _ in _better_and_worse(judgement)]
+    return [each.completion_id for each in judgement.rankings if each.rank == 1]
+
+
+def _liked(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    yield from ({**row, "from": "demonstration"} for row in _messages(writer, judgement))
+    for each in _best(judgement):
+        answer = {"role": "assistant", "content": writer.completion(each).text}
+        yield {"messages": [*_prompt_of(judgement).messages, answer], "from": judgement.kind}
 
 
 def _prompt_completion(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
@@ -125,6 +149,7 @@ def _annotations(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
 
 EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]]] = {
     "messages": ("demonstrations as conversations", _messages),
+    "liked": ("demonstrations, and answers rated 6 or 7, preferred or ranked first", _liked),
     "prompt-completion": ("demonstrations as prompt and completion", _prompt_completion),
     "preference": ("comparisons and rankings as prompt, chosen, rejected", _preference),
     "ratings": ("ratings with their flags", _ratings),
@@ -159,10 +184,11 @@ def _standing(session: Session) -> Sequence[Judgement]:
 def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list[Row]:
     """The rows of a form, of prompts with one of the given consents (of all without any).
 
-    Raises InputError for an unknown form.
+    Raises InputError for an unknown form or consent.
     """
     if form not in EXPORT_FORMS:
         raise InputError(f"--form: no {form!r}; give one of {', '.join(EXPORT_FORMS)}")
+    check_consents(consents)
     rows_of = EXPORT_FORMS[form][1]
     with store.reading() as session:
         kept = [
@@ -180,11 +206,64 @@ def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list
         ]
 
 
+def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
+    import pyarrow as pa  # here, so that the page starts without it
+    import pyarrow.parquet as pq
+
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = pa.Table.from_pydict({key: [row.get(key) for row in rows] for key in columns})
+    write_file_atomically(path, lambda file: pq.write_table(table, file))
+
+
 def export_file(store: Store, path: Path, form: str, consents: Collection[str] = ()) -> int:
-    """Write a JSONL file, whole or not at all; the number of rows. Raises InputError as above."""
+    """Write a JSONL file (Parquet where its name ends so), whole or not at all; the number of rows.
+
+    Raises InputError as above, and where the file can't be written.
+    """
     rows = export_rows(store, form, consents)
     try:
-        write_jsonl_atomically(path, list(rows))
+        if path.suffix.lower() == ".parquet":
+            _write_parquet(path, rows)
+        else:
+            write_jsonl_atomically(path, list(rows))
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error})") from None
     return len(rows)
+
+
+PROGRAMS: dict[str, tuple[str, Callable[[Shown], Row], Callable[[str], str]]] = {
+    "argilla": ("settings.json", argilla.record_of, lambda kind: _indented(argilla.settings(kind))),
+    "label-studio": ("config.xml", label_studio.task_of, label_studio.config),
+}
+"""Labelling programs by name: how the file beside is called, a task's record, and what that file says."""
+
+
+def _indented(document: Any) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def export_tasks(
+    store: Store,
+    path: Path,
+    program: str,
+    kind: str,
+    consents: Collection[str] = (),
+    *,
+    judged: bool = False,
+) -> tuple[int, Path]:
+    """Write the tasks of a kind for another labelling program, and how it should ask, beside.
+
+    `judged` adds what people said here. Returns the number of tasks and the file beside. Raises
+    InputError for a kind without a form there, or where a file can't be written.
+    """
+    ending, record_of, described = PROGRAMS[program]
+    if path.suffix.lower() != ".json":
+        raise InputError(f"{path}: {program} reads a list of tasks; name the file .json")
+    records = [record_of(shown) for shown in tasks_shown(store, kind, consents, judged=judged)]
+    beside = path.with_suffix(f".{ending}")
+    try:
+        write_text_atomically(beside, described(kind))
+        write_text_atomically(path, _indented(records))
+    except OSError as error:
+        raise InputError(f"{path}: can't be written ({error})") from None
+    return len(records), beside

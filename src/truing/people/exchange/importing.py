@@ -13,12 +13,13 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.files import read_bytes, read_json_line
 from truing.people.annotators import source_annotator
 from truing.people.answers import Answer, say
 from truing.people.assigning import display_order
 from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.exchange.records import Item, Record, items_of
+from truing.people.exchange.items import Item
+from truing.people.exchange.reading import found_in
+from truing.people.exchange.records import Record, items_of
 from truing.people.judging import new_row
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -39,25 +40,24 @@ class Imported:
         return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
 
 
-def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[int, Record, list[Item]]]:
-    """Line numbers of a JSONL file, plain or gzipped, with the line's object and its items.
+def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[str, Record, list[Item]]]:
+    """Places (`file:line`), records and items of a data file.
 
-    What is wrong with a line goes to `bad_lines`. Raises InputError where the file can't be read.
+    What is wrong goes to `bad_lines`, with the place. Raises InputError where the file can't be read.
     """
-    content = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if line.strip():
-            try:
-                record = read_json_line(line)
-                items = items_of(record)
-            except InputError as error:
-                bad_lines.append(f"{path}:{number}: {error}")
-            else:
-                yield number, record, items
+    for found in found_in(path):
+        try:
+            if found.mistake:
+                raise InputError(found.mistake)
+            items = items_of(found.record)
+        except InputError as error:
+            bad_lines.append(f"{found.where}: {error}")
+        else:
+            yield found.where, found.record, items
 
 
 def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
-    """The items of a JSONL file, as `read_records` reads them."""
+    """The items of a data file, as `read_records` reads them."""
     for _, _, items in read_records(path, bad_lines):
         yield from items
 
@@ -82,7 +82,7 @@ def import_files(
     keep_good_lines: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
-    """Read JSONL files into the store and make tasks of the kinds in `ask` for `wanted` people each.
+    """Read data files into the store and make tasks of the kinds in `ask` for `wanted` people each.
 
     Judgements in the files stand under the name of the source (the file's name without one). A
     second import of the same file adds nothing. Raises InputError naming file and line; then nothing
@@ -140,8 +140,12 @@ def _add(session: Session, item: Item, source: str, consent: str) -> None:
         judge_elsewhere(
             session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags
         )
-    if item.chosen is not None:
-        judge_elsewhere(session, judge, "comparison", prompt, completions, best=item.chosen)
+    if item.preferred:
+        judge_elsewhere(session, judge, "comparison", prompt, completions, preferred=item.preferred)
+    if item.use_case:
+        judge_elsewhere(
+            session, judge, "annotation", prompt, [], use_case=item.use_case, flags=item.flags
+        )
     if item.ranks:
         ranked = [completions[place] for place in item.ranks]
         judge_elsewhere(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
@@ -163,16 +167,19 @@ def judge_elsewhere(
     text: str = "",
     value: int | None = None,
     flags: dict[str, str] | None = None,
-    best: int | None = None,
+    preferred: str = "",
+    use_case: str = "",
     ranks: Sequence[int] = (),
     submission: str = "",
 ) -> None:
     """Record what a source says, as a person's judgement is recorded; once for the same words.
 
-    `best` is the place of the better of two completions, None for a tie. With a `submission` of its
-    own, words may come again: they supersede what the source had said of this before.
+    `preferred` says which of two completions is better: first, second or tie. With a `submission` of
+    its own, words may come again: they supersede what the source had said of this before.
     """
+    best = {"": None, "first": 0, "second": 1}.get(preferred, preferred)
     said = [text, str(value), str(best), str(list(ranks)), json.dumps(flags or {}, sort_keys=True)]
+    said += [use_case] if use_case else []
     hashes = [completion.text_hash for completion in completions]
     submission = submission or stable_hash(
         "imported", judge, kind, prompt.text_hash, *hashes, *said
@@ -198,7 +205,8 @@ def judge_elsewhere(
         text=text,
         value=value,
         flags=flags or {},
-        preferred="tie" if best is None else ("first", "second")[place[best]],
+        preferred=("first", "second")[place[best]] if isinstance(best, int) else preferred,
+        use_case=use_case,
         ranks=dict(zip(place, ranks, strict=False)),
     )
     judgement = new_row(session, assignment, kind, submission)

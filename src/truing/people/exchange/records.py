@@ -7,35 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from truing.people.content import Messages, checked_messages, checked_text
+from truing.people.exchange.argilla import flat_record, is_flat, read_record
+from truing.people.exchange.items import Item
+from truing.people.exchange.label_studio import read_task
 from truing.people.exchange.oasst import oasst_nodes
+from truing.people.exchange.tasks import items_from
 from truing.people.vocabulary import FLAG_VALUES, FLAGS, RATINGS
 from truing.types import InputError
 
 Record = dict[str, Any]
-
-
-@dataclass
-class Item:
-    """A prompt with what is known of answers to it.
-
-    `completions` holds (candidate, text); an empty candidate is filled in with the file's source.
-    `chosen` names the better of exactly two completions by its place; `ranks` gives a rank (1 the
-    best) for places. `demonstration` is an answer meant to be imitated.
-    """
-
-    messages: Messages
-    completions: list[tuple[str, str]] = field(default_factory=list)
-    demonstration: str = ""
-    chosen: int | None = None
-    ranks: dict[int, int] = field(default_factory=dict)
-    rating: int | None = None
-    flags: dict[str, str] = field(default_factory=dict)
-    user: str = ""
-    judge: str = ""
 
 
 def _prompt(record: Record) -> Messages:
@@ -103,7 +86,7 @@ def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[
         (_optional(record, "chosen_candidate"), chosen),
         (_optional(record, "rejected_candidate"), rejected),
     ]
-    return [Item(prompt, completions=completions, chosen=0)]
+    return [Item(prompt, completions=completions, preferred="first")]
 
 
 def _preference(record: Record) -> list[Item]:
@@ -205,11 +188,21 @@ def _oasst(record: Record) -> list[Item]:
     return items
 
 
+def _argilla(record: Record) -> list[Item]:
+    return items_from(read_record(record))
+
+
+def _label_studio(record: Record) -> list[Item]:
+    return items_from(read_task(record))
+
+
 def _prompt_only(record: Record) -> list[Item]:
     return [Item(_prompt(record))]
 
 
 FORMS: tuple[tuple[str, frozenset[str], Callable[[Record], list[Item]]], ...] = (
+    ("Argilla", frozenset({"fields", "responses"}), _argilla),
+    ("Label Studio", frozenset({"data", "annotations"}), _label_studio),
     ("OASST tree", frozenset({"message_tree_id", "prompt"}), _oasst),
     ("messages", frozenset({"messages"}), _messages),
     ("rating", frozenset({"prompt", "completion", "rating"}), _rating),
@@ -228,12 +221,14 @@ def items_of(record: object) -> list[Item]:
     """The items of one record. Raises InputError naming the field that is wrong."""
     if not isinstance(record, dict):
         raise InputError(f"each line is a JSON object, not {type(record).__name__}")
+    if is_flat(record):
+        record = flat_record(record)
     for _, keys, read in FORMS:
         if keys <= record.keys():
             items = read(record)
             for item in items:
-                item.user = _optional(record, "user")
-                item.judge = _optional(record, "annotator")
+                item.user = item.user or _optional(record, "user")
+                item.judge = item.judge or _optional(record, "annotator")
             return items
     known = "; ".join(f"{name}: {', '.join(sorted(keys))}" for name, keys, _ in FORMS)
     raise InputError(f"no form that is known has these keys; the forms and their keys: {known}")

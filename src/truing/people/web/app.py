@@ -23,7 +23,8 @@ from truing.types import InputError
 HOSTS = ("127.0.0.1", "localhost", "::1")
 _LOG = logging.getLogger(__name__)
 LOOK = {
-    "report.css": ("truing.report", "style.css", "text/css"),
+    # Not as a file of truing.report: that would load the package, and with it what models need.
+    "report.css": ("truing", "report/style.css", "text/css"),
     "label.css": ("truing.people.web", "static/label.css", "text/css"),
     "icon.svg": ("truing.people.web", "static/icon.svg", "image/svg+xml"),
 }

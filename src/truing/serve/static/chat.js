@@ -124,7 +124,6 @@ function choose(group, answers, receipts) {
   let chosen = null; // the turn with which the conversation goes on
   const choices = [["first", "A is better"], ["tie", "Equally good"], ["second", "B is better"]];
   undecided = judging(group, "Which answer is better?", choices, async (preferred) => {
-    if (receipts) await post("/page/picks", { user, first: receipts[0], second: receipts[1], preferred, submission: random() });
     const content = answers[preferred === "second" ? 1 : 0];
     if (chosen) chosen.content = content;
     else {
@@ -133,6 +132,7 @@ function choose(group, answers, receipts) {
       undecided = null;
       question.focus();
     }
+    if (receipts) await post("/page/picks", { user, first: receipts[0], second: receipts[1], preferred, submission: random() });
     return receipts ? "Thank you." : "The conversation goes on with it.";
   });
 }

@@ -1,0 +1,85 @@
+"""The demonstrations in a store or a file, as fine-tuning takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+from truing.data.dialogues import Dialogue
+from truing.people.exchange.exporting import export_rows
+from truing.people.exchange.reading import Found, found_in
+from truing.people.exchange.records import items_of
+from truing.people.store import open_store
+from truing.types import InputError
+
+FILES = (".jsonl", ".json", ".parquet", ".gz")
+STORES = (".db", ".sqlite", ".sqlite3")
+_RIGHT = "give messages that end with the assistant's answer, or prompt and completion (without candidate)"
+
+
+def read_dialogues(name: str, consents: Collection[str] = ()) -> tuple[Dialogue, ...]:
+    """The demonstrations in a file (JSONL, JSON, Parquet) or a store (a path or URL), in order.
+
+    `consents`: of a store, only prompts with one of them. Raises InputError naming file and line of
+    the first record without a demonstration, and where there is none at all.
+    """
+    ending = Path(name).suffix.lower()
+    if "://" not in name and ending in FILES:
+        if consents:
+            raise InputError(
+                "data.consent: is for a store; for a file, choose with 'truing data export --consent'"
+            )
+        found = tuple(_of_file(Path(name)))
+    elif "://" in name or ending in STORES:
+        found = tuple(_of_store(name, consents))
+    else:
+        raise InputError(
+            f"data.demonstrations: {name!r} is neither a file ({', '.join(FILES)}) nor a store (a path "
+            f"that ends in {', '.join(STORES)}, or a database URL)"
+        )
+    if not found:
+        raise InputError(f"data.demonstrations: {name} holds no demonstration")
+    return found
+
+
+def _dialogue(messages: list[dict[str, str]], answer: str, record: Any, source: str) -> Dialogue:
+    seconds = record.get("seconds")
+    known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return Dialogue(
+        tuple((each["role"], each["content"]) for each in messages),
+        answer,
+        user=str(record.get("user") or ""),
+        seconds=float(seconds) if known and seconds > 0 else None,
+        source=source,
+    )
+
+
+def _of_record(found: Found) -> Iterator[Dialogue]:
+    if found.mistake:
+        raise InputError(f"{found.where}: {found.mistake}")
+    try:
+        items = items_of(found.record)
+    except InputError as error:
+        raise InputError(f"{found.where}: {error}") from None
+    if items and not any(item.demonstration for item in items):
+        raise InputError(f"{found.where}: holds no demonstration; {_RIGHT}")
+    for item in items:
+        if item.demonstration:
+            yield _dialogue(item.messages, item.demonstration, found.record, found.where)
+
+
+def _of_file(path: Path) -> Iterator[Dialogue]:
+    for found in found_in(path):
+        yield from _of_record(found)
+
+
+def _of_store(name: str, consents: Collection[str]) -> Iterator[Dialogue]:
+    store = open_store(name, must_exist=True)
+    try:
+        rows = export_rows(store, "messages", consents)
+    finally:
+        store.close()
+    for row in rows:
+        *messages, answer = row["messages"]
+        yield _dialogue(messages, answer["content"], row, f"{store}")

@@ -1,0 +1,191 @@
+"""Racing prompts by successive halving on a budget of questions, generation after generation.
+
+Jamieson and Talwalkar (2016), with the budget spread evenly over rounds as in Karnin et al. (2013,
+algorithm 3, "sequential halving"). Three things differ: questions come in one fixed order, so that all
+prompts of a round are compared on the same ones; answers once scored are kept and not paid for again;
+survivors meet new proposals in the next generation.
+
+A budget counts scored (prompt, question) pairs. It is never exceeded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from truing.prompts.proposals import Proposal, fresh
+from truing.prompts.rendering import Prompt
+from truing.prompts.search import Measure, mean_score
+from truing.types import Case, InputError, Score
+
+KEPT = 4  # prompts that survive a generation
+FEWEST = 4  # questions, below which comparing prompts is no more than a draw
+FINAL_SHARE = 0.25  # of the budget, for the survivors of all generations
+
+Propose = Callable[[int, Sequence[tuple[Proposal, float]]], Sequence[Proposal]]
+"""(generation, the best so far with their mean scores) -> new proposals."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A proposal in one round: its mean score on `questions` questions, and whether it went on."""
+
+    proposal: Proposal
+    generation: int
+    round: int
+    score: float
+    questions: int
+    kept: bool
+    spent: int
+
+    def to_json(self) -> dict[str, Any]:
+        """A line of the log."""
+        prompt = self.proposal.prompt
+        return {
+            "generation": self.generation,
+            "round": self.round,
+            "id": prompt.id,
+            "origin": self.proposal.origin,
+            "parent": self.proposal.parent,
+            "instruction": prompt.instruction,
+            "shots": [shot.question for shot in prompt.shots],
+            "mc2": self.score if self.score >= 0 else None,
+            "questions": self.questions,
+            "kept": self.kept,
+            "spent": self.spent,
+        }
+
+
+@dataclass
+class Board:
+    """Who has answered what. `cases` are asked in their order, so n questions are the first n."""
+
+    cases: Sequence[Case]
+    measure: Measure
+    budget: int
+    spent: int = 0
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+
+    def cost(self, prompts: Sequence[Prompt], count: int) -> int:
+        """Questions to be scored until each has answered the first `count`."""
+        return sum(max(0, count - len(self.scores.get(prompt.id, ()))) for prompt in prompts)
+
+    def affordable(self, prompts: Sequence[Prompt], purse: int) -> int:
+        """The largest number of questions that the purse lets each of them have answered."""
+        low, high = 0, len(self.cases)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.cost(prompts, middle) <= purse:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def ask(self, prompt: Prompt, count: int) -> float:
+        """The mean score on the first `count` questions, of which those not answered yet are asked."""
+        known = self.scores.setdefault(prompt.id, [])
+        if len(known) < count:
+            asked = self.cases[len(known) : count]
+            self.spent += len(asked)
+            assert self.spent <= self.budget
+            known += self.measure(prompt, asked)
+        return mean_score(known[:count])
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The best proposal with its last standing; everything tried, in order; the questions scored."""
+
+    best: Standing
+    standings: tuple[Standing, ...]
+    spent: int
+
+
+def check_budget(budget: int, generations: int) -> None:
+    """Raises InputError where the budget can't compare two prompts in each generation."""
+    least = math.ceil(2 * FEWEST * generations / (1 - FINAL_SHARE))
+    if budget < least:
+        raise InputError(
+            f"prompt.search.budget: {budget} questions are too few for {generations} generations; give "
+            f"{least} or more"
+        )
+
+
+def race(
+    named: Sequence[Proposal],
+    propose: Propose,
+    cases: Sequence[Case],
+    measure: Measure,
+    *,
+    budget: int,
+    generations: int,
+    say: Callable[[Sequence[Standing]], object] = lambda standings: None,
+) -> Winner:
+    """The best prompt among `named` and what `propose` adds in each generation.
+
+    `cases` are training questions in the order in which they are asked. The first named prompt (the
+    task's own instruction) reaches the last round. Ties go to the prompt that was there first. `say`
+    hears each round, best first. Raises InputError as `check_budget` does.
+    """
+    board = Board(cases, measure, budget)
+    known: set[str] = set()
+    alive, best = fresh(named, known), [(proposal, math.nan) for proposal in named[:KEPT]]
+    check_budget(budget, generations)
+    own, standings = alive[0], list[Standing]()
+    final = int(FINAL_SHARE * budget)
+    for generation in range(1, generations + 1):
+        share = (budget - final - board.spent) // (generations - generation + 1)
+        alive += fresh(propose(generation, best), known)
+        rounds = _generation(board, alive, share, generation, say)
+        standings += rounds
+        survivors = [s for s in rounds if s.kept and s.round == rounds[-1].round]
+        best = [(standing.proposal, standing.score) for standing in survivors]
+        alive = [standing.proposal for standing in survivors]
+    finalists = [own, *(proposal for proposal in alive if proposal != own)]
+    last = _round(board, finalists, budget - board.spent, generations + 1, 1, 1)
+    say(last)
+    return Winner(last[0], (*standings, *last), board.spent)
+
+
+def _generation(
+    board: Board,
+    alive: Sequence[Proposal],
+    share: int,
+    generation: int,
+    say: Callable[[Sequence[Standing]], object],
+) -> list[Standing]:
+    """Rounds until KEPT are left, each with an equal part of the share. Of more proposals than the share
+    can give a few questions each, the first are taken."""
+    rounds = max(1, math.ceil(math.log2(max(1, len(alive)) / KEPT)))
+    while len(alive) > 2 and board.affordable(_prompts(alive), share // rounds) < min(
+        FEWEST, len(board.cases)
+    ):
+        alive = alive[:-1]
+        rounds = max(1, math.ceil(math.log2(len(alive) / KEPT)))
+    before, standings = board.spent, list[Standing]()
+    for number in range(1, rounds + 1):
+        purse = (share - (board.spent - before)) // (rounds - number + 1)
+        kept = KEPT if number == rounds else max(KEPT, math.ceil(len(alive) / 2))
+        standings += (ranked := _round(board, alive, purse, generation, number, kept))
+        say(ranked)
+        alive = [standing.proposal for standing in ranked if standing.kept]
+    return standings
+
+
+def _round(
+    board: Board, alive: Sequence[Proposal], purse: int, generation: int, number: int, kept: int
+) -> list[Standing]:
+    """Every proposal asked as many questions as the purse allows, the same ones; best first."""
+    count = board.affordable(_prompts(alive), purse)
+    means = [board.ask(proposal.prompt, count) for proposal in alive]
+    ranked = sorted(zip(alive, means, strict=True), key=lambda pair: -pair[1])
+    return [
+        Standing(proposal, generation, number, score, count, place < kept, board.spent)
+        for place, (proposal, score) in enumerate(ranked)
+    ]
+
+
+def _prompts(proposals: Sequence[Proposal]) -> list[Prompt]:
+    return [proposal.prompt for proposal in proposals]
