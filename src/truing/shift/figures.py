@@ -176,7 +176,7 @@ def _bars(
 
     def draw(width: int, key: str) -> Canvas:
         wide = width == WIDE
-        head, left = (0, 250.0) if wide else (14, 8.0)
+        head, left = (0, 250.0) if wide else (14, 18.0)
         step = len(series) * bar + air + head
         height = int(34 + len(names) * step + 22)
         about = f"{title} by side; the figures stand in the table."
