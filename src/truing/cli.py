@@ -159,8 +159,16 @@ def evaluate(
         typer.Option(
             metavar="NAME",
             help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
-            "helpful-2 ..., the paper's qa, help, harm, null, chat, long or all six: paper; or a text "
-            "file with {question} in it; several may follow",
+            "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
+            "paper; or a text file with {question} in it; several may follow",
+        ),
+    ] = None,
+    prompts: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="many wordings of one instruction: text with one a line, JSON or JSONL; shows the "
+            "spread across them",
         ),
     ] = None,
     presets: Annotated[
@@ -181,7 +189,13 @@ def evaluate(
     questions: Annotated[
         str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
     ] = "built-in",
-    controls: Annotated[str, typer.Option(metavar="FILE", help="the same for trivia")] = "built-in",
+    controls: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            help="the same for trivia, or a folder of such files; several may follow",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="only the first N questions")
     ] = None,
@@ -215,6 +229,13 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
     ] = None,
+    export: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FORM",
+            help="write the rows as parquet, lm-eval or inspect as well; several may follow",
+        ),
+    ] = None,
     key_variable: Annotated[
         str | None,
         typer.Option(
@@ -246,13 +267,14 @@ def evaluate(
             evaluations=tuple(evaluations),
             candidates=tuple(candidate),
             questions=questions,
-            controls=controls,
             seed=seed,
             free=free,
             judge=judge,
             max_new_tokens=max_new_tokens,
             **_given(
+                controls=tuple(controls or ()) or None,
                 prompts=tuple(prompt or ()) or None,
+                wordings=tuple(prompts or ()) or None,
                 presets=presets,
                 form=form,
                 limit=limit,
@@ -263,9 +285,11 @@ def evaluate(
             from truing.evaluate.sweep import plan_sweep, run_sweep
             from truing.models.patient_client import Connection
             from truing.progress import StderrProgress
+            from truing.report.exports import exports
             from truing.report.sweep import show
             from truing.report.sweep_files import sweep_folder, write_sweep
 
+            forms = list(exports(export or ()))
             asking = _given(key_variable=key_variable, at_once=at_once, timeout=timeout)
             plan = plan_sweep(spec)
             folder = sweep_folder(spec, out)
@@ -275,7 +299,7 @@ def evaluate(
                 connection=Connection(**asking),
                 accept_licence=accept_licence,
             )
-            page = write_sweep(result, folder, _command_line())
+            page = write_sweep(result, folder, _command_line(), forms)
         if as_json:
             print_json(result.to_json())
             return
@@ -504,18 +528,19 @@ def spread(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
     and so are those behind --curve.
 
-    For `eval`, likewise, words behind --candidate and --prompt, up to the name of an evaluation.
+    For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
     """
     result: list[str] = []
     evaluating = arguments[:1] == ["eval"]
     named = ("truthfulness", "trivia")
+    many = ("--candidate", "--prompt", "--prompts", "--controls", "--export")
     option = ""
     for argument in arguments:
         if argument.startswith("-"):
             option = argument
         elif option in ("--seed", "--curve"):
             option = option if argument.isdecimal() else ""
-        elif not (evaluating and option in ("--candidate", "--prompt")) or argument in named:
+        elif not (evaluating and option in many) or argument in named:
             option = ""
         if option and not argument.startswith("-") and result[-1] != option:
             result.append(option)

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.types import Estimate
+from truing.types import Estimate, Row, Score, Unscored
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -84,3 +84,16 @@ def paired_difference(
     one_side = len(ours.keys() | theirs.keys()) - len(both)
     differences = [ours[question] - theirs[question] for question in both]
     return mean(differences, unscored=one_side, resamples=resamples, seed=seed)
+
+
+def summary(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
+    """Mean and interval of each metric over rows that all have the same metrics."""
+    return {
+        metric: _scored_mean([row.metrics[metric] for row in rows], seed)
+        for metric in rows[0].metrics
+    }
+
+
+def _scored_mean(scores: Sequence[Score], seed: int) -> Estimate:
+    values = [score for score in scores if not isinstance(score, Unscored)]
+    return mean(values, unscored=len(scores) - len(values), seed=seed)

@@ -23,7 +23,8 @@ KNOWN = (*REQUIRED, "best_answer", "category", "source")
 Record = dict[str, Any]
 
 
-def _loads(file: str, line: int | None, text: str, hint: str) -> Any:
+def loads(file: str, line: int | None, text: str, hint: str) -> Any:
+    """The value of a JSON text. Raises InputError naming file and line, with `hint` as what is right."""
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -36,7 +37,7 @@ def _loads(file: str, line: int | None, text: str, hint: str) -> Any:
         raise mistake(file, line or 1, "", f"not valid JSON ({error})", hint) from None
 
 
-def _elements(text: str) -> Iterator[tuple[int, Any]]:
+def elements(text: str) -> Iterator[tuple[int, Any]]:
     """(line it begins on, value) of each element of a list in JSON that is known to be valid."""
     decoder, between = json.JSONDecoder(), re.compile(r"[\s,]*")
     position, line = text.index("[") + 1, 1 + text.count("\n", 0, text.index("["))
@@ -175,10 +176,10 @@ def json_drafts(file: str, text: str) -> Iterator[Draft]:
     hint = "give a list of objects (a file with one object on each line is named .jsonl)"
     if not text.strip():
         raise mistake(file, None, "", "the file is empty", hint)
-    value = _loads(file, None, text, hint)
+    value = loads(file, None, text, hint)
     if not isinstance(value, list):
         raise mistake(file, 1, "", f"{_kind(value)} where a list belongs", hint)
-    for line, record in _elements(text):
+    for line, record in elements(text):
         yield _draft(file, line, record)
 
 
@@ -189,4 +190,4 @@ def jsonl_drafts(file: str, text: str) -> Iterator[Draft]:
         raise mistake(file, None, "", "the file is empty", hint)
     for line, content in enumerate(text.split("\n"), 1):
         if content.strip():
-            yield _draft(file, line, _loads(file, line, content, hint))
+            yield _draft(file, line, loads(file, line, content, hint))

@@ -1,10 +1,12 @@
-"""Questions with true and false answers: the built-in ones, and those of a user's file."""
+"""Questions with true and false answers: the built-in ones, and those of a user's files."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from importlib.resources import files
+from itertools import zip_longest
 from pathlib import Path
 
 from truing.data.drafts import cases_from, mistake, utf8_text
@@ -69,4 +71,28 @@ def load_controls(source: str | Path) -> tuple[Case, ...]:
     return _built_in("controls.jsonl") if source == "built-in" else read_questions(Path(source))
 
 
-__all__ = ["load_controls", "load_questions", "parse_questions", "read_questions"]
+def load_several(sources: Sequence[str]) -> tuple[Case, ...]:
+    """Control questions of several sources: as for `load_controls`, or folders of question files.
+
+    Files take turns, question by question, so that the first n come from all of them. A question that
+    comes again is left out. Raises InputError where a source can't be read, or a folder has no
+    question file.
+    """
+    read = [load_controls(file) for source in sources for file in _files(source)]
+    turns = (case for turn in zip_longest(*read) for case in turn if case is not None)
+    return tuple({case.id: case for case in turns}.values())
+
+
+def _files(source: str) -> list[str | Path]:
+    """A folder's question files in the order of their names; anything else is itself."""
+    folder = Path(source)
+    if source in ("built-in", "none") or not folder.is_dir():
+        return [source]
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
+    if not found:
+        right = f"name a folder of files ending in {', '.join(ENDINGS)}"
+        raise mistake(source, None, "", "no question file in this folder", right)
+    return list(found)
+
+
+__all__ = ["load_controls", "load_questions", "load_several", "parse_questions", "read_questions"]

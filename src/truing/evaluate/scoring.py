@@ -13,7 +13,7 @@ from truing.models.precision import computed_in
 from truing.models.score_store import ScoreStore, score_key
 from truing.models.tree import Branch
 from truing.prompts.boundary import branch
-from truing.prompts.wordings import Form, Wording
+from truing.prompts.wordings import Context, Form, Wording
 from truing.types import Case, Dtype, Unscored
 
 
@@ -30,12 +30,15 @@ class Examinee:
 class Scoring:
     """The choices of each case, or why there are none; and how many answers were new to the store.
 
+    `contexts`: what each case's answers continued, where it is known.
+
     `hint` says what would help where no case could be scored.
     """
 
     choices: list[Choices | Lettered | Unscored]
     computed: int
     hint: str = "use a shorter prompt or another model"
+    contexts: tuple[Context, ...] = ()
 
 
 def score_wording(
@@ -56,9 +59,11 @@ def score_wording(
     model, own = examinee.candidate.model, examinee.candidate.prompt
     renderer = examinee.candidate.renderer
     branches: list[Branch] = []
+    contexts: list[Context] = []
     too_long: dict[int, Unscored] = {}
     for number, case in enumerate(cases):
         context = wording.context(renderer, own, case.prompt, form)
+        contexts.append(context)
         answers = [*case.correct_answers, *case.incorrect_answers]
         branches.append(
             branch(model.tokenizer, context.text, [context.delimiter + a for a in answers])
@@ -74,6 +79,7 @@ def score_wording(
             for number, case in enumerate(cases)
         ],
         computed,
+        contexts=tuple(contexts),
     )
 
 

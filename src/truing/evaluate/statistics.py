@@ -7,6 +7,15 @@ from truing.statistics import (
     bootstrap_means,
     mean,
     paired_difference,
+    summary,
 )
 
-__all__ = ["CONFIDENCE", "RESAMPLES", "SEED", "bootstrap_means", "mean", "paired_difference"]
+__all__ = [
+    "CONFIDENCE",
+    "RESAMPLES",
+    "SEED",
+    "bootstrap_means",
+    "mean",
+    "paired_difference",
+    "summary",
+]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from truing.data.questions import load_controls, load_questions
+from truing.data.questions import load_questions, load_several
 from truing.evaluate.free import answers_under
 from truing.evaluate.free_rows import FREELY, Free
 from truing.evaluate.judged import JUDGED
@@ -17,7 +17,8 @@ from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.opening import Opened, opened
 from truing.evaluate.scoring import Examinee, Scoring
-from truing.evaluate.statistics import mean
+from truing.evaluate.sensitivity import Sensitivity, sensitivities
+from truing.evaluate.statistics import summary
 from truing.evaluate.trained_judges import read_record
 from truing.models.answer_store import AnswerStore
 from truing.models.endpoint import is_endpoint
@@ -25,7 +26,8 @@ from truing.models.patient_client import Connection
 from truing.models.precision import computed_in, substitution
 from truing.models.score_store import SCORING_VERSION, ScoreStore
 from truing.progress import Progress
-from truing.prompts.wordings import FORMS, Form, Wording, wordings
+from truing.prompts.wording_file import named_prompts
+from truing.prompts.wordings import FORMS, Context, Form, Wording, families
 from truing.spec import EvaluationSpec
 from truing.types import Case, Dtype, Estimate, InputError, Row, Score, Unscored, stable_hash
 
@@ -42,17 +44,21 @@ EVALUATIONS = {
 class SweepSpec:
     """What is asked of whom. `limit`: only the first questions. `seed` draws the intervals.
 
+    `wordings` are files of many wordings of one instruction. Without them and without `prompts`, the
+    candidate's own prompt is asked.
+
     `free`: candidates also answer in their own words, in at most `max_new_tokens`, and are graded by the
     judges in the folder `judge` or by the built-in ones.
     """
 
     evaluations: tuple[str, ...]
     candidates: tuple[str, ...]
-    prompts: tuple[str, ...] = ("own",)
+    prompts: tuple[str, ...] = ()
+    wordings: tuple[Path, ...] = ()
     presets: Path | None = None
     form: Form = "auto"
     questions: str = "built-in"
-    controls: str = "built-in"
+    controls: tuple[str, ...] = ("built-in",)
     limit: int | None = None
     dtype: Dtype = EvaluationSpec().dtype
     seed: int = 0
@@ -124,6 +130,8 @@ class SweepResult:
     lines: list[Line] = field(default_factory=list)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     prompts: list[Wording] = field(default_factory=list)
+    contexts: dict[tuple[str, str, str], tuple[Context, ...]] = field(default_factory=dict)
+    sensitivities: list[Sensitivity] = field(default_factory=list)
     answers_computed: int = 0
     seconds: float = 0.0
     free: Free = field(default_factory=Free)
@@ -138,11 +146,15 @@ class SweepResult:
         for line in self.lines:
             place = candidates.setdefault(line.candidate, {}).setdefault(line.evaluation, {})
             place[line.prompt] = {name: e.to_json() for name, e in line.metrics.items()}
+        sensitivity: dict[str, Any] = {}
+        for found in self.sensitivities:
+            sensitivity.setdefault(found.family, {})[found.evaluation] = found.to_json()
         return {
             "candidates": candidates,
             "models": self.models,
             "questions": {name: asked.to_json() for name, asked in self.asked.items()},
             "prompts": {wording.name: wording.id for wording in self.prompts},
+            "sensitivity": sensitivity,
             "form": self.spec.form,
             "dtype": self.spec.dtype,
             "computed_in": computed_in(self.spec.dtype),
@@ -166,7 +178,8 @@ def plan_sweep(spec: SweepSpec) -> SweepResult:
     """
     if spec.judge is not None:
         read_record(spec.judge)
-    return SweepResult(spec, _asked(spec), prompts=wordings(spec.prompts, spec.presets))
+    prompts = named_prompts(spec.prompts, spec.wordings, spec.presets)
+    return SweepResult(spec, _asked(spec), prompts=prompts)
 
 
 def run_sweep(
@@ -207,6 +220,9 @@ def run_sweep(
         gc.collect()  # two models needn't be in memory at once
     if spec.free:
         _judge(result)
+    if found := families(result.prompts):
+        with progress.task("Comparing wordings"):
+            result.sensitivities = sensitivities(result.rows, found, spec.seed)
     result.seconds = time.monotonic() - started
     return result
 
@@ -214,13 +230,15 @@ def run_sweep(
 def _asked(spec: SweepSpec) -> dict[str, Asked]:
     load = {
         "truthfulness": lambda: (spec.questions, load_questions(spec.questions)),
-        "trivia": lambda: (spec.controls, load_controls(spec.controls)),
+        "trivia": lambda: (", ".join(spec.controls), load_several(spec.controls)),
     }
     asked = {}
     for name in dict.fromkeys(spec.evaluations):
         source, cases = load[name]()
         if not cases:
-            raise InputError(f"{name}: no questions; give 'built-in' or a file with --controls")
+            raise InputError(
+                f"{name}: no questions; give 'built-in', files or a folder with --controls"
+            )
         asked[name] = Asked(source, cases[: spec.limit])
     return asked
 
@@ -249,6 +267,7 @@ def _one(
         rows.append(Row(name, seed, evaluation, case.id, metrics, case.category, detail))
     result.rows += [(wording.name, row) for row in rows]
     result.lines.append(Line(name, evaluation, wording.name, summary(rows, result.spec.seed)))
+    result.contexts[name, evaluation, wording.name] = scoring.contexts
     result.answers_computed += scoring.computed
 
 
@@ -328,13 +347,3 @@ def _nothing_scored(chosen: Choices | Lettered | Unscored) -> str:
     scores = chosen.metrics.values() if isinstance(chosen, Lettered) else ()
     reasons = [score.reason for score in scores if isinstance(score, Unscored)]
     return reasons[0] if len(reasons) == len(METRICS) else ""
-
-
-def summary(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
-    """Mean and interval of each metric over the rows of one line."""
-    return {name: _estimate([row.metrics[name] for row in rows], seed) for name in METRICS}
-
-
-def _estimate(scores: Sequence[Score], seed: int) -> Estimate:
-    values = [score for score in scores if not isinstance(score, Unscored)]
-    return mean(values, unscored=len(scores) - len(values), seed=seed)

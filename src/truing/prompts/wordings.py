@@ -21,8 +21,10 @@ from truing.types import InputError, stable_hash
 
 PAPER = ("qa", "help", "harm", "null", "chat", "long")
 """The paper's prompts, in the order of its figures."""
-ROLES = get_args(Role)
+ROLES: tuple[Role, ...] = get_args(Role)
 OWN, NONE, ALL_PAPER = "own", "none", "paper"
+ALL = {f"all-{role}": role for role in ROLES}
+"""Names that stand for all our wordings in a role."""
 SLOT = "{question}"
 PRESETS_VARIABLE = "TRUING_PRESETS"
 
@@ -41,11 +43,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Wording:
-    """A prompt under a name: a text with a slot, or an instruction, or the candidate's own (neither)."""
+    """A prompt under a name: a text with a slot, or an instruction, or the candidate's own (neither).
+
+    `family` names the instruction that this is one of several wordings of, if it is.
+    """
 
     name: str
     template: str = ""
     prompt: Prompt | None = None
+    family: str = ""
 
     @property
     def id(self) -> str:
@@ -88,13 +94,31 @@ class Wording:
 
 
 def wordings(names: Sequence[str], presets: Path | None = None) -> list[Wording]:
-    """The prompts called `names`, each once, in that order; 'paper' stands for the paper's six.
+    """The prompts called `names`, each once, in that order.
+
+    'paper' stands for the paper's six, 'all-helpful' for all our wordings in that role.
 
     `presets` is the JSON file with the paper's texts; without it, the environment's TRUING_PRESETS.
     Raises InputError for an unknown name, a missing preset, or a file without the question's slot.
     """
-    spread = [part for name in names for part in (PAPER if name == ALL_PAPER else (name,))]
+    spread = [part for name in names for part in _parts(name)]
     return [_wording(name, presets) for name in dict.fromkeys(spread)]
+
+
+def families(prompts: Sequence[Wording]) -> dict[str, tuple[str, ...]]:
+    """The names of the wordings of each family of which at least two different ones are there."""
+    found: dict[str, dict[str, str]] = {}
+    for wording in prompts:
+        if wording.family:
+            found.setdefault(wording.family, {}).setdefault(wording.id, wording.name)
+    return {family: tuple(names.values()) for family, names in found.items() if len(names) > 1}
+
+
+def _parts(name: str) -> Sequence[str]:
+    if name in ALL:
+        role = ALL[name]
+        return [f"{role}-{place}" for place in range(1, len(instructions(role)) + 1)]
+    return PAPER if name == ALL_PAPER else (name,)
 
 
 def _wording(name: str, presets: Path | None) -> Wording:
@@ -105,11 +129,12 @@ def _wording(name: str, presets: Path | None) -> Wording:
     if name in PAPER:
         return Wording(name, template=_paper(name, presets))
     if role := re.fullmatch(rf"({'|'.join(ROLES)})(?:-(\d+))?", name):
-        return Wording(name, prompt=Prompt(_instruction(role[1], int(role[2] or 1))))
+        text = _instruction(role[1], int(role[2] or 1))
+        return Wording(name, prompt=Prompt(text), family=role[1])
     path = Path(name).expanduser()
     if path.suffix or path.exists():
         return Wording(name, template=_from_file(path))
-    known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES)
+    known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     raise InputError(

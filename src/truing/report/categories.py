@@ -90,11 +90,13 @@ def category_dots(
             canvas.x_axis(scales[-1], top - 10, bottom, 4 if wide else 2)
         for place, entry in enumerate(entries):
             y = top + row * (place + (0.5 if wide else 0.72))
-            text = f"{entry.category} ({entry.n})"
+            most = 22 if wide else 44
+            cut = len(entry.category) > most
+            name = f"{entry.category[: most - 1]}…" if cut else entry.category
             if wide:
-                canvas.text(label - 14, y + 4, text, "cat", "end")
+                canvas.text(label - 14, y + 4, f"{name} ({entry.n})", "cat", "end")
             else:
-                canvas.text(label, y - 11, text, "cat")
+                canvas.text(label, y - 11, f"{name} ({entry.n})", "cat")
             for metric, scale in zip(shown, scales, strict=True):
                 _dots(canvas, entry, metric, names, scale, y, colour)
         return canvas

@@ -1,4 +1,4 @@
-"""The folder of one `truing eval`: results.json, rows.jsonl, rows.csv and report.html."""
+"""The folder of one `truing eval`: results.json, rows.jsonl, rows.csv, report.html, and exports."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
-from truing.evaluate.judged import JUDGED
-from truing.evaluate.sweep import METRICS, SweepResult, SweepSpec
-from truing.files import write_json_atomically, write_jsonl_atomically, write_text_atomically
+from truing.evaluate.sweep import SweepResult, SweepSpec
+from truing.files import (
+    read_json,
+    write_json_atomically,
+    write_jsonl_atomically,
+    write_text_atomically,
+)
+from truing.report.exports import exports
 from truing.report.sweep import page
+from truing.report.sweep_shown import metrics_in
 from truing.runs import own_folder
 from truing.types import Row, Unscored, stable_hash
 
 RUNS = Path("runs")
 RESULTS = "results.json"
-ABOUT = ("candidate", "evaluation", "prompt", "case", "category", "question")
+COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 
 def _digest(spec: SweepSpec) -> str:
     return stable_hash("eval", *(f"{name}={value}" for name, value in asdict(spec).items()))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
@@ -29,17 +40,30 @@ def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
     digest = _digest(spec)
     folder = own_folder(out or RUNS / f"eval-{digest[:8]}", RESULTS, digest)
     if not (folder / RESULTS).exists():  # whose folder this is, before any time is spent
-        write_json_atomically(folder / RESULTS, {"digest": digest, "finished": False})
+        write_json_atomically(
+            folder / RESULTS, {"digest": digest, "finished": False, "begun": _now()}
+        )
     return folder
 
 
-def write_sweep(result: SweepResult, folder: Path, command: str) -> Path:
-    """Writes everything into the folder; returns the page's path."""
+def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence[str] = ()) -> Path:
+    """Writes everything into the folder, and the rows in the `forms` asked for; returns the page's path.
+
+    Exports bear the time when the folder was begun: written again, they replace themselves.
+    """
+    begun = str(read_json(folder / RESULTS).get("begun") or _now())
     write_jsonl_atomically(folder / "rows.jsonl", list(result.rows_json()))
     write_text_atomically(folder / "rows.csv", _csv(result))
+    for write in exports(forms).values():
+        write(result, folder, datetime.fromisoformat(begun))
     report = folder / "report.html"
     write_text_atomically(report, page(result, command))
-    document = {"digest": _digest(result.spec), "finished": True, **result.to_json()}
+    document = {
+        "digest": _digest(result.spec),
+        "finished": True,
+        "begun": begun,
+        **result.to_json(),
+    }
     write_json_atomically(folder / RESULTS, document)
     return report
 
@@ -47,9 +71,9 @@ def write_sweep(result: SweepResult, folder: Path, command: str) -> Path:
 def _csv(result: SweepResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    metrics = METRICS + (JUDGED if result.spec.free else ())
+    metrics = metrics_in(result.lines)
     answer = ("answer",) if result.spec.free else ()
-    writer.writerow((*ABOUT, *metrics, *answer, "unscored"))
+    writer.writerow((*COLUMNS, *metrics, *answer, "unscored"))
     for prompt, row in result.rows:
         writer.writerow(_cells(prompt, row, metrics, answer))
     return text.getvalue()
