@@ -7,20 +7,24 @@ interrupted. What a command needs is imported inside it, so that `truing --help`
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from truing import __version__, cli_data, cli_people
-from truing.cli_common import AcceptLicence, AsJson, explained, print_json
-
-if TYPE_CHECKING:
-    from truing.spec import Spec
+from truing import __version__, cli_data, cli_eval, cli_people, cli_train
+from truing.cli_common import (
+    AcceptLicence,
+    AsJson,
+    command_line,
+    explained,
+    given,
+    print_json,
+    spec_of,
+)
 
 app = typer.Typer(
     name="truing",
@@ -30,25 +34,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-
-def _command_line() -> str:
-    return shlex.join(["truing", *sys.argv[1:]])
-
-
-def _spec(file: Path | None, profile: str, over: dict[str, Any]) -> Spec:
-    """The spec in a file with the command line's options laid over it."""
-    from truing.spec import make_spec, merged, read_mapping
-
-    where = str(file) if file else "spec"
-    data = read_mapping(file) if file else {}
-    make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
-    return make_spec(merged(data, over), profile=profile, where=where)
-
-
-def _given(**options: Any) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name, value in options.items() if value is not None and value != {}}
 
 
 def _show_version(wanted: bool) -> None:
@@ -113,12 +98,12 @@ def align(
     """
     but = " without --overwrite" if overwrite else ""
     with explained(f"Interrupted. The same command{but} goes on from here."):
-        over = _given(
+        over = given(
             model=model,
             seeds=seed or None,
-            data=_given(questions=questions, controls=controls),
+            data=given(questions=questions, controls=controls),
         )
-        built = _spec(spec, profile, over)
+        built = spec_of(spec, profile, over)
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.alignment import align as run_align
 
@@ -126,7 +111,7 @@ def align(
                 built,
                 out,
                 profile=profile,
-                command=_command_line(),
+                command=command_line(),
                 overwrite=overwrite,
                 accept_licence=accept_licence,
             )
@@ -141,235 +126,8 @@ def align(
         typer.echo(f"Report: {result.report}")
 
 
-@app.command("eval")
-def evaluate(
-    evaluations: Annotated[
-        list[str], typer.Argument(metavar="EVALUATION...", help="truthfulness, trivia, or both")
-    ],
-    candidate: Annotated[
-        list[str],
-        typer.Option(
-            metavar="C",
-            help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
-            "(RUN/candidates/sft) or a server's model, endpoint:URL#MODEL; several may follow",
-        ),
-    ],
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
-            "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
-            "paper; or a text file with {question} in it; several may follow",
-        ),
-    ] = None,
-    prompts: Annotated[
-        list[Path] | None,
-        typer.Option(
-            metavar="FILE",
-            help="many wordings of one instruction: text with one a line, JSON or JSONL; shows the "
-            "spread across them",
-        ),
-    ] = None,
-    presets: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="JSON with the texts of the paper's prompts; without it, $TRUING_PRESETS",
-        ),
-    ] = None,
-    form: Annotated[
-        str,
-        typer.Option(
-            metavar="FORM",
-            help="auto: instructions through the chat template where there is one; text: never; "
-            "chat: everything",
-        ),
-    ] = "auto",
-    questions: Annotated[
-        str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
-    ] = "built-in",
-    controls: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            help="the same for trivia, or a folder of such files; several may follow",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="only the first N questions")
-    ] = None,
-    dtype: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TYPE",
-            help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
-            "float32 is used and said)",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")] = 0,
-    free: Annotated[
-        bool,
-        typer.Option(
-            "--free",
-            help="answers in the candidates' own words too, graded true and informative by judges",
-        ),
-    ] = False,
-    judge: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="with --free: judges from 'truing train judge'; without it, built-in ones",
-        ),
-    ] = None,
-    max_new_tokens: Annotated[
-        int, typer.Option(min=1, metavar="N", help="with --free: an answer's greatest length")
-    ] = 50,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
-    ] = None,
-    export: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FORM",
-            help="write the rows as parquet, lm-eval or inspect as well; several may follow",
-        ),
-    ] = None,
-    key_variable: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="environment variable that holds the endpoint's key; without it, "
-            "TRUING_ENDPOINT_KEY",
-        ),
-    ] = None,
-    at_once: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="questions asked of an endpoint at once")
-    ] = None,
-    timeout: Annotated[
-        float | None,
-        typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
-    ] = None,
-    as_json: AsJson = False,
-    accept_licence: AcceptLicence = False,
-) -> None:
-    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers; with
-    --free, judge their own answers too.
-
-    Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
-    evaluation that was interrupted goes on where it was.
-    """
-    with explained("Interrupted. The same command goes on from here."):
-        from truing.evaluate.sweep import SweepSpec
-
-        spec = SweepSpec(
-            evaluations=tuple(evaluations),
-            candidates=tuple(candidate),
-            questions=questions,
-            seed=seed,
-            free=free,
-            judge=judge,
-            max_new_tokens=max_new_tokens,
-            **_given(
-                controls=tuple(controls or ()) or None,
-                prompts=tuple(prompt or ()) or None,
-                wordings=tuple(prompts or ()) or None,
-                presets=presets,
-                form=form,
-                limit=limit,
-                dtype=dtype,
-            ),
-        )
-        with redirect_stdout(sys.stderr):
-            from truing.evaluate.sweep import plan_sweep, run_sweep
-            from truing.models.patient_client import Connection
-            from truing.progress import StderrProgress
-            from truing.report.exports import exports
-            from truing.report.sweep import show
-            from truing.report.sweep_files import sweep_folder, write_sweep
-
-            forms = list(exports(export or ()))
-            asking = _given(key_variable=key_variable, at_once=at_once, timeout=timeout)
-            plan = plan_sweep(spec)
-            folder = sweep_folder(spec, out)
-            result = run_sweep(
-                plan,
-                StderrProgress(),
-                connection=Connection(**asking),
-                accept_licence=accept_licence,
-            )
-            page = write_sweep(result, folder, _command_line(), forms)
-        if as_json:
-            print_json(result.to_json())
-            return
-        from rich.console import Console
-
-        show(result, Console())
-        typer.echo(f"Page: {page}")
-
-
-@app.command()
-def train(
-    kind: Annotated[
-        str,
-        typer.Argument(
-            metavar="sft|rl|reward|prompt|judge", help="what to train, as the spec describes it"
-        ),
-    ],
-    spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="the training's folder; without it, runs/KIND-MODEL-DIGEST"
-        ),
-    ] = None,
-    curve: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N",
-            help="for sft: train on so many demonstrations each, and draw the learning curve; several "
-            "may follow: --curve 10 30 100",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
-    ] = False,
-    as_json: AsJson = False,
-    accept_licence: AcceptLicence = False,
-) -> None:
-    """Train one thing alone, without the comparison: a candidate by fine-tuning, by reinforcement
-    learning or by a search for a prompt, a reward model, or judges of free answers.
-
-    A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
-    log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
-    agreement of a reward model or judge with held-out labels, costs.
-    """
-    with explained("Interrupted. The same command with --resume goes on from here."):
-        built = _spec(spec, "default", _given(sft=_given(curve=curve or None)))
-        with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
-            from truing.training import train
-
-            result = train(
-                built,
-                kind,
-                out,
-                resume=resume,
-                command=_command_line(),
-                accept_licence=accept_licence,
-            )
-        if as_json:
-            print_json(result.document)
-            return
-        for line in result.lines():
-            typer.echo(line)
-        if found := result.document.get("curve"):
-            from rich.console import Console
-
-            from truing.report.label_curve import show
-
-            show(found, Console())
-            typer.echo(f"Page: {result.folder / 'curve.html'}")
+app.command("eval")(cli_eval.evaluate)
+app.command()(cli_train.train)
 
 
 @app.command()
@@ -493,7 +251,7 @@ def grid(
         from truing.spec import make_grid_spec
 
         spec = make_grid_spec(
-            _given(
+            given(
                 map=map,
                 episodes=episodes,
                 seed=seed,

@@ -1,15 +1,21 @@
-"""What every command shares: how mistakes and results are said."""
+"""What commands share: how options become a spec, how mistakes and results are said."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.spec import Spec
 
 AsJson = Annotated[
     bool, typer.Option("--json", help="print exactly one JSON document on standard output")
@@ -46,3 +52,23 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
 def print_json(document: Any) -> None:
     """One JSON document. Beyond ASCII all is escaped, so that any terminal or pipe can carry it."""
     typer.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def command_line() -> str:
+    """What was typed, for the record of a run."""
+    return shlex.join(["truing", *sys.argv[1:]])
+
+
+def spec_of(file: Path | None, profile: str, over: dict[str, Any]) -> Spec:
+    """The spec in a file with the command line's options laid over it."""
+    from truing.spec import make_spec, merged, read_mapping
+
+    where = str(file) if file else "spec"
+    data = read_mapping(file) if file else {}
+    make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
+    return make_spec(merged(data, over), profile=profile, where=where)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None and value != {}}
