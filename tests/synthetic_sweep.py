@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from truing.evaluate.sensitivity import sensitivities
-from truing.evaluate.statistics import mean
 from truing.evaluate.sweep import Asked, Line, SweepResult, SweepSpec
 from truing.prompts.wordings import families, wordings
+from truing.statistics import mean
 from truing.types import Case, Estimate, Row, Score, Unscored
 
 SIZES = {"small-one": 135_000_000, "middle <b>one</b>": 360_000_000, "large-one": 1_700_000_000}

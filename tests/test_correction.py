@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from truing.evaluate.correction import Calibration, Judged, corrected_mean
-from truing.evaluate.statistics import mean
+from truing.statistics import mean
 
 
 def calibration(score: list[float], label: list[int]) -> Calibration:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from truing.evaluate import statistics
+from truing import statistics
 from truing.types import Estimate
 
 

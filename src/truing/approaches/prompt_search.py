@@ -16,13 +16,13 @@ from truing.approaches.prompting import mc2_of, named_instructions
 from truing.approaches.proposing import Proposer, check_proposer
 from truing.costs import Cost
 from truing.evaluate.multiple_choice import score_choices
-from truing.evaluate.statistics import mean, paired_difference
 from truing.files import append, read_jsonl, write_text_atomically
 from truing.prompts.halving import Standing, Winner, check_budget, race
 from truing.prompts.proposals import Proposal
 from truing.prompts.rendering import Prompt
 from truing.report.race import race_page, race_table
 from truing.spec import Spec
+from truing.statistics import mean, paired_difference
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 from truing.workshop import Workshop
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.evaluate.statistics import CONFIDENCE, RESAMPLES, SEED
+from truing.statistics import CONFIDENCE, RESAMPLES, SEED
 from truing.types import Estimate
 
 LEAST_DIFFERENCE = 0.05

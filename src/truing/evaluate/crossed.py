@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from truing.evaluate.statistics import CONFIDENCE, RESAMPLES, SEED
+from truing.statistics import CONFIDENCE, RESAMPLES, SEED
 from truing.types import Estimate
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from truing.evaluate.crossed import Floats, Order, Spread, order, spread
-from truing.evaluate.statistics import RESAMPLES, mean
+from truing.statistics import RESAMPLES, mean
 from truing.types import Estimate, Row
 
 Table = dict[str, dict[str, float]]  # scores by wording and question

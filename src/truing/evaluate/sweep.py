@@ -18,7 +18,6 @@ from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.opening import Opened, opened
 from truing.evaluate.scoring import Examinee, Scoring
 from truing.evaluate.sensitivity import Sensitivity, sensitivities
-from truing.evaluate.statistics import summary
 from truing.evaluate.trained_judges import read_record
 from truing.models.answer_store import AnswerStore
 from truing.models.endpoint import is_endpoint
@@ -29,6 +28,7 @@ from truing.progress import Progress
 from truing.prompts.wording_file import named_prompts
 from truing.prompts.wordings import FORMS, Context, Form, Wording, families
 from truing.spec import EvaluationSpec
+from truing.statistics import summary
 from truing.types import Case, Dtype, Estimate, InputError, Row, Score, Unscored, stable_hash
 
 METRICS = ("mc1", "mc2", "binary")

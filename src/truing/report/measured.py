@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from truing.evaluate import statistics
+from truing import statistics
 from truing.report.metrics import METRICS
 from truing.types import Estimate, Row, Unscored
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from truing.evaluate import statistics
+from truing import statistics
 from truing.report.findings import Finding, findings
 from truing.report.measured import Key, Measured, measure
 from truing.runs import RunFolder

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from truing.evaluate.judged import JUDGED
 from truing.evaluate.sensitivity import Sensitivity
-from truing.evaluate.statistics import paired_difference
 from truing.evaluate.sweep import Line, SweepResult
 from truing.prompts.wordings import families
 from truing.report.metrics import EVALUATION_TITLES, metric_of
+from truing.statistics import paired_difference
 from truing.types import Estimate
 
 PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
