@@ -27,7 +27,7 @@ from truing.models.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.tree import Branch, TokenTree
+from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.types import Dtype, InputError
 
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
@@ -286,15 +286,20 @@ class LanguageModel:
 
 
 def packs(branches: Sequence[Branch], size: int = PACK_TOKENS) -> Iterator[list[Branch]]:
-    """Consecutive branches whose tokens fill one forward pass (a single branch may exceed it)."""
+    """Consecutive branches whose tokens fill one forward pass (a single branch may exceed it).
+
+    What all prompts of a pack begin with counts once, as it is computed once.
+    """
     pack: list[Branch] = []
-    tokens = 0
+    alone, shared = 0, 0  # tokens of the pack without sharing; tokens that all its prompts share
     for branch in branches:
         length = len(branch.prompt) + sum(map(len, branch.continuations))
-        if pack and tokens + length > size:
+        common = common_prefix([pack[0].prompt, branch.prompt]) if pack else len(branch.prompt)
+        common = min(shared, common) if pack else common
+        if pack and alone + length - common * len(pack) > size:
             yield pack
-            pack, tokens = [], 0
+            pack, alone, common = [], 0, len(branch.prompt)
         pack.append(branch)
-        tokens += length
+        alone, shared = alone + length, common
     if pack:
         yield pack
