@@ -97,6 +97,7 @@ class _Level:
         self.query_index_BT = query_index
         self.key_index_BS = key_index
         self.valid_N = torch.cat(valid)
+        self.packed_N = query_index.flatten()[self.valid_N]
         self.below_prefix = all(s.parent >= 0 for s in chosen)
         self._seen_BTS = seen
         self._position_BT, self._key_position_BS = position, key_position
@@ -116,6 +117,14 @@ def common_prefix(prompts: Sequence[Tokens]) -> int:
     while shared < shortest - 1 and len({prompt[shared] for prompt in prompts}) == 1:
         shared += 1
     return shared
+
+
+def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
+    """Segments in groups whose lengths differ by less than two times: each is padded to its longest."""
+    groups: dict[int, list[int]] = {}
+    for member in members:
+        groups.setdefault(segments[member].length.bit_length(), []).append(member)
+    return list(groups.values())
 
 
 class _Trie:
@@ -173,11 +182,13 @@ class TokenTree:
         self._stems = stems
         self.prompt_last_P = torch.tensor([self._last(stem) for stem in stems])
         leaves = self._add_continuations(stems)
-        if leaves:
-            levels.append(leaves)
+        levels += _of_like_length(leaves, self._segments)
         self.tokens_N = torch.tensor(self._tokens)
         self.positions_N = torch.tensor(self._positions)
         self._levels = [_Level(self._segments, members) for members in levels]
+        # From the order of the levels to that of the packed row.
+        packed_N = torch.cat([level.packed_N for level in self._levels])
+        self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
 
     def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
         above = self._segments[parent] if parent >= 0 else None
@@ -272,4 +283,5 @@ class TokenTree:
                 out = grouped_attention(q, k, v, allowed_BTS, scale=scale, softcap=softcap)
             flat = out.transpose(1, 2).reshape(B * T, H, D)
             outputs.append(flat.index_select(0, level.valid_N))
-        return torch.cat(outputs)
+        output_NHD = torch.cat(outputs)
+        return output_NHD if self._order_N is None else output_NHD.index_select(0, self._order_N)
