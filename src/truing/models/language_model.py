@@ -294,8 +294,9 @@ def packs(branches: Sequence[Branch], size: int = PACK_TOKENS) -> Iterator[list[
     alone, shared = 0, 0  # tokens of the pack without sharing; tokens that all its prompts share
     for branch in branches:
         length = len(branch.prompt) + sum(map(len, branch.continuations))
-        common = common_prefix([pack[0].prompt, branch.prompt]) if pack else len(branch.prompt)
-        common = min(shared, common) if pack else common
+        common = len(branch.prompt)
+        if pack:
+            common = min(shared, common_prefix([pack[0].prompt, branch.prompt]))
         if pack and alone + length - common * len(pack) > size:
             yield pack
             pack, alone, common = [], 0, len(branch.prompt)
