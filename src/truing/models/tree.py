@@ -99,15 +99,15 @@ class _Level:
         self.valid_N = torch.cat(valid)
         self.packed_N = query_index.flatten()[self.valid_N]
         self.below_prefix = all(s.parent >= 0 for s in chosen)
-        self._seen_BTS = seen
+        self._allowed: dict[int | None, Tensor] = {None: seen}
         self._position_BT, self._key_position_BS = position, key_position
 
     def allowed(self, window: int | None) -> Tensor:
         """(B, T, S) boolean: the keys that each query sees, at most `window` positions back."""
-        if window is None:
-            return self._seen_BTS
-        near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
-        return self._seen_BTS & near_BTS
+        if window is not None and window not in self._allowed:  # every layer asks for the same
+            near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
+            self._allowed[window] = self._allowed[None] & near_BTS
+        return self._allowed[window]
 
 
 def common_prefix(prompts: Sequence[Tokens]) -> int:
