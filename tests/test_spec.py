@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from truing.spec import Spec, make_spec
+from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 
 WRONG: list[tuple[dict[str, Any], str]] = [
