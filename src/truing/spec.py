@@ -78,10 +78,10 @@ class PromptSpec(_Part):
     instructions: tuple[str, ...] = Field(
         (), description="instructions to try beside the built-in ones"
     )
-    built_in: int = Field(12, ge=0, description="built-in instructions to try")
+    built_in: int = Field(10, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        48, ge=1, description="training questions that the last round is judged on"
+        24, ge=1, description="training questions that the last round is judged on"
     )
     search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
 
@@ -148,7 +148,7 @@ class RlSpec(_Part):
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
-    steps: int = Field(30, ge=1, description="updates, at most")
+    steps: int = Field(12, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=1, description="answers to each question; objectives that compare them need 2"
@@ -166,10 +166,10 @@ class RlSpec(_Part):
     plateau: int | None = Field(
         None, ge=1, description="stop where the reward has not risen for this many steps"
     )
-    learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
+    learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
     evaluate_every: int = Field(
-        10, ge=1, description="steps between looks by the judges and between answers shown"
+        4, ge=1, description="steps between looks by the judges and between answers shown"
     )
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
@@ -179,7 +179,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
@@ -287,7 +287,7 @@ class GridSpec(_Part):
 
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "default": {},
+    "default": {"data": {"limit": 288, "control_limit": 80}},
     "smoke": {
         "data": {"limit": 24, "control_limit": 8},
         "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
@@ -326,8 +326,12 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str = "spec") -> Spec:
-    """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
+def make_spec(
+    data: Mapping[str, Any], *, profile: str | None = "default", where: str = "spec"
+) -> Spec:
+    """A spec from nested mappings laid over a profile, if any. Raises InputError on the first mistake."""
+    if profile is None:
+        return Spec.model_validate(data, context=where)
     if profile not in PROFILES:
         raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
     return Spec.model_validate(merged(PROFILES[profile], data), context=where)

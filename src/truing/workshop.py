@@ -212,6 +212,7 @@ class Workshop:
                 "created": now(),
                 "finished": None,
                 "command": command,
+                "questions_left_out": self.texts.left_out,
                 "machine": machine(),
                 "candidates": ["base", *self.spec.approaches],
             },
