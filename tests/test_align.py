@@ -20,7 +20,8 @@ from truing.data.questions import load_questions
 from truing.files import read_jsonl
 from truing.models.tree import Branch
 from truing.progress import SilentProgress
-from truing.spec import Spec, make_spec
+from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 from truing.workshop import Workshop
 

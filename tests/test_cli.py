@@ -22,7 +22,8 @@ from synthetic_run import write_run
 from tiny import tiny
 from truing.cli import app, spread
 from truing.models.catalogue import CATALOGUE, ModelUnavailable
-from truing.spec import Spec, make_spec
+from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 
 

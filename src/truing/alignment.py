@@ -25,7 +25,8 @@ from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
-from truing.spec import Spec, make_spec
+from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 from truing.workshop import Workshop, default_folder, now
 

@@ -61,7 +61,7 @@ def command_line() -> str:
 
 def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
     """The spec in a file with the command line's options laid over it, and a profile below, if any."""
-    from truing.spec import make_spec, merged, read_mapping
+    from truing.spec_reading import make_spec, merged, read_mapping
 
     where = str(file) if file else "spec"
     data = read_mapping(file) if file else {}

@@ -16,7 +16,8 @@ from typer.main import get_command
 
 from truing.cli import app
 from truing.files import write_text_atomically
-from truing.spec import PROFILES, Spec
+from truing.spec import Spec
+from truing.spec_reading import PROFILES
 
 _HEAD = """# Commands
 

@@ -43,16 +43,11 @@ def read_texts(spec: Spec, progress: Progress) -> Texts:
     """The questions of the spec on their sides of the split. Raises InputError at a mistake."""
     every = load_questions(spec.data.questions)
     cases = limit_cases(every, spec.data.limit, spec.data.held_out)
-    left_out = len(every) - len(cases)
-    if left_out:
-        progress.note(
-            f"{len(cases)} of {len(every)} questions take part; `data.limit: null` takes all"
-        )
     train, held_out = split(cases, spec.data.held_out)
     controls = load_controls(spec.data.controls)[: spec.data.control_limit]
     if warning := leak_warning(train, held_out):
         progress.note(f"Warning: {warning}")
-    return Texts(train, held_out, controls, left_out=left_out)
+    return Texts(train, held_out, controls, left_out=len(every) - len(cases))
 
 
 def compared_texts(spec: Spec, progress: Progress) -> Texts:
