@@ -41,7 +41,10 @@ from truing.people.vocabulary import KINDS
 
 TOKEN = "the-token-of-the-lead"
 KINDS_SHOWN = {"demonstration": 0, "rating": 1, "comparison": 2, "ranking": 4, "annotation": 0}
-SHARE_TWICE, SHARE_SKIPPED, SHARE_UNDONE = 0.05, 0.03, 0.05
+SPECIAL_EVERY = 20
+"""Of so many tasks of a person one is skipped, one is sent twice and one is undone."""
+PATIENCE_SECONDS = 300.0
+"""A browser waits about so long for an answer; only a server that hangs takes longer."""
 
 
 @dataclass
@@ -106,7 +109,7 @@ class Server:
     def stop(self) -> None:
         """As Ctrl-C does."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(PATIENCE_SECONDS)
 
 
 def _field(page: str, name: str) -> str:
@@ -126,13 +129,17 @@ def _said(kind: str, page: str, generator: random.Random) -> dict[str, str]:
 
 
 class Annotator:
-    """One person at work in a browser."""
+    """One person at work in a browser. The seed says when they do something out of the ordinary."""
 
     def __init__(self, server: Server, token: str, log: Log, seed: int) -> None:
         self.log = log
         self.generator = random.Random(seed)
+        self.turn = seed
         self.client = httpx2.Client(
-            base_url=server.url, cookies={server.cookie: token}, timeout=60, follow_redirects=True
+            base_url=server.url,
+            cookies={server.cookie: token},
+            timeout=PATIENCE_SECONDS,
+            follow_redirects=True,
         )
 
     def request(self, what: str, method: str, path: str, **more: Any) -> httpx2.Response:
@@ -166,14 +173,14 @@ class Annotator:
         time.sleep(self.generator.expovariate(2 / think) if think else 0)
         self.request("draft", "POST", f"{path}/draft", data=fields)
         time.sleep(self.generator.expovariate(2 / think) if think else 0)
-        chance = self.generator.random()
-        if chance < SHARE_SKIPPED:
+        special, self.turn = self.turn % SPECIAL_EVERY, self.turn + 1
+        if special == 0:
             self.send(f"{path}/skip", {**fields, "reason": "unclear"})
             return True
         self.send(f"{path}/judgement", {**fields, "seconds": "1.5"})
-        if chance < SHARE_SKIPPED + SHARE_TWICE:
+        if special == 1:
             self.send(f"{path}/judgement", fields)
-        elif chance < SHARE_SKIPPED + SHARE_TWICE + SHARE_UNDONE:
+        elif special == 2:
             home = self.request("page", "GET", "/").text
             undo = re.search(r'action="(/judgements/\d+/undo)"', home)
             if undo:
@@ -181,12 +188,13 @@ class Annotator:
                 self.send(undo[1], own)
         return True
 
-    def work(self, until: float, think: float) -> None:
-        """Until the time is up, nothing is left, or the server is gone."""
+    def work(self, until: float, think: float, most: int | None = None) -> None:
+        """Until the time is up, `most` tasks are done, nothing is left, or the server is gone."""
         time.sleep(self.generator.uniform(0, think))  # people don't all come at the same moment
+        done = 0
         try:
-            while time.monotonic() < until and self.one_task(think):
-                pass
+            while done != most and time.monotonic() < until and self.one_task(think):
+                done += 1
         except httpx2.TransportError as error:
             with self.log.lock:
                 self.log.errors.append(f"no answer: {type(error).__name__}")
@@ -213,29 +221,33 @@ def check(store: Store, acknowledged: set[str]) -> dict[str, Any]:
     }
 
 
-def load(folder: Path, *, annotators: int, seconds: float, think: float) -> dict[str, Any]:
-    """Many annotators on one server for a while."""
+def load(
+    folder: Path, *, annotators: int, seconds: float, think: float, each: int | None = None
+) -> dict[str, Any]:
+    """Many annotators on one server, for a while or until everybody has done `each` tasks."""
     name = str(folder / "load.db")
     store = open_store(name)
-    pace = annotators * seconds / max(think, 0.05)
+    pace = annotators * (each or seconds / max(think, 0.05))
     tokens = fill(store, int(pace * 1.2) + 50, annotators)
     log, leads_log = Log(), Log()
     server = Server(name)
     until = time.monotonic() + seconds
+    finished = threading.Event()
 
     def look() -> None:
         person = Annotator(server, TOKEN, leads_log, 0)
-        while time.monotonic() < until:
+        while not finished.is_set():
             person.request("lead", "GET", "/lead")
-            time.sleep(min(30.0, seconds / 3))
+            finished.wait(min(30.0, seconds / 3))
         person.client.close()
 
     try:
         with ThreadPoolExecutor(annotators + 1) as pool:
             leads = pool.submit(look)
             people = [Annotator(server, token, log, n) for n, token in enumerate(tokens)]
-            for future in [pool.submit(each.work, until, think) for each in people]:
+            for future in [pool.submit(person.work, until, think, each) for person in people]:
                 future.result()
+            finished.set()
             leads.result()
     finally:
         server.stop()
@@ -263,16 +275,18 @@ def kills(folder: Path, *, times: int, annotators: int = 8) -> dict[str, Any]:
     generator = random.Random(0)
     for number in range(times):
         server = Server(name)
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE_SECONDS
+        # How many are let through is drawn, not for how long: a slow machine is killed as often in
+        # the middle of its work as a fast one.
+        enough = len(log.acknowledged) + generator.randint(5, 25)
         with ThreadPoolExecutor(annotators) as pool:
             people = [
                 Annotator(server, token, log, 1000 * number + n) for n, token in enumerate(tokens)
             ]
             futures = [pool.submit(each.work, until, 0.0) for each in people]
-            before = len(log.acknowledged)
-            while len(log.acknowledged) < before + 5 and time.monotonic() < until:
-                time.sleep(0.01)
-            time.sleep(generator.random() * 0.4)
+            while len(log.acknowledged) < enough and time.monotonic() < until:
+                time.sleep(0.001)
+            time.sleep(generator.random() * 0.02)
             server.kill()
             for future in futures:
                 future.result()

@@ -34,7 +34,8 @@ under `rl`. Keys that are left out have the default; unknown keys are refused.
 
 _PROFILES_HEAD = """## Profiles
 
-`--profile` lays one of these under the spec file; `default` changes nothing.
+`truing align --profile` lays one of these under the spec file, `default` where none is named; `truing
+train` none.
 """
 
 

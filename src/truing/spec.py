@@ -76,10 +76,10 @@ class PromptSpec(_Part):
     instructions: tuple[str, ...] = Field(
         (), description="instructions to try beside the built-in ones"
     )
-    built_in: int = Field(12, ge=0, description="built-in instructions to try")
+    built_in: int = Field(10, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        48, ge=1, description="training questions that the last round is judged on"
+        24, ge=1, description="training questions that the last round is judged on"
     )
     search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
 
@@ -146,7 +146,7 @@ class RlSpec(_Part):
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
-    steps: int = Field(30, ge=1, description="updates, at most")
+    steps: int = Field(12, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=1, description="answers to each question; objectives that compare them need 2"
@@ -164,10 +164,10 @@ class RlSpec(_Part):
     plateau: int | None = Field(
         None, ge=1, description="stop where the reward has not risen for this many steps"
     )
-    learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
+    learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
     evaluate_every: int = Field(
-        10, ge=1, description="steps between looks by the judges and between answers shown"
+        4, ge=1, description="steps between looks by the judges and between answers shown"
     )
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
@@ -177,7 +177,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",

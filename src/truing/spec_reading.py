@@ -12,7 +12,7 @@ from truing.spec import Spec
 from truing.types import InputError
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "default": {},
+    "default": {"data": {"limit": 288, "control_limit": 80}},
     "smoke": {
         "data": {"limit": 24, "control_limit": 8},
         "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
@@ -28,7 +28,14 @@ PROFILES: dict[str, dict[str, Any]] = {
     "full": {
         "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
         "sft": {"epochs": 3},
-        "rl": {"steps": 200, "prompts_per_step": 8, "samples_per_prompt": 8, "max_new_tokens": 40},
+        "rl": {
+            "steps": 200,
+            "learning_rate": 2e-4,
+            "prompts_per_step": 8,
+            "samples_per_prompt": 8,
+            "max_new_tokens": 40,
+            "evaluate_every": 10,
+        },
         "evaluation": {
             "max_new_tokens": 50,
             "resamples": 10000,
@@ -51,8 +58,12 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str = "spec") -> Spec:
-    """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
+def make_spec(
+    data: Mapping[str, Any], *, profile: str | None = "default", where: str = "spec"
+) -> Spec:
+    """A spec from nested mappings laid over a profile, if any. Raises InputError on the first mistake."""
+    if profile is None:
+        return Spec.model_validate(data, context=where)
     if profile not in PROFILES:
         raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
     return Spec.model_validate(merged(PROFILES[profile], data), context=where)
