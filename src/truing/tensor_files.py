@@ -30,7 +30,9 @@ def _order_metadata(path: Path) -> None:
     with path.open("r+b") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
-        header[_METADATA] = dict(sorted(header.get(_METADATA, {}).items()))
+        if _METADATA not in header:
+            return
+        header[_METADATA] = dict(sorted(header[_METADATA].items()))
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
         assert len(text) <= length, "the library writes its header without white space"
         file.seek(8)
