@@ -40,8 +40,8 @@ WARM_UP = 4  # tokens of a first, short step that isn't counted
 USUAL = {"samples": 8, "new_tokens": 32, "prompt_tokens": 60}
 AXES = {
     "samples": [2, 4, 8, 16, 32],
-    "new_tokens": [16, 32, 64, 128, 256],
-    "prompt_tokens": [60, 100, 300, 1000],
+    "new_tokens": [16, 32, 64, 256],
+    "prompt_tokens": [60, 300, 1000],
 }
 NAMES = {
     "samples": "samples per prompt",
