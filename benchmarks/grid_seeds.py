@@ -17,7 +17,7 @@ import torch
 
 from truing.environments.grid_map import BUILT_IN
 from truing.grid.training import learn
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 
 SLIPS = (0.0, 0.2)
 ENOUGH = 0.99

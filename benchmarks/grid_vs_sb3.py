@@ -29,7 +29,7 @@ from truing.environments.exact import expected_return, optimum
 from truing.environments.grid_world import make_world
 from truing.files import read_jsonl
 from truing.grid.training import learn
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 
 MAP, SLIP = "rooms", 0.1
 ENOUGH, SEEDS = 0.99, 3

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from truing.spec import make_spec
+from truing.spec_reading import make_spec
 from truing.types import stable_hash
 
 CATEGORIES = (

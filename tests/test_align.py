@@ -16,10 +16,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from tiny import alone, config, tokenizer
 from truing.alignment import align
 from truing.candidates import load_candidate
+from truing.data.questions import load_questions
 from truing.files import read_jsonl
 from truing.models.tree import Branch
 from truing.progress import SilentProgress
-from truing.spec import Spec, make_spec
+from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 from truing.workshop import Workshop
 
@@ -62,6 +64,14 @@ def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("runs") / "run"
     run(small(model_folder), folder)
     return folder
+
+
+def test_questions_that_the_limit_leaves_out_are_counted(finished: Path) -> None:
+    record = json.loads((finished / "run.json").read_text())
+    kept = len(read_jsonl(finished / "questions.jsonl")) - 3  # without the controls
+    assert kept == 20 and record["questions_left_out"] == len(load_questions("built-in")) - 20
+    page = (finished / "report.html").read_text()
+    assert f"{record['questions_left_out']} questions" in page
 
 
 def rows(folder: Path) -> dict[str, bytes]:

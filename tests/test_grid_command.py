@@ -19,7 +19,7 @@ from truing.grid.shapes import heat
 from truing.grid.terminal import show
 from truing.grid.training import GridRun, learn, to_json
 from truing.grid.walks import walks
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 
 FEW = ("--episodes", "600")
 

@@ -16,7 +16,7 @@ from truing.grid.episodes import GridSource, as_trajectories, play
 from truing.grid.training import digest, learn, objective_of, to_json, updates_of, world_of
 from truing.learn.update import evaluate
 from truing.policies.tabular import Actor, DeterministicTable, SoftmaxTable, visited
-from truing.spec import GridSpec, make_grid_spec
+from truing.spec_grid import GridSpec, make_grid_spec
 from truing.types import InputError
 
 QUICK = {"episodes": 10_240, "updates": 40, "learning_rate": 0.3}

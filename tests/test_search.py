@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pytest
+
 from truing.prompts.rendering import Prompt
 from truing.prompts.search import Found, search
 from truing.types import Case, Score, Unscored
@@ -78,6 +81,24 @@ def test_only_the_given_cases_are_looked_at() -> None:
     race.run()
     known = {case.id for case in CASES}
     assert all(set(cases) <= known for _, cases in race.asked)
+
+
+def test_nobody_is_asked_a_question_twice() -> None:
+    race = Race()
+    race.run()
+    asked = [(prompt, case) for prompt, cases in race.asked for case in cases]
+    assert len(set(asked)) == len(asked)
+
+
+def test_a_survivor_is_scored_on_what_it_was_asked_in_earlier_rounds_too() -> None:
+    def measure(prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
+        return [float(case.prompt.split()[2].rstrip("?")) for case in cases]
+
+    found = search(NAMES, (0,), CASES, measure, questions=32, seed=0)
+    by_round = {trial.round: trial for trial in found.trials}
+    order = np.random.default_rng((0, 1)).permutation(len(CASES))
+    for trial in by_round.values():
+        assert trial.score == pytest.approx(order[: trial.questions].mean())
 
 
 def test_the_same_seed_gives_the_same_race() -> None:

@@ -20,7 +20,8 @@ from truing.data.texts import (
     instructions,
     uninformative_answers,
 )
-from truing.spec import TaskSpec, make_spec
+from truing.spec import TaskSpec
+from truing.spec_reading import make_spec
 from truing.types import InputError, normalised
 
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -25,8 +25,8 @@ from truing.learn.stopping import KlAbove
 from truing.learn.update import ONE_PASS
 from truing.rewards.program import REWARDS, program
 from truing.spec import Spec as Defaults
-from truing.spec import make_spec
 from truing.spec_objective import OBJECTIVE_KEYS
+from truing.spec_reading import make_spec
 
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?"]
 SMALL_RL = {

@@ -1,7 +1,7 @@
 """Truing: align a language model three ways and see what each way did.
 
 from truing import Spec, align
-result = align(Spec())
+result = align()  # or align(Spec(model="path/to/a/model"))
 """
 
 from typing import TYPE_CHECKING, Any

@@ -26,6 +26,7 @@ from truing.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
 from truing.spec import Spec
+from truing.spec_reading import make_spec
 from truing.types import InputError
 from truing.workshop import Workshop, default_folder, now
 
@@ -66,10 +67,11 @@ def align(
 ) -> Aligned:
     """Runs the spec in the folder `out`, going on from whatever is already done there.
 
+    Without a spec, what the profile says.
     A finished run is only read. `overwrite` begins anew. Raises InputError where spec, questions,
     model or folder are wrong, before anything is written.
     """
-    spec = spec or Spec()
+    spec = spec or make_spec({}, profile=profile)
     folder = Path(out) if out is not None else default_folder(spec)
     shop = Workshop(
         spec,

@@ -248,7 +248,7 @@ def grid(
     writes them as grid.png, grid.html and grid.json.
     """
     with explained("Interrupted. The same command goes on from here."):
-        from truing.spec import make_grid_spec
+        from truing.spec_grid import make_grid_spec
 
         spec = make_grid_spec(
             given(

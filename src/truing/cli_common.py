@@ -59,9 +59,9 @@ def command_line() -> str:
     return shlex.join(["truing", *sys.argv[1:]])
 
 
-def spec_of(file: Path | None, profile: str, over: dict[str, Any]) -> Spec:
-    """The spec in a file with the command line's options laid over it."""
-    from truing.spec import make_spec, merged, read_mapping
+def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
+    """The spec in a file with the command line's options laid over it, and a profile below, if any."""
+    from truing.spec_reading import make_spec, merged, read_mapping
 
     where = str(file) if file else "spec"
     data = read_mapping(file) if file else {}

@@ -59,7 +59,7 @@ def train(
     agreement of a reward model or judge with held-out labels, costs.
     """
     with explained("Interrupted. The same command with --resume goes on from here."):
-        built = spec_of(spec, "default", given(sft=given(curve=curve or None)))
+        built = spec_of(spec, None, given(sft=given(curve=curve or None)))
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.training import train
 

@@ -16,7 +16,8 @@ from typer.main import get_command
 
 from truing.cli import app
 from truing.files import write_text_atomically
-from truing.spec import PROFILES, Spec
+from truing.spec import Spec
+from truing.spec_reading import PROFILES
 
 _HEAD = """# Commands
 
@@ -33,7 +34,8 @@ under `rl`. Keys that are left out have the default; unknown keys are refused.
 
 _PROFILES_HEAD = """## Profiles
 
-`--profile` lays one of these under the spec file; `default` changes nothing.
+`truing align --profile` lays one of these under the spec file, `default` where none is named; `truing
+train` none.
 """
 
 

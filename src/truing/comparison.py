@@ -12,17 +12,22 @@ from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import Bench, Subject
 from truing.files import write_jsonl_atomically
 from truing.instruments import Instruments
+from truing.models.precision import computed_in
 from truing.workshop import Workshop
 
 
 def compare(shop: Workshop, instruments: Instruments) -> None:
     """Every evaluation of every candidate and seed; base and prompt don't depend on the seed.
 
-    The base is loaded once, when first needed; of the others only one is in memory at a time.
+    The base is loaded once, unless it is there in that precision already; of the others only one is in
+    memory at a time.
     """
 
     @cache
     def base() -> Candidate:
+        spec = shop.spec
+        if computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
+            return shop.base  # which judges and reward read answers with: it is in memory already
         return _load(shop, "base", shop.spec.seeds[0])
 
     for name in ("base", *shop.spec.approaches):

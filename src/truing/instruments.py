@@ -6,6 +6,7 @@ from functools import cached_property
 
 from truing.evaluate.judges import Judges
 from truing.files import write_json_atomically
+from truing.models.features import Remembering
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
@@ -19,11 +20,16 @@ class Instruments:
         self.shop = shop
 
     @cached_property
+    def embed(self) -> Remembering:
+        """What judges and reward model see of an answer: often of the same answers in turn."""
+        return Remembering(Embedder(self.shop.renderer, self.shop.base_prompt))
+
+    @cached_property
     def judges(self) -> Judges:
         """Fitted on the held-out split's labelled answers, each fold without its own questions."""
         shop = self.shop
         with shop.progress.task("Fitting the judges"):
-            judges = Judges(shop.held_out, Embedder(shop.renderer, shop.base_prompt))
+            judges = Judges(shop.held_out, self.embed)
         write_json_atomically(
             shop.folder / "judges.json",
             {name: agreement.to_json() for name, agreement in judges.agreement.items()},
@@ -36,6 +42,6 @@ class Instruments:
         return build_reward(self.shop.spec.reward, self._reward_model)
 
     def _reward_model(self) -> Reward:
-        shop = self.shop
-        embed = Embedder(shop.renderer, shop.base_prompt)
-        return load_reward_model(shop.folder / "reward_model", embed, shop.spec.reward)
+        return load_reward_model(
+            self.shop.folder / "reward_model", self.embed, self.shop.spec.reward
+        )

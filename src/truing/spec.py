@@ -1,14 +1,12 @@
 """The spec: everything a run depends on, in one frozen object. The only place where a default stands.
 
-A spec is read from YAML. Unknown keys, wrong types and impossible values are refused with one
-message that names the file and the field.
+Unknown keys, wrong types and impossible values are refused with one message that names the file and the
+field. Reading from YAML and profiles are in `spec_reading.py`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
@@ -78,10 +76,10 @@ class PromptSpec(_Part):
     instructions: tuple[str, ...] = Field(
         (), description="instructions to try beside the built-in ones"
     )
-    built_in: int = Field(12, ge=0, description="built-in instructions to try")
+    built_in: int = Field(10, ge=0, description="built-in instructions to try")
     shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
     questions: int = Field(
-        48, ge=1, description="training questions that the last round is judged on"
+        24, ge=1, description="training questions that the last round is judged on"
     )
     search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
 
@@ -148,7 +146,7 @@ class RlSpec(_Part):
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
-    steps: int = Field(30, ge=1, description="updates, at most")
+    steps: int = Field(12, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=1, description="answers to each question; objectives that compare them need 2"
@@ -166,10 +164,10 @@ class RlSpec(_Part):
     plateau: int | None = Field(
         None, ge=1, description="stop where the reward has not risen for this many steps"
     )
-    learning_rate: float = Field(2e-4, gt=0, description="learning rate (AdamW)")
+    learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
     evaluate_every: int = Field(
-        10, ge=1, description="steps between looks by the judges and between answers shown"
+        4, ge=1, description="steps between looks by the judges and between answers shown"
     )
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
@@ -179,7 +177,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    kl_questions: int = Field(96, ge=0, description="held-out questions that KL is measured on")
+    kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
@@ -268,98 +266,3 @@ class Spec(_Part):
     def to_yaml(self) -> str:
         """The resolved spec, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-class GridSpec(_Part):
-    """One run on a grid world. What makes a world impossible is checked where worlds are made."""
-
-    map: str = Field("rooms", description="a built-in map, or a file")
-    slip: float = Field(0.0, description="probability that a step goes sideways")
-    discount: float = Field(0.95, description="what a reward is worth one step later")
-    horizon: int | None = Field(None, description="steps in an episode; without it 8 a cell")
-    episodes: int = Field(51_200, ge=1, description="episodes to learn from")
-    updates: int = Field(
-        100, ge=1, description="gradient steps; more, where one would take over 4096 episodes"
-    )
-    learning_rate: float = Field(0.2, gt=0, description="of Adam")
-    entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per step")
-    seed: int = Field(0, ge=0)
-
-
-PROFILES: dict[str, dict[str, Any]] = {
-    "default": {},
-    "smoke": {
-        "data": {"limit": 24, "control_limit": 8},
-        "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
-        "rl": {
-            "steps": 3,
-            "monitored": 4,
-            "prompts_per_step": 2,
-            "samples_per_prompt": 4,
-            "max_new_tokens": 16,
-        },
-        "evaluation": {"max_new_tokens": 16, "attacks": 4, "resamples": 500},
-    },
-    "full": {
-        "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
-        "sft": {"epochs": 3},
-        "rl": {"steps": 200, "prompts_per_step": 8, "samples_per_prompt": 8, "max_new_tokens": 40},
-        "evaluation": {
-            "max_new_tokens": 50,
-            "resamples": 10000,
-            "dtype": "float32",
-            "kl_questions": 1000,
-        },
-        "seeds": [0, 1, 2],
-    },
-}
-"""Each profile is a spec fragment laid under the user's own."""
-
-
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested mappings as one; where both have a value, `over` wins."""
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
-    return result
-
-
-def make_spec(data: Mapping[str, Any], *, profile: str = "default", where: str = "spec") -> Spec:
-    """A spec from nested mappings laid over a profile. Raises InputError on the first mistake."""
-    if profile not in PROFILES:
-        raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
-    return Spec.model_validate(merged(PROFILES[profile], data), context=where)
-
-
-def make_grid_spec(data: Mapping[str, Any]) -> GridSpec:
-    """A grid spec from a mapping. Raises InputError on the first mistake."""
-    try:
-        return GridSpec.model_validate(data)
-    except ValidationError as error:
-        raise InputError(worded(error.errors()[0], GridSpec, "grid")) from None
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The nested mapping in a YAML file, unchecked. Raises InputError where there is none."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a YAML spec") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise InputError(
-            f"{path}: a spec is a mapping of keys to values, not {type(data).__name__}"
-        )
-    return data
-
-
-def read_spec(path: Path, *, profile: str = "default") -> Spec:
-    """A spec from a YAML file laid over a profile."""
-    return make_spec(read_mapping(path), profile=profile, where=str(path))

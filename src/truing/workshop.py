@@ -83,6 +83,11 @@ class Workshop:
         self.source: ModelSource = resolve_model(
             spec.model, accept_licence=accept_licence, progress=progress
         )
+        if left_out := self.texts.left_out:
+            taken = len(self.train) + len(self.held_out)
+            progress.note(
+                f"{taken} of {taken + left_out} questions take part; `data.limit: null` takes all"
+            )
 
     @cached_property
     def monitored(self) -> tuple[Case, ...]:
@@ -212,6 +217,7 @@ class Workshop:
                 "created": now(),
                 "finished": None,
                 "command": command,
+                "questions_left_out": self.texts.left_out,
                 "machine": machine(),
                 "candidates": ["base", *self.spec.approaches],
             },

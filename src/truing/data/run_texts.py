@@ -28,25 +28,26 @@ class Written:
 @dataclass(frozen=True)
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
-    in place of training questions, `written` is fine-tuned on in place of their answers."""
+    in place of training questions, `written` is fine-tuned on in place of their answers. `left_out`:
+    questions of the file that `data.limit` left no room for."""
 
     train: tuple[Case, ...] = ()
     held_out: tuple[Case, ...] = ()
     controls: tuple[Case, ...] = ()
     prompts: tuple[Case, ...] = ()
     written: Written | None = None
+    left_out: int = 0
 
 
 def read_texts(spec: Spec, progress: Progress) -> Texts:
     """The questions of the spec on their sides of the split. Raises InputError at a mistake."""
-    cases = load_questions(spec.data.questions)
-    if spec.data.limit is not None:
-        cases = limit_cases(cases, spec.data.limit, spec.data.held_out)
+    every = load_questions(spec.data.questions)
+    cases = limit_cases(every, spec.data.limit, spec.data.held_out)
     train, held_out = split(cases, spec.data.held_out)
     controls = load_controls(spec.data.controls)[: spec.data.control_limit]
     if warning := leak_warning(train, held_out):
         progress.note(f"Warning: {warning}")
-    return Texts(train, held_out, controls)
+    return Texts(train, held_out, controls, left_out=len(every) - len(cases))
 
 
 def compared_texts(spec: Spec, progress: Progress) -> Texts:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truing.environments.grid_map import GridMap, load_map
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 from truing.types import InputError
 
 DEFAULTS = GridSpec()

@@ -18,9 +18,10 @@ from truing.evaluate.grading import (
     fold_of,
     has_no_comment,
 )
-from truing.evaluate.prepared import Prepared, Read, References
+from truing.evaluate.prepared import Prepared, References
 from truing.evaluate.stacked import Judge, cross_fit
 from truing.evaluate.trained_judges import NAMES, TrainedJudges, by_fold
+from truing.models.features import Embed
 from truing.progress import Progress
 from truing.types import Case, InputError, normalised
 
@@ -79,7 +80,7 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
 
 
 def fit_judges(
-    cases: Sequence[Case], labelled: Labelled, read: Read, progress: Progress, seed: int
+    cases: Sequence[Case], labelled: Labelled, read: Embed, progress: Progress, seed: int
 ) -> Fitted:
     """Trains both judges; every figure about them is of questions that they haven't seen.
 

@@ -28,10 +28,8 @@ from truing.data.uninformative import off_topic, phrases_for_judging
 from truing.evaluate.correction import Calibration
 from truing.evaluate.grading import FOLDS, Grade, JudgeAgreement, Labels, agreement_with, fold_of
 from truing.evaluate.similarity import Text, leave_out, rouge_rule, truth_features
-from truing.models.features import Features
+from truing.models.features import Embed, Features
 from truing.types import Case, InputError, Unscored
-
-Embed = Callable[[Sequence[tuple[str, str]]], Features]
 
 
 def _references(case: Case) -> list[str]:

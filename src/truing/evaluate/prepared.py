@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,12 +11,9 @@ from truing.evaluate.grading import plain
 from truing.evaluate.judge_features import comparison
 from truing.evaluate.similarity import Text, leave_out, rouge_rule
 from truing.evaluate.stacked import Answers
-from truing.models.features import Features
+from truing.models.features import Embed, Features
 from truing.progress import Progress
 from truing.types import Case
-
-Read = Callable[[Sequence[tuple[str, str]]], Features]
-"""Vectors (pairs, 2 E) of (question, answer) pairs."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,14 @@ class References:
     Vectors are centred and scaled by `center` and `scale` (2 E,), which hold for every question.
     """
 
-    read: Read
+    read: Embed
     progress: Progress
     center: Features
     scale: Features
     _known: dict[str, tuple[list[Text], list[Text], Text]] = field(default_factory=dict)
 
     @staticmethod
-    def of(cases: Sequence[Case], read: Read, progress: Progress) -> References:
+    def of(cases: Sequence[Case], read: Embed, progress: Progress) -> References:
         """With center and scale from the references themselves."""
         vectors = read(_pairs(cases))
         center = vectors.mean(0, dtype=np.float64).astype(np.float32)

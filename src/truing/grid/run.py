@@ -10,7 +10,7 @@ from truing.grid.picture import write_picture
 from truing.grid.training import GridRun, digest, learn, to_json, world_of
 from truing.progress import Progress
 from truing.runs import own_folder
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 
 RUNS = Path("runs")
 _RESULT = "grid.json"

@@ -25,7 +25,7 @@ from truing.learn.reinforce import Reinforce
 from truing.learn.values import TabularValue
 from truing.policies.tabular import DeterministicTable, SoftmaxTable, visited
 from truing.progress import Advance, Progress, SilentProgress
-from truing.spec import GridSpec
+from truing.spec_grid import GridSpec
 from truing.types import stable_hash
 from truing.version import __version__
 

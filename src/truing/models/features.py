@@ -7,6 +7,7 @@ for; what lies above it is never computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,23 @@ from truing.types import InputError
 
 Features = NDArray[np.floating[Any]]
 PACK_TOKENS = 1024  # tokens in one pass: its activations fit the processor's cache (see LOG.md)
+Embed = Callable[[Sequence[tuple[str, str]]], Features]
+"""(pairs, 2 E) features of (question, answer) pairs."""
+
+
+@dataclass
+class Remembering:
+    """An embedder that isn't asked twice in a row for the same pairs."""
+
+    embed: Embed
+    _pairs: list[tuple[str, str]] | None = None
+    _features: Features | None = None
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
+        """As `embed`; not to be written to."""
+        if self._features is None or self._pairs != list(pairs):
+            self._features, self._pairs = self.embed(pairs), list(pairs)
+        return self._features
 
 
 class _Reached(Exception):

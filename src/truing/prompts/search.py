@@ -1,8 +1,8 @@
 """Choosing a prompt by successive halving (Jamieson and Talwalkar, 2016), on training questions only.
 
-Every round asks twice as many questions of half as many prompts; the last survivors, and the
-instruction named first (the task's own, which a newcomer has to beat), are then tried with few-shot
-sets drawn from training questions that no round asks.
+Every round asks twice as many questions of half as many prompts, those it has asked before included;
+the last survivors, and the instruction named first (the task's own, which a newcomer has to beat), are
+then tried with few-shot sets drawn from training questions that no round asks.
 """
 
 from __future__ import annotations
@@ -81,9 +81,13 @@ def search(
     last = min(questions, max(1, len(order) - max(shots, default=0)))
     asked, spare = order[:last], order[last:] or order
     trials: list[Trial] = []
+    known: dict[Prompt, list[Score]] = {}  # a survivor isn't asked again what it has answered
 
     def trial(prompt: Prompt, count: int, number: int) -> Trial:
-        tried = Trial(prompt, mean_score(measure(prompt, asked[:count])), count, number)
+        scores = known.setdefault(prompt, [])
+        if count > len(scores):
+            scores += measure(prompt, asked[len(scores) : count])
+        tried = Trial(prompt, mean_score(scores[:count]), count, number)
         trials.append(tried)
         progress()
         return tried

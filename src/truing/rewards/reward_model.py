@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
 from truing.files import write_file_atomically
-from truing.models.features import Features, answer_features, middle_layer
+from truing.models.features import Embed, Features, answer_features, middle_layer
 from truing.models.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.probe import Agreement, Probe, fit_probe
@@ -61,7 +61,7 @@ class Embedder:
 class RewardModel:
     """The fitted probes and how well they agree with held-out labels."""
 
-    embed: Embedder
+    embed: Embed
     spec: RewardSpec
     truth: Probe
     informative: Probe
@@ -122,7 +122,7 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
     )
 
 
-def load_reward_model(folder: Path, embed: Embedder, spec: RewardSpec) -> RewardModel:
+def load_reward_model(folder: Path, embed: Embed, spec: RewardSpec) -> RewardModel:
     """The inverse of `save_reward_model`, on the same frozen base model."""
     with safe_open(folder / "reward.safetensors", framework="np") as stored:
         metadata = stored.metadata()
