@@ -53,6 +53,7 @@ def test_what_is_new_is_added_and_what_is_gone_is_left_out(sqlite_store: Store) 
                     skip(sqlite_store, given, person.id, submission(), "unclear")
             case "erase" if step % 3 == 0:
                 erase_annotator(sqlite_store, person.name)
+                mine.clear()
                 people[people.index(person)] = someone(sqlite_store, f"Person {step + 10}")
         check(sqlite_store, record)
     assert record.said

@@ -352,7 +352,7 @@ def test_the_lead_reads_why_something_was_skipped(
     refused = client.post("/assignments/1/skip", data=form(ada, reason=""))
     assert refused.status_code == 422 and "Reason: choose one" in refused.text
     sent = form(ada, reason="other", note="Too much <b>chemistry</b>.")
-    assert client.post("/assignments/1/skip", data=sent).headers["location"] == "/"
+    assert client.post("/assignments/1/skip", data=sent).headers["location"] == "/work"
     text = visit(app, lead).get("/lead").text
     assert "Another reason" in text and "Too much &lt;b&gt;chemistry" in text
     assert "/lead/tasks/1" in text
