@@ -3,7 +3,8 @@
 The real model, the smoke profile, the real command, SIGKILL. The one run is killed somewhere in every
 stage (where, is drawn from --seed and the stage's length in the other), started again each time, and
 finished. Then every file of both is compared, byte for byte: candidates, adapters, rows, logs, judges.
-What tells the time is left out. Exit code 1 where something differs.
+What tells the time is left out (in a checkpoint, that is an entry of its metadata). Exit code 1 where
+something differs.
 
     python benchmarks/kill_each_stage.py
 """
@@ -14,24 +15,22 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-TIMED = (
-    "*.times.jsonl",
-    "stages/*.json",
-    "report.html",
-    "logs/tensorboard/*/*",
-    ".lock",
-    "run.json",
-)
-"""Files that tell how long something took. Of run.json the rest is compared."""
-TIMES = ("created", "finished", "costs", "command")
+from safetensors import safe_open
+
+TIMED = ("*.times.jsonl", "stages/*.json", "report.html", "logs/tensorboard/*/*", ".lock")
+"""Files that tell how long something took."""
+TIMES = ("created", "finished", "costs", "command", "run", "times")
+"""Keys that do in others, or that name the folder."""
 TITLES = {
     "base": "Base model",
     "reward": "Reward model",
@@ -88,29 +87,36 @@ def kill_in(out: Path, stage: str, delay: float, log: Path) -> bool:
     return process.returncode == -signal.SIGKILL and not (out / "stages" / f"{stage}.json").exists()
 
 
-def _untimed(record: Path) -> dict[str, Any]:
-    """run.json without what tells the time."""
-    read: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+def _content(file: Path) -> Any:
+    """What is in a file, without what tells the time."""
+    if file.name in ("run.json", "summary.json"):
+        return _untimed(json.loads(file.read_text(encoding="utf-8")))
+    if file.name == "state.safetensors":
+        with safe_open(file, framework="numpy") as stored:
+            tensors = {key: stored.get_tensor(key).tobytes() for key in stored.keys()}  # noqa: SIM118
+            return _untimed(stored.metadata()), tensors
+    return file.read_bytes()
+
+
+def _untimed(read: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in read.items() if key not in TIMES}
+
+
+def _files(run: Path) -> dict[str, Path]:
+    """Every file by its name in the run; TensorBoard's without the second at which they begin."""
+    files = (path for path in run.rglob("*") if path.is_file())
+    return {re.sub(r"tfevents\.\d+", "tfevents", str(f.relative_to(run))): f for f in files}
 
 
 def differences(one: Path, other: Path) -> list[str]:
     """Files that only one of two runs has, or that aren't the same in both."""
-    names = {
-        str(path.relative_to(run))
-        for run in (one, other)
-        for path in run.rglob("*")
-        if path.is_file()
-    }
+    ours, theirs = _files(one), _files(other)
     found = []
-    for name in sorted(names):
-        here, there = one / name, other / name
-        if not (here.is_file() and there.is_file()):
-            found.append(f"{name}: only in the run {'left alone' if here.is_file() else 'killed'}")
-        elif not _is_timed(name) and here.read_bytes() != there.read_bytes():
+    for name in sorted(ours.keys() | theirs.keys()):
+        if name not in ours or name not in theirs:
+            found.append(f"{name}: only in the run {'left alone' if name in ours else 'killed'}")
+        elif not _is_timed(name) and _content(ours[name]) != _content(theirs[name]):
             found.append(f"{name}: differs")
-        elif name == "run.json" and _untimed(here) != _untimed(there):
-            found.append(f"{name}: differs in more than times")
     return found
 
 

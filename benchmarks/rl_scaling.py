@@ -25,6 +25,7 @@ from _work import model, prompts, timed, two_threads, without_end
 from truing.learn import Reinforce
 from truing.learn.kl import KL
 from truing.learn.update import update
+from truing.models.precision import computed_in
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
@@ -39,8 +40,8 @@ WARM_UP = 4  # tokens of a first, short step that isn't counted
 USUAL = {"samples": 8, "new_tokens": 32, "prompt_tokens": 60}
 AXES = {
     "samples": [2, 4, 8, 16, 32],
-    "new_tokens": [16, 32, 64, 128, 256],
-    "prompt_tokens": [60, 100, 300, 1000],
+    "new_tokens": [16, 32, 64, 256],
+    "prompt_tokens": [60, 300, 1000],
 }
 NAMES = {
     "samples": "samples per prompt",
@@ -53,7 +54,7 @@ def _step(samples: int, new_tokens: int, prompt_tokens: int) -> dict[str, float]
     """Seconds of a step, and the process's peak memory."""
     two_threads()
     reference = model(DTYPE)
-    start = model("float32")
+    start = reference if computed_in(DTYPE) == "float32" else model("float32")
     policy = LanguagePolicy(reference, start, AdapterSpec(kind="full"), DTYPE, seed=0)
     del start
     without_end(policy.trained)
@@ -121,10 +122,8 @@ def _write(found: dict[str, list[dict[str, Any]]]) -> None:
     """The page's block and the picture."""
     _draw(found, DOCS / "scaling.png")
     usual = ", ".join(f"{value} {NAMES[name]}" for name, value in USUAL.items())
-    about = (
-        f"Measured on {machine()}: {PROMPTS} prompts, full weights, {DTYPE}; where a table doesn't "
-    )
-    about += f"say otherwise, {usual}."
+    about = f"Measured on {machine()}: {PROMPTS} prompts, full weights, {computed_in(DTYPE)}; "
+    about += f"where a table doesn't say otherwise, {usual}."
     picture = "![Seconds and peak memory of a step against each of the three](scaling.png)"
     replace_block(DOCS / "speed.md", "scaling", [about, "", *_tables(found), "", picture])
 
@@ -172,7 +171,12 @@ def main() -> None:
     if options.write:
         _write(found)
     if options.json:
-        settings = {"usual": USUAL, "prompts": PROMPTS, "dtype": DTYPE, "machine": machine()}
+        settings = {
+            "usual": USUAL,
+            "prompts": PROMPTS,
+            "dtype": computed_in(DTYPE),
+            "machine": machine(),
+        }
         print(json.dumps({**settings, "found": found}, indent=2))
     else:
         print("\n".join(_tables(found)))

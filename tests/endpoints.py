@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from tiny import plain, tokenizer
+from tiny import END, plain, tokenizer
 from truing.evaluate.endpoint_scoring import choose_mode, score_served
 from truing.evaluate.scoring import Scoring
 from truing.models.endpoint import Endpoint, EndpointName
@@ -90,7 +90,8 @@ def serving(behaviour: Behaviour) -> Iterator[Server]:
 
 
 class Completions:
-    """The completions API over plain `transformers`, the oracle: echo with log-probabilities.
+    """The completions API over plain `transformers`, the oracle: echo with log-probabilities, or the
+    likeliest tokens up to `stop`.
 
     `refuses_zero`: a token has to be written behind the text; `end_unlisted`: that is the end token,
     which isn't listed. `alone`: one text at a time.
@@ -110,7 +111,9 @@ class Completions:
             return 400, {"error": {"message": "max_tokens must be at least 1"}}
         if self.alone and len(prompts) > 1:
             return 400, {"error": {"message": "one prompt, please"}}
-        assert body["echo"] and body["logprobs"] == 1 and body["model"] == "tiny"
+        if not body.get("echo"):
+            return 200, self._written(body)
+        assert body["logprobs"] == 1 and body["model"] == "tiny"
         choices, own = [], 0
         for index, text in enumerate(prompts):
             tokens = self.tokenizer.encode(text)
@@ -132,6 +135,23 @@ class Completions:
             "system_fingerprint": "fp",
             "usage": {"prompt_tokens": own, "completion_tokens": written},
         }
+
+    def _written(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["temperature"] == 0 and body["model"] == "tiny"
+        tokens = list(self.tokenizer.encode(body["prompt"]))
+        start, text = len(tokens), ""
+        while len(tokens) < start + body["max_tokens"] and body["stop"][0] not in text:
+            with torch.no_grad():
+                tokens.append(int(self.model(torch.tensor([tokens])).logits[0, -1].argmax()))
+            if tokens[-1] == END:
+                break
+            text = self.tokenizer.decode(tokens[start:], skip_special_tokens=True)
+        ended = tokens[-1] == END or body["stop"][0] in text
+        choice = {
+            "text": text.partition(body["stop"][0])[0],
+            "finish_reason": "stop" if ended else "length",
+        }
+        return {"choices": [choice], "system_fingerprint": "fp"}
 
     def _log_probs(self, tokens: list[int]) -> list[float | None]:
         with torch.no_grad():

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from truing.evaluate.sensitivity import sensitivities
-from truing.evaluate.sweep import Asked, Line, SweepResult, SweepSpec
+from truing.evaluate.sweep_result import Asked, Line, SweepResult
+from truing.evaluate.sweep_spec import SweepSpec
 from truing.prompts.wordings import families, wordings
 from truing.statistics import mean
 from truing.types import Case, Estimate, Row, Score, Unscored

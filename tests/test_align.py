@@ -115,6 +115,11 @@ def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, nam
     ours = load_candidate(folder, name, 0, "float32")
     loader = AutoPeftModelForCausalLM if name in ("sft", "rl") else AutoModelForCausalLM
     theirs = loader.from_pretrained(folder, dtype=torch.float32)
+    if (
+        loader is AutoPeftModelForCausalLM
+    ):  # peft keeps a set, which has another order in each process
+        targets = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+        assert targets == sorted(targets) and len(targets) > 1
     templated = AutoTokenizer.from_pretrained(folder)
     question, answer = "does the moon shine?", "no, it does not."
     prompt = ours.renderer.tokens(ours.prompt, question)

@@ -112,8 +112,6 @@ def test_servers_that_give_nothing_end_with_one_message(
         assert done.stdout == ""
     done = evaluate("--candidate", "endpoint:http://127.0.0.1:1#m", out="nobody")
     assert done.exit_code == 2 and "can't be reached" in done.stderr
-    done = evaluate("--candidate", "endpoint:http://127.0.0.1:1#m", "--free", out="nobody")
-    assert done.exit_code == 2 and "--free" in done.stderr
     done = evaluate(
         "--candidate", "endpoint:http://127.0.0.1:1#m", "--key-variable", "NO_SUCH", out="nobody"
     )

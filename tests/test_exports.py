@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthetic_sweep import synthetic_sweep
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.prompts.wordings import Context
 from truing.report.exports import EXPORTS, exports
 from truing.types import InputError

@@ -245,13 +245,13 @@ def test_mistakes_end_with_one_message(here: Path) -> None:
 def test_a_wrong_judge_is_told_before_time_is_spent(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate import opening, sweep
+    from truing.evaluate import opening
+    from truing.evaluate.sweep import plan_sweep
+    from truing.evaluate.sweep_spec import SweepSpec
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(opening, "open_candidate", never)
     with pytest.raises(InputError, match="holds no judge"):
-        sweep.plan_sweep(
-            sweep.SweepSpec(("truthfulness",), ("model",), free=True, judge=Path("nowhere"))
-        )
+        plan_sweep(SweepSpec(("truthfulness",), ("model",), free=True, judge=Path("nowhere")))

@@ -13,7 +13,7 @@ from rich.console import Console
 from synthetic_sweep import synthetic_sweep
 from test_report_browser import CUT_OFF, OVERFLOWING, TOO_SMALL
 from truing.data.texts import instructions
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.report.sweep import page, show
 from truing.report.sweep_shown import labels, shown_lines
 

@@ -6,8 +6,9 @@ test_checkpoint.py kills `run_in_child`.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 from tiny import texts, tiny
+from truing.cli import main
 from truing.learn import Objective, Ppo, Reinforce, Supervised
 from truing.learn.baselines import LearnedValue, MovingAverage
 from truing.learn.checkpoint import Checkpoint
@@ -113,6 +115,15 @@ def run_in_child(what: str, folder: Path, steps: Connection) -> None:
     """The same, sending each step's number."""
     torch.set_num_threads(1)
     run(what, folder, steps.send)
+
+
+def run_command(command: Sequence[str], environment: Mapping[str, str], said: Path) -> None:
+    """A `truing` command in this process, which ends with it; what it says goes to SAID.out and .err."""
+    os.environ.update(environment)
+    for stream, ending in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(said.with_suffix(ending), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)
+    sys.argv = ["truing", *command]
+    main()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from truing.comparison import compare
 from truing.data.give_away import give_away
 from truing.data.run_texts import compared_texts
 from truing.instruments import Instruments
+from truing.learn.ranks import check_alone
 from truing.lengths import check_lengths
 from truing.progress import Progress, StderrProgress
 from truing.report import rebuild
@@ -71,6 +72,7 @@ def align(
     A finished run is only read. `overwrite` begins anew. Raises InputError where spec, questions,
     model or folder are wrong, before anything is written.
     """
+    check_alone("align")
     spec = spec or make_spec({}, profile=profile)
     folder = Path(out) if out is not None else default_folder(spec)
     shop = Workshop(

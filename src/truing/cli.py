@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from truing import __version__, cli_data, cli_eval, cli_people, cli_train
+from truing import __version__, cli_data, cli_eval, cli_pages, cli_train
 from truing.cli_common import (
     AcceptLicence,
     AsJson,
@@ -277,8 +277,8 @@ def grid(
         typer.echo(f"Page: {folder / 'grid.html'}")
 
 
-app.command()(cli_people.label)
-app.command()(cli_people.serve)
+app.command()(cli_pages.label)
+app.command()(cli_pages.serve)
 app.add_typer(cli_data.data, name="data")  # with the commands of cli_people.py
 
 

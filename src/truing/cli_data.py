@@ -16,6 +16,18 @@ from truing.types import InputError
 
 __all__ = ["data"]
 
+Form = Annotated[str, typer.Option(metavar="NAME", help="messages or prompt-completion")]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="N rows, as many of each label as there can be"),
+]
+AllTemplates = Annotated[
+    bool,
+    typer.Option(
+        "--all-templates", help="each row in every wording; without it, in one, dealt evenly"
+    ),
+]
+
 
 @data.command()
 def convert(
@@ -28,22 +40,12 @@ def convert(
         typer.Option(metavar="NAME", help="nli, qa, sentiment, or a YAML file with your templates"),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="the JSONL file to write")],
-    form: Annotated[
-        str, typer.Option(metavar="NAME", help="messages or prompt-completion")
-    ] = "messages",
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="N rows, as many of each label as there can be"),
-    ] = None,
+    form: Form = "messages",
+    limit: Limit = None,
     balance: Annotated[
         bool, typer.Option("--balance", help="as many rows of each label as of the rarest")
     ] = False,
-    all_templates: Annotated[
-        bool,
-        typer.Option(
-            "--all-templates", help="each row in every wording; without it, in one, dealt evenly"
-        ),
-    ] = False,
+    all_templates: AllTemplates = False,
     split: Annotated[
         str | None, typer.Option(metavar="NAME", help="only this split of the template file")
     ] = None,

@@ -5,8 +5,10 @@ As in cli.py: parses, calls, prints, and imports what the command needs inside i
 
 from __future__ import annotations
 
+import os
 import sys
-from contextlib import redirect_stdout
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +23,31 @@ from truing.cli_common import (
     print_json,
     spec_of,
 )
+from truing.types import InputError
+
+
+@contextmanager
+def _explained_once(interrupted: str) -> Iterator[bool]:
+    """`explained`, where several processes may train together: a mistake in one ends all of them, and
+    the first says it. Gives whether this is the first."""
+    with explained(interrupted):
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            yield True
+            return
+        from truing.learn.ranks import Ranks
+
+        ranks = Ranks()
+        try:
+            yield ranks.leads
+        except InputError as error:
+            ranks.tell(error)
+            if ranks.leads:
+                raise
+            with suppress(
+                RuntimeError
+            ):  # whoever has started them ends the others with the first to end
+                ranks.wait()
+            raise typer.Exit(2) from None
 
 
 def train(
@@ -58,7 +85,7 @@ def train(
     log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
     agreement of a reward model or judge with held-out labels, costs.
     """
-    with explained("Interrupted. The same command with --resume goes on from here."):
+    with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
         built = spec_of(spec, None, given(sft=given(curve=curve or None)))
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.training import train
@@ -71,6 +98,8 @@ def train(
                 command=command_line(),
                 accept_licence=accept_licence,
             )
+        if not leads:
+            return
         if as_json:
             print_json(result.document)
             return

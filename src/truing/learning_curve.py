@@ -84,10 +84,14 @@ class LearningCurve:
                     f"{size} demonstrations, seed {seed}",
                     f"sft-{size}",
                     lambda cost, size=size, seed=seed: self._point(size, seed, cost),  # type: ignore[misc]
+                    together=True,
                 )
+        shop.ranks.from_first(self._write)
+
+    def _write(self) -> None:
         document = self.document()
-        write_json_atomically(shop.folder / "curve.json", document)
-        write_text_atomically(shop.folder / "curve.html", page(document))
+        write_json_atomically(self.shop.folder / "curve.json", document)
+        write_text_atomically(self.shop.folder / "curve.html", page(document))
 
     def _base(self, seed: int) -> None:
         self._measure(
@@ -98,7 +102,8 @@ class LearningCurve:
         shop, name = self.shop, f"sft-{size}"
         shown = nested(self.shown, seed)[:size]
         fitted = fit(shop, name, seed, shown, self.held_out, cost)
-        self._measure(fitted.policy.trained, size, seed, fitted.losses)
+        if shop.ranks.leads:
+            self._measure(fitted.policy.trained, size, seed, fitted.losses)
         facts = facts_of(shop, shown, fitted.steps)
         save(shop, name, seed, shop.base_prompt, fitted.policy, facts)
 

@@ -24,9 +24,10 @@ from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_json, read_jsonl
 from truing.instruments import Instruments
 from truing.judge_training import TrainedJudge, train_judge
+from truing.learn.ranks import Ranks, check_alone
 from truing.learning_curve import learning_curve
 from truing.lengths import check_lengths
-from truing.progress import Progress, StderrProgress
+from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.rewards.mixture import needs_model
 from truing.spec import Spec
 from truing.types import InputError
@@ -94,6 +95,7 @@ def train(
     if kind != "sft" and spec.sft.curve:
         raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
     if kind == "judge":
+        check_alone(f"train {kind}")
         return train_judge(
             spec,
             out,
@@ -118,31 +120,37 @@ def train_one(
     """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
-    a finished one is only read. Raises InputError where spec, texts, reward, model or folder are
-    wrong, before anything is written.
+    a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
+    InputError where spec, texts, reward, model or folder are wrong, before anything is written.
     """
     if kind not in get_args(Kind):
         known = ", ".join((*get_args(Kind), "judge"))
         raise InputError(f"train: {kind!r} can't be trained; give {known}")
+    if kind not in ("sft", "rl"):
+        check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)
     if kind == "prompt":
         check_search(spec)
     folder = Path(out) if out is not None else _folder(spec, kind)
-    shop = Workshop(
-        spec,
-        folder,
-        progress or StderrProgress(),
-        accept_licence=accept_licence,
-        read=_texts_for(spec, kind),
-        kind=f"train {kind}",
+    ranks = Ranks()
+    shop = ranks.together(
+        lambda: Workshop(
+            spec,
+            folder,
+            progress or (StderrProgress() if ranks.leads else SilentProgress()),
+            accept_licence=accept_licence,
+            read=_texts_for(spec, kind),
+            kind=f"train {kind}",
+            ranks=ranks,
+        )
     )
-    begun = (folder / "run.json").is_file()
+    begun = ranks.from_first((folder / "run.json").is_file)
     if not begun:
-        check_lengths(shop)
+        ranks.from_first(lambda: check_lengths(shop))
         if resume:
             shop.progress.note(f"{folder} holds nothing to resume; beginning")
     with shop.opened("default", command):
-        if shop.record().get("finished"):
+        if ranks.from_first(lambda: bool(shop.record().get("finished"))):
             shop.progress.note(f"{folder} is finished; another folder for --out would begin anew")
         elif begun and not resume:
             raise InputError(
@@ -152,7 +160,7 @@ def train_one(
         else:
             _stages(shop, kind)
             shop.note(finished=now(), costs=shop.costs())
-        return Trained(folder, _document(shop, kind))
+        return Trained(folder, ranks.from_first(lambda: _document(shop, kind)))
 
 
 def _narrowed(spec: Spec, kind: str) -> Spec:

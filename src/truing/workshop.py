@@ -32,6 +32,7 @@ from truing.files import (
     write_text_atomically,
 )
 from truing.learn.from_spec import objective_of
+from truing.learn.ranks import Ranks
 from truing.models.catalogue import ModelSource, resolve_model
 from truing.models.language_model import LanguageModel
 from truing.models.plain import SENTENCE
@@ -67,9 +68,12 @@ class Workshop:
         accept_licence: bool = False,
         read: Callable[[Spec, Progress], Texts] = compared_texts,
         kind: str = "align",
+        ranks: Ranks | None = None,
     ) -> None:
-        """`read` gives the texts; `kind` is the command whose folder this is."""
+        """`read` gives the texts; `kind` is the command whose folder this is; of several `ranks` the
+        first writes."""
         self.spec = spec
+        self.ranks = ranks or Ranks()
         self.folder = folder
         self.progress = progress
         self.kind = kind
@@ -145,9 +149,22 @@ class Workshop:
 
     @contextmanager
     def opened(self, profile: str, command: str) -> Iterator[None]:
-        """Holds the folder for this process. Raises InputError where it is another run's or held."""
-        check_folder(self.folder)
+        """Holds the folder for this process, or for all that train together.
+
+        Raises InputError where it is another run's or held.
+        """
         lock = filelock.FileLock(self.folder / ".lock")
+        self.ranks.from_first(lambda: self._hold(lock))
+        try:
+            self.ranks.from_first(lambda: self._begin(profile, command))
+            yield
+        finally:
+            if self.ranks.leads:
+                lock.release()
+                self._remove_unbegun()
+
+    def _hold(self, lock: filelock.BaseFileLock) -> None:
+        check_folder(self.folder)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
@@ -157,12 +174,6 @@ class Workshop:
             if is_disk_full(error):
                 raise
             raise unwritable(self.folder, error.strerror) from None
-        try:
-            self._begin(profile, command)
-            yield
-        finally:
-            lock.release()
-            self._remove_unbegun()
 
     def _remove_unbegun(self) -> None:
         """Leaves no folder behind where not even the first files could be written."""
@@ -258,6 +269,8 @@ class Workshop:
 
     def note(self, **parts: Any) -> None:
         """Writes parts of run.json; mappings join what is there."""
+        if not self.ranks.leads:
+            return
         record = self.record()
         for key, value in parts.items():
             old = record.get(key)
@@ -270,18 +283,33 @@ class Workshop:
     def _mark(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
 
-    def stage(self, name: str, what: str, account: str, work: Callable[[Cost], None]) -> None:
+    def stage(
+        self,
+        name: str,
+        what: str,
+        account: str,
+        work: Callable[[Cost], None],
+        *,
+        together: bool = False,
+    ) -> None:
         """Does the work unless it is marked done, then marks it with its cost.
 
-        `account` is the candidate (or 'evaluation') that the cost is put down to.
+        `account` is the candidate (or 'evaluation') that the cost is put down to. Of several processes
+        the first does it, or all of them `together`; the cost is that of the first.
         """
-        if self._mark(name).is_file():
+        if self.ranks.from_first(self._mark(name).is_file):
             return
         self.progress.note(f"{what} ...")
-        with measured() as cost:
-            work(cost)
-        give_memory_back()
-        write_json_atomically(self._mark(name), {"account": account, "cost": cost.to_json()})
+
+        def done() -> Cost:
+            with measured() as cost:
+                work(cost)
+            give_memory_back()
+            return cost
+
+        cost = done() if together else self.ranks.from_first(done)
+        mark = {"account": account, "cost": cost.to_json()}
+        self.ranks.from_first(lambda: write_json_atomically(self._mark(name), mark))
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """The cost of each account, and their total."""

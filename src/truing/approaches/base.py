@@ -20,7 +20,9 @@ def save(
     policy: LanguagePolicy | None,
     facts: dict[str, Any],
 ) -> None:
-    """Writes a candidate folder of this run, with its model card."""
+    """Writes a candidate folder of this run, with its model card. Of several processes the first does."""
+    if not shop.ranks.leads:
+        return
     record = {
         "name": name,
         "seed": seed,

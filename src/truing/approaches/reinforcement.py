@@ -63,6 +63,7 @@ def reinforce(shop: Workshop, instruments: Instruments, seed: int, *, judged: bo
         f"Reinforcement learning, seed {seed}",
         "rl",
         lambda cost: _reinforce(shop, instruments, seed, cost, judged),
+        together=True,
     )
 
 

@@ -171,6 +171,7 @@ def demonstrate(shop: Workshop, seed: int) -> None:
         f"Supervised fine-tuning, seed {seed}",
         "sft",
         lambda cost: _demonstrate(shop, seed, cost),
+        together=True,
     )
 
 

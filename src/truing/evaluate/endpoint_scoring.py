@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from truing.evaluate.asking import HINT, asked_at_once
 from truing.evaluate.lettered import LETTERS, Lettered, lettered_question, named, offered, orders
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.scoring import Scoring
 from truing.models.endpoint import Endpoint
-from truing.models.patient_client import EndpointError, Unreachable
 from truing.models.score_store import ScoreStore, text_key
 from truing.prompts.boundary import moved
 from truing.prompts.rendering import Prompt
@@ -26,7 +25,6 @@ from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
 REPLY_TOKENS = 16  # a letter, with room for a sentence around it
-GIVE_UP = 3  # questions in a row that the server failed on: it's gone
 
 Filed = tuple[float, str]  # a figure and the fingerprint it came with
 
@@ -89,7 +87,7 @@ def score_served(
             for case, figures in zip(cases, found, strict=True)
         ],
         computed,
-        hint="see that the server answers, and give the same command again",
+        hint=HINT,
     )
 
 
@@ -154,7 +152,7 @@ def _collected(
     missing = {n: _missing(row, known) for n, row in keys.items()}
     jobs = {n: _job(asked[n], places) for n, places in missing.items() if places}
     done, computed = len(questions) - len(jobs), 0
-    for number, outcome in _run(endpoint, jobs):
+    for number, outcome in asked_at_once(endpoint, jobs):
         done += 1
         advance(done)
         if isinstance(outcome, Unscored):
@@ -192,38 +190,3 @@ def _missing(row: Sequence[bytes], known: Mapping[bytes, float]) -> list[int]:
 
 def _job(question: Question, places: Sequence[int]) -> Callable[[], list[Filed]]:
     return lambda: question.ask(places)
-
-
-def _run(
-    endpoint: Endpoint, jobs: Mapping[int, Callable[[], list[Filed]]]
-) -> Iterator[tuple[int, list[Filed] | Unscored]]:
-    """Each job's outcome as it comes, a few at once. After several failures in a row no more is asked."""
-    waiting = iter(jobs)
-    running: dict[Future[list[Filed]], int] = {}
-    failures = 0
-    pool = ThreadPoolExecutor(endpoint.at_once)
-    try:
-        while True:
-            while failures < GIVE_UP and len(running) < endpoint.at_once:
-                number = next(waiting, None)
-                if number is None:
-                    break
-                running[pool.submit(jobs[number])] = number
-            if not running:
-                break
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                number = running.pop(future)
-                try:
-                    yield number, future.result()
-                    failures = 0
-                except EndpointError as error:
-                    failures = failures + 1 if isinstance(error, Unreachable) else 0
-                    yield number, Unscored(f"left out, the endpoint {error}")
-    except BaseException:
-        endpoint.close()  # what waits for an answer ends now
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    for number in waiting:
-        yield number, Unscored(f"left out, the endpoint had failed on {GIVE_UP} questions in a row")

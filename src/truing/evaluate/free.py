@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from truing.evaluate.scoring import Examinee
+from truing.evaluate.scoring import HINT, Examinee
 from truing.models.answer_store import Answer, AnswerStore, answer_key
-from truing.models.plain import greedy_alone
 from truing.models.precision import computed_in
 from truing.models.sampling import ROWS, Sampling, sample
 from truing.prompts.boundary import prompt_tokens
@@ -17,10 +16,14 @@ from truing.types import Case, Unscored
 
 @dataclass(frozen=True)
 class FreeAnswers:
-    """The answer to each case, or why there is none; and how many were new to the store."""
+    """The answer to each case, or why there is none; and how many were new to the store.
+
+    `hint` says what would help where no case has one.
+    """
 
     answers: list[Answer | Unscored]
     computed: int
+    hint: str = HINT
 
 
 def answers_under(
@@ -65,8 +68,11 @@ def answers_under(
         known = store.known(keys)
         missing = {k: prompts[p] for k, p in zip(keys, batch, strict=True) if k not in known}
         if missing:
-            texts = _sampled(examinee, list(missing.values()), sampling)
-            fresh = dict(zip(missing, texts, strict=True))
+            sampled = sample(model, list(missing.values()), 1, sampling)
+            fresh = {
+                key: cut_at(stop, only.text, finished=only.finished)
+                for key, [only] in zip(missing, sampled.completions, strict=True)
+            }
             store.add(fresh)
             known |= fresh
             computed += len(fresh)
@@ -76,23 +82,7 @@ def answers_under(
     return FreeAnswers(answers, computed)
 
 
-def _sampled(
-    examinee: Examinee, prompts: Sequence[Sequence[int]], sampling: Sampling
-) -> list[Answer]:
-    model = examinee.candidate.model
-    if model.plain:
-        rows = [
-            greedy_alone(model.model, prompt, sampling.max_new_tokens, model.end_tokens)
-            for prompt in prompts
-        ]
-        texts = [(model.decode(row), row[-1] in model.end_tokens) for row in rows]
-    else:
-        sampled = sample(model, prompts, 1, sampling)
-        texts = [(only.text, only.finished) for [only] in sampled.completions]
-    return [_cut(text, finished, sampling.stop) for text, finished in texts]
-
-
-def _cut(text: str, finished: bool, stop: str) -> Answer:
+def cut_at(stop: str, text: str, *, finished: bool) -> Answer:
     """The answer up to the stop text; white space around it tells nothing."""
     before, found, _ = text.partition(stop) if stop else (text, "", "")
     return Answer(before.strip(), finished or bool(found))

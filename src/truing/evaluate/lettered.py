@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from truing.models.endpoint import without_thoughts
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
 LETTERS = string.ascii_uppercase
@@ -46,7 +47,6 @@ def lettered_question(question: str, choices: Sequence[str]) -> str:
     return "\n".join([question, "", *listed, "", "Reply with one letter and nothing else."])
 
 
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 _ALONE = re.compile(r"\W*([A-Za-z])\W*")
 _MARKED = re.compile(r"\W*([A-Z])\s*[).:]")
 _SAID = re.compile(
@@ -60,7 +60,7 @@ def named(reply: str, choices: Sequence[str]) -> int | None:
     Read are: a letter alone; a choice word for word; a letter with a bracket, full stop or colon at the
     beginning; "the answer is B". Anything looser would find a letter in "A cat, I think".
     """
-    text = _THOUGHT.sub("", reply).strip()
+    text = without_thoughts(reply)
     if alone := _ALONE.fullmatch(text):
         letters = {alone[1]}
     elif (said := _folded(text)) in (texts := [_folded(choice) for choice in choices]):

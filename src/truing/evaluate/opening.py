@@ -9,7 +9,10 @@ from typing import Any
 
 from truing.candidates import Candidate, open_candidate
 from truing.evaluate.endpoint_scoring import choose_mode, score_served
+from truing.evaluate.free import FreeAnswers, answers_under
 from truing.evaluate.scoring import Examinee, Scoring, score_wording
+from truing.evaluate.served_answers import choose_speech, served_answers
+from truing.models.answer_store import AnswerStore
 from truing.models.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.models.patient_client import Connection
 from truing.models.plain import SENTENCE
@@ -23,14 +26,12 @@ Advance = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Opened:
-    """`score` gives a wording's scores of some cases; `about` what is known of the model by now.
-
-    `examinee` is the model itself where its weights are here.
-    """
+    """`score` gives a wording's scores of some cases, `answer` the candidate's own answers to them in so
+    many tokens at most; `about` is what is known of the model by now."""
 
     score: Callable[[Wording, Sequence[Case], Advance], Scoring]
+    answer: Callable[[Wording, Sequence[Case], int, AnswerStore, Advance], FreeAnswers]
     about: Callable[[], dict[str, Any]]
-    examinee: Examinee | None = None
 
 
 @contextmanager
@@ -44,14 +45,15 @@ def opened(
     *,
     connection: Connection | None = None,
     accept_licence: bool = False,
+    free: bool = False,
 ) -> Iterator[Opened]:
-    """The candidate called `name` while the context lasts.
+    """The candidate called `name` while the context lasts. `free`: it will be asked for answers too.
 
     Raises InputError where there is no such model or server, ModelUnavailable where weights can't be
     had now.
     """
     if is_endpoint(name):
-        yield from _served(name, form, seed, store, progress, connection or Connection())
+        yield from _served(name, form, seed, store, progress, connection or Connection(), free)
         return
     yield _local(name, form, dtype, seed, store, progress, accept_licence)
 
@@ -75,30 +77,54 @@ def _local(
         lambda wording, cases, advance: score_wording(
             examinee, wording, form, cases, store, advance
         ),
+        lambda wording, cases, most, answers, advance: answers_under(
+            examinee, wording, form, cases, most, answers, advance
+        ),
         lambda: about,
-        examinee,
     )
 
 
 def _served(
-    name: str, form: Form, seed: int, store: ScoreStore, progress: Progress, connection: Connection
+    name: str,
+    form: Form,
+    seed: int,
+    store: ScoreStore,
+    progress: Progress,
+    connection: Connection,
+    free: bool,
 ) -> Iterator[Opened]:
     endpoint = Endpoint(EndpointName.parse(name), connection, progress.note)
     try:
         with progress.task(f"Asking {endpoint.name.url}"):
             mode, said = choose_mode(endpoint, form)
+            speech = choose_speech(endpoint, form) if free else None
         progress.note(said)
         unknown = {
             "parameters": None,
             "architecture": "unknown",
             "weights": "unknown",
             "prompt": "",
+            "scored": mode,
+            **({"answers": speech.interface} if speech else {}),
         }
+
+        def answer(
+            wording: Wording,
+            cases: Sequence[Case],
+            most: int,
+            answers: AnswerStore,
+            advance: Advance,
+        ) -> FreeAnswers:
+            assert speech, "opened without free"
+            questions = [case.prompt for case in cases]
+            return served_answers(endpoint, speech, wording, questions, most, answers, advance)
+
         yield Opened(
             lambda wording, cases, advance: score_served(
                 endpoint, mode, wording, cases, store, seed, advance
             ),
-            lambda: {**unknown, "scored": mode, **endpoint.about()},
+            answer,
+            lambda: {**unknown, **endpoint.about()},
         )
         if len(endpoint.fingerprints) > 1:
             progress.note(

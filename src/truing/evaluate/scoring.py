@@ -16,6 +16,9 @@ from truing.prompts.boundary import branch
 from truing.prompts.wordings import Context, Form, Wording
 from truing.types import Case, Dtype, Unscored
 
+HINT = "use a shorter prompt or another model"
+"""What would help where nothing can be read by the model."""
+
 
 @dataclass(frozen=True)
 class Examinee:
@@ -37,7 +40,7 @@ class Scoring:
 
     choices: list[Choices | Lettered | Unscored]
     computed: int
-    hint: str = "use a shorter prompt or another model"
+    hint: str = HINT
     contexts: tuple[Context, ...] = ()
 
 

@@ -17,9 +17,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from truing.files import write_file_atomically, write_jsonl_atomically
+from truing.files import write_jsonl_atomically
 from truing.learn.events import EventFile
 from truing.learn.objective import Objective
+from truing.tensor_files import write_tensors_atomically
 from truing.types import InputError
 
 TIMINGS = ("seconds", "cpu_seconds", "tokens_per_second")
@@ -119,7 +120,7 @@ class Checkpoint:
             "times": json.dumps(self.times),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_file_atomically(self.file, lambda path: save_file(tensors, path, metadata))
+        write_tensors_atomically(self.file, lambda path: save_file(tensors, path, metadata))
         self._write_log()
 
     def annotate(self, step: int, **facts: Any) -> None:

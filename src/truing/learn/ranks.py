@@ -4,13 +4,18 @@ Prompts are shared out to be answered and rewarded. Then every process holds the
 computes its credit, so that baselines see what they would see in one process; the learning passes are
 shared out again and the gradients summed. The update is that of one process up to rounding. Processes
 are started by `accelerate launch` (or torchrun), which also says which device is whose.
+
+The first alone writes files, while the others wait. An InputError in one of them is raised in all, so
+that none waits for the others for ever.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from accelerate import PartialState
@@ -22,13 +27,34 @@ from truing.types import InputError
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+PATIENCE = timedelta(days=7)
+"""How long a process waits for the first, which may have much to do. One that dies is noticed at once,
+because its connections close."""
+
+
+class KnownToAll(InputError):
+    """A mistake that has been raised in every process."""
+
+
+def check_alone(what: str) -> None:
+    """Raises InputError where several processes were started for something that one does."""
+    if (count := _launched()) > 1:
+        raise InputError(
+            f"{what}: takes one process, but {count} were started; several together are for "
+            "'train sft' and 'train rl'"
+        )
+
+
+def _launched() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
 
 class Ranks:
     """One process among `count`; `index` is its number and `device` where it computes."""
 
     def __init__(self) -> None:
-        launched = int(os.environ.get("WORLD_SIZE", "1")) > 1
-        self._state = PartialState(cpu=not torch.cuda.is_available()) if launched else None
+        on_cpu = not torch.cuda.is_available()
+        self._state = PartialState(cpu=on_cpu, timeout=PATIENCE) if _launched() > 1 else None
 
     @property
     def count(self) -> int:
@@ -40,6 +66,11 @@ class Ranks:
         """This process's number, from 0. The first writes the files."""
         return self._state.process_index if self._state else 0
 
+    @property
+    def leads(self) -> bool:
+        """Whether this is the first process."""
+        return self.index == 0
+
     def share(self, rows: Sequence[Item]) -> Sequence[Item]:
         """This process's part of the rows: neighbours, because they share prompts."""
         first = len(rows) * self.index // self.count
@@ -50,22 +81,51 @@ class Ranks:
     ) -> list[Made]:
         """What `work` makes of all rows, in order; each process works on its share.
 
-        `work` gets no rows where there are fewer rows than processes. An InputError in one of them is
-        raised in all, so that none waits for the others for ever.
+        `work` gets no rows where there are fewer rows than processes.
         """
         if self.count == 1:
             return list(work(rows))
+        parts = self._from_all(lambda: list(work(self.share(rows))))
+        return [item for part in parts for item in part]
+
+    def from_first(self, work: Callable[[], Made]) -> Made:
+        """What `work` makes in the first process. The others wait for it and get a copy."""
+        if self.count == 1:
+            return work()
+        parts = self._from_all(lambda: [work()] if self.leads else [])
+        return parts[0][0]
+
+    def together(self, work: Callable[[], Made]) -> Made:
+        """What `work` makes here, once it has succeeded in every process."""
+        if self.count == 1:
+            return work()
         made: list[Made] = []
-        mistake = ""
+        self._from_all(lambda: made.append(work()))
+        return made[0]
+
+    def _from_all(self, work: Callable[[], Made]) -> list[Made]:
+        """What `work` makes in each process, in their order."""
+        own: tuple[Made | None, str]
         try:
-            made = list(work(self.share(rows)))
+            own = (work(), "")
         except InputError as error:
-            mistake = str(error)
-        parts: list[tuple[list[Made], str]] = gather_object([(made, mistake)])
-        for _, found in parts:
-            if found:
-                raise InputError(found)
-        return [item for part, _ in parts for item in part]
+            own = (None, str(error))
+        return self._gathered(own)
+
+    @staticmethod
+    def _gathered(own: tuple[Any, str]) -> list[Any]:
+        """What every process made. Raises the mistake of the first that made one instead."""
+        parts: list[tuple[Any, str]] = gather_object([own])
+        for _, mistake in parts:
+            if mistake:
+                raise KnownToAll(mistake)
+        return [made for made, _ in parts]
+
+    def tell(self, mistake: InputError) -> None:
+        """Raises a mistake of this process in the others, where they wait next."""
+        if self.count > 1 and not isinstance(mistake, KnownToAll):
+            with suppress(RuntimeError, KnownToAll):  # they are gone, or hear their own
+                self._gathered((None, str(mistake)))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replaces every gradient by its sum over the processes (none counts as 0)."""
@@ -81,7 +141,7 @@ class Ranks:
         if self.count == 1:
             return dict(figures)
         total: dict[str, float] = {}
-        for part in gather_object([dict(figures)]):
+        for part in self._from_all(lambda: dict(figures)):
             for name, value in part.items():
                 total[name] = total.get(name, 0.0) + value
         return total

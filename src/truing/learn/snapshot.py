@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truing.files import write_file_atomically
+from truing.tensor_files import write_tensors_atomically
 
 
 class Snapshot:
@@ -31,7 +31,7 @@ class Snapshot:
             return
         tensors = {name: p.detach().contiguous() for name, p in parameters.items()}
         metadata = {"step": str(step), "score": repr(score)}
-        write_file_atomically(self.file, lambda path: save_file(tensors, path, metadata))
+        write_tensors_atomically(self.file, lambda path: save_file(tensors, path, metadata))
 
     def restore(self, parameters: dict[str, nn.Parameter]) -> int:
         """Brings the kept parameters back; returns their step, 0 where none were kept."""

@@ -13,6 +13,7 @@ from typing import Any
 from truing.models.disk_store import DiskStore, token_key
 from truing.models.sampling import Sampling
 from truing.models.tree import Tokens
+from truing.types import stable_hash
 
 SAMPLING_VERSION = 1
 """To be raised when the code that samples gives other answers than before."""
@@ -32,6 +33,14 @@ def answer_key(model: str, dtype: str, sampling: Sampling, prompt: Tokens) -> by
     ends = json.dumps(sampling.stop)
     settings = f"{SAMPLING_VERSION}|{model}|{dtype}|{drawn}|{sampling.max_new_tokens}|{ends}"
     return token_key(settings, prompt)
+
+
+def served_answer_key(model: str, interface: str, max_new_tokens: int, sent: str) -> bytes:
+    """32 bytes that stand for the likeliest answer of a served model.
+
+    `model` says as well as can be known which one it was, `sent` what it was asked.
+    """
+    return bytes.fromhex(stable_hash("served answer", model, interface, str(max_new_tokens), sent))
 
 
 class AnswerStore(DiskStore[Answer]):

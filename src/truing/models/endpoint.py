@@ -37,6 +37,7 @@ _INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": 
 _UNSUPPORTED = re.compile(
     r"support|unknown|unrecogni|unexpected|not permitted|max_completion", re.IGNORECASE
 )
+_THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _NONE_LISTED = "lists no log-probabilities of the text it was given"
 
 
@@ -74,9 +75,14 @@ def is_endpoint(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def without_thoughts(reply: str) -> str:
+    """A reply without what the model thought aloud before it."""
+    return _THOUGHT.sub("", reply).strip()
+
+
 @dataclass(frozen=True)
 class Reply:
-    """A chat's reply. `cut`: the length limit ended it."""
+    """What a server wrote. `cut`: the length limit ended it."""
 
     text: str
     cut: bool
@@ -231,7 +237,15 @@ class Endpoint:
                 if error.status not in (400, 422) or not self._adapted(str(error)):
                     raise
                 continue
-            return _reply(document, fingerprint)
+            return _reply(
+                document, fingerprint, lambda choice: choice["message"].get("content") or ""
+            )
+
+    def write(self, text: str, *, max_tokens: int, stop: str) -> Reply:
+        """The likeliest tokens behind a text, up to `stop`. Raises Refused or Unreachable."""
+        body = {"prompt": text, "max_tokens": max_tokens, "temperature": 0, "stop": [stop]}
+        document, fingerprint = self._post("completions", body)
+        return _reply(document, fingerprint, lambda choice: choice["text"])
 
     def _adapted(self, complaint: str) -> bool:
         """Whether a complaint about a parameter could be met: newer models refuse some of the old."""
@@ -304,10 +318,12 @@ def _generated(usage: object, lengths: Sequence[int], max_tokens: int) -> int:
     return max_tokens
 
 
-def _reply(document: Mapping[str, Any], fingerprint: str) -> Reply:
+def _reply(
+    document: Mapping[str, Any], fingerprint: str, text_in: Callable[[Mapping[str, Any]], object]
+) -> Reply:
     try:
         choice = document["choices"][0]
-        text = choice["message"].get("content") or ""
+        text = text_in(choice)
     except (KeyError, IndexError, TypeError, AttributeError):
         raise Refused("answered without a message") from None
     if not isinstance(text, str):

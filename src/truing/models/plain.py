@@ -8,12 +8,12 @@ A model that hides either (ALiBi, attention sinks, recurrent layers, scaled logi
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from truing.models.tree import Branch, Tokens, TokenTree
 
@@ -195,21 +195,3 @@ def hides_a_window(model: PreTrainedModel, windows: set[int | None]) -> bool:
     kinds = getattr(config, "layer_types", None)
     used = kinds is None or any(kind != "full_attention" for kind in kinds)
     return used and any(set_) and windows <= {None}
-
-
-@torch.inference_mode()
-def greedy_alone(
-    model: PreTrainedModel, prompt: Tokens, max_new_tokens: int, end_tokens: Collection[int]
-) -> list[int]:
-    """The likeliest next tokens of one text, through `transformers`' own generation."""
-    tokens_BT = torch.tensor([list(prompt)], device=model.device)
-    settings = GenerationConfig(
-        do_sample=False,
-        max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(end_tokens) or None,
-        pad_token_id=0,
-    )
-    found_BT = model.generate(  # type: ignore[operator]
-        tokens_BT, attention_mask=torch.ones_like(tokens_BT), generation_config=settings
-    )
-    return [int(token) for token in found_BT[0, len(prompt) :]]

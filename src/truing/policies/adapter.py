@@ -129,6 +129,8 @@ def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, bas
         task_type="CAUSAL_LM",
         inference_mode=True,
     )
+    # peft makes a set of them, which would be written in another order each time.
+    config.target_modules = sorted(config.target_modules or ())
     config.save_pretrained(str(folder))
     tensors = {
         f"base_model.model.{name}.{half}.weight": getattr(layer, half).detach().contiguous()

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truing.evaluate.sweep import METRICS, Line, SweepResult
+from truing.evaluate.sweep_result import METRICS, Line, SweepResult
 from truing.models.precision import computed_in
 from truing.prompts.wordings import Wording
 from truing.report.free import judges_in_words, judges_table

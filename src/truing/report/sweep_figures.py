@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from truing.evaluate.sweep import Line, SweepResult
+from truing.evaluate.sweep_result import Line, SweepResult
 from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import interval, metric_of, number

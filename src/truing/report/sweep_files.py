@@ -9,7 +9,8 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
-from truing.evaluate.sweep import SweepResult, SweepSpec
+from truing.evaluate.sweep_result import SweepResult
+from truing.evaluate.sweep_spec import SweepSpec
 from truing.files import (
     read_json,
     write_json_atomically,

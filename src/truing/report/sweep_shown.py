@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from truing.evaluate.judged import JUDGED
 from truing.evaluate.sensitivity import Sensitivity
-from truing.evaluate.sweep import Line, SweepResult
+from truing.evaluate.sweep_result import Line, SweepResult
 from truing.prompts.wordings import families
 from truing.report.metrics import EVALUATION_TITLES, metric_of
 from truing.statistics import paired_difference

@@ -20,13 +20,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
-from truing.files import write_file_atomically
 from truing.models.features import Embed, Features, answer_features, middle_layer
 from truing.models.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.probe import Agreement, Probe, fit_probe
 from truing.rewards.reward import Answered
 from truing.spec import RewardSpec
+from truing.tensor_files import write_tensors_atomically
 from truing.types import Case, Score, Unscored
 
 _TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is
@@ -117,7 +117,7 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
     }
     facts = {name: agreement.to_json() for name, agreement in model.agreement.items()}
     metadata = {"agreement": json.dumps(facts), "labels": str(model.labels)}
-    write_file_atomically(
+    write_tensors_atomically(
         folder / "reward.safetensors", lambda path: save_file(tensors, path, metadata)
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.report.exports.inspect_log import write_inspect
 from truing.report.exports.lm_eval import write_lm_eval
 from truing.report.exports.parquet import write_parquet

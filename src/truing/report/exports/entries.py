@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from truing.evaluate.sweep import Line, SweepResult
+from truing.evaluate.sweep_result import Line, SweepResult
 from truing.prompts.wordings import Context
 from truing.types import Case, Row, Unscored, stable_hash
 

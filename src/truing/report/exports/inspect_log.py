@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.files import write_json_atomically
 from truing.report.exports.entries import Entry, Run, file_name, runs, standard_error
 from truing.types import stable_hash

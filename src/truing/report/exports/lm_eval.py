@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.files import write_json_atomically, write_jsonl_atomically
 from truing.report.exports.entries import (
     Entry,

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from truing.evaluate.sweep import SweepResult
+from truing.evaluate.sweep_result import SweepResult
 from truing.files import write_file_atomically
 from truing.report.exports.entries import Entry, runs
 from truing.report.sweep_shown import metrics_in
