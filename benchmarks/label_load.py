@@ -5,7 +5,8 @@ python benchmarks/label_load.py --minutes 20 --kills 100
 
 Every simulated annotator opens a task, waits as people do, saves a draft, and judges; some send twice,
 some skip, some undo, and a lead looks at the overview. Afterwards the store is compared with what the
-server acknowledged. Prints one JSON document; exits with 1 where a judgement was lost or doubled.
+server acknowledged. Prints a table, or with --json one document: median and p95 of pages, drafts, saves
+and the lead's overview, errors by kind. Exits with 1 where a judgement was lost or doubled, or on an error.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import numpy as np
 from sqlalchemy import func, select
 
 from truing.people import Store, open_store
-from truing.people.annotators import add_annotator
+from truing.people.annotators import add_annotator, describe_self
 from truing.people.assigning import is_current
 from truing.people.content import add_completion, add_prompt, add_task
 from truing.people.tables import Assignment, Judgement
@@ -53,7 +54,8 @@ class Log:
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     acknowledged: set[str] = field(default_factory=set)
-    errors: list[str] = field(default_factory=list)
+    errors: Counter[str] = field(default_factory=Counter)
+    """By kind: what was asked for, and the status or the exception that came."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def took(self, what: str, seconds: float) -> None:
@@ -61,9 +63,14 @@ class Log:
         with self.lock:
             self.seconds.setdefault(what, []).append(seconds)
 
+    def failed(self, how: str) -> None:
+        """Count an error of this kind."""
+        with self.lock:
+            self.errors[how] += 1
+
 
 def fill(store: Store, tasks: int, annotators: int) -> list[str]:
-    """About so many tasks of all kinds, and the annotators' tokens."""
+    """About so many tasks of all kinds, each for two people of two groups; the annotators' tokens."""
     with store.writing() as session:
         for number in range(tasks // len(KINDS) + 1):
             text = f"Prompt {number}: how would you explain number {number} to a friend?"
@@ -74,8 +81,11 @@ def fill(store: Store, tasks: int, annotators: int) -> list[str]:
                 for c in range(4)
             ]
             for kind in KINDS:
-                add_task(session, kind, prompt, shown[: KINDS_SHOWN[kind]], seed=1)
-        return [add_annotator(session, f"Annotator {n}")[1] for n in range(annotators)]
+                add_task(session, kind, prompt, shown[: KINDS_SHOWN[kind]], wanted=2, seed=1)
+        people = [add_annotator(session, f"Annotator {n}") for n in range(annotators)]
+        for number, (person, _) in enumerate(people):
+            describe_self(session, person.id, {"region": "north" if number % 2 else "south"})
+        return [token for _, token in people]
 
 
 class Server:
@@ -148,8 +158,7 @@ class Annotator:
         response = self.client.request(method, path, **more)
         self.log.took(what, time.perf_counter() - began)
         if response.status_code >= 400:
-            with self.log.lock:
-                self.log.errors.append(f"{method} {path}: {response.status_code}")
+            self.log.failed(f"{what}: {response.status_code}")
         return response
 
     def send(self, path: str, fields: dict[str, str]) -> httpx2.Response:
@@ -196,8 +205,7 @@ class Annotator:
             while done != most and time.monotonic() < until and self.one_task(think):
                 done += 1
         except httpx2.TransportError as error:
-            with self.log.lock:
-                self.log.errors.append(f"no answer: {type(error).__name__}")
+            self.log.failed(f"no answer: {type(error).__name__}")
         finally:
             self.client.close()
 
@@ -228,7 +236,7 @@ def load(
     name = str(folder / "load.db")
     store = open_store(name)
     pace = annotators * (each or seconds / max(think, 0.05))
-    tokens = fill(store, int(pace * 1.2) + 50, annotators)
+    tokens = fill(store, int(pace * 0.7) + 50, annotators)  # most are judged by two
     log, leads_log = Log(), Log()
     server = Server(name)
     until = time.monotonic() + seconds
@@ -260,9 +268,10 @@ def load(
         "annotators": annotators,
         "seconds": seconds,
         "requests": sum(map(len, taken.values())),
+        "load_average": round(os.getloadavg()[0], 1),
         "median_ms": median,
         "p95_ms": p95,
-        "errors": [*log.errors, *leads_log.errors],
+        "errors": dict(log.errors + leads_log.errors),
     }
 
 
@@ -291,18 +300,30 @@ def kills(folder: Path, *, times: int, annotators: int = 8) -> dict[str, Any]:
             for future in futures:
                 future.result()
     result = check(store, log.acknowledged) | {"kills": times}
-    result["errors"] = [error for error in log.errors if not error.startswith("no answer")]
+    result["errors"] = {e: n for e, n in log.errors.items() if not e.startswith("no answer")}
     store.close()
     return result
 
 
+def table(under_load: dict[str, Any], killed: dict[str, Any]) -> str:
+    """Both results, for people."""
+    lines = [f"{'':8}{'median':>10}{'p95':>10}"]
+    for what, p95 in under_load["p95_ms"].items():
+        lines.append(f"{what:8}{under_load['median_ms'][what]:>7} ms{p95:>7} ms")
+    for name, part in (("load", under_load), ("kills", killed)):
+        counts = ", ".join(f"{part[each]} {each}" for each in ("acknowledged", "lost", "doubled"))
+        lines.append(f"{name}: {counts}, errors: {part['errors'] or 'none'}")
+    return "\n".join(lines)
+
+
 def main() -> int:
-    """Run both and print one JSON document."""
+    """Run both and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--annotators", type=int, default=50)
     parser.add_argument("--think", type=float, default=6.0, help="seconds a task takes a person")
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--json", action="store_true", help="one JSON document, not a table")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         under_load = load(
@@ -312,7 +333,10 @@ def main() -> int:
             think=options.think,
         )
         killed = kills(Path(folder), times=options.kills)
-    print(json.dumps({"load": under_load, "kills": killed}, indent=2))
+    if options.json:
+        print(json.dumps({"load": under_load, "kills": killed}, indent=2))
+    else:
+        print(table(under_load, killed))
     whole = all(
         not part[name] for part in (under_load, killed) for name in ("lost", "doubled", "errors")
     )

@@ -16,6 +16,7 @@ from truing.people.agreement import (
     Scale,
     Value,
     agreement_rate,
+    column,
     confusion,
     krippendorff_alpha,
 )
@@ -23,7 +24,7 @@ from truing.people.annotators import describe_self
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
 from truing.people.judging import record, skip
-from truing.people.observations import current_judgements, observations
+from truing.people.observations import current
 from truing.people.overview import (
     disagreements,
     group_contrasts,
@@ -165,7 +166,7 @@ def test_comparisons_mean_the_same_whatever_order_they_were_seen_in(sqlite_store
         said = Answer(preferred=preferred)
         record(sqlite_store, assignment, person.id, submission(), said, kind="comparison")
     with sqlite_store.reading() as session:
-        found = observations(current_judgements(session))["comparison"]
+        found = current(session).columns()["comparison"].observations()
     assert {each.value for each in found} == {0} and len(found) == 10
 
 
@@ -190,7 +191,7 @@ def test_groups_that_differ_are_told_from_people_who_err(sqlite_store: Store) ->
             value = Answer(value=truth[prompt] + shift)
             record(sqlite_store, assignment, person.id, submission(), value, kind="rating")
     with sqlite_store.reading() as session:
-        found = observations(current_judgements(session))
+        found = current(session).columns()
         annotators = session.query(Annotator).all()
         (contrast,) = group_contrasts(annotators, found)
     assert contrast.groups == ("north", "south") and contrast.question == "rating"
@@ -204,7 +205,7 @@ def test_groups_that_differ_are_told_from_people_who_err(sqlite_store: Store) ->
         for unit in range(40)
         for person in people
     ]
-    (contrast,) = group_contrasts(annotators, {"rating": noisy})
+    (contrast,) = group_contrasts(annotators, {"rating": column(noisy)})
     assert not contrast.differ
 
 
@@ -215,7 +216,7 @@ def test_a_group_of_one_is_not_shown(sqlite_store: Store) -> None:
             describe_self(session, person.id, {"team": group})
     observed = [Observation(u, u, p.id, u % 2) for u in range(5) for p in people]
     with sqlite_store.reading() as session:
-        assert group_contrasts(session.query(Annotator).all(), {"rating": observed}) == []
+        assert group_contrasts(session.query(Annotator).all(), {"rating": column(observed)}) == []
 
 
 def test_the_leads_figures(sqlite_store: Store) -> None:
@@ -233,16 +234,17 @@ def test_the_leads_figures(sqlite_store: Store) -> None:
     skip(sqlite_store, last, ada.id, submission(), "unclear")
 
     with sqlite_store.reading() as session:
-        said = current_judgements(session)
+        record = current(session)
+        said = record.said
         lead, worker = workers(session, said)
         (progress,) = progress_by_kind(session)
-        worst = disagreements(observations(said))
+        worst = disagreements(record.columns())
     assert (lead.done, worker.done, worker.skipped, worker.today) == (12, 11, 1, 11)
     assert worker.seconds is None and lead.seconds is not None
     assert (progress.kind, progress.total) == ("rating", 24)
-    right = [1.0 if each.rating and each.rating.value == 6 else 0.0 for each in said
-             if each.annotator_id == ada.id and each.assignment.task_id in
-             {g.assignment.task_id for g in said if g.id in golds[:4]}]  # fmt: skip
+    right = [1.0 if each.value("rating") == 6 else 0.0 for each in said
+             if each.annotator == ada.id and each.task in
+             {g.task for g in said if g.id in golds[:4]}]  # fmt: skip
     assert worker.gold.value == np.mean(right) and worker.gold.n == len(right) and lead.gold.n == 0
     assert worker.leniency.value == pytest.approx(5 * -4 / 11)
     assert worker.leniency_change.value == -4.0
@@ -254,7 +256,7 @@ def test_gold_forgives_a_step_and_needs_most_pairs(sqlite_store: Store) -> None:
     ada = someone(sqlite_store, "Ada")
     work(sqlite_store, ada)
     with sqlite_store.reading() as session:
-        gold = {each.kind: each for each in current_judgements(session)}
+        gold = {each.kind: each for each in current(session).said}
 
     def matched(kind: str, answer: Answer) -> bool | None:
         person = someone(sqlite_store, submission())
@@ -266,13 +268,13 @@ def test_gold_forgives_a_step_and_needs_most_pairs(sqlite_store: Store) -> None:
             if found == "ranking" and kind == "ranking":
                 with sqlite_store.reading() as session:
                     shown = shown_completions(session.get_one(Assignment, assignment))
-                own = {each.completion_id: each.rank for each in gold["ranking"].rankings}
+                own = gold["ranking"].ranks()
                 turn = (lambda r: r) if answer.preferred == "same" else (lambda r: 3 - r)
                 said = Answer(ranks={p: turn(own[c.id]) for p, c in enumerate(shown)})
             made = record(sqlite_store, assignment, person.id, submission(), said, kind=found)
             if found == kind:
                 with sqlite_store.reading() as session:
-                    rows = {each.id: each for each in current_judgements(session)}
+                    rows = {each.id: each for each in current(session).said}
                 return matches_gold(rows[made], rows[gold[kind].id])
 
     assert matched("rating", Answer(value=5)) is True

@@ -24,7 +24,7 @@ from truing.people.tables import Annotator, Draft, Judgement
 from truing.people.web import make_app
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 
 class Site:
@@ -243,6 +243,34 @@ def test_a_server_that_goes_away_loses_nothing_typed(
     with site.store.reading() as session:
         kept = session.get_one(Judgement, row.id).demonstration
         assert kept and kept.text == "All of this."
+    page.context.close()
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_and_counts_once(
+    browser: Browser, site: Site
+) -> None:
+    """The server keeps the judgement, and the connection breaks before it can say so."""
+    fill(site.store, ["demonstration"])
+    page, _ = open_page(browser, site, "desk")
+    page.goto(f"{site.url}/work")
+    page.wait_for_selector(WRITING)
+    page.keyboard.type("Said once.")
+    sent = []
+
+    def lose_the_first(route: Route) -> None:
+        sent.append(route.request.post_data)
+        if len(sent) == 1:
+            route.fetch()
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    page.route("**/judgement", lose_the_first)
+    with page.expect_navigation():
+        page.click("#send")
+    assert len(sent) == 2 and sent[0] == sent[1]
+    (row,) = judged(site)
+    assert row.kind == "demonstration"
     page.context.close()
 
 

@@ -227,11 +227,11 @@ def test_each_kind_of_work_is_saved_and_can_be_undone(
         assert f">{candidate.strip()}<" not in page.text
     sent = form(ada, kind=kind, seconds="3.5", note="Hm.", **said)
     first = client.post("/assignments/1/judgement", data=sent)
-    assert (first.status_code, first.headers["location"]) == (303, "/")
+    assert (first.status_code, first.headers["location"]) == (303, "/work")
     again = client.post(
         "/assignments/1/judgement", data=sent, headers={"Accept": "application/json"}
     )
-    assert (again.status_code, again.json()) == (200, {"next": "/"})
+    assert (again.status_code, again.json()) == (200, {"next": "/work"})
     assert count(sqlite_store) == 1
     other = client.post("/assignments/1/judgement", data=form(ada, kind=kind, **said))
     assert other.status_code == 409
@@ -352,7 +352,7 @@ def test_the_lead_reads_why_something_was_skipped(
     refused = client.post("/assignments/1/skip", data=form(ada, reason=""))
     assert refused.status_code == 422 and "Reason: choose one" in refused.text
     sent = form(ada, reason="other", note="Too much <b>chemistry</b>.")
-    assert client.post("/assignments/1/skip", data=sent).headers["location"] == "/"
+    assert client.post("/assignments/1/skip", data=sent).headers["location"] == "/work"
     text = visit(app, lead).get("/lead").text
     assert "Another reason" in text and "Too much &lt;b&gt;chemistry" in text
     assert "/lead/tasks/1" in text

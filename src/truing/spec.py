@@ -146,7 +146,7 @@ class RlSpec(_Part):
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
-    steps: int = Field(12, ge=1, description="updates, at most")
+    steps: int = Field(10, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
         6, ge=1, description="answers to each question; objectives that compare them need 2"
@@ -167,7 +167,7 @@ class RlSpec(_Part):
     learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
     evaluate_every: int = Field(
-        4, ge=1, description="steps between looks by the judges and between answers shown"
+        5, ge=1, description="steps between looks by the judges and between answers shown"
     )
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 

@@ -12,7 +12,7 @@ from truing.spec import Spec
 from truing.types import InputError
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "default": {"data": {"limit": 288, "control_limit": 80}},
+    "default": {"data": {"limit": 256, "control_limit": 64}},
     "smoke": {
         "data": {"limit": 24, "control_limit": 8},
         "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},

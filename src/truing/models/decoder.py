@@ -9,6 +9,7 @@ models run through `transformers` itself.
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any, Protocol
 
 import torch
@@ -166,6 +167,7 @@ class Decoder:
         body: Any = model.base_model
         self._live = [_Layer(i, part, _Live(part)) for i, part in enumerate(body.layers)]
         self._packed: _PackedLayers | None = None
+        self._packing = Lock()  # passes may run side by side
         self._packed_head: _PackedHead | None = None
 
     @staticmethod
@@ -178,19 +180,22 @@ class Decoder:
 
     def _packed_layers(self) -> list[_Layer]:
         body = self._model.base_model
-        if self._packed is None or self._packed.state != _state(body):
-            self._packed = None  # the old copies go before the new ones come
-            self._packed = _PackedLayers(body, self._dtype)
-        return self._packed.layers
+        with self._packing:
+            if self._packed is None or self._packed.state != _state(body):
+                self._packed = None  # the old copies go before the new ones come
+                self._packed = _PackedLayers(body, self._dtype)
+            return self._packed.layers
 
     def head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) of the token behind each hidden state, without gradients."""
         head = self._model.get_output_embeddings()
         assert isinstance(head, nn.Module)
-        if self._packed_head is None or self._packed_head.state != _state(head):
-            self._packed_head = None
-            self._packed_head = _PackedHead(head, self._dtype)
-        return self._packed_head.project(hidden_NE)
+        with self._packing:
+            if self._packed_head is None or self._packed_head.state != _state(head):
+                self._packed_head = None
+                self._packed_head = _PackedHead(head, self._dtype)
+            project = self._packed_head.project
+        return project(hidden_NE)
 
     def _forget(self) -> None:
         """Drops copies of what a learning pass is about to change."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from truing.models.language_model import LanguageModel, packs
 from truing.models.plain import padded_batches, rows_of
+from truing.models.side_by_side import side_by_side
 from truing.models.tree import Branch, TokenTree
 from truing.types import InputError
 
@@ -143,12 +144,14 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
 
     Every continuation needs at least one token.
     """
-    rows: list[Tensor] = []
-    for pack in packs(branches, PACK_TOKENS):
+
+    def vectors(pack: Sequence[Branch]) -> Tensor:
         tree = TokenTree(pack, keep_last=True)
         hidden_NE = hidden_at(model, tree, layer).float()
         lengths = torch.tensor([len(c) for branch in pack for c in branch.continuations])
         total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
         total_BE.index_add_(0, tree.owner_C, hidden_NE[torch.cat(own_places(tree))])
-        rows.append(torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1))
-    return torch.cat(rows).numpy()
+        return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
+
+    every = list(packs(branches, PACK_TOKENS))
+    return torch.cat(side_by_side(vectors, every, model.device)).numpy()

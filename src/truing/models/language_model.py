@@ -27,6 +27,7 @@ from truing.models.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
+from truing.models.side_by_side import hands, side_by_side
 from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.types import Dtype, InputError
 
@@ -275,14 +276,22 @@ class LanguageModel:
 
         Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
         """
-        results: list[list[Scored]] = []
-        for pack in packs(branches):
-            tree = TokenTree(pack, merge=True)
-            log_probs_C = self.continuation_log_probs(tree)
-            lengths = [len(c) for branch in pack for c in branch.continuations]
-            pieces = iter(log_probs_C.split(lengths))
-            results += [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
-        return results
+        found = side_by_side(self._score_pack, self._shared_out(branches), self.device)
+        return [scored for pack in found for scored in pack]
+
+    def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
+        """Packs of about one size for as many hands as there are, of `PACK_TOKENS` together."""
+        prompts = [branch.prompt for branch in branches]
+        shared = common_prefix(prompts) if len(prompts) > 1 else 0
+        own = sum(len(b.prompt) - shared + sum(map(len, b.continuations)) for b in branches)
+        parts = max(1, -(-own // PACK_TOKENS)) * hands(self.device)
+        return list(packs(branches, shared + -(-own // parts)))
+
+    def _score_pack(self, pack: Sequence[Branch]) -> list[list[Scored]]:
+        log_probs_C = self.continuation_log_probs(TokenTree(pack, merge=True))
+        lengths = [len(c) for branch in pack for c in branch.continuations]
+        pieces = iter(log_probs_C.split(lengths))
+        return [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
 
 
 def packs(branches: Sequence[Branch], size: int = PACK_TOKENS) -> Iterator[list[Branch]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from torch import Tensor
 from truing.models.cache import Prefill, SharedCache
 from truing.models.language_model import LanguageModel
 from truing.models.plain import generate_alone
+from truing.models.side_by_side import hands, side_by_side
 from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
@@ -136,17 +138,33 @@ def sample(
     """
     for number, prompt in enumerate(prompts, 1):
         model.check_length(len(prompt) + sampling.max_new_tokens, f"prompt {number}")
-    together = max(1, ROWS // samples)
+    told = Lock()
+
+    def tell(rows: int) -> None:
+        with told:
+            progress(rows)
+
+    def sampled(part: Sequence[Sequence[int]]) -> _Rows:
+        return _sample_batch(model, part, samples, sampling, tell)
+
+    every = side_by_side(sampled, _shared_out(prompts, samples, model), model.device)
     completions: list[list[Completion]] = []
-    entropy, drawn = 0.0, 0
-    for start in range(0, len(prompts), together):
-        part = prompts[start : start + together]
-        rows = _sample_batch(model, part, samples, sampling, progress)
-        finished = [_completion(model, rows, row) for row in range(len(part) * samples)]
+    for rows in every:
+        finished = [_completion(model, rows, row) for row in range(len(rows.tokens))]
         completions += [finished[i : i + samples] for i in range(0, len(finished), samples)]
-        entropy += rows.entropy
-        drawn += rows.drawn
-    return Sampled(completions, entropy / max(drawn, 1), drawn)
+    drawn = sum(rows.drawn for rows in every)
+    return Sampled(completions, sum(rows.entropy for rows in every) / max(drawn, 1), drawn)
+
+
+def _shared_out(
+    prompts: Sequence[Sequence[int]], samples: int, model: LanguageModel
+) -> list[Sequence[Sequence[int]]]:
+    """The prompts in parts for as many hands as there are, of `ROWS` rows at most together."""
+    together = 1 if model.plain else hands(model.device)
+    most = max(1, ROWS // samples // together)
+    rounds = -(-len(prompts) // (most * together))
+    size = max(1, -(-len(prompts) // max(1, rounds * together)))
+    return [prompts[start : start + size] for start in range(0, len(prompts), size)]
 
 
 def _completion(model: LanguageModel, rows: _Rows, row: int) -> Completion:

@@ -12,7 +12,7 @@ them for independent.) Resamples in which nothing varies have no alpha and are l
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,46 +37,110 @@ class Observation:
     value: Value
 
 
+@dataclass(frozen=True)
+class Column:
+    """All values of one question as arrays (n,), one place for each; `codes` are places in `values`.
+
+    Units and tasks are numbered; equal numbers, equal unit or task.
+    """
+
+    tasks: NDArray[np.int64]
+    units: NDArray[np.int64]
+    annotators: NDArray[np.int64]
+    codes: NDArray[np.int64]
+    values: tuple[Value, ...]
+
+    def among(self, people: Iterable[int]) -> Column:
+        """What these people said."""
+        kept = np.isin(self.annotators, np.fromiter(people, np.int64))
+        return Column(
+            self.tasks[kept], self.units[kept], self.annotators[kept], self.codes[kept], self.values
+        )
+
+    def observations(self) -> list[Observation]:
+        """One by one."""
+        rows = zip(
+            self.tasks.tolist(),
+            self.units.tolist(),
+            self.annotators.tolist(),
+            self.codes.tolist(),
+            strict=True,
+        )
+        return [Observation(t, u, who, self.values[code]) for t, u, who, code in rows]
+
+
+def column(observations: Sequence[Observation]) -> Column:
+    """Observations as arrays."""
+    tasks: dict[Hashable, int] = {}
+    units: dict[Hashable, int] = {}
+    values: dict[Value, int] = {}
+    rows = [
+        (
+            tasks.setdefault(each.task, len(tasks)),
+            units.setdefault(each.unit, len(units)),
+            each.annotator,
+            values.setdefault(each.value, len(values)),
+        )
+        for each in observations
+    ]
+    task, unit, annotator, code = np.array(rows, np.int64).reshape(-1, 4).T
+    return Column(task, unit, annotator, code, tuple(values))
+
+
 def _distances(
     scale: Scale, values: Sequence[Value], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Squared distances (V, V) between values; `counts` (V,) are those of all pairable values."""
+    """Squared distances (R, V, V) between values; `counts` (R, V) are those of all pairable values."""
     if scale == "nominal":
-        return 1.0 - np.eye(len(values))
+        return 1.0 - np.eye(len(values))[None]
     if scale == "interval":
-        points = np.array([float(value) for value in values])
-        return np.asarray((points[:, None] - points[None, :]) ** 2)
-    # Ordinal: as far apart as there are values between them, the ends counted half.
-    middle = np.cumsum(counts) - counts / 2
-    return np.asarray((middle[:, None] - middle[None, :]) ** 2)
+        points = np.array([[float(value) for value in values]])
+    else:  # ordinal: as far apart as there are values between them, the ends counted half
+        points = np.cumsum(counts, axis=1) - counts / 2
+    return np.asarray((points[:, :, None] - points[:, None, :]) ** 2)
 
 
-def _alpha(
+def _alphas(
     coincidences: NDArray[np.float64], scale: Scale, values: Sequence[Value]
-) -> float | None:
-    """Alpha of a coincidence matrix (V, V); None where nothing varies."""
-    counts = coincidences.sum(axis=1)
-    total = counts.sum()
+) -> NDArray[np.float64]:
+    """Alphas of coincidence matrices (R, V, V); those in which nothing varies are left out."""
+    counts = coincidences.sum(axis=2)
+    total = counts.sum(axis=1)
     distances = _distances(scale, values, counts)
-    expected = (np.outer(counts, counts) * distances).sum()
-    if total < 2 or expected <= 0:
-        return None
-    return float(1 - (total - 1) * (coincidences * distances).sum() / expected)
+    expected = (counts[:, :, None] * counts[:, None, :] * distances).sum(axis=(1, 2))
+    observed = (coincidences * distances).sum(axis=(1, 2))
+    known = (total >= 2) & (expected > 0)
+    return np.asarray(1 - (total[known] - 1) * observed[known] / expected[known])
 
 
-def _coincidences(ratings: Sequence[Value], index: Mapping[Value, int]) -> NDArray[np.float64]:
-    """All ordered pairs of values of one unit, each weighing 1 / (raters - 1)."""
-    matrix = np.zeros((len(index), len(index)))
-    places = [index[value] for value in ratings]
-    for first, left in enumerate(places):
-        for second, right in enumerate(places):
-            if first != second:
-                matrix[left, right] += 1 / (len(places) - 1)
-    return matrix
+@dataclass(frozen=True)
+class _Patterns:
+    """Tasks that are judged alike, counted: coincidences (K, V, V) and how many tasks have them (K,)."""
+
+    coincidences: NDArray[np.float64]
+    times: NDArray[np.int64]
+    values: list[Value]
+
+
+def _patterns(
+    tasks: NDArray[np.int64], tallies: NDArray[np.int64], values: list[Value]
+) -> _Patterns:
+    """`tallies` (U, V) say how often each unit was given each value; `tasks` (U,) whose it is."""
+    rows, row_of, times = np.unique(tallies, axis=0, return_inverse=True, return_counts=True)
+    # All ordered pairs of values of one unit, each weighing 1 / (raters - 1).
+    pairs = rows[:, :, None] * rows[:, None, :] - rows[:, :, None] * np.eye(len(values))
+    coincidences = pairs / (rows.sum(axis=1) - 1)[:, None, None]
+    names, task_of = np.unique(tasks, return_inverse=True)
+    if len(names) < len(tasks):  # a task of several units is the sum of theirs
+        made_of = np.zeros((len(names), len(rows)), np.int64)
+        np.add.at(made_of, (task_of, row_of.ravel()), 1)
+        made_of, times = np.unique(made_of, axis=0, return_counts=True)
+        coincidences = np.tensordot(made_of.astype(np.float64), coincidences, axes=1)
+    return _Patterns(coincidences, times, values)
 
 
 def krippendorff_alpha(
-    observations: Sequence[Observation],
+    observed: Column | Sequence[Observation],
     scale: Scale,
     *,
     resamples: int = RESAMPLES,
@@ -87,33 +151,40 @@ def krippendorff_alpha(
     The value is None where no unit was judged twice or all values are alike: there is then nothing
     to be reliable about. The interval is None with fewer than two tasks.
     """
-    units: dict[Hashable, list[Value]] = defaultdict(list)
-    task_of: dict[Hashable, Hashable] = {}
-    for each in observations:
-        units[each.unit].append(each.value)
-        task_of[each.unit] = each.task
-    paired = {unit: ratings for unit, ratings in units.items() if len(ratings) > 1}
-    lone = len(units) - len(paired)
-    if not paired:
+    given = observed if isinstance(observed, Column) else column(observed)
+    units, first, unit_of, raters = np.unique(
+        given.units, return_index=True, return_inverse=True, return_counts=True
+    )
+    paired = raters > 1
+    count, lone = int(paired.sum()), int(len(units) - paired.sum())
+    if not count:
         return Estimate(None, None, None, 0, lone)
-    values = sorted({value for ratings in paired.values() for value in ratings}, key=_key)
-    index = {value: place for place, value in enumerate(values)}
-    by_task: dict[Hashable, NDArray[np.float64]] = {}
-    for unit, ratings in paired.items():
-        task = task_of[unit]
-        by_task[task] = by_task.get(task, 0) + _coincidences(ratings, index)
-    matrices = np.stack(list(by_task.values()))
-    value = _alpha(matrices.sum(axis=0), scale, values)
-    if value is None or len(matrices) < 2:
-        return Estimate(value, None, None, len(paired), lone)
+    tallies = np.zeros((len(units), len(given.values)), np.int64)
+    np.add.at(tallies, (unit_of, given.codes), 1)
+    used = np.flatnonzero(tallies[paired].any(axis=0))
+    used = np.array(sorted(used, key=lambda code: _key(given.values[code])))
+    found = _patterns(
+        given.tasks[first[paired]],
+        tallies[np.ix_(paired, used)],
+        [given.values[code] for code in used],
+    )
+    whole = np.tensordot(found.times.astype(np.float64), found.coincidences, axes=1)
+    alphas = _alphas(whole[None], scale, found.values)
+    value = float(alphas[0]) if len(alphas) else None
+    total = int(found.times.sum())
+    if value is None or total < 2:
+        return Estimate(value, None, None, count, lone)
+    # Tasks judged alike are drawn together: it is the same distribution, and what it costs hangs on
+    # how many ways there are to judge a task, not on how many tasks there are.
     generator = np.random.default_rng(seed)
-    share = np.full(len(matrices), 1 / len(matrices))
-    draws = generator.multinomial(len(matrices), share, size=resamples)
-    drawn = np.tensordot(draws.astype(np.float64), matrices, axes=1)
-    alphas = [a for a in (_alpha(each, scale, values) for each in drawn) if a is not None]
+    draws = generator.multinomial(total, found.times / total, size=resamples)
+    drawn = np.tensordot(draws.astype(np.float64), found.coincidences, axes=1)
+    alphas = _alphas(drawn, scale, found.values)
+    if not len(alphas):
+        return Estimate(value, None, None, count, lone)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(alphas, [tail, 1 - tail])
-    return Estimate(value, min(float(low), value), max(float(high), value), len(paired), lone)
+    return Estimate(value, min(float(low), value), max(float(high), value), count, lone)
 
 
 def _key(value: Value) -> tuple[int, int, str]:

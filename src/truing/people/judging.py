@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
@@ -130,9 +130,7 @@ def _open(session: Session, assignment_id: int, annotator_id: int) -> Assignment
 
 def _finish(session: Session, judgement: Judgement) -> int:
     session.add(judgement)
-    draft = session.get(Draft, judgement.assignment_id)
-    if draft:
-        session.delete(draft)
+    session.execute(delete(Draft).where(Draft.assignment_id == judgement.assignment_id))
     session.flush()
     return judgement.id
 

@@ -1,16 +1,34 @@
-"""What people said, read from the store as values that can be compared: one list per question type."""
+"""What people say now, read from the store as values that can be compared, and kept up to date.
+
+Judgements are append-only, so a look at the store reads only what is new since the last; an erasure,
+the one thing that takes rows away, has everything read anew.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload, selectinload
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
-from truing.people.agreement import Observation, Scale, Value
-from truing.people.assigning import is_current
-from truing.people.tables import Annotator, Assignment, Judgement, Task
+from truing.people.agreement import Column, Scale, Value
+from truing.people.tables import (
+    Annotation,
+    Annotator,
+    Assignment,
+    Comparison,
+    Erasure,
+    Flag,
+    Judgement,
+    Ranking,
+    Rating,
+)
 from truing.people.vocabulary import FLAGS, METADATA
 
 QUESTIONS: dict[str, tuple[str, Scale]] = {
@@ -27,48 +45,190 @@ A comparison is ordinal: one answer better, equally good, the other better. A fl
 unsure about, or leaves open, is no value.
 """
 
+UNIT_BITS = 32
+"""A unit is its task's number, shifted by so much, and the number of the completion it is about."""
 
-def values_of(judgement: Judgement) -> list[tuple[str, str, Value]]:
-    """(question type, unit within the task, value) of one judgement, whatever order it was shown in."""
-    found: list[tuple[str, str, Value]] = []
-    if judgement.rating:
-        found.append(("rating", "", judgement.rating.value))
-    if judgement.comparison:
-        told = judgement.comparison
-        lower_first = told.first_id < told.second_id
-        better = {"first": 0 if lower_first else 2, "tie": 1, "second": 2 if lower_first else 0}
-        found.append(("comparison", "", better[told.preferred]))
-    found += [("ranking", str(each.completion_id), each.rank) for each in judgement.rankings]
-    if judgement.annotation:
-        found.append(("use_case", "", judgement.annotation.use_case))
-    found += [(flag.name, "", flag.value) for flag in judgement.flags if flag.value != "unsure"]
+
+class Told(NamedTuple):
+    """One value of a judgement: question type, the completion it is about (or 0), the value.
+
+    It means the same whatever order the completions were shown in.
+    """
+
+    question: str
+    completion: int
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A judgement that holds."""
+
+    id: int
+    annotator: int
+    task: int
+    kind: str
+    at: dt.datetime
+    seconds: float | None
+    told: tuple[Told, ...]
+
+    def value(self, question: str) -> Value | None:
+        """What was said to a question that is asked once in a task."""
+        return next((each.value for each in self.told if each.question == question), None)
+
+    def ranks(self) -> dict[int, int]:
+        """Ranks by completion."""
+        return {t.completion: int(t.value) for t in self.told if t.question == "ranking"}
+
+
+def _told(session: Session, after: int) -> dict[int, list[Told]]:
+    """What was said in the judgements after one, by judgement."""
+    found: dict[int, list[Told]] = defaultdict(list)
+    for id_, value in session.execute(
+        select(Rating.judgement_id, Rating.value).where(Rating.judgement_id > after)
+    ):
+        found[id_].append(Told("rating", 0, value))
+    for id_, first, second, preferred in session.execute(
+        select(
+            Comparison.judgement_id,
+            Comparison.first_id,
+            Comparison.second_id,
+            Comparison.preferred,
+        ).where(Comparison.judgement_id > after)
+    ):
+        better = {"first": 0, "tie": 1, "second": 2}[preferred]
+        found[id_].append(Told("comparison", 0, better if first < second else 2 - better))
+    for id_, completion, rank in session.execute(
+        select(Ranking.judgement_id, Ranking.completion_id, Ranking.rank)
+        .where(Ranking.judgement_id > after)
+        .order_by(Ranking.judgement_id, Ranking.completion_id)
+    ):
+        found[id_].append(Told("ranking", completion, rank))
+    for id_, use_case in session.execute(
+        select(Annotation.judgement_id, Annotation.use_case).where(Annotation.judgement_id > after)
+    ):
+        found[id_].append(Told("use_case", 0, use_case))
+    for id_, name, flag in session.execute(
+        select(Flag.judgement_id, Flag.name, Flag.value)
+        .where(Flag.judgement_id > after, Flag.value != "unsure")
+        .order_by(Flag.judgement_id, Flag.name)
+    ):
+        found[id_].append(Told(name, 0, flag))
     return found
 
 
-def current_judgements(session: Session) -> Sequence[Judgement]:
-    """What people say now, oldest first: no skips, nothing superseded, nothing imported."""
-    return session.scalars(
-        select(Judgement)
-        .join(Annotator, Annotator.id == Judgement.annotator_id)
-        .where(is_current(), Judgement.kind != "skip", Annotator.role != "source")
-        .options(
-            joinedload(Judgement.assignment).joinedload(Assignment.task).joinedload(Task.prompt),
-            joinedload(Judgement.rating),
-            joinedload(Judgement.comparison),
-            joinedload(Judgement.annotation),
-            joinedload(Judgement.demonstration),
-            selectinload(Judgement.rankings),
-            selectinload(Judgement.flags),
+class _Growing:
+    """The column of one question, to which rows are added."""
+
+    def __init__(self) -> None:
+        self._rows: NDArray[np.int64] = np.empty((0, 5), np.int64)
+        self._codes: dict[Value, int] = {}
+
+    def change(self, new: Sequence[tuple[Said, Told]], gone: Sequence[int]) -> None:
+        """Leave out what was said in the judgements `gone`, and add what is new."""
+        rows = [
+            (
+                said.id,
+                said.task,
+                said.task << UNIT_BITS | told.completion,
+                said.annotator,
+                self._codes.setdefault(told.value, len(self._codes)),
+            )
+            for said, told in new
+        ]
+        kept = self._rows[~np.isin(self._rows[:, 0], gone)] if gone else self._rows
+        self._rows = np.concatenate([kept, np.array(rows, np.int64).reshape(-1, 5)])
+
+    def column(self) -> Column:
+        """As it is now."""
+        _, tasks, units, annotators, codes = self._rows.T
+        return Column(tasks, units, annotators, codes, tuple(self._codes))
+
+
+class Record:
+    """What people say now: no skips, nothing superseded or withdrawn, nothing imported.
+
+    One thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self._said: dict[int, Said] = {}
+        self._growing: dict[str, _Growing] = {}
+        self._last = self._rows = 0
+        self._erasure: int | None = None
+
+    @property
+    def said(self) -> list[Said]:
+        """Judgements, oldest first."""
+        return list(self._said.values())
+
+    def columns(self) -> dict[str, Column]:
+        """Values by question type, in the order of `QUESTIONS`; types nobody answered are absent."""
+        found = {q: self._growing[q].column() for q in QUESTIONS if q in self._growing}
+        return {question: each for question, each in found.items() if len(each.codes)}
+
+    def refresh(self, session: Session) -> tuple[int, int, int | None]:
+        """Bring it up to date. What it gives changes whenever what people say does."""
+        erasure = session.scalar(select(func.max(Erasure.id)))
+        rows = session.scalar(
+            select(func.count()).select_from(Judgement).where(Judgement.id <= self._last)
         )
-        .order_by(Judgement.id)
-    ).all()
+        # PostgreSQL may commit rows in another order than that of their numbers.
+        if erasure != self._erasure or rows != self._rows:
+            self._forget()
+            self._erasure = erasure
+        after = self._last
+        found = session.execute(
+            select(
+                Judgement.id,
+                Judgement.annotator_id,
+                Assignment.task_id,
+                Judgement.kind,
+                Judgement.created_at,
+                Judgement.seconds,
+                Judgement.supersedes_id,
+                Annotator.role,
+            )
+            .join(Assignment, Assignment.id == Judgement.assignment_id)
+            .join(Annotator, Annotator.id == Judgement.annotator_id)
+            .where(Judgement.id > after)
+            .order_by(Judgement.id)
+        ).all()
+        if found:
+            told = _told(session, after)
+            gone = [row.supersedes_id for row in found if row.supersedes_id is not None]
+            self._change(
+                (
+                    Said(*row[:6], told=tuple(told.get(row.id, ())))
+                    for row in found
+                    if row.kind not in ("skip", "withdrawal") and row.role != "source"
+                ),
+                gone,
+            )
+            self._last = found[-1].id
+            self._rows += len(found)
+        return self._rows, self._last, self._erasure
+
+    def _change(self, new: Iterable[Said], gone: Sequence[int]) -> None:
+        dropped = set(gone)
+        values: dict[str, list[tuple[Said, Told]]] = defaultdict(list)
+        for said in new:
+            if said.id in dropped:
+                continue
+            self._said[said.id] = said
+            for told in said.told:
+                values[told.question].append((said, told))
+        old = [id_ for id_ in gone if self._said.pop(id_, None) is not None]
+        for question in values.keys() | (self._growing.keys() if old else set()):
+            growing = self._growing.setdefault(question, _Growing())
+            growing.change(values.get(question, []), old)
 
 
-def observations(judgements: Sequence[Judgement]) -> dict[str, list[Observation]]:
-    """Observations by question type, in the order of `QUESTIONS`; types nobody answered are absent."""
-    found: dict[str, list[Observation]] = defaultdict(list)
-    for judgement in judgements:
-        task = judgement.assignment.task_id
-        for question, unit, value in values_of(judgement):
-            found[question].append(Observation(task, (task, unit), judgement.annotator_id, value))
-    return {question: found[question] for question in QUESTIONS if question in found}
+def current(session: Session) -> Record:
+    """What people say now, read whole."""
+    record = Record()
+    record.refresh(session)
+    return record

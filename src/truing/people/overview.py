@@ -5,15 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import statistics as plain
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Observation, Value, krippendorff_alpha
+from truing.people.agreement import Column, Value, krippendorff_alpha
 from truing.people.assigning import is_current
-from truing.people.observations import QUESTIONS, values_of
+from truing.people.observations import QUESTIONS, Said
 from truing.people.tables import Annotator, Assignment, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS
 from truing.statistics import mean, paired_difference
@@ -73,25 +74,20 @@ class Worker:
     """Leniency in the later half of their ratings minus that in the earlier half."""
 
 
-def matches_gold(judgement: Judgement, gold: Judgement) -> bool | None:
+def matches_gold(said: Said, gold: Said) -> bool | None:
     """Whether a judgement says what the gold one says; None where the kind can't be right or wrong.
 
     A rating may be one off. A ranking needs more than half of the pairs of answers in the same order.
     """
-    said = {(q, unit): value for q, unit, value in values_of(judgement)}
-    right = {(q, unit): value for q, unit, value in values_of(gold)}
-    if judgement.rating and gold.rating:
-        return abs(judgement.rating.value - gold.rating.value) <= 1
-    if judgement.comparison and gold.comparison:
-        return said[("comparison", "")] == right[("comparison", "")]
-    if judgement.annotation and gold.annotation:
-        return judgement.annotation.use_case == gold.annotation.use_case
-    if judgement.rankings and gold.rankings:
-        return _kendall(
-            {each.completion_id: each.rank for each in judgement.rankings},
-            {each.completion_id: each.rank for each in gold.rankings},
-        )
-    return None
+    if said.kind != gold.kind or said.kind == "demonstration":
+        return None
+    if said.kind == "ranking":
+        return _kendall(said.ranks(), gold.ranks())
+    question = {"annotation": "use_case"}.get(said.kind, said.kind)
+    ours, theirs = said.value(question), gold.value(question)
+    if isinstance(ours, int) and isinstance(theirs, int) and said.kind == "rating":
+        return abs(ours - theirs) <= 1
+    return ours == theirs
 
 
 def _kendall(said: Mapping[int, int], right: Mapping[int, int]) -> bool:
@@ -101,7 +97,7 @@ def _kendall(said: Mapping[int, int], right: Mapping[int, int]) -> bool:
     return same > len(pairs) / 2 if pairs else len(set(said.values())) == 1
 
 
-def _gold_scores(session: Session, judgements: Sequence[Judgement]) -> dict[int, list[float]]:
+def _gold_scores(session: Session, judgements: Sequence[Said]) -> dict[int, list[float]]:
     """Right (1) or wrong (0) on gold questions by annotator, oldest first."""
     by_id = {judgement.id: judgement for judgement in judgements}
     gold_of = {
@@ -111,28 +107,30 @@ def _gold_scores(session: Session, judgements: Sequence[Judgement]) -> dict[int,
     }
     scores: dict[int, list[float]] = defaultdict(list)
     for judgement in judgements:
-        gold = gold_of.get(judgement.assignment.task_id)
-        if gold is None or gold.annotator_id == judgement.annotator_id:
+        gold = gold_of.get(judgement.task)
+        if gold is None or gold.annotator == judgement.annotator:
             continue
         matched = matches_gold(judgement, gold)
         if matched is not None:
-            scores[judgement.annotator_id].append(float(matched))
+            scores[judgement.annotator].append(float(matched))
     return scores
 
 
-def _leniencies(judgements: Sequence[Judgement]) -> dict[int, list[float]]:
+def _leniencies(judgements: Sequence[Said]) -> dict[int, list[float]]:
     """Own rating minus the mean of the others' on the same answer, by annotator, oldest first."""
-    units: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    for each in judgements:
-        if each.rating:
-            units[each.rating.completion_id].append((each.annotator_id, each.rating.value))
+    ratings = [
+        (each, float(each.value("rating") or 0)) for each in judgements if each.kind == "rating"
+    ]
+    sums: dict[int, float] = defaultdict(float)
+    raters: Counter[int] = Counter()
+    for each, value in ratings:  # a rating task is about one answer, and has it alone
+        sums[each.task] += value
+        raters[each.task] += 1
     found: dict[int, list[float]] = defaultdict(list)
-    for each in judgements:
-        if each.rating is None:
-            continue
-        others = [v for who, v in units[each.rating.completion_id] if who != each.annotator_id]
+    for each, value in ratings:
+        others = raters[each.task] - 1
         if others:
-            found[each.annotator_id].append(each.rating.value - plain.fmean(others))
+            found[each.annotator].append(value - (sums[each.task] - value) / others)
     return found
 
 
@@ -146,7 +144,7 @@ def _half_change(values: Sequence[float]) -> Estimate:
     return paired_difference(later, earlier)
 
 
-def workers(session: Session, judgements: Sequence[Judgement]) -> list[Worker]:
+def workers(session: Session, judgements: Sequence[Said]) -> list[Worker]:
     """Everybody who can sign in, in the order in which they came."""
     skips = Counter(
         session.scalars(
@@ -155,9 +153,9 @@ def workers(session: Session, judgements: Sequence[Judgement]) -> list[Worker]:
     )
     gold = _gold_scores(session, judgements)
     leniency = _leniencies(judgements)
-    own: dict[int, list[Judgement]] = defaultdict(list)
+    own: dict[int, list[Said]] = defaultdict(list)
     for judgement in judgements:
-        own[judgement.annotator_id].append(judgement)
+        own[judgement.annotator].append(judgement)
     day_ago = now() - dt.timedelta(hours=24)
     people = session.scalars(
         select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
@@ -171,7 +169,7 @@ def workers(session: Session, judgements: Sequence[Judgement]) -> list[Worker]:
                 annotator=person,
                 done=len(own[person.id]),
                 skipped=skips[person.id],
-                today=sum(each.created_at > day_ago for each in own[person.id]),
+                today=sum(each.at > day_ago for each in own[person.id]),
                 seconds=plain.median(seconds) if seconds else None,
                 gold=mean(scores),
                 recent_gold=mean(scores[-RECENT:] if len(scores) > RECENT else []),
@@ -190,29 +188,41 @@ class Disagreement:
     question: str
     values: tuple[Value, ...]
     distance: float
+    """0 to 1 for all but long rankings."""
 
 
-def _distance(question: str, a: Value, b: Value) -> float:
-    """How far apart two values are, 0 to 1 for all but long rankings."""
-    if isinstance(a, int) and isinstance(b, int):
-        return abs(a - b) / {"rating": 6, "comparison": 2}.get(question, 3)
-    return float(a != b)
+def _furthest(question: str, found: Column, most: int) -> list[Disagreement]:
+    """The tasks on which people are furthest apart in one question, each with its widest unit."""
+    order = np.argsort(found.units, kind="stable")
+    units, first = np.unique(found.units[order], return_index=True)
+    if not len(units):
+        return []
+    numbers = all(isinstance(value, int) for value in found.values)
+    points = np.array(found.values if numbers else range(len(found.values)), np.float64)
+    said = points[found.codes][order]
+    apart = np.maximum.reduceat(said, first) - np.minimum.reduceat(said, first)
+    span = {"rating": 6, "comparison": 2}.get(question, 3)
+    apart = apart / span if numbers else (apart > 0).astype(np.float64)
+    tasks = found.tasks[order][first]
+    widest: dict[int, Disagreement] = {}
+    for place in np.lexsort((tasks, -apart)):
+        if apart[place] <= 0 or len(widest) == most:
+            break
+        task = int(tasks[place])
+        codes = found.codes[found.units == units[place]]
+        values = tuple(found.values[code] for code in codes)
+        widest.setdefault(task, Disagreement(task, question, values, float(apart[place])))
+    return list(widest.values())
 
 
-def disagreements(found: Mapping[str, Sequence[Observation]], most: int = 20) -> list[Disagreement]:
+def disagreements(columns: Mapping[str, Column], most: int = 20) -> list[Disagreement]:
     """Where people are furthest apart: for each task its widest unit, the widest first."""
-    widest: dict[Hashable, Disagreement] = {}
-    for question, observed in found.items():
-        units: dict[Hashable, list[Observation]] = defaultdict(list)
-        for each in observed:
-            units[each.unit].append(each)
-        for said in units.values():
-            values = tuple(each.value for each in said)
-            apart = max((_distance(question, a, b) for a in values for b in values), default=0.0)
-            task = said[0].task
-            if apart > 0 and (task not in widest or apart > widest[task].distance):
-                assert isinstance(task, int)
-                widest[task] = Disagreement(task, question, values, apart)
+    widest: dict[int, Disagreement] = {}
+    for question, found in columns.items():
+        for each in _furthest(question, found, most):
+            task = each.task_id
+            if task not in widest or each.distance > widest[task].distance:
+                widest[task] = each
     ranked = sorted(widest.values(), key=lambda each: (-each.distance, each.task_id))
     return ranked[:most]
 
@@ -246,15 +256,15 @@ class GroupContrast:
         return apart and all(value is not None and value > whole + 0.1 for value in inside)
 
 
-def _unit_means(observed: Sequence[Observation]) -> dict[str, float]:
-    units: dict[str, list[float]] = defaultdict(list)
-    for each in observed:
-        units[str(each.unit)].append(float(each.value))
-    return {unit: plain.fmean(values) for unit, values in units.items()}
+def _unit_means(found: Column) -> dict[str, float]:
+    units, unit_of, raters = np.unique(found.units, return_inverse=True, return_counts=True)
+    points = np.array(found.values, np.float64)[found.codes]
+    means = np.bincount(unit_of, points) / raters
+    return {str(unit): value for unit, value in zip(units.tolist(), means.tolist(), strict=True)}
 
 
 def group_contrasts(
-    people: Sequence[Annotator], found: Mapping[str, Sequence[Observation]]
+    people: Sequence[Annotator], columns: Mapping[str, Column]
 ) -> list[GroupContrast]:
     """Every pair of groups of a dimension with enough people, on every question both answered."""
     members: dict[tuple[str, str], set[int]] = defaultdict(set)
@@ -267,8 +277,8 @@ def group_contrasts(
         for second in large[place + 1 :]:
             if first[0] != second[0]:
                 continue
-            for question, observed in found.items():
-                made = _contrast(question, observed, first, second, members)
+            for question, found in columns.items():
+                made = _contrast(question, found, (first, second), members)
                 if made:
                     contrasts.append(made)
     return contrasts
@@ -276,17 +286,16 @@ def group_contrasts(
 
 def _contrast(
     question: str,
-    observed: Sequence[Observation],
-    first: tuple[str, str],
-    second: tuple[str, str],
+    found: Column,
+    groups: tuple[tuple[str, str], tuple[str, str]],
     members: Mapping[tuple[str, str], set[int]],
 ) -> GroupContrast | None:
-    ours = [each for each in observed if each.annotator in members[first]]
-    theirs = [each for each in observed if each.annotator in members[second]]
-    if not ours or not theirs:
+    first, second = groups
+    ours, theirs = found.among(members[first]), found.among(members[second])
+    if not len(ours.codes) or not len(theirs.codes):
         return None
     scale = QUESTIONS[question][1]
-    together = krippendorff_alpha([*ours, *theirs], scale)
+    together = krippendorff_alpha(found.among(members[first] | members[second]), scale)
     if together.value is None:  # all alike: nothing to tell the groups apart by
         return None
     difference = Estimate(None, None, None, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,7 +16,7 @@ from truing.people.annotators import add_annotator, renew_token
 from truing.people.assigning import is_current
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
-from truing.people.observations import QUESTIONS, current_judgements, observations, values_of
+from truing.people.observations import QUESTIONS, Record
 from truing.people.overview import (
     Disagreement,
     GroupContrast,
@@ -46,8 +45,6 @@ from truing.people.web.visitors import (
 from truing.types import Estimate
 
 router = APIRouter(prefix="/lead")
-LARGEST_SHARE = 0.1
-"""Of the server's time goes into the overview at most this share."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +60,16 @@ class Overview:
     skipped: list[tuple[int, str, str]]
     """The latest skips: task, reason, note."""
     made_at: dt.datetime
-    cost_seconds: float
 
 
-def _version(session: Session) -> tuple[object, ...]:
-    """Changes whenever the overview may."""
-    groups = session.execute(select(AnnotatorGroup)).scalars().all()
+def _others(session: Session) -> tuple[object, ...]:
+    """Changes whenever anything in the overview may, other than what people say."""
+    groups = session.execute(
+        select(AnnotatorGroup.annotator_id, AnnotatorGroup.dimension, AnnotatorGroup.value)
+    )
     return (
-        session.scalar(select(func.max(Judgement.id))),
-        session.scalar(select(func.count()).select_from(Judgement)),
         tuple(session.execute(select(Gold.task_id, Gold.judgement_id))),
-        tuple(sorted((g.annotator_id, g.dimension, g.value) for g in groups)),
+        tuple(sorted(map(tuple, groups))),
         tuple(session.execute(select(Annotator.id, Annotator.name))),
         session.scalar(select(func.sum(Task.wanted))),
         now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
@@ -91,38 +87,35 @@ def _skipped(session: Session, most: int = 20) -> list[tuple[int, str, str]]:
 
 
 def _overview(here: Site, session: Session) -> Overview:
-    """Computed anew only when something was said, and for at most a tenth of the time.
-
-    Intervals take seconds on a large store, which the annotators' pages would have to wait for.
-    """
-    version = _version(session)
-    before, cached = here.cache.get("overview", (None, None))
-    if isinstance(cached, Overview):
-        age = (now() - cached.made_at).total_seconds()
-        if before == version or age < cached.cost_seconds / LARGEST_SHARE:
+    """As the store is at this moment; computed anew only when something in it has changed."""
+    with here.recording:
+        version = (here.record.refresh(session), _others(session))
+        before, cached = here.cache.get("overview", (None, None))
+        if isinstance(cached, Overview) and before == version:
             return cached
-    began = time.monotonic()
-    judgements = current_judgements(session)
-    found = observations(judgements)
+        made = _compute(session, here.record)
+        here.cache["overview"] = (version, made)
+        return made
+
+
+def _compute(session: Session, record: Record) -> Overview:
+    columns = record.columns()
     people = session.scalars(select(Annotator).where(Annotator.role != "source")).all()
     reasons = session.execute(
         select(Judgement.reason, func.count())
         .where(is_current(), Judgement.kind == "skip")
         .group_by(Judgement.reason)
     )
-    made = Overview(
+    return Overview(
         kinds=progress_by_kind(session),
-        workers=workers(session, judgements),
-        agreement=[(q, krippendorff_alpha(o, QUESTIONS[q][1])) for q, o in found.items()],
-        disagreements=disagreements(found),
-        contrasts=group_contrasts(people, found),
+        workers=workers(session, record.said),
+        agreement=[(q, krippendorff_alpha(c, QUESTIONS[q][1])) for q, c in columns.items()],
+        disagreements=disagreements(columns),
+        contrasts=group_contrasts(people, columns),
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
         skipped=_skipped(session),
         made_at=now(),
-        cost_seconds=time.monotonic() - began,
     )
-    here.cache["overview"] = (version, made)
-    return made
 
 
 @router.get("")
@@ -142,14 +135,17 @@ def confusions(
     annotator: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
 ) -> Response:
     """What one person says where others say something."""
-    with site(request).store.reading() as session:
-        found = observations(current_judgements(session))
+    here = site(request)
+    with here.store.reading() as session:
+        with here.recording:
+            here.record.refresh(session)
+            found = here.record.columns()
         people = session.scalars(
             select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
         ).all()
         if question not in found:
             question = next(iter(found), "")
-        observed = found.get(question, [])
+        observed = found[question].observations() if question else []
         chosen = annotator or next((each.annotator for each in observed), 0)
         counts = confusion(observed, chosen)
         values: list[Value] = sorted({v for pair in counts for v in pair}, key=str)
@@ -207,12 +203,18 @@ def new_link(request: Request, annotator_id: Id, person: LeadPoster) -> Response
 @router.get("/tasks/{task_id}")
 def task(request: Request, task_id: Id, person: Lead) -> Response:
     """What everybody said about one task."""
-    with site(request).store.reading() as session:
+    here = site(request)
+    with here.store.reading() as session:
         found = session.get(Task, task_id)
         if found is None:
             raise NotYours
         names = dict(session.execute(select(Annotator.id, Annotator.name)).all())
-        said = [each for each in current_judgements(session) if each.assignment.task_id == task_id]
+        with here.recording:
+            here.record.refresh(session)
+            told = {each.id: each.told for each in here.record.said if each.task == task_id}
+        said = session.scalars(
+            select(Judgement).where(Judgement.id.in_(told)).order_by(Judgement.id)
+        ).all()
         gold = session.get(Gold, task_id)
         return page(
             "discuss",
@@ -223,7 +225,7 @@ def task(request: Request, task_id: Id, person: Lead) -> Response:
             gold=gold.judgement_id if gold else None,
             completions={each.completion_id: each.completion for each in found.shown},
             questions=QUESTIONS,
-            values_of=values_of,
+            told=told,
         )
 
 

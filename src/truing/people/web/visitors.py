@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -13,6 +14,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.datastructures import UploadFile
 
 from truing.people.annotators import by_token
+from truing.people.observations import Record
 from truing.people.store import Store
 from truing.people.vocabulary import (
     FLAG_VALUES,
@@ -63,7 +65,10 @@ class Site:
     failures: RateLimit = field(
         default_factory=lambda: RateLimit(FAILURES_PER_SECOND, FAILURES_BURST)
     )
-    cache: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
+    record: Record = field(default_factory=Record)
+    recording: threading.Lock = field(default_factory=threading.Lock)
+    """Held while `record` is read: two who look at once wait for one computation."""
 
 
 def site(request: Request) -> Site:

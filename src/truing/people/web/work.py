@@ -121,15 +121,11 @@ def groups(request: Request, person: Poster, fields: Fields) -> Response:
     return see_other("/")
 
 
-def _next_path(here: Site, person_id: int) -> str:
-    found = next_assignment(here.store, person_id)
-    return "/" if found is None else f"/assignments/{found}"
-
-
 @router.get("/work")
 def work(request: Request, person: Visitor) -> Response:
     """Go to what is unfinished, or to something new."""
-    return see_other(_next_path(site(request), person.id))
+    found = next_assignment(site(request).store, person.id)
+    return see_other("/" if found is None else f"/assignments/{found}")
 
 
 def _prefilled(assignment: Assignment, draft: Draft | None) -> dict[str, str]:
@@ -205,11 +201,13 @@ def _saved(request: Request, path: str) -> Response:
 
 @router.post("/assignments/{assignment_id}/judgement", openapi_extra=form_schema(*_SENT))
 def judge(request: Request, assignment_id: Id, person: Poster, fields: Fields) -> Response:
-    """Keep a judgement. When this answers, it is on the disk."""
-    here = site(request)
+    """Keep a judgement. When this answers, it is on the disk.
+
+    The next task is drawn when it is asked for: the answer needn't wait for that, and can't fail by it.
+    """
     kind = fields.get("kind", "")
     record(
-        here.store,
+        site(request).store,
         assignment_id,
         person.id,
         fields.get("submission", ""),
@@ -218,15 +216,14 @@ def judge(request: Request, assignment_id: Id, person: Poster, fields: Fields) -
         seconds=_seconds(fields),
         note=fields.get("note", "").strip(),
     )
-    return _saved(request, _next_path(here, person.id))
+    return _saved(request, "/work")
 
 
 @router.post("/assignments/{assignment_id}/skip", openapi_extra=form_schema(*_SENT))
 def pass_over(request: Request, assignment_id: Id, person: Poster, fields: Fields) -> Response:
     """Pass a task over, with a reason."""
-    here = site(request)
     skip(
-        here.store,
+        site(request).store,
         assignment_id,
         person.id,
         fields.get("submission", ""),
@@ -234,7 +231,7 @@ def pass_over(request: Request, assignment_id: Id, person: Poster, fields: Field
         seconds=_seconds(fields),
         note=fields.get("note", "").strip(),
     )
-    return _saved(request, _next_path(here, person.id))
+    return _saved(request, "/work")
 
 
 @router.post("/assignments/{assignment_id}/draft", openapi_extra=form_schema(*_SENT))

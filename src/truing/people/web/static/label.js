@@ -45,7 +45,10 @@ function keepHere() {
 }
 
 async function post(path, body) {
-  const response = await fetch(path, { method: "POST", body, headers: { Accept: "application/json" } });
+  const request = { method: "POST", body, headers: { Accept: "application/json" } };
+  // An idle connection may be closed in the very moment of sending. What was received nevertheless is
+  // not counted twice: the form names its submission.
+  const response = await fetch(path, request).catch(() => fetch(path, request));
   if (response.ok) return response.status === 204 ? {} : response.json();
   const answer = await response.json().catch(() => ({}));
   const error = new Error(answer.problem || `The server answered ${response.status}.`);
