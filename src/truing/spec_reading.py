@@ -14,16 +14,21 @@ from truing.types import InputError
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {"data": {"limit": 256, "control_limit": 64}},
     "smoke": {
-        "data": {"limit": 24, "control_limit": 8},
-        "prompt": {"questions": 4, "shots": [0, 2], "built_in": 3},
+        "data": {"limit": 16, "control_limit": 4},
+        "prompt": {"questions": 3, "shots": [0, 2], "built_in": 2},
         "rl": {
-            "steps": 3,
-            "monitored": 4,
+            "steps": 2,
+            "monitored": 2,
             "prompts_per_step": 2,
             "samples_per_prompt": 4,
-            "max_new_tokens": 16,
+            "max_new_tokens": 12,
         },
-        "evaluation": {"max_new_tokens": 16, "attacks": 4, "resamples": 500},
+        "evaluation": {
+            "max_new_tokens": 12,
+            "attacks": 3,
+            "kl_questions": 3,
+            "resamples": 500,
+        },
     },
     "full": {
         "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
