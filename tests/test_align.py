@@ -50,7 +50,10 @@ def small(model: Path, **over: Any) -> Spec:
             "steps": 4, "prompts_per_step": 2, "samples_per_prompt": 3, "max_new_tokens": 6,
             "evaluate_every": 2, "monitored": 2, "adapter": {"rank": 2},
         },
-        "evaluation": {"max_new_tokens": 6, "attacks": 3, "resamples": 100, "dtype": "float32"},
+        "evaluation": {
+            "max_new_tokens": 6, "attacks": 3, "kl_questions": 3, "resamples": 100,
+            "dtype": "float32",
+        },
     }  # fmt: skip
     return make_spec(data | over)
 
@@ -72,6 +75,11 @@ def test_questions_that_the_limit_leaves_out_are_counted(finished: Path) -> None
     assert kept == 20 and record["questions_left_out"] == len(load_questions("built-in")) - 20
     page = (finished / "report.html").read_text()
     assert f"{record['questions_left_out']} questions" in page
+
+
+def test_kl_is_measured_on_as_many_questions_as_asked(finished: Path) -> None:
+    found = read_jsonl(finished / "rows" / "drift" / "sft-seed0.jsonl")
+    assert sum("kl" in row["metrics"] for row in found) == 3 < len(found)
 
 
 def rows(folder: Path) -> dict[str, bytes]:
@@ -147,10 +155,10 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     done: list[str] = []
     whole = Workshop.stage
 
-    def stage(self: Workshop, name: str, *rest: Any) -> None:
+    def stage(self: Workshop, name: str, *rest: Any, **options: Any) -> None:
         if len(done) == stop_after:
             raise KeyboardInterrupt
-        whole(self, name, *rest)
+        whole(self, name, *rest, **options)
         done.append(name)
 
     with monkeypatch.context() as patch:

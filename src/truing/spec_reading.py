@@ -14,19 +14,19 @@ from truing.types import InputError
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {"data": {"limit": 256, "control_limit": 64}},
     "smoke": {
-        "data": {"limit": 16, "control_limit": 4},
-        "prompt": {"questions": 3, "shots": [0, 2], "built_in": 2},
+        "data": {"limit": 14, "control_limit": 3},
+        "prompt": {"questions": 2, "shots": [0, 1], "built_in": 2},
         "rl": {
             "steps": 2,
             "monitored": 2,
             "prompts_per_step": 2,
-            "samples_per_prompt": 4,
-            "max_new_tokens": 12,
+            "samples_per_prompt": 3,
+            "max_new_tokens": 8,
         },
         "evaluation": {
-            "max_new_tokens": 12,
-            "attacks": 3,
-            "kl_questions": 3,
+            "max_new_tokens": 8,
+            "attacks": 2,
+            "kl_questions": 2,
             "resamples": 500,
         },
     },

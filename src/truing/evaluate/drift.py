@@ -67,7 +67,7 @@ def drift(bench: Bench, subject: Subject, group: int = 16) -> list[Row]:
         drawn = free_answers(candidate, questions, bench.max_new_tokens, temperature=1.0)
         tokens = [completion.tokens for completion in drawn]
         for start in range(0, len(tokens), group):
-            part = slice(start, start + group)
+            part = slice(start, min(start + group, len(tokens)))
             kl[part] = _kl(candidate, bench.base, measured[part], tokens[part])
     rows = []
     for case, length, distance in zip(bench.held_out, lengths, kl, strict=True):
