@@ -17,8 +17,8 @@ from typing import Any
 
 from truing.prompts.proposals import Proposal, fresh
 from truing.prompts.rendering import Prompt
-from truing.prompts.search import Measure, mean_score
-from truing.types import Case, InputError, Score
+from truing.prompts.search import Measure, Scoreboard
+from truing.types import Case, InputError
 
 KEPT = 4  # prompts that survive a generation
 FEWEST = 4  # questions, below which comparing prompts is no more than a draw
@@ -59,18 +59,10 @@ class Standing:
 
 
 @dataclass
-class Board:
-    """Who has answered what. `cases` are asked in their order, so n questions are the first n."""
+class Board(Scoreboard):
+    """A scoreboard with a budget of questions, which is never exceeded."""
 
-    cases: Sequence[Case]
-    measure: Measure
-    budget: int
-    spent: int = 0
-    scores: dict[str, list[Score]] = field(default_factory=dict)
-
-    def cost(self, prompts: Sequence[Prompt], count: int) -> int:
-        """Questions to be scored until each has answered the first `count`."""
-        return sum(max(0, count - len(self.scores.get(prompt.id, ()))) for prompt in prompts)
+    budget: int = field(kw_only=True)
 
     def affordable(self, prompts: Sequence[Prompt], purse: int) -> int:
         """The largest number of questions that the purse lets each of them have answered."""
@@ -84,14 +76,9 @@ class Board:
         return low
 
     def ask(self, prompt: Prompt, count: int) -> float:
-        """The mean score on the first `count` questions, of which those not answered yet are asked."""
-        known = self.scores.setdefault(prompt.id, [])
-        if len(known) < count:
-            asked = self.cases[len(known) : count]
-            self.spent += len(asked)
-            assert self.spent <= self.budget
-            known += self.measure(prompt, asked)
-        return mean_score(known[:count])
+        """See Scoreboard."""
+        assert self.spent + self.cost([prompt], count) <= self.budget
+        return super().ask(prompt, count)
 
 
 @dataclass(frozen=True)
@@ -129,7 +116,7 @@ def race(
     task's own instruction) reaches the last round. Ties go to the prompt that was there first. `say`
     hears each round, best first. Raises InputError as `check_budget` does.
     """
-    board = Board(cases, measure, budget)
+    board = Board(cases, measure, budget=budget)
     known: set[str] = set()
     alive, best = fresh(named, known), [(proposal, math.nan) for proposal in named[:KEPT]]
     check_budget(budget, generations)

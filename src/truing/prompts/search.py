@@ -8,7 +8,7 @@ then tried with few-shot sets drawn from training questions that no round asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,31 @@ def mean_score(scores: Sequence[Score]) -> float:
     return float(np.mean(known)) if known else -1.0
 
 
+@dataclass
+class Scoreboard:
+    """What prompts have scored. `cases` are asked in their order, so n questions are the first n."""
+
+    cases: Sequence[Case]
+    measure: Measure
+    scores: dict[str, list[Score]] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> int:
+        """Questions scored so far, over all prompts."""
+        return sum(map(len, self.scores.values()))
+
+    def cost(self, prompts: Sequence[Prompt], count: int) -> int:
+        """Questions to be scored until each has answered the first `count`."""
+        return sum(max(0, count - len(self.scores.get(prompt.id, ()))) for prompt in prompts)
+
+    def ask(self, prompt: Prompt, count: int) -> float:
+        """The mean score on the first `count` questions, of which those not answered yet are asked."""
+        known = self.scores.setdefault(prompt.id, [])
+        if len(known) < count:
+            known += self.measure(prompt, self.cases[len(known) : count])
+        return mean_score(known[:count])
+
+
 def few_shot_set(cases: Sequence[Case], size: int, rng: np.random.Generator) -> list[Demonstration]:
     """Questions with their best answers, drawn without replacement."""
     chosen = rng.permutation(len(cases))[:size]
@@ -81,13 +106,10 @@ def search(
     last = min(questions, max(1, len(order) - max(shots, default=0)))
     asked, spare = order[:last], order[last:] or order
     trials: list[Trial] = []
-    known: dict[Prompt, list[Score]] = {}  # a survivor isn't asked again what it has answered
+    board = Scoreboard(asked, measure)
 
     def trial(prompt: Prompt, count: int, number: int) -> Trial:
-        scores = known.setdefault(prompt, [])
-        if count > len(scores):
-            scores += measure(prompt, asked[len(scores) : count])
-        tried = Trial(prompt, mean_score(scores[:count]), count, number)
+        tried = Trial(prompt, board.ask(prompt, count), count, number)
         trials.append(tried)
         progress()
         return tried
