@@ -32,7 +32,7 @@ def test_results_come_in_the_order_of_the_parts_and_parts_meet() -> None:
         both.wait()  # nobody passes here alone
         return part, torch.get_num_threads()
 
-    assert side_by_side(work, [3, 1, 2, 0], CPU) == [(3, 1), (1, 1), (2, 1), (0, 1)]
+    assert side_by_side(work, [3, 1, 2, 0], hands(CPU)) == [(3, 1), (1, 1), (2, 1), (0, 1)]
     assert torch.get_num_threads() == 2
 
 
@@ -41,10 +41,10 @@ def test_one_part_or_one_core_or_another_device_needs_no_thread() -> None:
         return threading.current_thread()
 
     main = threading.main_thread()
-    assert side_by_side(thread, [1], CPU) == [main]
+    assert side_by_side(thread, [1], hands(CPU)) == [main]
     assert hands(torch.device("cuda")) == 1
     torch.set_num_threads(1)
-    assert side_by_side(thread, [1, 2], CPU) == [main, main]
+    assert side_by_side(thread, [1, 2], hands(CPU)) == [main, main]
 
 
 def test_a_part_that_fails_is_heard_and_the_cores_come_back() -> None:
@@ -52,7 +52,7 @@ def test_a_part_that_fails_is_heard_and_the_cores_come_back() -> None:
         return 1 // part
 
     with pytest.raises(ZeroDivisionError):
-        side_by_side(work, [1, 0], CPU)
+        side_by_side(work, [1, 0], hands(CPU))
     assert torch.get_num_threads() == 2
 
 
@@ -62,7 +62,7 @@ def test_parts_are_without_gradients_where_the_caller_is(inference: bool) -> Non
         return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     with torch.inference_mode(inference), torch.set_grad_enabled(False):
-        assert side_by_side(work, [1, 2], CPU) == [(inference, False)] * 2
+        assert side_by_side(work, [1, 2], hands(CPU)) == [(inference, False)] * 2
 
 
 def test_scores_and_samples_are_those_of_one_pass_after_the_other(

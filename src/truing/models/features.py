@@ -154,4 +154,4 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
         return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
 
     every = list(packs(branches, PACK_TOKENS))
-    return torch.cat(side_by_side(vectors, every, model.device)).numpy()
+    return torch.cat(side_by_side(vectors, every, model.hands)).numpy()

@@ -157,6 +157,11 @@ class LanguageModel:
         """Where the weights are."""
         return self.model.device
 
+    @property
+    def hands(self) -> int:
+        """How many passes to run at once; of a plain model, whose code isn't ours, one."""
+        return 1 if self.plain else hands(self.device)
+
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
@@ -276,7 +281,7 @@ class LanguageModel:
 
         Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
         """
-        found = side_by_side(self._score_pack, self._shared_out(branches), self.device)
+        found = side_by_side(self._score_pack, self._shared_out(branches), self.hands)
         return [scored for pack in found for scored in pack]
 
     def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
@@ -284,7 +289,7 @@ class LanguageModel:
         prompts = [branch.prompt for branch in branches]
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
         own = sum(len(b.prompt) - shared + sum(map(len, b.continuations)) for b in branches)
-        parts = max(1, -(-own // PACK_TOKENS)) * hands(self.device)
+        parts = max(1, -(-own // PACK_TOKENS)) * self.hands
         return list(packs(branches, shared + -(-own // parts)))
 
     def _score_pack(self, pack: Sequence[Branch]) -> list[list[Scored]]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from truing.models.cache import Prefill, SharedCache
 from truing.models.language_model import LanguageModel
 from truing.models.plain import generate_alone
-from truing.models.side_by_side import hands, side_by_side
+from truing.models.side_by_side import side_by_side
 from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
@@ -147,7 +147,7 @@ def sample(
     def sampled(part: Sequence[Sequence[int]]) -> _Rows:
         return _sample_batch(model, part, samples, sampling, tell)
 
-    every = side_by_side(sampled, _shared_out(prompts, samples, model), model.device)
+    every = side_by_side(sampled, _shared_out(prompts, samples, model.hands), model.hands)
     completions: list[list[Completion]] = []
     for rows in every:
         finished = [_completion(model, rows, row) for row in range(len(rows.tokens))]
@@ -157,13 +157,12 @@ def sample(
 
 
 def _shared_out(
-    prompts: Sequence[Sequence[int]], samples: int, model: LanguageModel
+    prompts: Sequence[Sequence[int]], samples: int, together: int
 ) -> list[Sequence[Sequence[int]]]:
-    """The prompts in parts for as many hands as there are, of `ROWS` rows at most together."""
-    together = 1 if model.plain else hands(model.device)
+    """The prompts in parts of about one size, of which `together` make `ROWS` rows at most."""
     most = max(1, ROWS // samples // together)
-    rounds = -(-len(prompts) // (most * together))
-    size = max(1, -(-len(prompts) // max(1, rounds * together)))
+    parts = max(1, -(-len(prompts) // (most * together))) * together
+    size = max(1, -(-len(prompts) // parts))
     return [prompts[start : start + size] for start in range(0, len(prompts), size)]
 
 

@@ -25,13 +25,14 @@ def hands(device: torch.device) -> int:
 
 
 def side_by_side(
-    work: Callable[[_Part], _Result], parts: Sequence[_Part], device: torch.device
+    work: Callable[[_Part], _Result], parts: Sequence[_Part], together: int
 ) -> list[_Result]:
-    """The work's results in the order of the parts. Raises what the first failing part raises.
+    """The work's results in the order of the parts, so many of which run `together`.
 
-    Without gradients where the caller is without. `work` must be safe to run in several threads.
+    Raises what the first failing part raises. Without gradients where the caller is without. `work`
+    must be safe to run in several threads.
     """
-    together = min(hands(device), len(parts))
+    together = min(together, len(parts))
     if together < 2:
         return [work(part) for part in parts]
     threads, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
