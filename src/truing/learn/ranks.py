@@ -3,7 +3,7 @@
 Prompts are shared out to be answered and rewarded. Then every process holds the whole batch and
 computes its credit, so that baselines see what they would see in one process; the learning passes are
 shared out again and the gradients summed. The update is that of one process up to rounding. Processes
-are started by `accelerate launch` (or torchrun), which also says which device is whose.
+are started by torchrun (or, on cards, `accelerate launch`), which also says which device is whose.
 
 The first alone writes files, while the others wait. An InputError in one of them is raised in all, so
 that none waits for the others for ever.
