@@ -22,6 +22,9 @@ from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 128  # completions sampled side by side
+ROWS_OF_A_HAND = (
+    64  # fewer wait for the weights to be read: then one pass is faster than two at once
+)
 DRAWN = 32  # of which so many are drawn at once: their scores fit the processor's cache
 
 
@@ -147,7 +150,8 @@ def sample(
     def sampled(part: Sequence[Sequence[int]]) -> _Rows:
         return _sample_batch(model, part, samples, sampling, tell)
 
-    every = side_by_side(sampled, _shared_out(prompts, samples, model.hands), model.hands)
+    together = min(model.hands, max(1, len(prompts) * samples // ROWS_OF_A_HAND))
+    every = side_by_side(sampled, _shared_out(prompts, samples, together), together)
     completions: list[list[Completion]] = []
     for rows in every:
         finished = [_completion(model, rows, row) for row in range(len(rows.tokens))]
