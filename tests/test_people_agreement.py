@@ -23,15 +23,10 @@ from truing.people.agreement import (
 from truing.people.annotators import describe_self
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
+from truing.people.contrasts import Alphas, group_contrasts
 from truing.people.judging import record, skip
 from truing.people.observations import current
-from truing.people.overview import (
-    disagreements,
-    group_contrasts,
-    matches_gold,
-    progress_by_kind,
-    workers,
-)
+from truing.people.overview import disagreements, matches_gold, progress_by_kind, workers
 from truing.people.tables import Annotator, Assignment, Gold, Judgement
 
 
@@ -193,10 +188,14 @@ def test_groups_that_differ_are_told_from_people_who_err(sqlite_store: Store) ->
     with sqlite_store.reading() as session:
         found = current(session).columns()
         annotators = session.query(Annotator).all()
-        (contrast,) = group_contrasts(annotators, found)
+        alphas = Alphas(found)
+        (contrast,) = group_contrasts(annotators, alphas)
     assert contrast.groups == ("north", "south") and contrast.question == "rating"
     assert [each.value for each in contrast.inside] == [1.0, 1.0]
     assert contrast.together.value is not None and contrast.together.value < 0.5
+    assert contrast.together is alphas.of("rating")  # both groups are everybody: computed once
+    (_, everybody), *others = alphas.by_question()
+    assert everybody == krippendorff_alpha(found["rating"], "ordinal") and not others
     assert contrast.difference.value == -3
     assert contrast.differ
 
@@ -205,7 +204,7 @@ def test_groups_that_differ_are_told_from_people_who_err(sqlite_store: Store) ->
         for unit in range(40)
         for person in people
     ]
-    (contrast,) = group_contrasts(annotators, {"rating": column(noisy)})
+    (contrast,) = group_contrasts(annotators, Alphas({"rating": column(noisy)}))
     assert not contrast.differ
 
 
@@ -216,7 +215,8 @@ def test_a_group_of_one_is_not_shown(sqlite_store: Store) -> None:
             describe_self(session, person.id, {"team": group})
     observed = [Observation(u, u, p.id, u % 2) for u in range(5) for p in people]
     with sqlite_store.reading() as session:
-        assert group_contrasts(session.query(Annotator).all(), {"rating": column(observed)}) == []
+        annotators = session.query(Annotator).all()
+        assert group_contrasts(annotators, Alphas({"rating": column(observed)})) == []
 
 
 def test_the_leads_figures(sqlite_store: Store) -> None:

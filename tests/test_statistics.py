@@ -63,6 +63,12 @@ def test_questions_all_alike_have_an_interval_of_their_value_exactly() -> None:
     assert found.low <= found.value <= found.high
 
 
+def test_many_means_at_once_are_those_of_each(scores: list[float]) -> None:
+    samples = [scores[:40], [], scores[40:80], [0.5], scores[:7], scores[80:120], []]
+    assert statistics.means(samples) == [statistics.mean(each) for each in samples]
+    assert statistics.means([]) == []
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_what_is_not_finite_is_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):

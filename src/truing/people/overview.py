@@ -1,4 +1,4 @@
-"""What the lead looks at: who does how much, where people disagree, who drifts, how groups differ."""
+"""What the lead looks at: who does how much, who drifts, where people disagree."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Column, Value, krippendorff_alpha
+from truing.people.agreement import Column, Value
 from truing.people.assigning import is_current
-from truing.people.observations import QUESTIONS, Said
+from truing.people.observations import Said
 from truing.people.tables import Annotator, Assignment, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS
-from truing.statistics import mean, paired_difference
+from truing.statistics import means
 from truing.types import Estimate
 
 RECENT = 10
 """A person's last so many gold questions are held against those before."""
-SMALLEST_GROUP = 2
-"""A group of fewer people isn't shown: it would be a person, not a group."""
 
 
 @dataclass(frozen=True)
@@ -134,14 +132,13 @@ def _leniencies(judgements: Sequence[Said]) -> dict[int, list[float]]:
     return found
 
 
-def _half_change(values: Sequence[float]) -> Estimate:
-    """Mean of the later half minus mean of the earlier half, value by value; needs four."""
+def _later_minus_earlier(values: Sequence[float]) -> list[float]:
+    """The later half minus the earlier half, value by value; empty for fewer than four."""
     half = len(values) // 2
     if half < 2:
-        return Estimate(None, None, None, 0)
-    earlier = {str(place): value for place, value in enumerate(values[:half])}
-    later = {str(place): value for place, value in enumerate(values[-half:])}
-    return paired_difference(later, earlier)
+        return []
+    pairs = zip(values[-half:], values[:half], strict=True)
+    return [later - earlier for later, earlier in pairs]
 
 
 def workers(session: Session, judgements: Sequence[Said]) -> list[Worker]:
@@ -151,33 +148,42 @@ def workers(session: Session, judgements: Sequence[Said]) -> list[Worker]:
             select(Judgement.annotator_id).where(is_current(), Judgement.kind == "skip")
         )
     )
-    gold = _gold_scores(session, judgements)
-    leniency = _leniencies(judgements)
+    people = session.scalars(
+        select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
+    ).all()
     own: dict[int, list[Said]] = defaultdict(list)
     for judgement in judgements:
         own[judgement.annotator].append(judgement)
-    day_ago = now() - dt.timedelta(hours=24)
-    people = session.scalars(
-        select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
+    by_person = _gold_scores(session, judgements)
+    gold = [by_person.get(person.id, []) for person in people]
+    by_person = _leniencies(judgements)
+    leniency = [by_person.get(person.id, []) for person in people]
+    estimates = zip(
+        means(gold),
+        means([scores[-RECENT:] if len(scores) > RECENT else [] for scores in gold]),
+        means(leniency),
+        means([_later_minus_earlier(values) for values in leniency]),
+        strict=True,
     )
-    found = []
-    for person in people:
-        seconds = [each.seconds for each in own[person.id] if each.seconds is not None]
-        scores = gold.get(person.id, [])
-        found.append(
-            Worker(
-                annotator=person,
-                done=len(own[person.id]),
-                skipped=skips[person.id],
-                today=sum(each.at > day_ago for each in own[person.id]),
-                seconds=plain.median(seconds) if seconds else None,
-                gold=mean(scores),
-                recent_gold=mean(scores[-RECENT:] if len(scores) > RECENT else []),
-                leniency=mean(leniency.get(person.id, [])),
-                leniency_change=_half_change(leniency.get(person.id, [])),
-            )
+    day_ago = now() - dt.timedelta(hours=24)
+    return [
+        Worker(
+            annotator=person,
+            done=len(own[person.id]),
+            skipped=skips[person.id],
+            today=sum(each.at > day_ago for each in own[person.id]),
+            seconds=_median([each.seconds for each in own[person.id] if each.seconds is not None]),
+            gold=right,
+            recent_gold=recently_right,
+            leniency=lenient,
+            leniency_change=change,
         )
-    return found
+        for person, (right, recently_right, lenient, change) in zip(people, estimates, strict=True)
+    ]
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return plain.median(values) if values else None
 
 
 @dataclass(frozen=True)
@@ -225,87 +231,3 @@ def disagreements(columns: Mapping[str, Column], most: int = 20) -> list[Disagre
                 widest[task] = each
     ranked = sorted(widest.values(), key=lambda each: (-each.distance, each.task_id))
     return ranked[:most]
-
-
-@dataclass(frozen=True)
-class GroupContrast:
-    """Two groups on one question: agreement inside each, of both together, and how they differ.
-
-    Groups *differ* where both agree among themselves better than all do together; they *err* where
-    they don't agree among themselves either.
-    """
-
-    dimension: str
-    groups: tuple[str, str]
-    question: str
-    inside: tuple[Estimate, Estimate]
-    together: Estimate
-    difference: Estimate
-    """First group's mean minus the second's over units both judged; ratings only."""
-
-    @property
-    def differ(self) -> bool:
-        """Whether the groups hold different views rather than make different mistakes."""
-        inside = [each.value for each in self.inside]
-        whole = self.together.value
-        if whole is None or any(value is None for value in inside):
-            return False
-        apart = self.difference.low is None or not (
-            self.difference.low <= 0 <= (self.difference.high or 0)
-        )
-        return apart and all(value is not None and value > whole + 0.1 for value in inside)
-
-
-def _unit_means(found: Column) -> dict[str, float]:
-    units, unit_of, raters = np.unique(found.units, return_inverse=True, return_counts=True)
-    points = np.array(found.values, np.float64)[found.codes]
-    means = np.bincount(unit_of, points) / raters
-    return {str(unit): value for unit, value in zip(units.tolist(), means.tolist(), strict=True)}
-
-
-def group_contrasts(
-    people: Sequence[Annotator], columns: Mapping[str, Column]
-) -> list[GroupContrast]:
-    """Every pair of groups of a dimension with enough people, on every question both answered."""
-    members: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for person in people:
-        for group in person.groups:
-            members[group.dimension, group.value].add(person.id)
-    large = sorted(key for key, ids in members.items() if len(ids) >= SMALLEST_GROUP)
-    contrasts = []
-    for place, first in enumerate(large):
-        for second in large[place + 1 :]:
-            if first[0] != second[0]:
-                continue
-            for question, found in columns.items():
-                made = _contrast(question, found, (first, second), members)
-                if made:
-                    contrasts.append(made)
-    return contrasts
-
-
-def _contrast(
-    question: str,
-    found: Column,
-    groups: tuple[tuple[str, str], tuple[str, str]],
-    members: Mapping[tuple[str, str], set[int]],
-) -> GroupContrast | None:
-    first, second = groups
-    ours, theirs = found.among(members[first]), found.among(members[second])
-    if not len(ours.codes) or not len(theirs.codes):
-        return None
-    scale = QUESTIONS[question][1]
-    together = krippendorff_alpha(found.among(members[first] | members[second]), scale)
-    if together.value is None:  # all alike: nothing to tell the groups apart by
-        return None
-    difference = Estimate(None, None, None, 0)
-    if question == "rating":
-        difference = paired_difference(_unit_means(ours), _unit_means(theirs))
-    return GroupContrast(
-        dimension=first[0],
-        groups=(first[1], second[1]),
-        question=question,
-        inside=(krippendorff_alpha(ours, scale), krippendorff_alpha(theirs, scale)),
-        together=together,
-        difference=difference,
-    )

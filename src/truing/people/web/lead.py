@@ -11,19 +11,18 @@ from fastapi.responses import Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Value, agreement_rate, confusion, krippendorff_alpha
+from truing.people.agreement import Value, agreement_rate, confusion
 from truing.people.annotators import add_annotator, renew_token
 from truing.people.assigning import is_current
+from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
 from truing.people.observations import QUESTIONS, Record
 from truing.people.overview import (
     Disagreement,
-    GroupContrast,
     KindProgress,
     Worker,
     disagreements,
-    group_contrasts,
     progress_by_kind,
     workers,
 )
@@ -100,6 +99,7 @@ def _overview(here: Site, session: Session) -> Overview:
 
 def _compute(session: Session, record: Record) -> Overview:
     columns = record.columns()
+    alphas = Alphas(columns)
     people = session.scalars(select(Annotator).where(Annotator.role != "source")).all()
     reasons = session.execute(
         select(Judgement.reason, func.count())
@@ -109,9 +109,9 @@ def _compute(session: Session, record: Record) -> Overview:
     return Overview(
         kinds=progress_by_kind(session),
         workers=workers(session, record.said),
-        agreement=[(q, krippendorff_alpha(c, QUESTIONS[q][1])) for q, c in columns.items()],
+        agreement=alphas.by_question(),
         disagreements=disagreements(columns),
-        contrasts=group_contrasts(people, columns),
+        contrasts=group_contrasts(people, alphas),
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
         skipped=_skipped(session),
         made_at=now(),
