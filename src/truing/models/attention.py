@@ -8,6 +8,7 @@ of the model sees one row of tokens without padding.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +16,22 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.masking_utils import AttentionMaskInterface
 
+from truing.models.projection import softcapped
+
 NAME = "truing_plan"
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """What a layer does to the products of queries and keys before the softmax.
+
+    They are multiplied by `scale`; a `softcap` c then turns a score s into c tanh(s / c); `window` is
+    the number of positions back that a token sees, itself included (None: all).
+    """
+
+    scale: float
+    window: int | None = None
+    softcap: float | None = None
 
 
 class AttentionPlan(Protocol):
@@ -27,15 +43,11 @@ class AttentionPlan(Protocol):
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
-        """Attention of the N packed tokens. H query heads, K key heads (H a multiple of K), D sizes.
+        """(N, H, D): attention of the N packed tokens.
 
-        Returns (N, H, D). `window` is the number of positions back that a token sees, itself
-        included (None: all); `softcap` c turns scores s into c tanh(s / c).
+        H query heads, K key heads (H a multiple of K), D sizes.
         """
         ...
 
@@ -60,14 +72,13 @@ def _attention(
         raise ValueError("attention sinks are nothing that a plan knows of")
     if query.shape[0] != 1:
         raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     output = plan.attend(
         int(module.layer_idx),  # type: ignore[arg-type]
         query[0].transpose(0, 1),
         key[0].transpose(0, 1),
         value[0].transpose(0, 1),
-        scale=query.shape[-1] ** -0.5 if scaling is None else scaling,
-        window=sliding_window,
-        softcap=softcap,
+        ScoreRule(scale, sliding_window, softcap),
     )
     return output.unsqueeze(0), None
 
@@ -93,14 +104,13 @@ def grouped_attention(
     key_BKSD: Tensor,
     value_BKSD: Tensor,
     allowed_BTS: Tensor,
-    *,
-    scale: float,
-    softcap: float | None = None,
+    rule: ScoreRule,
 ) -> Tensor:
     """Attention with grouped key heads under a mask, without copying keys for each query head.
 
     The H / K query heads that share a key head are laid behind one another as extra queries.
-    `allowed_BTS` is boolean; every query must see at least one key. Returns (B, H, T, D).
+    `allowed_BTS` is boolean and has the rule's window in it; every query must see at least one key.
+    Returns (B, H, T, D).
     """
     B, H, T, D = query_BHTD.shape
     K = key_BKSD.shape[1]
@@ -109,23 +119,17 @@ def grouped_attention(
         # A processor's backward pass takes twice as long in bfloat16 as in float32.
         with torch.autocast(device, enabled=False):
             output = grouped_attention(
-                query_BHTD.float(),
-                key_BKSD.float(),
-                value_BKSD.float(),
-                allowed_BTS,
-                scale=scale,
-                softcap=softcap,
+                query_BHTD.float(), key_BKSD.float(), value_BKSD.float(), allowed_BTS, rule
             )
         return output.to(dtype)
     folded = query_BHTD.reshape(B, K, (H // K) * T, D)
     mask = allowed_BTS.unsqueeze(1).repeat(1, 1, H // K, 1)
-    if softcap is None:
+    if rule.softcap is None:
         output = torch.nn.functional.scaled_dot_product_attention(
-            folded, key_BKSD, value_BKSD, attn_mask=mask, scale=scale
+            folded, key_BKSD, value_BKSD, attn_mask=mask, scale=rule.scale
         )
     else:
-        scores = (folded @ key_BKSD.transpose(2, 3)) * scale
-        scores = softcap * torch.tanh(scores / softcap)
+        scores = softcapped((folded @ key_BKSD.transpose(2, 3)) * rule.scale, rule.softcap)
         weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
         output = weights.to(value_BKSD.dtype) @ value_BKSD
     return output.reshape(B, H, T, D)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from truing.models.attention import ScoreRule
+from truing.models.projection import softcapped
 from truing.models.tree import TokenTree
 
 
@@ -26,16 +28,11 @@ class Prefill:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan."""
         self.stored[layer] = (key_NKD, value_NKD)
-        return self.tree.attend(
-            layer, query_NHD, key_NKD, value_NKD, scale=scale, window=window, softcap=softcap
-        )
+        return self.tree.attend(layer, query_NHD, key_NKD, value_NKD, rule)
 
 
 LONG_PREFIX = 128  # a shorter common prefix is cheaper read once for each prompt than handled apart
@@ -107,10 +104,7 @@ class SharedCache:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
         cache = self._layers[layer]
@@ -118,7 +112,7 @@ class SharedCache:
         K = key_NKD.shape[1]
         P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
         self._store(cache, key_NKD, value_NKD)
-        query_PSKGD = (self._spread(query_NHD) * scale).view(P, S, K, G, D)
+        query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
         # What a prompt's samples share is read once for all of them, as more rows of queries.
         shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
         own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
@@ -126,7 +120,7 @@ class SharedCache:
         before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
         scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
         scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
-        weights = self._weights(torch.cat(scores, dim=-1), window, softcap).to(value_NKD.dtype)
+        weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
         *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
         own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
         output = own_output.view(P, S, K, G, D)
@@ -135,12 +129,10 @@ class SharedCache:
             output = output + shared.view(P, K, S, G, D).transpose(1, 2)
         return self._live(output.reshape(P * S, H, D))
 
-    def _weights(self, scores: Tensor, window: int | None, softcap: float | None) -> Tensor:
+    def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
         """Softmax in float32 over the keys that may be seen."""
-        scores = scores.float()
-        if softcap is not None:
-            scores = softcap * torch.tanh(scores / softcap)
-        return scores.add_(self._mask(window)).softmax(-1)
+        scores = softcapped(scores.float(), rule.softcap)
+        return scores.add_(self._mask(rule.window)).softmax(-1)
 
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
         for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from truing.models.attention import AttentionPlan
+from truing.models.attention import AttentionPlan, ScoreRule
 from truing.models.operators import rms_norm, rotate, swiglu
 from truing.models.packed import PackedLinear
 
@@ -93,11 +93,9 @@ class _Layer:
         self._head_norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
         config = attention.config
         self._heads = (config.num_attention_heads, config.num_key_value_heads)
-        self._scale = float(attention.scaling)
         mistral = config.model_type == "mistral"
-        self._window = (
-            config.sliding_window if mistral else getattr(attention, "sliding_window", None)
-        )
+        window = config.sliding_window if mistral else getattr(attention, "sliding_window", None)
+        self._rule = ScoreRule(float(attention.scaling), window)
 
     def __call__(
         self,
@@ -121,9 +119,7 @@ class _Layer:
             turned[:, :H],
             turned[:, H:],
             value_NKD,
-            scale=self._scale,
-            window=self._window,
-            softcap=None,
+            self._rule,
         )
         x_NE = x_NE + linears.attention_output(attended_NHD.reshape(len(x_NE), -1))
         inner = swiglu(*linears.gate_and_up(_normed(x_NE, self._norms[1], dtype)))

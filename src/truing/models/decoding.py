@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from truing.models.attention import ScoreRule
 from truing.models.language_model import LanguageModel
 from truing.models.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
 from truing.models.sampling import uniforms
@@ -219,10 +220,7 @@ class _OnlyItself:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan."""
         return value_NKD.repeat_interleave(query_NHD.shape[1] // value_NKD.shape[1], dim=1)

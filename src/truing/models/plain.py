@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from truing.models.attention import ScoreRule
 from truing.models.tree import Branch, Tokens, TokenTree
 
 LOGITS_AT_ONCE = 50_000_000
@@ -167,16 +168,11 @@ class Trial(TokenTree):
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan."""
-        self.windows.add(window)
-        return super().attend(
-            layer, query_NHD, key_NKD, value_NKD, scale=scale, window=window, softcap=softcap
-        )
+        self.windows.add(rule.window)
+        return super().attend(layer, query_NHD, key_NKD, value_NKD, rule)
 
 
 def agree(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from truing.models.attention import grouped_attention
+from truing.models.attention import ScoreRule, grouped_attention
+from truing.models.projection import softcapped
 
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
@@ -78,10 +79,7 @@ class PiecePlan:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan."""
         keys, values = self._row.put(
@@ -90,15 +88,10 @@ class PiecePlan:
         position_T1 = self._row.length + torch.arange(self._tokens)[:, None]
         place_S = torch.arange(keys.shape[2])
         allowed_TS = place_S <= position_T1
-        if window is not None:
-            allowed_TS &= place_S > position_T1 - window
+        if rule.window is not None:
+            allowed_TS &= place_S > position_T1 - rule.window
         output = grouped_attention(
-            query_NHD.transpose(0, 1)[None],
-            keys,
-            values,
-            allowed_TS[None],
-            scale=scale,
-            softcap=softcap,
+            query_NHD.transpose(0, 1)[None], keys, values, allowed_TS[None], rule
         )
         return output[0].transpose(0, 1)
 
@@ -115,10 +108,7 @@ class StepPlan:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan."""
         N, H, D = query_NHD.shape
@@ -128,22 +118,20 @@ class StepPlan:
         outputs = []
         for row, query_1KGD, (key, value) in zip(self._rows, queries, new, strict=False):
             keys, values = row.put(layer, key, value)
-            if window is not None and keys.shape[2] > window:
-                keys, values = keys[:, :, -window:], values[:, :, -window:]
-            outputs.append(_look_back(query_1KGD, keys, values, scale, softcap))
+            if rule.window is not None and keys.shape[2] > rule.window:
+                keys, values = keys[:, :, -rule.window :], values[:, :, -rule.window :]
+            outputs.append(_look_back(query_1KGD, keys, values, rule))
         if len(outputs) < N:
             outputs.append(query_NHD.new_zeros(N - len(outputs), K, H // K, D))
         return torch.cat(outputs).view(N, H, D)
 
 
-def _look_back(
-    query_1KGD: Tensor, keys: Tensor, values: Tensor, scale: float, softcap: float | None
-) -> Tensor:
+def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule) -> Tensor:
     """Attention of one token, whose G heads for each key head stand as queries: (1, K, G, D)."""
-    if softcap is None:
-        return F.scaled_dot_product_attention(query_1KGD, keys, values, scale=scale)
-    scores = (query_1KGD @ keys.transpose(2, 3)).float() * scale
-    weights = (softcap * torch.tanh(scores / softcap)).softmax(-1)
+    if rule.softcap is None:
+        return F.scaled_dot_product_attention(query_1KGD, keys, values, scale=rule.scale)
+    scores = (query_1KGD @ keys.transpose(2, 3)).float() * rule.scale
+    weights = softcapped(scores, rule.softcap).softmax(-1)
     return weights.to(values.dtype) @ values
 
 

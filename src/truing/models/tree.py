@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from truing.models.attention import can_join, grouped_attention, joined_attention
+from truing.models.attention import ScoreRule, can_join, grouped_attention, joined_attention
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
@@ -250,15 +250,12 @@ class TokenTree:
         query_NHD: Tensor,
         key_NKD: Tensor,
         value_NKD: Tensor,
-        *,
-        scale: float,
-        window: int | None,
-        softcap: float | None,
+        rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan. One masked attention for each level; differentiable."""
         _, H, D = query_NHD.shape
         R = self.prefix_length
-        apart = R > LONG_PREFIX and window is None and softcap is None
+        apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
         apart = apart and can_join(query_NHD.device)
         outputs = []
         for level in self._levels:
@@ -275,12 +272,12 @@ class TokenTree:
                     (value_NKD, key_index_BS),
                 )
             )
-            allowed_BTS = level.allowed(window)
+            allowed_BTS = level.allowed(rule.window)
             if below_prefix:
                 prefix = (key_NKD[:R].transpose(0, 1), value_NKD[:R].transpose(0, 1))
-                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], scale=scale)
+                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], scale=rule.scale)
             else:
-                out = grouped_attention(q, k, v, allowed_BTS, scale=scale, softcap=softcap)
+                out = grouped_attention(q, k, v, allowed_BTS, rule)
             flat = out.transpose(1, 2).reshape(B * T, H, D)
             outputs.append(flat.index_select(0, level.valid_N))
         output_NHD = torch.cat(outputs)
