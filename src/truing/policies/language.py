@@ -45,18 +45,26 @@ def branches_of(actions: Sequence[TextAction]) -> list[Branch]:
 
 
 def pieces(actions: Sequence[TextAction], size: int = LEARN_TOKENS) -> Iterator[range]:
-    """Consecutive trajectories whose packed tokens fit one pass (a single one may exceed it)."""
+    """Consecutive trajectories whose packed tokens fit one pass of about `size`.
+
+    A piece that begins with a long prompt may take answers to it until it is twice as long as with the
+    first: the prompt then goes through the model a few times, not once for each of its answers.
+    """
     distinct = list(dict.fromkeys(action.prompt for action in actions))
     shared = common_prefix(distinct) if len(distinct) > 1 else 0
-    start, tokens = 0, 0
+    start, tokens, first = 0, 0, 0
     for place, action in enumerate(actions):
-        own = len(action.prompt) - shared + len(action.tokens)
-        new_prompt = place == start or actions[place - 1].prompt != action.prompt
-        added = own if new_prompt else len(action.tokens)
-        if place > start and tokens + added > size:
+        whole = len(action.prompt) + len(action.tokens)
+        known = place > start and actions[place - 1].prompt == action.prompt
+        added = len(action.tokens) if known else whole - shared
+        most = max(size, 2 * first) if action.prompt == actions[start].prompt else size
+        if place > start and tokens + added > most:
             yield range(start, place)
-            start, tokens, added = place, 0, own
-        tokens += added + (shared if place == start else 0)
+            start = place
+        if place == start:
+            tokens = first = whole
+        else:
+            tokens += added
     if start < len(actions):
         yield range(start, len(actions))
 
