@@ -22,9 +22,8 @@ from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 128  # completions sampled side by side
-ROWS_OF_A_HAND = (
-    64  # fewer wait for the weights to be read: then one pass is faster than two at once
-)
+ROWS_OF_A_HAND = 64
+"""With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 DRAWN = 32  # of which so many are drawn at once: their scores fit the processor's cache
 
 

@@ -111,7 +111,7 @@ def _contrast(
     if together.value is None:  # all alike: nothing to tell the groups apart by
         return None
     inside = alphas.of(question, ours), alphas.of(question, theirs)
-    if any(each.n + each.unscored == 0 for each in inside):
+    if any(each.n + each.unscored == 0 for each in inside):  # nobody of a group was asked this
         return None
     difference = Estimate(None, None, None, 0)
     if question == "rating":
