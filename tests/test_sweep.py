@@ -14,9 +14,10 @@ from truing.candidates import Candidate
 from truing.evaluate import scoring
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.scoring import Examinee, score_wording
+from truing.models import language_model
 from truing.models.language_model import LanguageModel, packs
 from truing.models.score_store import ScoreStore, score_key
-from truing.models.tree import Branch
+from truing.models.tree import Branch, Opening
 from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
@@ -65,16 +66,17 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scoring, "packs", lambda branches: packs(branches, 90))
+    monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
     who, [wording] = examinee(), wordings(["none"])
     whole = score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "a"))
     score, passes = who.candidate.model.score, 0
 
-    def dying(branches: list[Branch]) -> object:
+    def dying(branches: list[Branch], opening: Opening | None) -> object:
         nonlocal passes
         passes += 1
         if passes == 3:
             raise KeyboardInterrupt
-        return score(branches)
+        return score(branches, opening)
 
     monkeypatch.setattr(who.candidate.model, "score", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import chain, pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from tiny import FAMILIES, alone, plain, texts, tiny
 from truing.models import language_model, tree
 from truing.models.language_model import packs
-from truing.models.tree import Branch, TokenTree, common_prefix
+from truing.models.tree import Branch, Opening, TokenTree, common_prefix
 from truing.types import InputError
 
 
@@ -158,6 +159,51 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
             assert scored.total == pytest.approx(
                 float(again.token_log_probs.double().sum()), abs=1e-4
             )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", ["shared", "identical", "prompt within prompt", "alike"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_an_opening_run_once_changes_nothing(
+    family: str, shape: str, apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(language_model, "LONG_PREFIX", 0)
+    monkeypatch.setattr(tree, "LONG_PREFIX", 0 if apart else 100)
+    monkeypatch.setattr(
+        language_model, "packs", lambda branches, size: packs(branches, min(size, 20))
+    )
+    branches = SHAPES[shape]()
+    ours, oracle = tiny(family), plain(family)
+    passes: list[list[int]] = []
+    hidden = ours.hidden
+
+    def watched(tokens_N: torch.Tensor, *rest: Any) -> torch.Tensor:
+        passes.append(tokens_N.tolist())
+        return hidden(tokens_N, *rest)
+
+    monkeypatch.setattr(ours, "hidden", watched)
+    found = ours.score(branches)
+    with torch.no_grad():
+        for branch, row in zip(branches, found, strict=True):
+            for continuation, scored in zip(branch.continuations, row, strict=True):
+                expected = alone(oracle, branch.prompt, continuation)
+                torch.testing.assert_close(scored.token_log_probs, expected, atol=1e-5, rtol=1e-5)
+    opening = branches[0].prompt[: common_prefix([b.prompt for b in branches])]
+    assert opening and passes[0] == opening
+    assert sum(map(len, passes[1:])) < sum(
+        len(b.prompt) - len(opening) + sum(map(len, b.continuations)) for b in branches
+    )
+
+
+def test_a_tree_must_go_beyond_its_opening() -> None:
+    opening = Opening((1, 2), {})
+    behind = TokenTree([Branch([1, 2, 3], [[4, 5]])], opening=opening)
+    assert behind.tokens_N.tolist() == [3, 4] and behind.positions_N.tolist() == [2, 3]
+    assert behind.source_C.tolist() == [0, 1] and behind.prompt_spans() == [(0, 1)]
+    assert behind.prefix_length == 2
+    for prompt in ([1, 2], [1, 3, 4]):
+        with pytest.raises(ValueError, match="begin with its opening"):
+            TokenTree([Branch(prompt, [[4]])], opening=opening)
 
 
 def test_shared_tokens_are_packed_once() -> None:

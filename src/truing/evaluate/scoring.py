@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
@@ -11,7 +12,7 @@ from truing.evaluate.multiple_choice import Choices
 from truing.models.language_model import packs
 from truing.models.precision import computed_in
 from truing.models.score_store import ScoreStore, score_key
-from truing.models.tree import Branch
+from truing.models.tree import Branch, Opening
 from truing.prompts.boundary import branch
 from truing.prompts.wordings import Context, Form, Wording
 from truing.types import Case, Dtype, Unscored
@@ -111,6 +112,12 @@ def _totals(
     model, precision = examinee.candidate.model, computed_in(examinee.dtype)
     totals: list[list[float]] = []
     computed = 0
+
+    @cache
+    def opening() -> Opening | None:
+        # Of all prompts, so that no pass depends on what the store knows.
+        return model.opening([b.prompt for b in branches])
+
     for pack in packs(branches):
         keys = [
             [score_key(examinee.weights, precision, b.prompt, c) for c in b.continuations]
@@ -118,7 +125,7 @@ def _totals(
         ]
         known = store.known([key for row in keys for key in row])
         missing = [place for place, row in enumerate(keys) if not known.keys() >= set(row)]
-        found = model.score([pack[place] for place in missing]) if missing else []
+        found = model.score([pack[place] for place in missing], opening()) if missing else []
         fresh = {
             key: scored.total
             for place, row in zip(missing, found, strict=True)

@@ -18,6 +18,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.attention import NAME, AttentionPlan, use_plans
+from truing.models.cache import Prefill
 from truing.models.decoder import Decoder
 from truing.models.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
 from truing.models.precision import torch_dtype
@@ -28,7 +29,7 @@ from truing.models.projection import (
     token_log_probs_and_entropies,
 )
 from truing.models.side_by_side import hands, side_by_side
-from truing.models.tree import Branch, TokenTree, common_prefix
+from truing.models.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
 from truing.types import Dtype, InputError
 
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
@@ -276,12 +277,37 @@ class LanguageModel:
             )
 
     @torch.inference_mode()
-    def score(self, branches: Sequence[Branch]) -> list[list[Scored]]:
+    def opening(self, prompts: Sequence[Tokens]) -> Opening | None:
+        """What all prompts begin with, run once for all passes that score them.
+
+        None where that is too short to be worth a pass of its own.
+        """
+        shared = common_prefix(prompts) if len(prompts) > 1 else 0
+        if self.plain or shared <= LONG_PREFIX:
+            return None
+        tokens = tuple(prompts[0][:shared])
+        tree = TokenTree([Branch(tokens, ())])
+        prefill = Prefill(tree)
+        self.hidden(tree.tokens_N, tree.positions_N, prefill)
+        return Opening(tokens, prefill.stored)
+
+    @torch.inference_mode()
+    def score(
+        self, branches: Sequence[Branch], opening: Opening | None = None
+    ) -> list[list[Scored]]:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
-        Equal, to rounding, to scoring each alone. Raises InputError for a text beyond the context.
+        Equal, to rounding, to scoring each alone. `opening`: of these prompts and others that are
+        scored as well; without one, that of these prompts. Raises InputError for a text beyond the
+        context.
         """
-        found = side_by_side(self._score_pack, self._shared_out(branches), self.hands)
+        if opening is None:
+            opening = self.opening([branch.prompt for branch in branches])
+
+        def work(pack: Sequence[Branch]) -> list[list[Scored]]:
+            return self._score_pack(pack, opening)
+
+        found = side_by_side(work, self._shared_out(branches), self.hands)
         return [scored for pack in found for scored in pack]
 
     def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
@@ -292,8 +318,9 @@ class LanguageModel:
         parts = max(1, -(-own // PACK_TOKENS)) * self.hands
         return list(packs(branches, shared + -(-own // parts)))
 
-    def _score_pack(self, pack: Sequence[Branch]) -> list[list[Scored]]:
-        log_probs_C = self.continuation_log_probs(TokenTree(pack, merge=True))
+    def _score_pack(self, pack: Sequence[Branch], opening: Opening | None) -> list[list[Scored]]:
+        tree = TokenTree(pack, merge=True, opening=opening)
+        log_probs_C = self.continuation_log_probs(tree)
         lengths = [len(c) for branch in pack for c in branch.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]

@@ -13,7 +13,7 @@ from truing.models.disk_store import DiskStore, token_key
 from truing.models.tree import Tokens
 from truing.types import stable_hash
 
-SCORING_VERSION = 2
+SCORING_VERSION = 3
 """To be raised when the code that scores gives other figures than before."""
 
 

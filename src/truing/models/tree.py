@@ -7,13 +7,15 @@ and to the whole of the segments above, which is exactly what it would see if it
 The last token of a continuation is left out where only log-probabilities are wanted: nothing follows
 it, so its hidden state is never asked for.
 
+Where many trees begin alike, their *opening* is run once, and each tree begins behind it.
+
 Continuations of one prompt may be *merged*: then they are one segment, a trie, in which beginnings that
 they have in common stand once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +34,14 @@ class Branch:
 
     prompt: Tokens
     continuations: Sequence[Tokens]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Tokens that have been run already, and their keys and values (R, K, D) by layer."""
+
+    tokens: tuple[int, ...]
+    states: Mapping[int, tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -65,9 +75,12 @@ class _Segment:
 
 
 class _Level:
-    """Segments whose queries are computed together: gather indices and lengths as tensors."""
+    """Segments whose queries are computed together: gather indices and lengths as tensors.
 
-    def __init__(self, segments: Sequence[_Segment], members: Sequence[int]) -> None:
+    The first `known` tokens of the tree are keys only.
+    """
+
+    def __init__(self, segments: Sequence[_Segment], members: Sequence[int], known: int) -> None:
         chosen = [segments[m] for m in members]
         longest = max(s.length for s in chosen)
         most_keys = max(s.depth + s.length for s in chosen)
@@ -80,7 +93,7 @@ class _Level:
         for row, segment in enumerate(chosen):
             T, first = segment.length, segment.depth
             own = torch.arange(segment.start, segment.start + T)
-            query_index[row, :T] = own
+            query_index[row, :T] = own - known
             key_index[row, first : first + T] = own
             seen[row, :T, :first] = True
             seen[row, :T, first : first + T] = segment.seen()
@@ -117,6 +130,10 @@ def common_prefix(prompts: Sequence[Tokens]) -> int:
     while shared < shortest - 1 and len({prompt[shared] for prompt in prompts}) == 1:
         shared += 1
     return shared
+
+
+def _goes_beyond(prompt: Tokens, opening: Tokens) -> bool:
+    return len(prompt) > len(opening) and tuple(prompt[: len(opening)]) == tuple(opening)
 
 
 def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
@@ -158,34 +175,52 @@ class TokenTree:
     packed token of each continuation (its very last token with `keep_last`). `prefix_length` tokens
     are common to all prompts. With `merge`, tokens that continuations of a prompt begin with alike
     are packed once, so that several continuation tokens may have one source.
+
+    With an `opening`, which every prompt must begin with and go beyond, the packed row begins behind
+    it, and `prefix_length` is its length.
     """
 
     def __init__(
-        self, branches: Sequence[Branch], *, keep_last: bool = False, merge: bool = False
+        self,
+        branches: Sequence[Branch],
+        *,
+        keep_last: bool = False,
+        merge: bool = False,
+        opening: Opening | None = None,
     ) -> None:
         if not branches or any(len(branch.prompt) == 0 for branch in branches):
             raise ValueError("a tree needs at least one branch, and a prompt at least one token")
+        if opening is not None and not all(
+            _goes_beyond(b.prompt, opening.tokens) for b in branches
+        ):
+            raise ValueError("every prompt of a tree must begin with its opening and go beyond it")
         self.branches = tuple(branches)
         self._segments: list[_Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
         self._keep_last, self._merge = keep_last, merge
-        shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
+        self._opening = opening
+        if opening is not None:
+            shared = len(opening.tokens)
+        else:
+            shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
+        known = 0 if opening is None else shared  # tokens in front of the packed row
         root = -1
         levels: list[list[int]] = []
         if shared:
             root = self._add(branches[0].prompt[:shared], parent=-1)
+        if shared > known:
             levels.append([root])
         stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
         levels.append(stems)
         self.prefix_length = shared
-        self._stems = stems
-        self.prompt_last_P = torch.tensor([self._last(stem) for stem in stems])
+        self._stems, self._known = stems, known
+        self.prompt_last_P = torch.tensor([self._last(stem) for stem in stems]) - known
         leaves = self._add_continuations(stems)
         levels += _of_like_length(leaves, self._segments)
-        self.tokens_N = torch.tensor(self._tokens)
-        self.positions_N = torch.tensor(self._positions)
-        self._levels = [_Level(self._segments, members) for members in levels]
+        self.tokens_N = torch.tensor(self._tokens[known:])
+        self.positions_N = torch.tensor(self._positions[known:])
+        self._levels = [_Level(self._segments, members, known) for members in levels]
         # From the order of the levels to that of the packed row.
         packed_N = torch.cat([level.packed_N for level in self._levels])
         self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
@@ -223,9 +258,9 @@ class TokenTree:
                     owner += [len(last)] * len(continuation)
                     last.append(places[-1])
         self.target_C = torch.tensor(target, dtype=torch.long)
-        self.source_C = torch.tensor(source, dtype=torch.long)
+        self.source_C = torch.tensor(source, dtype=torch.long) - self._known
         self.owner_C = torch.tensor(owner, dtype=torch.long)
-        self.last_B = torch.tensor(last, dtype=torch.long)
+        self.last_B = torch.tensor(last, dtype=torch.long) - self._known
         self.continuations = len(last)
         return leaves
 
@@ -242,7 +277,8 @@ class TokenTree:
 
     def prompt_spans(self) -> list[tuple[int, int]]:
         """Packed start and length of each prompt's own tokens, after the prefix common to all."""
-        return [(self._segments[s].start, self._segments[s].length) for s in self._stems]
+        stems = [self._segments[stem] for stem in self._stems]
+        return [(stem.start - self._known, stem.length) for stem in stems]
 
     def attend(
         self,
@@ -257,6 +293,9 @@ class TokenTree:
         R = self.prefix_length
         apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
         apart = apart and can_join(query_NHD.device)
+        if self._opening is not None:
+            before = self._opening.states[layer]
+            key_NKD, value_NKD = torch.cat((before[0], key_NKD)), torch.cat((before[1], value_NKD))
         outputs = []
         for level in self._levels:
             B, T = level.query_index_BT.shape
