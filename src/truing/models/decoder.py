@@ -19,6 +19,7 @@ from transformers import PreTrainedModel
 from truing.models.attention import AttentionPlan, ScoreRule
 from truing.models.operators import rms_norm, rotate, swiglu
 from truing.models.packed import PackedLinear
+from truing.models.vocabulary import embedded
 
 KINDS = frozenset(["llama", "mistral", "qwen2", "qwen3"])
 
@@ -205,7 +206,7 @@ class Decoder:
     ) -> Tensor:
         """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed."""
         body: Any = self._model.base_model
-        x_NE: Tensor = body.embed_tokens(tokens_N)
+        x_NE = embedded(body.embed_tokens.weight, tokens_N)
         if torch.is_grad_enabled():
             self._forget()
             stack = self._live

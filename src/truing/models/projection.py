@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from truing.models.vocabulary import gradient_sum
+
 CHUNK = 64  # rows of logits alive at once: 13 MB for a vocabulary of 49,152, which caches hold
 LEARNING_CHUNK = 128  # products with a plain weight want more rows
 
@@ -107,7 +109,7 @@ class _TokenLogProbs(torch.autograd.Function):
         (gradient_N,) = gradients
         hidden_ND, weight_VD, target_N, normaliser_N = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden_ND)
-        grad_weight = torch.zeros_like(weight_VD)
+        total, grad_weight = gradient_sum(weight_VD)
         for start in range(0, len(hidden_ND), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
             hidden, target = hidden_ND[part], target_N[part]
@@ -116,7 +118,7 @@ class _TokenLogProbs(torch.autograd.Function):
             minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
             grad_scores = minus_p.to(weight_VD.dtype)
             grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
-            grad_weight.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
+            total.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
         return grad_hidden, grad_weight, None, None
 
 
