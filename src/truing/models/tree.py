@@ -205,12 +205,8 @@ class TokenTree:
         else:
             shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
         known = 0 if opening is None else shared  # tokens in front of the packed row
-        root = -1
-        levels: list[list[int]] = []
-        if shared:
-            root = self._add(branches[0].prompt[:shared], parent=-1)
-        if shared > known:
-            levels.append([root])
+        root = self._add(branches[0].prompt[:shared], parent=-1) if shared else -1
+        levels = [[root]] if shared > known else []
         stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
         levels.append(stems)
         self.prefix_length = shared
