@@ -12,6 +12,7 @@ import torch
 from truing.data.questions import load_questions
 from truing.models.catalogue import resolve_model
 from truing.models.language_model import LanguageModel
+from truing.policies.language import TextAction
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Dtype
 
@@ -40,6 +41,17 @@ def cases(count: int) -> list[Case]:
 def prompts(renderer: Renderer, count: int) -> list[str]:
     """Rendered chat prompts of different questions."""
     return [renderer.text(PROMPT, case.prompt) for case in cases(count)]
+
+
+def demonstrations(renderer: Renderer, count: int) -> list[TextAction]:
+    """The best answers to different questions, each up to its end token."""
+    return [
+        TextAction(
+            tuple(renderer.tokens(PROMPT, case.prompt)),
+            tuple(renderer.answer_tokens(case.correct_answers[0], end=True)),
+        )
+        for case in cases(count)
+    ]
 
 
 def without_end(language_model: LanguageModel) -> LanguageModel:

@@ -23,7 +23,17 @@ from pathlib import Path
 import torch
 
 from _page import machine, replace_block
-from _work import PROMPT, cases, model, prompts, timed, two_threads, without_end
+from _work import (
+    PROMPT,
+    cases,
+    demonstrations,
+    model,
+    prompts,
+    timed,
+    two_threads,
+    without_end,
+)
+from truing.evaluate.multiple_choice import choice_branches
 from truing.learn import Reinforce, Supervised
 from truing.learn.demonstrations import demonstrated
 from truing.learn.kl import KL
@@ -31,7 +41,7 @@ from truing.learn.update import update
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.models.tree import Branch, TokenTree
-from truing.policies.language import LanguagePolicy, TextAction, branches_of
+from truing.policies.language import LanguagePolicy, branches_of
 from truing.prompts.rendering import Renderer
 from truing.rollout import reference_log_probs, rollout
 from truing.spec import AdapterSpec
@@ -135,16 +145,7 @@ def _reinforcement() -> list[Work]:
 def _fine_tuning() -> Work:
     """A step on demonstrations, full weights."""
     start = model("float32")
-    renderer = Renderer(start)
-    batch = demonstrated(
-        [
-            TextAction(
-                tuple(renderer.tokens(PROMPT, case.prompt)),
-                tuple(renderer.answer_tokens(case.correct_answers[0], end=True)),
-            )
-            for case in cases(DEMONSTRATIONS)
-        ]
-    )
+    batch = demonstrated(demonstrations(Renderer(start), DEMONSTRATIONS))
     policy = LanguagePolicy(start, start, AdapterSpec(kind="full"), "float32", seed=0)
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=1e-6, fused=True)
     work = Work(
@@ -159,14 +160,7 @@ def _fine_tuning() -> Work:
 def _scoring() -> Work:
     """All answers of built-in questions behind an instruction."""
     language_model = model("float32")
-    renderer = Renderer(language_model)
-    branches = [
-        Branch(
-            renderer.tokens(PROMPT, case.prompt),
-            renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
-        )
-        for case in cases(SCORED)
-    ]
+    branches = choice_branches(Renderer(language_model), PROMPT, cases(SCORED))
     work = Work(f"scoring, all answers of {SCORED} questions", needed(language_model, branches))
     for _ in range(1 + ROUNDS):
         work.seconds.append(timed(lambda: language_model.score(branches)))

@@ -12,11 +12,11 @@ import torch
 
 from _in_turn import Benchmark, Measured, main
 from _trl import ALIKE, StepTimes
-from _work import PROMPT, cases, folder, model, timed, two_threads
+from _work import PROMPT, cases, demonstrations, folder, model, timed, two_threads
 from truing.learn import Supervised
 from truing.learn.demonstrations import demonstrated
 from truing.learn.update import update
-from truing.policies.language import LanguagePolicy, TextAction
+from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
 from truing.spec import AdapterSpec
 
@@ -36,14 +36,7 @@ def ours(case: str) -> Measured:
     two_threads()
     weights, dtype = _kind(case)
     start = model("float32" if weights == "full" else dtype)  # type: ignore[arg-type]
-    renderer = Renderer(start)
-    actions = [
-        TextAction(
-            tuple(renderer.tokens(PROMPT, one.prompt)),
-            tuple(renderer.answer_tokens(one.correct_answers[0], end=True)),
-        )
-        for one in cases(BATCH * STEPS)
-    ]
+    actions = demonstrations(Renderer(start), BATCH * STEPS)
     adapter = AdapterSpec(kind=weights, rank=RANK, alpha=2 * RANK)  # type: ignore[arg-type]
     policy = LanguagePolicy(start, start, adapter, dtype, seed=0)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=LEARNING_RATE, fused=True)

@@ -64,15 +64,20 @@ class Choices:
         return {"mc1": self.mc1, "mc2": self.mc2, "binary": self.binary}
 
 
-def score_choices(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Choices]:
-    """Scores of every answer of every case. Questions share the prompt, answers their question."""
-    branches = [
+def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Branch]:
+    """Each question behind the prompt, with all of its answers."""
+    return [
         Branch(
             renderer.tokens(prompt, case.prompt),
             renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
         )
         for case in cases
     ]
+
+
+def score_choices(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Choices]:
+    """Scores of every answer of every case. Questions share the prompt, answers their question."""
+    branches = choice_branches(renderer, prompt, cases)
     choices = []
     for case, scored in zip(cases, renderer.model.score(branches), strict=True):
         totals = [answer.total for answer in scored]
