@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from truing.models import projection
 from truing.models.projection import (
     LEARNING_CHUNK,
     frozen_token_log_probs,
@@ -61,6 +62,25 @@ def test_equals_log_softmax_with_gradients(
     for found, wanted in zip(*results, strict=True):
         assert found is not None and wanted is not None
         torch.testing.assert_close(found.double(), wanted, atol=2e-5, rtol=2e-5)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 9])
+def test_gradients_are_the_same_whatever_is_kept(
+    chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(8)
+    monkeypatch.setattr(projection, "KEPT_BYTES", chunks * LEARNING_CHUNK * 31 * 4)
+    rows = 2 * LEARNING_CHUNK + 3
+    hidden, weight = (torch.randn(n, 12, generator=generator).requires_grad_() for n in (rows, 31))
+    target, upstream = torch.randint(31, (rows,), generator=generator), torch.randn(rows)
+    found = (token_log_probs(hidden, weight, target, temperature=0.7) * upstream).sum()
+    wanted = (_expected(hidden, weight, target, None, None, 0.7) * upstream).sum()
+    expected = torch.autograd.grad(wanted, (hidden, weight))
+    for times in (1, 2):  # the second pass finds what the first has used up
+        found.backward(retain_graph=True)
+        for tensor, gradient in zip((hidden, weight), expected, strict=True):
+            assert tensor.grad is not None
+            torch.testing.assert_close(tensor.grad, times * gradient, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("rows", [5, LEARNING_CHUNK + 3])

@@ -18,6 +18,7 @@ from truing.models.vocabulary import gradient_sum
 
 CHUNK = 64  # rows of logits alive at once: 13 MB for a vocabulary of 49,152, which caches hold
 LEARNING_CHUNK = 128  # products with a plain weight want more rows
+KEPT_BYTES = 128 << 20  # of probabilities that a pass keeps for its gradient
 
 
 def logits(
@@ -86,22 +87,28 @@ def _add_onehot(rows_NV: Tensor, target_N: Tensor) -> Tensor:
 class _TokenLogProbs(torch.autograd.Function):
     """log softmax(h W^T / temperature)[target]; its gradient is (onehot - p) W / temperature.
 
-    The logits are computed again in the backward pass; `_TokenLogProbsOfFrozen` does without.
+    The first rows keep their p, as `KEPT_BYTES` allows; those of the others are computed again in the
+    backward pass. `_TokenLogProbsOfFrozen` needs neither.
     """
 
     @staticmethod
     def forward(
         ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
     ) -> Tensor:
-        log_probs, normalisers = [], []
-        pairs = zip(hidden_ND.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
-        for hidden, target in pairs:
+        log_probs, normalisers, room = [], [], KEPT_BYTES
+        kept: dict[int, Tensor] = {}
+        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+            hidden, target = (x[start : start + LEARNING_CHUNK] for x in (hidden_ND, target_N))
             scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
             log_prob, normaliser = _normalised(scores, target)
             log_probs.append(log_prob)
             normalisers.append(normaliser)
+            room -= scores.nbytes
+            if room >= 0:
+                kept[start] = scores
         ctx.save_for_backward(hidden_ND, weight_VD, target_N, torch.cat(normalisers))
         ctx.temperature = temperature
+        ctx.kept = kept  # relative to each row's highest, as `_normalisers` leaves them
         return torch.cat(log_probs)
 
     @staticmethod
@@ -113,10 +120,15 @@ class _TokenLogProbs(torch.autograd.Function):
         for start in range(0, len(hidden_ND), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
             hidden, target = hidden_ND[part], target_N[part]
-            scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
-            minus_p = _add_onehot(scores.sub_(normaliser_N[part, None]).exp_().neg_(), target)
-            minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
-            grad_scores = minus_p.to(weight_VD.dtype)
+            kept = ctx.kept.pop(start, None)  # written over, so a second backward pass finds none
+            if kept is not None:
+                p = kept.div_(kept.sum(-1, keepdim=True))
+            else:
+                scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
+                p = scores.sub_(normaliser_N[part, None]).exp_()
+            grad_scores = _add_onehot(p.neg_(), target)
+            grad_scores.mul_((gradient_N[part] / ctx.temperature)[:, None])
+            grad_scores = grad_scores.to(weight_VD.dtype)
             grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
             total.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
         return grad_hidden, grad_weight, None, None
