@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 
 from tiny import END, alone, plain, texts, tiny
 from truing.models.language_model import LanguageModel
+from truing.models.packed import PackedLinear
 from truing.models.sampling import Sampling
 from truing.models.tree import Branch, TokenTree
 from truing.policies.language import (
@@ -166,6 +169,24 @@ def test_rollouts_carry_the_log_probs_of_policy_and_reference(
         )
         assert batch.reference_log_prob_BT[b, len(tokens) :].eq(0).all()
     assert float(batch.kl_B.abs().max()) > 0.01
+
+
+def _copies() -> int:
+    gc.collect()
+    return sum(type(thing) is PackedLinear for thing in gc.get_objects())
+
+
+def test_a_learning_pass_drops_all_copies_of_weights() -> None:
+    policy = _policy(tiny(), ADAPTERS[1])
+    before = _copies()
+    base, trained = _scores(policy.reference), _scores(policy.trained)
+    batch = rollout(policy, texts(5, [4, 6]), 3, Sampling(9, 1.0, seed=4)).trajectories
+    assert _copies() > before
+    for learn in (policy.log_probs, policy.log_probs_and_entropies):
+        learn(batch)
+        assert _copies() == before
+        assert torch.equal(_scores(policy.reference), base)  # made anew, the same
+        assert torch.equal(_scores(policy.trained), trained)
 
 
 def test_pieces_fill_a_pass_and_cover_the_batch() -> None:

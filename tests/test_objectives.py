@@ -32,6 +32,7 @@ from truing.policies.language import LanguagePolicy, TextAction, pieces
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories, length_mask
 from truing.types import InputError
+from worlds import update_gradients
 
 KL_WEIGHT, GROUP = 0.3, 4
 NAN = float("nan")
@@ -259,8 +260,7 @@ def _text_gradients(
         for name, parameter in policy.parameters.items():
             if "lora_B" in name:
                 parameter.fill_(0.02)
-    update(policy, torch.optim.SGD(policy.parameters.values(), 0.0), objective, batch, 1e9)
-    return {name: p.grad for name, p in policy.parameters.items() if p.grad is not None}
+    return update_gradients(policy, objective, batch)[0]
 
 
 def _assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:

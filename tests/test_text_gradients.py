@@ -15,13 +15,13 @@ from tiny import plain, tiny
 from truing.learn import BestOfN, DrGrpo, Grpo, Objective, Ppo, Reinforce, Supervised, Weighted
 from truing.learn.baselines import Constant, LearnedValue
 from truing.learn.kl import KL
-from truing.learn.loop import update
 from truing.learn.objective import Current
 from truing.learn.text_states import TextStates
 from truing.learn.values import LinearValue
 from truing.policies.language import LanguagePolicy, TextAction
 from truing.spec import AdapterSpec
 from truing.trajectories import Trajectories
+from worlds import update_gradients
 
 VOCABULARY, LENGTH, GROUP = 5, 4, 4
 PROMPT = (3, 1, 4)
@@ -119,11 +119,10 @@ def _expected(objective: Objective) -> dict[str, Tensor]:
             return objective.credit(trajectories) * chance_B[:, None] * len(TEXTS)
 
     policy = _policy()
-    row = update(policy, torch.optim.SGD(policy.parameters.values(), 0.0), Weighting(), batch, 1e9)
+    found, row = update_gradients(policy, Weighting(), batch)
     assert row["tokens"] == len(TEXTS) * LENGTH
-    found = {name: -p.grad for name, p in policy.parameters.items() if p.grad is not None}
     assert found.keys() == policy.parameters.keys()
-    return found
+    return {name: -gradient for name, gradient in found.items()}
 
 
 @pytest.mark.parametrize("kl_weight", [0.0, KL_WEIGHT])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from tabular import LENGTH, PREFIXES, SEQUENCES, TOKENS, states
 from truing.learn.objective import Current, Objective
+from truing.learn.update import LogRow, Policy, update
 from truing.trajectories import Trajectories
 
 
@@ -227,3 +228,18 @@ def expected_return(world_logits: Tensor, discount: float) -> float:
                     total += float(policy[cell, action]) * share * (reward + later)
             value[cell] = total
     return value[0]
+
+
+def update_gradients(
+    policy: Policy, objective: Objective, batch: Trajectories
+) -> tuple[dict[str, Tensor], LogRow]:
+    """The gradients by parameter that an update steps along, unclipped, and its row; nothing moves."""
+    optimizer = torch.optim.SGD(policy.parameters.values(), 0.0)
+    found: dict[str, Tensor] = {}
+
+    def keep(*_: object) -> None:
+        named = policy.parameters.items()
+        found.update({name: p.grad for name, p in named if p.grad is not None})
+
+    optimizer.register_step_pre_hook(keep)
+    return found, update(policy, optimizer, objective, batch, 1e9)

@@ -204,6 +204,7 @@ def update(
         epochs += 1
         if passes.max_update_kl is not None and this.mean("update_kl") > passes.max_update_kl:
             break
+    optimizer.zero_grad(set_to_none=True)  # as large as the weights, and sampling comes next
     steps = max(1, len(norms))
     row: LogRow = {
         "loss": whole.sums.pop("loss", 0.0) / steps,

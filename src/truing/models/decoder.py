@@ -194,7 +194,11 @@ class Decoder:
             project = self._packed_head.project
         return project(hidden_NE)
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Drops the packed copies; the next pass without gradients makes them anew."""
+        self._packed = self._packed_head = None
+
+    def _forget_what_learns(self) -> None:
         """Drops copies of what a learning pass is about to change."""
         self._packed = None
         head = self._model.get_output_embeddings()
@@ -208,7 +212,7 @@ class Decoder:
         body: Any = self._model.base_model
         x_NE = embedded(body.embed_tokens.weight, tokens_N)
         if torch.is_grad_enabled():
-            self._forget()
+            self._forget_what_learns()
             stack = self._live
             kind = x_NE.device.type
             dtype = (

@@ -268,6 +268,14 @@ class LanguageModel:
             return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._softcap)
 
+    def forget_copies(self) -> None:
+        """Frees the copies of the weights that passes without gradients make; the next makes them anew.
+
+        As much memory as the weights themselves; making them again takes less than a pass.
+        """
+        if self.decoder is not None:
+            self.decoder.forget()
+
     def check_length(self, tokens: int, what: str) -> None:
         """Raises InputError where a text is longer than the model's context."""
         if tokens > self.context_length:

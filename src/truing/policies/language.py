@@ -119,12 +119,18 @@ class LanguagePolicy:
             return nullcontext()
         return torch.autocast(self.trained.device.type, torch_dtype(self.dtype))
 
+    def _make_room(self) -> None:
+        """A learning pass needs the most memory, and drops the copies of what it changes; here those of
+        the reference go too, as large as the weights. Making them again takes a tenth of a pass."""
+        self.reference.forget_copies()
+
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy."""
         return pieces(trajectories.data)
 
     def log_probs(self, trajectories: Trajectories) -> Tensor:
         """(B, T) current log-probabilities of the actions, 0 outside the mask. Differentiable."""
+        self._make_room()
         with self.autocast():
             return text_log_probs(
                 self.trained, trajectories.data, trajectories.mask_BT, self.temperature
@@ -132,6 +138,7 @@ class LanguagePolicy:
 
     def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """`log_probs`, and entropies (nats) of the distributions; see learn.update.EntropyPolicy."""
+        self._make_room()
         tree = TokenTree(branches_of(trajectories.data))
         with self.autocast():
             found = self.trained.log_probs_and_entropies(tree, self.temperature)
