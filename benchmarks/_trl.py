@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 from transformers import TrainerCallback
+
+from _in_turn import is_slow
 
 ALIKE: dict[str, Any] = {
     "use_cpu": True,
@@ -19,6 +22,11 @@ ALIKE: dict[str, Any] = {
     # Recomputing activations would save memory and cost a third of the time: time is compared first.
     "gradient_checkpointing": False,
 }
+
+
+def affordable(steps: int, case: str) -> int:
+    """How many steps to take, the first included: two where the peer takes minutes for each."""
+    return 2 if is_slow(case) else steps
 
 
 class StepTimes(TrainerCallback):
@@ -36,4 +44,5 @@ class StepTimes(TrainerCallback):
         """Notes the time of the step."""
         now = time.perf_counter()
         self.seconds.append(now - self._last)
+        print(f"  step {len(self.seconds)}: {self.seconds[-1]:.1f} s", file=sys.stderr, flush=True)
         self._last = now

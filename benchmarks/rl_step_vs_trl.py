@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from _in_turn import Benchmark, Measured, main
-from _trl import ALIKE, StepTimes
+from _trl import ALIKE, StepTimes, affordable
 from _work import folder, model, prompts, timed, two_threads, without_end
 from truing.learn import Grpo, Reinforce
 from truing.learn.kl import KL
@@ -38,6 +38,7 @@ def reward(text: str) -> float:
 def ours(case: str) -> Measured:
     """Truing's rollout and update."""
     two_threads()
+    steps = affordable(STEPS, case)
     name, dtype = case.split("-")
     start = model("float32")
     reference = start if dtype == "float32" else model("bfloat16")
@@ -58,7 +59,7 @@ def ours(case: str) -> Measured:
         update(policy, optimizer, objective, batch, 1.0)
         tokens = int(batch.mask_BT.sum())
 
-    seconds = [timed(lambda number=number: step(number)) for number in range(STEPS)]  # type: ignore[misc]
+    seconds = [timed(lambda number=number: step(number)) for number in range(steps)]  # type: ignore[misc]
     return Measured(seconds[1:], {"tokens_per_step": tokens})
 
 
@@ -69,6 +70,7 @@ def theirs(case: str) -> Measured:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     two_threads()
+    steps = affordable(STEPS, case)
     name, dtype = case.split("-")
     texts = prompts(Renderer(model("bfloat16")), PROMPTS)
     times = StepTimes()
@@ -95,12 +97,12 @@ def theirs(case: str) -> Measured:
                 generation_kwargs={"min_new_tokens": NEW_TOKENS},
                 temperature=1.0,
                 beta=KL_WEIGHT[name],
-                max_steps=STEPS,
+                max_steps=steps,
                 learning_rate=LEARNING_RATE,
                 bf16=dtype == "bfloat16",
                 **ALIKE,
             ),
-            train_dataset=Dataset.from_list([{"prompt": text} for text in texts] * STEPS),
+            train_dataset=Dataset.from_list([{"prompt": text} for text in texts] * steps),
             processing_class=AutoTokenizer.from_pretrained(folder(), padding_side="left"),
             callbacks=[times],
         ).train()

@@ -11,7 +11,7 @@ import tempfile
 import torch
 
 from _in_turn import Benchmark, Measured, main
-from _trl import ALIKE, StepTimes
+from _trl import ALIKE, StepTimes, affordable
 from _work import PROMPT, cases, demonstrations, folder, model, timed, two_threads
 from truing.learn import Supervised
 from truing.learn.demonstrations import demonstrated
@@ -34,9 +34,10 @@ def _kind(case: str) -> tuple[str, str]:
 def ours(case: str) -> Measured:
     """Truing's policy and update."""
     two_threads()
+    steps = affordable(STEPS, case)
     weights, dtype = _kind(case)
     start = model("float32" if weights == "full" else dtype)  # type: ignore[arg-type]
-    actions = demonstrations(Renderer(start), BATCH * STEPS)
+    actions = demonstrations(Renderer(start), BATCH * steps)
     adapter = AdapterSpec(kind=weights, rank=RANK, alpha=2 * RANK)  # type: ignore[arg-type]
     policy = LanguagePolicy(start, start, adapter, dtype, seed=0)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=LEARNING_RATE, fused=True)
@@ -45,9 +46,9 @@ def ours(case: str) -> Measured:
         batch = demonstrated(actions[number * BATCH : (number + 1) * BATCH])
         update(policy, optimizer, Supervised(), batch, 1.0)
 
-    seconds = [timed(lambda number=number: step(number)) for number in range(STEPS)]  # type: ignore[misc]
+    seconds = [timed(lambda number=number: step(number)) for number in range(steps)]  # type: ignore[misc]
     tokens = sum(len(a.prompt) + len(a.tokens) for a in actions[BATCH:])
-    return Measured(seconds[1:], {"tokens_per_step": tokens / (STEPS - 1)})
+    return Measured(seconds[1:], {"tokens_per_step": tokens / (steps - 1)})
 
 
 def theirs(case: str) -> Measured:
@@ -58,6 +59,7 @@ def theirs(case: str) -> Measured:
     from trl import SFTConfig, SFTTrainer
 
     two_threads()
+    steps = affordable(STEPS, case)
     weights, dtype = _kind(case)
     renderer = Renderer(model("bfloat16"))
     pairs = [
@@ -65,7 +67,7 @@ def theirs(case: str) -> Measured:
             "prompt": renderer.text(PROMPT, one.prompt),
             "completion": one.correct_answers[0] + str(renderer.model.tokenizer.eos_token),
         }
-        for one in cases(BATCH * STEPS)
+        for one in cases(BATCH * steps)
     ]
     lora = LoraConfig(
         r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"
@@ -79,7 +81,7 @@ def theirs(case: str) -> Measured:
             args=SFTConfig(
                 output_dir=out,
                 per_device_train_batch_size=BATCH,
-                max_steps=STEPS,
+                max_steps=steps,
                 learning_rate=LEARNING_RATE,
                 bf16=dtype == "bfloat16",
                 **ALIKE,
@@ -91,7 +93,7 @@ def theirs(case: str) -> Measured:
         )
         trainer.train()
     rows = trainer.train_dataset["input_ids"]
-    tokens = sum(len(row) for row in rows) / STEPS
+    tokens = sum(len(row) for row in rows) / steps
     return Measured(times.seconds[1:], {"tokens_per_step": tokens})
 
 
