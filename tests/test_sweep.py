@@ -15,8 +15,9 @@ from truing.evaluate import scoring
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.scoring import Examinee, score_wording
 from truing.models import language_model
-from truing.models.language_model import LanguageModel, packs
+from truing.models.language_model import LanguageModel
 from truing.models.score_store import ScoreStore, score_key
+from truing.models.token_packs import packs
 from truing.models.tree import Branch, Opening
 from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt

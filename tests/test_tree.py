@@ -10,7 +10,7 @@ import torch
 
 from tiny import FAMILIES, alone, plain, texts, tiny
 from truing.models import language_model, tree
-from truing.models.language_model import packs
+from truing.models.token_packs import packs
 from truing.models.tree import Branch, Opening, TokenTree, common_prefix
 from truing.types import InputError
 

@@ -9,9 +9,9 @@ from functools import cache
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.models.language_model import packs
 from truing.models.precision import computed_in
 from truing.models.score_store import ScoreStore, score_key
+from truing.models.token_packs import packs
 from truing.models.tree import Branch, Opening
 from truing.prompts.boundary import branch
 from truing.prompts.wordings import Context, Form, Wording

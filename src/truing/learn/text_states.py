@@ -13,11 +13,10 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from truing.models.features import last_hidden
-from truing.models.language_model import LanguageModel, packs
+from truing.models.language_model import LanguageModel
+from truing.models.token_packs import HIDDEN_TOKENS, packs
 from truing.policies.language import TextAction, branches_of
 from truing.trajectories import Trajectories
-
-PACK_TOKENS = 1024  # tokens in one pass: its activations fit the processor's cache
 
 
 class TextStates:
@@ -52,7 +51,7 @@ class TextStates:
     @torch.no_grad()
     def _computed(self, actions: list[TextAction]) -> Tensor:
         rows: list[Tensor] = []
-        for pack in packs(branches_of(actions), PACK_TOKENS):
+        for pack in packs(branches_of(actions), HIDDEN_TOKENS):
             lengths = [len(c) for branch in pack for c in branch.continuations]
             hidden_CE = last_hidden(self.reference, pack).float()
             scale_C1 = hidden_CE.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from truing.models.disk_store import DiskStore, token_key
-from truing.models.features import PACK_TOKENS, Features, answer_features
-from truing.models.language_model import LanguageModel, packs
+from truing.models.features import Features, answer_features
+from truing.models.language_model import LanguageModel
+from truing.models.token_packs import HIDDEN_TOKENS, packs
 from truing.models.tree import Branch
 
 FEATURES_VERSION = 1
@@ -60,7 +61,7 @@ class StoredFeatures:
         settings = f"{FEATURES_VERSION}|{self.weights}|{self.dtype}|{self.layer}"
         rows: list[Features] = []
         done = 0
-        for pack in packs(branches, PACK_TOKENS):
+        for pack in packs(branches, HIDDEN_TOKENS):
             keys = [[token_key(settings, b.prompt, c) for c in b.continuations] for b in pack]
             known = self.store.known([key for row in keys for key in row])
             if fresh := self._computed(pack, keys, known):

@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from truing.models.language_model import LanguageModel, packs
+from truing.models.language_model import LanguageModel
 from truing.models.plain import padded_batches, rows_of
 from truing.models.side_by_side import side_by_side
+from truing.models.token_packs import HIDDEN_TOKENS, packs
 from truing.models.tree import Branch, TokenTree
 from truing.types import InputError
 
 Features = NDArray[np.floating[Any]]
-PACK_TOKENS = 1024  # tokens in one pass: its activations fit the processor's cache (see LOG.md)
 Embed = Callable[[Sequence[tuple[str, str]]], Features]
 """(pairs, 2 E) features of (question, answer) pairs."""
 
@@ -153,5 +153,5 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
         total_BE.index_add_(0, tree.owner_C, hidden_NE[torch.cat(own_places(tree))])
         return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
 
-    every = list(packs(branches, PACK_TOKENS))
+    every = list(packs(branches, HIDDEN_TOKENS))
     return torch.cat(side_by_side(vectors, every, model.hands)).numpy()

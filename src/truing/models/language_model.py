@@ -6,7 +6,7 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +29,9 @@ from truing.models.projection import (
     token_log_probs_and_entropies,
 )
 from truing.models.side_by_side import hands, side_by_side
+from truing.models.token_packs import PACK_TOKENS, packs
 from truing.models.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
 from truing.types import Dtype, InputError
-
-PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
 
 
 @dataclass(frozen=True)
@@ -332,24 +331,3 @@ class LanguageModel:
         lengths = [len(c) for branch in pack for c in branch.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
-
-
-def packs(branches: Sequence[Branch], size: int = PACK_TOKENS) -> Iterator[list[Branch]]:
-    """Consecutive branches whose tokens fill one forward pass (a single branch may exceed it).
-
-    What all prompts of a pack begin with counts once, as it is computed once.
-    """
-    pack: list[Branch] = []
-    alone, shared = 0, 0  # tokens of the pack without sharing; tokens that all its prompts share
-    for branch in branches:
-        length = len(branch.prompt) + sum(map(len, branch.continuations))
-        common = len(branch.prompt)
-        if pack:
-            common = min(shared, common_prefix([pack[0].prompt, branch.prompt]))
-        if pack and alone + length - common * len(pack) > size:
-            yield pack
-            pack, alone, common = [], 0, len(branch.prompt)
-        pack.append(branch)
-        alone, shared = alone + length, common
-    if pack:
-        yield pack

@@ -98,7 +98,8 @@ class _TokenLogProbs(torch.autograd.Function):
         log_probs, normalisers, room = [], [], KEPT_BYTES
         kept: dict[int, Tensor] = {}
         for start in range(0, len(hidden_ND), LEARNING_CHUNK):
-            hidden, target = (x[start : start + LEARNING_CHUNK] for x in (hidden_ND, target_N))
+            part = slice(start, start + LEARNING_CHUNK)
+            hidden, target = hidden_ND[part], target_N[part]
             scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
             log_prob, normaliser = _normalised(scores, target)
             log_probs.append(log_prob)
@@ -126,9 +127,9 @@ class _TokenLogProbs(torch.autograd.Function):
             else:
                 scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
                 p = scores.sub_(normaliser_N[part, None]).exp_()
-            grad_scores = _add_onehot(p.neg_(), target)
-            grad_scores.mul_((gradient_N[part] / ctx.temperature)[:, None])
-            grad_scores = grad_scores.to(weight_VD.dtype)
+            minus_p = _add_onehot(p.neg_(), target)
+            minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
+            grad_scores = minus_p.to(weight_VD.dtype)
             grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
             total.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
         return grad_hidden, grad_weight, None, None

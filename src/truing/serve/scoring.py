@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truing.models.language_model import PACK_TOKENS, LanguageModel
+from truing.models.language_model import LanguageModel
 from truing.models.projection import CHUNK
+from truing.models.token_packs import PACK_TOKENS
 from truing.models.tree import Branch, TokenTree, common_prefix
 
 MOST_ALTERNATIVES = 5
