@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from truing.data.questions import load_questions
-from truing.models.catalogue import resolve_model
 from truing.models.language_model import LanguageModel
+from truing.models.weights.catalogue import resolve_model
 from truing.policies.language import TextAction
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Dtype

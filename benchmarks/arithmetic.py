@@ -35,16 +35,16 @@ from _work import (
 )
 from truing.evaluate.multiple_choice import choice_branches
 from truing.learn import Reinforce, Supervised
-from truing.learn.demonstrations import demonstrated
-from truing.learn.kl import KL
+from truing.learn.objectives.kl import KL
+from truing.learn.sources.demonstrations import demonstrated
+from truing.learn.sources.rollout import reference_log_probs, rollout
 from truing.learn.update import update
+from truing.models.engine.tree import Branch, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
-from truing.models.tree import Branch, TokenTree
 from truing.policies.language import LanguagePolicy, branches_of
 from truing.prompts.rendering import Renderer
-from truing.rollout import reference_log_probs, rollout
-from truing.spec import AdapterSpec
+from truing.spec.run import AdapterSpec
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 8, 32

@@ -51,11 +51,11 @@ def texts() -> list[str]:
 def ours(seed: int) -> list[float]:
     """Mean reward of each step of Truing's loop."""
     from truing.learn import Reinforce
+    from truing.learn.sources.rollout import rollout
     from truing.learn.update import update
     from truing.models.sampling import Sampling
     from truing.policies.language import LanguagePolicy
-    from truing.rollout import rollout
-    from truing.spec import AdapterSpec
+    from truing.spec.run import AdapterSpec
 
     reference = model("float32")
     policy = LanguagePolicy(reference, reference, AdapterSpec(kind="full"), "float32", seed=seed)

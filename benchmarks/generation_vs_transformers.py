@@ -21,11 +21,11 @@ from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA, folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
-from truing.evaluate.free import answers_under
-from truing.evaluate.judges import Judges
-from truing.evaluate.scoring import Examinee
-from truing.models.answer_store import Answer, AnswerStore
+from truing.evaluate.sweep.free_answers import answers_under
+from truing.evaluate.sweep.scores import Examinee
+from truing.judges.built_in import Judges
 from truing.models.language_model import LanguageModel
+from truing.models.memo.answers import Answer, AnswerStore
 from truing.prompts.rendering import Prompt, Renderer
 from truing.prompts.wordings import Wording, wordings
 from truing.rewards.reward_model import Embedder

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from truing.environments.grid_map import BUILT_IN
+from truing.grid.map import BUILT_IN
 from truing.grid.training import learn
-from truing.spec_grid import GridSpec
+from truing.spec.grid import GridSpec
 
 SLIPS = (0.0, 0.2)
 ENOUGH = 0.99

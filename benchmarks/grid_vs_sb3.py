@@ -24,12 +24,12 @@ from typing import Any
 import torch
 
 from _in_turn import Benchmark, Measured, main
-from truing.environments import GRID_WORLD
-from truing.environments.exact import expected_return, optimum
-from truing.environments.grid_world import make_world
 from truing.files import read_jsonl
+from truing.grid import GRID_WORLD
+from truing.grid.exact import expected_return, optimum
 from truing.grid.training import learn
-from truing.spec_grid import GridSpec
+from truing.grid.world import make_world
+from truing.spec.grid import GridSpec
 
 MAP, SLIP = "rooms", 0.1
 ENOUGH, SEEDS = 0.99, 3

@@ -44,7 +44,16 @@ WAIT = 0.02  # seconds between looks
 
 def command(out: Path) -> list[str]:
     """The command whose run is killed."""
-    return [sys.executable, "-m", "truing.cli", "align", "--profile", "smoke", "--out", str(out)]
+    return [
+        sys.executable,
+        "-m",
+        "truing.cli.main",
+        "align",
+        "--profile",
+        "smoke",
+        "--out",
+        str(out),
+    ]
 
 
 def started(out: Path, log: Path) -> subprocess.Popen[bytes]:

@@ -92,7 +92,7 @@ class Server:
     """`truing label` in a process of its own."""
 
     def __init__(self, store_name: str) -> None:
-        command = "from truing.cli import main; main()"
+        command = "from truing.cli.main import main; main()"
         options = ["label", "--store", store_name, "--port", "0", "--token", TOKEN]
         self.process = subprocess.Popen(
             [sys.executable, "-c", command, *options], stdout=subprocess.PIPE, text=True

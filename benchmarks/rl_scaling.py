@@ -23,14 +23,14 @@ import torch
 from _page import machine, replace_block
 from _work import model, prompts, timed, two_threads, without_end
 from truing.learn import Reinforce
-from truing.learn.kl import KL
+from truing.learn.objectives.kl import KL
+from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
 from truing.models.precision import computed_in
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
-from truing.rollout import rollout
-from truing.spec import AdapterSpec
+from truing.spec.run import AdapterSpec
 from truing.types import Dtype
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

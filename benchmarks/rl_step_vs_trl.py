@@ -15,14 +15,14 @@ from _in_turn import Benchmark, Measured, main
 from _trl import ALIKE, StepTimes, affordable
 from _work import folder, model, prompts, timed, two_threads, without_end
 from truing.learn import Grpo, Reinforce
-from truing.learn.kl import KL
-from truing.learn.objective import Objective
+from truing.learn.objectives.kl import KL
+from truing.learn.objectives.objective import Objective
+from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
-from truing.rollout import rollout
-from truing.spec import AdapterSpec
+from truing.spec.run import AdapterSpec
 
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 8, 32
 STEPS = 3  # the first isn't counted

@@ -24,8 +24,8 @@ from _work import folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.scoring import Examinee, score_wording
-from truing.models.score_store import ScoreStore
+from truing.evaluate.sweep.scores import Examinee, score_wording
+from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
 

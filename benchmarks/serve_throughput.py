@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from _work import cases
 from truing.candidates import open_candidate
 from truing.models.precision import computed_in
-from truing.spec import EvaluationSpec
+from truing.spec.run import EvaluationSpec
 
 CLIENTS = 8
 PROMPT_TOKENS = 100
@@ -46,7 +46,17 @@ class Answer:
 @contextmanager
 def server(candidate: str) -> Iterator[str]:
     """Host and port of a server in a process of its own."""
-    line = [sys.executable, "-m", "truing.cli", "serve", candidate, "--port", "0", "--token", KEY]
+    line = [
+        sys.executable,
+        "-m",
+        "truing.cli.main",
+        "serve",
+        candidate,
+        "--port",
+        "0",
+        "--token",
+        KEY,
+    ]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -14,11 +14,11 @@ from _in_turn import Benchmark, Measured, main
 from _trl import ALIKE, StepTimes, affordable
 from _work import PROMPT, cases, demonstrations, folder, model, timed, two_threads
 from truing.learn import Supervised
-from truing.learn.demonstrations import demonstrated
+from truing.learn.sources.demonstrations import demonstrated
 from truing.learn.update import update
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
-from truing.spec import AdapterSpec
+from truing.spec.run import AdapterSpec
 
 BATCH = 16
 STEPS = 5  # the first isn't counted

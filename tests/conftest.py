@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from paths import ROOT
+
 # Before PyTorch is loaded: tiny models gain nothing from a second thread, and threads that spin while
 # they wait make everything slow when something else runs beside the tests.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from truing.people import Store
-
-ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile(
     "truing",

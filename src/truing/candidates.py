@@ -21,10 +21,10 @@ from peft import PeftModel
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
-from truing.models.catalogue import resolve_model
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
+from truing.models.weights.catalogue import resolve_model
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress

@@ -12,7 +12,7 @@ from truing.data.prompt_file import read_prompts
 from truing.data.questions import load_controls, load_questions
 from truing.data.splits import leak_warning, limit_cases, split
 from truing.progress import Progress
-from truing.spec import Spec
+from truing.spec.run import Spec
 from truing.types import Case, InputError
 
 

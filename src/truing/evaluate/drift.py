@@ -17,7 +17,7 @@ from torch import Tensor
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import Bench, Subject
-from truing.models.tree import Branch, TokenTree
+from truing.models.engine.tree import Branch, TokenTree
 from truing.prompts.rendering import Prompt
 from truing.types import Case, Row, Score
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from truing.candidates import Candidate
-from truing.evaluate.judges import Judges
+from truing.judges.built_in import Judges
 from truing.rewards.reward import Reward
 from truing.types import Case, Completion, Row
 

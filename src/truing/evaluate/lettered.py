@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from truing.models.endpoint import without_thoughts
+from truing.models.remote.endpoint import without_thoughts
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
 LETTERS = string.ascii_uppercase

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from truing.models.tree import Branch
+from truing.models.engine.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
 

@@ -7,8 +7,8 @@ that neither silence nor confident error scores.
 from __future__ import annotations
 
 from truing.evaluate.evaluation import Bench, Subject
-from truing.evaluate.judged import both
 from truing.evaluate.multiple_choice import score_choices
+from truing.judges.graded import both
 from truing.types import Row, Score, Unscored
 
 

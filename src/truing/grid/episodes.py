@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from truing.environments.grid_world import Floats, GridWorld, Ints
+from truing.grid.table_policy import Actor, SoftmaxTable
+from truing.grid.world import Floats, GridWorld, Ints
 from truing.learn.loop import LogRow
-from truing.policies.tabular import Actor, SoftmaxTable
-from truing.trajectories import Trajectories
+from truing.policies.trajectories import Trajectories
 
 
 @dataclass(frozen=True)

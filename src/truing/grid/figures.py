@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from truing.environments.grid_map import WALL, GridMap
 from truing.grid.episodes import Episodes
+from truing.grid.map import WALL, GridMap
 from truing.grid.shapes import Point, arrow, heat, star, typical, ways
 from truing.grid.training import GridRun
 from truing.report.figures import WIDE, Figure, both

@@ -9,7 +9,7 @@ from truing.grid.figures import SHADES, curve_figure, policy_figure, ways_figure
 from truing.grid.training import GridRun
 from truing.grid.walks import walks
 from truing.report.html import render_page
-from truing.spec_grid import GridSpec
+from truing.spec.grid import GridSpec
 
 
 def command_of(spec: GridSpec) -> str:

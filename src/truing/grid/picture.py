@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Polygon, Rectangle
 
-from truing.environments.grid_map import STAR, WALL
 from truing.grid.episodes import Episodes
+from truing.grid.map import STAR, WALL
 from truing.grid.shapes import arrow, heat, star, typical, ways
 from truing.grid.training import GridRun
 

@@ -9,8 +9,8 @@ from truing.grid.page import page
 from truing.grid.picture import write_picture
 from truing.grid.training import GridRun, digest, learn, to_json, world_of
 from truing.progress import Progress
-from truing.runs import own_folder
-from truing.spec_grid import GridSpec
+from truing.runs.folder import own_folder
+from truing.spec.grid import GridSpec
 
 RUNS = Path("runs")
 _RESULT = "grid.json"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from truing.environments.grid_map import MOVES
-from truing.environments.grid_world import GridWorld
 from truing.grid.episodes import Episodes
+from truing.grid.map import MOVES
 from truing.grid.training import GridRun
+from truing.grid.world import GridWorld
 
 Point = tuple[float, float]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.console import Console
 from rich.text import Text
 
-from truing.environments.grid_map import WALL
 from truing.grid.figures import shade
+from truing.grid.map import WALL
 from truing.grid.shapes import heat, typical
 from truing.grid.training import GridRun
 from truing.grid.walks import ARROWS, walks

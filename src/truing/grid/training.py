@@ -10,22 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from truing.environments.exact import (
+from truing.grid.episodes import Episodes, GridSource, play
+from truing.grid.exact import (
     Optimum,
     expected_return,
     optimum,
     policy_values,
 )
-from truing.environments.grid_world import Floats, GridWorld, make_world
-from truing.grid.episodes import Episodes, GridSource, play
-from truing.learn.baselines import LearnedValue
+from truing.grid.table_policy import DeterministicTable, SoftmaxTable, visited
+from truing.grid.world import Floats, GridWorld, make_world
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow, Settings, train
-from truing.learn.reinforce import Reinforce
-from truing.learn.values import TabularValue
-from truing.policies.tabular import DeterministicTable, SoftmaxTable, visited
+from truing.learn.objectives.baselines import LearnedValue
+from truing.learn.objectives.reinforce import Reinforce
+from truing.learn.objectives.values import TabularValue
 from truing.progress import Advance, Progress, SilentProgress
-from truing.spec_grid import GridSpec
+from truing.spec.grid import GridSpec
 from truing.types import stable_hash
 from truing.version import __version__
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from truing.environments.grid_world import GridWorld
 from truing.grid.episodes import Episodes
+from truing.grid.world import GridWorld
 
 ARROWS = "↑↓←→"
 _LONGEST = 60  # arrows shown of a long episode

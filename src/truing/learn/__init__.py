@@ -1,13 +1,13 @@
 """Objectives, and the one loop that trains with any of them."""
 
-from truing.learn.best_of_n import BestOfN
-from truing.learn.dr_grpo import DrGrpo
-from truing.learn.grpo import Grpo
-from truing.learn.objective import Objective
-from truing.learn.ppo import Ppo
-from truing.learn.reinforce import Reinforce
-from truing.learn.supervised import Supervised
-from truing.learn.weighted import Weighted
+from truing.learn.objectives.best_of_n import BestOfN
+from truing.learn.objectives.dr_grpo import DrGrpo
+from truing.learn.objectives.grpo import Grpo
+from truing.learn.objectives.objective import Objective
+from truing.learn.objectives.ppo import Ppo
+from truing.learn.objectives.reinforce import Reinforce
+from truing.learn.objectives.supervised import Supervised
+from truing.learn.objectives.weighted import Weighted
 
 __all__ = [
     "OBJECTIVES",

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from truing.files import write_jsonl_atomically
 from truing.learn.events import EventFile
-from truing.learn.objective import Objective
-from truing.tensor_files import write_tensors_atomically
+from truing.learn.objectives.objective import Objective
+from truing.models.tensor_files import write_tensors_atomically
 from truing.types import InputError
 
 TIMINGS = ("seconds", "cpu_seconds", "tokens_per_second")

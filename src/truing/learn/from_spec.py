@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from truing.learn.baselines import (
+from truing.learn.objectives.baselines import (
     Baseline,
     Constant,
     LearnedValue,
     LeaveOneOut,
     MovingAverage,
 )
-from truing.learn.best_of_n import BestOfN
-from truing.learn.dr_grpo import DrGrpo
-from truing.learn.grpo import Grpo
-from truing.learn.kl import KL
-from truing.learn.objective import Sampled
-from truing.learn.ppo import Ppo
-from truing.learn.reinforce import Reinforce
+from truing.learn.objectives.best_of_n import BestOfN
+from truing.learn.objectives.dr_grpo import DrGrpo
+from truing.learn.objectives.grpo import Grpo
+from truing.learn.objectives.kl import KL
+from truing.learn.objectives.objective import Sampled
+from truing.learn.objectives.ppo import Ppo
+from truing.learn.objectives.reinforce import Reinforce
+from truing.learn.objectives.values import LinearValue
+from truing.learn.objectives.weighted import Weighted
 from truing.learn.stopping import KlAbove, RewardPlateau, StopRule
 from truing.learn.text_states import TextStates
 from truing.learn.update import Passes
-from truing.learn.values import LinearValue
-from truing.learn.weighted import Weighted
-from truing.spec import RlSpec
-from truing.spec_objective import ObjectiveSpec
-from truing.trajectories import Trajectories
+from truing.policies.trajectories import Trajectories
+from truing.spec.objective import ObjectiveSpec
+from truing.spec.run import RlSpec
 
 
 def _unknown(trajectories: Trajectories) -> Tensor:

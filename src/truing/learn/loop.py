@@ -14,11 +14,11 @@ from typing import Protocol
 import torch
 
 from truing.learn.checkpoint import Checkpoint
-from truing.learn.objective import Objective
-from truing.learn.ranks import Ranks
+from truing.learn.objectives.objective import Objective
 from truing.learn.stopping import StopRule
 from truing.learn.update import ONE_PASS, EntropyPolicy, LogRow, Passes, Policy, update
-from truing.trajectories import Trajectories
+from truing.policies.trajectories import Trajectories
+from truing.runs.ranks import Ranks
 from truing.types import InputError
 
 __all__ = ["LogRow", "Passes", "Policy", "Settings", "Source", "train", "update"]

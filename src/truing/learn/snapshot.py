@@ -9,7 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truing.tensor_files import write_tensors_atomically
+from truing.models.tensor_files import write_tensors_atomically
 
 
 class Snapshot:

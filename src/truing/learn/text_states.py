@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from truing.models.engine.packing import HIDDEN_TOKENS, packs
 from truing.models.features import last_hidden
 from truing.models.language_model import LanguageModel
-from truing.models.token_packs import HIDDEN_TOKENS, packs
 from truing.policies.language import TextAction, branches_of
-from truing.trajectories import Trajectories
+from truing.policies.trajectories import Trajectories
 
 
 class TextStates:

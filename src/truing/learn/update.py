@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from truing.learn.objective import Current, Objective
-from truing.learn.ranks import Ranks
-from truing.trajectories import Trajectories
+from truing.learn.objectives.objective import Current, Objective
+from truing.policies.trajectories import Trajectories
+from truing.runs.ranks import Ranks
 from truing.types import InputError
 
 LogRow = dict[str, Any]

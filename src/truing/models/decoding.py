@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from truing.models.attention import ScoreRule
+from truing.models.engine.attention import ScoreRule
+from truing.models.engine.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.engine.text_stream import TextStream
 from truing.models.language_model import LanguageModel
-from truing.models.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
 from truing.models.sampling import uniforms
-from truing.models.text_stream import TextStream
 from truing.types import InputError
 
 GROUP = 8

@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from truing.models.engine.packing import HIDDEN_TOKENS, packs
+from truing.models.engine.plain import padded_batches, rows_of
+from truing.models.engine.threads import side_by_side
+from truing.models.engine.tree import Branch, TokenTree
 from truing.models.language_model import LanguageModel
-from truing.models.plain import padded_batches, rows_of
-from truing.models.side_by_side import side_by_side
-from truing.models.token_packs import HIDDEN_TOKENS, packs
-from truing.models.tree import Branch, TokenTree
 from truing.types import InputError
 
 Features = NDArray[np.floating[Any]]

@@ -17,20 +17,20 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from truing.models.attention import NAME, AttentionPlan, use_plans
-from truing.models.cache import Prefill
-from truing.models.decoder import Decoder
-from truing.models.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
-from truing.models.precision import torch_dtype
-from truing.models.projection import (
+from truing.models.engine.attention import NAME, AttentionPlan, use_plans
+from truing.models.engine.batch_cache import Prefill
+from truing.models.engine.decoder import Decoder
+from truing.models.engine.packing import PACK_TOKENS, packs
+from truing.models.engine.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
+from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.side_by_side import hands, side_by_side
-from truing.models.token_packs import PACK_TOKENS, packs
-from truing.models.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
+from truing.models.engine.threads import hands, side_by_side
+from truing.models.engine.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
+from truing.models.precision import torch_dtype
 from truing.types import Dtype, InputError
 
 

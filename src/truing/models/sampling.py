@@ -14,11 +14,11 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from truing.models.cache import Prefill, SharedCache
+from truing.models.engine.batch_cache import Prefill, SharedCache
+from truing.models.engine.plain import generate_alone
+from truing.models.engine.threads import side_by_side
+from truing.models.engine.tree import Branch, TokenTree
 from truing.models.language_model import LanguageModel
-from truing.models.plain import generate_alone
-from truing.models.side_by_side import side_by_side
-from truing.models.tree import Branch, TokenTree
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 128  # completions sampled side by side

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from truing.people.content import checked_text, text_hash
+from truing.data.messages import checked_text, text_hash
 from truing.people.suggesting import suggest
 from truing.people.tables import (
     Annotation,

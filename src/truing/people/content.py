@@ -7,55 +7,10 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from truing.data.messages import Messages, prompt_hash, text_hash
 from truing.people.tables import Completion, Prompt, Task, TaskCompletion
-from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS, MAX_TEXT
+from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS
 from truing.types import InputError, stable_hash
-
-Messages = list[dict[str, str]]
-ROLES = ("system", "user", "assistant")
-
-
-def text_hash(text: str) -> str:
-    """SHA-256 of exactly this text."""
-    return stable_hash("text", text)
-
-
-def prompt_hash(messages: Messages) -> str:
-    """SHA-256 of exactly these messages."""
-    return stable_hash("prompt", *(part for m in messages for part in (m["role"], m["content"])))
-
-
-def checked_text(text: object, what: str) -> str:
-    """`text` where it can be kept and shown. Raises InputError for what is empty, long or broken."""
-    if not isinstance(text, str):
-        raise InputError(f"{what}: must be text, not {type(text).__name__}")
-    if not text.strip():
-        raise InputError(f"{what}: empty; give some text")
-    if len(text) > MAX_TEXT:
-        raise InputError(f"{what}: {len(text):,} characters; at most {MAX_TEXT:,} can be judged")
-    if "\0" in text:
-        raise InputError(f"{what}: holds a NUL character, which PostgreSQL can't keep; remove it")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise InputError(f"{what}: holds half of a surrogate pair; write it as UTF-8") from None
-    return text
-
-
-def checked_messages(messages: object, what: str) -> Messages:
-    """Messages that end with the user's. Raises InputError naming the message that is wrong."""
-    if not isinstance(messages, list) or not messages:
-        raise InputError(f"{what}: must be a list of messages with role and content")
-    result: Messages = []
-    for number, message in enumerate(messages):
-        where = f"{what}[{number}]"
-        if not isinstance(message, dict) or message.get("role") not in ROLES:
-            raise InputError(f"{where}: must be an object whose role is {', '.join(ROLES)}")
-        content = checked_text(message.get("content"), f"{where}.content")
-        result.append({"role": message["role"], "content": content})
-    if result[-1]["role"] != "user":
-        raise InputError(f"{what}: a prompt ends with the user's message")
-    return result
 
 
 def check_consents(consents: Iterable[str]) -> None:

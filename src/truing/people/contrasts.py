@@ -9,10 +9,10 @@ from itertools import combinations
 
 import numpy as np
 
-from truing.people.agreement import Column, krippendorff_alpha
 from truing.people.observations import QUESTIONS
 from truing.people.tables import Annotator
-from truing.statistics import paired_difference
+from truing.statistics.agreement import Column, krippendorff_alpha
+from truing.statistics.means import paired_difference
 from truing.types import Estimate
 
 SMALLEST_GROUP = 2

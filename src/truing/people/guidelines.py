@@ -7,7 +7,7 @@ from importlib.resources import files
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from truing.people.content import checked_text
+from truing.data.messages import checked_text
 from truing.people.tables import Guideline
 from truing.people.vocabulary import KINDS
 from truing.types import InputError

@@ -8,8 +8,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
+from truing.data.messages import checked_text
 from truing.people.answers import Answer, form_fields, say
-from truing.people.content import checked_text
 from truing.people.store import Store
 from truing.people.tables import Assignment, Draft, Judgement, Task, TaskCompletion, now
 from truing.people.vocabulary import SKIP_REASONS

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Column, Scale, Value
 from truing.people.tables import (
     Annotation,
     Annotator,
@@ -30,6 +29,7 @@ from truing.people.tables import (
     Rating,
 )
 from truing.people.vocabulary import FLAGS, METADATA
+from truing.statistics.agreement import Column, Scale, Value
 
 QUESTIONS: dict[str, tuple[str, Scale]] = {
     "rating": ("Rating, 1 to 7", "ordinal"),

@@ -12,12 +12,12 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Column, Value
 from truing.people.assigning import is_current
 from truing.people.observations import Said
 from truing.people.tables import Annotator, Assignment, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS
-from truing.statistics import means
+from truing.statistics.agreement import Column, Value
+from truing.statistics.means import means
 from truing.types import Estimate
 
 RECENT = 10

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from truing.people.content import Messages, add_completion, add_prompt, checked_messages
+from truing.data.messages import Messages, checked_messages
+from truing.people.content import add_completion, add_prompt
 from truing.people.exchange.importing import judge_elsewhere
 from truing.people.masking import mask
 from truing.people.store import Store

@@ -84,6 +84,3 @@ CONSENTS: dict[str, str] = {
 
 Role = Literal["lead", "annotator", "source"]
 """A source is whoever judged before the data came here: it can't sign in."""
-
-MAX_TEXT = 100_000
-"""Characters in one prompt or answer. Longer ones are refused: nobody can judge them on a page."""

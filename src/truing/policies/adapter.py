@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from truing.files import write_file_atomically
-from truing.spec import AdapterSpec
+from truing.spec.run import AdapterSpec
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
 _READ_AS_WEIGHTS = frozenset({"conv1d", "dt_proj", "out_proj"})

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from truing.models.engine.tree import Branch, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
-from truing.models.tree import Branch, TokenTree, common_prefix
 from truing.policies.adapter import add_adapter
-from truing.spec import AdapterSpec
-from truing.trajectories import Trajectories
+from truing.policies.trajectories import Trajectories
+from truing.spec.run import AdapterSpec
 from truing.types import Dtype
 
 LEARN_TOKENS = 768  # packed tokens in one learning pass: bounds the memory for activations

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from truing.models.tree import Branch
+from truing.models.engine.tree import Branch
 
 
 def moved(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.data.texts import Demonstration
+from truing.models.engine.tree import common_prefix
 from truing.models.language_model import LanguageModel
-from truing.models.tree import common_prefix
 from truing.types import InputError, stable_hash
 
 

@@ -15,7 +15,7 @@ from truing.files import write_json_atomically, write_text_atomically
 from truing.report.html import render
 from truing.report.summary import Summary, summarise
 from truing.report.terminal import show
-from truing.runs import RunFolder
+from truing.runs.folder import RunFolder
 
 __all__ = ["Summary", "build_report", "rebuild", "report_runs", "show", "summarise"]
 

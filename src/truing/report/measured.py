@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from truing import statistics
 from truing.report.metrics import METRICS
+from truing.statistics import means as statistics
 from truing.types import Estimate, Row, Unscored
 
 BASE = "base"

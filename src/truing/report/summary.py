@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from truing import statistics
 from truing.report.findings import Finding, findings
 from truing.report.measured import Key, Measured, measure
-from truing.runs import RunFolder
+from truing.runs.folder import RunFolder
+from truing.statistics import means as statistics
 from truing.types import Estimate, InputError, Row
 
 

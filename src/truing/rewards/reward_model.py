@@ -20,13 +20,13 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
+from truing.models.engine.tree import Branch
 from truing.models.features import Embed, Features, answer_features, middle_layer
-from truing.models.tree import Branch
+from truing.models.tensor_files import write_tensors_atomically
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.probe import Agreement, Probe, fit_probe
 from truing.rewards.reward import Answered
-from truing.spec import RewardSpec
-from truing.tensor_files import write_tensors_atomically
+from truing.spec.run import RewardSpec
 from truing.types import Case, Score, Unscored
 
 _TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is

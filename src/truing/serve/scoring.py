@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from truing.models.engine.packing import PACK_TOKENS
+from truing.models.engine.projection import CHUNK
+from truing.models.engine.tree import Branch, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
-from truing.models.projection import CHUNK
-from truing.models.token_packs import PACK_TOKENS
-from truing.models.tree import Branch, TokenTree, common_prefix
 
 MOST_ALTERNATIVES = 5
 

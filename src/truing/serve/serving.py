@@ -12,7 +12,7 @@ from truing.people.store import open_store
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
 from truing.serve.service import Service
-from truing.spec import EvaluationSpec
+from truing.spec.run import EvaluationSpec
 
 
 def serve(

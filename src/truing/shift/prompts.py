@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import select
 
 from truing.data.drafts import utf8_text
+from truing.data.messages import Messages, checked_text
 from truing.files import read_bytes
-from truing.people.content import Messages, checked_text
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.importing import read_records
 from truing.people.exchange.items import Item

@@ -11,7 +11,7 @@ from typing import Any
 from truing.files import write_json_atomically, write_jsonl_atomically, write_text_atomically
 from truing.people.store import store_url
 from truing.progress import Progress
-from truing.runs import own_folder
+from truing.runs.folder import own_folder
 from truing.shift.page import page
 from truing.shift.prompts import Asked, read_side
 from truing.shift.results import to_json

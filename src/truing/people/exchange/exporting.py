@@ -15,9 +15,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
+from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
 from truing.people.assigning import is_current
-from truing.people.content import Messages, check_consents
+from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
 from truing.people.exchange.tasks import Shown, tasks_shown
 from truing.people.store import Store

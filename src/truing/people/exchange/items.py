@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from truing.people.content import Messages
+from truing.data.messages import Messages
 
 
 @dataclass

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from truing.people.content import Messages, checked_messages, checked_text
+from truing.data.messages import Messages, checked_messages, checked_text
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.items import Item
 from truing.people.exchange.label_studio import read_task

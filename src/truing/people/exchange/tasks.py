@@ -14,8 +14,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
+from truing.data.messages import Messages, checked_messages, checked_text
 from truing.people.assigning import is_current
-from truing.people.content import Messages, check_consents, checked_messages, checked_text
+from truing.people.content import check_consents
 from truing.people.exchange.items import Item
 from truing.people.store import Store
 from truing.people.tables import Annotator, Assignment, Judgement, Task

@@ -11,7 +11,6 @@ from fastapi.responses import Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.agreement import Value, agreement_rate, confusion
 from truing.people.annotators import add_annotator, renew_token
 from truing.people.assigning import is_current
 from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
@@ -41,6 +40,7 @@ from truing.people.web.visitors import (
     site,
     whole_number,
 )
+from truing.statistics.agreement import Value, agreement_rate, confusion
 from truing.types import Estimate
 
 router = APIRouter(prefix="/lead")

@@ -1,0 +1,175 @@
+"""The page of commands and spec fields, written from the program itself so that it can't go stale.
+
+python -m truing.cli.commands_page docs/commands.md
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from typer.main import get_command
+
+from truing.cli.main import app
+from truing.files import write_text_atomically
+from truing.spec.reading import PROFILES
+from truing.spec.run import Spec
+
+_HEAD = """# Commands
+
+Results go to standard output, progress and messages to standard error. Exit codes: 0 done; 1 the
+machine or the network failed; 2 the input is wrong, and one message says what would be right; 130
+interrupted.
+"""
+
+_SPEC_HEAD = """## The spec
+
+`truing align SPEC` reads a YAML file of these keys, nested at the dots: `rl.steps` is the key `steps`
+under `rl`. Keys that are left out have the default; unknown keys are refused.
+"""
+
+_PROFILES_HEAD = """## Profiles
+
+`truing align --profile` lays one of these under the spec file, `default` where none is named; `truing
+train` none.
+"""
+
+
+def _cell(text: str) -> str:
+    """Text that can stand in a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(titles: list[str], rows: list[list[str]]) -> str:
+    lines = [titles, ["---"] * len(titles), *([_cell(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _metavar(parameter: Any) -> str:
+    if getattr(parameter, "is_flag", False):
+        return ""
+    return str(parameter.metavar or parameter.name.upper().replace("_", "-"))
+
+
+def _option_row(option: Any) -> list[str]:
+    default = option.default
+    shown = "" if default is None or isinstance(default, bool) else f"`{default}`"
+    usage = f"{option.opts[0]} {_metavar(option)}".strip()
+    return [f"`{usage}`", shown, option.help or ""]
+
+
+def _usage(name: str, command: Any) -> str:
+    parts = [f"truing {name}"]
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            name = _metavar(parameter)
+            parts.append(name if parameter.required else f"[{name}]")
+        else:
+            repeated = " ..." if parameter.multiple else ""
+            parts.append(f"[{f'{parameter.opts[0]} {_metavar(parameter)}'.strip()}{repeated}]")
+    return " ".join(parts)
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands with their full names, those of groups within groups included."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def _command(name: str, command: Any) -> str:
+    arguments = [p for p in command.params if p.param_type_name == "argument"]
+    options = [p for p in command.params if p.param_type_name == "option"]
+    listed = "".join(f"- `{_metavar(a)}`: {a.help}\n" for a in arguments)
+    parts = [
+        f"## truing {name}\n",
+        f"```\n{_usage(name, command)}\n```\n",
+        f"{command.help.strip()}\n",
+        *([listed] if listed else []),
+        _table(["Option", "Default", "What it does"], [_option_row(o) for o in options]),
+    ]
+    return "\n".join(parts)
+
+
+def spec_fields(
+    part: type[BaseModel] = Spec, prefix: str = ""
+) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Dotted names of all fields that hold a value, each with the part that it is a field of."""
+    for name, field in part.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from spec_fields(kind, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", part
+
+
+_SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+_WORDS = {
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What may stand there, from the field's JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "$ref" in schema:
+        return "mapping"
+    if schema.get("type") == "array":
+        return f"list of: {_allowed(schema['items'])}"
+    word = _WORDS.get(schema.get("type", ""), "")
+    limits = [f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema]
+    return f"{word} {', '.join(limits)}".strip()
+
+
+def _field_row(name: str, part: type[BaseModel]) -> list[str]:
+    last = name.rpartition(".")[2]
+    field = part.model_fields[last]
+    default = json.dumps(field.default, ensure_ascii=False)
+    allowed = _allowed(part.model_json_schema()["properties"][last])
+    return [f"`{name}`", f"`{default}`", allowed, field.description or ""]
+
+
+def _spec_table() -> str:
+    rows = [_field_row(name, part) for name, part in spec_fields()]
+    return _table(["Key", "Default", "Allowed", "Description"], rows)
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _profiles_table() -> str:
+    rows = [
+        [f"`{profile}`", f"`{name}`", f"`{json.dumps(value)}`"]
+        for profile, data in PROFILES.items()
+        for name, value in _flat(data)
+    ]
+    return _table(["Profile", "Key", "Value"], rows)
+
+
+def commands_page() -> str:
+    """The page as Markdown, the same on every machine."""
+    group: Any = get_command(app)
+    parts = [_HEAD, *(_command(name, command) for name, command in _commands(group))]
+    return "\n".join([*parts, _SPEC_HEAD, _spec_table(), _PROFILES_HEAD, _profiles_table()])
+
+
+if __name__ == "__main__":
+    write_text_atomically(Path(sys.argv[1]), commands_page())

@@ -1,0 +1,74 @@
+"""What commands share: how options become a spec, how mistakes and results are said."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.spec.run import Spec
+
+AsJson = Annotated[
+    bool, typer.Option("--json", help="print exactly one JSON document on standard output")
+]
+
+AcceptLicence = Annotated[
+    bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
+]
+
+
+@contextmanager
+def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
+    """Turns what a user can do something about into one message and an exit code."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\n{interrupted}", err=True)
+        raise typer.Exit(130) from None
+    except InputError as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except Exception as error:
+        from truing.models.user_cache import ModelUnavailable, is_disk_full
+
+        if isinstance(error, ModelUnavailable):
+            typer.echo(f"Error: {error}", err=True)
+        elif is_disk_full(error):
+            typer.echo(f"Error: the disk is full; make room and try again ({error})", err=True)
+        else:
+            raise
+        raise typer.Exit(1) from None
+
+
+def print_json(document: Any) -> None:
+    """One JSON document. Beyond ASCII all is escaped, so that any terminal or pipe can carry it."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+
+
+def command_line() -> str:
+    """What was typed, for the record of a run."""
+    return shlex.join(["truing", *sys.argv[1:]])
+
+
+def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
+    """The spec in a file with the command line's options laid over it, and a profile below, if any."""
+    from truing.spec.reading import make_spec, merged, read_mapping
+
+    where = str(file) if file else "spec"
+    data = read_mapping(file) if file else {}
+    make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
+    return make_spec(merged(data, over), profile=profile, where=where)
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None and value != {}}

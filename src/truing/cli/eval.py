@@ -1,0 +1,219 @@
+"""`truing eval`: candidates under prompts.
+
+As in main.py: parses, calls, prints, and imports what the command needs inside it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from truing.cli.common import (
+    AcceptLicence,
+    AsJson,
+    command_line,
+    explained,
+    given,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from truing.evaluate.sweep.request import SweepSpec
+    from truing.evaluate.sweep.result import SweepResult
+
+Evaluations = Annotated[
+    list[str], typer.Argument(metavar="EVALUATION...", help="truthfulness, trivia, or both")
+]
+Candidates = Annotated[
+    list[str],
+    typer.Option(
+        metavar="C",
+        help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
+        "(RUN/candidates/sft) or a server's model, endpoint:URL#MODEL; several may follow",
+    ),
+]
+PromptNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
+        "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
+        "paper; or a text file with {question} in it; several may follow",
+    ),
+]
+WordingFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="many wordings of one instruction: text with one a line, JSON or JSONL; shows the "
+        "spread across them",
+    ),
+]
+Presets = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="JSON with the texts of the paper's prompts; without it, $TRUING_PRESETS",
+    ),
+]
+FormName = Annotated[
+    str,
+    typer.Option(
+        metavar="FORM",
+        help="auto: instructions through the chat template where there is one; text: never; "
+        "chat: everything",
+    ),
+]
+Questions = Annotated[
+    str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
+]
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="the same for trivia, or a folder of such files; several may follow",
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N questions")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
+        "float32 is used and said)",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")]
+Free = Annotated[
+    bool,
+    typer.Option(
+        "--free",
+        help="answers in the candidates' own words too, graded true and informative by judges",
+    ),
+]
+Judge = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="with --free: judges from 'truing train judge'; without it, built-in ones",
+    ),
+]
+MaxNewTokens = Annotated[
+    int, typer.Option(min=1, metavar="N", help="with --free: an answer's greatest length")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
+]
+Exports = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FORM",
+        help="write the rows as parquet, lm-eval or inspect as well; several may follow",
+    ),
+]
+KeyVariable = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="environment variable that holds the endpoint's key; without it, TRUING_ENDPOINT_KEY",
+    ),
+]
+AtOnce = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="questions asked of an endpoint at once")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
+]
+
+
+def evaluate(
+    evaluations: Evaluations,
+    candidate: Candidates,
+    prompt: PromptNames = None,
+    prompts: WordingFiles = None,
+    presets: Presets = None,
+    form: FormName = "auto",
+    questions: Questions = "built-in",
+    controls: Controls = None,
+    limit: Limit = None,
+    dtype: Precision = None,
+    seed: Seed = 0,
+    free: Free = False,
+    judge: Judge = None,
+    max_new_tokens: MaxNewTokens = 50,
+    out: Out = None,
+    export: Exports = None,
+    key_variable: KeyVariable = None,
+    at_once: AtOnce = None,
+    timeout: Timeout = None,
+    as_json: AsJson = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers; with
+    --free, judge their own answers too.
+
+    Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
+    evaluation that was interrupted goes on where it was.
+    """
+    with explained("Interrupted. The same command goes on from here."):
+        from truing.evaluate.sweep.request import SweepSpec
+
+        spec = SweepSpec(
+            evaluations=tuple(evaluations),
+            candidates=tuple(candidate),
+            questions=questions,
+            seed=seed,
+            free=free,
+            judge=judge,
+            max_new_tokens=max_new_tokens,
+            **given(
+                controls=tuple(controls or ()) or None,
+                prompts=tuple(prompt or ()) or None,
+                wordings=tuple(prompts or ()) or None,
+                presets=presets,
+                form=form,
+                limit=limit,
+                dtype=dtype,
+            ),
+        )
+        asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
+        with redirect_stdout(sys.stderr):
+            result, page = _evaluated(spec, out, export or (), asking, accept_licence)
+        if as_json:
+            print_json(result.to_json())
+            return
+        from rich.console import Console
+
+        from truing.evaluate.sweep.page import show
+
+        show(result, Console())
+        typer.echo(f"Page: {page}")
+
+
+def _evaluated(
+    spec: SweepSpec,
+    out: Path | None,
+    forms: Sequence[str],
+    asking: dict[str, Any],
+    accept_licence: bool,
+) -> tuple[SweepResult, Path]:
+    """What was found, and the page that shows it; everything is written."""
+    from truing.evaluate.sweep.exports import exports
+    from truing.evaluate.sweep.folder import sweep_folder, write_sweep
+    from truing.evaluate.sweep.run import plan_sweep, run_sweep
+    from truing.models.remote.client import Connection
+    from truing.progress import StderrProgress
+
+    known = list(exports(forms))
+    plan = plan_sweep(spec)
+    folder = sweep_folder(spec, out)
+    connection = Connection(**asking)
+    result = run_sweep(plan, StderrProgress(), connection=connection, accept_licence=accept_licence)
+    return result, write_sweep(result, folder, command_line(), known)

@@ -1,0 +1,319 @@
+"""The command line: parses, calls, prints. No logic.
+
+Standard output carries results alone; progress and messages go to standard error. Exit codes: 0 done,
+1 the machine or the network failed (or a defect, with its traceback), 2 the input is wrong, 130
+interrupted. What a command needs is imported inside it, so that `truing --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing import __version__
+from truing.cli.common import (
+    AcceptLicence,
+    AsJson,
+    command_line,
+    explained,
+    given,
+    print_json,
+    spec_of,
+)
+from truing.cli.data import data
+from truing.cli.eval import evaluate
+from truing.cli.pages import label, serve
+from truing.cli.train import train
+
+app = typer.Typer(
+    name="truing",
+    help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
+    "see what each way gained, cost and broke.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"truing {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _truing(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="print the version and exit"
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def align(
+    spec: Annotated[
+        Path | None, typer.Argument(help="a YAML file; without one, the defaults hold")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="a catalogue name, a Hugging Face id or a local folder"),
+    ] = None,
+    questions: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file"),
+    ] = None,
+    controls: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="'built-in', 'none', or a file as for --questions"),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the run's folder; without it, runs/MODEL-DIGEST of the spec"
+        ),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
+    ] = "default",
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
+    ] = None,
+    as_json: AsJson = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="begin anew where the folder holds a run")
+    ] = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Align a model three ways, measure what each way did, and write the report.
+
+    A run that was interrupted goes on where it was when the same command is given again. Options win
+    over the spec file, the file over the profile.
+    """
+    but = " without --overwrite" if overwrite else ""
+    with explained(f"Interrupted. The same command{but} goes on from here."):
+        over = given(
+            model=model,
+            seeds=seed or None,
+            data=given(questions=questions, controls=controls),
+        )
+        built = spec_of(spec, profile, over)
+        with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
+            from truing.recipes.align import align as run_align
+
+            result = run_align(
+                built,
+                out,
+                profile=profile,
+                command=command_line(),
+                overwrite=overwrite,
+                accept_licence=accept_licence,
+            )
+        if as_json:
+            print_json(result.to_json())
+            return
+        from rich.console import Console
+
+        from truing.report import show
+
+        show(result.summary, Console())
+        typer.echo(f"Report: {result.report}")
+
+
+app.command("eval")(evaluate)
+app.command()(train)
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models of the catalogue: size, licence, and whether they are on this machine."""
+    with explained():
+        from truing.models.weights.catalogue import list_models
+
+        listed = list_models()
+        if as_json:
+            print_json(listed)
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table("name", "parameters", "download", "here", "licence", "what", box=None)
+        for entry in listed:
+            table.add_row(
+                entry["name"],
+                f"{entry['parameters'] / 1e6:.0f} M",
+                f"{entry['download_size'] / 1e6:.0f} MB",
+                f"{entry['size_on_disk'] / 1e6:.0f} MB" if entry["cached"] else "no",
+                entry["licence"],
+                entry["what"],
+            )
+        Console().print(table)
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="folders of runs")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the reports of runs anew from their rows and print them. No model is needed.
+
+    With --json: a list with one object for each run, each as 'truing align --json' prints it.
+    """
+    with explained():
+        from rich.console import Console
+
+        from truing.report import report_runs
+
+        summaries = report_runs(runs, None if as_json else Console())
+        if as_json:
+            print_json([summary.to_json() for summary in summaries])
+
+
+@app.command()
+def chat(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
+            "id or a local folder"
+        ),
+    ],
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, metavar="N", help="an answer's greatest length in tokens")
+    ] = 128,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, metavar="T", help="0: always the likeliest token")
+    ] = 0.0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="draws the answers where the temperature is above 0")
+    ] = 0,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Ask a candidate questions, one a line, until the end of the input.
+
+    Every question stands alone: earlier ones are not remembered. A candidate of a run answers with its
+    own prompt, any other model with none.
+    """
+    with explained():
+        from truing.serve.chat import Chat, lines
+
+        with redirect_stdout(sys.stderr):
+            talk = Chat.open(
+                candidate, max_new_tokens, temperature, seed, accept_licence=accept_licence
+            )
+        for question in lines():
+            typer.echo(talk.answer(question))
+
+
+@app.command()
+def grid(
+    map: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MAP", help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file"
+        ),
+    ] = None,
+    episodes: Annotated[
+        int | None, typer.Option(metavar="N", help="episodes to learn from; without it 51200")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", help="draws everything that is random")
+    ] = None,
+    slip: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="probability that a step goes sideways; without it 0"),
+    ] = None,
+    discount: Annotated[
+        float | None,
+        typer.Option(metavar="D", help="worth of a reward one step later; without it 0.95"),
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="N", help="steps in an episode; without it 8 a cell")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="the run's folder; without it, runs/grid-MAP-DIGEST"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn to walk to the star on a grid, with the objective and the loop that text is learned with.
+
+    Shows the policy as arrows, the value of each cell, the learning curve and sampled episodes, and
+    writes them as grid.png, grid.html and grid.json.
+    """
+    with explained("Interrupted. The same command goes on from here."):
+        from truing.spec.grid import make_grid_spec
+
+        spec = make_grid_spec(
+            given(
+                map=map,
+                episodes=episodes,
+                seed=seed,
+                slip=slip,
+                discount=discount,
+                horizon=horizon,
+            )
+        )
+        with redirect_stdout(sys.stderr):
+            from truing.grid.run import run_grid
+            from truing.grid.training import to_json
+            from truing.progress import StderrProgress
+
+            run, folder = run_grid(spec, out, StderrProgress())
+        if as_json:
+            print_json(to_json(run))
+            return
+        from rich.console import Console
+
+        from truing.grid.terminal import show
+
+        show(run, Console())
+        typer.echo(f"Page: {folder / 'grid.html'}")
+
+
+app.command()(label)
+app.command()(serve)
+app.add_typer(data, name="data")  # with the commands of cli/people.py
+
+
+def spread(arguments: Sequence[str]) -> list[str]:
+    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
+    and so are those behind --curve.
+
+    For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
+    """
+    result: list[str] = []
+    evaluating = arguments[:1] == ["eval"]
+    named = ("truthfulness", "trivia")
+    many = ("--candidate", "--prompt", "--prompts", "--controls", "--export")
+    option = ""
+    for argument in arguments:
+        if argument.startswith("-"):
+            option = argument
+        elif option in ("--seed", "--curve"):
+            option = option if argument.isdecimal() else ""
+        elif not (evaluating and option in many) or argument in named:
+            option = ""
+        if option and not argument.startswith("-") and result[-1] != option:
+            result.append(option)
+        result.append(argument)
+    return result
+
+
+def main() -> None:
+    """The console's entry point."""
+    app(spread(sys.argv[1:]), prog_name="truing")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""The commands about people's work: data into the store and out of it.
+
+As in main.py: parses, calls, prints, and imports what a command needs inside it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli.common import AsJson, explained, print_json
+from truing.types import InputError
+
+StoreOption = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="a file of SQLite (a path or sqlite:///PATH), or postgresql://USER@HOST/DATABASE",
+    ),
+]
+Consents = Annotated[
+    list[str] | None,
+    typer.Option(metavar="WORD", help="only prompts with this consent; may be given several times"),
+]
+
+
+data = typer.Typer(
+    help="Prompts, answers and judgements: into the store of people's work and out of it, from "
+    "benchmarks, and how far they are from what users ask.",
+    no_args_is_help=True,
+)
+
+
+@data.command("import")
+def import_(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="JSONL (plain or gzipped), JSON (a list) or Parquet; the ending says which",
+        ),
+    ],
+    store: StoreOption = "people.db",
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="have people do this with what comes in: demonstration, rating, comparison, ranking "
+            "or annotation; may be given several times",
+        ),
+    ] = None,
+    wanted: Annotated[
+        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
+    ] = 1,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
+    ] = None,
+    consent: Annotated[
+        str, typer.Option(metavar="WORD", help="of those who wrote it: given, public, own, unknown")
+    ] = "unknown",
+    seed: Annotated[int, typer.Option(metavar="N", help="draws the order of the tasks")] = 0,
+    keep_good_lines: Annotated[
+        bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read prompts, answers and judgements into the store, all lines or none.
+
+    The form of each line is told by its keys: messages; prompt and completion; prompt and completions;
+    prompt, chosen, rejected; prompt, completion, rating; HH pairs; OASST trees; Self-Instruct tasks; a
+    prompt alone; Argilla's and Label Studio's exports. A second import of the same file adds nothing.
+    """
+    with explained():
+        from truing.people import open_store
+        from truing.people.exchange import import_files
+        from truing.progress import StderrProgress
+
+        imported = import_files(
+            open_store(store),
+            files,
+            source=source or "",
+            consent=consent,
+            ask=ask or (),
+            wanted=wanted,
+            seed=seed,
+            keep_good_lines=keep_good_lines,
+            progress=StderrProgress(),
+        )
+        for line in imported.bad_lines:
+            typer.echo(f"Left out: {line}", err=True)
+        if as_json:
+            print_json(imported.to_json())
+            return
+        added = ", ".join(f"{count} {name}" for name, count in imported.added.items())
+        typer.echo(f"Added: {added or 'nothing new'}")
+
+
+@data.command()
+def export(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="the file to write: JSONL, or Parquet where it ends in .parquet"
+        ),
+    ],
+    store: StoreOption = "people.db",
+    form: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="messages, liked (these and answers that people liked best), prompt-completion, "
+            "preference, ratings or annotations; or tasks for another labelling program: argilla, "
+            "label-studio",
+        ),
+    ] = "messages",
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="for argilla and label-studio: demonstration, rating, comparison or annotation",
+        ),
+    ] = None,
+    judged: Annotated[
+        bool,
+        typer.Option(
+            "--judged", help="for these two: with what people said here, not the tasks alone"
+        ),
+    ] = False,
+    consent: Consents = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what people said for training: one row a judgement, nothing averaged. Or write tasks for
+    Argilla or Label Studio, with the settings that they need in a file beside.
+    """
+    with explained():
+        from truing.people import open_store
+        from truing.people.exchange import PROGRAMS, export_file, export_tasks
+
+        if form in PROGRAMS:
+            opened = open_store(store, must_exist=True)
+            tasks, beside = export_tasks(
+                opened, file, form, kind or "", consent or (), judged=judged
+            )
+            if as_json:
+                found = {"file": str(file), "beside": str(beside), "form": form, "tasks": tasks}
+                print_json(found)
+                return
+            typer.echo(f"{file}: {tasks} tasks; settings: {beside}")
+            return
+        if kind or judged:
+            raise InputError(f"--kind, --judged: belong to --form {' and '.join(PROGRAMS)}")
+        rows = export_file(open_store(store, must_exist=True), file, form, consent or ())
+        if as_json:
+            print_json({"file": str(file), "form": form, "rows": rows})
+            return
+        typer.echo(f"{file}: {rows} rows")
+
+
+@data.command()
+def sample(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="the JSONL file to write, if any")
+    ] = None,
+    store: StoreOption = "people.db",
+    count: Annotated[int, typer.Option(min=1, metavar="N", help="prompts to draw")] = 100,
+    per_user: Annotated[
+        int, typer.Option(min=1, metavar="N", help="at most so many of one user; of none as of one")
+    ] = 20,
+    shares: Annotated[
+        str,
+        typer.Option(
+            metavar="WORD",
+            help="proportional: as many of each use case as there are; equal: as evenly as possible",
+        ),
+    ] = "proportional",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="only from there; without it pilot; several may be given"
+        ),
+    ] = None,
+    consent: Consents = None,
+    ask: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="have people do this with what is drawn: demonstration, rating, comparison, ranking "
+            "or annotation; may be given several times",
+        ),
+    ] = None,
+    wanted: Annotated[
+        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
+    ] = 1,
+    seed: Annotated[int, typer.Option(metavar="N", help="draws prompts and the tasks' order")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Draw prompts for labelling, spread over use cases, into a file or as tasks of truing label.
+
+    Without --consent, prompts whose writers agreed, and public and own ones. What is drawn with --ask
+    isn't drawn for it again. A prompt's use case is what annotators said, else what rules suggest.
+    """
+    with explained():
+        from truing.people import open_store
+        from truing.people.drawing import DrawSpec, draw_prompts
+
+        if file is None and not ask:
+            raise InputError("give a FILE to write, or --ask KIND to have people work on them")
+        options = {"sources": source, "consents": consent}
+        spec = DrawSpec(
+            count=count,
+            per_user=per_user,
+            shares=shares,
+            ask=tuple(ask or ()),
+            wanted=wanted,
+            seed=seed,
+            **{name: tuple(value) for name, value in options.items() if value},
+        )
+        drawn = draw_prompts(open_store(store, must_exist=True), spec, file)
+        if as_json:
+            print_json(drawn.to_json())
+            return
+        for name, figures in drawn.to_json()["use_cases"].items():
+            typer.echo(f"{name}: {figures['drawn']} of {figures['found']}")
+        where = f", written to {file}" if file else ""
+        typer.echo(f"Drawn: {len(drawn.rows)} prompts{where}; {drawn.tasks} tasks")
+
+
+@data.command()
+def erase(
+    annotator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="all that this person said or was given")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="all prompts of this user and what hangs on them"),
+    ] = None,
+    store: StoreOption = "people.db",
+    as_json: AsJson = False,
+) -> None:
+    """Delete a person's data for good. Files exported before, and backups, are out of reach."""
+    with explained():
+        from truing.people import open_store
+        from truing.people.erasure import erase_annotator, erase_user
+
+        if (annotator is None) == (user is None):
+            raise InputError("give either --annotator NAME or --user KEY")
+        opened = open_store(store, must_exist=True)
+        rows = erase_annotator(opened, annotator) if annotator else erase_user(opened, user or "")
+        if as_json:
+            print_json({"erased": rows})
+            return
+        typer.echo(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")

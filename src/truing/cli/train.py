@@ -1,0 +1,114 @@
+"""`truing train`: one thing alone.
+
+As in main.py: parses, calls, prints, and imports what the command needs inside it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli.common import (
+    AcceptLicence,
+    AsJson,
+    command_line,
+    explained,
+    given,
+    print_json,
+    spec_of,
+)
+from truing.types import InputError
+
+
+@contextmanager
+def _explained_once(interrupted: str) -> Iterator[bool]:
+    """`explained`, where several processes may train together: a mistake in one ends all of them, and
+    the first says it. Gives whether this is the first."""
+    with explained(interrupted):
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            yield True
+            return
+        from truing.runs.ranks import Ranks
+
+        ranks = Ranks()
+        try:
+            yield ranks.leads
+        except InputError as error:
+            ranks.tell(error)
+            if ranks.leads:
+                raise
+            with suppress(
+                RuntimeError
+            ):  # whoever has started them ends the others with the first to end
+                ranks.wait()
+            raise typer.Exit(2) from None
+
+
+def train(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="sft|rl|reward|prompt|judge", help="what to train, as the spec describes it"
+        ),
+    ],
+    spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="the training's folder; without it, runs/KIND-MODEL-DIGEST"
+        ),
+    ] = None,
+    curve: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            help="for sft: train on so many demonstrations each, and draw the learning curve; several "
+            "may follow: --curve 10 30 100",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
+    ] = False,
+    as_json: AsJson = False,
+    accept_licence: AcceptLicence = False,
+) -> None:
+    """Train one thing alone, without the comparison: a candidate by fine-tuning, by reinforcement
+    learning or by a search for a prompt, a reward model, or judges of free answers.
+
+    A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
+    log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
+    agreement of a reward model or judge with held-out labels, costs.
+    """
+    with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
+        built = spec_of(spec, None, given(sft=given(curve=curve or None)))
+        with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
+            from truing.recipes.train import train
+
+            result = train(
+                built,
+                kind,
+                out,
+                resume=resume,
+                command=command_line(),
+                accept_licence=accept_licence,
+            )
+        if not leads:
+            return
+        if as_json:
+            print_json(result.document)
+            return
+        for line in result.lines():
+            typer.echo(line)
+        if found := result.document.get("curve"):
+            from rich.console import Console
+
+            from truing.recipes.curve_page import show
+
+            show(found, Console())
+            typer.echo(f"Page: {result.folder / 'curve.html'}")

@@ -1,0 +1,1 @@
+"""Respondents under prompts: one evaluation of each, its page and its exports."""

@@ -1,0 +1,95 @@
+"""The folder of one `truing eval`: results.json, rows.jsonl, rows.csv, report.html, and exports."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+
+from truing.evaluate.sweep.exports import exports
+from truing.evaluate.sweep.page import page
+from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.result import SweepResult
+from truing.evaluate.sweep.shown import metrics_in
+from truing.files import (
+    read_json,
+    write_json_atomically,
+    write_jsonl_atomically,
+    write_text_atomically,
+)
+from truing.runs.folder import own_folder
+from truing.types import Row, Unscored, stable_hash
+
+RUNS = Path("runs")
+RESULTS = "results.json"
+COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
+
+
+def _digest(spec: SweepSpec) -> str:
+    return stable_hash("eval", *(f"{name}={value}" for name, value in asdict(spec).items()))
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
+
+
+def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
+    """The folder of an evaluation, marked as its own. Raises InputError where something else is in it."""
+    digest = _digest(spec)
+    folder = own_folder(out or RUNS / f"eval-{digest[:8]}", RESULTS, digest)
+    if not (folder / RESULTS).exists():  # whose folder this is, before any time is spent
+        write_json_atomically(
+            folder / RESULTS, {"digest": digest, "finished": False, "begun": _now()}
+        )
+    return folder
+
+
+def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence[str] = ()) -> Path:
+    """Writes everything into the folder, and the rows in the `forms` asked for; returns the page's path.
+
+    Exports bear the time when the folder was begun: written again, they replace themselves.
+    """
+    begun = str(read_json(folder / RESULTS).get("begun") or _now())
+    write_jsonl_atomically(folder / "rows.jsonl", list(result.rows_json()))
+    write_text_atomically(folder / "rows.csv", _csv(result))
+    for write in exports(forms).values():
+        write(result, folder, datetime.fromisoformat(begun))
+    report = folder / "report.html"
+    write_text_atomically(report, page(result, command))
+    document = {
+        "digest": _digest(result.spec),
+        "finished": True,
+        "begun": begun,
+        **result.to_json(),
+    }
+    write_json_atomically(folder / RESULTS, document)
+    return report
+
+
+def _csv(result: SweepResult) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    metrics = metrics_in(result.lines)
+    answer = ("answer",) if result.spec.free else ()
+    writer.writerow((*COLUMNS, *metrics, *answer, "unscored"))
+    for prompt, row in result.rows:
+        writer.writerow(_cells(prompt, row, metrics, answer))
+    return text.getvalue()
+
+
+def _cells(
+    prompt: str, row: Row, metrics: Sequence[str], details: Sequence[str]
+) -> Iterator[object]:
+    yield from (row.candidate, row.evaluation, prompt, row.case, row.category)
+    yield row.detail["question"]
+    reasons = []
+    for name in metrics:
+        score = row.metrics.get(name, "")  # control questions aren't answered freely
+        if isinstance(score, Unscored):
+            reasons.append(score.reason)
+        yield "" if isinstance(score, Unscored) else score
+    yield from (row.detail.get(name) for name in details)
+    yield "; ".join(dict.fromkeys(reasons))

@@ -1,0 +1,45 @@
+"""How `truing eval` says how far the judges of free answers can be trusted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from truing.evaluate.sweep.free import Free
+from truing.judges.graded import JUDGED
+from truing.report.metrics import metric_of, number
+from truing.report.sections import judge_figures
+
+CORRECTED = (
+    "True, informative and both are corrected for the judges' error on labelled answers; their intervals "
+    "resample the questions and the labelled answers."
+)
+
+
+def judges_in_words(free: Free) -> list[str]:
+    """For the terminal: a line for each judge, and what the correction is."""
+    lines = [CORRECTED]
+    for name, found in (free.grader.agreement if free.grader else {}).items():
+        rule = "" if found.rouge is None else f", ROUGE-1 rule {number(found.rouge)}"
+        lines.append(
+            f"Judge of {name} ({free.judge}): accuracy {number(found.accuracy)} on {found.n} labels of "
+            f"questions it hasn't seen (majority {number(found.majority)}{rule}), calibration error "
+            f"{number(found.calibration_error)}"
+        )
+    return lines
+
+
+def judges_table(free: Free) -> dict[str, Any]:
+    """For the page: each judge's agreement, and the means of the grades as they were given."""
+    agreement = {n: a.to_json() for n, a in (free.grader.agreement if free.grader else {}).items()}
+    means = [
+        (candidate, prompt, [number(found[metric]) for metric in JUDGED])
+        for candidate, prompts in free.judged_means.items()
+        for prompt, found in prompts.items()
+    ]
+    return {
+        "which": free.judge,
+        "about": CORRECTED,
+        **judge_figures(agreement),
+        "means": means,
+        "metrics": [metric_of("truthfulness", metric).label for metric in JUDGED],
+    }

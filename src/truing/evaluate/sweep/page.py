@@ -1,0 +1,240 @@
+"""What `truing eval` shows: a table for the terminal, and one page with figures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from truing.evaluate.sweep.figures import (
+    Panel,
+    bars,
+    categories,
+    choice_panels,
+    judged_panels,
+    sizes,
+)
+from truing.evaluate.sweep.judges_shown import judges_in_words, judges_table
+from truing.evaluate.sweep.result import METRICS, Line, SweepResult
+from truing.evaluate.sweep.shown import (
+    SCORED,
+    TITLES,
+    by_letters,
+    colours,
+    differences,
+    labels,
+    metrics_in,
+    question_scores,
+    shown_lines,
+    titled,
+)
+from truing.evaluate.sweep.spread import context, show_spread
+from truing.models.precision import computed_in
+from truing.prompts.wordings import Wording
+from truing.report.html import render_page
+from truing.report.metrics import DASH, interval, metric_of, number
+from truing.report.quantities import quantity
+from truing.types import Estimate
+
+
+def show(result: SweepResult, console: Console) -> None:
+    """Print one line for each candidate and prompt, and what the wording does where there are many."""
+    for evaluation, asked in result.asked.items():
+        shown = shown_lines(result, evaluation)
+        metrics = metrics_in(shown)
+        console.print()
+        console.print(
+            Text(f"{TITLES[evaluation]}: {len(asked.cases)} questions, {asked.source}", "bold")
+        )
+        for some in (metrics[: len(METRICS)], metrics[len(METRICS) :]):
+            if some:  # six columns with intervals are more than a terminal is wide
+                console.print(_columns(shown, some))
+    for found in result.sensitivities:
+        show_spread(found, console)
+    said = "[95 % interval, questions resampled"
+    said += "; of many wordings, wordings and questions]" if result.sensitivities else "]"
+    console.print(Text(said, style="dim"))
+    if letters := by_letters(result):
+        console.print(Text(letters, style="yellow"))
+    for sentence in judges_in_words(result.free) if result.spec.free else ():
+        console.print(Text(sentence, style="dim"))
+
+
+def _columns(lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table.add_column("candidate", header_style="dim", overflow="fold")
+    table.add_column("prompt", header_style="dim", overflow="fold")
+    for metric in metrics:
+        table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
+    for name, group in groupby(lines, key=lambda line: line.candidate):
+        for place, line in enumerate(group):
+            cells = [_cell(line.metrics.get(metric)) for metric in metrics]
+            table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
+    return table
+
+
+def _cell(estimate: Estimate | None) -> Text:
+    text = Text(DASH if estimate is None else number(estimate.value), no_wrap=True)
+    if estimate is None:
+        return text
+    if found := interval(estimate):
+        text.append(f"\n{found}", style="dim")
+    if estimate.unscored:
+        text.append(f"\n{estimate.unscored} unscored", style="yellow")
+    return text
+
+
+def page(result: SweepResult, command: str) -> str:
+    """The page. Equal results give equal bytes: nothing here reads a clock."""
+    names = list(result.models)
+    colour = colours(names)
+    prompts = list(dict.fromkeys(labels(result).values()))
+    values: dict[str, Any] = {
+        "sections": [_section(result, evaluation) for evaluation in result.asked],
+        "together": _together(result),
+        "sizes": sizes(result),
+        "judges": judges_table(result.free) if result.spec.free else None,
+        "spreads": [
+            context(found, names, colour, f"s{place}")
+            for place, found in enumerate(result.sensitivities)
+        ],
+        "names": names,
+        "colour_of": colour,
+        "prompts": prompts,
+        "prompt_colour": colours(prompts),
+        "wordings": _wordings(result),
+        "models": [
+            (
+                name,
+                quantity(about["parameters"]),
+                about["architecture"],
+                about["weights"][:16],
+                SCORED[about["scored"]],
+            )
+            for name, about in result.models.items()
+        ],
+        "by_letters": by_letters(result),
+        "command": command,
+        "facts": [
+            ("Precision", computed_in(result.spec.dtype)),
+            ("Form", result.spec.form),
+            ("Seed of the intervals", str(result.spec.seed)),
+        ],
+    }
+    return render_page("truing.evaluate.sweep", "page.html.j2", values)
+
+
+def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
+    """One evaluation: bars, the table of all prompts, figures by category."""
+    asked, shown = result.asked[evaluation], shown_lines(result, evaluation)
+    colour = colours(list(result.models))
+    every = [line for line in result.lines if line.evaluation == evaluation]
+    metrics = metrics_in(every)
+    return {
+        "key": evaluation,
+        "title": TITLES[evaluation],
+        "about": f"{len(asked.cases)} questions from {asked.source}",
+        "bars": [
+            figure
+            for key, panels in (("choice", choice_panels(shown)), ("judged", judged_panels(shown)))
+            if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
+        ],
+        "columns": [metric_of("truthfulness", metric).label for metric in metrics],
+        "rows": _table(shown, metrics),
+        "every": _table(every, metrics) if len(every) > len(shown) else [],
+        "categories": categories(result, evaluation),
+    }
+
+
+def _table(
+    lines: Sequence[Line], metrics: Sequence[str]
+) -> list[tuple[str, str, list[tuple[str, str, int]]]]:
+    return [
+        (line.candidate, line.prompt, [_parts(line.metrics.get(metric)) for metric in metrics])
+        for line in lines
+    ]
+
+
+def _parts(estimate: Estimate | None, *, sign: bool = False) -> tuple[str, str, int]:
+    """Figure, interval and number of unscored questions of a cell."""
+    if estimate is None:
+        return DASH, "", 0
+    return number(estimate.value, sign=sign), interval(estimate, sign=sign), estimate.unscored
+
+
+def _together(result: SweepResult) -> dict[str, Any] | None:
+    """Truthfulness beside control questions, where both were asked."""
+    if not {"truthfulness", "trivia"} <= result.asked.keys():
+        return None
+    lines = {name: shown_lines(result, name) for name in ("truthfulness", "trivia")}
+    judged = "true_and_informative" in metrics_in(lines["truthfulness"])
+    wanted = [("truthfulness", "mc1"), ("trivia", "mc1")]
+    wanted[1:1] = [("truthfulness", "true_and_informative")] if judged else []
+    panels = [
+        Panel(titled(evaluation, metric), lines[evaluation], (metric,))
+        for evaluation, metric in wanted
+    ]
+    first = next(iter(labels(result).values()))
+    figure = bars(panels, colours(list(result.models)), "together", "Truthfulness and controls")
+    return {
+        "bars": figure,
+        "first": first,
+        "columns": [panel.title for panel in panels],
+        "rows": _compared(result, wanted, lines, first),
+    }
+
+
+def _compared(
+    result: SweepResult,
+    wanted: Sequence[tuple[str, str]],
+    lines: Mapping[str, Sequence[Line]],
+    first: str,
+) -> list[tuple[str, str, list[tuple[tuple[str, str, int], tuple[str, str, int]]]]]:
+    """Rows of (candidate, prompt, for each wanted metric: figure, paired difference to `first`)."""
+    of = {
+        (evaluation, line.candidate, line.prompt): line.metrics
+        for evaluation, found in lines.items()
+        for line in found
+    }
+    apart = {
+        (evaluation, metric): differences(
+            question_scores(result, evaluation, metric), first, result.spec.seed
+        )
+        for evaluation, metric in wanted
+    }
+    return [
+        (
+            line.candidate,
+            line.prompt,
+            [
+                (
+                    _parts(of.get((evaluation, line.candidate, line.prompt), {}).get(metric)),
+                    _parts(apart[evaluation, metric].get((line.candidate, line.prompt)), sign=True),
+                )
+                for evaluation, metric in wanted
+            ],
+        )
+        for line in lines["truthfulness"]
+    ]
+
+
+def _wordings(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:
+    """What each prompt says, by what it is shown as."""
+    shown = labels(result)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for wording in result.prompts:
+        found.setdefault(shown[wording.name], []).append((wording.name, _said(wording)))
+    return list(found.items())
+
+
+def _said(wording: Wording) -> str:
+    if wording.template:
+        return wording.template
+    if wording.prompt is None:
+        return "The candidate's own prompt."
+    return wording.prompt.instruction or "Nothing."

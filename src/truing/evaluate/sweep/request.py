@@ -1,0 +1,65 @@
+"""What `truing eval` is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from truing.evaluate.sweep.free import FREELY
+from truing.prompts.wordings import FORMS, Form
+from truing.spec.run import EvaluationSpec
+from truing.types import Dtype, InputError
+
+EVALUATIONS = {
+    "truthfulness": "questions that tempt into a misconception (--questions)",
+    "trivia": "control questions without one (--controls)",
+}
+"""What can be asked for, and about what it asks."""
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """What is asked of whom. `limit`: only the first questions. `seed` draws the intervals.
+
+    `wordings` are files of many wordings of one instruction. Without them and without `prompts`, the
+    candidate's own prompt is asked.
+
+    `free`: candidates also answer in their own words, in at most `max_new_tokens`, and are graded by the
+    judges in the folder `judge` or by the built-in ones.
+    """
+
+    evaluations: tuple[str, ...]
+    candidates: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+    wordings: tuple[Path, ...] = ()
+    presets: Path | None = None
+    form: Form = "auto"
+    questions: str = "built-in"
+    controls: tuple[str, ...] = ("built-in",)
+    limit: int | None = None
+    dtype: Dtype = EvaluationSpec().dtype
+    seed: int = 0
+    free: bool = False
+    judge: Path | None = None
+    max_new_tokens: int = 50
+
+    def __post_init__(self) -> None:
+        """Raises InputError for an unknown name, or where nothing is to be done."""
+        for option, value, known in (
+            ("--form", self.form, FORMS),
+            ("--dtype", self.dtype, get_args(Dtype)),
+        ):
+            if value not in known:
+                raise InputError(f"{option} {value}: unknown; known: {', '.join(known)}")
+        for name in self.evaluations:
+            if name not in EVALUATIONS:
+                raise InputError(f"evaluation {name!r}: unknown; known: {', '.join(EVALUATIONS)}")
+        if not self.evaluations:
+            raise InputError(f"no evaluation is named; known: {', '.join(EVALUATIONS)}")
+        if not self.candidates:
+            raise InputError("no candidate is named; give --candidate")
+        if self.judge is not None and not self.free:
+            raise InputError("--judge: grades free answers; give --free too")
+        if self.free and FREELY not in self.evaluations:
+            raise InputError(f"--free: belongs to {FREELY}; name that evaluation too")

@@ -1,0 +1,99 @@
+"""What `truing eval` has found: every row, and the figures computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from truing.evaluate.sweep.free import FREELY, Free
+from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.sensitivity import Sensitivity
+from truing.judges.graded import JUDGED
+from truing.models.memo.scores import SCORING_VERSION
+from truing.models.precision import computed_in
+from truing.prompts.wordings import Context, Wording
+from truing.types import Case, Estimate, Row, stable_hash
+
+METRICS = ("mc1", "mc2", "binary")
+"""Of likelihoods. Where free answers are asked for, JUDGED follow: see `SweepResult.metrics`."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One candidate's figures under one prompt in one evaluation."""
+
+    candidate: str
+    evaluation: str
+    prompt: str
+    metrics: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The cases of one evaluation and where they are from."""
+
+    source: str
+    cases: tuple[Case, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Source, number and hash of the cases."""
+        texts = [
+            text for c in self.cases for text in (c.prompt, *c.correct_answers, "", *c.incorrect_answers)
+        ]  # fmt: skip
+        return {
+            "file": self.source,
+            "n": len(self.cases),
+            "hash": stable_hash("cases", *texts)[:16],
+        }
+
+
+@dataclass
+class SweepResult:
+    """All rows, each with its prompt, and what was computed from them."""
+
+    spec: SweepSpec
+    asked: dict[str, Asked]
+    rows: list[tuple[str, Row]] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    prompts: list[Wording] = field(default_factory=list)
+    contexts: dict[tuple[str, str, str], tuple[Context, ...]] = field(default_factory=dict)
+    sensitivities: list[Sensitivity] = field(default_factory=list)
+    answers_computed: int = 0
+    seconds: float = 0.0
+    free: Free = field(default_factory=Free)
+
+    def metrics(self, evaluation: str) -> tuple[str, ...]:
+        """The metrics that rows and lines of an evaluation have, in the order in which they are shown."""
+        return METRICS + (JUDGED if self.spec.free and evaluation == FREELY else ())
+
+    def to_json(self) -> dict[str, Any]:
+        """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""
+        candidates: dict[str, Any] = {}
+        for line in self.lines:
+            place = candidates.setdefault(line.candidate, {}).setdefault(line.evaluation, {})
+            place[line.prompt] = {name: e.to_json() for name, e in line.metrics.items()}
+        sensitivity: dict[str, Any] = {}
+        for found in self.sensitivities:
+            sensitivity.setdefault(found.family, {})[found.evaluation] = found.to_json()
+        return {
+            "candidates": candidates,
+            "models": self.models,
+            "questions": {name: asked.to_json() for name, asked in self.asked.items()},
+            "prompts": {wording.name: wording.id for wording in self.prompts},
+            "sensitivity": sensitivity,
+            "form": self.spec.form,
+            "dtype": self.spec.dtype,
+            "computed_in": computed_in(self.spec.dtype),
+            "seed": self.spec.seed,
+            "limit": self.spec.limit,
+            "scoring_version": SCORING_VERSION,
+            "answers_computed": self.answers_computed,
+            **({"free": self.free.to_json()} if self.spec.free else {}),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def rows_json(self) -> list[dict[str, Any]]:
+        """The rows as they stand in rows.jsonl."""
+        return [{"prompt": prompt, **row.to_json()} for prompt, row in self.rows]

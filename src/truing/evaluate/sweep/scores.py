@@ -1,0 +1,141 @@
+"""Multiple-choice scores of one candidate under one wording, remembered on disk as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from truing.candidates import Candidate
+from truing.evaluate.lettered import Lettered
+from truing.evaluate.multiple_choice import Choices
+from truing.models.engine.packing import packs
+from truing.models.engine.tree import Branch, Opening
+from truing.models.memo.scores import ScoreStore, score_key
+from truing.models.precision import computed_in
+from truing.prompts.boundary import branch
+from truing.prompts.wordings import Context, Form, Wording
+from truing.types import Case, Dtype, Unscored
+
+HINT = "use a shorter prompt or another model"
+"""What would help where nothing can be read by the model."""
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """A candidate with the hash of its weights and the precision asked for."""
+
+    candidate: Candidate
+    weights: str
+    dtype: Dtype
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The choices of each case, or why there are none; and how many answers were new to the store.
+
+    `contexts`: what each case's answers continued, where it is known.
+
+    `hint` says what would help where no case could be scored.
+    """
+
+    choices: list[Choices | Lettered | Unscored]
+    computed: int
+    hint: str = HINT
+    contexts: tuple[Context, ...] = ()
+
+
+def score_wording(
+    examinee: Examinee,
+    wording: Wording,
+    form: Form,
+    cases: Sequence[Case],
+    store: ScoreStore,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Scoring:
+    """Scores every answer of every case; those that the store has aren't computed again.
+
+    Passes are planned over all cases and stored whole, so that a run that was interrupted makes the
+    same passes as one that wasn't, and gives the same bytes. A case whose text is longer than the
+    model's context is unscored. `advance` hears how many cases are done. Raises InputError where the
+    wording can't be rendered.
+    """
+    model, own = examinee.candidate.model, examinee.candidate.prompt
+    renderer = examinee.candidate.renderer
+    branches: list[Branch] = []
+    contexts: list[Context] = []
+    too_long: dict[int, Unscored] = {}
+    for number, case in enumerate(cases):
+        context = wording.context(renderer, own, case.prompt, form)
+        contexts.append(context)
+        answers = [*case.correct_answers, *case.incorrect_answers]
+        branches.append(
+            branch(model.tokenizer, context.text, [context.delimiter + a for a in answers])
+        )
+        if reason := _beyond(branches[-1], model.context_length):
+            too_long[number] = reason
+    fitting = [made for number, made in enumerate(branches) if number not in too_long]
+    totals, computed = _totals(examinee, fitting, store, advance)
+    scored = iter(totals)
+    return Scoring(
+        [
+            too_long[number] if number in too_long else _choices(case, next(scored))
+            for number, case in enumerate(cases)
+        ],
+        computed,
+        contexts=tuple(contexts),
+    )
+
+
+def _beyond(made: Branch, context_length: int) -> Unscored | None:
+    # The last token is only predicted, never read.
+    tokens = len(made.prompt) + max(map(len, made.continuations)) - 1
+    if tokens <= context_length:
+        return None
+    return Unscored(
+        f"too long: {tokens} tokens with its longest answer, the model's context holds {context_length}"
+    )
+
+
+def _choices(case: Case, totals: Sequence[float]) -> Choices:
+    true = len(case.correct_answers)
+    return Choices(tuple(totals[:true]), tuple(totals[true:]))
+
+
+def _totals(
+    examinee: Examinee,
+    branches: Sequence[Branch],
+    store: ScoreStore,
+    advance: Callable[[int], object],
+) -> tuple[list[list[float]], int]:
+    """The sum of each continuation's log-probabilities, and how many had to be computed."""
+    model, precision = examinee.candidate.model, computed_in(examinee.dtype)
+    totals: list[list[float]] = []
+    computed = 0
+
+    @cache
+    def opening() -> Opening | None:
+        # Of all prompts, so that no pass depends on what the store knows.
+        return model.opening([b.prompt for b in branches])
+
+    for pack in packs(branches):
+        keys = [
+            [score_key(examinee.weights, precision, b.prompt, c) for c in b.continuations]
+            for b in pack
+        ]
+        known = store.known([key for row in keys for key in row])
+        missing = [place for place, row in enumerate(keys) if not known.keys() >= set(row)]
+        found = model.score([pack[place] for place in missing], opening()) if missing else []
+        fresh = {
+            key: scored.total
+            for place, row in zip(missing, found, strict=True)
+            for key, scored in zip(keys[place], row, strict=True)
+            if key not in known
+        }
+        if fresh:
+            store.add(fresh)
+        known |= fresh
+        computed += len(fresh)
+        totals += [[known[key] for key in row] for row in keys]
+        advance(len(totals))
+    return totals, computed

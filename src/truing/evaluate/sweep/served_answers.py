@@ -1,0 +1,122 @@
+"""Free answers of a served model, remembered on disk as they come.
+
+The server generates at temperature 0. Answers are filed under its URL, model and fingerprint, the text
+or conversation that was sent, and the length limit; one that the server refuses, or fails on too often,
+is unscored and not filed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from truing.evaluate.sweep.free_answers import FreeAnswers, cut_at
+from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
+from truing.models.remote.client import EndpointError
+from truing.models.remote.concurrent import HINT, asked_at_once
+from truing.models.remote.endpoint import Endpoint, Reply, without_thoughts
+from truing.prompts.rendering import Prompt
+from truing.prompts.wordings import Form, Wording
+from truing.types import Unscored
+
+Interface = Literal["chat", "completions"]
+TRIED: dict[Form, tuple[Interface, ...]] = {
+    "auto": ("chat", "completions"),
+    "chat": ("chat",),
+    "text": ("completions",),
+}
+"""The interfaces of each form, in the order in which they are tried."""
+_TRIAL = Wording("trial", prompt=Prompt())
+_TRIAL_QUESTION = "Reply with the letter A."
+
+
+@dataclass(frozen=True)
+class Speech:
+    """How a server is asked for answers in its own words, and the fingerprint of the trial."""
+
+    interface: Interface
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is sent, as it stands in the key; how to send it; and the text that ends the answer."""
+
+    sent: str
+    send: Callable[[], Reply]
+    stop: str
+
+    def answer(self) -> tuple[Answer, str]:
+        """The answer, and the fingerprint that came with it. Raises Refused or Unreachable."""
+        reply = self.send()
+        said = without_thoughts(reply.text)
+        return cut_at(self.stop, said, finished=not reply.cut), reply.fingerprint
+
+
+def choose_speech(endpoint: Endpoint, form: Form) -> Speech:
+    """The first interface of the form that answers. Raises InputError where none does."""
+    failures: list[EndpointError] = []
+    for interface in TRIED[form]:
+        trial = _request(endpoint, interface, _TRIAL, _TRIAL_QUESTION, 1)
+        try:
+            return Speech(interface, trial.send().fingerprint)
+        except EndpointError as error:
+            failures.append(error)
+    raise endpoint.unusable(failures[0])
+
+
+def served_answers(
+    endpoint: Endpoint,
+    speech: Speech,
+    wording: Wording,
+    questions: Sequence[str],
+    max_new_tokens: int,
+    store: AnswerStore,
+    advance: Callable[[int], object] = lambda done: None,
+) -> FreeAnswers:
+    """As `answers_under`, for a served model. `advance` hears how many questions are done."""
+    requests = [
+        _request(endpoint, speech.interface, wording, question, max_new_tokens)
+        for question in questions
+    ]
+
+    def key(request: _Request, fingerprint: str) -> bytes:
+        identity = endpoint.identity(fingerprint)
+        return served_answer_key(identity, speech.interface, max_new_tokens, request.sent)
+
+    keys = [key(request, speech.fingerprint) for request in requests]
+    known: dict[bytes, Answer | Unscored] = dict(store.known(keys))
+    missing = {keys[n]: n for n in reversed(range(len(keys))) if keys[n] not in known}
+    done, computed = len(questions) - len(missing), 0
+    jobs = {n: requests[n].answer for n in sorted(missing.values())}
+    for number, outcome in asked_at_once(endpoint, jobs):
+        done += 1
+        advance(done)
+        if isinstance(outcome, Unscored):
+            known[keys[number]] = outcome
+            continue
+        answer, fingerprint = outcome
+        store.add({key(requests[number], fingerprint): answer})
+        known[keys[number]] = answer
+        computed += 1
+    advance(len(questions))
+    return FreeAnswers([known[each] for each in keys], computed, HINT)
+
+
+def _request(
+    endpoint: Endpoint, interface: Interface, wording: Wording, question: str, max_new_tokens: int
+) -> _Request:
+    if interface == "chat":
+        messages = wording.messages(Prompt(), question)
+        return _Request(
+            json.dumps(messages), lambda: endpoint.chat(messages, max_tokens=max_new_tokens), ""
+        )
+    context = wording.plain(Prompt(), question)
+    text = context.text.rstrip(" ")  # the model's own first token brings one
+    return _Request(
+        text,
+        lambda: endpoint.write(text, max_tokens=max_new_tokens, stop=context.stop),
+        context.stop,
+    )

@@ -1,0 +1,192 @@
+"""Multiple-choice scores of a served model, remembered on disk as they come.
+
+A few questions are asked at once; each answer is filed when it comes. A question that the server
+refuses, or fails on too often, is unscored and not filed: the same command asks it again.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from truing.evaluate.lettered import LETTERS, Lettered, lettered_question, named, offered, orders
+from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.sweep.scores import Scoring
+from truing.models.memo.scores import ScoreStore, text_key
+from truing.models.remote.concurrent import HINT, asked_at_once
+from truing.models.remote.endpoint import Endpoint
+from truing.prompts.boundary import moved
+from truing.prompts.rendering import Prompt
+from truing.prompts.wordings import Form, Wording
+from truing.types import Case, InputError, Unscored
+
+Mode = Literal["log-probabilities", "letters"]
+REPLY_TOKENS = 16  # a letter, with room for a sentence around it
+
+Filed = tuple[float, str]  # a figure and the fingerprint it came with
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for one case: for each figure the texts that it depends on, and how to get those at
+    some places."""
+
+    parts: list[tuple[str, ...]]
+    ask: Callable[[Sequence[int]], list[Filed]]
+
+
+def choose_mode(endpoint: Endpoint, form: Form) -> tuple[Mode, str]:
+    """How the server can be scored, and what to tell the user about it.
+
+    Raises InputError where it can't be, or not in the form that is asked for.
+    """
+    name = endpoint.name.model
+    reason = "--form chat" if form == "chat" else endpoint.why_no_log_probs()
+    if not reason:
+        return (
+            "log-probabilities",
+            f"{name}: scored by the log-probabilities that the server gives.",
+        )
+    if form == "text":
+        raise InputError(
+            f"--form text: {endpoint.name.url} {reason}, which a plain text is scored by; leave out "
+            "--form, and it chooses between lettered answers"
+        )
+    endpoint.try_chat()
+    why = "as --form chat asks" if form == "chat" else f"because the server {reason}"
+    return "letters", (
+        f"{name}: chooses between lettered answers, in every order, {why}: MC1 and binary, no MC2. "
+        "Such figures can't be compared with those from likelihoods."
+    )
+
+
+def score_served(
+    endpoint: Endpoint,
+    mode: Mode,
+    wording: Wording,
+    cases: Sequence[Case],
+    store: ScoreStore,
+    seed: int,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Scoring:
+    """As `score_wording`, for a served model; `seed` draws the order of lettered choices."""
+    questions: list[Question | Unscored] = [
+        _likelihoods(endpoint, wording, case)
+        if mode == "log-probabilities"
+        else _letters(endpoint, wording, case, seed)
+        for case in cases
+    ]
+    found, computed = _collected(endpoint, questions, store, advance)
+    made = _choices if mode == "log-probabilities" else _lettered
+    return Scoring(
+        [
+            figures if isinstance(figures, Unscored) else made(case, figures)
+            for case, figures in zip(cases, found, strict=True)
+        ],
+        computed,
+        hint=HINT,
+    )
+
+
+def _likelihoods(endpoint: Endpoint, wording: Wording, case: Case) -> Question:
+    context = wording.plain(Prompt(), case.prompt)
+    answers = [context.delimiter + a for a in (*case.correct_answers, *case.incorrect_answers)]
+    before, behind = moved(context.text, answers)
+
+    def ask(places: Sequence[int]) -> list[Filed]:
+        totals, fingerprint = endpoint.continuation_log_probs(before, [behind[n] for n in places])
+        return [(total, fingerprint) for total in totals]
+
+    return Question([("continuation", before, text) for text in behind], ask)
+
+
+def _choices(case: Case, totals: Sequence[float]) -> Choices:
+    true = len(case.correct_answers)
+    return Choices(tuple(totals[:true]), tuple(totals[true:]))
+
+
+def _letters(endpoint: Endpoint, wording: Wording, case: Case, seed: int) -> Question | Unscored:
+    """All orders of all choices, then both orders of the first two (the same where there are two)."""
+    choices = offered(case)
+    if not case.correct_answers or not case.incorrect_answers:
+        return Unscored(f"no {'false' if case.correct_answers else 'true'} answer")
+    if len(choices) > len(LETTERS):
+        return Unscored(f"{len(choices)} choices, more than there are letters")
+    shown = [*orders(choices, case.prompt, seed), *orders(choices[:2], case.prompt, seed)]
+    conversations = [
+        wording.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
+        for order in shown
+    ]
+
+    def ask(places: Sequence[int]) -> list[Filed]:
+        filed = []
+        for place in places:
+            reply = endpoint.chat(conversations[place], max_tokens=REPLY_TOKENS, seed=seed)
+            taken = named(reply.text, [choices[n] for n in shown[place]])
+            index = math.nan if taken is None else float(shown[place][taken])
+            filed.append((index, reply.fingerprint))
+        return filed
+
+    return Question([("letter", json.dumps(messages)) for messages in conversations], ask)
+
+
+def _lettered(case: Case, taken: Sequence[float]) -> Lettered:
+    count = len(offered(case))
+    return Lettered(tuple(taken[:count]), tuple(taken[count:]))
+
+
+def _collected(
+    endpoint: Endpoint,
+    questions: Sequence[Question | Unscored],
+    store: ScoreStore,
+    advance: Callable[[int], object],
+) -> tuple[list[list[float] | Unscored], int]:
+    """Every question's figures, or why it has none; and how many figures were new to the store."""
+    left_out = {n: q for n, q in enumerate(questions) if isinstance(q, Unscored)}
+    asked = {n: q for n, q in enumerate(questions) if isinstance(q, Question)}
+    keys = {n: _keys(endpoint, endpoint.fingerprint, question) for n, question in asked.items()}
+    known = store.known([key for row in keys.values() for key in row])
+    missing = {n: _missing(row, known) for n, row in keys.items()}
+    jobs = {n: _job(asked[n], places) for n, places in missing.items() if places}
+    done, computed = len(questions) - len(jobs), 0
+    for number, outcome in asked_at_once(endpoint, jobs):
+        done += 1
+        advance(done)
+        if isinstance(outcome, Unscored):
+            left_out[number] = outcome
+            continue
+        places = missing[number]
+        store.add(
+            {
+                _keys(endpoint, fingerprint, asked[number])[place]: figure
+                for place, (figure, fingerprint) in zip(places, outcome, strict=True)
+            }
+        )
+        known |= {
+            keys[number][place]: figure
+            for place, (figure, _) in zip(places, outcome, strict=True)
+        }  # fmt: skip
+        computed += len(places)
+    advance(len(questions))
+    return [
+        left_out[n] if n in left_out else [known[key] for key in keys[n]]
+        for n in range(len(questions))
+    ], computed
+
+
+def _keys(endpoint: Endpoint, fingerprint: str, question: Question) -> list[bytes]:
+    identity = endpoint.identity(fingerprint)
+    return [text_key(identity, *parts) for parts in question.parts]
+
+
+def _missing(row: Sequence[bytes], known: Mapping[bytes, float]) -> list[int]:
+    """The places of figures that aren't known, each figure once."""
+    first = {key: place for place, key in reversed(list(enumerate(row))) if key not in known}
+    return sorted(first.values())
+
+
+def _job(question: Question, places: Sequence[int]) -> Callable[[], list[Filed]]:
+    return lambda: question.ask(places)

@@ -1,0 +1,152 @@
+"""What the table and the figures of a sweep show: lines, many wordings of one instruction as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from truing.evaluate.sweep.result import Line, SweepResult
+from truing.evaluate.sweep.sensitivity import Sensitivity
+from truing.judges.graded import JUDGED
+from truing.prompts.wordings import families
+from truing.report.metrics import EVALUATION_TITLES, metric_of
+from truing.statistics.means import paired_difference
+from truing.types import Estimate
+
+PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
+TITLES = {**EVALUATION_TITLES, "truthfulness": "Truthfulness", "trivia": "Control questions"}
+MANY = 5
+"""From so many wordings of a family on, its mean is shown in their place."""
+
+
+SCORED = {
+    "tree": "likelihoods, questions together",
+    "alone": "likelihoods, each answer alone",
+    "log-probabilities": "likelihoods that the server gives; its weights are unknown",
+    "letters": "lettered choices in every order, by chat; its weights are unknown",
+}
+"""How a model was scored, in words."""
+
+
+def by_letters(result: SweepResult) -> str:
+    """What to say of models that weren't scored by likelihood; empty where all were."""
+    names = [name for name, about in result.models.items() if about["scored"] == "letters"]
+    if not names:
+        return ""
+    return (
+        f"{', '.join(names)}: lettered choices in every order, no likelihoods. MC1 and binary are the "
+        "shares of orders in which the true answer was taken; compare them with their like alone."
+    )
+
+
+def colours(names: Sequence[str]) -> Callable[[str], str]:
+    """A style-sheet class for each name, by its place, so that neighbours differ."""
+    places = {name: place for place, name in enumerate(names)}
+    return lambda name: PALETTE[places[name] % len(PALETTE)]
+
+
+def short(name: str, most: int = 26) -> str:
+    """A name for narrow places: the end of a path says most."""
+    return name if len(name) <= most else "…" + name[1 - most :]
+
+
+def titled(evaluation: str, metric: str) -> str:
+    """'Truthfulness, MC1': a metric where several evaluations stand together."""
+    name = metric_of("truthfulness", metric).brief
+    return name if metric == "true_and_informative" else f"{TITLES[evaluation]}, {name}"
+
+
+def labels(result: SweepResult) -> dict[str, str]:
+    """What each prompt is shown as: its name, or the family whose mean stands for it."""
+    many = {
+        wording: f"{found.family} ({len(found.wordings)} wordings)"
+        for found in result.sensitivities
+        if len(found.wordings) >= MANY
+        for wording in found.wordings
+    }
+    return {wording.name: many.get(wording.name, wording.name) for wording in result.prompts}
+
+
+def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
+    """The lines of an evaluation; a family's has means over its wordings and their intervals.
+
+    Judged shares are corrected line by line: a family's is their mean, and has no interval.
+    """
+    shown = labels(result)
+    means = _family_means(result.sensitivities, evaluation)
+    for key, shares in _judged_means(result, evaluation).items():
+        if key in means:
+            means[key] |= shares
+    lines: dict[tuple[str, str], Line] = {}
+    for line in result.lines:
+        if line.evaluation != evaluation:
+            continue
+        label = shown[line.prompt]
+        metrics = line.metrics if label == line.prompt else means.get((line.candidate, line.prompt))
+        if metrics is not None:
+            key = (line.candidate, label)
+            lines.setdefault(key, Line(line.candidate, evaluation, label, metrics))
+    return list(lines.values())
+
+
+def _family_means(
+    found: Sequence[Sensitivity], evaluation: str
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    means: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for sensitivity in found:
+        if sensitivity.evaluation == evaluation:
+            for spreading in sensitivity.spreads:
+                for wording in sensitivity.wordings:
+                    of = means.setdefault((spreading.candidate, wording), {})
+                    of[spreading.metric] = spreading.spread.mean
+    return means
+
+
+def _judged_means(
+    result: SweepResult, evaluation: str
+) -> dict[tuple[str, str], dict[str, Estimate]]:
+    of = {(x.candidate, x.prompt): x.metrics for x in result.lines if x.evaluation == evaluation}
+    means: dict[tuple[str, str], dict[str, Estimate]] = {}
+    for family in families(result.prompts).values():
+        for candidate in result.models:
+            for metric in JUDGED:
+                found = [of[candidate, w][metric] for w in family if metric in of[candidate, w]]
+                values = [e.value for e in found if e.value is not None]
+                if len(values) == len(family):
+                    value = sum(values) / len(values)
+                    mean = Estimate(value, None, None, found[0].n, found[0].unscored)
+                    for wording in family:
+                        means.setdefault((candidate, wording), {})[metric] = mean
+    return means
+
+
+def metrics_in(lines: Sequence[Line]) -> tuple[str, ...]:
+    """The metrics that any of the lines has, in order."""
+    return tuple(dict.fromkeys(metric for line in lines for metric in line.metrics))
+
+
+def question_scores(
+    result: SweepResult, evaluation: str, metric: str
+) -> dict[tuple[str, str], dict[str, float]]:
+    """By candidate and shown prompt, the mean score of each question over the wordings it stands for."""
+    shown = labels(result)
+    sums: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for prompt, row in result.rows:
+        score = row.metrics.get(metric)
+        if row.evaluation == evaluation and isinstance(score, float):
+            by_case = sums.setdefault((row.candidate, shown[prompt]), {})
+            by_case.setdefault(row.case, []).append(score)
+    return {
+        key: {case: sum(scores) / len(scores) for case, scores in by_case.items()}
+        for key, by_case in sums.items()
+    }
+
+
+def differences(
+    scores: Mapping[tuple[str, str], Mapping[str, float]], first: str, seed: int
+) -> dict[tuple[str, str], Estimate]:
+    """Each candidate's paired difference under each other prompt to the one shown first."""
+    return {
+        (candidate, prompt): paired_difference(of, scores[candidate, first], seed=seed)
+        for (candidate, prompt), of in scores.items()
+        if prompt != first and (candidate, first) in scores
+    }

@@ -1,0 +1,1 @@
+"""Who grades answers, and how far each judge agrees with people."""

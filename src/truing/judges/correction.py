@@ -1,0 +1,127 @@
+"""A share that judges have estimated, corrected for the error they make on answers with known labels.
+
+A judge's mean score m over a candidate's answers mixes what it says of good answers and of bad ones:
+
+    m = share * mu1 + (1 - share) * mu0,    so    share = (m - mu0) / (mu1 - mu0),
+
+where mu1 and mu0 are its mean scores on labelled answers that are good and bad, none of which it learned
+from. With verdicts of 0 and 1 these are sensitivity and 1 - specificity, and this is the estimator of
+Rogan and Gladen (American Journal of Epidemiology 107, 1978); with probabilities it is the scaled
+probability average of Bella et al. (ICDM 2010). It takes for granted that the judge errs on the candidate's
+answers, good and bad, as it does on the labelled ones; not that as many are good.
+
+The interval is a percentile bootstrap over both: the questions asked, and the questions whose labelled
+answers mu1 and mu0 are from. Answers whose grade is certain aren't corrected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED
+from truing.types import Estimate
+
+LEAST_DIFFERENCE = 0.05
+"""Between mu1 and mu0: a judge that tells good from bad by less corrects nothing."""
+_AT_ONCE = 1_000_000  # indices drawn at once: bounds memory at about 40 MB
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a judge says of labelled answers that it hasn't learned from.
+
+    `score` and `label` (0 or 1) are (N,); `question` (N,) numbers the questions, which are what is
+    resampled: answers to one question aren't independent.
+    """
+
+    score: NDArray[np.floating[Any]]
+    label: NDArray[np.int64]
+    question: NDArray[np.int64]
+
+    def sums(self) -> NDArray[np.float64]:
+        """(questions, 4): for each question the good answers' scores and number, and the bad ones'."""
+        good = self.label == 1
+        parts = (self.score * good, good, self.score * ~good, ~good)
+        _, place = np.unique(self.question, return_inverse=True)
+        return np.stack([np.bincount(place, part.astype(float)) for part in parts], axis=1)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A candidate's grades: `score` of the judge, or `certain` (0 or 1) where no judge is needed."""
+
+    score: Sequence[float]
+    certain: Sequence[float] = ()
+
+
+def corrected_mean(
+    judged: Judged,
+    calibration: Calibration,
+    *,
+    unscored: int = 0,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate:
+    """The corrected share of good answers with its 95 % interval; both within [0, 1].
+
+    Without an answer, or where the judge can't tell good from bad, it is undefined (None), and what
+    can't be corrected counts as unscored.
+    """
+    n = len(judged.score) + len(judged.certain)
+    sums = calibration.sums()
+    if n == 0:
+        return Estimate(None, None, None, 0, unscored)
+    # (n, 3): an answer's certain value, its judged score, whether it was judged.
+    answers = np.zeros((n, 3))
+    answers[: len(judged.score), 1:] = np.stack(
+        [np.asarray(judged.score, dtype=float), np.ones(len(judged.score))], axis=1
+    )
+    answers[len(judged.score) :, 0] = judged.certain
+    value = float(_share(answers.sum(0), sums.sum(0), n))
+    good, bad = _means(sums.sum(0))
+    if judged.score and not good - bad > LEAST_DIFFERENCE:
+        return Estimate(None, None, None, 0, unscored + n)
+    if n == 1:
+        return Estimate(value, None, None, 1, unscored)
+    generator = np.random.default_rng(seed)
+    drawn = _share(
+        _resampled(answers, resamples, generator), _resampled(sums, resamples, generator), n
+    )
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value), n, unscored)
+
+
+def _means(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mu1 and mu0 (...,) from sums (..., 4). NaN where a side has no labelled answer."""
+    with np.errstate(invalid="ignore"):
+        return sums[..., 0] / sums[..., 1], sums[..., 2] / sums[..., 3]
+
+
+def _share(answers: NDArray[np.float64], sums: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Shares (...,) from sums (..., 3) over answers and (..., 4) over labelled ones."""
+    good, bad = _means(sums)
+    certain, score, judged = answers[..., 0], answers[..., 1], answers[..., 2]
+    # A resample in which the judge tells nothing is cut to 0 or 1: it widens the interval.
+    between = np.maximum(good - bad, 1e-9)
+    with np.errstate(invalid="ignore"):
+        share = np.clip((score / judged - bad) / between, 0.0, 1.0)
+    return (certain + np.where(judged > 0, share * judged, 0.0)) / n
+
+
+def _resampled(
+    rows: NDArray[np.float64], resamples: int, generator: np.random.Generator
+) -> NDArray[np.float64]:
+    """Sums (resamples, K) of rows (n, K) redrawn n at a time with replacement."""
+    n = len(rows)
+    found = np.empty((resamples, rows.shape[1]))
+    together = max(1, _AT_ONCE // max(1, n))
+    for start in range(0, resamples, together):
+        stop = min(start + together, resamples)
+        found[start:stop] = rows[generator.integers(0, n, (stop - start, n))].sum(axis=1)
+    return found

@@ -1,0 +1,54 @@
+"""How judges outside a run read answers: the vectors of one frozen model, remembered on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from truing.candidates import open_candidate
+from truing.models.features import Features, middle_layer
+from truing.models.memo.features import FeatureStore, StoredFeatures
+from truing.models.precision import computed_in
+from truing.progress import Progress, SilentProgress
+from truing.prompts.rendering import Prompt
+from truing.rewards.reward_model import Embedder
+from truing.types import Dtype
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Vectors of (question, answer) pairs. `weights` is the hash of the model that reads them."""
+
+    embedder: Embedder
+    features: StoredFeatures
+    progress: Progress
+
+    @property
+    def weights(self) -> str:
+        """The hash of the reading model's weights."""
+        return self.features.weights
+
+    def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
+        """(pairs, 2 E) in float32. Neighbouring pairs with the same question share its pass."""
+        branches = self.embedder.branches(pairs)
+        with self.progress.task("Reading answers", total=len(branches)) as advance:
+            return self.features(branches, lambda done: advance(done))
+
+
+def open_reader(
+    model: str,
+    dtype: Dtype,
+    progress: Progress | None = None,
+    *,
+    accept_licence: bool = False,
+    store: FeatureStore | None = None,
+) -> Reader:
+    """A reader by a model's name. Raises InputError where there is no such model, or it can't read
+    answers side by side."""
+    candidate, weights = open_candidate(model, 0, dtype, accept_licence=accept_licence)
+    network = candidate.model
+    features = StoredFeatures(
+        network, weights, computed_in(dtype), middle_layer(network), store or FeatureStore()
+    )
+    embedder = Embedder(candidate.renderer, Prompt())
+    return Reader(embedder, features, progress or SilentProgress())

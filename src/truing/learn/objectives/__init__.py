@@ -1,0 +1,1 @@
+"""Objectives: trajectories in, a loss and its figures out; one file each."""

@@ -1,0 +1,70 @@
+"""(policy, prompts) -> trajectories: the one place where a policy acts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling, sample
+from truing.policies.language import LanguagePolicy, TextAction, text_log_probs
+from truing.policies.trajectories import Trajectories, length_mask, padded
+from truing.types import Completion
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Trajectories of text without rewards yet, and the completions behind them, in order.
+
+    `entropy` is the mean entropy (nats) of the distributions that tokens were drawn from.
+    """
+
+    trajectories: Trajectories
+    completions: list[list[Completion]]
+    entropy: float
+
+
+def rollout(
+    policy: LanguagePolicy,
+    prompts: Sequence[Sequence[int]],
+    samples: int,
+    sampling: Sampling,
+    *,
+    reference: bool = True,
+) -> Rollout:
+    """`samples` completions of each prompt, with log-probabilities under policy and reference.
+
+    The state is the text so far, an action the next token, the transition appends it, and the
+    reward comes at the end: it is NaN (unscored) until somebody sets it. Without `reference`, for
+    objectives that don't ask for KL, its log-probabilities are NaN and cost no pass.
+    """
+    sampled = sample(policy.trained, prompts, samples, sampling)
+    actions: list[TextAction] = []
+    log_probs: list[tuple[float, ...]] = []
+    for prompt, completions in zip(prompts, sampled.completions, strict=True):
+        actions += [TextAction(tuple(prompt), completion.tokens) for completion in completions]
+        log_probs += [completion.token_log_probs for completion in completions]
+    mask_BT = length_mask([len(action.tokens) for action in actions])
+    reference_BT = torch.full(mask_BT.shape, float("nan"))
+    if reference:
+        reference_BT = reference_log_probs(policy.reference, actions, sampling.temperature)
+    trajectories = Trajectories(
+        mask_BT=mask_BT,
+        reward_BT=torch.full(mask_BT.shape, float("nan")),
+        group_B=torch.arange(len(prompts)).repeat_interleave(samples),
+        log_prob_BT=padded(log_probs),
+        reference_log_prob_BT=reference_BT,
+        data=tuple(actions),
+    )
+    return Rollout(trajectories, sampled.completions, sampled.entropy)
+
+
+@torch.no_grad()
+def reference_log_probs(
+    reference: LanguageModel, actions: Sequence[TextAction], temperature: float
+) -> torch.Tensor:
+    """(B, T) log-probabilities (nats) of the actions under the reference."""
+    mask_BT = length_mask([len(action.tokens) for action in actions])
+    return text_log_probs(reference, actions, mask_BT, temperature)

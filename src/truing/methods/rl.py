@@ -1,0 +1,115 @@
+"""Third way: let the model answer, and make what people would like more likely.
+
+People's judgements reach the policy through a reward model fitted to the labelled answers of the
+training split; the spec may name other rewards. In a comparison the policy is watched on training
+questions that neither it nor the reward learns from: there, judges that the reward never saw grade
+its answers every few steps, and the step whose answers they like best is the one that is kept. The
+held-out split plays no part in that choice. Without judges the last step is kept.
+"""
+
+from __future__ import annotations
+
+from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
+from truing.learn.loop import LogRow, Settings, train
+from truing.learn.snapshot import Snapshot
+from truing.learn.sources.samples import Samples
+from truing.learn.text_states import TextStates
+from truing.methods.common import (
+    checkpoint_of,
+    new_policy,
+    save,
+    say_samples,
+    show_progress,
+    trained_cost,
+)
+from truing.methods.graders import Instruments
+from truing.methods.monitor import Watch
+from truing.methods.setup import Workshop
+from truing.rewards.reward_model import fit_reward_model, save_reward_model
+from truing.runs.costs import Cost
+from truing.types import InputError
+
+SHOWN = {
+    "reward": "reward",
+    "kl": "KL",
+    "entropy": "entropy",
+    "length": "length",
+    "clip_fraction": "clipped",
+    "value_loss": "value loss",
+    "gradient_norm": "gradient",
+    "tokens_per_second": "tokens/s",
+}
+"""Figures behind the progress bar, with their names there."""
+
+
+def fit_reward(shop: Workshop, cost: Cost) -> None:
+    """Fits the reward model to labelled answers and keeps it in the run."""
+    if len(shop.practised) < 2:
+        raise InputError(
+            f"{shop.spec.data.questions}: {len(shop.practised)} training question(s), but the reward "
+            "model is fitted to some and tried on others; give more questions"
+        )
+    with shop.progress.task("Labelled answers"):
+        model = fit_reward_model(shop.renderer, shop.base_prompt, shop.practised, shop.spec.reward)
+    save_reward_model(model, shop.folder / "reward_model")
+    cost.labels = model.labels
+    shop.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})
+
+
+def reinforce(shop: Workshop, instruments: Instruments, seed: int, *, judged: bool = True) -> None:
+    """The spec's objective and reward, for one seed. `judged`: whether judges choose the step kept."""
+    shop.stage(
+        f"rl-seed{seed}",
+        f"Reinforcement learning, seed {seed}",
+        "rl",
+        lambda cost: _reinforce(shop, instruments, seed, cost, judged),
+        together=True,
+    )
+
+
+def _reinforce(
+    shop: Workshop, instruments: Instruments, seed: int, cost: Cost, judged: bool
+) -> None:
+    spec = shop.spec.rl
+    policy = new_policy(shop, spec.adapter, seed, spec.temperature)
+    if spec.start == "sft":
+        policy.set_parameters(checkpoint_of(shop, "sft", seed).parameters())
+    reward = instruments.reward
+    source = Samples(policy, shop.renderer, shop.base_prompt, shop.asked, reward, spec, seed)
+    settings = Settings(
+        spec.steps,
+        spec.learning_rate,
+        spec.max_grad_norm,
+        decay=False,
+        passes=passes_of(spec, seed),
+    )
+    checkpoint = checkpoint_of(shop, "rl", seed)
+    best = Snapshot(checkpoint.folder / "best.safetensors")
+    watch = Watch(shop, instruments, policy, seed) if judged else None
+    with show_progress(shop, "Samples and rewards", spec.steps, SHOWN) as after_step:
+
+        def look_and_go_on(step: int, row: LogRow) -> bool:
+            if watch and (step % spec.evaluate_every == 0 or step == spec.steps):
+                row |= watch.look()
+                judgement = row["monitor"]["true_and_informative"]
+                best.offer(step, judgement, policy.parameters)
+            say_samples(shop, step, row)
+            return after_step(step, row)
+
+        objective = objective_of(spec, TextStates(policy.reference))
+        stop = stop_rules_of(spec)
+        train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
+    last = int(checkpoint.rows[-1]["step"])
+    kept = best.restore(policy.parameters) or last
+    checkpoint.annotate(kept, chosen=True, stop_reason=checkpoint.stop or f"all {last} steps done")
+    trained_cost(cost, checkpoint)
+    cost.tokens_sampled = round(sum(row["length"] for row in checkpoint.rows) * source.answers)
+    facts = {
+        "adapter": spec.adapter.kind,
+        "steps": last,
+        "step_kept": kept,
+        "objective": spec.objective.name,
+        "kl_weight": spec.kl_weight,
+        "start": spec.start,
+    }
+    save(shop, "rl", seed, shop.base_prompt, policy, facts)

@@ -1,0 +1,1 @@
+"""Fast passes: packed, prefix-shared scoring and sampling."""

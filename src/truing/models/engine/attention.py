@@ -1,0 +1,174 @@
+"""Attention that follows a plan instead of a mask, for any `transformers` model that lets it in.
+
+`transformers` looks its attention function up by name (AttentionInterface). The one registered here
+leaves projections, norms and position embeddings to the model and hands queries, keys and values to
+a *plan*: a packed tree of token segments (scoring, learning) or a growing cache (sampling). The rest
+of the model sees one row of tokens without padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, PreTrainedModel
+from transformers.masking_utils import AttentionMaskInterface
+
+from truing.models.engine.projection import softcapped
+
+NAME = "truing_plan"
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """What a layer does to the products of queries and keys before the softmax.
+
+    They are multiplied by `scale`; a `softcap` c then turns a score s into c tanh(s / c); `window` is
+    the number of positions back that a token sees, itself included (None: all).
+    """
+
+    scale: float
+    window: int | None = None
+    softcap: float | None = None
+
+
+class AttentionPlan(Protocol):
+    """Says which keys each query attends to."""
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """(N, H, D): attention of the N packed tokens.
+
+        H query heads, K key heads (H a multiple of K), D sizes.
+        """
+        ...
+
+
+def _attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    *,
+    plan: AttentionPlan,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """The function that `transformers` calls in each layer; all of its rows are one packed row."""
+    if s_aux is not None:
+        raise ValueError("attention sinks are nothing that a plan knows of")
+    if query.shape[0] != 1:
+        raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    output = plan.attend(
+        int(module.layer_idx),  # type: ignore[arg-type]
+        query[0].transpose(0, 1),
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
+        ScoreRule(scale, sliding_window, softcap),
+    )
+    return output.unsqueeze(0), None
+
+
+def _no_mask(*_: Any, **__: Any) -> None:
+    """A plan carries its own mask."""
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, _no_mask)
+
+
+def use_plans(model: PreTrainedModel) -> bool:
+    """Lets the model's attention follow plans where its code allows that; otherwise changes nothing."""
+    allowed = bool(getattr(model, "_supports_attention_backend", False))
+    if allowed:
+        model.set_attn_implementation(NAME)
+    return allowed
+
+
+def grouped_attention(
+    query_BHTD: Tensor,
+    key_BKSD: Tensor,
+    value_BKSD: Tensor,
+    allowed_BTS: Tensor,
+    rule: ScoreRule,
+) -> Tensor:
+    """Attention with grouped key heads under a mask, without copying keys for each query head.
+
+    The H / K query heads that share a key head are laid behind one another as extra queries.
+    `allowed_BTS` is boolean and has the rule's window in it; every query must see at least one key.
+    Returns (B, H, T, D).
+    """
+    B, H, T, D = query_BHTD.shape
+    K = key_BKSD.shape[1]
+    dtype, device = query_BHTD.dtype, query_BHTD.device.type
+    if dtype == torch.bfloat16 and query_BHTD.requires_grad and device == "cpu":
+        # A processor's backward pass takes twice as long in bfloat16 as in float32.
+        with torch.autocast(device, enabled=False):
+            output = grouped_attention(
+                query_BHTD.float(), key_BKSD.float(), value_BKSD.float(), allowed_BTS, rule
+            )
+        return output.to(dtype)
+    folded = query_BHTD.reshape(B, K, (H // K) * T, D)
+    mask = allowed_BTS.unsqueeze(1).repeat(1, 1, H // K, 1)
+    if rule.softcap is None:
+        output = torch.nn.functional.scaled_dot_product_attention(
+            folded, key_BKSD, value_BKSD, attn_mask=mask, scale=rule.scale
+        )
+    else:
+        scores = softcapped((folded @ key_BKSD.transpose(2, 3)) * rule.scale, rule.softcap)
+        weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
+        output = weights.to(value_BKSD.dtype) @ value_BKSD
+    return output.reshape(B, H, T, D)
+
+
+def can_join(device: torch.device) -> bool:
+    """Whether `joined_attention` works here: it needs the normalisers of the processor's kernel."""
+    return device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def joined_attention(
+    query_BHTD: Tensor,
+    shared: tuple[Tensor, Tensor],
+    own: tuple[Tensor, Tensor],
+    allowed_BTS: Tensor,
+    *,
+    scale: float,
+) -> Tensor:
+    """Attention to keys that all rows share, all of them visible, and to keys of each row's own.
+
+    `shared` holds keys and values (K, R, D), `own` keys and values (B, K, S, D), under the mask
+    `allowed_BTS`. Equal to attention over both together, without a copy of the shared ones for each
+    row: two softmaxes are joined by their normalisers (as in Dao et al., 2022, section 3.1). No
+    gradient. Returns (B, H, T, D).
+    """
+    B, H, T, D = query_BHTD.shape
+    K = shared[0].shape[0]
+    folded = query_BHTD.reshape(B, K, (H // K) * T, D)
+    mask = torch.zeros(allowed_BTS.shape, dtype=folded.dtype).masked_fill_(
+        ~allowed_BTS, float("-inf")
+    )
+    mask = mask.unsqueeze(1).repeat(1, 1, H // K, 1)
+    attend = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    own_BKQD, own_normaliser = attend(folded, *own, attn_mask=mask, scale=scale)
+    together = folded.transpose(0, 1).reshape(1, K, -1, D)
+    keys, values = (part.unsqueeze(0) for part in shared)
+    shared_1KQD, shared_normaliser = attend(together, keys, values, scale=scale)
+    shape = (K, B, (H // K) * T)
+    weight = torch.sigmoid(shared_normaliser.view(shape).transpose(0, 1) - own_normaliser)
+    from_shared = shared_1KQD.view(*shape, D).transpose(0, 1)
+    output = torch.lerp(own_BKQD.float(), from_shared.float(), weight.unsqueeze(-1))
+    return output.to(folded.dtype).reshape(B, H, T, D)

@@ -1,0 +1,207 @@
+"""Keys and values of a sampling batch: one copy of what rows share, one growing part for each row.
+
+Rows are laid out as P prompts x S samples ("slots"). Three parts: the prefix common to all prompts
+(one copy), each prompt's own tokens (one copy for its S samples) and each row's new tokens. Finished
+rows leave the packed row of queries at once, and leave the cache when few enough are left.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from truing.models.engine.attention import ScoreRule
+from truing.models.engine.projection import softcapped
+from truing.models.engine.tree import TokenTree
+
+
+class Prefill:
+    """The plan of a tree of prompts that also remembers keys and values (N, K, D) by layer."""
+
+    def __init__(self, tree: TokenTree) -> None:
+        self.tree = tree
+        self.stored: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """See AttentionPlan."""
+        self.stored[layer] = (key_NKD, value_NKD)
+        return self.tree.attend(layer, query_NHD, key_NKD, value_NKD, rule)
+
+
+LONG_PREFIX = 128  # a shorter common prefix is cheaper read once for each prompt than handled apart
+
+
+class _Layer:
+    """Keys and values of one layer.
+
+    prefix (1, K, R, D) or None, prompts (P, K, L, D), own (P S, K, T, D); pairs of keys and values.
+    """
+
+    def __init__(
+        self,
+        prefix: tuple[Tensor, Tensor] | None,
+        prompts: tuple[Tensor, Tensor],
+        slots: int,
+        length: int,
+    ) -> None:
+        self.prefix = prefix
+        self.prompts = prompts
+        _, K, _, D = prompts[0].shape
+        shape = (slots, K, length, D)
+        self.own = (prompts[0].new_zeros(shape), prompts[1].new_zeros(shape))
+
+
+class SharedCache:
+    """The attention plan of one sampling step: each of N live rows adds a token and looks back."""
+
+    def __init__(self, prefill: Prefill, samples: int, max_new_tokens: int) -> None:
+        tree = prefill.tree
+        spans = tree.prompt_spans()
+        P = len(spans)
+        apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
+        rows = [[*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in spans]
+        longest = max(map(len, rows))
+        index = torch.zeros(P, longest, dtype=torch.long)
+        for place, row in enumerate(rows):
+            index[place, : len(row)] = torch.tensor(row)
+        self.prefix_length = apart
+        self.prompt_length_P = torch.tensor([len(row) for row in rows])
+        self.samples = samples
+        self.step = 0
+        self.slot_N = torch.arange(P * samples)
+        self._masks: dict[int | None, Tensor] = {}
+        self._layers: dict[int, _Layer] = {}
+        for layer, (keys_NKD, values_NKD) in prefill.stored.items():
+            self._layers[layer] = _Layer(
+                (_heads_first(keys_NKD[:apart]), _heads_first(values_NKD[:apart]))
+                if apart
+                else None,
+                (_heads_first(keys_NKD[index]), _heads_first(values_NKD[index])),
+                P * samples,
+                max_new_tokens,
+            )
+
+    @property
+    def slots(self) -> int:
+        """Rows that the cache has room for: P S."""
+        return len(self.prompt_length_P) * self.samples
+
+    def positions(self) -> Tensor:
+        """Position of the token that each live row adds in this step: (N,)."""
+        prompt_N = self.slot_N // self.samples
+        return self.prefix_length + self.prompt_length_P[prompt_N] + self.step
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
+        cache = self._layers[layer]
+        _, H, D = query_NHD.shape
+        K = key_NKD.shape[1]
+        P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
+        self._store(cache, key_NKD, value_NKD)
+        query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
+        # What a prompt's samples share is read once for all of them, as more rows of queries.
+        shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
+        own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
+        own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
+        before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
+        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
+        scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
+        weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
+        *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
+        own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
+        output = own_output.view(P, S, K, G, D)
+        for part, (_, values) in zip(on_before, before, strict=True):
+            shared = part.flatten(2, 3) @ values
+            output = output + shared.view(P, K, S, G, D).transpose(1, 2)
+        return self._live(output.reshape(P * S, H, D))
+
+    def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
+        """Softmax in float32 over the keys that may be seen."""
+        scores = softcapped(scores.float(), rule.softcap)
+        return scores.add_(self._mask(rule.window)).softmax(-1)
+
+    def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
+        for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
+            place = kept.select(2, self.step)
+            if len(self.slot_N) == self.slots:
+                place.copy_(new)
+            else:
+                place.index_copy_(0, self.slot_N, new)
+
+    def _spread(self, x_NHD: Tensor) -> Tensor:
+        """Live rows laid out as slots; the others are 0."""
+        if len(self.slot_N) == self.slots:
+            return x_NHD
+        return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
+
+    def _live(self, x_SHD: Tensor) -> Tensor:
+        return x_SHD if len(self.slot_N) == self.slots else x_SHD.index_select(0, self.slot_N)
+
+    def _mask(self, window: int | None) -> Tensor:
+        """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
+        if window not in self._masks:
+            P, now = len(self.prompt_length_P), self.step + 1
+            L = int(next(iter(self._layers.values())).prompts[0].shape[2])
+            prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
+            own = prefix + length_P1 + torch.arange(now)
+            in_prompt = torch.arange(L)
+            shared = torch.arange(prefix).expand(P, prefix)
+            position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
+            hidden = torch.zeros(position.shape, dtype=torch.bool)
+            hidden[:, prefix : prefix + L] = in_prompt >= length_P1
+            if window is not None:
+                hidden |= position <= own[:, -1:] - window
+            mask = torch.zeros(position.shape).masked_fill(hidden, float("-inf"))
+            self._masks[window] = mask[:, None, None, None]
+        return self._masks[window]
+
+    def advance(self) -> None:
+        """Ends a step: the next token of each row comes one position later."""
+        self.step += 1
+        self._masks.clear()
+
+    def keep(self, live_N: Tensor) -> None:
+        """Drops the rows where the boolean `live_N` is False."""
+        self.slot_N = self.slot_N[live_N]
+        if len(self.slot_N) and len(self.slot_N) <= self.slots // 2:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Lays the live rows out anew as fewer prompts x fewer samples."""
+        prompt_N = self.slot_N // self.samples
+        prompts, row_of_N, counts = prompt_N.unique(return_inverse=True, return_counts=True)
+        samples = int(counts.max())
+        if len(prompts) * samples > self.slots * 3 // 4:
+            return  # the live rows are spread evenly: nothing to gain yet
+        first = torch.cat((counts.new_zeros(1), counts.cumsum(0)[:-1]))
+        place_N = torch.arange(len(self.slot_N)) - first[row_of_N]
+        old = torch.zeros(len(prompts), samples, dtype=torch.long)
+        old[row_of_N, place_N] = self.slot_N
+        self.slot_N = row_of_N * samples + place_N
+        self._masks.clear()
+        self.prompt_length_P = self.prompt_length_P[prompts]
+        self.samples = samples
+        longest = int(self.prompt_length_P.max())
+        for layer in self._layers.values():
+            keys, values = layer.prompts
+            layer.prompts = (keys[prompts, :, :longest], values[prompts, :, :longest])
+            layer.own = (layer.own[0][old.flatten()], layer.own[1][old.flatten()])
+
+
+def _heads_first(x: Tensor) -> Tensor:
+    """(..., S, K, D) as contiguous (B, K, S, D), B = 1 where there is no leading axis."""
+    return (x if x.dim() == 4 else x[None]).transpose(1, 2).contiguous()

@@ -1,0 +1,319 @@
+"""A packed tree of tokens: what is shared is computed once, and nothing is padded.
+
+Three levels: a prefix common to all prompts (a system message, few-shot examples), the prompts, and
+the continuations of each prompt. A token attends to itself, to the tokens before it in its own segment
+and to the whole of the segments above, which is exactly what it would see if its text were run alone.
+
+The last token of a continuation is left out where only log-probabilities are wanted: nothing follows
+it, so its hidden state is never asked for.
+
+Where many trees begin alike, their *opening* is run once, and each tree begins behind it.
+
+Continuations of one prompt may be *merged*: then they are one segment, a trie, in which beginnings that
+they have in common stand once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from truing.models.engine.attention import ScoreRule, can_join, grouped_attention, joined_attention
+
+Tokens = Sequence[int]
+LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
+MERGED = 256  # tokens that share a segment at most: every one of them is a key to all others
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A prompt's tokens and the tokens of each of its continuations."""
+
+    prompt: Tokens
+    continuations: Sequence[Tokens]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Tokens that have been run already, and their keys and values (R, K, D) by layer."""
+
+    tokens: tuple[int, ...]
+    states: Mapping[int, tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Tokens in a row of the packed row. `before` names the token in front of each, by its place in
+    the segment; -1 is the end of the segment above. In a plain text that is the place to the left."""
+
+    start: int
+    before: Sequence[int]
+    parent: int  # index of the parent segment, -1 for none
+    depth: int  # position of its first token
+
+    @property
+    def length(self) -> int:
+        return len(self.before)
+
+    def seen(self) -> Tensor:
+        """(T, T) boolean: which tokens of the segment a token sees, itself included."""
+        seen_TT = torch.eye(self.length, dtype=torch.bool)
+        for place, before in enumerate(self.before):
+            if before >= 0:
+                seen_TT[place] |= seen_TT[before]
+        return seen_TT
+
+    def positions(self) -> list[int]:
+        """Position of each token in its text."""
+        found: list[int] = []
+        for before in self.before:
+            found.append(found[before] + 1 if before >= 0 else self.depth)
+        return found
+
+
+class _Level:
+    """Segments whose queries are computed together: gather indices and lengths as tensors.
+
+    The first `known` tokens of the tree are keys only.
+    """
+
+    def __init__(self, segments: Sequence[_Segment], members: Sequence[int], known: int) -> None:
+        chosen = [segments[m] for m in members]
+        longest = max(s.length for s in chosen)
+        most_keys = max(s.depth + s.length for s in chosen)
+        query_index = torch.zeros(len(chosen), longest, dtype=torch.long)
+        key_index = torch.zeros(len(chosen), most_keys, dtype=torch.long)
+        seen = torch.zeros(len(chosen), longest, most_keys, dtype=torch.bool)
+        position = torch.zeros(len(chosen), longest, dtype=torch.long)
+        key_position = torch.arange(most_keys).repeat(len(chosen), 1)
+        valid: list[Tensor] = []
+        for row, segment in enumerate(chosen):
+            T, first = segment.length, segment.depth
+            own = torch.arange(segment.start, segment.start + T)
+            query_index[row, :T] = own - known
+            key_index[row, first : first + T] = own
+            seen[row, :T, :first] = True
+            seen[row, :T, first : first + T] = segment.seen()
+            seen[row, T:, first] = True  # no token; but every query must see a key
+            position[row, :T] = torch.tensor(segment.positions())
+            key_position[row, first : first + T] = position[row, :T]
+            above = segment.parent
+            while above >= 0:
+                up = segments[above]
+                path = torch.arange(up.start, up.start + up.length)
+                key_index[row, up.depth : up.depth + up.length] = path
+                above = up.parent
+            valid.append(torch.arange(T) + row * longest)
+        self.query_index_BT = query_index
+        self.key_index_BS = key_index
+        self.valid_N = torch.cat(valid)
+        self.packed_N = query_index.flatten()[self.valid_N]
+        self.below_prefix = all(s.parent >= 0 for s in chosen)
+        self._allowed: dict[int | None, Tensor] = {None: seen}
+        self._position_BT, self._key_position_BS = position, key_position
+
+    def allowed(self, window: int | None) -> Tensor:
+        """(B, T, S) boolean: the keys that each query sees, at most `window` positions back."""
+        if window is not None and window not in self._allowed:  # every layer asks for the same
+            near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
+            self._allowed[window] = self._allowed[None] & near_BTS
+        return self._allowed[window]
+
+
+def common_prefix(prompts: Sequence[Tokens]) -> int:
+    """The number of tokens shared by all prompts, leaving each at least one of its own."""
+    shortest = min(len(prompt) for prompt in prompts)
+    shared = 0
+    while shared < shortest - 1 and len({prompt[shared] for prompt in prompts}) == 1:
+        shared += 1
+    return shared
+
+
+def _goes_beyond(prompt: Tokens, opening: Tokens) -> bool:
+    return len(prompt) > len(opening) and tuple(prompt[: len(opening)]) == tuple(opening)
+
+
+def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
+    """Segments in groups whose lengths differ by less than two times: each is padded to its longest."""
+    groups: dict[int, list[int]] = {}
+    for member in members:
+        groups.setdefault(segments[member].length.bit_length(), []).append(member)
+    return list(groups.values())
+
+
+class _Trie:
+    """Texts merged where they begin alike: tokens, and the place of the token in front of each."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.before: list[int] = []
+        self._places: dict[tuple[int, int], int] = {}
+
+    def add(self, text: Tokens) -> list[int]:
+        """The place of each token of the text, added where it isn't there yet."""
+        path: list[int] = []
+        for token in text:
+            step = (path[-1] if path else -1, token)
+            if step not in self._places:
+                self._places[step] = len(self.tokens)
+                self.tokens.append(token)
+                self.before.append(step[0])
+            path.append(self._places[step])
+        return path
+
+
+class TokenTree:
+    """Branches packed into one row of N tokens; also the attention plan over that row.
+
+    `tokens_N`, `positions_N`: the packed row. For the C continuation tokens, in order of branch,
+    continuation and time: `target_C` (the token), `source_C` (the index in the packed row of the
+    token before it, whose hidden state predicts it) and `owner_C` (the number of the continuation).
+    `prompt_last_P` is the packed index of the last token of each prompt, `last_B` that of the last
+    packed token of each continuation (its very last token with `keep_last`). `prefix_length` tokens
+    are common to all prompts. With `merge`, tokens that continuations of a prompt begin with alike
+    are packed once, so that several continuation tokens may have one source.
+
+    With an `opening`, which every prompt must begin with and go beyond, the packed row begins behind
+    it, and `prefix_length` is its length.
+    """
+
+    def __init__(
+        self,
+        branches: Sequence[Branch],
+        *,
+        keep_last: bool = False,
+        merge: bool = False,
+        opening: Opening | None = None,
+    ) -> None:
+        if not branches or any(len(branch.prompt) == 0 for branch in branches):
+            raise ValueError("a tree needs at least one branch, and a prompt at least one token")
+        if opening is not None and not all(
+            _goes_beyond(b.prompt, opening.tokens) for b in branches
+        ):
+            raise ValueError("every prompt of a tree must begin with its opening and go beyond it")
+        self.branches = tuple(branches)
+        self._segments: list[_Segment] = []
+        self._tokens: list[int] = []
+        self._positions: list[int] = []
+        self._keep_last, self._merge = keep_last, merge
+        self._opening = opening
+        if opening is not None:
+            shared = len(opening.tokens)
+        else:
+            shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
+        known = 0 if opening is None else shared  # tokens in front of the packed row
+        root = self._add(branches[0].prompt[:shared], parent=-1) if shared else -1
+        levels = [[root]] if shared > known else []
+        stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
+        levels.append(stems)
+        self.prefix_length = shared
+        self._stems, self._known = stems, known
+        self.prompt_last_P = torch.tensor([self._last(stem) for stem in stems]) - known
+        leaves = self._add_continuations(stems)
+        levels += _of_like_length(leaves, self._segments)
+        self.tokens_N = torch.tensor(self._tokens[known:])
+        self.positions_N = torch.tensor(self._positions[known:])
+        self._levels = [_Level(self._segments, members, known) for members in levels]
+        # From the order of the levels to that of the packed row.
+        packed_N = torch.cat([level.packed_N for level in self._levels])
+        self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
+
+    def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
+        above = self._segments[parent] if parent >= 0 else None
+        depth = above.depth + above.length if above else 0
+        before = range(-1, len(tokens) - 1) if before is None else before
+        segment = _Segment(len(self._tokens), before, parent, depth)
+        self._segments.append(segment)
+        self._tokens += tokens
+        self._positions += segment.positions()
+        return len(self._segments) - 1
+
+    def _last(self, segment: int) -> int:
+        return self._segments[segment].start + self._segments[segment].length - 1
+
+    def _add_continuations(self, stems: Sequence[int]) -> list[int]:
+        leaves: list[int] = []
+        target: list[int] = []
+        source: list[int] = []
+        owner: list[int] = []
+        last: list[int] = []
+        for branch, stem in zip(self.branches, stems, strict=True):
+            for group in self._groups(branch.continuations):
+                trie = _Trie()
+                paths = [trie.add(c if self._keep_last else c[:-1]) for c in group]
+                start = len(self._tokens)
+                if trie.tokens:
+                    leaves.append(self._add(trie.tokens, parent=stem, before=trie.before))
+                for continuation, path in zip(group, paths, strict=True):
+                    places = [self._last(stem), *(start + place for place in path)]
+                    source += places[: len(continuation)]
+                    target += continuation
+                    owner += [len(last)] * len(continuation)
+                    last.append(places[-1])
+        self.target_C = torch.tensor(target, dtype=torch.long)
+        self.source_C = torch.tensor(source, dtype=torch.long) - self._known
+        self.owner_C = torch.tensor(owner, dtype=torch.long)
+        self.last_B = torch.tensor(last, dtype=torch.long) - self._known
+        self.continuations = len(last)
+        return leaves
+
+    def _groups(self, continuations: Sequence[Tokens]) -> Iterator[list[Tokens]]:
+        """Consecutive continuations that share a segment."""
+        group: list[Tokens] = []
+        for continuation in continuations:
+            if group and (not self._merge or sum(map(len, [*group, continuation])) > MERGED):
+                yield group
+                group = []
+            group.append(continuation)
+        if group:
+            yield group
+
+    def prompt_spans(self) -> list[tuple[int, int]]:
+        """Packed start and length of each prompt's own tokens, after the prefix common to all."""
+        stems = [self._segments[stem] for stem in self._stems]
+        return [(stem.start - self._known, stem.length) for stem in stems]
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """See AttentionPlan. One masked attention for each level; differentiable."""
+        _, H, D = query_NHD.shape
+        R = self.prefix_length
+        apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
+        apart = apart and can_join(query_NHD.device)
+        if self._opening is not None:
+            before = self._opening.states[layer]
+            key_NKD, value_NKD = torch.cat((before[0], key_NKD)), torch.cat((before[1], value_NKD))
+        outputs = []
+        for level in self._levels:
+            B, T = level.query_index_BT.shape
+            below_prefix = apart and level.below_prefix
+            key_index_BS = level.key_index_BS[:, R:] if below_prefix else level.key_index_BS
+            q, k, v = (
+                states.index_select(0, index.flatten())
+                .view(B, -1, *states.shape[1:])
+                .transpose(1, 2)
+                for states, index in (
+                    (query_NHD, level.query_index_BT),
+                    (key_NKD, key_index_BS),
+                    (value_NKD, key_index_BS),
+                )
+            )
+            allowed_BTS = level.allowed(rule.window)
+            if below_prefix:
+                prefix = (key_NKD[:R].transpose(0, 1), value_NKD[:R].transpose(0, 1))
+                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], scale=rule.scale)
+            else:
+                out = grouped_attention(q, k, v, allowed_BTS, rule)
+            flat = out.transpose(1, 2).reshape(B * T, H, D)
+            outputs.append(flat.index_select(0, level.valid_N))
+        output_NHD = torch.cat(outputs)
+        return output_NHD if self._order_N is None else output_NHD.index_select(0, self._order_N)

@@ -1,0 +1,129 @@
+"""The main job: align one model three ways and measure what each way did.
+
+base, prompt, demonstrate, reward, compare: `_stages` below is the whole story in order.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from truing.data.give_away import give_away
+from truing.data.run_texts import compared_texts
+from truing.methods.common import keep_base
+from truing.methods.graders import Instruments
+from truing.methods.prompt import choose_prompt
+from truing.methods.prompt_search import search_prompt
+from truing.methods.rl import fit_reward, reinforce
+from truing.methods.setup import Workshop, default_folder, now, with_written
+from truing.methods.sft import demonstrate
+from truing.progress import Progress, StderrProgress
+from truing.recipes.compare import compare
+from truing.recipes.lengths import check_lengths
+from truing.report import rebuild
+from truing.report.summary import Summary
+from truing.rewards.mixture import needs_model
+from truing.runs.ranks import check_alone
+from truing.spec.reading import make_spec
+from truing.spec.run import Spec
+from truing.types import InputError
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A finished run: its folder and its summary."""
+
+    folder: Path
+    summary: Summary
+
+    @property
+    def report(self) -> Path:
+        """The page to read."""
+        return self.folder / "report.html"
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `truing align --json`."""
+        return self.summary.to_json()
+
+    def _repr_html_(self) -> str:
+        """In a notebook, the report in a frame of its own."""
+        from html import escape
+
+        page = escape(self.report.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" width="100%" height="800" sandbox></iframe>'
+
+
+def align(
+    spec: Spec | None = None,
+    out: Path | str | None = None,
+    *,
+    progress: Progress | None = None,
+    profile: str = "default",
+    command: str = "truing align",
+    overwrite: bool = False,
+    accept_licence: bool = False,
+) -> Aligned:
+    """Runs the spec in the folder `out`, going on from whatever is already done there.
+
+    Without a spec, what the profile says.
+    A finished run is only read. `overwrite` begins anew. Raises InputError where spec, questions,
+    model or folder are wrong, before anything is written.
+    """
+    check_alone("align")
+    spec = spec or make_spec({}, profile=profile)
+    folder = Path(out) if out is not None else default_folder(spec)
+    shop = Workshop(
+        spec,
+        folder,
+        progress or StderrProgress(),
+        accept_licence=accept_licence,
+        read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
+    )
+    if overwrite or not (folder / "run.json").is_file():
+        check_lengths(shop)
+    if overwrite:
+        _clear(folder)
+    with shop.opened(profile, command):
+        if shop.record().get("finished"):
+            shop.progress.note(f"{folder} is finished; --overwrite would begin anew")
+        else:
+            _stages(shop)
+            shop.note(finished=now())
+        return Aligned(folder, rebuild(folder))
+
+
+def _stages(shop: Workshop) -> None:
+    """Everything, in order. Each stage is skipped where it is already done."""
+    spec = shop.spec
+    shop.stage("base", "Base model", "base", lambda cost: keep_base(shop))
+    if "rl" in spec.approaches and needs_model(spec.reward):
+        shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
+    if "prompt" in spec.approaches:
+        choose = search_prompt if spec.prompt.search.in_align else choose_prompt
+        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(shop, cost))
+    instruments = Instruments(shop)
+    for seed in spec.seeds:
+        if "sft" in spec.approaches:
+            demonstrate(shop, seed)
+        if "rl" in spec.approaches:
+            reinforce(shop, instruments, seed)
+    compare(shop, instruments)
+    if len(shop.train) + len(shop.held_out) > 1:
+        figures = give_away([*shop.train, *shop.held_out])
+        shop.note(data={"give_away": dict(figures.__dict__)})
+
+
+def _clear(folder: Path) -> None:
+    """Removes an earlier run. Raises InputError where the folder isn't one: nothing else is deleted."""
+    if not folder.exists():
+        return
+    if not (folder / "run.json").is_file():
+        raise InputError(
+            f"{folder}: not a run, so --overwrite leaves it alone; give another folder"
+        )
+    shutil.rmtree(folder)
+
+
+__all__ = ["Aligned", "align"]

@@ -1,0 +1,94 @@
+"""Measuring base and candidates on the same held-out cases with the same instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from truing.candidates import Candidate, load_candidate
+from truing.evaluate import EVALUATIONS
+from truing.evaluate.answers import free_answers
+from truing.evaluate.evaluation import Bench, Subject
+from truing.files import write_jsonl_atomically
+from truing.methods.graders import Instruments
+from truing.methods.setup import Workshop
+from truing.models.precision import computed_in
+from truing.runs.costs import Cost
+
+
+def compare(shop: Workshop, instruments: Instruments) -> None:
+    """Every evaluation of every candidate and seed; base and prompt don't depend on the seed.
+
+    The base is loaded once, unless it is there in that precision already; of the others only one is in
+    memory at a time.
+    """
+
+    @cache
+    def base() -> Candidate:
+        spec = shop.spec
+        if computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
+            return shop.base  # which judges and reward read answers with: it is in memory already
+        return _load(shop, "base", shop.spec.seeds[0])
+
+    for name in ("base", *shop.spec.approaches):
+        seeds = shop.spec.seeds if name in ("sft", "rl") else shop.spec.seeds[:1]
+        for seed in seeds:
+            shop.stage(
+                f"evaluate-{name}-seed{seed}",
+                f"Measuring {name}, seed {seed}",
+                "evaluation",
+                lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
+                    shop, instruments, base, name, seed, cost
+                ),
+            )
+    shop.note(costs=shop.costs())
+
+
+def _load(shop: Workshop, name: str, seed: int) -> Candidate:
+    folder = shop.candidate_folder(name, seed)
+    return load_candidate(folder, name, seed, shop.spec.evaluation.dtype)
+
+
+def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
+    return Bench(
+        held_out=shop.held_out,
+        controls=shop.controls,
+        base=base,
+        judges=instruments.judges,
+        reward=instruments.reward if "rl" in shop.spec.approaches else None,
+        max_new_tokens=shop.spec.evaluation.max_new_tokens,
+        attacks=shop.spec.evaluation.attacks,
+        kl_questions=shop.spec.evaluation.kl_questions,
+    )
+
+
+def _measure(
+    shop: Workshop,
+    instruments: Instruments,
+    base: Callable[[], Candidate],
+    name: str,
+    seed: int,
+    cost: Cost,
+) -> None:
+    bench = _bench(shop, instruments, base())
+    candidate = bench.base if name == "base" else _load(shop, name, seed)
+    questions = [case.prompt for case in shop.held_out]
+    with shop.progress.task(f"{name}: answers", len(questions)) as advance:
+        done = 0
+
+        def answered(rows: int) -> None:
+            nonlocal done
+            done += rows
+            advance(done)
+
+        answers = free_answers(candidate, questions, bench.max_new_tokens, progress=answered)
+    subject = Subject(candidate, answers)
+    cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
+    for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
+        with shop.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
+            advance(number)
+            rows = evaluate(bench, subject)
+        write_jsonl_atomically(
+            shop.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
+            [row.to_json() for row in rows],
+        )

@@ -1,0 +1,147 @@
+"""`truing train judge`: judges of truth and informativeness from labelled answers.
+
+Reading the answers with the spec's model takes minutes, once: their vectors stay in the user's cache, so
+that an interrupted training goes on and another one begins where this ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from truing.data.labelled_answers import read_labelled_answers
+from truing.data.questions import load_questions
+from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
+from truing.judges.grading import FOLDS, JudgeAgreement
+from truing.judges.reader import Reader, open_reader
+from truing.judges.trained import NAMES, save_judges
+from truing.methods.setup import default_folder
+from truing.models.user_cache import file_sha256, one_process
+from truing.progress import Progress
+from truing.runs.folder import own_folder
+from truing.spec.run import Spec
+from truing.types import InputError, stable_hash
+from truing.version import __version__
+
+RECORD, JUDGE = "judge_training.json", "judge"
+
+
+@dataclass(frozen=True)
+class TrainedJudge:
+    """A finished training: its folder, and what `truing train judge --json` prints."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """The same for a person: a table of agreements, and where the judge is."""
+        said = []
+        for part, title in (
+            ("agreement", "Labelled answers that are no references, of questions not seen"),
+            ("agreement_on_all", "All labelled answers, of questions not seen"),
+        ):
+            said.append(f"{title}:")
+            said += [_line(name, found) for name, found in self.document[part].items()]
+        left_out = ", ".join(f"{n} {why}" for why, n in self.document["left_out"].items() if n)
+        if left_out:
+            said.append(f"Labels left out: {left_out}")
+        said.append(f"Judge: {self.document['judge']}")
+        return said
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    rule = "" if found["rouge"] is None else f", ROUGE-1 rule {found['rouge']:.3f}"
+    return (
+        f"  {name}: accuracy {found['accuracy']:.3f} (majority {found['majority']:.3f}{rule}), "
+        f"balanced {found['balanced_accuracy']:.3f}, calibration error "
+        f"{found['calibration_error']:.3f}, {found['n']} labels"
+    )
+
+
+def train_judge(
+    spec: Spec,
+    out: Path | str | None,
+    *,
+    resume: bool,
+    progress: Progress,
+    command: str,
+    accept_licence: bool = False,
+) -> TrainedJudge:
+    """Trains both judges as the spec's `judge`, `model` and `data.questions` say, in the folder `out`.
+
+    A folder with an unfinished training is gone on with where `resume` is set and refused otherwise; a
+    finished one is only read. Raises InputError where spec, files, model or folder are wrong, before
+    anything is written.
+    """
+    cases = load_questions(spec.data.questions)[: spec.data.limit]
+    files = {name: _file(spec, name) for name in NAMES}
+    labelled = matched(cases, {name: read_labelled_answers(path) for name, path in files.items()})
+    reader = open_reader(spec.model, spec.judge.dtype, progress, accept_licence=accept_licence)
+    usual = default_folder(spec)
+    folder = Path(out) if out is not None else usual.with_name(f"judge-{usual.name}")
+    texts = [t for c in cases for t in (c.prompt, *c.correct_answers, "", *c.incorrect_answers)]
+    digest = stable_hash(
+        "train judge", spec.digest(), reader.weights, *map(file_sha256, files.values()), *texts
+    )
+    own_folder(folder, RECORD, digest)
+    with one_process(f"judge-{digest[:16]}", progress):
+        record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+        if record.get("finished"):
+            progress.note(f"{folder} is finished; another folder for --out would begin anew")
+            return TrainedJudge(folder, record["document"])
+        if record and not resume:
+            raise InputError(
+                f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
+                "another folder for --out"
+            )
+        begun = {"truing": __version__, "digest": digest, "command": command}
+        write_json_atomically(folder / RECORD, {**begun, "finished": False})
+        write_text_atomically(folder / "spec.yaml", spec.to_yaml())
+        fitted = fit_judges(cases, labelled, reader, progress, spec.seeds[0])
+        document = _saved(spec, folder / JUDGE, fitted, reader, labelled)
+        write_json_atomically(folder / RECORD, {**begun, "finished": True, "document": document})
+    return TrainedJudge(folder, document)
+
+
+def _file(spec: Spec, name: str) -> Path:
+    named = getattr(spec.judge, name)
+    if named is None:
+        raise InputError(
+            f"judge.{name}: missing; name a JSONL file of labelled answers, such as TruthfulQA's "
+            f"finetune_{'truth' if name == 'truth' else 'info'}.jsonl"
+        )
+    return Path(named).expanduser()
+
+
+def _saved(
+    spec: Spec, folder: Path, fitted: Fitted, reader: Reader, labelled: Labelled
+) -> dict[str, Any]:
+    """Writes the judge's folder; returns what is said of it."""
+    facts = {
+        "truing": __version__,
+        "model": spec.model,
+        "weights": reader.weights,
+        "dtype": spec.judge.dtype,
+        "layer": reader.features.layer,
+        "folds": FOLDS,
+        "questions": len({case.id for case, _ in labelled.pairs}),
+        "labels": {name: len(rows) for name, rows in labelled.rows.items()},
+    }
+    save_judges(fitted.judges, folder, facts)
+    return {
+        "kind": "judge",
+        "folder": str(folder.parent),
+        "judge": str(folder),
+        "spec_digest": spec.digest(),
+        **facts,
+        "left_out": fitted.left_out,
+        "agreement": _json(fitted.judges.agreement),
+        "agreement_on_all": _json(fitted.on_all),
+    }
+
+
+def _json(agreement: Mapping[str, JudgeAgreement]) -> dict[str, Any]:
+    return {name: found.to_json() for name, found in agreement.items()}

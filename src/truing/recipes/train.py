@@ -1,0 +1,249 @@
+"""`truing train`: one thing trained by itself, without the comparison.
+
+A training is a run folder like any other, with the stages it needs and no more; what it leaves is what
+`truing align` would leave of the same thing. Only the choice of the step that reinforcement learning
+keeps differs: no judge looks on here, so it is the last one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from truing.data.run_texts import prompts_alone, read_texts, training_texts
+from truing.files import read_json, read_jsonl
+from truing.methods.graders import Instruments
+from truing.methods.prompt_search import (
+    check_search,
+    find_prompt,
+    found_prompt,
+    search_lines,
+)
+from truing.methods.rl import SHOWN, fit_reward, reinforce
+from truing.methods.setup import Workshop, default_folder, now, with_written
+from truing.methods.sft import demonstrate
+from truing.progress import Progress, SilentProgress, StderrProgress
+from truing.recipes.curve import learning_curve
+from truing.recipes.judge import TrainedJudge, train_judge
+from truing.recipes.lengths import check_lengths
+from truing.rewards.mixture import needs_model
+from truing.runs.ranks import Ranks, check_alone
+from truing.spec.run import Spec
+from truing.types import InputError
+
+Kind = Literal["sft", "rl", "reward", "prompt"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: its folder, and what `truing train --json` prints."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """The same for a person: a line for each thing that was trained."""
+        said = []
+        if written := self.document["demonstrations"]:
+            said.append(
+                f"Demonstrations: {written['trained_on']} of {written['source']} trained on, "
+                f"{written['measured_on']} held out"
+            )
+            said.append(f"Contamination: {written['contamination']['sentence']}")
+        for name, agreement in (self.document["reward_model"] or {}).items():
+            said.append(
+                f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
+                f"{agreement['n']} held-out labels"
+            )
+        for found in self.document["candidates"]:
+            if found["name"] == "prompt":
+                said += search_lines(found)
+                continue
+            figures = ", ".join(f"{key} {value:.3g}" for key, value in found["last"].items())
+            said.append(
+                f"{found['name']}, seed {found['seed']}: {found['steps']} steps ({figures})"
+            )
+            if loss := found.get("held_out_loss"):
+                said.append(f"Held-out loss: {_loss_in_words(found, loss)}")
+            said.append(f"Candidate: {found['folder']}")
+        return said
+
+
+def _loss_in_words(found: dict[str, Any], loss: dict[str, Any]) -> str:
+    if loss["value"] is None:
+        return "unknown, because no demonstration could be held out"
+    before, gap = found["base_held_out_loss"], found["held_out_loss_difference"]
+    within = "" if gap["low"] is None else f" [{gap['low']:+.3f}, {gap['high']:+.3f}]"
+    return (
+        f"{loss['value']:.3f} nats per token, the base {before['value']:.3f}; "
+        f"difference {gap['value']:+.3f}{within} over {gap['n']} prompt(s) or user(s)"
+    )
+
+
+def train(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained | TrainedJudge:
+    """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+    if kind != "sft" and spec.sft.curve:
+        raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
+    if kind == "judge":
+        check_alone(f"train {kind}")
+        return train_judge(
+            spec,
+            out,
+            resume=resume,
+            progress=StderrProgress(),
+            command=command,
+            accept_licence=accept_licence,
+        )
+    return train_one(spec, kind, out, resume=resume, command=command, accept_licence=accept_licence)
+
+
+def train_one(
+    spec: Spec,
+    kind: str,
+    out: Path | str | None = None,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    command: str = "truing train",
+    accept_licence: bool = False,
+) -> Trained:
+    """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
+
+    A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
+    a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
+    InputError where spec, texts, reward, model or folder are wrong, before anything is written.
+    """
+    if kind not in get_args(Kind):
+        known = ", ".join((*get_args(Kind), "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; give {known}")
+    if kind not in ("sft", "rl"):
+        check_alone(f"train {kind}")
+    spec = _narrowed(spec, kind)
+    if kind == "prompt":
+        check_search(spec)
+    folder = Path(out) if out is not None else _folder(spec, kind)
+    ranks = Ranks()
+    shop = ranks.together(
+        lambda: Workshop(
+            spec,
+            folder,
+            progress or (StderrProgress() if ranks.leads else SilentProgress()),
+            accept_licence=accept_licence,
+            read=_texts_for(spec, kind),
+            kind=f"train {kind}",
+            ranks=ranks,
+        )
+    )
+    begun = ranks.from_first((folder / "run.json").is_file)
+    if not begun:
+        ranks.from_first(lambda: check_lengths(shop))
+        if resume:
+            shop.progress.note(f"{folder} holds nothing to resume; beginning")
+    with shop.opened("default", command):
+        if ranks.from_first(lambda: bool(shop.record().get("finished"))):
+            shop.progress.note(f"{folder} is finished; another folder for --out would begin anew")
+        elif begun and not resume:
+            raise InputError(
+                f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
+                "another folder for --out"
+            )
+        else:
+            _stages(shop, kind)
+            shop.note(finished=now(), costs=shop.costs())
+        return Trained(folder, ranks.from_first(lambda: _document(shop, kind)))
+
+
+def _narrowed(spec: Spec, kind: str) -> Spec:
+    """The spec with the approaches that this training takes. Checked anew."""
+    if kind == "reward" and not needs_model(spec.reward):
+        raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
+    if kind != "rl" and spec.data.prompts is not None:
+        raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
+    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"], "prompt": ["prompt"]}[kind]
+    if kind == "rl" and spec.rl.start == "sft":
+        ways = ["sft", "rl"]
+    return Spec.model_validate({**spec.model_dump(), "approaches": ways})
+
+
+def _folder(spec: Spec, kind: str) -> Path:
+    usual = default_folder(spec)
+    return usual.with_name(f"{kind}-{usual.name}")
+
+
+def _texts_for(spec: Spec, kind: str) -> Any:
+    """Who reads the texts: questions aren't needed where prompts and programs are enough."""
+    if kind == "sft":
+        return with_written(read_texts, train_on_questions=False)
+    supervised = kind == "rl" and spec.rl.start == "sft"
+    if spec.data.prompts is None:
+        return with_written(read_texts) if supervised else read_texts
+    enough = not needs_model(spec.reward) and not supervised
+    if enough:
+        return prompts_alone
+    return with_written(training_texts) if supervised else training_texts
+
+
+def _stages(shop: Workshop, kind: str) -> None:
+    """Everything, in order. Each stage is skipped where it is already done."""
+    spec = shop.spec
+    if kind == "reward" or (kind == "rl" and needs_model(spec.reward)):
+        shop.stage("reward", "Reward model", "reward", lambda cost: fit_reward(shop, cost))
+    instruments = Instruments(shop)
+    if kind == "sft" and spec.sft.curve:
+        learning_curve(shop)
+        return
+    for seed in spec.seeds:
+        if "prompt" in spec.approaches:
+            find_prompt(shop, seed)
+        if "sft" in spec.approaches:
+            demonstrate(shop, seed)
+        if "rl" in spec.approaches:
+            reinforce(shop, instruments, seed, judged=False)
+
+
+def _document(shop: Workshop, kind: str) -> dict[str, Any]:
+    record = shop.record()
+    curve = read_json(shop.folder / "curve.json") if kind == "sft" and shop.spec.sft.curve else None
+    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else shop.spec.approaches
+    return {
+        "kind": kind,
+        "folder": str(shop.folder),
+        "model": shop.spec.model,
+        "spec_digest": shop.spec.digest(),
+        "reward_model": record.get("reward_model"),
+        "demonstrations": record.get("demonstrations"),
+        "candidates": [_candidate(shop, name, seed) for seed in shop.spec.seeds for name in names],
+        **({"curve": curve} if curve else {}),
+        "costs": record["costs"],
+    }
+
+
+def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
+    """What became of one candidate: where it is, how many steps, and the last step's figures."""
+    if name == "prompt":
+        return found_prompt(shop, seed)
+    log = shop.folder / "logs" / f"{name}-seed{seed}.jsonl"
+    last = read_jsonl(log)[-1]
+    held_out = shop.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
+    return {
+        "name": name,
+        "seed": seed,
+        "folder": str(shop.candidate_folder(name, seed)),
+        "log": str(log),
+        "steps": last["step"],
+        "stop": last.get("stop"),
+        "last": {key: last[key] for key in ("loss", *SHOWN) if last.get(key) is not None},
+        **held_out,
+    }
+
+
+__all__ = ["Kind", "Trained", "train", "train_one"]

@@ -1,0 +1,1 @@
+"""One run folder: who holds it, what is done, what it cost."""

@@ -1,0 +1,93 @@
+"""A spec from a file or a mapping, laid over a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from truing.spec.run import Spec
+from truing.types import InputError
+
+PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"data": {"limit": 256, "control_limit": 64}},
+    "smoke": {
+        "data": {"limit": 14, "control_limit": 3},
+        "prompt": {"questions": 2, "shots": [0, 1], "built_in": 2},
+        "rl": {
+            "steps": 2,
+            "monitored": 2,
+            "prompts_per_step": 2,
+            "samples_per_prompt": 3,
+            "max_new_tokens": 8,
+        },
+        "evaluation": {
+            "max_new_tokens": 8,
+            "attacks": 2,
+            "kl_questions": 2,
+            "resamples": 500,
+        },
+    },
+    "full": {
+        "prompt": {"questions": 120, "shots": [0, 2, 4, 8]},
+        "sft": {"epochs": 3},
+        "rl": {
+            "steps": 200,
+            "learning_rate": 2e-4,
+            "prompts_per_step": 8,
+            "samples_per_prompt": 8,
+            "max_new_tokens": 40,
+            "evaluate_every": 10,
+        },
+        "evaluation": {
+            "max_new_tokens": 50,
+            "resamples": 10000,
+            "dtype": "float32",
+            "kl_questions": 1000,
+        },
+        "seeds": [0, 1, 2],
+    },
+}
+"""Each profile is a spec fragment laid under the user's own."""
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; where both have a value, `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result
+
+
+def make_spec(
+    data: Mapping[str, Any], *, profile: str | None = "default", where: str = "spec"
+) -> Spec:
+    """A spec from nested mappings laid over a profile, if any. Raises InputError on the first mistake."""
+    if profile is None:
+        return Spec.model_validate(data, context=where)
+    if profile not in PROFILES:
+        raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
+    return Spec.model_validate(merged(PROFILES[profile], data), context=where)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The nested mapping in a YAML file, unchecked. Raises InputError where there is none."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a YAML spec") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise InputError(
+            f"{path}: a spec is a mapping of keys to values, not {type(data).__name__}"
+        )
+    return data

@@ -1,0 +1,268 @@
+"""The spec: everything a run depends on, in one frozen object. The only place where a default stands.
+
+Unknown keys, wrong types and impossible values are refused with one message that names the file and the
+field. Reading from YAML and profiles are in `spec_reading.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from truing.spec.data import DataSpec
+from truing.spec.objective import ObjectiveSpec, objective_mistake
+from truing.spec.part import Part as _Part
+from truing.spec.part import worded
+from truing.types import Dtype, InputError, stable_hash
+
+
+class TaskSpec(_Part):
+    """What the model should do, said once. Every candidate, the base included, is told this much."""
+
+    instruction: str = Field(
+        "Answer the question in one short sentence.",
+        description="the system message that every candidate but the prompt's begins with",
+    )
+
+
+class AdapterSpec(_Part):
+    """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
+
+    kind: Literal["lora", "full"] = Field(
+        "lora", description="a low-rank adapter, or all weights of the model"
+    )
+    rank: int = Field(16, ge=1, description="rank of the adapter's matrices; unused with 'full'")
+    alpha: float = Field(
+        32.0, gt=0, description="the adapter's change is scaled by alpha / rank; unused with 'full'"
+    )
+
+
+class SearchSpec(_Part):
+    """Proposing prompts and racing them, generation after generation (`truing train prompt`)."""
+
+    in_align: bool = Field(
+        False, description="whether `truing align` searches too, which takes longer"
+    )
+    budget: int = Field(
+        3000, ge=1, description="training questions scored in all, over all prompts"
+    )
+    generations: int = Field(3, ge=1, description="times that new prompts are proposed")
+    proposals: int = Field(16, ge=0, description="new prompts in each generation, at most")
+    propose: tuple[Literal["slots", "paraphrases", "examples", "model"], ...] = Field(
+        ("slots", "paraphrases", "examples", "model"), description="where new prompts come from"
+    )
+    proposer: str = Field(
+        "self",
+        description="the model that rewrites instructions: 'self', or endpoint:URL#MODEL, which "
+        "instructions are then sent to",
+    )
+    temperature: float = Field(0.7, ge=0, description="at which it writes")
+
+
+class PromptSpec(_Part):
+    """Choosing among instructions and few-shot sets on the training split."""
+
+    instructions: tuple[str, ...] = Field(
+        (), description="instructions to try beside the built-in ones"
+    )
+    built_in: int = Field(10, ge=0, description="built-in instructions to try")
+    shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
+    questions: int = Field(
+        24, ge=1, description="training questions that the last round is judged on"
+    )
+    search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
+
+
+class SftSpec(_Part):
+    """Supervised fine-tuning on demonstrations: of the store or a file, or (question, true answer)."""
+
+    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    epochs: int = Field(1, ge=1, description="passes over the demonstrations")
+    batch_size: int = Field(16, ge=1, description="demonstrations per update")
+    min_steps: int = Field(
+        1, ge=1, description="at least so many updates, by more passes over few demonstrations"
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of data.demonstrations held out, for the held-out loss"
+    )
+    max_tokens: int = Field(
+        1024, ge=1, description="longer data.demonstrations, prompt and answer, are left out"
+    )
+    curve: tuple[int, ...] = Field(
+        (),
+        description="for `truing train sft`: train on so many demonstrations each, and draw the "
+        "learning curve",
+    )
+    learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
+
+
+class RewardPart(BaseModel):
+    """One reward in a mixture. Further keys are the options of the reward that `name` names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str = Field(
+        description="'reward_model', a built-in program, or 'path/to/file.py:function'"
+    )
+    weight: float = Field(1.0, description="the part's score counts this often")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside name and weight."""
+        return dict(self.model_extra or {})
+
+
+class RewardSpec(_Part):
+    """What answers are rewarded for: the reward model, how it counts, or other rewards."""
+
+    truth: float = Field(1.0, ge=0, description="weight of log p(true)")
+    informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
+    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+    parts: tuple[RewardPart, ...] = Field(
+        (),
+        description="rewards to be added up, each with a name, a weight and its own options; "
+        "without any, the reward model alone",
+    )
+
+
+class RlSpec(_Part):
+    """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
+
+    start: Literal["base", "sft"] = Field(
+        "base", description="which candidate is trained further: the base or the fine-tuned one"
+    )
+    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
+    steps: int = Field(10, ge=1, description="updates, at most")
+    prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
+    samples_per_prompt: int = Field(
+        6, ge=1, description="answers to each question; objectives that compare them need 2"
+    )
+    max_new_tokens: int = Field(28, ge=1, description="an answer's greatest length in tokens")
+    temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
+    kl_weight: float = Field(0.1, ge=0, description="price of a nat of KL, in units of reward")
+    kl_estimator: Literal["k1", "k2", "k3"] = Field(
+        "k1", description="how KL is estimated from a token's probabilities"
+    )
+    kl_place: Literal["reward", "loss"] = Field(
+        "reward", description="where KL is paid; in the loss, k2 or k3"
+    )
+    max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
+    plateau: int | None = Field(
+        None, ge=1, description="stop where the reward has not risen for this many steps"
+    )
+    learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
+    evaluate_every: int = Field(
+        5, ge=1, description="steps between looks by the judges and between answers shown"
+    )
+    monitored: int = Field(40, ge=1, description="training questions that the judges look at")
+
+
+class EvaluationSpec(_Part):
+    """What is measured on the held-out split."""
+
+    max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
+    attacks: int = Field(40, ge=0, description="at most this many attacks")
+    kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
+    resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision in which candidates are measured; float32 where the processor is slow "
+        "in bfloat16",
+    )
+
+
+class JudgeSpec(_Part):
+    """Judges of free answers, for `truing train judge`: what they learn from."""
+
+    truth: str | None = Field(
+        None, description="JSONL file of answers that people have labelled true or not"
+    )
+    informative: str | None = Field(
+        None, description="JSONL file of answers that people have labelled informative or not"
+    )
+    dtype: Dtype = Field("float32", description="precision in which the model reads answers")
+
+
+class Spec(_Part):
+    """One run of the main job. Raises InputError naming the first field that is wrong."""
+
+    model: str = Field(
+        "smollm2-135m", description="a catalogue name, a Hugging Face id or a local folder"
+    )
+    task: TaskSpec = Field(TaskSpec(), description="what the model should do")
+    data: DataSpec = Field(DataSpec(), description="the questions and their split")
+    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = Field(
+        ("prompt", "sft", "rl"), description="the ways to try"
+    )
+    prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
+    sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
+    reward: RewardSpec = Field(RewardSpec(), description="the reward model")
+    rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
+    evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
+    judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
+    dtype: Dtype = Field(
+        "bfloat16",
+        description="precision of training (autocast) and sampling; float32 where the processor is "
+        "slow in bfloat16",
+    )
+    seeds: tuple[int, ...] = Field(
+        (0,), min_length=1, description="training is done once with each seed"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.approaches)) != len(self.approaches):
+            raise ValueError("approaches: each may be named once")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: each may be named once")
+        if "rl" in self.approaches and self.rl.start == "sft":
+            if "sft" not in self.approaches:
+                raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
+            if self.rl.adapter != self.sft.adapter:
+                raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
+            self.sft.curve
+        ):
+            raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
+        if mistake := objective_mistake(self.rl.objective):
+            raise ValueError(mistake)
+        if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
+            raise ValueError(
+                "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
+                "nothing; use k2 or k3, or kl_place: reward"
+            )
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refused_in_one_line(
+        cls, data: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        # Behind the check above, whose mistakes it words too. A file's path is the context.
+        try:
+            return check(data)
+        except ValidationError as error:
+            raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
+
+    def digest(self) -> str:
+        """16 hexadecimal digits, the same for equal specs however they were written."""
+        return stable_hash("spec", json.dumps(self.model_dump(mode="json"), sort_keys=True))[:16]
+
+    def to_yaml(self) -> str:
+        """The resolved spec, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,1 @@
+"""Means, intervals, agreement and distances."""

@@ -1,0 +1,55 @@
+"""The documentation says what the program does."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+from paths import DOCS
+from truing.cli.commands_page import commands_page, spec_fields
+from truing.spec.run import Spec
+
+
+def test_the_commands_page_is_current() -> None:
+    found = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert found == commands_page(), "run: python -m truing.cli.commands_page docs/commands.md"
+
+
+def test_every_field_of_the_spec_is_on_the_page() -> None:
+    def names(data: object, prefix: str = "") -> set[str]:
+        if not isinstance(data, dict):
+            return {prefix.removesuffix(".")}
+        return {name for key in data for name in names(data[key], f"{prefix}{key}.")}
+
+    every = names(Spec().model_dump())  # the values themselves, not the classes that the page reads
+    assert {name for name, _ in spec_fields()} == every
+    page = commands_page()
+    assert all(f"\n| `{name}` | " in page for name in every)
+
+
+def test_tables_have_as_many_cells_as_columns() -> None:
+    columns = 0
+    for line in commands_page().splitlines():
+        if not line.startswith("|"):
+            columns = 0
+            continue
+        cells = line.replace("\\|", "").count("|")
+        columns = columns or cells
+        assert cells == columns, line
+
+
+def test_code_quoted_in_the_docs_is_in_the_source() -> None:
+    quotes = [
+        (page.name, file, code)
+        for page in sorted(DOCS.glob("*.md"))
+        for file, code in re.findall(
+            r"<!-- from (\S+) -->\n```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+        )
+    ]
+    assert len(quotes) >= 7
+    for page, file, code in quotes:
+        source = (DOCS.parent / file).read_text("utf-8")
+        wanted = textwrap.dedent(code)
+        assert any(textwrap.indent(wanted, " " * n) in source for n in (0, 4, 8, 12)), (
+            f"{page}: no longer in {file}:\n{code}"
+        )

@@ -1,0 +1,146 @@
+"""The commands about people's work: what they print, and how mistakes end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select, text
+
+from commands import refused, run
+from people_work import fill, someone, work
+from truing.files import read_jsonl
+from truing.people import Store, open_store
+from truing.people import serving as serving_module
+from truing.people.annotators import by_token
+from truing.people.serving import fill_with_demo, label
+from truing.people.tables import Prompt, Task
+from truing.people.vocabulary import KINDS
+from truing.types import InputError
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_import_export_and_erase() -> None:
+    pair = {"prompt": "Why?", "chosen": "A", "rejected": "B", "user": "u1"}
+    Path("pairs.jsonl").write_text(json.dumps(pair) + "\n", encoding="utf-8")
+    done = run("data", "import", "pairs.jsonl", "--consent", "given", "--ask", "rating", "--json")
+    assert json.loads(done.stdout) == {
+        "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3}, "bad_lines": []
+    }  # fmt: skip
+    assert run("data", "import", "pairs.jsonl").stdout == "Added: nothing new\n"
+    done = run(
+        "data", "export", "out.jsonl", "--form", "preference", "--consent", "given", "--json"
+    )
+    assert json.loads(done.stdout) == {"file": "out.jsonl", "form": "preference", "rows": 1}
+    (row,) = read_jsonl(Path("out.jsonl"))
+    wanted = {"chosen": "A", "source": "pairs.jsonl", "consent": "given", "user": "u1"}
+    assert wanted.items() <= row.items()
+    assert (
+        json.loads(run("data", "erase", "--user", "u1", "--json").stdout)["erased"]["prompts"] == 1
+    )
+    assert run("data", "export", "out.jsonl").stdout == "out.jsonl: 0 rows\n"
+
+
+def test_bad_lines_are_told_on_standard_error() -> None:
+    Path("bad.jsonl").write_text('{"prompt": "a"}\n{\n', encoding="utf-8")
+    assert "bad.jsonl:2: not valid JSON" in refused(run("data", "import", "bad.jsonl"))
+    done = run("data", "import", "bad.jsonl", "--keep-good-lines")
+    assert done.stdout == "Added: 1 prompts\n" and "Left out: bad.jsonl:2" in done.stderr
+
+
+def test_mistakes_end_with_one_message() -> None:
+    assert "no file people.db" in refused(run("data", "export", "x.jsonl"))
+    assert not Path("people.db").exists()
+    assert "either --annotator" in refused(run("data", "erase"))
+    assert "no such file" in refused(run("data", "import", "absent.jsonl"))
+    assert "--store" in refused(run("label", "--store", "no/such/folder.db"))
+    assert "--token" in refused(run("label", "--token", "\n"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert "can't be used" in refused(run("label", "--port", taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data", "export", "x.jsonl"],
+        ["data", "export", "x.json", "--form", "argilla", "--kind", "rating"],
+        ["data", "import", "in.jsonl"],
+        ["data", "erase", "--user", "u"],
+        ["label", "--port", "0"],
+    ],
+)
+def test_every_command_refuses_a_store_of_a_newer_schema(words: list[str]) -> None:
+    store = open_store("newer.db")
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    store.close()
+    Path("in.jsonl").write_text('{"prompt": "a"}\n')
+    message = refused(run(*words, "--store", "newer.db"))
+    assert "schema 9999" in message and "newer truing" in message
+    assert not Path("x.jsonl").exists() and not Path("x.json").exists()
+
+
+def test_export_leaves_the_old_file_where_it_cannot_write(sqlite_store: Store) -> None:
+    fill(sqlite_store, ["rating"])
+    work(sqlite_store, someone(sqlite_store, "Ada"))
+    Path("folder.jsonl").mkdir()
+    path = sqlite_store.url.database
+    message = refused(run("data", "export", "folder.jsonl", "--form", "ratings", "--store", path))
+    assert "folder.jsonl: can't be written" in message
+    assert list(Path("folder.jsonl").iterdir()) == []
+
+
+def test_the_page_starts_without_the_libraries_of_models() -> None:
+    heavy = ("torch", "transformers", "peft", "sklearn", "pyarrow")
+    code = f"import sys, truing.people.serving; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_demo_has_every_kind_and_stays_out_of_your_store(sqlite_store: Store) -> None:
+    fill_with_demo(sqlite_store)
+    fill_with_demo(sqlite_store)  # a second start adds nothing
+    with sqlite_store.reading() as session:
+        counts = dict(session.execute(select(Task.kind, func.count()).group_by(Task.kind)).all())
+        assert set(counts) == set(KINDS) and counts["annotation"] == 8
+        assert set(session.scalars(select(Prompt.consent))) == {"own"}
+    fill(sqlite_store)
+    with pytest.raises(InputError, match="holds prompts of yours"):
+        fill_with_demo(sqlite_store)
+
+
+def test_label_says_the_link_and_binds_to_this_machine_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    class Server:
+        def __init__(self, config: object) -> None:
+            self.quiet = not config.access_log  # type: ignore[attr-defined]
+
+        def run(self, sockets: list[socket.socket]) -> None:
+            seen.append((sockets[0].getsockname()[0], self.quiet))
+            sockets[0].close()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving_module.uvicorn, "Server", Server)
+    said: list[str] = []
+    for token in ("my token", None, None):
+        label("people.db", port=0, token=token, say=said.append)
+    assert seen == [("127.0.0.1", True)] * 3
+    assert "?token=my%20token" in said[0] and said[1].split("=")[1] != said[2].split("=")[1]
+    store = open_store("people.db")
+    with store.reading() as session:
+        assert by_token(session, "my token") is None  # a newer start ended it
+        assert by_token(session, said[2].split("=")[1]) is not None
+    store.close()

@@ -1,0 +1,110 @@
+"""What `truing eval` shows of many wordings, sizes and controls: figures, sentences, the page."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
+from synthetic_sweep import synthetic_sweep
+from truing.data.texts import instructions
+from truing.evaluate.sweep.page import page, show
+from truing.evaluate.sweep.result import SweepResult
+from truing.evaluate.sweep.shown import labels, shown_lines
+
+HELPFUL, HARMFUL = len(instructions("helpful")), len(instructions("harmful"))
+
+
+@pytest.fixture(scope="module")
+def result() -> SweepResult:
+    return synthetic_sweep()
+
+
+def test_many_wordings_are_shown_as_their_mean(result: SweepResult) -> None:
+    shown = shown_lines(result, "truthfulness")
+    assert list(dict.fromkeys(line.prompt for line in shown)) == [
+        "own", f"helpful ({HELPFUL} wordings)", f"harmful ({HARMFUL} wordings)",
+    ]  # fmt: skip
+    scores = [
+        score
+        for prompt, row in result.rows
+        if prompt.startswith("helpful") and row.candidate == "small-one"
+        and row.evaluation == "truthfulness" and isinstance(score := row.metrics["mc1"], float)
+    ]  # fmt: skip
+    [line] = [x for x in shown if x.candidate == "small-one" and x.prompt.startswith("helpful")]
+    assert line.metrics["mc1"].value == pytest.approx(sum(scores) / len(scores))
+    assert labels(synthetic_sweep(names=["small-one"], prompts=["helpful-2"], questions=3)) == {
+        "helpful-2": "helpful-2"
+    }
+
+
+def test_the_sensitivity_is_in_the_document(result: SweepResult) -> None:
+    found = result.to_json()["sensitivity"]["helpful"]["truthfulness"]
+    assert len(found["wordings"]) == HELPFUL
+    one = found["candidates"]["large-one"]["mc1"]
+    assert one["min"] <= one["mean"]["value"] <= one["max"]
+    assert one["sd"]["low"] <= one["sd"]["value"] <= one["sd"]["high"]
+    assert one["best"]["value"] == one["max"] and one["best"]["prompt"] in found["wordings"]
+    assert one["best"]["elsewhere"] < one["max"]
+    [order] = [
+        o for o in found["orders"]
+        if (o["first"], o["second"], o["metric"]) == ("small-one", "large-one", "mc1")
+    ]  # fmt: skip
+    assert order["second_clearly_above"] > 5 and not order["depends_on_wording"]
+    assert order["sentence"].startswith("mc1: large-one is above small-one under")
+    assert len(order["differences"]) == HELPFUL
+
+
+def test_the_terminal_says_what_the_wording_does(result: SweepResult) -> None:
+    text = io.StringIO()
+    show(result, Console(file=text, width=200))
+    said = " ".join(text.getvalue().split())
+    assert f"Truthfulness under {HELPFUL} wordings of helpful" in said
+    assert "MC1: large-one is above small-one under" in said
+    assert "wordings and questions]" in said and "1 unscored" in said
+
+
+def test_the_page_has_figures_tables_and_sentences(result: SweepResult) -> None:
+    html = page(result, "truing eval")
+    assert html == page(result, "truing eval")
+    assert "middle <b>one" not in html and "middle &lt;b&gt;one" in html
+    for title in ("Against model size", "Truthfulness beside control questions", "Prompts",
+                  f"Control questions under {HARMFUL} wordings of harmful"):  # fmt: skip
+        assert f"<h2>{title}</h2>" in html
+    assert "True; solid: informative too" in html and "is above" in html
+    keys = re.findall(r' id="([^"]+)"', html)
+    assert len(keys) == len(set(keys))
+
+
+def test_nothing_is_drawn_of_what_is_not_there() -> None:
+    alone = synthetic_sweep(
+        names=["small-one"], prompts=["own"], evaluations=["trivia"], judged=False, questions=5
+    )
+    html = page(alone, "truing eval")
+    for title in ("Against model size", "Truthfulness beside", "wordings of", "True; solid"):
+        assert title not in html
+    assert alone.to_json()["sensitivity"] == {}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser(
+    browser: Any, result: SweepResult, tmp_path: Path, width: int
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page(result, "truing eval"), encoding="utf-8")
+    view = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    view.on("console", lambda message: complaints.append(message.text))
+    view.goto(path.as_uri(), wait_until="load")
+    view.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert view.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert view.evaluate(OVERFLOWING) == []
+    assert min(view.evaluate(TOO_SMALL)) > 0.8
+    assert view.evaluate(CUT_OFF) == []
+    assert complaints == []
+    view.close()

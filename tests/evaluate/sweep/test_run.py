@@ -1,0 +1,137 @@
+"""`truing eval`: scores against plain transformers, the store of scores, interruption."""
+
+from __future__ import annotations
+
+import math
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+from questions import CASES
+from tiny import alone, plain, tiny, tokenizer
+from truing.candidates import Candidate
+from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.sweep import scores as scoring
+from truing.evaluate.sweep.scores import Examinee, score_wording
+from truing.models import language_model
+from truing.models.engine.packing import packs
+from truing.models.engine.tree import Branch, Opening
+from truing.models.language_model import LanguageModel
+from truing.models.memo.scores import ScoreStore, score_key
+from truing.models.user_cache import ModelUnavailable
+from truing.prompts.rendering import Prompt
+from truing.prompts.wordings import wordings
+from truing.types import Case, Unscored
+
+
+def examinee(model: LanguageModel | None = None, weights: str = "w") -> Examinee:
+    return Examinee(Candidate("tiny", 0, model or tiny(), Prompt()), weights, "float32")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ScoreStore:
+    return ScoreStore(tmp_path / "scores.sqlite")
+
+
+def test_every_log_likelihood_is_that_of_the_text_alone(store: ScoreStore) -> None:
+    found = score_wording(examinee(), wordings(["none"])[0], "auto", CASES, store)
+    oracle, tokens = plain("llama"), tokenizer()
+    assert found.computed == 5 * len(CASES)
+    for case, choices in zip(CASES, found.choices, strict=True):
+        assert isinstance(choices, Choices)
+        prompt = tokens.encode(f"Q: {case.prompt}\nA:")
+        answers = [*case.correct_answers, *case.incorrect_answers]
+        for answer, score in zip(answers, (*choices.true, *choices.false), strict=True):
+            with torch.no_grad():
+                wanted = float(alone(oracle, prompt, tokens.encode(f" {answer}")).sum())
+            assert score == pytest.approx(wanted, abs=1e-4)
+
+
+def test_metrics_of_a_question_and_of_undefined_ones() -> None:
+    nan = math.nan
+    assert Choices((-2.0, -1.0), (-3.0, -1.5)).metrics["binary"] == 1.0
+    assert Choices((-2.0, -1.0), (-3.0, -1.5)).mc1 == 0.0
+    assert isinstance(Choices((-1.0,), (-1.0, -2.0)).binary, Unscored)
+    assert Choices((-1.0, nan), (-2.0,)).binary == 1.0
+    for undefined in (Choices((nan,), (-1.0,)), Choices((), (-1.0,)), Choices((-1.0,), ())):
+        assert all(isinstance(score, Unscored) for score in undefined.metrics.values())
+
+
+def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scoring, "packs", lambda branches: packs(branches, 90))
+    monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
+    who, [wording] = examinee(), wordings(["none"])
+    whole = score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "a"))
+    score, passes = who.candidate.model.score, 0
+
+    def dying(branches: list[Branch], opening: Opening | None) -> object:
+        nonlocal passes
+        passes += 1
+        if passes == 3:
+            raise KeyboardInterrupt
+        return score(branches, opening)
+
+    monkeypatch.setattr(who.candidate.model, "score", dying)
+    with pytest.raises(KeyboardInterrupt):
+        score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b"))
+    again = score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b"))
+    assert again.choices == whole.choices
+    assert 0 < again.computed < whole.computed
+    assert score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b")).computed == 0
+
+
+def test_scores_are_filed_under_what_they_depend_on(store: ScoreStore) -> None:
+    [none] = wordings(["none"])
+    first = score_wording(examinee(), none, "auto", CASES, store)
+    assert score_wording(examinee(), none, "auto", CASES[::-1], store).computed == 0
+    assert score_wording(examinee(weights="other"), none, "auto", CASES, store).computed == 30
+    chat = examinee(tiny(chat=True))
+    assert score_wording(chat, none, "chat", CASES, store).computed == 30
+    assert len({score_key("m", "float32", c, t) for c, t in (([1], [2, 3]), ([1, 2], [3]))}) == 2
+    assert score_key("m", "float32", [1], [2]) != score_key("m", "bfloat16", [1], [2])
+    assert score_wording(examinee(), none, "auto", CASES, store).choices == first.choices
+
+
+def test_two_processes_may_use_the_store_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite"
+
+    def add(start: int) -> None:
+        own = ScoreStore(path)
+        for number in range(start, start + 40):
+            own.add({bytes([number]): float(number)})
+        own.close()
+
+    threads = [threading.Thread(target=add, args=(start,)) for start in (0, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ScoreStore(path).known([bytes([n]) for n in range(256)])) == 80
+
+
+def test_a_broken_store_is_put_aside_and_nan_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite"
+    path.write_bytes(b"not a database at all, but longer than a header" * 99)
+    store = ScoreStore(path)
+    store.add({b"a": math.nan, b"b": -math.inf})
+    found = store.known([b"a", b"b", b"c"])
+    assert math.isnan(found[b"a"]) and found[b"b"] == -math.inf and len(found) == 2
+    assert (tmp_path / "scores.sqlite.broken").exists()
+
+
+def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scores.sqlite").mkdir()
+    with pytest.raises(ModelUnavailable, match=r"scores\.sqlite can't be used"):
+        ScoreStore(tmp_path / "scores.sqlite")
+
+
+def test_what_is_longer_than_the_context_is_unscored(store: ScoreStore) -> None:
+    long = Case("who " * 30 + "?", ("me",), ("you",))
+    found = score_wording(examinee(), wordings(["none"])[0], "auto", [long, *CASES], store)
+    assert isinstance(found.choices[0], Unscored)
+    assert "128" in found.choices[0].reason
+    assert all(isinstance(choices, Choices) for choices in found.choices[1:])

@@ -1,0 +1,346 @@
+"""The main job on a tiny random model: every stage, interrupted anywhere, in folders of all kinds."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tiny import alone, config, tokenizer
+from truing.candidates import load_candidate
+from truing.data.questions import load_questions
+from truing.files import read_jsonl
+from truing.methods.setup import Workshop
+from truing.models.engine.tree import Branch
+from truing.progress import SilentProgress
+from truing.recipes.align import align
+from truing.spec.reading import make_spec
+from truing.spec.run import Spec
+from truing.types import InputError
+
+NAMES = ["base", "prompt", "sft", "rl"]
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny-model")
+    settings = config("llama", pad=0)
+    settings.max_position_embeddings = 4096
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
+    tokenizer(chat=True).save_pretrained(folder)
+    return folder
+
+
+def small(model: Path, **over: Any) -> Spec:
+    data = {
+        "model": str(model),
+        "dtype": "float32",
+        "data": {"limit": 20, "control_limit": 3},
+        "prompt": {"questions": 3, "shots": [0, 1], "built_in": 2},
+        "sft": {"epochs": 1, "batch_size": 8, "adapter": {"rank": 2}},
+        "rl": {
+            "steps": 4, "prompts_per_step": 2, "samples_per_prompt": 3, "max_new_tokens": 6,
+            "evaluate_every": 2, "monitored": 2, "adapter": {"rank": 2},
+        },
+        "evaluation": {
+            "max_new_tokens": 6, "attacks": 3, "kl_questions": 3, "resamples": 100,
+            "dtype": "float32",
+        },
+    }  # fmt: skip
+    return make_spec(data | over)
+
+
+def run(spec: Spec, folder: Path, **options: Any) -> Any:
+    return align(spec, folder, progress=SilentProgress(), **options)
+
+
+@pytest.fixture(scope="module")
+def finished(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    run(small(model_folder), folder)
+    return folder
+
+
+def test_questions_that_the_limit_leaves_out_are_counted(finished: Path) -> None:
+    record = json.loads((finished / "run.json").read_text())
+    kept = len(read_jsonl(finished / "questions.jsonl")) - 3  # without the controls
+    assert kept == 20 and record["questions_left_out"] == len(load_questions("built-in")) - 20
+    page = (finished / "report.html").read_text()
+    assert f"{record['questions_left_out']} questions" in page
+
+
+def test_kl_is_measured_on_as_many_questions_as_asked(finished: Path) -> None:
+    found = read_jsonl(finished / "rows" / "drift" / "sft-seed0.jsonl")
+    assert sum("kl" in row["metrics"] for row in found) == 3 < len(found)
+
+
+def rows(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.glob("rows/*/*.jsonl")}
+
+
+def test_everything_is_measured_on_the_same_cases(finished: Path) -> None:
+    held_out = {
+        case["id"]
+        for case in read_jsonl(finished / "questions.jsonl")
+        if case["split"] == "held_out"
+    }
+    for name in NAMES:
+        file = finished / "rows" / "truthfulness" / f"{name}-seed0.jsonl"
+        assert {row["case"] for row in read_jsonl(file)} == held_out
+        assert len(read_jsonl(finished / "rows" / "attacks" / f"{name}-seed0.jsonl")) == 3
+        assert len(read_jsonl(finished / "rows" / "trivia" / f"{name}-seed0.jsonl")) == 3
+    summary = json.loads((finished / "summary.json").read_text())
+    assert list(summary["candidates"]) == NAMES
+    assert list(summary["differences"]) == NAMES[1:]
+    assert summary["candidates"]["rl"]["drift"]["kl"]["value"] >= -1e-6
+    assert summary["costs"]["sft"]["labels"] == summary["costs"]["total"]["labels"] - sum(
+        summary["costs"][name]["labels"] for name in ("prompt", "rl")
+    )
+    assert (finished / "report.html").stat().st_size < 3_000_000
+
+
+def test_the_policy_learned_from_demonstrations_and_samples(finished: Path) -> None:
+    log = read_jsonl(finished / "logs" / "sft-seed0.jsonl")
+    assert log[-1]["step"] == len(log) > 3
+    samples = read_jsonl(finished / "logs" / "rl-seed0.jsonl")
+    assert [row["step"] for row in samples] == [1, 2, 3, 4]
+    assert [("monitor" in row) for row in samples] == [False, True, False, True]
+    assert sum(row.get("chosen", False) for row in samples) == 1
+    assert abs(samples[0]["kl"]) < 1e-4  # before the first step the policy is the base
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, name: str) -> None:
+    folder = finished / "candidates" / name
+    ours = load_candidate(folder, name, 0, "float32")
+    loader = AutoPeftModelForCausalLM if name in ("sft", "rl") else AutoModelForCausalLM
+    theirs = loader.from_pretrained(folder, dtype=torch.float32)
+    if (
+        loader is AutoPeftModelForCausalLM
+    ):  # peft keeps a set, which has another order in each process
+        targets = json.loads((folder / "adapter_config.json").read_text())["target_modules"]
+        assert targets == sorted(targets) and len(targets) > 1
+    templated = AutoTokenizer.from_pretrained(folder)
+    question, answer = "does the moon shine?", "no, it does not."
+    prompt = ours.renderer.tokens(ours.prompt, question)
+    text = templated.apply_chat_template(
+        [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+    )
+    assert templated.encode(text, add_special_tokens=False) == prompt
+    tokens = ours.renderer.answer_tokens(answer)
+    [[scored]] = ours.model.score([Branch(prompt, [tokens])])
+    logits = theirs(input_ids=torch.tensor([prompt + tokens])).logits[0].log_softmax(-1)
+    places = torch.arange(len(prompt) - 1, len(prompt) + len(tokens) - 1)
+    torch.testing.assert_close(
+        scored.token_log_probs, logits[places, torch.tensor(tokens)].detach(), atol=1e-4, rtol=0
+    )
+
+
+@pytest.mark.parametrize("stop_after", [0, 2, 4, 7])
+def test_a_killed_run_goes_on_and_ends_the_same(
+    model_folder: Path,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+) -> None:
+    done: list[str] = []
+    whole = Workshop.stage
+
+    def stage(self: Workshop, name: str, *rest: Any, **options: Any) -> None:
+        if len(done) == stop_after:
+            raise KeyboardInterrupt
+        whole(self, name, *rest, **options)
+        done.append(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workshop, "stage", stage)
+        with pytest.raises(KeyboardInterrupt):
+            run(small(model_folder), tmp_path / "run")
+    run(small(model_folder), tmp_path / "run")
+    assert rows(tmp_path / "run") == rows(finished)
+
+
+def test_training_killed_between_steps_ends_the_same(
+    model_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from truing.learn import loop
+
+    calls = 0
+    whole = loop.update
+
+    def update(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (3, 9):
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(loop, "update", update)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(small(model_folder), tmp_path / "run")
+    run(small(model_folder), tmp_path / "run")
+    assert rows(tmp_path / "run") == rows(finished)
+
+
+def test_the_model_folder_is_never_written_to(model_folder: Path, finished: Path) -> None:
+    weights = finished / "candidates" / "base" / "model.safetensors"
+    for file in model_folder.iterdir():
+        assert file.stat().st_nlink == 1, (
+            "a link would let a change of the candidate reach the model"
+        )
+    assert weights.read_bytes() == (model_folder / "model.safetensors").read_bytes()
+    assert "'role'" not in (model_folder / "tokenizer_config.json").read_text()
+
+
+def test_a_finished_run_is_read_not_written(model_folder: Path, finished: Path) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.glob("rows/*/*.jsonl")}
+    run(small(model_folder), finished)
+    assert {p: p.stat().st_mtime_ns for p in finished.glob("rows/*/*.jsonl")} == before
+
+
+def test_two_runs_never_mix(model_folder: Path, finished: Path) -> None:
+    before = rows(finished)
+    with pytest.raises(InputError, match="another spec"):
+        run(small(model_folder, seeds=[5]), finished)
+    assert rows(finished) == before
+
+
+def test_other_folders_are_left_alone(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match="run"):
+            run(small(model_folder), tmp_path, overwrite=overwrite)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(InputError, match="is a file"):
+        run(small(model_folder), tmp_path / "thesis.tex")
+
+
+def test_overwrite_begins_anew(model_folder: Path, tmp_path: Path) -> None:
+    only_base = {"approaches": []}
+    run(small(model_folder, **only_base), tmp_path / "run")
+    again = run(small(model_folder, seeds=[3], **only_base), tmp_path / "run", overwrite=True)
+    assert list(again.to_json()["candidates"]) == ["base"]
+
+
+def test_reinforcement_can_start_from_the_demonstrated_policy(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    spec = small(model_folder)
+    rl = spec.rl.model_dump() | {"start": "sft", "steps": 1}
+    run(small(model_folder, rl=rl, approaches=["sft", "rl"]), tmp_path / "run")
+    [row] = read_jsonl(tmp_path / "run" / "logs" / "rl-seed0.jsonl")
+    assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
+
+
+def test_questions_that_no_judge_could_grade_are_refused_at_once(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    lines = [
+        json.dumps(
+            {"question": f"Which {i}?", "correct_answers": ["A."], "incorrect_answers": ["B."]}
+        )
+        for i in range(20)
+    ]
+    file = tmp_path / "single.jsonl"
+    file.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="two true and two false"):
+        run(small(model_folder, data={"questions": str(file)}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
+    sft = {"epochs": 1, "batch_size": 8, "adapter": {"kind": "full"}}
+    run(small(model_folder, sft=sft, approaches=["sft"]), tmp_path / "run")
+    trained = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "candidates" / "sft")
+    base = AutoModelForCausalLM.from_pretrained(model_folder)
+    changed = [
+        not torch.equal(a, b) for a, b in zip(trained.parameters(), base.parameters(), strict=True)
+    ]
+    assert all(changed)
+    ours = load_candidate(tmp_path / "run" / "candidates" / "sft", "sft", 0, "float32")
+    prompt = ours.renderer.tokens(ours.prompt, "does the moon shine?")
+    tokens = ours.renderer.answer_tokens("no, it does not.")
+    [[scored]] = ours.model.score([Branch(prompt, [tokens])])
+    wanted = alone(trained, prompt, tokens).detach()
+    torch.testing.assert_close(scored.token_log_probs, wanted, atol=1e-4, rtol=0)
+
+
+# --- Folders that can't be written ------------------------------------------------------------
+
+
+def _denied(number: int) -> Any:
+    def fails(*_: Any, **__: Any) -> None:
+        raise OSError(number, os.strerror(number), "x")
+
+    return fails
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENAMETOOLONG])
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(
+    number: int, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Workshop(small(model_folder), tmp_path / "run", SilentProgress())
+    monkeypatch.setattr(Path, "mkdir", _denied(number))
+    with (
+        pytest.raises(InputError, match=r"run: can't be written .*give a folder that you may"),
+        shop.opened("default", "truing align"),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_right_to_write_is_told_before_the_model_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    with pytest.raises(InputError, match="no right to write in"):
+        run(make_spec({"model": "no such model"}), tmp_path / "deep" / "run")
+    assert not (tmp_path / "deep").exists()
+
+
+def test_a_folder_inside_a_file(model_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="file is a file; give another folder"):
+        run(small(model_folder), tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_disk_that_is_full_at_once_leaves_no_folder(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", _denied(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space left"):
+        run(small(model_folder), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("missing", ["spec.yaml", "questions.jsonl"])
+def test_a_run_killed_at_its_very_beginning_goes_on(
+    missing: str, model_folder: Path, tmp_path: Path
+) -> None:
+    spec, folder = small(model_folder), tmp_path / "run"
+    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+        whole = (folder / missing).read_bytes()
+        (folder / missing).unlink()
+    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+        assert (folder / missing).read_bytes() == whole
+
+
+def test_what_a_kill_left_of_the_first_file_is_no_other_thing(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / ".run.json.17-ab.tmp").write_text("{")
+    with Workshop(small(model_folder), folder, SilentProgress()).opened("default", "truing align"):
+        assert (folder / "run.json").is_file()

@@ -1,0 +1,156 @@
+"""What a reward may give, and what is refused."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from truing.models.features import Features, Remembering
+from truing.policies.trajectories import reward_tensor
+from truing.rewards.mixture import build_reward, needs_model
+from truing.rewards.program import REWARDS, program
+from truing.rewards.reward import Answered, scored
+from truing.spec.run import RewardSpec
+from truing.types import Case, InputError, Unscored
+
+ANSWERS = [Answered(Case(f"Question {n}?"), f"Answer {n}.") for n in range(4)]
+
+
+def _giving(given: Any) -> Any:
+    def reward(answers: Sequence[Answered]) -> Any:
+        return given
+
+    return reward
+
+
+def test_none_and_nan_are_unscored_and_never_0() -> None:
+    found = scored(_giving([1, None, float("nan"), Unscored("empty answer")]), ANSWERS)
+    assert found == [
+        1.0,
+        Unscored("the reward gave None"),
+        Unscored("the reward gave NaN"),
+        Unscored("empty answer"),
+    ]
+    tensor = reward_tensor(found)
+    assert tensor[0] == 1 and tensor[1:].isnan().all()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [0.5, 1.0, -2.0, 3.0],
+        (0.5, 1.0, -2.0, 3.0),
+        np.array([0.5, 1.0, -2.0, 3.0], dtype=np.float32),
+        torch.tensor([0.5, 1.0, -2.0, 3.0]),
+        iter([np.float64(0.5), True, torch.tensor(-2), 3]),
+    ],
+)
+def test_numbers_of_any_kind(given: Any) -> None:
+    found = scored(_giving(given), ANSWERS)
+    assert found == [0.5, 1.0, -2.0, 3.0] and all(type(score) is float for score in found)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([1.0, 2.0], "reward gave 2 scores for 4 answers"),
+        (torch.zeros(5), "5 scores for 4 answers"),
+        (torch.zeros(4, 2), "a Tensor for answer 0"),
+        ([1.0, "2", 3.0, 4.0], "a str for answer 1"),
+        ([1.0, 2.0, [3.0], 4.0], "a list for answer 2"),
+        ([1.0, 2.0, 3.0, float("inf")], "inf for answer 3; scores must be finite"),
+        (1.0, "TypeError"),
+        (None, "TypeError"),
+    ],
+)
+def test_wrong_shapes_and_kinds_are_refused(given: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        scored(_giving(given), ANSWERS)
+
+
+def test_a_reward_that_raises_is_named() -> None:
+    def broken(answers: Sequence[Answered]) -> list[float]:
+        return [len(answer.text) for answer in answers]  # type: ignore[attr-defined]
+
+    with pytest.raises(
+        InputError, match=r"reward: broken failed on 4 answers \(AttributeError"
+    ) as e:
+        scored(broken, ANSWERS)  # type: ignore[arg-type]
+    assert isinstance(e.value.__cause__, AttributeError)
+
+
+# --- Programs and mixtures --------------------------------------------------------------------
+
+
+def _scores(name: str, answers: list[str], **options: Any) -> list[Any]:
+    given = [Answered(Case("Q?"), answer) for answer in answers]
+    return scored(program(name, options, "here"), given)
+
+
+def test_the_built_in_programs() -> None:
+    assert _scores("length", ["a b", "", "a b c d e f", "a"], target=2) == [0.0, -1.0, -2.0, -0.5]
+    nothing = Unscored("the answer has no word")
+    found = _scores("words", ["The SEA, the sky", "no", "?!", ""], words=["Sea", "sky"])
+    assert found == [0.5, 0.0, nothing, nothing]
+    assert _scores("matches", ["in 1999.", "in May."], pattern=r"\b\d{4}\b") == [1.0, 0.0]
+    assert _scores("contains", ["I  Don't know", "Yes"], text="i don't know") == [1.0, 0.0]
+    assert _scores("lacks", ["I  Don't know", "Yes"], text="i don't know") == [0.0, 1.0]
+    assert _scores("ends_properly", ["Yes.", 'He said "no."', "Yes", ""]) == [1.0, 1.0, 0.0, 0.0]
+    cut_off = Answered(Case("Q?"), "Yes.", finished=False)
+    assert scored(program("ends_properly", {}, "here"), [cut_off]) == [0.0]
+    for name in REWARDS:  # each is measured above
+        assert name in inspect.getsource(test_the_built_in_programs)
+
+
+def test_a_mixture_adds_up_and_keeps_what_is_unscored() -> None:
+    spec = RewardSpec.model_validate(
+        {"parts": [{"name": "reward_model", "weight": 2}, {"name": "words", "words": ["sea"]}]}
+    )
+    model = _giving([1.0, float("nan"), 3.0, Unscored("empty answer")])
+    answers = [Answered(Case("Q?"), text) for text in ("sea sky", "sea", "", "sky")]
+    assert build_reward(spec, lambda: model)(answers) == [
+        2.5,
+        Unscored("reward_model: the reward gave NaN"),
+        Unscored("words: the answer has no word"),
+        Unscored("reward_model: empty answer"),
+    ]
+    assert build_reward(RewardSpec(), lambda: model) is model
+    assert needs_model(spec) and needs_model(RewardSpec())
+    with pytest.raises(InputError, match="gave 4 scores for 3 answers"):
+        build_reward(spec, lambda: model)(answers[:3])
+
+
+def test_a_users_function_may_define_classes(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Longest:\n    words: int\n"
+        "    def __call__(self, prompt: str, answer: str) -> float | None:\n"
+        "        return float(len(answer.split()) <= self.words) if answer else None\n"
+        "short = Longest(2)\n"
+    )
+    reward = program(f"{file}:short", {}, "here")
+    answers = [Answered(Case("Q?"), text) for text in ("a b", "a b c", "")]
+    assert scored(reward, answers) == [1.0, 0.0, Unscored("the reward gave None")]
+    with pytest.raises(InputError, match=r"here\.words: a function of your own has no options"):
+        program(f"{file}:short", {"words": 3}, "here")
+
+
+def test_a_remembering_embedder_reads_the_same_answers_once_in_a_row() -> None:
+    asked: list[list[tuple[str, str]]] = []
+
+    def embed(pairs: Sequence[tuple[str, str]]) -> Features:
+        asked.append(list(pairs))
+        return np.array([[len(question), len(answer)] for question, answer in pairs])
+
+    remembering = Remembering(embed)
+    one, two = [("How?", "So.")], [("How?", "Not so.")]
+    for pairs in (one, list(one), two, one):
+        assert remembering(pairs).tolist() == [[len(q), len(a)] for q, a in pairs]
+    assert asked == [one, two, one]

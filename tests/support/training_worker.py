@@ -1,0 +1,132 @@
+"""Trainings in a process of their own: `training_worker.py FOLDER WHAT ...`.
+
+Says `step N` after each step. Several of them are what test_ranks.py compares with one;
+test_checkpoint.py kills `run_in_child`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tiny import texts, tiny
+from truing.cli.main import main
+from truing.learn import Objective, Ppo, Reinforce, Supervised
+from truing.learn.checkpoint import Checkpoint
+from truing.learn.loop import LogRow, Passes, Policy, Settings, Source, train
+from truing.learn.objectives.baselines import LearnedValue, MovingAverage
+from truing.learn.objectives.kl import KL
+from truing.learn.objectives.values import LinearValue, TabularValue
+from truing.learn.sources.demonstrations import Demonstrations
+from truing.learn.sources.samples import Samples
+from truing.learn.text_states import TextStates
+from truing.policies.language import LanguagePolicy, TextAction
+from truing.policies.trajectories import Trajectories
+from truing.prompts.rendering import Prompt, Renderer
+from truing.rewards.reward import Answered
+from truing.spec.run import AdapterSpec, RlSpec
+from truing.types import Case, Score
+from worlds import TablePolicy, slippery_grid
+
+STEPS = 12
+
+
+class _GridSamples:
+    """The table's own samples, a function of the step and the parameters."""
+
+    def __init__(self, policy: TablePolicy) -> None:
+        self.policy, self.world = policy, slippery_grid()
+
+    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
+        batch = self.world.draw(5, 4, step, self.policy.logits.detach())
+        return batch, {"reward": float(batch.return_B.mean())}
+
+
+def _vowels(answers: Sequence[Answered]) -> list[Score]:
+    """Counts vowels; a very long answer is unscored."""
+    return [
+        None if len(a.answer) > 9 else sum(a.answer.count(v) for v in "aeiou") - 0.1 * len(a.answer)
+        for a in answers
+    ]  # type: ignore[return-value]
+
+
+def _text_samples(policy: LanguagePolicy) -> Samples:
+    """A language model's own answers to three of five questions."""
+    cases = [Case(f"who is {name}?") for name in ("ann", "bob", "cleo", "dan", "eve")]
+    spec = RlSpec(prompts_per_step=3, samples_per_prompt=4, max_new_tokens=10, evaluate_every=4)
+    renderer = Renderer(policy.reference)
+    return Samples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
+
+
+def _language_policy(kind: str) -> LanguagePolicy:
+    model = tiny(chat=True)
+    return LanguagePolicy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
+
+
+def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
+    """The training of this name."""
+    if what == "grid-reinforce":
+        table = TablePolicy(slippery_grid().logits, piece=3)
+        objective: Objective = Reinforce(baseline=MovingAverage(0.3), kl=KL(0.05))
+        return table, _GridSamples(table), objective, Settings(STEPS, 0.1, 1.0, warmup=3)
+    if what == "grid-ppo":
+        table = TablePolicy(slippery_grid().logits, piece=3)
+        value = LearnedValue(TabularValue(6, lambda t: t.data[..., 0]))
+        objective = Ppo(baseline=value, decay=0.9, entropy_weight=0.01)
+        passes = Passes(2, 3, max_update_kl=0.5)
+        return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0, passes=passes)
+    if what == "text-sft":
+        actions = [TextAction(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
+        source = Demonstrations(actions, batch_size=3, seed=0)
+        return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
+    policy = _language_policy("lora")
+    samples = _text_samples(policy)
+    if what == "text-ppo":
+        states = TextStates(policy.reference)
+        value = LearnedValue(LinearValue(states, states.size))
+        objective = Ppo(baseline=value, decay=0.95, kl=KL(0.05))
+        passes = Passes(2, 2)
+        return policy, samples, objective, Settings(STEPS, 0.003, 1.0, passes=passes)
+    return policy, samples, Reinforce(kl=KL(0.05)), Settings(STEPS, 0.005, 1.0, decay=False)
+
+
+def run(
+    what: str, folder: Path, say: Callable[[int], object] = lambda step: None
+) -> dict[str, nn.Parameter]:
+    """Trains, going on from what is in the folder; returns the parameters."""
+    policy, source, objective, settings = made(what)
+
+    def after_step(step: int, row: LogRow) -> bool:
+        say(step)
+        return True
+
+    checkpoint = Checkpoint(folder / "state", folder / "log.jsonl", every=2, identity=what)
+    train(policy, source, objective, settings, checkpoint, after_step)
+    return policy.parameters
+
+
+def run_in_child(what: str, folder: Path, steps: Connection) -> None:
+    """The same, sending each step's number."""
+    torch.set_num_threads(1)
+    run(what, folder, steps.send)
+
+
+def run_command(command: Sequence[str], environment: Mapping[str, str], said: Path) -> None:
+    """A `truing` command in this process, which ends with it; what it says goes to SAID.out and .err."""
+    os.environ.update(environment)
+    for stream, ending in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(said.with_suffix(ending), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)
+    sys.argv = ["truing", *command]
+    main()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for name in sys.argv[2:]:
+        run(name, Path(sys.argv[1]) / name, lambda step: print(f"step {step}", flush=True))
