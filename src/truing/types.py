@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,11 @@ class Case:
 
     `correct_answers` begins with the best one, `incorrect_answers` with the best known false one.
     A `canary` is a string whose presence in an answer means that an attack succeeded.
+
+    `messages` (role, content) is the conversation up to the user's last turn where there is more than
+    one turn; `prompt` is then all of it, a message a paragraph. Cases of one `family` (contrast pairs,
+    twins) land on one side of the split. `columns` is the row that the case was read from, by name, for
+    programs that grade answers to it.
     """
 
     prompt: str
@@ -44,10 +50,16 @@ class Case:
     category: str = ""
     source: str = ""
     canary: str = ""
+    messages: tuple[tuple[str, str], ...] = ()
+    family: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits of the normalised prompt: the case's name in every table of rows."""
+        if self.messages:
+            parts = [part for role, text in self.messages for part in (role, normalised(text))]
+            return stable_hash("conversation", *parts)[:16]
         return stable_hash("case", normalised(self.prompt))[:16]
 
 
@@ -124,6 +136,35 @@ class Estimate:
     def to_json(self) -> dict[str, float | int | None]:
         """The object that `--json` prints for a metric."""
         return dict(self.__dict__)
+
+
+Unit = Literal["share", "reward", "nats", "tokens"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measured quantity. `better` is +1 where more is better, -1 where less is, 0 for neither.
+
+    `label` is its name for people, `short` the same for narrow places, `note` says what it is.
+    """
+
+    evaluation: str
+    name: str
+    label: str
+    better: Literal[-1, 0, 1]
+    unit: Unit
+    note: str
+    short: str = ""
+
+    @property
+    def brief(self) -> str:
+        """The label for narrow places."""
+        return self.short or self.label
+
+    @property
+    def key(self) -> str:
+        """`evaluation.name`, as task files write it."""
+        return f"{self.evaluation}.{self.name}"
 
 
 Dtype = Literal["float32", "bfloat16"]

@@ -21,7 +21,7 @@ from truing.data.texts import (
     uninformative_answers,
 )
 from truing.spec.reading import make_spec
-from truing.spec.run import TaskSpec
+from truing.spec.task import TaskSpec
 from truing.types import InputError, normalised
 
 ROLES: tuple[Role, ...] = get_args(Role)

@@ -16,7 +16,7 @@ from truing.policies.trajectories import reward_tensor
 from truing.rewards.mixture import build_reward, needs_model
 from truing.rewards.program import REWARDS, program
 from truing.rewards.reward import Answered, scored
-from truing.spec.run import RewardSpec
+from truing.spec.reward import RewardSpec
 from truing.types import Case, InputError, Unscored
 
 ANSWERS = [Answered(Case(f"Question {n}?"), f"Answer {n}.") for n in range(4)]

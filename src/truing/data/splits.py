@@ -26,8 +26,10 @@ _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 
 
 def share(case: Case, purpose: str) -> float:
-    """A number in [0, 1), uniform over questions, fixed by the question's text and the purpose."""
-    return int(stable_hash(purpose, normalised(case.prompt))[:13], 16) / 16**13
+    """A number in [0, 1), uniform over questions, fixed by the question's text (of a family: by its
+    name) and the purpose."""
+    text = f"family {case.family}" if case.family else normalised(case.prompt)
+    return int(stable_hash(purpose, text)[:13], 16) / 16**13
 
 
 def is_held_out(case: Case, held_out: float) -> bool:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from truing.report.measured import BASE, Measured
-from truing.report.metrics import METRICS, Metric, change, metric_of, moved, number
-from truing.types import Estimate
+from truing.report.metrics import METRICS, change, metric_of, moved, number
+from truing.types import Estimate, Metric
 
 CONTROL_LOSS = 0.05
 WEAK_JUDGE = 0.7

@@ -6,33 +6,12 @@ under its own name, and counts as neither gain nor loss.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from truing.types import Estimate
+from truing.types import Estimate, Metric, Unit
 
-Unit = Literal["share", "reward", "nats", "tokens"]
 _DECIMALS: dict[Unit, int] = {"share": 3, "reward": 2, "nats": 2, "tokens": 1}
 DASH = "–"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A measured quantity. `better` is +1 where more is better, -1 where less is, 0 for neither."""
-
-    evaluation: str
-    name: str
-    label: str
-    better: Literal[-1, 0, 1]
-    unit: Unit
-    note: str
-    short: str = ""
-
-    @property
-    def brief(self) -> str:
-        """The label for narrow places."""
-        return self.short or self.label
-
 
 METRICS: tuple[Metric, ...] = (
     Metric(

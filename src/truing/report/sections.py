@@ -12,7 +12,6 @@ from truing.report.measured import BASE
 from truing.report.metrics import (
     DASH,
     EVALUATION_TITLES,
-    Metric,
     change,
     interval,
     metric_of,
@@ -20,6 +19,7 @@ from truing.report.metrics import (
 )
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.summary import Summary
+from truing.types import Metric
 
 _CATEGORY_METRICS = ("mc2", "true_and_informative")
 _VERDICTS = {

@@ -15,7 +15,7 @@ from pathlib import Path
 from truing.files import read_text
 from truing.rewards.program import is_user_function, program
 from truing.rewards.reward import Answered, Reward, scored
-from truing.spec.run import RewardSpec
+from truing.spec.reward import RewardSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
 MODEL = "reward_model"

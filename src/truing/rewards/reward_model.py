@@ -26,7 +26,7 @@ from truing.models.tensor_files import write_tensors_atomically
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.probe import Agreement, Probe, fit_probe
 from truing.rewards.reward import Answered
-from truing.spec.run import RewardSpec
+from truing.spec.reward import RewardSpec
 from truing.types import Case, Score, Unscored
 
 _TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is

@@ -11,8 +11,6 @@ from typing import Any, Literal, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -24,16 +22,9 @@ from truing.spec.data import DataSpec
 from truing.spec.objective import ObjectiveSpec, objective_mistake
 from truing.spec.part import Part as _Part
 from truing.spec.part import worded
+from truing.spec.reward import RewardSpec
+from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
-
-
-class TaskSpec(_Part):
-    """What the model should do, said once. Every candidate, the base included, is told this much."""
-
-    instruction: str = Field(
-        "Answer the question in one short sentence.",
-        description="the system message that every candidate but the prompt's begins with",
-    )
 
 
 class AdapterSpec(_Part):
@@ -107,35 +98,6 @@ class SftSpec(_Part):
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-
-
-class RewardPart(BaseModel):
-    """One reward in a mixture. Further keys are the options of the reward that `name` names."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
-
-    name: str = Field(
-        description="'reward_model', a built-in program, or 'path/to/file.py:function'"
-    )
-    weight: float = Field(1.0, description="the part's score counts this often")
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The keys beside name and weight."""
-        return dict(self.model_extra or {})
-
-
-class RewardSpec(_Part):
-    """What answers are rewarded for: the reward model, how it counts, or other rewards."""
-
-    truth: float = Field(1.0, ge=0, description="weight of log p(true)")
-    informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
-    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
-    parts: tuple[RewardPart, ...] = Field(
-        (),
-        description="rewards to be added up, each with a name, a weight and its own options; "
-        "without any, the reward model alone",
-    )
 
 
 class RlSpec(_Part):

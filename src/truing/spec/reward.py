@@ -1,0 +1,38 @@
+"""The spec's part about rewards: what answers are rewarded for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from truing.spec.part import Part
+
+
+class RewardPart(BaseModel):
+    """One reward in a mixture. Further keys are the options of the reward that `name` names."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
+
+    name: str = Field(
+        description="'reward_model', a built-in program, or 'path/to/file.py:function'"
+    )
+    weight: float = Field(1.0, description="the part's score counts this often")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keys beside name and weight."""
+        return dict(self.model_extra or {})
+
+
+class RewardSpec(Part):
+    """What answers are rewarded for: the reward model, how it counts, or other rewards."""
+
+    truth: float = Field(1.0, ge=0, description="weight of log p(true)")
+    informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
+    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+    parts: tuple[RewardPart, ...] = Field(
+        (),
+        description="rewards to be added up, each with a name, a weight and its own options; "
+        "without any, the reward model alone",
+    )

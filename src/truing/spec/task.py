@@ -1,0 +1,107 @@
+"""The spec's part about the task: what a model should do and must not do, and what counts as done.
+
+A task file (YAML) holds exactly these keys, and so does `task:` in a spec. Paths in a task file are
+relative to it; `tasks.reading` makes them whole.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from truing.spec.part import Part
+from truing.spec.reward import RewardSpec
+
+COLUMN_ROLES = (
+    "prompt",
+    "messages",
+    "references",
+    "wrong",
+    "category",
+    "source",
+    "family",
+    "completion",
+    "chosen",
+    "rejected",
+)
+"""What a column of a data file can be. `references` are good answers, `wrong` known bad ones."""
+
+
+class CheckSpec(Part):
+    """A program that grades an answer: a built-in one, or `file.py:function` of the user's own."""
+
+    program: str = Field(description="a built-in program, or path/to/file.py:function")
+    label: str = Field("", description="the name that people read; without it, the key's words")
+
+
+class RuleSpec(Part):
+    """A rule that people expect to be kept, said to the model or not."""
+
+    id: str = Field(min_length=1, description="the rule's name")
+    says: str = Field(min_length=1, description="the rule in a sentence")
+    check: CheckSpec | None = Field(None, description="how it is told whether an answer keeps it")
+
+
+class TaskDataSpec(Part):
+    """Where a task's texts are."""
+
+    cases: str | None = Field(
+        None,
+        description="what is asked: .jsonl, .json, .csv, .parquet, .arrow, a folder saved by the "
+        "datasets library, or hub:org/name[:config]#split; without it, data.questions",
+    )
+    columns: dict[str, str] = Field(
+        {}, description="which column is what, where the names don't say it: {prompt: text}"
+    )
+    demonstrations: str | None = Field(None, description="answers to imitate; as for cases")
+    preferences: str | None = Field(None, description="pairs of answers; as for cases")
+
+
+class TaskSpec(Part):
+    """What the model should do, said once. Every candidate, the base included, is told this much."""
+
+    instruction: str = Field(
+        "Answer the question in one short sentence.",
+        description="the system message that every candidate but the prompt's begins with",
+    )
+    name: str = Field("truthful", description="the task's name")
+    rules: tuple[RuleSpec, ...] = Field((), description="rules that answers are expected to keep")
+    data: TaskDataSpec = Field(TaskDataSpec(), description="where the task's texts are")
+    judges: dict[str, CheckSpec] = Field(
+        {}, description="who grades answers, by the name of the grade: each becomes answers.NAME"
+    )
+    evaluations: tuple[str, ...] = Field(
+        ("truthfulness", "trivia", "attacks", "drift", "hacking"),
+        description="what is measured of every candidate",
+    )
+    headline: tuple[str, ...] = Field(
+        ("truthfulness.mc1", "truthfulness.mc2", "truthfulness.true_and_informative"),
+        description="what 'helped' means: a rise of one of these beyond noise",
+    )
+    gold: tuple[str, ...] = Field(
+        ("truthfulness.true_and_informative",),
+        description="what the reward stands for: where the reward rises and none of these does, it "
+        "is gamed; without any, the headline",
+    )
+    must_not_fall: dict[str, float] = Field(
+        {"trivia.mc1": 0.05}, description="measures of what must not be lost, and the loss allowed"
+    )
+    reward: RewardSpec | None = Field(
+        None, description="what answers are rewarded for where the spec's reward doesn't say"
+    )
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="an answer's greatest length where the spec doesn't say"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for role in self.data.columns:
+            if role not in COLUMN_ROLES:
+                raise ValueError(
+                    f"data.columns.{role}: nothing is called that; known: {', '.join(COLUMN_ROLES)}"
+                )
+        names = [rule.id for rule in self.rules]
+        if len(set(names)) != len(names):
+            raise ValueError("rules: each id may be used once")
+        return self
