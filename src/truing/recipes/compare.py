@@ -8,7 +8,7 @@ from functools import cache
 from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.evaluation import EvalContext, Respondent
 from truing.files import write_jsonl_atomically
 from truing.methods.graders import Instruments
 from truing.methods.setup import Workshop
@@ -49,8 +49,8 @@ def _load(shop: Workshop, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, shop.spec.evaluation.dtype)
 
 
-def _bench(shop: Workshop, instruments: Instruments, base: Candidate) -> Bench:
-    return Bench(
+def _context(shop: Workshop, instruments: Instruments, base: Candidate) -> EvalContext:
+    return EvalContext(
         held_out=shop.held_out,
         controls=shop.controls,
         base=base,
@@ -70,8 +70,8 @@ def _measure(
     seed: int,
     cost: Cost,
 ) -> None:
-    bench = _bench(shop, instruments, base())
-    candidate = bench.base if name == "base" else _load(shop, name, seed)
+    context = _context(shop, instruments, base())
+    candidate = context.base if name == "base" else _load(shop, name, seed)
     questions = [case.prompt for case in shop.held_out]
     with shop.progress.task(f"{name}: answers", len(questions)) as advance:
         done = 0
@@ -81,13 +81,13 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, questions, bench.max_new_tokens, progress=answered)
-    subject = Subject(candidate, answers)
+        answers = free_answers(candidate, questions, context.max_new_tokens, progress=answered)
+    respondent = Respondent(candidate, answers)
     cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
         with shop.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
             advance(number)
-            rows = evaluate(bench, subject)
+            rows = evaluate.measure(context, respondent)
         write_jsonl_atomically(
             shop.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],
