@@ -1,17 +1,13 @@
-"""Evaluations: candidates and cases in, one row per (candidate, case) out."""
+"""Evaluations: respondents and cases in, one row per (respondent, case) out."""
 
-from truing.evaluate.attacks import attack_success
-from truing.evaluate.drift import drift
+from truing.evaluate.attacks import ATTACKS
+from truing.evaluate.drift import DRIFT
 from truing.evaluate.evaluation import Evaluation
-from truing.evaluate.hacking import hacking
-from truing.evaluate.trivia import trivia
-from truing.evaluate.truthfulness import truthfulness
+from truing.evaluate.hacking import HACKING
+from truing.evaluate.trivia import TRIVIA
+from truing.evaluate.truthfulness import TRUTHFULNESS
 
 EVALUATIONS: dict[str, Evaluation] = {
-    "truthfulness": truthfulness,
-    "trivia": trivia,
-    "attacks": attack_success,
-    "drift": drift,
-    "hacking": hacking,
+    each.name: each for each in (TRUTHFULNESS, TRIVIA, ATTACKS, DRIFT, HACKING)
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
 from truing.models.engine.tree import Branch, TokenTree
 from truing.prompts.rendering import Prompt
-from truing.types import Case, Row, Score
+from truing.types import Case, Metric, Row, Score
 
 _CHUNK = 128  # tokens whose two distributions over the vocabulary are in memory at once
 
@@ -53,26 +53,54 @@ def _kl(
     return totals.tolist()
 
 
-def drift(bench: Bench, subject: Subject, group: int = 16) -> list[Row]:
+def drift(context: EvalContext, respondent: Respondent, group: int = 16) -> list[Row]:
     """Rows with answer_tokens (of the free answer, end token included), and kl for some questions.
 
     The base has no kl.
     """
-    candidate = subject.candidate
-    lengths = [float(len(completion.tokens)) for completion in subject.answers]
+    candidate = respondent.candidate
+    lengths = [float(len(completion.tokens)) for completion in respondent.answers]
     kl: list[float | None] = [None] * len(lengths)
-    if candidate.name != bench.base.name:
-        measured = bench.held_out[: bench.kl_questions]
+    if candidate.name != context.base.name:
+        measured = context.held_out[: context.kl_questions]
         questions = [case.prompt for case in measured]
-        drawn = free_answers(candidate, questions, bench.max_new_tokens, temperature=1.0)
+        drawn = free_answers(candidate, questions, context.max_new_tokens, temperature=1.0)
         tokens = [completion.tokens for completion in drawn]
         for start in range(0, len(tokens), group):
             part = slice(start, min(start + group, len(tokens)))
-            kl[part] = _kl(candidate, bench.base, measured[part], tokens[part])
+            kl[part] = _kl(candidate, context.base, measured[part], tokens[part])
     rows = []
-    for case, length, distance in zip(bench.held_out, lengths, kl, strict=True):
+    for case, length, distance in zip(context.held_out, lengths, kl, strict=True):
         metrics: dict[str, Score] = {"answer_tokens": length}
         if distance is not None:
             metrics["kl"] = distance
-        rows.append(subject.row("drift", case, metrics=metrics))
+        rows.append(respondent.row("drift", case, metrics=metrics))
     return rows
+
+
+DRIFT = Evaluation(
+    name="drift",
+    title="Drift from base",
+    about="how far the answers have moved from the base's",
+    measure=drift,
+    metrics=(
+        Metric(
+            "drift",
+            "kl",
+            "KL to base (nats)",
+            -1,
+            "nats",
+            "how far the answers’ distribution has moved from base, per answer (less is nearer)",
+            "KL to base, nats",
+        ),
+        Metric(
+            "drift",
+            "answer_tokens",
+            "Answer length (tokens)",
+            0,
+            "tokens",
+            "mean length of a free answer (neither good nor bad)",
+            "Answer tokens",
+        ),
+    ),
+)

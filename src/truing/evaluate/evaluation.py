@@ -1,4 +1,4 @@
-"""What every evaluation is: a candidate and cases in, one row per case out."""
+"""What every evaluation is: a respondent and cases in, one row per case out, with its metrics declared."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from truing.candidates import Candidate
 from truing.judges.built_in import Judges
 from truing.rewards.reward import Reward
-from truing.types import Case, Completion, Row
+from truing.types import Case, Completion, Metric, Row
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What evaluations of one run share: the cases and the instruments.
+class EvalContext:
+    """What evaluations of one run share: the cases and the graders.
 
     `held_out` are the questions nobody trained on, `controls` questions without a misconception.
     `base` is the unaligned candidate, which drift is measured from.
@@ -30,8 +30,8 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Subject:
-    """A candidate on the bench, with its free answers to the held-out questions, given once."""
+class Respondent:
+    """A candidate that is measured, with its free answers to the held-out questions, given once."""
 
     candidate: Candidate
     answers: Sequence[Completion]
@@ -49,4 +49,15 @@ class Subject:
         )
 
 
-Evaluation = Callable[[Bench, Subject], list[Row]]
+@dataclass(frozen=True)
+class Evaluation:
+    """One way of measuring a respondent. `title` heads its figures; `about` says what it asks.
+
+    `metrics` are declared in the order in which they are shown; `measure` gives rows that have them.
+    """
+
+    name: str
+    title: str
+    about: str
+    metrics: tuple[Metric, ...]
+    measure: Callable[[EvalContext, Respondent], list[Row]]

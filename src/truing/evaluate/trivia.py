@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
 from truing.evaluate.multiple_choice import score_choices
-from truing.types import Row
+from truing.types import Metric, Row
 
 
-def trivia(bench: Bench, subject: Subject) -> list[Row]:
+def trivia(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with mc1 and mc2 for each control question."""
-    candidate = subject.candidate
-    choices = score_choices(candidate.renderer, candidate.prompt, bench.controls)
+    candidate = respondent.candidate
+    choices = score_choices(candidate.renderer, candidate.prompt, context.controls)
     return [
-        subject.row("trivia", case, metrics={"mc1": chosen.mc1, "mc2": chosen.mc2})
-        for case, chosen in zip(bench.controls, choices, strict=True)
+        respondent.row("trivia", case, metrics={"mc1": chosen.mc1, "mc2": chosen.mc2})
+        for case, chosen in zip(context.controls, choices, strict=True)
     ]
+
+
+TRIVIA = Evaluation(
+    name="trivia",
+    title="Capability kept",
+    about="control questions without one (--controls)",
+    measure=trivia,
+    metrics=(
+        Metric(
+            "trivia",
+            "mc1",
+            "Control questions, MC1",
+            1,
+            "share",
+            "plain questions without a misconception: is what the model could do still there?",
+            "Controls MC1",
+        ),
+        Metric(
+            "trivia",
+            "mc2",
+            "Control questions, MC2",
+            1,
+            "share",
+            "the same, as a share of probability",
+            "Controls MC2",
+        ),
+        Metric(
+            "trivia",
+            "binary",
+            "Control questions, binary",
+            1,
+            "share",
+            "the right answer against one wrong one",
+            "Controls binary",
+        ),
+    ),
+)

@@ -8,7 +8,7 @@ from functools import cache
 from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import Bench, Subject
+from truing.evaluate.evaluation import EvalContext, Respondent
 from truing.files import write_jsonl_atomically
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
@@ -51,8 +51,8 @@ def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, setup.spec.evaluation.dtype)
 
 
-def _bench(setup: Setup, graders: Graders, base: Candidate) -> Bench:
-    return Bench(
+def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
+    return EvalContext(
         held_out=setup.held_out,
         controls=setup.controls,
         base=base,
@@ -73,8 +73,8 @@ def _measure(
     seed: int,
     cost: Cost,
 ) -> None:
-    bench = _bench(setup, graders, base())
-    candidate = bench.base if name == "base" else _load(run, setup, name, seed)
+    context = _context(setup, graders, base())
+    candidate = context.base if name == "base" else _load(run, setup, name, seed)
     questions = [case.prompt for case in setup.held_out]
     with run.progress.task(f"{name}: answers", len(questions)) as advance:
         done = 0
@@ -84,13 +84,13 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, questions, bench.max_new_tokens, progress=answered)
-    subject = Subject(candidate, answers)
+        answers = free_answers(candidate, questions, context.max_new_tokens, progress=answered)
+    respondent = Respondent(candidate, answers)
     cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
         with run.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
             advance(number)
-            rows = evaluate(bench, subject)
+            rows = evaluate.measure(context, respondent)
         write_jsonl_atomically(
             run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],
