@@ -254,7 +254,7 @@ def test_a_folder_belongs_to_one_training(model: Path) -> None:
     refused(train("sft", questions_spec(model), "--resume"), "another kind")
     Path("other").mkdir()
     Path("other/thesis.tex").write_text("precious")
-    refused(train("rl", spec, "--resume", out="other"), "other things than a run")
+    refused(train("rl", spec, "--resume", out="other"), "something else is in there")
 
 
 # --- Refusals: before anything is written -----------------------------------------------------

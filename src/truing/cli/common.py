@@ -38,7 +38,8 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from None
     except Exception as error:
-        from truing.models.user_cache import ModelUnavailable, is_disk_full
+        from truing.files import is_disk_full
+        from truing.models.user_cache import ModelUnavailable
 
         if isinstance(error, ModelUnavailable):
             typer.echo(f"Error: {error}", err=True)

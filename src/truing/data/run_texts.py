@@ -17,7 +17,7 @@ from truing.types import Case, InputError
 
 
 @dataclass(frozen=True)
-class Written:
+class DemonstrationSplit:
     """The demonstrations that people wrote, on their sides, and which hold evaluation questions."""
 
     train: tuple[Dialogue, ...]
@@ -28,14 +28,14 @@ class Written:
 @dataclass(frozen=True)
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
-    in place of training questions, `written` is fine-tuned on in place of their answers. `left_out`:
-    questions of the file that `data.limit` left no room for."""
+    in place of training questions, `demonstrations` are fine-tuned on in place of their answers.
+    `left_out`: questions of the file that `data.limit` left no room for."""
 
     train: tuple[Case, ...] = ()
     held_out: tuple[Case, ...] = ()
     controls: tuple[Case, ...] = ()
     prompts: tuple[Case, ...] = ()
-    written: Written | None = None
+    demonstrations: DemonstrationSplit | None = None
     left_out: int = 0
 
 
@@ -84,9 +84,9 @@ def training_texts(spec: Spec, progress: Progress) -> Texts:
     return replace(read_texts(spec, progress), prompts=prompts)
 
 
-def written_texts(
+def split_demonstrations(
     dialogues: Sequence[Dialogue], questions: Sequence[Case], spec: Spec, progress: Progress
-) -> Written:
+) -> DemonstrationSplit:
     """Demonstrations on their sides of the split, looked through for the evaluation's questions.
 
     Raises InputError where nothing is left once those that hold one are dropped.
@@ -108,4 +108,4 @@ def written_texts(
             "Warning: all demonstrations are linked by one prompt or user, so that none can be held "
             "out; there will be no held-out loss"
         )
-    return Written(train, held_out, found)
+    return DemonstrationSplit(train, held_out, found)

@@ -10,8 +10,8 @@ from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.learn.loop import LogRow
 from truing.learn.sources.samples import SHOWN, shown
-from truing.methods.graders import Instruments
-from truing.methods.setup import Workshop
+from truing.methods.graders import Graders
+from truing.methods.setup import Setup
 from truing.policies.language import LanguagePolicy
 from truing.rewards.reward import Answered
 from truing.types import Unscored
@@ -22,27 +22,25 @@ def _mean(scores: list[Any]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-class Watch:
-    """Looks at the policy's answers to the monitored questions every few steps."""
+class Monitor:
+    """Looks at the policy's answers to the validation questions every few steps."""
 
-    def __init__(
-        self, shop: Workshop, instruments: Instruments, policy: LanguagePolicy, seed: int
-    ) -> None:
-        self.shop = shop
-        self.instruments = instruments
+    def __init__(self, setup: Setup, graders: Graders, policy: LanguagePolicy, seed: int) -> None:
+        self.setup = setup
+        self.graders = graders
         self.policy = policy
         self.seed = seed
-        self.cases = shop.monitored[: shop.spec.rl.monitored]
-        instruments.judges.add_references(self.cases)
+        self.cases = setup.validation[: setup.spec.rl.monitored]
+        graders.judges.add_references(self.cases)
 
     def look(self) -> LogRow:
-        """Means over the monitored questions: reward, judged figures; and a few answers."""
-        now = Candidate("rl", self.seed, self.policy.trained, self.shop.base_prompt)
+        """Means over the validation questions: reward, judged figures; and a few answers."""
+        now = Candidate("rl", self.seed, self.policy.trained, self.setup.base_prompt)
         questions = [case.prompt for case in self.cases]
-        completions = free_answers(now, questions, self.shop.spec.rl.max_new_tokens)
+        completions = free_answers(now, questions, self.setup.spec.rl.max_new_tokens)
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]
-        rewards = self.instruments.reward(answers)
-        grades = self.instruments.judges.grade([(a.case, a.answer) for a in answers])
+        rewards = self.graders.reward(answers)
+        grades = self.graders.judges.grade([(a.case, a.answer) for a in answers])
         both = [
             g.true * g.informative
             if not isinstance(g.true, Unscored) and not isinstance(g.informative, Unscored)

@@ -22,14 +22,15 @@ from truing.methods.common import (
     show_progress,
     trained_cost,
 )
-from truing.methods.graders import Instruments
-from truing.methods.monitor import Watch
-from truing.methods.setup import Workshop
+from truing.methods.graders import Graders
+from truing.methods.monitor import Monitor
+from truing.methods.setup import Setup
 from truing.rewards.reward_model import fit_reward_model, save_reward_model
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 from truing.types import InputError
 
-SHOWN = {
+LOGGED_KEYS = {
     "reward": "reward",
     "kl": "KL",
     "entropy": "entropy",
@@ -42,40 +43,44 @@ SHOWN = {
 """Figures behind the progress bar, with their names there."""
 
 
-def fit_reward(shop: Workshop, cost: Cost) -> None:
+def fit_reward(run: Run, setup: Setup, cost: Cost) -> None:
     """Fits the reward model to labelled answers and keeps it in the run."""
-    if len(shop.practised) < 2:
+    if len(setup.rl_train) < 2:
         raise InputError(
-            f"{shop.spec.data.questions}: {len(shop.practised)} training question(s), but the reward "
+            f"{setup.spec.data.questions}: {len(setup.rl_train)} training question(s), but the reward "
             "model is fitted to some and tried on others; give more questions"
         )
-    with shop.progress.task("Labelled answers"):
-        model = fit_reward_model(shop.renderer, shop.base_prompt, shop.practised, shop.spec.reward)
-    save_reward_model(model, shop.folder / "reward_model")
+    with run.progress.task("Labelled answers"):
+        model = fit_reward_model(
+            setup.renderer, setup.base_prompt, setup.rl_train, setup.spec.reward
+        )
+    save_reward_model(model, run.folder / "reward_model")
     cost.labels = model.labels
-    shop.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})
+    run.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})
 
 
-def reinforce(shop: Workshop, instruments: Instruments, seed: int, *, judged: bool = True) -> None:
+def reinforce(run: Run, setup: Setup, graders: Graders, seed: int, *, judged: bool = True) -> None:
     """The spec's objective and reward, for one seed. `judged`: whether judges choose the step kept."""
-    shop.stage(
+    run.stage(
         f"rl-seed{seed}",
         f"Reinforcement learning, seed {seed}",
         "rl",
-        lambda cost: _reinforce(shop, instruments, seed, cost, judged),
+        lambda cost: _reinforce(run, setup, graders, seed, cost, judged),
         together=True,
     )
 
 
 def _reinforce(
-    shop: Workshop, instruments: Instruments, seed: int, cost: Cost, judged: bool
+    run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost, judged: bool
 ) -> None:
-    spec = shop.spec.rl
-    policy = new_policy(shop, spec.adapter, seed, spec.temperature)
+    spec = setup.spec.rl
+    policy = new_policy(setup, spec.adapter, seed, spec.temperature)
     if spec.start == "sft":
-        policy.set_parameters(checkpoint_of(shop, "sft", seed).parameters())
-    reward = instruments.reward
-    source = Samples(policy, shop.renderer, shop.base_prompt, shop.asked, reward, spec, seed)
+        policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
+    reward = graders.reward
+    source = Samples(
+        policy, setup.renderer, setup.base_prompt, setup.rollout_prompts, reward, spec, seed
+    )
     settings = Settings(
         spec.steps,
         spec.learning_rate,
@@ -83,17 +88,17 @@ def _reinforce(
         decay=False,
         passes=passes_of(spec, seed),
     )
-    checkpoint = checkpoint_of(shop, "rl", seed)
+    checkpoint = checkpoint_of(run, "rl", seed)
     best = Snapshot(checkpoint.folder / "best.safetensors")
-    watch = Watch(shop, instruments, policy, seed) if judged else None
-    with show_progress(shop, "Samples and rewards", spec.steps, SHOWN) as after_step:
+    monitor = Monitor(setup, graders, policy, seed) if judged else None
+    with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
-            if watch and (step % spec.evaluate_every == 0 or step == spec.steps):
-                row |= watch.look()
+            if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
+                row |= monitor.look()
                 judgement = row["monitor"]["true_and_informative"]
                 best.offer(step, judgement, policy.parameters)
-            say_samples(shop, step, row)
+            say_samples(run.progress, step, row)
             return after_step(step, row)
 
         objective = objective_of(spec, TextStates(policy.reference))
@@ -112,4 +117,4 @@ def _reinforce(
         "kl_weight": spec.kl_weight,
         "start": spec.start,
     }
-    save(shop, "rl", seed, shop.base_prompt, policy, facts)
+    save(run, setup, "rl", seed, setup.base_prompt, policy, facts)

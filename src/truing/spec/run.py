@@ -7,6 +7,7 @@ field. Reading from YAML and profiles are in `spec_reading.py`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import yaml
@@ -25,6 +26,11 @@ from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads."""
+    return stable_hash("spec", json.dumps(data, sort_keys=True))[:16]
 
 
 class AdapterSpec(_Part):
@@ -223,7 +229,7 @@ class Spec(_Part):
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
-        return stable_hash("spec", json.dumps(self.model_dump(mode="json"), sort_keys=True))[:16]
+        return digest_of(self.model_dump(mode="json"))
 
     def to_yaml(self) -> str:
         """The resolved spec, every default written out."""
