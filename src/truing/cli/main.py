@@ -173,7 +173,7 @@ def report(
     with explained():
         from rich.console import Console
 
-        from truing.report import report_runs
+        from truing.recipes.report import report_runs
 
         summaries = report_runs(runs, None if as_json else Console())
         if as_json:

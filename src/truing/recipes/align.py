@@ -22,7 +22,7 @@ from truing.methods.sft import demonstrate
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare
 from truing.recipes.lengths import check_lengths
-from truing.report import rebuild
+from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import check_alone
