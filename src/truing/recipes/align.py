@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.give_away import give_away
-from truing.data.run_texts import compared_texts
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
 from truing.methods.prompt import choose_prompt
@@ -29,6 +28,7 @@ from truing.runs.ranks import check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
+from truing.tasks.texts import compared_texts
 from truing.types import InputError
 
 

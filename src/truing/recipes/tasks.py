@@ -6,23 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.data.splits import split
+from truing.progress import Progress
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
-from truing.progress import Progress
-from truing.tasks import Task, task_of
+from truing.tasks import Task, texts
 from truing.tasks.metrics import check_measures, metrics_of
 from truing.types import Case
 
 SHOWN_CASES = 10
-
-
-def check_task(task: Task) -> None:
-    """Reads the cases and tries every program of the task, the user's own included.
-
-    Raises InputError at the first thing that would stop a run.
-    """
-    check_measures(task.spec)
-    task.check_programs()
 
 
 @dataclass(frozen=True)
@@ -60,9 +51,7 @@ class CheckedTask:
 def checked_task(name: str, progress: Progress) -> CheckedTask:
     """The task called `name`, or in that file, checked. Raises InputError where it is wrong."""
     spec = make_spec({"task": name})
-    task = task_of(spec)
-    for program in task.users_programs:
-        progress.note(f"Running {program}")
-    check_task(task)
+    check_measures(spec.task)
+    task = texts.checked_task(spec, progress)
     train, held_out = split(task.cases, spec.data.held_out)
     return CheckedTask(task, spec, train, held_out)
