@@ -96,7 +96,7 @@ def _reinforce(
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
                 row |= monitor.look()
-                judgement = row["monitor"]["true_and_informative"]
+                judgement = row["monitor"][monitor.chosen_by]
                 best.offer(step, judgement, policy.parameters)
             say_samples(run.progress, step, row)
             return after_step(step, row)

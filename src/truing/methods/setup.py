@@ -111,7 +111,7 @@ def make_setup(
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
     if "rl" in spec.approaches:
         objective_of(spec.rl)
-        check_reward(spec.reward, setup.rollout_prompts[:2])
+        check_reward(spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
     _ = setup.source
     if left_out := setup.texts.left_out:
         taken = len(setup.train) + len(setup.held_out)

@@ -10,7 +10,7 @@ from pathlib import Path
 from truing.data.case_file import read_cases
 from truing.data.questions import load_questions
 from truing.files import read_bytes
-from truing.judges.checks import CHECKS
+from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.rewards.user_code import is_user_function
 from truing.spec.run import Spec
@@ -30,7 +30,7 @@ class Task:
     spec: TaskSpec
     load: Callable[[], tuple[Case, ...]]
     source: str
-    functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    functions: Mapping[str, Check] = field(default_factory=dict)
     fingerprint: str = ""
 
     @cached_property
