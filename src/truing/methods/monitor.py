@@ -9,7 +9,7 @@ import numpy as np
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.learn.loop import LogRow
-from truing.learn.sources.samples import SHOWN, shown
+from truing.learn.sources.samples import LOGGED_SAMPLES, sample_rows
 from truing.methods.graders import Instruments
 from truing.methods.setup import Workshop
 from truing.policies.language import LanguagePolicy
@@ -57,5 +57,5 @@ class Watch:
                 "true_and_informative": _mean(both),
                 "n": len(answers),
             },
-            "samples": shown(answers[:SHOWN], rewards[:SHOWN]),
+            "samples": sample_rows(answers[:LOGGED_SAMPLES], rewards[:LOGGED_SAMPLES]),
         }

@@ -31,7 +31,6 @@ from truing.files import (
     write_jsonl_atomically,
     write_text_atomically,
 )
-from truing.learn.from_spec import objective_of
 from truing.models.engine.plain import SENTENCE
 from truing.models.language_model import LanguageModel
 from truing.models.precision import substitution
@@ -83,7 +82,7 @@ class Workshop:
         self.train, self.held_out = self.texts.train, self.texts.held_out
         self.controls = self.texts.controls
         if "rl" in spec.approaches:
-            objective_of(spec.rl)
+            spec.rl.objective.require_group(spec.rl.samples_per_prompt)
             check_reward(spec.reward, self.asked[:2])
         self.source: ModelSource = resolve_model(
             spec.model, accept_licence=accept_licence, progress=progress
