@@ -9,7 +9,7 @@ import numpy as np
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.learn.loop import LogRow
-from truing.learn.sources.samples import SHOWN, shown
+from truing.learn.sources.samples import LOGGED_SAMPLES, sample_rows
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.policies.language import LanguagePolicy
@@ -58,5 +58,5 @@ class Monitor:
                 **{name: _mean(scores) for name, scores in grades.items()},
                 "n": len(answers),
             },
-            "samples": shown(answers[:SHOWN], rewards[:SHOWN]),
+            "samples": sample_rows(answers[:LOGGED_SAMPLES], rewards[:LOGGED_SAMPLES]),
         }

@@ -12,7 +12,6 @@ from typing import Any
 from truing.candidates import Candidate
 from truing.data.splits import share
 from truing.files import jsonl
-from truing.learn.from_spec import objective_of
 from truing.models.engine.plain import SENTENCE
 from truing.models.language_model import LanguageModel
 from truing.models.precision import substitution
@@ -110,7 +109,7 @@ def make_setup(
     time."""
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
     if "rl" in spec.approaches:
-        objective_of(spec.rl)
+        spec.rl.objective.require_group(spec.rl.samples_per_prompt)
         check_reward(spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
     _ = setup.source
     if left_out := setup.texts.left_out:
