@@ -17,6 +17,7 @@ from typer.main import get_command
 from truing.cli.main import app
 from truing.files import write_text_atomically
 from truing.spec.reading import PROFILES
+from truing.spec.registries import registry
 from truing.spec.run import Spec
 
 _HEAD = """# Commands
@@ -123,6 +124,8 @@ def _allowed(schema: dict[str, Any]) -> str:
     """What may stand there, from the field's JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    if "registry" in schema:
+        return ", ".join(f"`{name}`" for name in registry(schema["registry"]))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "$ref" in schema:

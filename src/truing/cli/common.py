@@ -63,9 +63,12 @@ def command_line() -> str:
 def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
     """The spec in a file with the command line's options laid over it, and a profile below, if any."""
     from truing.spec.reading import make_spec, merged, read_mapping
+    from truing.spec.renamed import up_to_date
 
     where = str(file) if file else "spec"
-    data = read_mapping(file) if file else {}
+    data, notes = up_to_date(read_mapping(file) if file else {})
+    for note in notes:
+        typer.echo(f"{where}: {note}", err=True)
     make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
     return make_spec(merged(data, over), profile=profile, where=where)
 

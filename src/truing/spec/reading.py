@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from truing.spec.renamed import up_to_date
 from truing.spec.run import Spec
 from truing.types import InputError
 
@@ -67,6 +68,7 @@ def make_spec(
     data: Mapping[str, Any], *, profile: str | None = "default", where: str = "spec"
 ) -> Spec:
     """A spec from nested mappings laid over a profile, if any. Raises InputError on the first mistake."""
+    data, _ = up_to_date(data)
     if profile is None:
         return Spec.model_validate(data, context=where)
     if profile not in PROFILES:
