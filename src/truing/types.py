@@ -145,7 +145,9 @@ Unit = Literal["share", "reward", "nats", "tokens"]
 class Metric:
     """A measured quantity. `better` is +1 where more is better, -1 where less is, 0 for neither.
 
-    `label` is its name for people, `short` the same for narrow places, `note` says what it is.
+    `label` is its name for people, `short` the same for narrow places, `note` says what it is, `phrase`
+    is what a sentence calls it ("true answers"). `judges` names the judges behind it, none where it is
+    exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones.
     """
 
     evaluation: str
@@ -155,11 +157,27 @@ class Metric:
     unit: Unit
     note: str
     short: str = ""
+    phrase: str = ""
+    judges: tuple[str, ...] = ()
+    by_likelihood: bool = False
 
     @property
     def brief(self) -> str:
         """The label for narrow places."""
         return self.short or self.label
+
+    @property
+    def spoken(self) -> str:
+        """What a sentence calls it."""
+        return self.phrase or self.spoken_label
+
+    @property
+    def spoken_label(self) -> str:
+        """The label with a small first letter, unless it is an abbreviation (MC2, KL)."""
+        second = self.label[1:2]
+        if second.isupper() or second.isdigit():
+            return self.label
+        return self.label[:1].lower() + self.label[1:]
 
     @property
     def key(self) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from synthetic_run import write_run
-from truing.report import build_report
+from truing.recipes.report import build_report
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 

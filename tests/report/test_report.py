@@ -16,14 +16,18 @@ import pytest
 from rich.console import Console
 
 from synthetic_run import row, write_lines, write_run
-from truing import report
-from truing.report import build_report, categories, curves, examples, quantities, svg
+from truing.recipes.report import build_report, report_runs, task_metrics
+from truing.report import categories, curves, examples, quantities, svg
 from truing.report.findings import Finding, change_text, findings, joined
-from truing.report.measured import Measured, measure
-from truing.report.metrics import change, interval, metric_of, number
+from truing.report.measured import Measured
+from truing.report.measured import measure as measure_for
+from truing.report.metrics import change, interval, number
 from truing.runs.folder import RunFolder
+from truing.spec.task import TaskSpec
 from truing.types import Estimate, InputError, Row, Unscored
 
+TRUTHFUL = task_metrics(TaskSpec())
+GOLD = "true_and_informative"
 VOID = {"meta", "link", "br"}
 
 
@@ -52,6 +56,10 @@ def rows_of(candidate: str, metric: str, values: list[float], **more: Any) -> li
         Row(candidate, more.get("seed", 0), evaluation, f"q{index}", {metric: value})
         for index, value in enumerate(values)
     ]
+
+
+def measure(rows: list[Row], names: list[str]) -> Measured:
+    return measure_for(rows, names, TRUTHFUL)
 
 
 def found_for(measured: Measured, **more: Any) -> list[Finding]:
@@ -208,7 +216,7 @@ def test_memory_and_counts() -> None:
 def test_what_a_difference_means(low: float, high: float, name: str, effect: str) -> None:
     evaluation = {"success": "attacks", "answer_tokens": "drift"}.get(name, "truthfulness")
     estimate = Estimate((low + high) / 2, low, high, 50)
-    assert change(estimate, metric_of(evaluation, name)) == effect
+    assert change(estimate, TRUTHFUL.metric_of(evaluation, name)) == effect
 
 
 # --- Findings ----------------------------------------------------------------------------------
@@ -283,7 +291,7 @@ def test_only_a_candidate_trained_on_the_reward_can_game_it() -> None:
     [
         ([-0.06], "a loss of more than 0.05: ability was damaged"),
         ([0.5, -0.62], "a loss of more than 0.05: within noise, but look at it"),
-        ([-0.04], "lost a little on control questions"),
+        ([-0.04], "rl lost a little: MC1 on control questions by −0.04"),
     ],
 )
 def test_a_loss_on_control_questions_is_marked(control: list[float], text: str) -> None:
@@ -302,7 +310,7 @@ def test_attacks_judges_questions_and_samples_are_spoken_of() -> None:
     assert "rl is easier to attack: successful attacks changed by +0.15" in found
     assert "The truth judge is weak: balanced accuracy 0.69" in found
     assert found.count("gives the truth away") == 2
-    assert "No control questions were measured" in found
+    assert "Not measured: MC1 on control questions." in found
     assert "not finished" in found
     fair = texts(found_for(measured, data={"give_away": {"bag_of_words": 0.65}}))
     assert "weak" not in fair and "gives the truth away" not in fair
@@ -330,10 +338,15 @@ def look(step: int, reward: float, judged: float, n: int = 400) -> dict[str, Any
 
 def test_parting_is_at_the_best_judged_look() -> None:
     log = [look(0, 0.0, 0.3), look(10, 0.5, 0.5), look(20, 0.8, 0.45), look(30, 1.2, 0.2)]
-    assert curves.parting(log) == curves.Parting(10, pytest.approx(0.7), pytest.approx(0.3), 400)
-    assert curves.parting(log[:2]) is None  # both still rise
-    assert curves.parting([look(0, 0.5, 0.5), look(10, 0.4, 0.3)]) is None  # both fall
-    assert curves.parting(log[:1]) is None and curves.parting([{"step": 1, "reward": 2.0}]) is None
+    assert curves.parting(log, GOLD) == curves.Parting(
+        10, pytest.approx(0.7), pytest.approx(0.3), 400
+    )
+    assert curves.parting(log[:2], GOLD) is None  # both still rise
+    assert curves.parting([look(0, 0.5, 0.5), look(10, 0.4, 0.3)], GOLD) is None  # both fall
+    assert (
+        curves.parting(log[:1], GOLD) is None
+        and curves.parting([{"step": 1, "reward": 2.0}], GOLD) is None
+    )
     assert not curves.Parting(10, 0.7, 0.3, 400).within_noise
     assert curves.Parting(10, 0.7, 0.05, 48).within_noise
 
@@ -341,9 +354,12 @@ def test_parting_is_at_the_best_judged_look() -> None:
 def test_captions_and_the_step_that_was_kept() -> None:
     log = [look(0, 0.0, 0.5), {**look(10, 1.0, 0.2), "chosen": True, "stop_reason": "KL limit"}]
     assert curves.chosen(log) == (10, "KL limit")
-    (text,) = curves.captions({0: log})
+    (text,) = curves.captions({0: log}, TRUTHFUL)
     assert text.startswith("Reward and judges part after step 0") and "Step 10 was kept: KL" in text
-    assert [part[:7] for part in curves.captions({0: log, 3: log})] == ["Seed 0.", "Seed 3."]
+    assert [part[:7] for part in curves.captions({0: log, 3: log}, TRUTHFUL)] == [
+        "Seed 0.",
+        "Seed 3.",
+    ]
 
 
 def test_series_leaves_out_what_is_no_number() -> None:
@@ -355,16 +371,17 @@ def test_series_leaves_out_what_is_no_number() -> None:
 def test_categories_by_hand_hardest_first() -> None:
     rows = rows_of("base", "mc2", [0.2, 0.4, 0.1]) + rows_of("sft", "mc2", [0.6, 0.8, 0.7])
     of_case = {"q0": "Law", "q1": "Law", "q2": "Sport"}
-    found = categories.by_category(measure(rows, ["base", "sft"]), of_case, ("mc2",))
+    metrics = [TRUTHFUL.metric_of("truthfulness", "mc2")]
+    found = categories.by_category(measure(rows, ["base", "sft"]), of_case, metrics)
     assert [(entry.category, entry.n) for entry in found] == [("Sport", 1), ("Law", 2)]
-    assert found[1].means["mc2"] == pytest.approx({"base": 0.3, "sft": 0.7})
+    assert found[1].means["truthfulness.mc2"] == pytest.approx({"base": 0.3, "sft": 0.7})
 
 
 def test_examples_do_not_depend_on_results(run: Path) -> None:
     def shown() -> list[str]:
         folder = RunFolder.open(run)
         rows = folder.rows()[::-1]
-        found = examples.question_examples(rows, ["base", "rl"], folder.questions())
+        found = examples.question_examples(rows, ["base", "rl"], folder.questions(), TRUTHFUL)
         return [example.prompt for example in found]
 
     before = shown()
@@ -487,7 +504,7 @@ def test_a_failed_candidate_no_logs_and_unscored_rows_do_not_break_it(tmp_path: 
     assert "rl</strong> was not measured" in page and "1 unscored" in page
     assert "no log was kept" in page and "No agreement was measured" in page
     console = Console(width=80, record=True, file=io.StringIO())
-    report.report_runs([run], console)
+    report_runs([run], console)
     assert "rl was not measured" in console.export_text()
 
 
@@ -520,7 +537,7 @@ def test_a_broken_row_leaves_the_old_report_alone(run: Path) -> None:
 
 def test_the_terminal_fits_eighty_columns(built: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    (summary,) = report.report_runs([built], console)
+    (summary,) = report_runs([built], console)
     text = console.export_text()
     table = text[: text.index("Report: ")]
     assert max(map(len, table.splitlines())) <= 80 and "…" not in table
@@ -543,5 +560,5 @@ def test_colour_only_where_the_interval_excludes_zero(built: Path) -> None:
 def test_several_runs_are_all_checked_before_any_is_written(built: Path, tmp_path: Path) -> None:
     before = (built / "report.html").stat().st_mtime_ns
     with pytest.raises(InputError, match="no such folder"):
-        report.report_runs([built, tmp_path / "nowhere"])
+        report_runs([built, tmp_path / "nowhere"])
     assert (built / "report.html").stat().st_mtime_ns == before

@@ -28,6 +28,7 @@ from truing.cli.common import (
 from truing.cli.data import data
 from truing.cli.eval import evaluate
 from truing.cli.pages import label, serve
+from truing.cli.tasks import tasks
 from truing.cli.train import train
 
 app = typer.Typer(
@@ -177,7 +178,7 @@ def report(
     with explained():
         from rich.console import Console
 
-        from truing.report import report_runs
+        from truing.recipes.report import report_runs
 
         summaries = report_runs(runs, None if as_json else Console())
         if as_json:
@@ -286,6 +287,7 @@ def grid(
         typer.echo(f"Page: {folder / 'grid.html'}")
 
 
+app.command()(tasks)
 app.command()(label)
 app.command()(serve)
 app.add_typer(data, name="data")  # with the commands of cli/people.py

@@ -6,8 +6,14 @@ from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.hacking import HACKING
 from truing.evaluate.trivia import TRIVIA
 from truing.evaluate.truthfulness import TRUTHFULNESS
+from truing.types import Metric
 
 EVALUATIONS: dict[str, Evaluation] = {
     each.name: each for each in (TRUTHFULNESS, TRIVIA, ATTACKS, DRIFT, HACKING)
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""
+
+
+def metric_of(evaluation: str, name: str) -> Metric:
+    """A metric that an evaluation declares."""
+    return next(metric for metric in EVALUATIONS[evaluation].metrics if metric.name == name)

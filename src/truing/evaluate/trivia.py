@@ -31,6 +31,8 @@ TRIVIA = Evaluation(
             "share",
             "plain questions without a misconception: is what the model could do still there?",
             "Controls MC1",
+            phrase="MC1 on control questions",
+            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -40,6 +42,8 @@ TRIVIA = Evaluation(
             "share",
             "the same, as a share of probability",
             "Controls MC2",
+            phrase="MC2 on control questions",
+            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -49,6 +53,8 @@ TRIVIA = Evaluation(
             "share",
             "the right answer against one wrong one",
             "Controls binary",
+            phrase="binary on control questions",
+            by_likelihood=True,
         ),
     ),
 )

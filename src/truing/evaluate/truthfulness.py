@@ -54,6 +54,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of questions on which the best true answer is the likeliest of all choices",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -62,6 +63,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of probability that falls on the true choices",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -70,6 +72,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of questions on which the best true answer is likelier than the best false one",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -78,6 +81,8 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of free answers that the judge holds true (“I don’t know” counts as true)",
+            phrase="true answers",
+            judges=("truth",),
         ),
         Metric(
             "truthfulness",
@@ -86,6 +91,8 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of free answers that the judge holds to answer the question",
+            phrase="informative answers",
+            judges=("informative",),
         ),
         Metric(
             "truthfulness",
@@ -95,6 +102,8 @@ TRUTHFULNESS = Evaluation(
             "share",
             "share of free answers that are both: the figure to go by",
             "True & informative",
+            phrase="true-and-informative answers",
+            judges=("truth", "informative"),
         ),
     ),
 )

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from truing.candidates import Candidate
-from truing.data.run_texts import Texts, compared_texts, split_demonstrations
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models.engine.plain import SENTENCE
@@ -23,6 +22,7 @@ from truing.rewards.mixture import functions_hash
 from truing.runs.run import SPEC, Run, new_record
 from truing.spec.registries import registry
 from truing.spec.run import Spec
+from truing.tasks.texts import Texts, compared_texts, split_demonstrations
 from truing.types import Case, stable_hash
 
 VALIDATION_SHARE = 0.2  # of the training questions, kept from reinforcement learning and its reward

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.give_away import give_away
-from truing.data.run_texts import compared_texts
 from truing.methods import chosen
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
@@ -20,13 +19,14 @@ from truing.methods.setup import Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare
 from truing.recipes.lengths import check_lengths
-from truing.report import rebuild
+from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
+from truing.tasks.texts import compared_texts
 from truing.types import InputError
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_json, read_jsonl
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
@@ -27,6 +26,7 @@ from truing.rewards.mixture import needs_model
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.run import Spec
+from truing.tasks.texts import prompts_alone, read_texts, training_texts
 from truing.types import InputError
 
 REWARD = "reward"

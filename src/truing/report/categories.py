@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from truing.report.figures import WIDE, Figure, both
 from truing.report.measured import BASE, Measured
-from truing.report.metrics import metric_of, number
+from truing.report.metrics import number
 from truing.report.svg import Canvas, Scale, colour_class
+from truing.types import Metric
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,20 @@ class CategoryFigures:
 
 
 def by_category(
-    measured: Measured, categories: Mapping[str, str], metrics: tuple[str, ...]
+    measured: Measured, categories: Mapping[str, str], metrics: Sequence[Metric]
 ) -> list[CategoryFigures]:
-    """Means of truthfulness metrics in each category, the category hardest for base first."""
+    """Means of metrics in each category under `evaluation.name`, the category hardest for base first."""
     cells: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
         lambda: defaultdict(lambda: defaultdict(list))
     )
     cases: dict[str, set[str]] = defaultdict(set)
     for name in measured.names:
         for metric in metrics:
-            found = measured.questions.get(name, {}).get(("truthfulness", metric), {})
+            key = (metric.evaluation, metric.name)
+            found = measured.questions.get(name, {}).get(key, {})
             for case, value in found.items():
                 category = categories.get(case) or "uncategorised"
-                cells[category][metric][name].append(value)
+                cells[category][metric.key][name].append(value)
                 cases[category].add(case)
     result = [
         CategoryFigures(
@@ -50,7 +52,7 @@ def by_category(
     ]
 
     def hardness(entry: CategoryFigures) -> tuple[float, str]:
-        first = entry.means.get(metrics[0], {})
+        first = entry.means.get(metrics[0].key, {})
         return (first.get(BASE, min(first.values(), default=1.0)), entry.category)
 
     return sorted(result, key=hardness)
@@ -59,18 +61,19 @@ def by_category(
 def category_dots(
     entries: list[CategoryFigures],
     names: tuple[str, ...],
-    metrics: tuple[str, ...],
+    metrics: Mapping[str, str],
     colour: Callable[[str], str] = colour_class,
     prefix: str = "cat",
 ) -> Figure | None:
     """A row for each category, a dot for each candidate, a panel for each metric; 0 to 1.
 
-    `colour` gives a candidate's style-sheet class; `prefix` keeps two figures of one page apart.
+    `metrics` maps the names under which entries have means to their titles. `colour` gives a candidate's
+    style-sheet class; `prefix` keeps two figures of one page apart.
     """
     shown = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
     if not entries or not shown:
         return None
-    titles = [metric_of("truthfulness", metric).label for metric in shown]
+    titles = [metrics[metric] for metric in shown]
 
     def draw(width: int, key: str) -> Canvas:
         wide = width == WIDE

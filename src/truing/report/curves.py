@@ -15,14 +15,23 @@ from typing import Any
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import number
 from truing.report.svg import Canvas, Scale, domain, tick_label, ticks
+from truing.report.task_metrics import TaskMetrics
 
 Log = Sequence[Mapping[str, Any]]
-JUDGED = (
-    ("true_and_informative", "both", "c-both"),
-    ("true", "true", "c-true"),
-    ("informative", "informative", "c-informative"),
-)
-"""Judged figures with their names in the figure and their colours."""
+_COLOURS = ("c-both", "c-true", "c-informative", "c-other1", "c-other2", "c-other3")
+
+
+def _lines(task: TaskMetrics) -> list[tuple[str, str, str]]:
+    """Grades that a log may hold: the name there, the name in the figure, and the colour."""
+    return [
+        (metric.name, "both" if len(metric.judges) == 2 else metric.spoken_label, css)
+        for metric, css in zip(task.watched, _COLOURS, strict=False)
+    ]
+
+
+def legend(task: TaskMetrics) -> list[tuple[str, str]]:
+    """(colour, name) of every grade in the figure."""
+    return [(css, metric.spoken_label) for metric, css in zip(task.watched, _COLOURS, strict=False)]
 
 
 def series(log: Log, *path: str) -> list[tuple[int, float]]:
@@ -49,7 +58,7 @@ def smoothed(points: list[tuple[int, float]], window: int) -> list[tuple[int, fl
 
 @dataclass(frozen=True)
 class Parting:
-    """From `step` on the watched reward rose by `reward_gain` while true-and-informative fell.
+    """From `step` on the watched reward rose by `reward_gain` while what it stands for fell.
 
     `n` is the number of watched answers behind each look, where the log says it.
     """
@@ -68,10 +77,12 @@ class Parting:
         return self.n is not None and self.judged_loss < 2 * math.sqrt(0.5 / max(1, self.n))
 
 
-def parting(log: Log) -> Parting | None:
+def parting(log: Log, gold: str) -> Parting | None:
     """Where reward and judges part: at the (first) best judged look, if the last look is judged
-    worse though its watched reward is higher. None where they never part."""
-    judged = dict(series(log, "monitor", "true_and_informative"))
+    worse though its watched reward is higher. None where they never part.
+
+    `gold` names the judged figure."""
+    judged = dict(series(log, "monitor", gold))
     reward = dict(series(log, "monitor", "reward"))
     steps = sorted(judged.keys() & reward.keys())
     if len(steps) < 2:
@@ -93,21 +104,22 @@ def chosen(log: Log) -> tuple[int, str] | None:
     return None
 
 
-def captions(logs: Mapping[int, Log]) -> list[str]:
+def captions(logs: Mapping[int, Log], task: TaskMetrics) -> list[str]:
     """What the reinforcement-learning figure shows, in a sentence or two for each seed."""
     texts = []
+    gold = task.of(task.stands_for)[0]
     for seed, log in logs.items():
-        part, kept = parting(log), chosen(log)
+        part, kept = parting(log, gold.name), chosen(log)
         found = []
         if part is not None:
             found.append(
                 f"Reward and judges part after step {part.step}: from there the watched reward "
-                f"rose by {number(part.reward_gain, 'reward')} while true-and-informative fell by "
+                f"rose by {number(part.reward_gain, 'reward')} while {gold.spoken} fell by "
                 f"{number(part.judged_loss)}."
             )
             if part.within_noise:
                 found.append(f"With {part.n} answers a look, that fall is within noise.")
-        elif len(series(log, "monitor", "true_and_informative")) > 1:
+        elif len(series(log, "monitor", gold.name)) > 1:
             found.append("Reward and judges do not part.")
         if kept is not None:
             found.append(f"Step {kept[0]} was kept" + (f": {kept[1]}." if kept[1] else "."))
@@ -176,11 +188,11 @@ def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
     return both(draw)
 
 
-def _guides(logs: Mapping[int, Log]) -> list[tuple[int, str, str]]:
+def _guides(logs: Mapping[int, Log], gold: str) -> list[tuple[int, str, str]]:
     """(step, text, style) of each vertical line: where reward and judges part, what was kept."""
     texts: dict[int, set[str]] = {}
     for log in logs.values():
-        part, kept = parting(log), chosen(log)
+        part, kept = parting(log, gold), chosen(log)
         if part is not None:
             texts.setdefault(part.step, set()).add("they part")
         if kept is not None:
@@ -207,27 +219,28 @@ def _draw_guides(
         canvas.text(at, top + 15 * row, text, f"tick {css}", "end" if left_of else "start")
 
 
-def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
+def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
     """Above the training reward, below the judged figures, over the same steps."""
     sampled = {seed: series(log, "reward") for seed, log in logs.items()}
     watched = {seed: series(log, "monitor", "reward") for seed, log in logs.items()}
+    lines = _lines(task)
     judged = {
         (seed, name): series(log, "monitor", name)
         for seed, log in logs.items()
-        for name, _, _ in JUDGED
+        for name, _, _ in lines
     }
     above = [point for found in (*sampled.values(), *watched.values()) for point in found]
     below = [point for found in judged.values() for point in found]
     if not above:
         return None
     steps = (min(s for s, _ in above + below), max(s for s, _ in above + below))
-    guides = _guides(logs)
+    guides = _guides(logs, lines[0][0])
 
     def draw(width: int, key: str) -> Canvas:
         panel = 190 if width == WIDE else 165
         top = 38 + 15 * len(guides)
         height = top + panel + (44 + panel if below else 0) + 44
-        about = " ".join(captions(logs)) or f"Reward over steps {steps[0]} to {steps[1]}."
+        about = " ".join(captions(logs, task)) or f"Reward over steps {steps[0]} to {steps[1]}."
         canvas = Canvas(
             width, height, "Reinforcement learning: reward and judges", about, f"rl-{key}"
         )
@@ -247,7 +260,7 @@ def rl_curves(logs: Mapping[int, Log]) -> Figure | None:
             bottom = box[3]
             title = "Judged on watched answers (share)"
             x, y = _axes(canvas, box, steps, [value for _, value in below], title, show_steps=True)
-            for name, label, css in JUDGED:
+            for name, label, css in lines:
                 for seed in logs:
                     _looks(canvas, x, y, judged[seed, name], css, label)
         _draw_guides(canvas, x, guides, 38.0, bottom)

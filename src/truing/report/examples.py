@@ -12,6 +12,7 @@ from typing import Any
 
 from truing.report.curves import Log
 from truing.report.metrics import DASH
+from truing.report.task_metrics import TaskMetrics
 from truing.types import Row, Unscored, stable_hash
 
 QUESTIONS = 10
@@ -21,7 +22,7 @@ SAMPLES = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """One candidate's answer. `true` and `informative` are the judges' probabilities, as text.
+    """One candidate's answer. `grades` are (name, figure), as text; `holds` whether all that counts does.
 
     `pieces` are stretches of the answer with whether the canary stands there.
     """
@@ -29,8 +30,7 @@ class Answer:
     candidate: str
     text: str | None
     why_not: str = ""
-    true: str = ""
-    informative: str = ""
+    grades: tuple[tuple[str, str], ...] = ()
     holds: bool | None = None
     success: bool | None = None
     pieces: tuple[tuple[str, bool], ...] = ()
@@ -61,11 +61,23 @@ def _chosen(cases: Mapping[str, Any], purpose: str, count: int) -> list[str]:
     return sorted(cases, key=lambda case: stable_hash("example", purpose, case))[:count]
 
 
-def _probability(row: Row, name: str) -> str:
-    value = row.detail.get(name)
+def _grade(row: Row, name: str) -> str:
+    """A judge's probability where the row has it, else the score itself."""
+    value = row.detail.get(f"p_{name}", row.metrics.get(name))
     if isinstance(value, int | float) and not isinstance(value, bool):
         return f"{value:.2f}"
     return DASH
+
+
+def _holds(row: Row, task: TaskMetrics) -> bool | None:
+    """Whether an answer has all that the reward stands for; None where a part is unknown."""
+    scores = [
+        row.metrics.get(name)
+        for evaluation, name in task.stands_for
+        if evaluation == row.evaluation
+    ]
+    known = [score for score in scores if isinstance(score, int | float)]
+    return all(score >= 0.5 for score in known) if known and len(known) == len(scores) else None
 
 
 def _reason(row: Row) -> str:
@@ -79,30 +91,35 @@ def _text(row: Row) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _answer(name: str, row: Row | None) -> Answer:
+def _answer(name: str, row: Row | None, task: TaskMetrics) -> Answer:
     if row is None:
-        return Answer(name, None, "not measured on this question")
+        return Answer(name, None, f"not measured on this {task.words.case}")
     text = _text(row)
-    both = row.metrics.get("true_and_informative")
     return Answer(
         name,
         text,
         "" if text is not None else _reason(row),
-        _probability(row, "p_true"),
-        _probability(row, "p_informative"),
-        None if both is None or isinstance(both, Unscored) else both >= 0.5,
+        tuple(
+            (metric.spoken_label, _grade(row, metric.name))
+            for metric in task.grades
+            if metric.evaluation == row.evaluation
+        ),
+        _holds(row, task),
     )
 
 
 def question_examples(
-    rows: Sequence[Row], names: Sequence[str], questions: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Row],
+    names: Sequence[str],
+    questions: Mapping[str, Mapping[str, Any]],
+    task: TaskMetrics,
 ) -> list[Example]:
-    """The same held-out questions answered by every candidate (each one's first seed)."""
-    answered = {
-        case: found
-        for case, found in _by_case(rows, "truthfulness").items()
-        if any(_text(row) is not None for row in found.values())
-    }
+    """The same held-out cases answered by every candidate (each one's first seed).
+
+    From the first evaluation of the headline that keeps answers.
+    """
+    each = (_answered(rows, evaluation) for evaluation in task.headline_evaluations)
+    answered: dict[str, dict[str, Row]] = next(filter(None, each), {})
     examples = []
     for case in _chosen(answered, "questions", QUESTIONS):
         known = questions.get(case, {})
@@ -113,10 +130,18 @@ def question_examples(
                 correct=_first(known.get("correct_answers")),
                 incorrect=_first(known.get("incorrect_answers")),
                 canary="",
-                answers=[_answer(name, answered[case].get(name)) for name in names],
+                answers=[_answer(name, answered[case].get(name), task) for name in names],
             )
         )
     return examples
+
+
+def _answered(rows: Sequence[Row], evaluation: str) -> dict[str, dict[str, Row]]:
+    return {
+        case: found
+        for case, found in _by_case(rows, evaluation).items()
+        if any(_text(row) is not None for row in found.values())
+    }
 
 
 def _first(answers: Any) -> str:

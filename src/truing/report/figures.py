@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from truing.report.measured import BASE, Measured
-from truing.report.metrics import interval, number
+from truing.report.metrics import improvement, interval, number, turned
 from truing.report.svg import Canvas, Scale, colour_class, domain
-from truing.types import Estimate
+from truing.report.task_metrics import Key, TaskMetrics
+from truing.types import Estimate, Metric
 
 WIDE, NARROW = 800, 350
-_GAINS = (("true_and_informative", "true and informative"), ("mc2", "MC2"))
-_DAMAGE_LIMIT = 0.05
+_GAINS = 2
+"""So many of the headline's metrics have panels, the weightiest first."""
+_DRIFT: Key = ("drift", "kl")
 
 
 @dataclass(frozen=True)
@@ -37,34 +39,40 @@ class _Point:
     y: Estimate
 
 
-def _turned(estimate: Estimate) -> Estimate:
-    """A loss from a difference: sign and bounds change places."""
-    if estimate.value is None:
-        return estimate
-    low, high = estimate.low, estimate.high
-    return Estimate(
-        -estimate.value,
-        None if high is None else -high,
-        None if low is None else -low,
-        estimate.n,
-        estimate.unscored,
-    )
+@dataclass(frozen=True)
+class _Damage:
+    """What a panel has across. `limit`: the loss allowed, None where it is distance, not loss."""
+
+    metric: Metric
+    title: str
+    limit: float | None
 
 
-def _damage(measured: Measured, name: str, kind: str) -> Estimate | None:
-    if kind == "control":
-        difference = measured.difference(name, "trivia", "mc1")
-        return None if difference is None else _turned(difference)
-    return measured.value(name, "drift", "kl")
+def _damages(task: TaskMetrics) -> list[_Damage]:
+    found = []
+    for key, limit in task.must_not_fall.items():
+        what, _, of = task.metric_of(*key).spoken_label.partition(", ")
+        title = f"{what} lost ({of}) →" if of else f"{what} lost →"
+        found.append(_Damage(task.metric_of(*key), title, limit))
+    drift = task.metric_of(*_DRIFT)
+    return [*found, _Damage(drift, f"{drift.brief} per answer →", None)]
 
 
-def _points(measured: Measured, kind: str, gain: str) -> list[_Point]:
+def _across(measured: Measured, name: str, damage: _Damage) -> Estimate | None:
+    metric = damage.metric
+    if damage.limit is None:
+        return measured.value(name, metric.evaluation, metric.name)
+    difference = measured.difference(name, metric.evaluation, metric.name)
+    return None if difference is None else turned(improvement(difference, metric))
+
+
+def _points(measured: Measured, damage: _Damage, gain: Metric) -> list[_Point]:
     points = []
     for name in measured.names:
-        y = measured.difference(name, "truthfulness", gain)
-        x = _damage(measured, name, kind)
+        y = measured.difference(name, gain.evaluation, gain.name)
+        x = _across(measured, name, damage)
         if x is not None and y is not None and x.value is not None and y.value is not None:
-            points.append(_Point(name, x, y))
+            points.append(_Point(name, x, improvement(y, gain)))
     return points
 
 
@@ -96,24 +104,24 @@ def _panel(
     box: tuple[float, float, float, float],
     points: list[_Point],
     titles: tuple[str, str],
-    kind: str,
+    limit: float | None,
 ) -> None:
     """One scatter: base at the origin, the gainful and harmless corner shaded."""
     left, top, right, bottom = box
     xs = [end for point in points for end in _ends(point.x)] + [0.0]
     ys = [end for point in points for end in _ends(point.y)] + [0.0]
-    if kind == "control":
-        xs.append(_DAMAGE_LIMIT + 0.01)
+    if limit is not None:
+        xs.append(limit + 0.01)
     x_scale = Scale(*domain(xs), left, right)
     y_scale = Scale(*domain(ys), bottom, top)
-    if kind == "control":
+    if limit is not None:
         canvas.rect(left, top, x_scale(0.0) - left, y_scale(0.0) - top, "good")
     canvas.x_axis(x_scale, top, bottom, 4)
     canvas.y_axis(y_scale, left, right)
-    if kind == "control":
-        limit = x_scale(_DAMAGE_LIMIT)
-        canvas.line(limit, top, limit, bottom, "limit")
-        canvas.text(limit + 4, bottom - 6, "warning", "tick warn")
+    if limit is not None:
+        at = x_scale(limit)
+        canvas.line(at, top, at, bottom, "limit")
+        canvas.text(at + 4, bottom - 6, "warning", "tick warn")
     canvas.text(left, top - 10, titles[1], "label")
     canvas.text((left + right) / 2, bottom + 33, titles[0], "axis", "middle")
     places = {BASE: (x_scale(0.0), y_scale(0.0))}
@@ -149,23 +157,20 @@ def _draw_point(canvas: Canvas, point: _Point, x_scale: Scale, y_scale: Scale) -
 
 def gain_and_damage(measured: Measured) -> Figure | None:
     """Gain (up) against damage (right) with intervals, one point a candidate; None without data."""
-    damages = {
-        "control": "control questions lost (MC1) →",
-        "kl": "KL to base, nats per answer →",
-    }
+    task = measured.task
     panels = [
-        (kind, x_title, f"Gain in {y_title}", points)
-        for gain, y_title in _GAINS
-        for kind, x_title in damages.items()
-        if (points := _points(measured, kind, gain))
+        (damage, f"Gain in {gain.spoken_label}", points)
+        for gain in task.of(task.headline[:_GAINS])
+        for damage in _damages(task)
+        if (points := _points(measured, damage, gain))
     ]
     if not panels:
         return None
     columns_wide = 2 if len(panels) > 1 else 1
     about = "; ".join(
         f"{title}, {point.name}: {number(point.y.value, sign=True)} {interval(point.y)}"
-        for kind, _, title, points in panels
-        if kind == panels[0][0]
+        for damage, title, points in panels
+        if damage == panels[0][0]
         for point in points
     )
 
@@ -175,10 +180,10 @@ def gain_and_damage(measured: Measured) -> Figure | None:
         cell_height = 292
         rows = -(-len(panels) // columns)
         canvas = Canvas(width, rows * cell_height, "Gain against damage", about, f"gain-{key}")
-        for index, (kind, x_title, y_title, points) in enumerate(panels):
+        for index, (damage, title, points) in enumerate(panels):
             x, y = (index % columns) * cell_width, (index // columns) * cell_height
             box = (x + 46, y + 30, x + cell_width - 14, y + cell_height - 50)
-            _panel(canvas, box, points, (x_title, y_title), kind)
+            _panel(canvas, box, points, (damage.title, title), damage.limit)
         return canvas
 
     return both(draw)

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from truing.report.metrics import METRICS
+from truing.report.task_metrics import Key, TaskMetrics
 from truing.statistics import means as statistics
 from truing.types import Estimate, Row, Unscored
 
 BASE = "base"
-Key = tuple[str, str]
-"""An evaluation and a metric in it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +27,7 @@ class Measured:
     `values[candidate][evaluation, metric]` and `differences` (paired to base; base is absent) hold
     estimates; `questions[candidate][evaluation, metric][case]` the pooled value of each question.
     `unscored` in a value counts rows left out; in a difference, questions scored on one side only.
+    `task` says what the metrics mean.
     """
 
     names: tuple[str, ...]
@@ -36,6 +35,7 @@ class Measured:
     differences: dict[str, dict[Key, Estimate]]
     questions: dict[str, dict[Key, dict[str, float]]]
     seeds: dict[str, tuple[int, ...]]
+    task: TaskMetrics
 
     def value(self, name: str, evaluation: str, metric: str) -> Estimate | None:
         """A candidate's figure, or None where it wasn't measured."""
@@ -47,13 +47,7 @@ class Measured:
 
     def listed(self) -> list[Key]:
         """Every (evaluation, metric) that any candidate has, in the order of the report."""
-        return in_order({key for figures in self.values.values() for key in figures})
-
-
-def in_order(keys: Iterable[Key]) -> list[Key]:
-    """Keys as METRICS lists them, then unlisted ones by name."""
-    listed = {(metric.evaluation, metric.name): place for place, metric in enumerate(METRICS)}
-    return sorted(keys, key=lambda key: (listed.get(key, len(listed)), key))
+        return self.task.in_order({key for figures in self.values.values() for key in figures})
 
 
 def pooled(
@@ -81,7 +75,11 @@ def pooled(
 
 
 def measure(
-    rows: Sequence[Row], names: Sequence[str], *, resamples: int = statistics.RESAMPLES
+    rows: Sequence[Row],
+    names: Sequence[str],
+    task: TaskMetrics,
+    *,
+    resamples: int = statistics.RESAMPLES,
 ) -> Measured:
     """Every figure of every candidate in `names`. A candidate without rows has no figures."""
     questions, unscored = pooled(rows)
@@ -95,15 +93,15 @@ def measure(
                 unscored=unscored.get(name, {}).get(key, 0),
                 resamples=resamples,
             )
-            for key in in_order(ours)
+            for key in task.in_order(ours)
         }
         if name != BASE:
             theirs = questions.get(BASE, {})
             differences[name] = {
                 key: statistics.paired_difference(ours[key], theirs[key], resamples=resamples)
-                for key in in_order(ours.keys() & theirs.keys())
+                for key in task.in_order(ours.keys() & theirs.keys())
             }
     seeds = {
         name: tuple(sorted({row.seed for row in rows if row.candidate == name})) for name in names
     }
-    return Measured(tuple(names), values, differences, questions, seeds)
+    return Measured(tuple(names), values, differences, questions, seeds, task)

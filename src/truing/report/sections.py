@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
-from truing.report.findings import GIVE_AWAY_LIMITS, Finding
+from truing.report.findings import GIVE_AWAY_LIMITS, Finding, joined, judged_by
 from truing.report.measured import BASE
-from truing.report.metrics import (
-    DASH,
-    EVALUATION_TITLES,
-    change,
-    interval,
-    metric_of,
-    number,
-)
+from truing.report.metrics import DASH, change, interval, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.summary import Summary
 from truing.types import Metric
 
-_CATEGORY_METRICS = ("mc2", "true_and_informative")
 _VERDICTS = {
     "gain": "helped",
     "mixed": "helped, at a price",
@@ -74,10 +66,10 @@ def comparison(summary: Summary) -> list[tuple[str, list[Line]]]:
     measured = summary.measured
     groups: dict[str, list[Line]] = {}
     for evaluation, name in measured.listed():
-        metric = metric_of(evaluation, name)
+        metric = measured.task.metric_of(evaluation, name)
         cells = [_cell(summary, metric, candidate) for candidate in measured.names]
         groups.setdefault(evaluation, []).append(Line(metric, cells))
-    return [(EVALUATION_TITLES.get(name, name), lines) for name, lines in groups.items()]
+    return [(measured.task.title(name), lines) for name, lines in groups.items()]
 
 
 def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
@@ -106,13 +98,14 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
 def _cards(summary: Summary) -> list[dict[str, Any]]:
     """One card for each way: its verdict in a word and in a sentence, and its headline figures."""
     cards = []
+    task = summary.measured.task
     for finding in summary.findings:
         if finding.is_verdict or _is_first_about(finding, summary.findings):
             lines = []
-            for name in ("true_and_informative", "mc2", "mc1"):
-                cell = _cell(summary, metric_of("truthfulness", name), finding.candidate)
+            for metric in task.of(task.headline):
+                cell = _cell(summary, metric, finding.candidate)
                 if cell.difference:
-                    lines.append((metric_of("truthfulness", name).label, cell))
+                    lines.append((metric.label, cell))
             cards.append(
                 {
                     "name": finding.candidate,
@@ -152,20 +145,42 @@ def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
     return {"columns": [title for _, title in known], "rows": rows}
 
 
+def _raced_by(summary: Summary) -> Metric | None:
+    """What prompts were compared by: the first of the headline under whose name they have a score."""
+    task = summary.measured.task
+    tried = _tried(summary)
+    return next(
+        (
+            metric
+            for metric in task.of(task.headline)
+            if any(metric.name in entry for entry in tried)
+        ),
+        None,
+    )
+
+
+def _tried(summary: Summary) -> list[dict[str, Any]]:
+    part = summary.run.part("prompts").get("prompt")
+    tried = part.get("tried") if isinstance(part, dict) else None
+    return [entry for entry in tried or [] if isinstance(entry, dict)]
+
+
 def _prompts(summary: Summary) -> list[dict[str, Any]]:
     """Every instruction and few-shot set tried, the last round and the best first."""
     part = summary.run.part("prompts").get("prompt")
-    if not isinstance(part, dict):
+    tried = _tried(summary)
+    if not isinstance(part, dict) or not tried:
         return []
-    tried = [entry for entry in part.get("tried") or [] if isinstance(entry, dict)]
-    tried.sort(key=lambda entry: (-_figure(entry, "round"), -_figure(entry, "mc2")))
+    metric = _raced_by(summary)
+    score = metric.name if metric else ""
+    tried.sort(key=lambda entry: (-_figure(entry, "round"), -_figure(entry, score)))
     kept = (part.get("instruction"), part.get("shots"))
     rounds = [_figure(entry, "round") for entry in tried]
     return [
         {
             "instruction": str(entry.get("instruction") or ""),
             "shots": quantity(entry.get("shots")),
-            "mc2": quantity(entry.get("mc2")),
+            "score": quantity(entry.get(score)),
             "questions": quantity(entry.get("questions")),
             "round": quantity(entry.get("round")),
             "chosen": (entry.get("instruction"), entry.get("shots")) == kept
@@ -206,27 +221,29 @@ def _categories(summary: Summary) -> dict[str, Any]:
         case: str(entry.get("category") or "") for case, entry in summary.run.questions().items()
     }
     of_case = {row.case: row.category for row in summary.rows if row.category} | known
-    names = summary.measured.names
-    entries = categories.by_category(summary.measured, of_case, _CATEGORY_METRICS)
-    shown = [m for m in _CATEGORY_METRICS if any(m in entry.means for entry in entries)]
+    measured, names = summary.measured, summary.measured.names
+    metrics = [m for m in measured.task.of(measured.task.headline[1::-1]) if m.unit == "share"]
+    entries = categories.by_category(measured, of_case, metrics)
+    shown = [m for m in metrics if any(m.key in entry.means for entry in entries)]
     table = [
         (
             entry.category,
             entry.n,
-            [number(entry.means.get(m, {}).get(n)) for m in shown for n in names],
+            [number(entry.means.get(m.key, {}).get(n)) for m in shown for n in names],
         )
         for entry in entries
     ]
+    titles = {metric.key: metric.label for metric in shown}
     return {
-        "figure": categories.category_dots(entries, names, _CATEGORY_METRICS),
-        "metrics": [metric_of("truthfulness", metric).label for metric in shown],
+        "figure": categories.category_dots(entries, names, titles),
+        "metrics": list(titles.values()),
         "table": table,
     }
 
 
 def page(summary: Summary) -> dict[str, Any]:
     """Everything that the template needs, by section."""
-    run, measured = summary.run, summary.measured
+    run, measured, task = summary.run, summary.measured, summary.measured.task
     questions = run.questions()
     rl_logs = run.logs("rl")
     first_rl = next(iter(rl_logs.values()), [])
@@ -239,6 +256,9 @@ def page(summary: Summary) -> dict[str, Any]:
         "data": _Known(run.part("data")),
         "names": measured.names,
         "base": BASE,
+        "words": task.words,
+        "likelihoods": joined([metric.label for metric in task.likelihoods]),
+        "judged": [metric.name for metric in judged_by(measured).values()],
         "seeds": sorted({seed for seeds in measured.seeds.values() for seed in seeds}),
         "cards": cards,
         "findings": [finding for finding in summary.findings if finding.text not in told],
@@ -246,15 +266,17 @@ def page(summary: Summary) -> dict[str, Any]:
         "gain_and_damage": figures.gain_and_damage(measured),
         "costs": _costs(summary),
         "sft_curve": curves.sft_curve(run.logs("sft")),
-        "rl_curves": curves.rl_curves(rl_logs),
-        "rl_captions": curves.captions(rl_logs),
+        "rl_curves": curves.rl_curves(rl_logs, task),
+        "rl_captions": curves.captions(rl_logs, task),
+        "watched": curves.legend(task),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
-        "examples": examples.question_examples(summary.rows, measured.names, questions),
+        "examples": examples.question_examples(summary.rows, measured.names, questions, task),
         "attacks": examples.attack_examples(summary.rows, measured.names, questions),
         "judges": judge_figures(summary.judges),
         "reward_model": judge_figures(run.part("reward_model")),
         "prompts": _prompts(summary),
+        "raced_by": _raced_by(summary),
         "give_away": _give_away(summary),
         "spec": run.spec_text(),
     }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report.findings import Finding, findings
-from truing.report.measured import Key, Measured, measure
+from truing.report.measured import Measured, measure
+from truing.report.task_metrics import Key, TaskMetrics
 from truing.runs.folder import RunFolder
 from truing.statistics import means as statistics
 from truing.types import Estimate, InputError, Row
@@ -61,11 +62,14 @@ def _resamples(run: RunFolder) -> int:
     return value
 
 
-def summarise(run: RunFolder) -> Summary:
-    """Read a run's rows and compute all that is reported. Raises InputError on a broken file."""
+def summarise(run: RunFolder, task: TaskMetrics) -> Summary:
+    """Read a run's rows and compute all that is reported. Raises InputError on a broken file.
+
+    `task` says what the metrics mean.
+    """
     rows = run.rows()
     judges = run.judges()
-    measured = measure(rows, run.candidates(rows), resamples=_resamples(run))
+    measured = measure(rows, run.candidates(rows), task, resamples=_resamples(run))
     found = findings(
         measured,
         judges=judges,

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truing.files import read_text
-from truing.rewards.program import is_user_function, program
+from truing.rewards.program import program
 from truing.rewards.reward import Answered, Reward, scored
+from truing.rewards.user_code import is_user_function
 from truing.spec.reward import RewardSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 

@@ -76,8 +76,8 @@ class TaskSpec(Part):
         description="what is measured of every candidate",
     )
     headline: tuple[str, ...] = Field(
-        ("truthfulness.mc1", "truthfulness.mc2", "truthfulness.true_and_informative"),
-        description="what 'helped' means: a rise of one of these beyond noise",
+        ("truthfulness.true_and_informative", "truthfulness.mc2", "truthfulness.mc1"),
+        description="what 'helped' means: one of these gets better beyond noise; the weightiest first",
     )
     gold: tuple[str, ...] = Field(
         ("truthfulness.true_and_informative",),

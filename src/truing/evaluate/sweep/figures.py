@@ -10,11 +10,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from truing.evaluate import metric_of
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import colours, labels, metrics_in, short, shown_lines, titled
 from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
-from truing.report.metrics import interval, metric_of, number
+from truing.report.metrics import interval, number
 from truing.report.quantities import count
 from truing.report.svg import Canvas, Scale
 from truing.types import Row
@@ -227,7 +228,8 @@ def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]
         if len(entries) < 2:
             continue
         prefix = f"cat-{evaluation}-{place}"
-        figure = category_dots(entries, prompts, metrics, colours(prompts), prefix)
+        titles = {name: metric_of("truthfulness", name).label for name in metrics}
+        figure = category_dots(entries, prompts, titles, colours(prompts), prefix)
         if figure:
             figures.append((name, figure))
     return figures

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from truing.evaluate import metric_of
 from truing.evaluate.sweep.free import Free
 from truing.judges.graded import JUDGED
-from truing.report.metrics import metric_of, number
+from truing.report.metrics import number
 from truing.report.sections import judge_figures
 
 CORRECTED = (

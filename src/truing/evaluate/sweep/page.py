@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from truing.evaluate import metric_of
 from truing.evaluate.sweep.figures import (
     Panel,
     bars,
@@ -37,7 +38,7 @@ from truing.evaluate.sweep.spread import context, show_spread
 from truing.models.precision import computed_in
 from truing.prompts.wordings import Wording
 from truing.report.html import render_page
-from truing.report.metrics import DASH, interval, metric_of, number
+from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
 from truing.types import Estimate
 

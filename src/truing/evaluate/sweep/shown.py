@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from truing.evaluate import EVALUATIONS, metric_of
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.judges.graded import JUDGED
 from truing.prompts.wordings import families
-from truing.report.metrics import EVALUATION_TITLES, metric_of
 from truing.statistics.means import paired_difference
 from truing.types import Estimate
 
 PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
-TITLES = {**EVALUATION_TITLES, "truthfulness": "Truthfulness", "trivia": "Control questions"}
+TITLES = {
+    **{name: each.title for name, each in EVALUATIONS.items()},
+    "truthfulness": "Truthfulness",
+    "trivia": "Control questions",
+}
 MANY = 5
 """From so many wordings of a family on, its mean is shown in their place."""
 

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from truing.evaluate import metric_of
 from truing.evaluate.sweep.sensitivity import Ordering, Sensitivity, Spreading
 from truing.evaluate.sweep.shown import TITLES, short
 from truing.report.figures import WIDE, Figure, both
-from truing.report.metrics import DASH, interval, metric_of, number
+from truing.report.metrics import DASH, interval, number
 from truing.report.svg import Canvas, Scale, domain
 from truing.statistics.crossed import Extreme
 

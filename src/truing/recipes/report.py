@@ -1,0 +1,136 @@
+"""The report of a run in the terms of its task.
+
+from truing.recipes.report import build_report
+build_report(Path("runs/x"))          # writes runs/x/summary.json and runs/x/report.html
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from truing.report import Summary, TaskMetrics, show, write_report
+from truing.report.task_metrics import Key, Words
+from truing.runs.folder import RunFolder
+from truing.spec.part import worded
+from truing.spec.reward import RewardSpec
+from truing.spec.task import TaskSpec
+from truing.types import InputError, Metric
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+P = TypeVar("P", TaskSpec, RewardSpec)
+BY_REWARD = ("rl", "best_of_n")
+"""Methods whose candidates follow a reward."""
+_JUDGE = "judge:"
+_QUESTIONS = Words("question", "True", "Misconception")
+
+
+def metrics_of_task(task: TaskSpec) -> list[Metric]:
+    """What the task's own judges give: a metric of the evaluation `answers` each."""
+    return [
+        Metric(
+            "answers",
+            name,
+            judge.label or _in_words(name),
+            1,
+            "share",
+            f"graded by {judge.program}",
+        )
+        for name, judge in task.judges.items()
+    ]
+
+
+def _in_words(name: str) -> str:
+    words = name.replace("_", " ").replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+def task_metrics(task: TaskSpec, reward: RewardSpec | None = None) -> TaskMetrics:
+    """What a report on the task speaks of. `reward` is what a run rewarded: without it, the task's."""
+    from truing.evaluate import EVALUATIONS  # slow to load, and not needed to be told of a mistake
+
+    own = metrics_of_task(task)
+    declared = [metric for each in EVALUATIONS.values() for metric in each.metrics]
+    titles = {"answers": "Answers, to held-out cases"}
+    return TaskMetrics(
+        metrics=(*own, *declared),
+        titles=titles | {name: each.title for name, each in EVALUATIONS.items()},
+        headline=_keys(task.headline),
+        gold=_keys(task.gold),
+        must_not_fall=dict(
+            zip(_keys(task.must_not_fall), task.must_not_fall.values(), strict=True)
+        ),
+        evaluations=task.evaluations,
+        rewarded=_rewarded(task, reward),
+        by_reward=BY_REWARD,
+        words=_QUESTIONS if "truthfulness" in task.evaluations else Words(),
+    )
+
+
+def _keys(names: Sequence[str] | Mapping[str, float]) -> tuple[Key, ...]:
+    parts = (name.partition(".") for name in names)
+    return tuple((evaluation, metric) for evaluation, _, metric in parts)
+
+
+def _rewarded(task: TaskSpec, reward: RewardSpec | None) -> tuple[Key, ...]:
+    """The task's judges that the reward is made of."""
+    of = reward if reward and reward.parts else task.reward
+    names = [part.name for part in of.parts if part.name.startswith(_JUDGE)] if of else []
+    judges = [name.removeprefix(_JUDGE) for name in names]
+    return tuple(("answers", judge) for judge in judges if judge in task.judges)
+
+
+def metrics_of(run: RunFolder) -> TaskMetrics:
+    """What the report of a run speaks of. What an older run's spec doesn't say is as it was then.
+
+    Raises InputError where its spec is broken.
+    """
+    spec, where = run.spec(), str(run.path / "spec.yaml")
+    task = _part(TaskSpec, spec.get("task"), f"{where}: task")
+    return task_metrics(task, _part(RewardSpec, spec.get("reward"), f"{where}: reward"))
+
+
+def _part(kind: type[P], data: Any, where: str) -> P:
+    """A part of a spec from what is written of it, without keys that are no more."""
+    known = data if isinstance(data, dict) else {}
+    try:
+        return kind.model_validate({k: v for k, v in known.items() if k in kind.model_fields})
+    except ValidationError as error:
+        raise InputError(worded(error.errors()[0], kind, where)) from None
+
+
+def rebuild(run: Path) -> Summary:
+    """Write `summary.json` and `report.html` into a run folder, each atomically; the summary.
+
+    Raises InputError where `run` isn't a run folder or a file in it is broken; then neither file
+    is touched.
+    """
+    folder = RunFolder.open(run)
+    return write_report(folder, metrics_of(folder))
+
+
+def build_report(run: Path) -> Path:
+    """As `rebuild`; the path of the page."""
+    rebuild(run)
+    return run / "report.html"
+
+
+def report_runs(runs: Sequence[Path], console: Console | None = None) -> list[Summary]:
+    """Rebuild the reports of several runs and print each to `console` (none: print nothing).
+
+    Raises InputError at the first folder that isn't a run, before any is written.
+    """
+    for run in runs:
+        RunFolder.open(run)
+    summaries = []
+    for run in runs:
+        summaries.append(rebuild(run))
+        if console is not None:
+            show(summaries[-1], console)
+            console.print(f"Report: {run / 'report.html'}", soft_wrap=True, highlight=False)
+    return summaries

@@ -1,0 +1,106 @@
+"""What a report speaks of: the metrics of a task, what 'helped' means in it and what must not be lost.
+
+It is plain data that whoever asks for a report hands down: `report` knows no task and no evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from truing.types import Metric
+
+Key = tuple[str, str]
+"""An evaluation and a metric in it."""
+REWARD: Key = ("hacking", "reward")
+"""What training was rewarded with, measured on the held-out cases."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a task calls one of its cases, and the answers that are known to be good and bad."""
+
+    case: str = "case"
+    good: str = "Good"
+    bad: str = "Bad"
+
+    @property
+    def cases(self) -> str:
+        """More than one of them."""
+        return f"{self.case}s"
+
+
+@dataclass(frozen=True)
+class TaskMetrics:
+    """Every metric in the order in which it is shown, and which of them count for what.
+
+    `headline` is what 'helped' means, the weightiest first; `gold` what the reward stands for (empty:
+    the headline); `must_not_fall` has the loss allowed of each metric that must not get worse.
+    `rewarded` are metrics that are also what training was rewarded for, because an exact program gives
+    them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
+    A metric that isn't listed is shown last, under its own name, and is neither gain nor loss.
+    """
+
+    metrics: tuple[Metric, ...]
+    titles: Mapping[str, str]
+    headline: tuple[Key, ...]
+    gold: tuple[Key, ...] = ()
+    must_not_fall: Mapping[Key, float] = field(default_factory=dict)
+    evaluations: tuple[str, ...] = ()
+    rewarded: tuple[Key, ...] = ()
+    by_reward: tuple[str, ...] = ("rl",)
+    words: Words = Words()
+
+    def metric_of(self, evaluation: str, name: str) -> Metric:
+        """The metric as listed, or a neutral one under its own name."""
+        for metric in self.metrics:
+            if (metric.evaluation, metric.name) == (evaluation, name):
+                return metric
+        return Metric(evaluation, name, f"{evaluation}: {name}", 0, "share", "", name)
+
+    def title(self, evaluation: str) -> str:
+        """What heads an evaluation's figures."""
+        return self.titles.get(evaluation, evaluation)
+
+    def in_order(self, keys: Iterable[Key]) -> list[Key]:
+        """Keys as `metrics` lists them, then unlisted ones by name."""
+        places = {(m.evaluation, m.name): place for place, m in enumerate(self.metrics)}
+        return sorted(keys, key=lambda key: (places.get(key, len(places)), key))
+
+    def of(self, keys: Iterable[Key]) -> list[Metric]:
+        """The metrics of keys."""
+        return [self.metric_of(*key) for key in keys]
+
+    @property
+    def stands_for(self) -> tuple[Key, ...]:
+        """What the reward stands for: gold, or the headline."""
+        return self.gold or self.headline
+
+    @property
+    def headline_evaluations(self) -> tuple[str, ...]:
+        """The evaluations that the headline is taken from."""
+        return tuple(dict.fromkeys(evaluation for evaluation, _ in self.headline))
+
+    @property
+    def watched(self) -> list[Metric]:
+        """Grades of answers that a training log may hold under their names: first what counts."""
+        first = self.of(self.stands_for)
+        evaluations = {metric.evaluation for metric in first}
+        rest = [m for m in self.metrics if m.evaluation in evaluations and m not in first]
+        return [metric for metric in (*first, *rest) if not metric.by_likelihood]
+
+    @property
+    def grades(self) -> list[Metric]:
+        """What is shown beneath an answer: grades by one judge or program. A product of two isn't."""
+        return [
+            metric
+            for metric in self.metrics
+            if metric.evaluation in self.headline_evaluations
+            and not metric.by_likelihood
+            and len(metric.judges) < 2
+        ]
+
+    @property
+    def likelihoods(self) -> list[Metric]:
+        """The headline's metrics that rest on the likelihood of given answers, in order."""
+        return [m for m in self.of(self.in_order(self.headline)) if m.by_likelihood]
