@@ -234,7 +234,7 @@ def test_other_folders_are_left_alone(model_folder: Path, tmp_path: Path) -> Non
 
 
 def test_overwrite_begins_anew(model_folder: Path, tmp_path: Path) -> None:
-    only_base = {"approaches": []}
+    only_base = {"methods": []}
     run(small(model_folder, **only_base), tmp_path / "run")
     again = run(small(model_folder, seeds=[3], **only_base), tmp_path / "run", overwrite=True)
     assert list(again.to_json()["candidates"]) == ["base"]
@@ -245,7 +245,7 @@ def test_reinforcement_can_start_from_the_demonstrated_policy(
 ) -> None:
     spec = small(model_folder)
     rl = spec.rl.model_dump() | {"start": "sft", "steps": 1}
-    run(small(model_folder, rl=rl, approaches=["sft", "rl"]), tmp_path / "run")
+    run(small(model_folder, rl=rl, methods=["sft", "rl"]), tmp_path / "run")
     [row] = read_jsonl(tmp_path / "run" / "logs" / "rl-seed0.jsonl")
     assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
 
@@ -268,7 +268,7 @@ def test_questions_that_no_judge_could_grade_are_refused_at_once(
 
 def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
     sft = {"epochs": 1, "batch_size": 8, "adapter": {"kind": "full"}}
-    run(small(model_folder, sft=sft, approaches=["sft"]), tmp_path / "run")
+    run(small(model_folder, sft=sft, methods=["sft"]), tmp_path / "run")
     trained = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "candidates" / "sft")
     base = AutoModelForCausalLM.from_pretrained(model_folder)
     changed = [

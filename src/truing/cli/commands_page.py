@@ -19,6 +19,7 @@ from truing.cli.main import app
 from truing.files import write_text_atomically
 from truing.spec.kinds import KindPart, default_of
 from truing.spec.reading import PROFILES
+from truing.spec.registries import registry
 from truing.spec.run import Spec
 
 _HEAD = """# Commands
@@ -137,6 +138,8 @@ def _allowed(schema: dict[str, Any]) -> str:
     """What may stand there, from the field's JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    if "registry" in schema:
+        return ", ".join(f"`{name}`" for name in registry(schema["registry"]))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "$ref" in schema:

@@ -86,6 +86,10 @@ def align(
         str,
         typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
     ] = "default",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="try this method, or several: --method prompt sft"),
+    ] = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
@@ -96,7 +100,7 @@ def align(
     ] = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Align a model three ways, measure what each way did, and write the report.
+    """Align a model by several methods, measure what each did, and write the report.
 
     A run that was interrupted goes on where it was when the same command is given again. Options win
     over the spec file, the file over the profile.
@@ -105,6 +109,7 @@ def align(
     with explained(f"Interrupted. The same command{but} goes on from here."):
         over = given(
             model=model,
+            methods=[name.replace("-", "_") for name in method or ()] or None,
             seeds=seed or None,
             data=given(questions=questions, controls=controls),
         )
@@ -290,7 +295,7 @@ app.add_typer(data, name="data")  # with the commands of cli/people.py
 
 def spread(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
-    and so are those behind --curve.
+    and so are those behind --curve; plain words behind --method are methods.
 
     For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
     """
@@ -304,6 +309,8 @@ def spread(arguments: Sequence[str]) -> list[str]:
             option = argument
         elif option in ("--seed", "--curve"):
             option = option if argument.isdecimal() else ""
+        elif option == "--method":
+            option = option if argument.replace("-", "_").isidentifier() else ""
         elif not (evaluating and option in many) or argument in named:
             option = ""
         if option and not argument.startswith("-") and result[-1] != option:

@@ -6,18 +6,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from truing.candidates import save_candidate
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
-from truing.methods.model_card import model_card
+from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
-from truing.prompts.rendering import Prompt
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
@@ -29,41 +27,33 @@ def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
     return run.folder / "candidates" / f"{name}{suffix}"
 
 
-def save(
-    run: Run,
-    setup: Setup,
-    name: str,
-    seed: int,
-    prompt: Prompt,
-    policy: LanguagePolicy | None,
-    facts: dict[str, Any],
-) -> None:
+def save(run: Run, setup: Setup, made: Made) -> None:
     """Writes a candidate folder of this run, with its model card. Of several processes the first does."""
     if not run.ranks.leads:
         return
     record = {
-        "name": name,
-        "seed": seed,
+        "name": made.name,
+        "seed": made.seed,
         "model": setup.spec.model,
         "weights_hash": setup.source.weights_hash,
         "spec_digest": run.spec_digest,
-        **facts,
+        **made.facts,
     }
     save_candidate(
-        candidate_folder(run, setup, name, seed),
+        candidate_folder(run, setup, made.name, made.seed),
         base=setup.source.folder,
         model=setup.base.model,
-        prompt=prompt,
-        policy=policy,
+        prompt=made.prompt,
+        policy=made.policy,
         link=setup.source.kind == "catalogue",
         record=record,
-        card=model_card(setup, name, seed, prompt, facts),
+        card=model_card(setup, made),
     )
 
 
 def keep_base(run: Run, setup: Setup) -> None:
     """Saves the base as a candidate and notes what it is."""
-    save(run, setup, "base", setup.spec.seeds[0], setup.base_prompt, None, {})
+    save(run, setup, Made("base", setup.spec.seeds[0], setup.base_prompt, BASE))
     model = setup.base.model.model
     run.note(
         model={

@@ -14,7 +14,8 @@ import numpy as np
 from truing.evaluate.multiple_choice import score_choices
 from truing.files import append, read_jsonl, write_text_atomically
 from truing.methods.common import candidate_folder, save
-from truing.methods.prompt import mc2_of, named_instructions
+from truing.methods.model_card import Made
+from truing.methods.prompt_choice import DESCRIPTION, mc2_of, named_instructions
 from truing.methods.prompt_search_page import race_page, race_table
 from truing.methods.proposing import Proposer, check_proposer
 from truing.methods.setup import Setup
@@ -164,7 +165,7 @@ def search_prompt(
     tried = [s.to_json() | {"shots": len(s.proposal.prompt.shots)} for s in _last(winner)]
     run.note(prompts={_name(setup, seed): found | {"tried": tried}})
     facts = {"prompts_tried": found["prompts_tried"], "labels_used": cost.labels}
-    save(run, setup, "prompt", seed, best.proposal.prompt, None, facts)
+    save(run, setup, Made("prompt", seed, best.proposal.prompt, DESCRIPTION, facts=facts))
 
 
 def _dealt(train: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:

@@ -1,4 +1,4 @@
-"""Third way: let the model answer, and make what people would like more likely.
+"""Reinforcement learning: let the model answer, and make what people would like more likely.
 
 People's judgements reach the policy through a reward model fitted to the labelled answers of the
 training split; the spec may name other rewards. In a comparison the policy is watched on training
@@ -10,6 +10,7 @@ held-out split plays no part in that choice. Without judges the last step is kep
 from __future__ import annotations
 
 from truing.learn.best_checkpoint import BestCheckpoint
+from truing.learn.from_spec import described as in_words
 from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.samples import OnPolicySamples
@@ -23,12 +24,14 @@ from truing.methods.common import (
     trained_cost,
 )
 from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
 from truing.methods.setup import Setup
-from truing.rewards.reward_model import fit_reward_model, save_reward_model
+from truing.rewards.mixture import check_reward
+from truing.rewards.mixture import described as reward_in_words
 from truing.runs.costs import Cost
 from truing.runs.run import Run
-from truing.types import InputError
 
 LOGGED_KEYS = {
     "reward": "reward",
@@ -43,36 +46,29 @@ LOGGED_KEYS = {
 """Figures behind the progress bar, with their names there."""
 
 
-def fit_reward(run: Run, setup: Setup, cost: Cost) -> None:
-    """Fits the reward model to labelled answers and keeps it in the run."""
-    if len(setup.rl_train) < 2:
-        raise InputError(
-            f"{setup.spec.data.questions}: {len(setup.rl_train)} training question(s), but the reward "
-            "model is fitted to some and tried on others; give more questions"
-        )
-    with run.progress.task("Labelled answers"):
-        model = fit_reward_model(
-            setup.renderer, setup.base_prompt, setup.rl_train, setup.spec.reward
-        )
-    save_reward_model(model, run.folder / "reward_model")
-    cost.labels = model.labels
-    run.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})
+def describe(setup: Setup) -> str:
+    """How it was made, for the model card."""
+    return f"Trained on {reward_in_words(setup.spec.reward)} by {in_words(setup.spec.rl)}."
 
 
-def reinforce(run: Run, setup: Setup, graders: Graders, seed: int, *, judged: bool = True) -> None:
-    """The spec's objective and reward, for one seed. `judged`: whether judges choose the step kept."""
+def check(setup: Setup) -> None:
+    """Raises InputError where the objective can't be or the reward's programs fail."""
+    setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
+    check_reward(setup.spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    """The spec's objective and reward, for one seed. In a comparison judges choose the step kept."""
     run.stage(
         f"rl-seed{seed}",
         f"Reinforcement learning, seed {seed}",
         "rl",
-        lambda cost: _reinforce(run, setup, graders, seed, cost, judged),
+        lambda cost: _reinforce(run, setup, graders, seed, cost),
         together=True,
     )
 
 
-def _reinforce(
-    run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost, judged: bool
-) -> None:
+def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
     spec = setup.spec.rl
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
     if spec.start == "sft":
@@ -91,7 +87,7 @@ def _reinforce(
     )
     checkpoint = checkpoint_of(run, "rl", seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
-    monitor = Monitor(setup, graders, policy, seed) if judged else None
+    monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
     with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
@@ -117,4 +113,15 @@ def _reinforce(
         "kl_weight": spec.kl_weight,
         "start": spec.start,
     }
-    save(run, setup, "rl", seed, setup.base_prompt, policy, facts)
+    save(run, setup, Made("rl", seed, setup.base_prompt, describe(setup), policy, facts))
+
+
+RL = Method(
+    name="rl",
+    title="reinforcement learning on the reward",
+    describe=describe,
+    make=make,
+    check=check,
+    trained_on_reward=True,
+    logged_keys=LOGGED_KEYS,
+)

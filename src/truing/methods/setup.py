@@ -18,8 +18,9 @@ from truing.models.precision import substitution
 from truing.models.weights.catalogue import ModelSource, resolve_model
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.mixture import check_reward, functions_hash
+from truing.rewards.mixture import functions_hash
 from truing.runs.run import SPEC, Run, new_record
+from truing.spec.registries import registry
 from truing.spec.run import Spec
 from truing.tasks.texts import Texts, compared_texts, split_demonstrations
 from truing.types import Case, stable_hash
@@ -108,9 +109,9 @@ def make_setup(
     """Reads the texts (by `read`) and finds the model at once, so that a mistake in either costs no
     time."""
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
-    if "rl" in spec.approaches:
-        spec.rl.objective.require_group(spec.rl.samples_per_prompt)
-        check_reward(spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
+    methods = registry("methods")
+    for name in spec.methods:
+        methods[name].check(setup)
     _ = setup.source
     if left_out := setup.texts.left_out:
         taken = len(setup.train) + len(setup.held_out)
@@ -131,7 +132,8 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractCon
         profile=profile,
         command=command,
         questions_left_out=setup.texts.left_out,
-        candidates=["base", *setup.spec.approaches],
+        candidates=["base", *setup.spec.methods],
+        methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
     )
     files = {SPEC: setup.spec.to_yaml(), "questions.jsonl": jsonl(_questions(setup))}
     return run.opened(identity, record, files)

@@ -1,4 +1,4 @@
-"""Second way: show the model what people would answer."""
+"""Supervised fine-tuning: show the model what people would answer."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from truing.learn import Supervised
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.policies.language import LanguagePolicy, TextAction, branches_of
@@ -171,7 +174,14 @@ def facts_of(
     return facts
 
 
-def demonstrate(run: Run, setup: Setup, seed: int) -> None:
+def describe(setup: Setup) -> str:
+    """How it was made, for the model card."""
+    if setup.texts.demonstrations:
+        return "Fine-tuned on demonstrations that people wrote."
+    return "Fine-tuned on demonstrations: training questions with true answers."
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """Supervised fine-tuning of the base, for one seed."""
     run.stage(
         f"sft-seed{seed}",
@@ -228,4 +238,14 @@ def _demonstrate(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     note_demonstrations(run, setup, tokenized, held_out)
     if people:
         facts |= _note_losses(run, seed, before, fitted.losses)
-    save(run, setup, "sft", seed, setup.base_prompt, fitted.policy, facts)
+    save(run, setup, Made("sft", seed, setup.base_prompt, describe(setup), fitted.policy, facts))
+
+
+SFT = Method(
+    name="sft",
+    title="supervised fine-tuning on demonstrations",
+    describe=describe,
+    make=make,
+    trained_on_demonstrations=True,
+    logged_keys=LOGGED_KEYS,
+)

@@ -1,6 +1,6 @@
-"""The main job: align one model three ways and measure what each way did.
+"""The main job: align one model by several methods and measure what each did.
 
-base, prompt, demonstrate, reward, compare: `_stages` below is the whole story in order.
+The base, the reward, each method, the comparison: `_stages` below is the whole story in order.
 """
 
 from __future__ import annotations
@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.give_away import give_away
+from truing.methods import chosen
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
-from truing.methods.prompt import choose_prompt
-from truing.methods.prompt_search import search_prompt
-from truing.methods.rl import fit_reward, reinforce
+from truing.methods.reward import fit_reward
 from truing.methods.setup import Setup, make_setup, opened, with_demonstrations
-from truing.methods.sft import demonstrate
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare
 from truing.recipes.lengths import check_lengths
@@ -76,7 +74,8 @@ def align(
     spec = spec or make_spec({}, profile=profile)
     folder = Path(out) if out is not None else default_folder(spec)
     run = Run(folder, progress or StderrProgress())
-    read = with_demonstrations(compared_texts) if "sft" in spec.approaches else compared_texts
+    learns = any(method.trained_on_demonstrations for method in chosen(spec))
+    read = with_demonstrations(compared_texts) if learns else compared_texts
     setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
     if overwrite or not run.is_begun:
         check_lengths(run, setup)
@@ -93,19 +92,18 @@ def align(
 
 def _stages(run: Run, setup: Setup) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
-    spec = setup.spec
+    methods, graders = chosen(setup.spec), Graders(setup, run.folder)
     run.stage("base", "Base model", "base", lambda cost: keep_base(run, setup))
-    if "rl" in spec.approaches and needs_model(spec.reward):
-        run.stage("reward", "Reward model", "rl", lambda cost: fit_reward(run, setup, cost))
-    if "prompt" in spec.approaches:
-        choose = search_prompt if spec.prompt.search.in_align else choose_prompt
-        run.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(run, setup, cost))
-    graders = Graders(setup, run.folder)
-    for seed in spec.seeds:
-        if "sft" in spec.approaches:
-            demonstrate(run, setup, seed)
-        if "rl" in spec.approaches:
-            reinforce(run, setup, graders, seed)
+    followers = [method.name for method in methods if method.trained_on_reward]
+    if followers and needs_model(setup.spec.reward):
+        fit_reward(run, setup, account=followers[-1])
+    for method in methods:
+        if not method.needs_seeds:
+            method.make(run, setup, graders, setup.spec.seeds[0])
+    for seed in setup.spec.seeds:
+        for method in methods:
+            if method.needs_seeds:
+                method.make(run, setup, graders, seed)
     compare(run, setup, graders)
     if len(setup.train) + len(setup.held_out) > 1:
         figures = give_away([*setup.train, *setup.held_out])

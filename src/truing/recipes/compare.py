@@ -10,6 +10,7 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import EvalContext, Respondent
 from truing.files import write_jsonl_atomically
+from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup
@@ -32,8 +33,9 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
             return setup.base  # which judges and reward read answers with: it is in memory already
         return _load(run, setup, "base", setup.spec.seeds[0])
 
-    for name in ("base", *setup.spec.approaches):
-        seeds = setup.spec.seeds if name in ("sft", "rl") else setup.spec.seeds[:1]
+    for name in ("base", *setup.spec.methods):
+        every = name in METHODS and METHODS[name].needs_seeds
+        seeds = setup.spec.seeds if every else setup.spec.seeds[:1]
         for seed in seeds:
             run.stage(
                 f"evaluate-{name}-seed{seed}",
@@ -52,12 +54,13 @@ def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
 
 
 def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
+    rewarded = any(method.trained_on_reward for method in chosen(setup.spec))
     return EvalContext(
         held_out=setup.held_out,
         controls=setup.controls,
         base=base,
         judges=graders.judges,
-        reward=graders.reward if "rl" in setup.spec.approaches else None,
+        reward=graders.reward if rewarded else None,
         max_new_tokens=setup.spec.evaluation.max_new_tokens,
         attacks=setup.spec.evaluation.attacks,
         kl_questions=setup.spec.evaluation.kl_questions,

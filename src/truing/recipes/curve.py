@@ -15,9 +15,11 @@ from typing import Any
 from truing.evaluate.multiple_choice import score_choices
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.methods.common import save
+from truing.methods.model_card import Made
 from truing.methods.setup import Setup
 from truing.methods.sft import (
     TokenizedDemonstration,
+    describe,
     facts_of,
     fit,
     held_out_losses,
@@ -106,7 +108,8 @@ class LearningCurve:
         if run.ranks.leads:
             self._measure(fitted.policy.trained, size, seed, fitted.losses)
         facts = facts_of(setup, demonstrations, fitted.steps)
-        save(run, setup, name, seed, setup.base_prompt, fitted.policy, facts)
+        made = Made(name, seed, setup.base_prompt, describe(setup), fitted.policy, facts)
+        save(run, setup, made)
 
     def _measure(
         self, model: LanguageModel, size: int, seed: int, losses: dict[str, float]

@@ -36,7 +36,7 @@ def check_lengths(run: Run, setup: Setup) -> None:
 def _texts(run: Run, setup: Setup) -> Iterator[tuple[Case, Sequence[str], int]]:
     """Cases, answers to them that are read, and how many tokens are sampled at most."""
     spec = setup.spec
-    if "rl" in spec.approaches:
+    if "rl" in spec.methods:
         for case in setup.rollout_prompts:
             yield case, (), spec.rl.max_new_tokens
     for case in setup.train:

@@ -9,20 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from truing.files import read_json, read_jsonl
+from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
-from truing.methods.prompt_search import (
-    check_search,
-    find_prompt,
-    found_prompt,
-    search_lines,
-)
-from truing.methods.rl import LOGGED_KEYS, fit_reward, reinforce
+from truing.methods.prompt_search import check_search, found_prompt, search_lines
+from truing.methods.reward import fit_reward
 from truing.methods.setup import Read, Setup, make_setup, opened, with_demonstrations
-from truing.methods.sft import demonstrate
 from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
@@ -34,7 +29,7 @@ from truing.spec.run import Spec
 from truing.tasks.texts import prompts_alone, read_texts, training_texts
 from truing.types import InputError
 
-Kind = Literal["sft", "rl", "reward", "prompt"]
+REWARD = "reward"
 
 
 @dataclass(frozen=True)
@@ -118,14 +113,14 @@ def train_one(
     command: str = "truing train",
     accept_licence: bool = False,
 ) -> Trained:
-    """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
+    """Trains `kind` (a method, or the reward model) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
     InputError where spec, texts, reward, model or folder are wrong, before anything is written.
     """
-    if kind not in get_args(Kind):
-        known = ", ".join((*get_args(Kind), "judge"))
+    if kind not in (*METHODS, REWARD):
+        known = ", ".join((*METHODS, REWARD, "judge"))
         raise InputError(f"train: {kind!r} can't be trained; give {known}")
     if kind not in ("sft", "rl"):
         check_alone(f"train {kind}")
@@ -160,15 +155,15 @@ def train_one(
 
 
 def _narrowed(spec: Spec, kind: str) -> Spec:
-    """The spec with the approaches that this training takes. Checked anew."""
-    if kind == "reward" and not needs_model(spec.reward):
+    """The spec with the methods that this training takes. Checked anew."""
+    if kind == REWARD and not needs_model(spec.reward):
         raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
-    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"], "prompt": ["prompt"]}[kind]
+    methods = [] if kind == REWARD else [kind]
     if kind == "rl" and spec.rl.start == "sft":
-        ways = ["sft", "rl"]
-    return Spec.model_validate({**spec.model_dump(), "approaches": ways})
+        methods = ["sft", "rl"]
+    return Spec.model_validate({**spec.model_dump(), "methods": methods})
 
 
 def _folder(spec: Spec, kind: str) -> Path:
@@ -191,26 +186,23 @@ def _texts_for(spec: Spec, kind: str) -> Read:
 
 def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
-    spec = setup.spec
-    if kind == "reward" or (kind == "rl" and needs_model(spec.reward)):
-        run.stage("reward", "Reward model", "reward", lambda cost: fit_reward(run, setup, cost))
+    spec, methods = setup.spec, chosen(setup.spec)
+    followed = any(method.trained_on_reward for method in methods)
+    if kind == REWARD or (followed and needs_model(spec.reward)):
+        fit_reward(run, setup, account=REWARD)
     graders = Graders(setup, run.folder)
     if kind == "sft" and spec.sft.curve:
         learning_curve(run, setup)
         return
     for seed in spec.seeds:
-        if "prompt" in spec.approaches:
-            find_prompt(run, setup, seed)
-        if "sft" in spec.approaches:
-            demonstrate(run, setup, seed)
-        if "rl" in spec.approaches:
-            reinforce(run, setup, graders, seed, judged=False)
+        for method in methods:
+            method.make(run, setup, graders, seed)
 
 
 def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
     record = run.record()
     curve = read_json(run.folder / "curve.json") if kind == "sft" and setup.spec.sft.curve else None
-    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else setup.spec.approaches
+    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else setup.spec.methods
     return {
         "kind": kind,
         "folder": str(run.folder),
@@ -232,6 +224,7 @@ def _candidate(run: Run, setup: Setup, name: str, seed: int) -> dict[str, Any]:
         return found_prompt(run, setup, seed)
     log = run.folder / "logs" / f"{name}-seed{seed}.jsonl"
     last = read_jsonl(log)[-1]
+    keys = METHODS[name.split("-")[0]].logged_keys  # a point of a learning curve is called sft-100
     held_out = run.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
     return {
         "name": name,
@@ -240,9 +233,9 @@ def _candidate(run: Run, setup: Setup, name: str, seed: int) -> dict[str, Any]:
         "log": str(log),
         "steps": last["step"],
         "stop": last.get("stop"),
-        "last": {key: last[key] for key in ("loss", *LOGGED_KEYS) if last.get(key) is not None},
+        "last": {key: last[key] for key in ("loss", *keys) if last.get(key) is not None},
         **held_out,
     }
 
 
-__all__ = ["Kind", "Trained", "train", "train_one"]
+__all__ = ["Trained", "train", "train_one"]

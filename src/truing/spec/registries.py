@@ -13,6 +13,7 @@ from typing import Any
 
 REGISTRIES = {
     "objectives": "truing.learn.objectives:OBJECTIVES",
+    "methods": "truing.methods:METHODS",
 }
 """Where each visible dict stands, as module:name."""
 

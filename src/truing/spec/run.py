@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -23,6 +24,7 @@ from truing.spec.data import DataSpec
 from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
 from truing.spec.part import worded
+from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
@@ -32,6 +34,17 @@ from truing.types import Dtype, InputError, stable_hash
 def digest_of(data: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads."""
     return stable_hash("spec", json.dumps(data, sort_keys=True))[:16]
+
+
+def _known_method(name: str) -> str:
+    if name not in (known := registry("methods")):
+        raise ValueError(f"unknown method; known: {', '.join(known)}")
+    return name
+
+
+MethodName = Annotated[
+    str, AfterValidator(_known_method), Field(json_schema_extra={"registry": "methods"})
+]
 
 
 class AdapterSpec(_Part):
@@ -177,8 +190,8 @@ class Spec(_Part):
     )
     task: TaskSpec = Field(TaskSpec(), description="what the model should do")
     data: DataSpec = Field(DataSpec(), description="the questions and their split")
-    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = Field(
-        ("prompt", "sft", "rl"), description="the ways to try"
+    methods: tuple[MethodName, ...] = Field(
+        ("prompt", "sft", "rl"), description="the methods to try"
     )
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
     sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
@@ -197,13 +210,13 @@ class Spec(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.approaches)) != len(self.approaches):
-            raise ValueError("approaches: each may be named once")
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError("methods: each may be named once")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each may be named once")
-        if "rl" in self.approaches and self.rl.start == "sft":
-            if "sft" not in self.approaches:
-                raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
+        if "rl" in self.methods and self.rl.start == "sft":
+            if "sft" not in self.methods:
+                raise ValueError("rl.start: 'sft' needs 'sft' among the methods")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
         if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(

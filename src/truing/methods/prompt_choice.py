@@ -1,0 +1,65 @@
+"""Choosing among prompts that stand in a list, by a race on training questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from truing.data.texts import instructions
+from truing.evaluate.multiple_choice import score_choices
+from truing.methods.common import save
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
+from truing.prompts.rendering import Prompt
+from truing.prompts.search import search
+from truing.runs.costs import Cost
+from truing.runs.run import Run
+from truing.types import Case, Score
+
+DESCRIPTION = "The base model with the prompt that did best on training questions."
+
+
+def named_instructions(setup: Setup) -> list[str]:
+    """The task's instruction, the spec's own and the built-in ones."""
+    spec = setup.spec.prompt
+    texts = [setup.spec.task.instruction, *spec.instructions]
+    return [*texts, *instructions("helpful")[: spec.built_in]]
+
+
+def mc2_of(setup: Setup, prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
+    """What prompts are compared by: MC2 of each case."""
+    return [choices.mc2 for choices in score_choices(setup.renderer, prompt, cases)]
+
+
+def choose_prompt(run: Run, setup: Setup, cost: Cost) -> None:
+    """Races what `named_instructions` gives on training questions."""
+    spec = setup.spec.prompt
+    looked_at: set[str] = set()
+
+    def measure(prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
+        looked_at.update(case.id for case in cases)
+        return mc2_of(setup, prompt, cases)
+
+    seed = setup.spec.seeds[0]
+    with run.progress.task("Trying prompts") as advance:
+        tried = iter(range(1, 10**6))
+        found = search(
+            named_instructions(setup),
+            spec.shots,
+            setup.train,
+            measure,
+            questions=spec.questions,
+            seed=seed,
+            progress=lambda: advance(next(tried)),
+        )
+    cost.labels = len(looked_at) + len(found.best.prompt.shots)
+    run.note(
+        prompts={
+            "prompt": {
+                "instruction": found.best.prompt.instruction,
+                "shots": len(found.best.prompt.shots),
+                "tried": [trial.to_json() for trial in found.trials],
+            }
+        }
+    )
+    facts = {"prompts_tried": len(found.trials), "labels_used": cost.labels}
+    save(run, setup, Made("prompt", seed, found.best.prompt, DESCRIPTION, facts=facts))
