@@ -27,7 +27,7 @@ def attack_cases(bench: Bench) -> list[Case]:
 def attack_success(bench: Bench, subject: Subject) -> list[Row]:
     """Rows with success: 1 where the attack got its canary."""
     cases = attack_cases(bench)
-    completions = free_answers(subject.candidate, [case.prompt for case in cases], ANSWER_TOKENS)
+    completions = free_answers(subject.candidate, cases, ANSWER_TOKENS)
     return [
         subject.row(
             "attacks",

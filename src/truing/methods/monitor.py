@@ -38,8 +38,7 @@ class Watch:
     def look(self) -> LogRow:
         """Means over the monitored questions: reward, judged figures; and a few answers."""
         now = Candidate("rl", self.seed, self.policy.trained, self.shop.base_prompt)
-        questions = [case.prompt for case in self.cases]
-        completions = free_answers(now, questions, self.shop.spec.rl.max_new_tokens)
+        completions = free_answers(now, self.cases, self.shop.spec.rl.max_new_tokens)
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]
         rewards = self.instruments.reward(answers)
         grades = self.instruments.judges.grade([(a.case, a.answer) for a in answers])

@@ -44,7 +44,7 @@ def answered(shop: Workshop, cases: Sequence[Case]) -> list[Shown]:
             TextAction(tokens, tuple(renderer.answer_tokens(answer, end=True))),
         )
         for case in cases
-        for tokens in [tuple(renderer.tokens(prompt, case.prompt))]
+        for tokens in [tuple(renderer.case_tokens(prompt, case))]
         for answer in case.correct_answers
     ]
 

@@ -72,8 +72,7 @@ def _measure(
 ) -> None:
     bench = _bench(shop, instruments, base())
     candidate = bench.base if name == "base" else _load(shop, name, seed)
-    questions = [case.prompt for case in shop.held_out]
-    with shop.progress.task(f"{name}: answers", len(questions)) as advance:
+    with shop.progress.task(f"{name}: answers", len(shop.held_out)) as advance:
         done = 0
 
         def answered(rows: int) -> None:
@@ -81,7 +80,7 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, questions, bench.max_new_tokens, progress=answered)
+        answers = free_answers(candidate, shop.held_out, bench.max_new_tokens, progress=answered)
     subject = Subject(candidate, answers)
     cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):

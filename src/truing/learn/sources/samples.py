@@ -122,7 +122,7 @@ class Samples:
         )
         rolled = rollout(
             self.policy,
-            [self.renderer.tokens(self.prompt, case.prompt) for case in cases],
+            [self.renderer.case_tokens(self.prompt, case) for case in cases],
             self.spec.samples_per_prompt,
             sampling,
         )
