@@ -47,8 +47,7 @@ class Monitor:
     def look(self) -> LogRow:
         """Means over the validation questions: reward, judged figures; and a few answers."""
         now = Candidate("rl", self.seed, self.policy.trained, self.setup.base_prompt)
-        questions = [case.prompt for case in self.cases]
-        completions = free_answers(now, questions, self.setup.spec.rl.max_new_tokens)
+        completions = free_answers(now, self.cases, self.setup.spec.rl.max_new_tokens)
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]
         rewards = self.graders.reward(answers)
         grades = self.graders.grades(answers)

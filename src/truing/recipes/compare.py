@@ -78,8 +78,7 @@ def _measure(
 ) -> None:
     context = _context(setup, graders, base())
     candidate = context.base if name == "base" else _load(run, setup, name, seed)
-    questions = [case.prompt for case in setup.held_out]
-    with run.progress.task(f"{name}: answers", len(questions)) as advance:
+    with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         done = 0
 
         def answered(rows: int) -> None:
@@ -87,7 +86,7 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, questions, context.max_new_tokens, progress=answered)
+        answers = free_answers(candidate, setup.held_out, context.max_new_tokens, progress=answered)
     respondent = Respondent(candidate, answers)
     cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):

@@ -125,7 +125,7 @@ class OnPolicySamples:
         )
         rolled = rollout(
             self.policy,
-            [self.renderer.tokens(self.prompt, case.prompt) for case in cases],
+            [self.renderer.case_tokens(self.prompt, case) for case in cases],
             self.spec.samples_per_prompt,
             sampling,
         )
