@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -54,3 +55,13 @@ def worded(error: Any, whole: type[BaseModel], where: str) -> str:
         return f"{where}: {text}"
     given = "" if error["type"] == WHOLE_SENTENCE else f", got {error['input']!r}"
     return f"{where}: {name}: {text}{given}"
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; where both have a value, `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result

@@ -23,7 +23,7 @@ from pydantic import (
 from truing.spec.data import DataSpec
 from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
-from truing.spec.part import worded
+from truing.spec.part import merged, worded
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
@@ -45,6 +45,15 @@ def _known_method(name: str) -> str:
 MethodName = Annotated[
     str, AfterValidator(_known_method), Field(json_schema_extra={"registry": "methods"})
 ]
+
+
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """With new names for old ones, and with all that a task named in a word means."""
+    data, _ = up_to_date(data)
+    if not isinstance(data.get("task"), str):
+        return dict(data)
+    data, of_task = registry("task_readers")["spec"](data)
+    return merged(of_task, data)
 
 
 class AdapterSpec(_Part):
@@ -237,7 +246,7 @@ class Spec(_Part):
     ) -> Self:
         # Behind the check above, whose mistakes it words too. A file's path is the context.
         try:
-            return check(up_to_date(data)[0] if isinstance(data, Mapping) else data)
+            return check(_completed(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
 
