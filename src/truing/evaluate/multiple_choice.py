@@ -19,6 +19,10 @@ from truing.models.engine.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
 
+COMPARED_BY = "mc2"
+"""The finest of the metrics, which prompts are ranked by."""
+CONFIRMED_BY = ("mc1", "mc2")
+
 
 @dataclass(frozen=True)
 class Choices:
