@@ -64,7 +64,9 @@ def _show(checked: CheckedTask) -> None:
     document = checked.to_json()
     cases = document["cases"]
     typer.echo(f"{document['name']}: {document['instruction']}")
-    typer.echo(f"Cases: {document['source']} ({cases['train']} training, {cases['held_out']} held out)")
+    typer.echo(
+        f"Cases: {document['source']} ({cases['train']} training, {cases['held_out']} held out)"
+    )
     for name, program in document["judges"].items():
         typer.echo(f"Judge: {name} ({program})")
     typer.echo(f"Reward: {', '.join(document['reward'])}")

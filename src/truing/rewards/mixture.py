@@ -81,12 +81,20 @@ def _nothing(answers: Sequence[Answered]) -> list[Score]:
     return [0.0] * len(answers)
 
 
-def check_reward(spec: RewardSpec, cases: Sequence[Case]) -> None:
+def check_reward(spec: RewardSpec, cases: Sequence[Case], *, needed: str = "") -> None:
     """Tries the reward's programs on a made-up answer to each case, without the reward model.
 
-    Raises InputError where one is wrong or fails, before any time is spent.
+    Raises InputError where one is wrong or fails, before any time is spent; where a score is `needed`
+    for a reason, also where there is none.
     """
-    scored(build_reward(spec, lambda: _nothing), [Answered(case, "An answer.") for case in cases])
+    answers = [Answered(case, "An answer.") for case in cases]
+    scores = scored(build_reward(spec, lambda: _nothing), answers)
+    reasons = [score.reason for score in scores if isinstance(score, Unscored)]
+    if needed and reasons and len(reasons) == len(scores):
+        raise InputError(
+            f"{needed}, but the reward gives no score where only prompt and answer are known "
+            f"({reasons[0]}); name another under reward.parts"
+        )
 
 
 def described(spec: RewardSpec) -> str:
