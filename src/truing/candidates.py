@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,10 @@ from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.best_of_n import BestOfN, from_json, programs_in
+from truing.rewards.mixture import NO_JUDGES
+from truing.rewards.reward import Answered
 from truing.rewards.reward_model import Embedder
-from truing.types import Dtype, InputError, stable_hash
+from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
 ADAPTER = "adapter_config.json"
@@ -173,8 +175,16 @@ def _record_of(folder: Path) -> dict[str, Any]:
     return record
 
 
-def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidate:
+def load_candidate(
+    folder: Path,
+    name: str,
+    seed: int,
+    dtype: Dtype,
+    judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+) -> Candidate:
     """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
+
+    `judges` are its task's, for a candidate that chooses among its answers by one.
 
     Raises InputError where the folder isn't a candidate or its base has gone.
     """
@@ -196,11 +206,15 @@ def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidat
         weights = LanguageModel.load(folder, dtype)
         model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
     prompt = prompt_from_json(record["prompt"])
-    return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt))
+    return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt, judges))
 
 
 def _best_of_n(
-    folder: Path, record: Mapping[str, Any], model: LanguageModel, prompt: Prompt
+    folder: Path,
+    record: Mapping[str, Any],
+    model: LanguageModel,
+    prompt: Prompt,
+    judges: Mapping[str, Callable[[Answered], Score]],
 ) -> BestOfN | None:
     """How the candidate chooses among its answers. Its weights are the base's, which the reward reads
     answers with."""
@@ -209,7 +223,7 @@ def _best_of_n(
     try:
         for program in programs_in(chosen):
             StderrProgress().note(f"{folder}: its answers are chosen by the program {program}")
-        return from_json(chosen, folder, Embedder(Renderer(model), prompt))
+        return from_json(chosen, folder, Embedder(Renderer(model), prompt), judges)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 

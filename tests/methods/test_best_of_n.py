@@ -29,7 +29,7 @@ from truing.spec.reward import RewardSpec
 from truing.spec.run import Spec
 from truing.types import Case, Completion, InputError, Score, Unscored
 
-QUESTIONS = ["is the moon far?", "what do bats eat?", "who was first?"]
+CASES = [Case(text) for text in ("is the moon far?", "what do bats eat?", "who was first?")]
 N, TOKENS = 5, 8
 
 
@@ -63,7 +63,7 @@ def run(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(candidate: Candidate) -> list[list[Completion]]:
     renderer = candidate.renderer
-    prompts = [renderer.tokens(candidate.prompt, question) for question in QUESTIONS]
+    prompts = [renderer.tokens(candidate.prompt, case.prompt) for case in CASES]
     sampling = Sampling(TOKENS, 1.0, candidate.seed, renderer.stop)
     return sample(candidate.model, prompts, N, sampling).completions
 
@@ -79,11 +79,11 @@ def test_the_answer_is_the_one_with_the_highest_reward() -> None:
     for completions in every:
         counts = [sum(c.text.strip().count(v) for v in "aeiou") for c in completions]
         by_hand.append(completions[counts.index(max(counts))])
-    answers, tokens = answers_and_tokens(candidate, QUESTIONS, TOKENS)
+    answers, tokens = answers_and_tokens(candidate, CASES, TOKENS)
     assert answers == by_hand and answers != [completions[0] for completions in every]
     assert tokens == sum(len(c.tokens) for completions in every for c in completions)
     # What it chooses from is what is drawn at a temperature.
-    first = free_answers(candidate, QUESTIONS, TOKENS, temperature=1.0)
+    first = free_answers(candidate, CASES, TOKENS, temperature=1.0)
     assert first == [completions[0] for completions in every]
 
 
@@ -100,7 +100,7 @@ def test_ties_go_to_the_first_and_the_unscored_stand_behind(
 ) -> None:
     completions = [Completion(text, (1,), (0.0,), True) for text in "abc"]
     chooser = BestOfN(3, 1.0, lambda answers: list(scores))
-    assert chooser.best(["q"], [completions]) == [completions[chosen]]
+    assert chooser.best([Case("q")], [completions]) == [completions[chosen]]
 
 
 def test_the_bound_is_that_of_independent_draws_of_distinct_reward() -> None:
@@ -124,11 +124,11 @@ def test_a_run_gives_the_answers_that_its_reward_model_likes_best(run: Path) -> 
     embed = Embedder(Renderer(candidate.model), candidate.prompt)
     reward = load_reward_model(run / "reward_model", embed, RewardSpec())
     wanted = []
-    for question, completions in zip(QUESTIONS, drawn(candidate), strict=True):
-        scores = reward([Answered.of(Case(question), each) for each in completions])
+    for case, completions in zip(CASES, drawn(candidate), strict=True):
+        scores = reward([Answered.of(case, each) for each in completions])
         known = [-math.inf if isinstance(s, Unscored) else s for s in scores]
         wanted.append(completions[known.index(max(known))].text)
-    assert [a.text for a in free_answers(candidate, QUESTIONS, TOKENS)] == wanted
+    assert [a.text for a in free_answers(candidate, CASES, TOKENS)] == wanted
 
 
 def test_what_it_has_no_likelihoods_for_is_unscored(run: Path) -> None:
@@ -172,15 +172,15 @@ def test_its_folder_can_be_moved(run: Path, tmp_path: Path) -> None:
         load_candidate(folder, "best_of_n", 0, "float32")
         for folder in (moved, run / "candidates" / "best_of_n")
     )
-    assert free_answers(there, QUESTIONS, TOKENS) == free_answers(here, QUESTIONS, TOKENS)
+    assert free_answers(there, CASES, TOKENS) == free_answers(here, CASES, TOKENS)
 
 
 def test_chat_gives_the_best_answer_and_the_rest_refuses(run: Path) -> None:
     folder = run / "candidates" / "best_of_n"
     candidate, _ = open_candidate(str(folder), 0, "bfloat16", choosing=True)
-    [best] = free_answers(candidate, QUESTIONS[:1], TOKENS)
+    [best] = free_answers(candidate, CASES[:1], TOKENS)
     line = ["chat", str(folder), "--max-new-tokens", str(TOKENS)]
-    done = CliRunner().invoke(app, line, input=QUESTIONS[0] + "\n", prog_name="truing")
+    done = CliRunner().invoke(app, line, input=CASES[0].prompt + "\n", prog_name="truing")
     assert done.exit_code == 0 and done.stdout.rstrip("\n") == best.text.strip()
     with pytest.raises(InputError, match="answers by best-of-n"):
         open_candidate(str(folder), 0, "float32")
@@ -205,7 +205,7 @@ def test_a_program_chooses_and_is_refused_once_it_has_changed(
     capsys.readouterr()
     candidate = load_candidate(folder, "best_of_n", 0, "float32")
     assert "chosen by the program mine.py:score" in capsys.readouterr().err
-    answers = free_answers(candidate, QUESTIONS, TOKENS)
+    answers = free_answers(candidate, CASES, TOKENS)
     for answer, completions in zip(answers, drawn(candidate), strict=True):
         assert answer.text.count("a") == max(c.text.count("a") for c in completions)
     Path("mine.py").write_text("def score(prompt, answer):\n    return 0\n")

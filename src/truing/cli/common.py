@@ -21,6 +21,15 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="print exactly one JSON document on standard output")
 ]
 
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="a built-in task ('truing tasks' lists them), a task file (YAML), or another package's "
+        "task; without it, that of the spec, or truthful",
+    ),
+]
+
 AcceptLicence = Annotated[
     bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
 ]
@@ -62,7 +71,8 @@ def command_line() -> str:
 
 def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
     """The spec in a file with the command line's options laid over it, and a profile below, if any."""
-    from truing.spec.reading import make_spec, merged, read_mapping
+    from truing.spec.part import merged
+    from truing.spec.reading import make_spec, read_mapping
     from truing.spec.renamed import up_to_date
 
     where = str(file) if file else "spec"

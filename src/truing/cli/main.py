@@ -19,6 +19,7 @@ from truing import __version__
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    TaskName,
     command_line,
     explained,
     given,
@@ -64,6 +65,7 @@ def align(
     spec: Annotated[
         Path | None, typer.Argument(help="a YAML file; without one, the defaults hold")
     ] = None,
+    task: TaskName = None,
     model: Annotated[
         str | None,
         typer.Option(help="a catalogue name, a Hugging Face id or a local folder"),
@@ -108,6 +110,7 @@ def align(
     but = " without --overwrite" if overwrite else ""
     with explained(f"Interrupted. The same command{but} goes on from here."):
         over = given(
+            task=task,
             model=model,
             methods=[name.replace("-", "_") for name in method or ()] or None,
             seeds=seed or None,

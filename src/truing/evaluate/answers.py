@@ -6,32 +6,32 @@ from collections.abc import Callable, Sequence
 
 from truing.candidates import Candidate
 from truing.models.sampling import Sampling, sample
-from truing.types import Completion
+from truing.types import Case, Completion
 
 Progress = Callable[[int], None]
 
 
 def free_answers(
     candidate: Candidate,
-    questions: Sequence[str],
+    cases: Sequence[Case],
     max_new_tokens: int,
     *,
     temperature: float = 0.0,
     progress: Progress = lambda rows: None,
 ) -> list[Completion]:
-    """One answer to each question: the likeliest token each time, or drawn at a temperature.
+    """One answer to each case: the likeliest token each time, or drawn at a temperature.
 
     A candidate that chooses among answers does so at temperature 0; what is drawn at another is what it
     would choose from.
     """
     return answers_and_tokens(
-        candidate, questions, max_new_tokens, temperature=temperature, progress=progress
+        candidate, cases, max_new_tokens, temperature=temperature, progress=progress
     )[0]
 
 
 def answers_and_tokens(
     candidate: Candidate,
-    questions: Sequence[str],
+    cases: Sequence[Case],
     max_new_tokens: int,
     *,
     temperature: float = 0.0,
@@ -41,8 +41,8 @@ def answers_and_tokens(
     renderer, chooser = candidate.renderer, candidate.best_of_n if temperature == 0 else None
     drawn_at, samples = (chooser.temperature, chooser.n) if chooser else (temperature, 1)
     sampling = Sampling(max_new_tokens, drawn_at, candidate.seed, renderer.stop)
-    prompts = [renderer.tokens(candidate.prompt, question) for question in questions]
+    prompts = [renderer.case_tokens(candidate.prompt, case) for case in cases]
     sampled = sample(candidate.model, prompts, samples, sampling, progress)
     if chooser:
-        return chooser.best(questions, sampled.completions), sampled.tokens
+        return chooser.best(cases, sampled.completions), sampled.tokens
     return [completions[0] for completions in sampled.completions], sampled.tokens

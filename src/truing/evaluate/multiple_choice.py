@@ -73,7 +73,7 @@ def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -
     """Each question behind the prompt, with all of its answers."""
     return [
         Branch(
-            renderer.tokens(prompt, case.prompt),
+            renderer.case_tokens(prompt, case),
             renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
         )
         for case in cases

@@ -11,11 +11,14 @@ from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.setup import Setup
-from truing.rewards.best_of_n import MODEL, kl_bound, to_json
-from truing.rewards.mixture import check_reward, needs_model
+from truing.rewards.best_of_n import asked_alone, kl_bound, to_json
+from truing.rewards.mixture import JUDGE, MODEL, check_reward, needs_model
 from truing.rewards.mixture import described as reward_in_words
 from truing.runs.run import Run
-from truing.types import Case
+from truing.types import InputError
+
+KNOWN = {"answer", "prompt", "finished"}
+"""What a program that chooses can ask for: references are there in training and measuring alone."""
 
 
 def describe(setup: Setup) -> str:
@@ -26,8 +29,17 @@ def describe(setup: Setup) -> str:
 
 def check(setup: Setup) -> None:
     """Raises InputError where the reward's programs fail, or can't do without references."""
-    prompts = [Case(case.prompt) for case in setup.rollout_prompts[:2]]
-    check_reward(setup.spec.reward, prompts, needed="best_of_n: answers are chosen by it")
+    judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
+    for part in setup.spec.reward.parts:
+        judge = judges.get(part.name.removeprefix(JUDGE))
+        wanted = {name for name, _ in judge.parameters} - KNOWN if judge else set()
+        if part.name.startswith(JUDGE) and wanted:
+            raise InputError(
+                f"{why}, but {part.name} asks for {', '.join(sorted(wanted))}, and only "
+                f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
+            )
+    prompts = [asked_alone(case) for case in setup.rollout_prompts[:2]]
+    check_reward(setup.spec.reward, prompts, judges, needed=why)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from truing.files import write_json_atomically
 from truing.judges.built_in import Judges
+from truing.judges.graded import JUDGED, grade_metrics
 from truing.methods.setup import Setup
 from truing.models.features import Remembering
 from truing.rewards.mixture import build_reward
-from truing.rewards.reward import Reward
+from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.tasks.texts import JUDGED_EVALUATION
+from truing.types import Score
 
 
 class Graders:
@@ -40,7 +44,23 @@ class Graders:
     @cached_property
     def reward(self) -> Reward:
         """The reward of the spec, with the reward model that the run fitted where it takes part."""
-        return build_reward(self.setup.spec.reward, self._reward_model)
+        return build_reward(
+            self.setup.spec.reward, self._reward_model, self.setup.texts.task.graders
+        )
+
+    @property
+    def judged(self) -> bool:
+        """Whether free answers are graded by judges that learn from true and false answers."""
+        return JUDGED_EVALUATION in self.setup.spec.task.evaluations
+
+    def grades(self, answers: Sequence[Answered]) -> dict[str, list[Score]]:
+        """The grades of answers by name: those of the learned judges, or of the task's programs."""
+        if self.judged:
+            pairs = [(each.case, each.answer) for each in answers]
+            columns = [grade_metrics(grade) for grade in self.judges.grade(pairs)]
+            return {name: [column[name] for column in columns] for name in JUDGED}
+        programs = self.setup.texts.task.graders
+        return {name: [grade(each) for each in answers] for name, grade in programs.items()}
 
     def _reward_model(self) -> Reward:
         return load_reward_model(self.folder / "reward_model", self.embed, self.setup.spec.reward)

@@ -9,11 +9,11 @@ held-out split plays no part in that choice. Without judges the last step is kep
 
 from __future__ import annotations
 
+from truing.learn.best_checkpoint import BestCheckpoint
 from truing.learn.from_spec import described as in_words
-from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
+from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
-from truing.learn.snapshot import Snapshot
-from truing.learn.sources.samples import Samples
+from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.methods.common import (
     checkpoint_of,
@@ -53,8 +53,8 @@ def describe(setup: Setup) -> str:
 
 def check(setup: Setup) -> None:
     """Raises InputError where the objective can't be or the reward's programs fail."""
-    objective_of(setup.spec.rl)
-    check_reward(setup.spec.reward, setup.rollout_prompts[:2])
+    setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
+    check_reward(setup.spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
@@ -74,30 +74,30 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     if spec.start == "sft":
         policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
     reward = graders.reward
-    source = Samples(
+    source = OnPolicySamples(
         policy, setup.renderer, setup.base_prompt, setup.rollout_prompts, reward, spec, seed
     )
+    objective = objective_of(spec, TextStates(policy.reference))
     settings = Settings(
         spec.steps,
         spec.learning_rate,
         spec.max_grad_norm,
         decay=False,
-        passes=passes_of(spec, seed),
+        schedule=objective.schedule(seed),
     )
     checkpoint = checkpoint_of(run, "rl", seed)
-    best = Snapshot(checkpoint.folder / "best.safetensors")
+    best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
     with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
                 row |= monitor.look()
-                judgement = row["monitor"]["true_and_informative"]
+                judgement = row["monitor"][monitor.chosen_by]
                 best.offer(step, judgement, policy.parameters)
             say_samples(run.progress, step, row)
             return after_step(step, row)
 
-        objective = objective_of(spec, TextStates(policy.reference))
         stop = stop_rules_of(spec)
         train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
     last = int(checkpoint.rows[-1]["step"])

@@ -48,7 +48,7 @@ def tokenized_answers(setup: Setup, cases: Sequence[Case]) -> list[TokenizedDemo
             TextAction(tokens, tuple(renderer.answer_tokens(answer, end=True))),
         )
         for case in cases
-        for tokens in [tuple(renderer.tokens(prompt, case.prompt))]
+        for tokens in [tuple(renderer.case_tokens(prompt, case))]
         for answer in case.correct_answers
     ]
 

@@ -50,7 +50,8 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
 
 def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     folder = candidate_folder(run, setup, name, seed)
-    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype)
+    judges = setup.texts.task.graders
+    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
 def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
@@ -78,8 +79,7 @@ def _measure(
 ) -> None:
     context = _context(setup, graders, base())
     candidate = context.base if name == "base" else _load(run, setup, name, seed)
-    questions = [case.prompt for case in setup.held_out]
-    with run.progress.task(f"{name}: answers", len(questions)) as advance:
+    with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         done = 0
 
         def answered(rows: int) -> None:
@@ -88,7 +88,7 @@ def _measure(
             advance(done)
 
         answers, cost.tokens_sampled = answers_and_tokens(
-            candidate, questions, context.max_new_tokens, progress=answered
+            candidate, setup.held_out, context.max_new_tokens, progress=answered
         )
     respondent = Respondent(candidate, answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):

@@ -21,10 +21,11 @@ def check_lengths(run: Run, setup: Setup) -> None:
     frame = len(renderer.tokens(prompt, "")) + SLACK
     for case, answers, new_tokens in _texts(run, setup):
         longest = max((len(answer.encode()) for answer in answers), default=0)
-        if frame + len(case.prompt.encode()) + max(longest, new_tokens) <= model.context_length:
+        most = frame + len(case.prompt.encode()) + max(longest, new_tokens)
+        if not case.messages and most <= model.context_length:  # a turn has a frame of its own
             continue
         try:
-            tokens = len(renderer.tokens(prompt, case.prompt))
+            tokens = len(renderer.case_tokens(prompt, case))
             own = [len(renderer.answer_tokens(answer, end=True)) for answer in answers]
             what = f"prompt {case.prompt[:60]!r} with an answer"
             model.check_length(tokens + max([new_tokens, *own]), what)

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 P = TypeVar("P", TaskSpec, RewardSpec)
-BY_REWARD = ("rl", "best_of_n")
-"""Methods whose candidates follow a reward."""
+_BY_REWARD = ("rl",)  # in runs that don't say which of their methods follow a reward
 _JUDGE = "judge:"
 _QUESTIONS = Words("question", "True", "Misconception")
 
@@ -50,8 +49,14 @@ def _in_words(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def task_metrics(task: TaskSpec, reward: RewardSpec | None = None) -> TaskMetrics:
-    """What a report on the task speaks of. `reward` is what a run rewarded: without it, the task's."""
+def task_metrics(
+    task: TaskSpec, reward: RewardSpec | None = None, by_reward: Sequence[str] = _BY_REWARD
+) -> TaskMetrics:
+    """What a report on the task speaks of.
+
+    `reward` is what a run rewarded (without parts: what the task does), `by_reward` names the methods
+    that followed it.
+    """
     from truing.evaluate import EVALUATIONS  # slow to load, and not needed to be told of a mistake
 
     own = metrics_of_task(task)
@@ -67,7 +72,7 @@ def task_metrics(task: TaskSpec, reward: RewardSpec | None = None) -> TaskMetric
         ),
         evaluations=task.evaluations,
         rewarded=_rewarded(task, reward),
-        by_reward=BY_REWARD,
+        by_reward=tuple(by_reward),
         words=_QUESTIONS if "truthfulness" in task.evaluations else Words(),
     )
 
@@ -92,7 +97,10 @@ def metrics_of(run: RunFolder) -> TaskMetrics:
     """
     spec, where = run.spec(), str(run.path / "spec.yaml")
     task = _part(TaskSpec, spec.get("task"), f"{where}: task")
-    return task_metrics(task, _part(RewardSpec, spec.get("reward"), f"{where}: reward"))
+    reward = _part(RewardSpec, spec.get("reward"), f"{where}: reward")
+    methods = {name: each for name, each in run.part("methods").items() if isinstance(each, dict)}
+    followed = [name for name, each in methods.items() if each.get("trained_on_reward")]
+    return task_metrics(task, reward, followed if methods else _BY_REWARD)
 
 
 def _part(kind: type[P], data: Any, where: str) -> P:

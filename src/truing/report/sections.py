@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
-from truing.report.findings import GIVE_AWAY_LIMITS, Finding, joined, judged_by
+from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.sentences import Finding, joined
 from truing.report.summary import Summary
 from truing.types import Metric
 
@@ -113,9 +114,13 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
                     "verdict": _VERDICTS[finding.tone],
                     "sentence": finding.text.removeprefix(finding.candidate),
                     "text": finding.text,
-                    "gamed": any(
-                        other.gamed and other.candidate == finding.candidate
-                        for other in summary.findings
+                    "reward": next(
+                        (
+                            other.reward
+                            for other in summary.findings
+                            if other.reward and other.candidate == finding.candidate
+                        ),
+                        "",
                     ),
                     "lines": lines,
                 }

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from truing.report.findings import Finding, findings
+from truing.report.findings import findings
 from truing.report.measured import Measured, measure
+from truing.report.sentences import Finding
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.runs.folder import RunFolder
 from truing.statistics import means as statistics

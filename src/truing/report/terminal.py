@@ -8,9 +8,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from truing.report.findings import Finding
 from truing.report.quantities import COST_COLUMNS, cost_cells
 from truing.report.sections import Cell, comparison
+from truing.report.sentences import Finding
 from truing.report.summary import Summary
 
 _EFFECTS = {"gain": "bold green", "loss": "bold red", "moved": "bold", "": "dim"}

@@ -10,13 +10,13 @@ with equality only where no two answers have the same reward; no likelihood of a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from truing.models.features import Embed
-from truing.rewards.mixture import build_reward, functions_hash
+from truing.rewards.mixture import JUDGE, MODEL, build_reward, functions_hash
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.reward_model import load_reward_model
 from truing.rewards.user_code import is_user_function
@@ -24,7 +24,6 @@ from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.reward import RewardSpec
 from truing.types import Case, Completion, InputError, Score, Unscored
 
-MODEL = "reward_model"
 NO_LIKELIHOODS = "best-of-n changes answers, not likelihoods"
 
 
@@ -37,16 +36,16 @@ class BestOfN:
     reward: Reward
 
     def best(
-        self, questions: Sequence[str], drawn: Sequence[Sequence[Completion]]
+        self, cases: Sequence[Case], drawn: Sequence[Sequence[Completion]]
     ) -> list[Completion]:
-        """Of the answers drawn to each question, the one with the highest reward (ties: the first).
+        """Of the answers drawn to each case, the one with the highest reward (ties: the first).
 
-        An answer without a score is behind all that have one. The reward sees the question alone:
-        nobody has the references of a question that is asked in earnest.
+        An answer without a score is behind all that have one. The reward sees what is asked alone, as in
+        use, where nobody has references.
         """
         answers = [
-            Answered.of(Case(question), each)
-            for question, completions in zip(questions, drawn, strict=True)
+            Answered.of(asked_alone(case), each)
+            for case, completions in zip(cases, drawn, strict=True)
             for each in completions
         ]
         scores = iter([_comparable(score) for score in scored(self.reward, answers)])
@@ -55,6 +54,11 @@ class BestOfN:
             own = [next(scores) for _ in completions]
             best.append(completions[own.index(max(own))])
         return best
+
+
+def asked_alone(case: Case) -> Case:
+    """What is asked, without anything that is known of good answers."""
+    return Case(case.prompt, messages=case.messages)
 
 
 def _comparable(score: Score) -> float:
@@ -82,8 +86,13 @@ def programs_in(record: Mapping[str, Any]) -> list[str]:
     return [part.name for part in reward.parts if is_user_function(part.name)]
 
 
-def from_json(record: Mapping[str, Any], folder: Path, embed: Embed) -> BestOfN:
-    """The inverse of `to_json`; a reward model is in the candidate's `folder`.
+def from_json(
+    record: Mapping[str, Any],
+    folder: Path,
+    embed: Embed,
+    judges: Mapping[str, Callable[[Answered], Score]],
+) -> BestOfN:
+    """The inverse of `to_json`; a reward model is in the candidate's `folder`, `judges` are its task's.
 
     Raises InputError where a program of the reward is another by now, or has gone.
     """
@@ -93,5 +102,11 @@ def from_json(record: Mapping[str, Any], folder: Path, embed: Embed) -> BestOfN:
             f"{folder}: a program of its reward has changed since ({', '.join(programs_in(record))}); "
             "make the candidate again"
         )
-    built = build_reward(reward, lambda: load_reward_model(folder / MODEL, embed, reward))
+    for part in reward.parts:
+        if part.name.startswith(JUDGE) and part.name.removeprefix(JUDGE) not in judges:
+            raise InputError(
+                f"{folder}: its answers are chosen by {part.name} of its task, which is at hand in its "
+                "run alone"
+            )
+    built = build_reward(reward, lambda: load_reward_model(folder / MODEL, embed, reward), judges)
     return BestOfN(int(record["n"]), float(record["temperature"]), built)

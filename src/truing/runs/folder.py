@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from truing.files import numbered_jsonl, read_json, read_text
+from truing.spec.renamed import up_to_date
 from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
@@ -165,10 +166,13 @@ class RunFolder:
         return read_text(path) if path.is_file() else ""
 
     def spec(self) -> dict[str, Any]:
-        """The resolved spec as nested mappings, unchecked: an older run stays readable."""
+        """The resolved spec as nested mappings, unchecked: an older run stays readable.
+
+        Names that have changed since are today's.
+        """
         try:
             data = yaml.safe_load(self.spec_text())
         except yaml.YAMLError as error:
             message = " ".join(str(error).split())
             raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({message})") from None
-        return data if isinstance(data, dict) else {}
+        return up_to_date(data)[0] if isinstance(data, dict) else {}

@@ -11,7 +11,7 @@ from truing.candidates import Candidate, open_candidate
 from truing.evaluate.answers import free_answers
 from truing.models.decoding import Decoding, Request
 from truing.spec.run import EvaluationSpec
-from truing.types import InputError
+from truing.types import Case, InputError
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Chat:
         Raises InputError where question and answer don't fit the model's context.
         """
         if self.candidate.best_of_n and self.temperature == 0:
-            [best] = free_answers(self.candidate, [question], self.max_new_tokens)
+            [best] = free_answers(self.candidate, [Case(question)], self.max_new_tokens)
             return best.text.strip()
         renderer = self.candidate.renderer
         request = Request(

@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any
 
 REGISTRIES = {
+    "task_readers": "truing.tasks.reading:READERS",
+    "objectives": "truing.learn.objectives:OBJECTIVES",
     "methods": "truing.methods:METHODS",
 }
 """Where each visible dict stands, as module:name."""

@@ -9,6 +9,7 @@ from truing.types import InputError
 
 RENAMED = {
     "approaches": "methods",
+    "rl.objective.name: best_of_n": "rl.objective.name: rejection_sampling",
 }
 """Old and new, as `key` or `key: value`; a nested key has a dot for each level."""
 

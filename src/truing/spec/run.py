@@ -1,7 +1,7 @@
 """The spec: everything a run depends on, in one frozen object. The only place where a default stands.
 
 Unknown keys, wrong types and impossible values are refused with one message that names the file and the
-field. Reading from YAML and profiles are in `spec_reading.py`.
+field. Reading from YAML and profiles are in `reading.py`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from pydantic import (
 
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.data import DataSpec
-from truing.spec.objective import ObjectiveSpec, objective_mistake
+from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
-from truing.spec.part import worded
+from truing.spec.part import merged, worded
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
@@ -46,6 +46,15 @@ def _known_method(name: str) -> str:
 MethodName = Annotated[
     str, AfterValidator(_known_method), Field(json_schema_extra={"registry": "methods"})
 ]
+
+
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """With new names for old ones, and with all that a task named in a word means."""
+    data, _ = up_to_date(data)
+    if not isinstance(data.get("task"), str):
+        return dict(data)
+    data, of_task = registry("task_readers")["spec"](data)
+    return merged(of_task, data)
 
 
 class AdapterSpec(_Part):
@@ -128,7 +137,9 @@ class RlSpec(_Part):
         "base", description="which candidate is trained further: the base or the fine-tuned one"
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
+    objective: ChosenObjective = Field(
+        default_factory=default_objective, description="how the policy learns"
+    )
     steps: int = Field(10, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
@@ -196,7 +207,7 @@ class Spec(_Part):
     best_of_n: BestOfNSpec = Field(BestOfNSpec(), description="choosing among answers")
     sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
-    rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
+    rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
     judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
     dtype: Dtype = Field(
@@ -223,8 +234,6 @@ class Spec(_Part):
             self.sft.curve
         ):
             raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
-        if mistake := objective_mistake(self.rl.objective):
-            raise ValueError(mistake)
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
             raise ValueError(
                 "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
@@ -239,7 +248,7 @@ class Spec(_Part):
     ) -> Self:
         # Behind the check above, whose mistakes it words too. A file's path is the context.
         try:
-            return check(up_to_date(data)[0] if isinstance(data, Mapping) else data)
+            return check(_completed(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
 

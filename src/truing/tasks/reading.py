@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from truing.spec.part import worded
-from truing.spec.reading import merged, read_mapping
+from truing.spec.part import merged, worded
+from truing.spec.reading import read_mapping
 from truing.spec.task import TaskSpec
 from truing.types import InputError
 
@@ -28,6 +28,22 @@ GENERIC: dict[str, Any] = {
 _ENDINGS = (".yaml", ".yml")
 HUB = "hub:"
 PROGRAM_FILE = ".py:"
+
+
+def with_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A spec's mapping with its task as a mapping, and what the task says of the other parts.
+
+    Raises InputError where there is no such task or its file is wrong.
+    """
+    task = data.get("task")
+    if not isinstance(task, str | Mapping):
+        return dict(data), {}
+    mapping = task_mapping(task)
+    return {**data, "task": mapping}, defaults_of(mapping)
+
+
+READERS = {"spec": with_task}
+"""For `truing.spec`, which lies below and looks it up."""
 
 
 def built_in(name: str) -> Any:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from truing.data.case_file import read_cases
+from truing.data.case_file import CaseFile, read_cases
 from truing.data.questions import load_questions
 from truing.files import read_bytes
-from truing.judges.checks import CHECKS
+from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.rewards.user_code import is_user_function
 from truing.spec.run import Spec
@@ -28,15 +28,20 @@ class Task:
     """
 
     spec: TaskSpec
-    load: Callable[[], tuple[Case, ...]]
+    load: Callable[[], CaseFile]
     source: str
-    functions: Mapping[str, Callable[..., object]] = field(default_factory=dict)
+    functions: Mapping[str, Check] = field(default_factory=dict)
     fingerprint: str = ""
 
     @cached_property
-    def cases(self) -> tuple[Case, ...]:
-        """All cases, in the order of their source. Raises InputError where they are wrong."""
+    def read(self) -> CaseFile:
+        """The cases and how many were left out. Raises InputError where they are wrong."""
         return self.load()
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, in the order of their source."""
+        return self.read.cases
 
     @cached_property
     def graders(self) -> dict[str, Program]:
@@ -100,21 +105,17 @@ def task_of(spec: Spec) -> Task:
     name, data = spec.task.name, spec.task.data
     if data.cases is not None:
         source = data.cases
-        return Task(spec.task, lambda: _from_file(source, data.columns), source)
+        return Task(spec.task, lambda: read_cases(source, data.columns, "task.data.cases"), source)
     if name.partition(":")[0] in _adapters():
         return _adapted(spec)
     if name == "truthful":
         questions = spec.data.questions
-        return Task(spec.task, lambda: load_questions(questions), questions)
+        return Task(spec.task, lambda: CaseFile(load_questions(questions), 0, questions), questions)
     if name not in TASKS:
         raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
     module = built_in(name)
     functions = {f"{name}.{key}": function for key, function in module.PROGRAMS.items()}
-    return Task(spec.task, module.cases, f"built-in {name}", functions)
-
-
-def _from_file(source: str, columns: Mapping[str, str]) -> tuple[Case, ...]:
-    return read_cases(source, columns, "data.cases").cases
+    return Task(spec.task, lambda: CaseFile(module.cases(), 0, name), f"built-in {name}", functions)
 
 
 def _adapters() -> Mapping[str, object]:
@@ -129,5 +130,9 @@ def _adapted(spec: Spec) -> Task:
 
     found = adapted(spec.task.name, seed=spec.seeds[0], size=spec.data.limit)
     return Task(
-        spec.task, lambda: found.cases, spec.task.name, dict(found.programs), found.fingerprint
+        spec.task,
+        lambda: CaseFile(found.cases, 0, spec.task.name),
+        spec.task.name,
+        dict(found.programs),
+        found.fingerprint,
     )

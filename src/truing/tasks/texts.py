@@ -64,6 +64,8 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     task = task_of(spec)
     for program in task.users_programs:
         progress.note(f"Running {program}")
+    if repeated := task.read.repeated:
+        progress.note(f"{task.source}: {repeated} case(s) asked again are left out")
     task.check_programs()
     if task.spec.rules:
         names = ", ".join(rule.id for rule in task.spec.rules)
