@@ -21,6 +21,10 @@ from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.best_of_n import NO_LIKELIHOODS
 from truing.types import Case, Score, Unscored
 
+COMPARED_BY = "mc2"
+"""The finest of the metrics, which prompts are ranked by."""
+CONFIRMED_BY = ("mc1", "mc2")
+
 
 @dataclass(frozen=True)
 class Choices:
