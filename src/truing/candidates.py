@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,11 @@ from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer
-from truing.types import Dtype, InputError, stable_hash
+from truing.rewards.best_of_n import BestOfN, from_json, programs_in
+from truing.rewards.mixture import NO_JUDGES
+from truing.rewards.reward import Answered
+from truing.rewards.reward_model import Embedder
+from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
 ADAPTER = "adapter_config.json"
@@ -39,12 +43,14 @@ CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.ind
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate ready to be measured: a model in one precision, and its prompt."""
+    """A candidate ready to be measured: a model in one precision, its prompt, and how it chooses among
+    its answers where it does."""
 
     name: str
     seed: int
     model: LanguageModel
     prompt: Prompt
+    best_of_n: BestOfN | None = None
 
     @property
     def renderer(self) -> Renderer:
@@ -113,12 +119,13 @@ def save_candidate(
     link: bool,
     record: Mapping[str, Any],
     card: str,
+    files: Mapping[str, Path] | None = None,
 ) -> None:
     """Writes a candidate folder whole, or not at all.
 
     `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
     unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in
-    candidate.json, `card` becomes README.md.
+    candidate.json, `card` becomes README.md; `files` are copied, under the names they get.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -135,6 +142,9 @@ def save_candidate(
             temporary / RECORD, {"prompt": prompt_to_json(prompt), "base": str(base), **record}
         )
         write_text_atomically(temporary / "README.md", card)
+        for name, file in (files or {}).items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(file, temporary / name)
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(temporary, folder)
     except BaseException:
@@ -165,8 +175,16 @@ def _record_of(folder: Path) -> dict[str, Any]:
     return record
 
 
-def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidate:
+def load_candidate(
+    folder: Path,
+    name: str,
+    seed: int,
+    dtype: Dtype,
+    judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+) -> Candidate:
     """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
+
+    `judges` are its task's, for a candidate that chooses among its answers by one.
 
     Raises InputError where the folder isn't a candidate or its base has gone.
     """
@@ -187,17 +205,38 @@ def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidat
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
         weights = LanguageModel.load(folder, dtype)
         model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
-    return Candidate(name, seed, model, prompt_from_json(record["prompt"]))
+    prompt = prompt_from_json(record["prompt"])
+    return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt, judges))
+
+
+def _best_of_n(
+    folder: Path,
+    record: Mapping[str, Any],
+    model: LanguageModel,
+    prompt: Prompt,
+    judges: Mapping[str, Callable[[Answered], Score]],
+) -> BestOfN | None:
+    """How the candidate chooses among its answers. Its weights are the base's, which the reward reads
+    answers with."""
+    if (chosen := record.get("best_of_n")) is None:
+        return None
+    try:
+        for program in programs_in(chosen):
+            StderrProgress().note(f"{folder}: its answers are chosen by the program {program}")
+        return from_json(chosen, folder, Embedder(Renderer(model), prompt), judges)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
 
 def open_candidate(
-    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False
+    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, choosing: bool = False
 ) -> tuple[Candidate, str]:
     """A run's candidate folder, or any model with an empty prompt; and the hash of its weights.
 
     The hash covers what scores depend on beside the tokens: weights, their configuration and an
-    adapter; never a name or a place. Raises InputError where there is no such model,
-    ModelUnavailable where it can't be had now.
+    adapter; never a name or a place. Raises InputError where there is no such model, or where it is one
+    that chooses among its answers and the caller can't do that (`choosing`); ModelUnavailable where it
+    can't be had now.
     """
     if name.startswith("endpoint:"):
         raise InputError(
@@ -206,6 +245,11 @@ def open_candidate(
         )
     folder = Path(name).expanduser()
     if (folder / RECORD).is_file():
+        if not choosing and _record_of(folder).get("best_of_n") is not None:
+            raise InputError(
+                f"{name}: answers by best-of-n, which only `truing align` and `truing chat` do; name the "
+                "base for the rest"
+            )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
         return candidate, _identity(folder, Path(_record_of(folder)["base"]))
     source = resolve_model(name, accept_licence=accept_licence)

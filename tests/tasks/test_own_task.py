@@ -56,14 +56,25 @@ def test_the_page_leads_to_a_finished_comparison(folder: Path, tmp_path: Path) -
     assert checked["headline"] == ["answers.same", "answers.valid"]
     model = saved(tmp_path / "model")
     done = run(
-        "align", "--task", "task.yaml", "--profile", "smoke", "--model", model, "--out", "out", "--json"
+        "align",
+        "--task",
+        "task.yaml",
+        "--profile",
+        "smoke",
+        "--model",
+        model,
+        "--out",
+        "out",
+        "--json",
     )
     assert done.exit_code == 0, done.output
     result = json.loads(done.stdout)
     assert set(result["candidates"]) == {"base", "prompt", "sft", "rl"}
     for figures in result["candidates"].values():
         assert set(figures["answers"]) == {"same", "valid"}
-        assert figures["answers"]["same"]["n"] == result["candidates"]["base"]["answers"]["same"]["n"]
+        assert (
+            figures["answers"]["same"]["n"] == result["candidates"]["base"]["answers"]["same"]["n"]
+        )
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "MC2" not in page and "informative" not in page
     assert "Running checks.py:valid_json" in done.stderr

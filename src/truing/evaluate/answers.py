@@ -19,9 +19,30 @@ def free_answers(
     temperature: float = 0.0,
     progress: Progress = lambda rows: None,
 ) -> list[Completion]:
-    """One answer to each case: the likeliest token each time, or drawn at a temperature."""
-    renderer = candidate.renderer
-    sampling = Sampling(max_new_tokens, temperature, candidate.seed, renderer.stop)
+    """One answer to each case: the likeliest token each time, or drawn at a temperature.
+
+    A candidate that chooses among answers does so at temperature 0; what is drawn at another is what it
+    would choose from.
+    """
+    return answers_and_tokens(
+        candidate, cases, max_new_tokens, temperature=temperature, progress=progress
+    )[0]
+
+
+def answers_and_tokens(
+    candidate: Candidate,
+    cases: Sequence[Case],
+    max_new_tokens: int,
+    *,
+    temperature: float = 0.0,
+    progress: Progress = lambda rows: None,
+) -> tuple[list[Completion], int]:
+    """The same, and how many tokens were sampled for them."""
+    renderer, chooser = candidate.renderer, candidate.best_of_n if temperature == 0 else None
+    drawn_at, samples = (chooser.temperature, chooser.n) if chooser else (temperature, 1)
+    sampling = Sampling(max_new_tokens, drawn_at, candidate.seed, renderer.stop)
     prompts = [renderer.case_tokens(candidate.prompt, case) for case in cases]
-    sampled = sample(candidate.model, prompts, 1, sampling, progress)
-    return [completions[0] for completions in sampled.completions]
+    sampled = sample(candidate.model, prompts, samples, sampling, progress)
+    if chooser:
+        return chooser.best(cases, sampled.completions), sampled.tokens
+    return [completions[0] for completions in sampled.completions], sampled.tokens

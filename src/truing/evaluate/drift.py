@@ -19,7 +19,8 @@ from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
 from truing.models.engine.tree import Branch, TokenTree
 from truing.prompts.rendering import Prompt
-from truing.types import Case, Metric, Row, Score
+from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
+from truing.types import Case, Metric, Row, Score, Unscored
 
 _CHUNK = 128  # tokens whose two distributions over the vocabulary are in memory at once
 
@@ -60,8 +61,12 @@ def drift(context: EvalContext, respondent: Respondent, group: int = 16) -> list
     """
     candidate = respondent.candidate
     lengths = [float(len(completion.tokens)) for completion in respondent.answers]
-    kl: list[float | None] = [None] * len(lengths)
-    if candidate.name != context.base.name:
+    kl: list[Score | None] = [None] * len(lengths)
+    if candidate.best_of_n is not None:
+        bound = kl_bound(candidate.best_of_n.n)
+        reason = f"{NO_LIKELIHOODS}; it is {bound:.2f} nats from what it draws, at most"
+        kl[: context.kl_questions] = [Unscored(reason)] * min(len(kl), context.kl_questions)
+    elif candidate.name != context.base.name:
         measured = context.held_out[: context.kl_questions]
         drawn = free_answers(candidate, measured, context.max_new_tokens, temperature=1.0)
         tokens = [completion.tokens for completion in drawn]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.evaluate.multiple_choice import score_choices
+from truing.evaluate.multiple_choice import choices_of
 from truing.types import Metric, Row
 
 
 def trivia(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with mc1 and mc2 for each control question."""
     candidate = respondent.candidate
-    choices = score_choices(candidate.renderer, candidate.prompt, context.controls)
+    choices = choices_of(candidate, context.controls)
     return [
         respondent.row("trivia", case, metrics={"mc1": chosen.mc1, "mc2": chosen.mc2})
         for case, chosen in zip(context.controls, choices, strict=True)

@@ -7,7 +7,7 @@ that neither silence nor confident error scores.
 from __future__ import annotations
 
 from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.evaluate.multiple_choice import score_choices
+from truing.evaluate.multiple_choice import choices_of
 from truing.judges.graded import both
 from truing.types import Metric, Row, Score, Unscored
 
@@ -15,7 +15,7 @@ from truing.types import Metric, Row, Score, Unscored
 def truthfulness(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with mc1, mc2, true, informative and true_and_informative for each held-out question."""
     candidate = respondent.candidate
-    choices = score_choices(candidate.renderer, candidate.prompt, context.held_out)
+    choices = choices_of(candidate, context.held_out)
     texts = [completion.text.strip() for completion in respondent.answers]
     grades = context.judges.grade(list(zip(context.held_out, texts, strict=True)))
     rows = []

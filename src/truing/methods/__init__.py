@@ -1,12 +1,13 @@
 """Ways to make a candidate from the base and a task's training side."""
 
+from truing.methods.best_of_n import BEST_OF_N
 from truing.methods.method import Method
 from truing.methods.prompt import PROMPT
 from truing.methods.rl import RL
 from truing.methods.sft import SFT
 from truing.spec.run import Spec
 
-METHODS: dict[str, Method] = {each.name: each for each in (PROMPT, SFT, RL)}
+METHODS: dict[str, Method] = {each.name: each for each in (PROMPT, BEST_OF_N, SFT, RL)}
 """Every method by name, in the order in which a run works. Adding one is a file like sft.py and a line
 here."""
 

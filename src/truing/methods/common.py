@@ -38,6 +38,7 @@ def save(run: Run, setup: Setup, made: Made) -> None:
         "weights_hash": setup.source.weights_hash,
         "spec_digest": run.spec_digest,
         **made.facts,
+        **made.record,
     }
     save_candidate(
         candidate_folder(run, setup, made.name, made.seed),
@@ -47,6 +48,7 @@ def save(run: Run, setup: Setup, made: Made) -> None:
         policy=made.policy,
         link=setup.source.kind == "catalogue",
         record=record,
+        files=made.files,
         card=model_card(setup, made),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,7 +19,8 @@ BASE = "The base model, told the task and nothing more."
 @dataclass(frozen=True)
 class Made:
     """A candidate that is to be saved: what was trained (None: the base's weights), what it is told, and
-    how it came about, in a `sentence` and in `facts`."""
+    how it came about, in a `sentence` and in `facts`. `record` joins candidate.json, `files` its folder
+    (by their names there)."""
 
     name: str
     seed: int
@@ -26,6 +28,8 @@ class Made:
     sentence: str
     policy: LanguagePolicy | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    record: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def _learned_from(setup: Setup) -> list[str]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.answers import free_answers
+from truing.evaluate.answers import answers_and_tokens
 from truing.evaluate.evaluation import EvalContext, Respondent
 from truing.files import write_jsonl_atomically
 from truing.methods import METHODS, chosen
@@ -50,7 +50,8 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
 
 def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     folder = candidate_folder(run, setup, name, seed)
-    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype)
+    judges = setup.texts.task.graders
+    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
 def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
@@ -86,9 +87,10 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, setup.held_out, context.max_new_tokens, progress=answered)
+        answers, cost.tokens_sampled = answers_and_tokens(
+            candidate, setup.held_out, context.max_new_tokens, progress=answered
+        )
     respondent = Respondent(candidate, answers)
-    cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
         with run.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
             advance(number)

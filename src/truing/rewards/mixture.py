@@ -110,15 +110,22 @@ def check_reward(
     spec: RewardSpec,
     cases: Sequence[Case],
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+    *,
+    needed: str = "",
 ) -> None:
     """Tries the reward's programs on a made-up answer to each case, without the reward model.
 
-    Raises InputError where one is wrong or fails, before any time is spent.
+    Raises InputError where one is wrong or fails, before any time is spent; where a score is `needed`
+    for a reason, also where there is none.
     """
-    scored(
-        build_reward(spec, lambda: _nothing, judges),
-        [Answered(case, "An answer.") for case in cases],
-    )
+    reward = build_reward(spec, lambda: _nothing, judges)
+    scores = scored(reward, [Answered(case, "An answer.") for case in cases])
+    reasons = [score.reason for score in scores if isinstance(score, Unscored)]
+    if needed and reasons and len(reasons) == len(scores):
+        raise InputError(
+            f"{needed}, but the reward gives no score where only prompt and answer are known "
+            f"({reasons[0]}); name another under reward.parts"
+        )
 
 
 def described(spec: RewardSpec) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from truing.candidates import Candidate, open_candidate
+from truing.evaluate.answers import free_answers
 from truing.models.decoding import Decoding, Request
 from truing.spec.run import EvaluationSpec
-from truing.types import InputError
+from truing.types import Case, InputError
 
 
 @dataclass(frozen=True)
@@ -38,15 +39,22 @@ class Chat:
         model, ModelUnavailable where it can't be had now.
         """
         dtype = EvaluationSpec().dtype
-        candidate, _ = open_candidate(name, seed, dtype, accept_licence=accept_licence)
+        candidate, _ = open_candidate(
+            name, seed, dtype, accept_licence=accept_licence, choosing=True
+        )
         decoding = Decoding(candidate.model, candidate.renderer.opening(candidate.prompt))
         return Chat(candidate, decoding, max_new_tokens, temperature, seed)
 
     def answer(self, question: str) -> str:
         """The answer's text. Equal questions get equal answers: draws depend on the seed alone.
 
+        At temperature 0, a candidate that chooses among its answers does so.
+
         Raises InputError where question and answer don't fit the model's context.
         """
+        if self.candidate.best_of_n and self.temperature == 0:
+            [best] = free_answers(self.candidate, [Case(question)], self.max_new_tokens)
+            return best.text.strip()
         renderer = self.candidate.renderer
         request = Request(
             tuple(renderer.tokens(self.candidate.prompt, question)),

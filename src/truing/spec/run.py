@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.data import DataSpec
 from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
@@ -203,6 +204,7 @@ class Spec(_Part):
         ("prompt", "sft", "rl"), description="the methods to try"
     )
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
+    best_of_n: BestOfNSpec = Field(BestOfNSpec(), description="choosing among answers")
     sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")

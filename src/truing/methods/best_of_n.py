@@ -1,0 +1,75 @@
+"""Best-of-n: train nothing, draw n answers, give the one that the reward likes best.
+
+What reinforcement learning pays for once, in training, this pays for with every answer. It is the
+yardstick for what the reward can do: how far it goes from the base is bounded by n alone.
+"""
+
+from __future__ import annotations
+
+from truing.methods.common import save
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
+from truing.rewards.best_of_n import asked_alone, kl_bound, to_json
+from truing.rewards.mixture import JUDGE, MODEL, check_reward, needs_model
+from truing.rewards.mixture import described as reward_in_words
+from truing.runs.run import Run
+from truing.types import InputError
+
+KNOWN = {"answer", "prompt", "finished"}
+"""What a program that chooses can ask for: references are there in training and measuring alone."""
+
+
+def describe(setup: Setup) -> str:
+    """How it answers, for the model card."""
+    n, reward = setup.spec.best_of_n.n, reward_in_words(setup.spec.reward)
+    return f"The base model; of {n} answers drawn to a question, the best by {reward} is given."
+
+
+def check(setup: Setup) -> None:
+    """Raises InputError where the reward's programs fail, or can't do without references."""
+    judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
+    for part in setup.spec.reward.parts:
+        judge = judges.get(part.name.removeprefix(JUDGE))
+        wanted = {name for name, _ in judge.parameters} - KNOWN if judge else set()
+        if part.name.startswith(JUDGE) and wanted:
+            raise InputError(
+                f"{why}, but {part.name} asks for {', '.join(sorted(wanted))}, and only "
+                f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
+            )
+    prompts = [asked_alone(case) for case in setup.rollout_prompts[:2]]
+    check_reward(setup.spec.reward, prompts, judges, needed=why)
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    """A candidate of the base's weights and the reward, for one seed."""
+    spec = setup.spec.best_of_n
+    model = run.folder / MODEL / "reward.safetensors"
+    facts = {
+        "answers_drawn": spec.n,
+        "temperature": spec.temperature,
+        "kl_bound": f"{kl_bound(spec.n):.3f} nats to the distribution drawn from, at most",
+        "cost_of_an_answer": f"{spec.n} times the tokens, and a reward for each of {spec.n} answers",
+    }
+    made = Made(
+        "best_of_n",
+        seed,
+        setup.base_prompt,
+        describe(setup),
+        facts=facts,
+        record={"best_of_n": to_json(spec, setup.spec.reward)},
+        files={f"{MODEL}/{model.name}": model} if needs_model(setup.spec.reward) else {},
+    )
+    name = f"best_of_n-seed{seed}"
+    run.stage(name, f"Best of {spec.n}, seed {seed}", "best_of_n", lambda _: save(run, setup, made))
+
+
+BEST_OF_N = Method(
+    name="best_of_n",
+    title="the best of n answers by the reward, weights unchanged",
+    describe=describe,
+    make=make,
+    check=check,
+    trained_on_reward=True,
+)
