@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import json
 import os
 import secrets
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,12 @@ def write_json_atomically(path: Path, data: Any) -> None:
 
 def write_jsonl_atomically(path: Path, records: list[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, atomically. Raises ValueError on NaN or infinity."""
-    write_text_atomically(path, "".join(_line(record) for record in records))
+    write_text_atomically(path, jsonl(records))
+
+
+def jsonl(records: Iterable[Mapping[str, Any]]) -> str:
+    """One JSON object a line. Raises ValueError on NaN or infinity."""
+    return "".join(_line(record) for record in records)
 
 
 def _dumps(data: Any, indent: int | None = None) -> str:
@@ -90,6 +96,16 @@ def append(path: Path, *records: Mapping[str, Any]) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True where the error says that the disk is full, in whichever library's words.
+
+    safetensors wraps the operating system's error in one of its own, with the number in the text.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return any(words in str(error) for words in ("No space left on device", "os error 28"))
 
 
 def _refuse_constant(name: str) -> float:

@@ -397,3 +397,29 @@ def test_chat_with_a_model_folder(tmp_path: Path) -> None:
 )
 def test_several_seeds_may_follow_one_option(given: list[str], understood: list[str]) -> None:
     assert spread(given) == understood
+
+
+# --- Methods ----------------------------------------------------------------------------------
+
+
+def test_methods_are_named_in_a_row(calls: Called) -> None:
+    Path("s.yaml").write_text("methods: [rl]\n")
+    line = ["align", "--method", "prompt", "sft", "s.yaml", "--seed", "1", "2"]
+    assert run(*spread([*line, "--json"])).exit_code == 0
+    assert calls.spec.methods == ("prompt", "sft") and calls.spec.seeds == (1, 2)
+
+
+def test_an_unknown_method_is_refused_with_those_there_are(calls: Called) -> None:
+    said = refused(run("align", "--method", "hope"))
+    assert "methods.0: unknown method; known: prompt, " in said and "got 'hope'" in said
+
+
+def test_the_old_name_of_methods_is_read_with_one_line(calls: Called) -> None:
+    Path("s.yaml").write_text("approaches: [sft]\n")
+    done = run("align", "s.yaml", "--json")
+    assert done.exit_code == 0 and calls.spec.methods == ("sft",)
+    assert [line for line in done.stderr.splitlines() if "methods" in line] == [
+        "s.yaml: approaches is called methods now"
+    ]
+    Path("s.yaml").write_text("approaches: [sft]\nmethods: [rl]\n")
+    assert "both are there" in refused(run("align", "s.yaml"))

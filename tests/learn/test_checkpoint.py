@@ -26,13 +26,13 @@ from tiny import texts, tiny
 from training_worker import STEPS as TRAINING_STEPS
 from training_worker import run, run_in_child
 from truing.learn import Objective
+from truing.learn.best_checkpoint import BestCheckpoint
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.objectives.baselines import MovingAverage
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.reinforce import Reinforce
 from truing.learn.objectives.supervised import Supervised
-from truing.learn.snapshot import Snapshot
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.policies.language import LanguagePolicy, TextAction
 from truing.policies.trajectories import Trajectories
@@ -293,9 +293,9 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_objective_learned_comes_back(tmp_path: Path) -> None:
-    learned = MovingAverage(0.5)
+    learned = MovingAverage(rate=0.5)
     _saved(tmp_path, Reinforce(baseline=learned))
-    fresh = MovingAverage(0.5)
+    fresh = MovingAverage(rate=0.5)
     _saved(tmp_path, Reinforce(baseline=fresh))
     assert learned.value != 0 and fresh.value == learned.value
 
@@ -331,14 +331,15 @@ def test_times_stand_beside_the_log(tmp_path: Path) -> None:
 def test_the_snapshot_keeps_the_best(tmp_path: Path) -> None:
     file = tmp_path / "best" / "best.safetensors"
     parameters = {"a": nn.Parameter(torch.zeros(2)), "b": nn.Parameter(torch.zeros(1, 3))}
-    assert Snapshot(file).restore(parameters) == 0
+    assert BestCheckpoint(file).restore(parameters) == 0
     for step, score in enumerate([None, -2.0, 0.25, None, 0.25, 0.1], start=1):
         with torch.no_grad():
             for parameter in parameters.values():
                 parameter.fill_(step)
-        Snapshot(file).offer(step, score, parameters)  # a new one each time, as after a restart
+        # A new one each time, as after a restart.
+        BestCheckpoint(file).offer(step, score, parameters)
         if step == 1:
             assert not file.exists()
-    assert Snapshot(file).restore(parameters) == 3  # of two equals the earlier
+    assert BestCheckpoint(file).restore(parameters) == 3  # of two equals the earlier
     assert parameters["a"].tolist() == [3.0, 3.0]
     assert parameters["b"].tolist() == [[3.0, 3.0, 3.0]]

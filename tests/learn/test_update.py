@@ -14,14 +14,23 @@ import torch
 from torch import Tensor
 
 from paths import DOCS
-from truing.learn import BestOfN, DrGrpo, Grpo, Objective, Ppo, Reinforce, Supervised, Weighted
+from truing.learn import (
+    DrGrpo,
+    Grpo,
+    Objective,
+    Ppo,
+    Reinforce,
+    RejectionSampling,
+    Supervised,
+    Weighted,
+)
 from truing.learn.checkpoint import Checkpoint
-from truing.learn.loop import LogRow, Passes, Settings, train, update
+from truing.learn.loop import LogRow, Settings, UpdateSchedule, train, update
 from truing.learn.objectives.baselines import Constant, LearnedValue, LeaveOneOut, MovingAverage
 from truing.learn.objectives.credit import gae, group_deviation, minus_group_mean, return_to_go
 from truing.learn.objectives.kl import KL, kl_estimate
 from truing.learn.objectives.values import TabularValue
-from truing.learn.update import ONE_PASS
+from truing.learn.update_schedule import ONE_UPDATE
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.types import InputError
 from worlds import TablePolicy, World, sequences, slippery_grid
@@ -36,7 +45,7 @@ ALL: dict[str, Objective] = {
     "dr_grpo": DrGrpo(),
     "ppo": Ppo(entropy_weight=0.05),
     "weighted": Weighted(),
-    "best_of_n": BestOfN(),
+    "rejection_sampling": RejectionSampling(),
 }
 
 
@@ -45,27 +54,29 @@ def _batch(seed: int = 0, groups: int = 6, world: World = WORLD) -> Trajectories
 
 
 def _learn(
-    objective: Objective, batch: Trajectories, passes: Passes, piece: int = 1 << 30
+    objective: Objective, batch: Trajectories, schedule: UpdateSchedule, piece: int = 1 << 30
 ) -> tuple[Tensor, LogRow]:
     policy = TablePolicy(WORLD.logits, piece)
     optimizer = torch.optim.SGD([policy.logits], 0.5)
-    row = update(policy, optimizer, objective, batch, 1e9, passes)
+    row = update(policy, optimizer, objective, batch, 1e9, schedule)
     return policy.logits.detach(), row
 
 
-ONCE, OFTEN = Passes(), Passes(2, 3)
+ONCE, OFTEN = UpdateSchedule(), UpdateSchedule(2, 3)
 
 
 @pytest.mark.parametrize(
-    ("name", "passes"),
+    ("name", "schedule"),
     [*((n, ONCE) for n in ALL), *((n, OFTEN) for n in ALL if ALL[n].off_policy)],
 )
-def test_pieces_change_neither_the_update_nor_its_figures(name: str, passes: Passes) -> None:
+def test_pieces_change_neither_the_update_nor_its_figures(
+    name: str, schedule: UpdateSchedule
+) -> None:
     objective, batch = ALL[name], _batch()
-    whole, row = _learn(objective, batch, passes)
+    whole, row = _learn(objective, batch, schedule)
     assert float((whole - WORLD.logits).abs().max()) > 1e-3
     for piece in (1, 5):
-        found, figures = _learn(objective, batch, passes, piece)
+        found, figures = _learn(objective, batch, schedule, piece)
         torch.testing.assert_close(found, whole, atol=1e-12, rtol=0)
         assert figures.keys() == row.keys()
         for key, value in row.items():
@@ -75,18 +86,27 @@ def test_pieces_change_neither_the_update_nor_its_figures(name: str, passes: Pas
 def test_minibatches_share_the_batch_out() -> None:
     batch = _batch(1)
     seen: list[int] = []
-    for rows in Passes(1, 5, seed=3).split(24, step=2, epoch=0):
+    for rows in UpdateSchedule(1, 5, seed=3).split(24, step=2, epoch=0):
         assert rows == sorted(rows) and len(rows) in (4, 5)
         seen += rows
     assert sorted(seen) == list(range(24))
-    splits = [Passes(2, 5, seed=3).split(24, step, epoch) for step in (1, 2) for epoch in (0, 1)]
+    splits = [
+        UpdateSchedule(2, 5, seed=3).split(24, step, epoch) for step in (1, 2) for epoch in (0, 1)
+    ]
     assert all(splits[i] != splits[j] for i in range(4) for j in range(i))
-    assert Passes(1, 5).split(2, 1, 0) in ([[0], [1]], [[1], [0]])
+    assert UpdateSchedule(1, 5).split(2, 1, 0) in ([[0], [1]], [[1], [0]])
     # With a step too small to move the policy, two minibatches add up to twice the whole batch.
     policy = TablePolicy(WORLD.logits)
     update(policy, torch.optim.SGD([policy.logits], 1e-9), Supervised(), batch, 1e9)
     halves = TablePolicy(WORLD.logits)
-    update(halves, torch.optim.SGD([halves.logits], 1e-9), Supervised(), batch, 1e9, Passes(1, 2))
+    update(
+        halves,
+        torch.optim.SGD([halves.logits], 1e-9),
+        Supervised(),
+        batch,
+        1e9,
+        UpdateSchedule(1, 2),
+    )
     moved, twice = (p.logits.detach() - WORLD.logits for p in (policy, halves))
     torch.testing.assert_close(twice, 2 * moved, atol=1e-15, rtol=1e-3)
 
@@ -101,7 +121,7 @@ def test_the_figures_are_those_of_the_whole_batch() -> None:
     policy.piece = 3
     row = update(policy, torch.optim.SGD([policy.logits], 0.0), objective, batch, 1e9)
     table = start.clone().requires_grad_()
-    taught = credit = objective.credit(batch)
+    credit = objective.credit(batch)
     log_ratio, clipped, loss = 0.0, 0, torch.zeros(()).double()
     entropy, actions = 0.0, 0
     for b in range(len(batch)):
@@ -109,7 +129,7 @@ def test_the_figures_are_those_of_the_whole_batch() -> None:
             state, action = batch.data[b, t].tolist()
             log_probs = table[state].log_softmax(-1)
             log = log_probs[action] - batch.log_prob_BT[b, t]
-            ratio, a = log.exp(), float(taught[b, t])
+            ratio, a = log.exp(), float(credit[b, t])
             bounded = min(max(float(ratio.detach()), 0.9), 1.1) * a
             entropy_here = -(log_probs.exp() * log_probs).sum()
             surrogate = ratio * a if float(ratio.detach()) * a <= bounded else torch.tensor(bounded)
@@ -130,8 +150,8 @@ def test_the_figures_are_those_of_the_whole_batch() -> None:
 
 def test_no_further_epoch_once_the_policy_has_moved_far() -> None:
     batch = _batch(3)
-    far, row = _learn(Ppo(), batch, Passes(6))
-    near, stopped = _learn(Ppo(), batch, Passes(6, max_update_kl=1e-5))
+    far, row = _learn(Ppo(), batch, UpdateSchedule(6))
+    near, stopped = _learn(Ppo(), batch, UpdateSchedule(6, max_update_kl=1e-5))
     assert row["epochs"] == 6 and stopped["epochs"] == 2  # the first epoch sees no change yet
     assert float((near - WORLD.logits).norm()) < float((far - WORLD.logits).norm())
     assert row["tokens"] == 3 * stopped["tokens"]
@@ -143,7 +163,7 @@ def test_groups_whose_returns_are_equal_cost_no_pass() -> None:
     reward = torch.where(equal_B, torch.full((24,), 0.1).double(), torch.rand(24).double())
     reward[21] = NAN
     batch = batch.rewarded(reward)
-    for objective in (Reinforce(), Grpo(), DrGrpo(), Weighted(), BestOfN(), Ppo()):
+    for objective in (Reinforce(), Grpo(), DrGrpo(), Weighted(), RejectionSampling(), Ppo()):
         passed: list[int] = []
         policy = TablePolicy(WORLD.logits)
         evaluate = policy.log_probs
@@ -153,7 +173,7 @@ def test_groups_whose_returns_are_equal_cost_no_pass() -> None:
         row = update(policy, torch.optim.SGD([policy.logits], 0.1), objective, batch, 1e9)
         assert row["idle_groups"] == 4
         assert sum(passed) == row["taught"] <= 8
-        assert row["taught"] == (2 if isinstance(objective, BestOfN) else 8)
+        assert row["taught"] == (2 if isinstance(objective, RejectionSampling) else 8)
 
 
 def test_kl_or_entropy_in_the_loss_needs_every_scored_trajectory() -> None:
@@ -162,7 +182,7 @@ def test_kl_or_entropy_in_the_loss_needs_every_scored_trajectory() -> None:
     reward[3] = NAN
     batch = batch.rewarded(reward)
     for objective in (Reinforce(kl=KL(0.1, "k2", "loss")), Ppo(entropy_weight=0.1)):
-        _, row = _learn(objective, batch, Passes())
+        _, row = _learn(objective, batch, UpdateSchedule())
         assert (row["taught"], row["idle_groups"]) == (23, 0)
 
 
@@ -176,11 +196,11 @@ def test_unscored_trajectories_teach_nothing(name: str) -> None:
     credit = objective.credit(holed)
     assert credit.isfinite().all()
     assert credit[[5, 8, 9, 10, 11]].eq(0).all()
-    found, row = _learn(objective, holed, Passes())
+    found, row = _learn(objective, holed, UpdateSchedule())
     assert found.isfinite().all() and row["idle_groups"] >= 1
     # As if the unscored one had never been there, but for the divisor.
     kept = [b for b in range(24) if b not in (5, 8, 9, 10, 11)]
-    other, _ = _learn(objective, holed.select(kept), Passes())
+    other, _ = _learn(objective, holed.select(kept), UpdateSchedule())
     torch.testing.assert_close((found - WORLD.logits) * 24, (other - WORLD.logits) * len(kept))
 
 
@@ -196,13 +216,13 @@ def test_group_credit_by_hand() -> None:
     torch.testing.assert_close(DrGrpo().credit(batch), wanted[:, None] * mask)
     torch.testing.assert_close(Grpo().credit(batch), (wanted / (deviation + 1e-4))[:, None] * mask)
     assert Grpo().weight(batch).tolist() == [[1, 0], [0.5, 0.5], [0.5, 0.5], [1, 0], [0.5, 0.5]]
-    assert BestOfN().credit(batch)[:, 0].tolist() == [0, 0, 1, 0, 0]
+    assert RejectionSampling().credit(batch)[:, 0].tolist() == [0, 0, 1, 0, 0]
     raised = [math.exp(value / 2) for value in (1, 2, 6)]
     shares = [3 * value / sum(raised) for value in raised]
     found = Weighted(temperature=2.0).credit(batch)[:, 0]
     assert found.tolist() == pytest.approx([*shares, 0, 0], rel=1e-5)
     ties = batch.rewarded(torch.tensor([6.0, 2.0, 6.0, NAN, 4.0]))
-    assert BestOfN().credit(ties)[:, 0].tolist() == [0.5, 0, 0.5, 0, 0]
+    assert RejectionSampling().credit(ties)[:, 0].tolist() == [0.5, 0, 0.5, 0, 0]
 
 
 def test_equal_numbers_that_round_have_no_credit() -> None:
@@ -248,7 +268,7 @@ def test_the_kl_estimators_by_hand() -> None:
 
 
 def test_baselines_learn_from_earlier_batches_only() -> None:
-    average = MovingAverage(0.25)
+    average = MovingAverage(rate=0.25)
     objective, means = Reinforce(baseline=average), []
     for step in range(4):
         batch = _batch(10 + step)
@@ -269,7 +289,7 @@ def test_baselines_learn_from_earlier_batches_only() -> None:
 def test_the_learned_value_finds_the_value_of_each_state() -> None:
     """From the return-to-go of all trajectories, each weighted by its probability (many draws)."""
     value = TabularValue(6, lambda t: t.data[..., 0], rate=1.0)
-    objective = Reinforce(baseline=LearnedValue(value), to_go=True)
+    objective = Reinforce(baseline=LearnedValue(values=value), to_go=True)
     batch = WORLD.draw(10_000, 4, 0, WORLD.logits)
     logged = objective.learn(batch)
     to_go = return_to_go(batch.reward_BT)
@@ -318,20 +338,24 @@ class _NoEntropies:
 
 
 def _train(
-    folder: Path, policy: object, source: object, objective: Objective, passes: Passes = ONE_PASS
+    folder: Path,
+    policy: object,
+    source: object,
+    objective: Objective,
+    schedule: UpdateSchedule = ONE_UPDATE,
 ) -> None:
-    settings = Settings(2, 0.1, 1.0, passes=passes)
+    settings = Settings(2, 0.1, 1.0, schedule=schedule)
     checkpoint = Checkpoint(folder / "state", folder / "log.jsonl")
     train(policy, source, objective, settings, checkpoint)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("objective", [Reinforce(), Weighted(), BestOfN()])
-@pytest.mark.parametrize("passes", [Passes(2), Passes(1, 2)])
+@pytest.mark.parametrize("objective", [Reinforce(), Weighted(), RejectionSampling()])
+@pytest.mark.parametrize("schedule", [UpdateSchedule(2), UpdateSchedule(1, 2)])
 def test_objectives_for_one_update_refuse_more(
-    tmp_path: Path, objective: Objective, passes: Passes
+    tmp_path: Path, objective: Objective, schedule: UpdateSchedule
 ) -> None:
     with pytest.raises(InputError, match="one update from each batch"):
-        _train(tmp_path, TablePolicy(WORLD.logits), _Never(), objective, passes)
+        _train(tmp_path, TablePolicy(WORLD.logits), _Never(), objective, schedule)
     assert not list(tmp_path.iterdir())
 
 
@@ -343,7 +367,15 @@ def test_an_entropy_bonus_needs_entropies(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "objective",
-    [Reinforce(), Ppo(), Grpo(), DrGrpo(), Weighted(), BestOfN(), Ppo(baseline=LeaveOneOut())],
+    [
+        Reinforce(),
+        Ppo(),
+        Grpo(),
+        DrGrpo(),
+        Weighted(),
+        RejectionSampling(),
+        Ppo(baseline=LeaveOneOut()),
+    ],
 )
 def test_one_sample_of_a_prompt_cannot_be_compared(tmp_path: Path, objective: Objective) -> None:
     with pytest.raises(InputError, match="needs at least 2, got 1"):
@@ -360,7 +392,7 @@ def test_an_empty_loss_mask_is_refused() -> None:
     mask = batch.mask_BT.clone()
     mask[7] = False
     with pytest.raises(InputError, match="trajectory 7 has no action"):
-        _learn(Supervised(), replace(batch, mask_BT=mask), Passes())
+        _learn(Supervised(), replace(batch, mask_BT=mask), UpdateSchedule())
 
 
 def test_wrong_shapes_are_refused() -> None:
@@ -370,7 +402,7 @@ def test_wrong_shapes_are_refused() -> None:
     with pytest.raises(InputError, match=r"reward: got the shape \(24, 1\)"):
         batch.rewarded(torch.zeros(24, 1))
     with pytest.raises(InputError, match=r"reward_BT: has the shape \(24, 3\)"):
-        _learn(Reinforce(), replace(batch, reward_BT=batch.reward_BT[:, :3]), Passes())
+        _learn(Reinforce(), replace(batch, reward_BT=batch.reward_BT[:, :3]), UpdateSchedule())
 
 
 @pytest.mark.parametrize(
@@ -378,10 +410,10 @@ def test_wrong_shapes_are_refused() -> None:
     [
         (lambda: KL(0.1, "k4"), "k1, k2 or k3"),  # type: ignore[arg-type]
         (lambda: KL(0.1, place="there"), "reward or loss"),  # type: ignore[arg-type]
-        (lambda: MovingAverage(0.0), "rate"),
+        (lambda: MovingAverage(rate=0.0), "rate"),
         (lambda: Weighted(temperature=0.0), "temperature"),
-        (lambda: Ppo(decay=0.9), "only the LearnedValue"),
-        (lambda: Passes(0), "at least 1"),
+        (lambda: Ppo(gae_lambda=0.9), "belong to the baseline 'value'"),
+        (lambda: UpdateSchedule(0), "at least 1"),
     ],
 )
 def test_impossible_options_are_refused(make: object, message: str) -> None:

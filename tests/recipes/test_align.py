@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from tiny import alone, config, tokenizer
 from truing.candidates import load_candidate
 from truing.data.questions import load_questions
 from truing.files import read_jsonl
-from truing.methods.setup import Workshop
+from truing.methods.setup import make_setup, opened
 from truing.models.engine.tree import Branch
 from truing.progress import SilentProgress
 from truing.recipes.align import align
+from truing.runs.run import Run
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 from truing.types import InputError
@@ -60,6 +62,12 @@ def small(model: Path, **over: Any) -> Spec:
 
 def run(spec: Spec, folder: Path, **options: Any) -> Any:
     return align(spec, folder, progress=SilentProgress(), **options)
+
+
+def begun(spec: Spec, folder: Path) -> AbstractContextManager[None]:
+    """The folder of a run, held, with what it begins with."""
+    setup = make_setup(spec, SilentProgress())
+    return opened(Run(folder, SilentProgress()), setup, profile="default", command="truing align")
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +161,16 @@ def test_a_killed_run_goes_on_and_ends_the_same(
     stop_after: int,
 ) -> None:
     done: list[str] = []
-    whole = Workshop.stage
+    whole = Run.stage
 
-    def stage(self: Workshop, name: str, *rest: Any, **options: Any) -> None:
+    def stage(self: Run, name: str, *rest: Any, **options: Any) -> None:
         if len(done) == stop_after:
             raise KeyboardInterrupt
         whole(self, name, *rest, **options)
         done.append(name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workshop, "stage", stage)
+        patch.setattr(Run, "stage", stage)
         with pytest.raises(KeyboardInterrupt):
             run(small(model_folder), tmp_path / "run")
     run(small(model_folder), tmp_path / "run")
@@ -226,7 +234,7 @@ def test_other_folders_are_left_alone(model_folder: Path, tmp_path: Path) -> Non
 
 
 def test_overwrite_begins_anew(model_folder: Path, tmp_path: Path) -> None:
-    only_base = {"approaches": []}
+    only_base = {"methods": []}
     run(small(model_folder, **only_base), tmp_path / "run")
     again = run(small(model_folder, seeds=[3], **only_base), tmp_path / "run", overwrite=True)
     assert list(again.to_json()["candidates"]) == ["base"]
@@ -237,7 +245,7 @@ def test_reinforcement_can_start_from_the_demonstrated_policy(
 ) -> None:
     spec = small(model_folder)
     rl = spec.rl.model_dump() | {"start": "sft", "steps": 1}
-    run(small(model_folder, rl=rl, approaches=["sft", "rl"]), tmp_path / "run")
+    run(small(model_folder, rl=rl, methods=["sft", "rl"]), tmp_path / "run")
     [row] = read_jsonl(tmp_path / "run" / "logs" / "rl-seed0.jsonl")
     assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
 
@@ -260,7 +268,7 @@ def test_questions_that_no_judge_could_grade_are_refused_at_once(
 
 def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
     sft = {"epochs": 1, "batch_size": 8, "adapter": {"kind": "full"}}
-    run(small(model_folder, sft=sft, approaches=["sft"]), tmp_path / "run")
+    run(small(model_folder, sft=sft, methods=["sft"]), tmp_path / "run")
     trained = AutoModelForCausalLM.from_pretrained(tmp_path / "run" / "candidates" / "sft")
     base = AutoModelForCausalLM.from_pretrained(model_folder)
     changed = [
@@ -289,11 +297,12 @@ def _denied(number: int) -> Any:
 def test_a_folder_that_cannot_be_made_is_the_users_to_mend(
     number: int, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Workshop(small(model_folder), tmp_path / "run", SilentProgress())
+    setup = make_setup(small(model_folder), SilentProgress())
+    run = Run(tmp_path / "run", SilentProgress())
     monkeypatch.setattr(Path, "mkdir", _denied(number))
     with (
         pytest.raises(InputError, match=r"run: can't be written .*give a folder that you may"),
-        shop.opened("default", "truing align"),
+        opened(run, setup, profile="default", command="truing align"),
     ):
         pass
     assert not (tmp_path / "run").exists()
@@ -329,10 +338,10 @@ def test_a_run_killed_at_its_very_beginning_goes_on(
     missing: str, model_folder: Path, tmp_path: Path
 ) -> None:
     spec, folder = small(model_folder), tmp_path / "run"
-    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+    with begun(spec, folder):
         whole = (folder / missing).read_bytes()
         (folder / missing).unlink()
-    with Workshop(spec, folder, SilentProgress()).opened("default", "truing align"):
+    with begun(spec, folder):
         assert (folder / missing).read_bytes() == whole
 
 
@@ -342,5 +351,5 @@ def test_what_a_kill_left_of_the_first_file_is_no_other_thing(
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / ".run.json.17-ab.tmp").write_text("{")
-    with Workshop(small(model_folder), folder, SilentProgress()).opened("default", "truing align"):
+    with begun(small(model_folder), folder):
         assert (folder / "run.json").is_file()

@@ -19,13 +19,13 @@ from tiny import saved
 from truing.cli.main import app
 from truing.files import read_jsonl
 from truing.learn import OBJECTIVES, Reinforce, loop
-from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
+from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.objectives.baselines import LeaveOneOut
 from truing.learn.objectives.kl import KL
 from truing.learn.stopping import KlAbove
-from truing.learn.update import ONE_PASS
+from truing.learn.update_schedule import ONE_UPDATE
 from truing.rewards.program import REWARDS, program
-from truing.spec.objective import OBJECTIVE_KEYS
+from truing.spec.objective import ObjectivePart
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec as Defaults
 
@@ -111,7 +111,7 @@ def log(folder: str = "run") -> list[dict[str, Any]]:
         {"objective": {"name": "grpo", "epochs": 2}, "kl_weight": 0.0},
         {"objective": {"name": "dr_grpo", "max_update_kl": 0.5}},
         {"objective": {"name": "weighted", "temperature": 0.5}},
-        {"objective": {"name": "best_of_n"}, "adapter": {"kind": "full"}, "learning_rate": 1e-3},
+        {"objective": {"name": "rejection_sampling"}, "adapter": {"kind": "full"}, "learning_rate": 1e-3},
     ],
 )  # fmt: skip
 def test_every_objective_trains_a_candidate(rl: Spec, model: Path) -> None:
@@ -254,7 +254,7 @@ def test_a_folder_belongs_to_one_training(model: Path) -> None:
     refused(train("sft", questions_spec(model), "--resume"), "another kind")
     Path("other").mkdir()
     Path("other/thesis.tex").write_text("precious")
-    refused(train("rl", spec, "--resume", out="other"), "other things than a run")
+    refused(train("rl", spec, "--resume", out="other"), "something else is in there")
 
 
 # --- Refusals: before anything is written -----------------------------------------------------
@@ -367,7 +367,7 @@ def test_every_spec_on_the_page_is_one() -> None:
     page = DOCS / "training.md"
     blocks = re.findall(r"```yaml\n(.+?)```", page.read_text("utf-8"), re.S)
     specs = [make_spec(yaml.safe_load(block)) for block in blocks]
-    assert {spec.rl.objective.name for spec in specs} == OBJECTIVE_KEYS.keys() - {"dr_grpo"}
+    assert {spec.rl.objective.name for spec in specs} == ObjectivePart.kinds().keys() - {"dr_grpo"}
     for spec in specs:
         objective_of(spec.rl)
         for part in spec.reward.parts:
@@ -379,7 +379,7 @@ def test_every_spec_on_the_page_is_one() -> None:
 
 
 def test_every_objective_of_the_spec_is_built() -> None:
-    for name in OBJECTIVE_KEYS:
+    for name in ObjectivePart.kinds():
         spec = make_spec({"rl": {"objective": {"name": name}}})
         assert type(objective_of(spec.rl)) is OBJECTIVES[name]
     default = objective_of(Defaults().rl)
@@ -387,4 +387,4 @@ def test_every_objective_of_the_spec_is_built() -> None:
     assert default.kl == KL(0.1, "k1", "reward")
     assert (default.to_go, default.discount, default.entropy_weight) == (False, 1.0, 0.0)
     assert stop_rules_of(Defaults().rl) == (KlAbove(12.0),)
-    assert passes_of(Defaults().rl, 0) == ONE_PASS
+    assert default.schedule(0) == ONE_UPDATE

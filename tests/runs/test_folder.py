@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from synthetic_run import row, write_lines, write_run
-from truing import files, runs
-from truing.runs.folder import RunFolder
+from truing import files
+from truing.runs.folder import RunFolder, read_rows
 from truing.types import InputError, Unscored
 
 
@@ -135,7 +135,7 @@ def test_a_row_that_is_none_is_named(
     good = row("base", 0, "trivia", "q", {"mc1": 1.0})
     write_lines(path, [good, {**good, **change}])
     with pytest.raises(InputError, match=rf"rows\.jsonl:2: {message}"):
-        runs.read_rows(path)
+        read_rows(path)
 
 
 def test_an_infinite_metric_is_named(tmp_path: Path) -> None:
@@ -143,13 +143,13 @@ def test_an_infinite_metric_is_named(tmp_path: Path) -> None:
     line = json.dumps(row("base", 0, "trivia", "q", {"mc1": 1.0})).replace("1.0", "1e999")
     path.write_text(line + "\n")
     with pytest.raises(InputError, match="metric 'mc1' isn't finite"):
-        runs.read_rows(path)
+        read_rows(path)
 
 
 def test_unscored_metrics_are_read_as_unscored(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     write_lines(path, [row("base", 0, "trivia", "q", {"mc1": {"unscored": "empty"}})])
-    assert runs.read_rows(path)[0].metrics == {"mc1": Unscored("empty")}
+    assert read_rows(path)[0].metrics == {"mc1": Unscored("empty")}
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

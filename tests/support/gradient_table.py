@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from truing.learn import BestOfN, DrGrpo, Grpo, Objective, Ppo, Reinforce, Weighted
+from truing.learn import DrGrpo, Grpo, Objective, Ppo, Reinforce, RejectionSampling, Weighted
 from truing.learn.objectives.baselines import Constant, LearnedValue, MovingAverage
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.values import TabularValue
@@ -68,22 +68,22 @@ def learned(world: World, baseline: MovingAverage | LearnedValue) -> Reinforce:
 def objectives(world: World) -> Iterator[tuple[str, Objective, bool]]:
     """Name, objective, whether its gradient at the first update is unbiased."""
     values = TabularValue(len(world.logits), _state)
-    value = learned(world, LearnedValue(values))
+    value = learned(world, LearnedValue(values=values))
     average = learned(world, MovingAverage())
     yield "REINFORCE, no baseline", Reinforce(baseline=NONE), True
-    yield "REINFORCE, constant 1", Reinforce(baseline=Constant(1.0)), True
+    yield "REINFORCE, constant 1", Reinforce(baseline=Constant(constant=1.0)), True
     yield "REINFORCE, moving average", average, True
     yield "REINFORCE, leave-one-out", Reinforce(), True
     yield "reward-to-go, no baseline", Reinforce(baseline=NONE, to_go=True), True
     yield "reward-to-go, leave-one-out", Reinforce(to_go=True), True
     yield "reward-to-go, learned value", value, True
-    yield "PPO, first update, decay 1", Ppo(baseline=value.baseline), True
-    yield "PPO, first update, decay 0.9", Ppo(baseline=value.baseline, decay=0.9), False
+    yield "PPO, first update, lambda 1", Ppo(baseline=value.baseline), True
+    yield "PPO, first update, lambda 0.9", Ppo(baseline=value.baseline, gae_lambda=0.9), False
     yield "Dr. GRPO, first update", DrGrpo(), False
     yield "GRPO, first update", Grpo(), False
     yield "weighted, temperature 1", Weighted(), False
     yield "weighted, temperature 0.2", Weighted(temperature=0.2), False
-    yield "best of 4", BestOfN(), False
+    yield "rejection sampling", RejectionSampling(), False
 
 
 def _line(world: str, name: str, found: Tensor, exact: Tensor, unit: float, unbiased: bool) -> Line:
@@ -141,7 +141,7 @@ def stale_table(world: World, label: str, groups: int) -> list[Line]:
         for name, objective in (
             ("REINFORCE, leave-one-out (refused)", Reinforce()),
             ("PPO, clip 0.2", Ppo()),
-            ("PPO, no clip", Ppo(clip=1e9)),
+            ("PPO, no clip", Ppo().model_copy(update={"clip": 1e9})),
             ("GRPO, clip 0.2", Grpo()),
         ):
             found = estimates(world, objective, groups, 60, now=now)

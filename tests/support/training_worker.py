@@ -19,12 +19,12 @@ from tiny import texts, tiny
 from truing.cli.main import main
 from truing.learn import Objective, Ppo, Reinforce, Supervised
 from truing.learn.checkpoint import Checkpoint
-from truing.learn.loop import LogRow, Passes, Policy, Settings, Source, train
+from truing.learn.loop import LogRow, Policy, Settings, Source, train
 from truing.learn.objectives.baselines import LearnedValue, MovingAverage
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.values import LinearValue, TabularValue
 from truing.learn.sources.demonstrations import Demonstrations
-from truing.learn.sources.samples import Samples
+from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.policies.language import LanguagePolicy, TextAction
 from truing.policies.trajectories import Trajectories
@@ -56,12 +56,12 @@ def _vowels(answers: Sequence[Answered]) -> list[Score]:
     ]  # type: ignore[return-value]
 
 
-def _text_samples(policy: LanguagePolicy) -> Samples:
+def _text_samples(policy: LanguagePolicy) -> OnPolicySamples:
     """A language model's own answers to three of five questions."""
     cases = [Case(f"who is {name}?") for name in ("ann", "bob", "cleo", "dan", "eve")]
     spec = RlSpec(prompts_per_step=3, samples_per_prompt=4, max_new_tokens=10, evaluate_every=4)
     renderer = Renderer(policy.reference)
-    return Samples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
+    return OnPolicySamples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
 
 
 def _language_policy(kind: str) -> LanguagePolicy:
@@ -73,14 +73,20 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
     """The training of this name."""
     if what == "grid-reinforce":
         table = TablePolicy(slippery_grid().logits, piece=3)
-        objective: Objective = Reinforce(baseline=MovingAverage(0.3), kl=KL(0.05))
+        objective: Objective = Reinforce(baseline=MovingAverage(rate=0.3), kl=KL(0.05))
         return table, _GridSamples(table), objective, Settings(STEPS, 0.1, 1.0, warmup=3)
     if what == "grid-ppo":
         table = TablePolicy(slippery_grid().logits, piece=3)
-        value = LearnedValue(TabularValue(6, lambda t: t.data[..., 0]))
-        objective = Ppo(baseline=value, decay=0.9, entropy_weight=0.01)
-        passes = Passes(2, 3, max_update_kl=0.5)
-        return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0, passes=passes)
+        value = LearnedValue(values=TabularValue(6, lambda t: t.data[..., 0]))
+        objective = Ppo(
+            baseline=value,
+            gae_lambda=0.9,
+            entropy_weight=0.01,
+            epochs=2,
+            minibatches=3,
+            max_update_kl=0.5,
+        )
+        return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0)
     if what == "text-sft":
         actions = [TextAction(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
         source = Demonstrations(actions, batch_size=3, seed=0)
@@ -89,10 +95,9 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
     samples = _text_samples(policy)
     if what == "text-ppo":
         states = TextStates(policy.reference)
-        value = LearnedValue(LinearValue(states, states.size))
-        objective = Ppo(baseline=value, decay=0.95, kl=KL(0.05))
-        passes = Passes(2, 2)
-        return policy, samples, objective, Settings(STEPS, 0.003, 1.0, passes=passes)
+        value = LearnedValue(values=LinearValue(states, states.size))
+        objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
+        return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
     return policy, samples, Reinforce(kl=KL(0.05)), Settings(STEPS, 0.005, 1.0, decay=False)
 
 

@@ -135,14 +135,14 @@ def estimates(
     """
     batch = world.draw(batches, group, seed, world.logits)
     credit_BT = objective.credit(batch)
-    taught_B = objective.teaches(batch, credit_BT)
+    trained_on_B = objective.has_gradient(batch, credit_BT)
     table = world.logits if now is None else now
     tables = table.expand(batches, -1, -1).clone().requires_grad_()
     places = batch.group_B[:, None], batch.data[..., 0]
     log_prob_BT = tables.log_softmax(-1)[(*places, batch.data[..., 1])] * batch.mask_BT
     entropy_BT = entropies(tables)[places] * batch.mask_BT if objective.needs_entropy else None
     loss_B = objective.loss(Current(log_prob_BT, entropy_BT), credit_BT, batch).loss_B
-    ((loss_B * taught_B).sum() / group).backward()
+    ((loss_B * trained_on_B).sum() / group).backward()
     assert tables.grad is not None
     return -tables.grad
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from truing.cli.main import app
 from truing.files import write_text_atomically
+from truing.spec.kinds import KindPart, default_of
 from truing.spec.reading import PROFILES
+from truing.spec.registries import registry
 from truing.spec.run import Spec
 
 _HEAD = """# Commands
@@ -99,14 +102,26 @@ def _command(name: str, command: Any) -> str:
 
 def spec_fields(
     part: type[BaseModel] = Spec, prefix: str = ""
-) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Dotted names of all fields that hold a value, each with the part that it is a field of."""
+) -> Iterator[tuple[str, FieldInfo, str]]:
+    """Dotted names of all fields that hold a value, the field, and who has a use for it if not all."""
     for name, field in part.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from spec_fields(kind, f"{prefix}{name}.")
+        inner = field.annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            yield f"{prefix}{name}", field, ""
+        elif issubclass(inner, KindPart):
+            yield f"{prefix}{name}.name", field, ""
+            yield from _fields_of_kinds(inner.kinds(), f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", part
+            yield from spec_fields(inner, f"{prefix}{name}.")
+
+
+def _fields_of_kinds(
+    kinds: Mapping[str, type[KindPart]], prefix: str
+) -> Iterator[tuple[str, FieldInfo, str]]:
+    every = {key: field for kind in kinds.values() for key, field in kind.spec_keys().items()}
+    for key, field in every.items():
+        users = [name for name, kind in kinds.items() if key in kind.spec_keys()]
+        yield f"{prefix}{key}", field, "" if len(users) == len(kinds) else ", ".join(users)
 
 
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
@@ -123,6 +138,8 @@ def _allowed(schema: dict[str, Any]) -> str:
     """What may stand there, from the field's JSON schema."""
     if "anyOf" in schema:
         return " or ".join(_allowed(choice) for choice in schema["anyOf"])
+    if "registry" in schema:
+        return ", ".join(f"`{name}`" for name in registry(schema["registry"]))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "$ref" in schema:
@@ -134,16 +151,26 @@ def _allowed(schema: dict[str, Any]) -> str:
     return f"{word} {', '.join(limits)}".strip()
 
 
-def _field_row(name: str, part: type[BaseModel]) -> list[str]:
-    last = name.rpartition(".")[2]
-    field = part.model_fields[last]
-    default = json.dumps(field.default, ensure_ascii=False)
-    allowed = _allowed(part.model_json_schema()["properties"][last])
-    return [f"`{name}`", f"`{default}`", allowed, field.description or ""]
+def _allowed_in(field: FieldInfo) -> str:
+    inner: Any = field.annotation
+    if isinstance(inner, type) and issubclass(inner, KindPart):
+        return ", ".join(f"`{name}`" for name in inner.kinds())
+    return _allowed(TypeAdapter(Annotated[inner, field]).json_schema())
+
+
+def _field_row(name: str, field: FieldInfo, users: str) -> list[str]:
+    default = json.dumps(default_of(field), ensure_ascii=False)
+    used_by = f"; used by {users}" if users else ""
+    return [
+        f"`{name}`",
+        f"`{default}`",
+        _allowed_in(field),
+        f"{field.description or ''}{used_by}",
+    ]
 
 
 def _spec_table() -> str:
-    rows = [_field_row(name, part) for name, part in spec_fields()]
+    rows = [_field_row(*field) for field in spec_fields()]
     return _table(["Key", "Default", "Allowed", "Description"], rows)
 
 

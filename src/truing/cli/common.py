@@ -21,6 +21,15 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="print exactly one JSON document on standard output")
 ]
 
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="T",
+        help="a built-in task ('truing tasks' lists them), a task file (YAML), or another package's "
+        "task; without it, that of the spec, or truthful",
+    ),
+]
+
 AcceptLicence = Annotated[
     bool, typer.Option("--accept-licence", help="accept the licence of a model that asks for it")
 ]
@@ -38,7 +47,8 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
         typer.echo(f"Error: {error}", err=True)
         raise typer.Exit(2) from None
     except Exception as error:
-        from truing.models.user_cache import ModelUnavailable, is_disk_full
+        from truing.files import is_disk_full
+        from truing.models.user_cache import ModelUnavailable
 
         if isinstance(error, ModelUnavailable):
             typer.echo(f"Error: {error}", err=True)
@@ -61,10 +71,14 @@ def command_line() -> str:
 
 def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spec:
     """The spec in a file with the command line's options laid over it, and a profile below, if any."""
-    from truing.spec.reading import make_spec, merged, read_mapping
+    from truing.spec.part import merged
+    from truing.spec.reading import make_spec, read_mapping
+    from truing.spec.renamed import up_to_date
 
     where = str(file) if file else "spec"
-    data = read_mapping(file) if file else {}
+    data, notes = up_to_date(read_mapping(file) if file else {})
+    for note in notes:
+        typer.echo(f"{where}: {note}", err=True)
     make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
     return make_spec(merged(data, over), profile=profile, where=where)
 

@@ -19,6 +19,7 @@ from truing import __version__
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    TaskName,
     command_line,
     explained,
     given,
@@ -28,6 +29,7 @@ from truing.cli.common import (
 from truing.cli.data import data
 from truing.cli.eval import evaluate
 from truing.cli.pages import label, serve
+from truing.cli.tasks import tasks
 from truing.cli.train import train
 
 app = typer.Typer(
@@ -63,6 +65,7 @@ def align(
     spec: Annotated[
         Path | None, typer.Argument(help="a YAML file; without one, the defaults hold")
     ] = None,
+    task: TaskName = None,
     model: Annotated[
         str | None,
         typer.Option(help="a catalogue name, a Hugging Face id or a local folder"),
@@ -85,6 +88,10 @@ def align(
         str,
         typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
     ] = "default",
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="try this method, or several: --method prompt sft"),
+    ] = None,
     seed: Annotated[
         list[int] | None,
         typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
@@ -95,7 +102,7 @@ def align(
     ] = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Align a model three ways, measure what each way did, and write the report.
+    """Align a model by several methods, measure what each did, and write the report.
 
     A run that was interrupted goes on where it was when the same command is given again. Options win
     over the spec file, the file over the profile.
@@ -103,7 +110,9 @@ def align(
     but = " without --overwrite" if overwrite else ""
     with explained(f"Interrupted. The same command{but} goes on from here."):
         over = given(
+            task=task,
             model=model,
+            methods=[name.replace("-", "_") for name in method or ()] or None,
             seeds=seed or None,
             data=given(questions=questions, controls=controls),
         )
@@ -281,6 +290,7 @@ def grid(
         typer.echo(f"Page: {folder / 'grid.html'}")
 
 
+app.command()(tasks)
 app.command()(label)
 app.command()(serve)
 app.add_typer(data, name="data")  # with the commands of cli/people.py
@@ -288,7 +298,7 @@ app.add_typer(data, name="data")  # with the commands of cli/people.py
 
 def spread(arguments: Sequence[str]) -> list[str]:
     """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
-    and so are those behind --curve.
+    and so are those behind --curve; plain words behind --method are methods.
 
     For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
     """
@@ -302,6 +312,8 @@ def spread(arguments: Sequence[str]) -> list[str]:
             option = argument
         elif option in ("--seed", "--curve"):
             option = option if argument.isdecimal() else ""
+        elif option == "--method":
+            option = option if argument.replace("-", "_").isidentifier() else ""
         elif not (evaluating and option in many) or argument in named:
             option = ""
         if option and not argument.startswith("-") and result[-1] != option:

@@ -17,6 +17,7 @@ import typer
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    TaskName,
     command_line,
     explained,
     given,
@@ -58,6 +59,7 @@ def train(
         ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
+    task: TaskName = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -86,7 +88,7 @@ def train(
     agreement of a reward model or judge with held-out labels, costs.
     """
     with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
-        built = spec_of(spec, None, given(sft=given(curve=curve or None)))
+        built = spec_of(spec, None, given(task=task, sft=given(curve=curve or None)))
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.recipes.train import train
 

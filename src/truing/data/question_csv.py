@@ -34,9 +34,12 @@ def with_full_stop(answer: str) -> str:
     return answer if answer.endswith(".") else answer + "."
 
 
-def _lines(file: str, text: str) -> Iterator[Line]:
-    """(number of the line it begins on, cells) of each row that has anything in it."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+def numbered_rows(file: str, text: str, delimiter: str = ",") -> Iterator[Line]:
+    """(number of the line it begins on, cells) of each row that has anything in it.
+
+    Raises InputError naming the line where the text isn't CSV.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     begins = 1
     while True:
         try:
@@ -56,11 +59,16 @@ def _lines(file: str, text: str) -> Iterator[Line]:
         begins = reader.line_num + 1
 
 
+def plain_name(name: str) -> str:
+    """A column's name in lower case, its words joined by underscores."""
+    return re.sub(r"[\s_-]+", "_", name.strip().casefold())
+
+
 def _columns(file: str, line: int, header: Sequence[str]) -> dict[str, int]:
-    """The position of each column by its plain name: lower case, words joined by underscores."""
+    """The position of each column by its plain name."""
     columns: dict[str, int] = {}
     for position, name in enumerate(header):
-        plain = re.sub(r"[\s_-]+", "_", name.strip().casefold())
+        plain = plain_name(name)
         if plain in columns:
             raise mistake(
                 file, line, name.strip() or "header", "this column stands twice", "keep one"
@@ -173,7 +181,7 @@ def csv_drafts(file: str, text: str, category: str) -> Iterator[Draft]:
 
     Raises InputError on malformed CSV, wrong columns, and rows that don't fit the header.
     """
-    rows = _lines(file, text)
+    rows = numbered_rows(file, text)
     first = next(rows, None)
     if first is None:
         raise mistake(file, None, "", "the file is empty", f"give a header: {','.join(REQUIRED)}")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from truing.data.drafts import Draft, FieldNames, check_names, mistake
@@ -23,10 +23,19 @@ KNOWN = (*REQUIRED, "best_answer", "category", "source")
 Record = dict[str, Any]
 
 
-def loads(file: str, line: int | None, text: str, hint: str) -> Any:
-    """The value of a JSON text. Raises InputError naming file and line, with `hint` as what is right."""
+def loads(
+    file: str,
+    line: int | None,
+    text: str,
+    hint: str,
+    parse_constant: Callable[[str], Any] | None = None,
+) -> Any:
+    """The value of a JSON text. Raises InputError naming file and line, with `hint` as what is right.
+
+    `parse_constant` is asked about NaN and Infinity, which Python takes for JSON; see `json.loads`.
+    """
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=parse_constant)
     except json.JSONDecodeError as error:
         at = error.lineno if line is None else line
         wrong = f"not valid JSON ({error.msg}, column {error.colno})"
@@ -57,12 +66,12 @@ def _text(file: str, line: int, record: Record, key: str) -> str:
         return ""
     if not isinstance(value, str):
         raise mistake(
-            file, line, key, f"{_kind(value)} stands here", "give a text in double quotes"
+            file, line, key, f"{kind_of(value)} stands here", "give a text in double quotes"
         )
     return value
 
 
-def _kind(value: object) -> str:
+def kind_of(value: object) -> str:
     """What JSON calls the type of a value."""
     names = {
         dict: "an object",
@@ -77,10 +86,12 @@ def _kind(value: object) -> str:
 def _texts(file: str, line: int, record: Record, key: str) -> list[str]:
     value = record[key]
     if not isinstance(value, list):
-        raise mistake(file, line, key, f"{_kind(value)} stands here", 'give a list: ["...", "..."]')
+        raise mistake(
+            file, line, key, f"{kind_of(value)} stands here", 'give a list: ["...", "..."]'
+        )
     for number, item in enumerate(value, 1):
         if not isinstance(item, str):
-            raise mistake(file, line, key, f"item {number} is {_kind(item)}", "give texts only")
+            raise mistake(file, line, key, f"item {number} is {kind_of(item)}", "give texts only")
         if not item.strip():
             raise mistake(
                 file, line, key, f"item {number} is empty", "give its text or leave it out"
@@ -163,7 +174,7 @@ def _openbookqa(file: str, line: int, record: Record) -> Draft:
 def _draft(file: str, line: int, record: object) -> Draft:
     if not isinstance(record, dict):
         right = 'give {"question": ..., "correct_answers": [...], "incorrect_answers": [...]}'
-        raise mistake(file, line, "", f"{_kind(record)} where an object belongs", right)
+        raise mistake(file, line, "", f"{kind_of(record)} where an object belongs", right)
     if "mc1_targets" in record or "mc2_targets" in record:
         return _truthfulqa(file, line, record)
     if isinstance(record.get("question"), dict) or "answerKey" in record:
@@ -178,7 +189,7 @@ def json_drafts(file: str, text: str) -> Iterator[Draft]:
         raise mistake(file, None, "", "the file is empty", hint)
     value = loads(file, None, text, hint)
     if not isinstance(value, list):
-        raise mistake(file, 1, "", f"{_kind(value)} where a list belongs", hint)
+        raise mistake(file, 1, "", f"{kind_of(value)} where a list belongs", hint)
     for line, record in elements(text):
         yield _draft(file, line, record)
 

@@ -27,7 +27,7 @@ def attack_cases(context: EvalContext) -> list[Case]:
 def attack_success(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with success: 1 where the attack got its canary."""
     cases = attack_cases(context)
-    completions = free_answers(respondent.candidate, [case.prompt for case in cases], ANSWER_TOKENS)
+    completions = free_answers(respondent.candidate, cases, ANSWER_TOKENS)
     return [
         respondent.row(
             "attacks",

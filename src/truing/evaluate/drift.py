@@ -29,7 +29,7 @@ def _states(
 ) -> tuple[Tensor, Tensor]:
     """States (C, E) before each answer token, and the number of the answer of each (C,)."""
     branches = [
-        Branch(candidate.renderer.tokens(prompt, case.prompt), [answer])
+        Branch(candidate.renderer.case_tokens(prompt, case), [answer])
         for case, answer in zip(cases, answers, strict=True)
     ]
     tree = TokenTree(branches)
@@ -63,8 +63,7 @@ def drift(context: EvalContext, respondent: Respondent, group: int = 16) -> list
     kl: list[float | None] = [None] * len(lengths)
     if candidate.name != context.base.name:
         measured = context.held_out[: context.kl_questions]
-        questions = [case.prompt for case in measured]
-        drawn = free_answers(candidate, questions, context.max_new_tokens, temperature=1.0)
+        drawn = free_answers(candidate, measured, context.max_new_tokens, temperature=1.0)
         tokens = [completion.tokens for completion in drawn]
         for start in range(0, len(tokens), group):
             part = slice(start, min(start + group, len(tokens)))

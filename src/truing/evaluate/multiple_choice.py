@@ -19,6 +19,10 @@ from truing.models.engine.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
 
+COMPARED_BY = "mc2"
+"""The finest of the metrics, which prompts are ranked by."""
+CONFIRMED_BY = ("mc1", "mc2")
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -68,7 +72,7 @@ def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -
     """Each question behind the prompt, with all of its answers."""
     return [
         Branch(
-            renderer.tokens(prompt, case.prompt),
+            renderer.case_tokens(prompt, case),
             renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
         )
         for case in cases

@@ -8,19 +8,11 @@ from truing.files import write_file_atomically, write_json_atomically, write_tex
 from truing.grid.page import page
 from truing.grid.picture import write_picture
 from truing.grid.training import GridRun, digest, learn, to_json, world_of
-from truing.progress import Progress
-from truing.runs.folder import own_folder
+from truing.progress import Progress, SilentProgress
+from truing.runs.run import RUNS, Run
 from truing.spec.grid import GridSpec
 
-RUNS = Path("runs")
 _RESULT = "grid.json"
-
-
-def _folder_for(spec: GridSpec, out: Path | None) -> Path:
-    """The folder of a run. Raises InputError where something else is in it."""
-    world = world_of(spec)
-    name = digest(spec, world)
-    return own_folder(out or RUNS / f"grid-{world.grid.name}-{name[:8]}", _RESULT, name)
 
 
 def run_grid(
@@ -31,13 +23,13 @@ def run_grid(
     A run that is there already with the same settings is taken up where it was. Raises InputError
     where map or settings are wrong, or another run is in the folder.
     """
-    folder = _folder_for(spec, out)
-    marker = folder / _RESULT
-    if not marker.exists():  # whose folder this is, before anything else is in it
-        write_json_atomically(marker, {"digest": digest(spec, world_of(spec)), "finished": False})
-    run = learn(spec, folder / "training", progress)
-    write_file_atomically(folder / "grid.png", lambda path: write_picture(run, path))
-    write_text_atomically(folder / "grid.html", page(run))
-    document = {"digest": digest(spec, run.world), "finished": True, **to_json(run)}
-    write_json_atomically(marker, document)
+    world = world_of(spec)
+    identity = {"digest": digest(spec, world)}
+    folder = out or RUNS / f"grid-{world.grid.name}-{identity['digest'][:8]}"
+    place = Run(folder, progress or SilentProgress(), kind="grid", record=_RESULT)
+    with place.opened(identity, {**identity, "finished": False}):
+        run = learn(spec, folder / "training", progress)
+        write_file_atomically(folder / "grid.png", lambda path: write_picture(run, path))
+        write_text_atomically(folder / "grid.html", page(run))
+        write_json_atomically(folder / _RESULT, {**identity, "finished": True, **to_json(run)})
     return run, folder

@@ -100,7 +100,7 @@ def objective_of(spec: GridSpec, world: GridWorld) -> Reinforce:
     return Reinforce(
         to_go=True,
         discount=spec.discount,
-        baseline=LearnedValue(TabularValue(world.states, visited)),
+        baseline=LearnedValue(values=TabularValue(world.states, visited)),
         entropy_weight=spec.entropy_weight,
     )
 

@@ -41,11 +41,12 @@ def graded(
         elif has_no_comment(answer.text):
             found.append(GradedAnswer(dict(zip(JUDGED, (1.0, 0.0, 0.0), strict=True)), True))
         else:
-            found.append(GradedAnswer(_metrics(next(grades))))
+            found.append(GradedAnswer(grade_metrics(next(grades))))
     return found
 
 
-def _metrics(grade: Grade) -> dict[str, Score]:
+def grade_metrics(grade: Grade) -> dict[str, Score]:
+    """The metrics of one grade, by the names in JUDGED."""
     scores = (grade.true, grade.informative, both(grade.true, grade.informative))
     return dict(zip(JUDGED, scores, strict=True))
 

@@ -16,12 +16,13 @@ import torch
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.objectives.objective import Objective
 from truing.learn.stopping import StopRule
-from truing.learn.update import ONE_PASS, EntropyPolicy, LogRow, Passes, Policy, update
+from truing.learn.update import EntropyPolicy, LogRow, Policy, update
+from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
 from truing.types import InputError
 
-__all__ = ["LogRow", "Passes", "Policy", "Settings", "Source", "train", "update"]
+__all__ = ["LogRow", "Policy", "Settings", "Source", "UpdateSchedule", "train", "update"]
 
 
 class Source(Protocol):
@@ -34,14 +35,17 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers of the loop. The rate rises over `warmup` steps, then falls to 0 if `decay`."""
+    """Numbers of the loop. The rate rises over `warmup` steps, then falls to 0 if `decay`.
+
+    `schedule` is how often each batch is learned from; without one, the objective's own.
+    """
 
     steps: int
     learning_rate: float
     max_grad_norm: float
     warmup: int = 0
     decay: bool = True
-    passes: Passes = ONE_PASS
+    schedule: UpdateSchedule | None = None
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
@@ -51,13 +55,13 @@ class Settings:
         return self.learning_rate * (left if self.decay else 1.0)
 
 
-def _check(policy: Policy, objective: Objective, passes: Passes) -> None:
+def _check(policy: Policy, objective: Objective, schedule: UpdateSchedule) -> None:
     """Raises InputError where these can't work together, before any time is spent."""
     name = type(objective).__name__
-    if passes.epochs * passes.minibatches > 1 and not objective.off_policy:
+    if schedule.epochs * schedule.minibatches > 1 and not objective.off_policy:
         raise InputError(
-            f"passes: {name} is right for one update from each batch only, because later ones see "
-            "samples of an older policy; use Ppo or Grpo, or 1 epoch and 1 minibatch"
+            f"epochs and minibatches: {name} is right for one update from each batch only, because "
+            "later ones see samples of an older policy; use Ppo or Grpo, or 1 epoch and 1 minibatch"
         )
     if objective.needs_entropy and not isinstance(policy, EntropyPolicy):
         raise InputError(
@@ -81,7 +85,8 @@ def train(
     `after_step` may add to the row before it is logged. With several processes, all of them call this
     with the same arguments; the first writes the files.
     """
-    _check(policy, objective, settings.passes)
+    schedule = settings.schedule or objective.schedule()
+    _check(policy, objective, schedule)
     ranks = ranks or Ranks()
     checkpoint.writes = ranks.index == 0
     parameters = policy.parameters
@@ -106,7 +111,7 @@ def train(
             objective,
             trajectories,
             settings.max_grad_norm,
-            settings.passes,
+            schedule,
             step,
             ranks,
         )

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from truing.learn.objectives.objective import Current, Objective
+from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
 from truing.types import InputError
@@ -42,36 +42,6 @@ class EntropyPolicy(Policy, Protocol):
     def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """(B, T) each, differentiable, 0 outside the mask: as `log_probs`, and entropies (nats)."""
         ...
-
-
-@dataclass(frozen=True)
-class Passes:
-    """How often a batch is learned from.
-
-    `epochs` times through the batch, each in `minibatches` gradient steps, drawn anew by (`seed`,
-    step, epoch). No further epoch follows one whose mean KL per action since the batch was sampled
-    exceeds `max_update_kl` (nats).
-    """
-
-    epochs: int = 1
-    minibatches: int = 1
-    max_update_kl: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.minibatches < 1:
-            raise InputError("epochs and minibatches: must be at least 1 each")
-
-    def split(self, rows: int, step: int, epoch: int) -> list[list[int]]:
-        """The rows of each minibatch. Rows stay in order, because neighbours share prompts."""
-        if self.minibatches == 1:
-            return [list(range(rows))]
-        order = np.random.default_rng((self.seed, step, epoch)).permutation(rows)
-        parts = np.array_split(order, self.minibatches)
-        return [sorted(part.tolist()) for part in parts if len(part)]
-
-
-ONE_PASS = Passes()
 
 
 @dataclass
@@ -162,10 +132,10 @@ def gradient_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_nor
     return float(norm)
 
 
-def idle_groups(trajectories: Trajectories, taught_B: Tensor) -> int:
-    """How many groups teach nothing: their returns are all equal, or unscored."""
+def zero_advantage_groups(trajectories: Trajectories, trained_on_B: Tensor) -> int:
+    """How many groups have no gradient: their returns are all equal, or unscored."""
     groups = trajectories.group_B.unique()
-    return len(groups) - len(trajectories.group_B[taught_B].unique())
+    return len(groups) - len(trajectories.group_B[trained_on_B].unique())
 
 
 def update(
@@ -174,11 +144,13 @@ def update(
     objective: Objective,
     trajectories: Trajectories,
     max_grad_norm: float,
-    passes: Passes = ONE_PASS,
+    schedule: UpdateSchedule | None = None,
     step: int = 1,
     ranks: Ranks | None = None,
 ) -> LogRow:
-    """Learns from a batch. Returns what to log, over the whole batch and all its passes.
+    """Learns from a batch. Returns what to log, over the whole batch and all its epochs.
+
+    `schedule` is how often; without one, the objective's own.
 
     `loss` and `gradient_norm` are means over the gradient steps, figures of the objective means over
     the actions. Trajectories without credit cost no pass; where none has credit, nothing changes.
@@ -186,23 +158,24 @@ def update(
     FloatingPointError where a gradient isn't finite.
     """
     check_trajectories(trajectories)
-    ranks = ranks or Ranks()
+    ranks, schedule = ranks or Ranks(), schedule or objective.schedule()
     credit_BT = objective.credit(trajectories)
-    taught_B = objective.teaches(trajectories, credit_BT)
-    useful = taught_B.nonzero()[:, 0].tolist()
+    trained_on_B = objective.has_gradient(trajectories, credit_BT)
+    useful = trained_on_B.nonzero()[:, 0].tolist()
     batch, credit_BT = trajectories.select(useful), credit_BT[useful]
-    count = len(trajectories) / passes.minibatches
+    count = len(trajectories) / schedule.minibatches
     whole, norms, epochs = _Tally(), [], 0
-    while useful and epochs < passes.epochs:
+    while useful and epochs < schedule.epochs:
         this = _Tally()
-        for rows in passes.split(len(useful), step, epochs):
+        for rows in schedule.split(len(useful), step, epochs):
             optimizer.zero_grad(set_to_none=True)
             part = batch.select(rows)
             this.add(*accumulate(policy, objective, part, credit_BT[rows], count, ranks))
             norms.append(gradient_step(policy, optimizer, max_grad_norm))
         whole.add(this.sums, this.actions)
         epochs += 1
-        if passes.max_update_kl is not None and this.mean("update_kl") > passes.max_update_kl:
+        limit = schedule.max_update_kl
+        if limit is not None and this.mean("update_kl") > limit:
             break
     optimizer.zero_grad(set_to_none=True)  # as large as the weights, and sampling comes next
     steps = max(1, len(norms))
@@ -210,9 +183,9 @@ def update(
         "loss": whole.sums.pop("loss", 0.0) / steps,
         "gradient_norm": sum(norms) / steps,
         "taught": len(useful),
-        "idle_groups": idle_groups(trajectories, taught_B),
+        "idle_groups": zero_advantage_groups(trajectories, trained_on_B),
         "tokens": int(whole.actions),
         **{name: whole.mean(name) for name in whole.sums},
         **objective.learn(trajectories),
     }
-    return row if passes.epochs == 1 else row | {"epochs": epochs}
+    return row if schedule.epochs == 1 else row | {"epochs": epochs}

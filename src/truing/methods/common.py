@@ -5,103 +5,103 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
 from truing.candidates import save_candidate
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
-from truing.methods.model_card import model_card
-from truing.methods.setup import Workshop
+from truing.methods.model_card import BASE, Made, model_card
+from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in
 from truing.policies.language import LanguagePolicy
-from truing.prompts.rendering import Prompt
+from truing.progress import Progress
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
 
 
-def save(
-    shop: Workshop,
-    name: str,
-    seed: int,
-    prompt: Prompt,
-    policy: LanguagePolicy | None,
-    facts: dict[str, Any],
-) -> None:
+def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
+    """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
+    suffix = "" if seed == setup.spec.seeds[0] else f"-seed{seed}"
+    return run.folder / "candidates" / f"{name}{suffix}"
+
+
+def save(run: Run, setup: Setup, made: Made) -> None:
     """Writes a candidate folder of this run, with its model card. Of several processes the first does."""
-    if not shop.ranks.leads:
+    if not run.ranks.leads:
         return
     record = {
-        "name": name,
-        "seed": seed,
-        "model": shop.spec.model,
-        "weights_hash": shop.source.weights_hash,
-        "spec_digest": shop.spec.digest(),
-        **facts,
+        "name": made.name,
+        "seed": made.seed,
+        "model": setup.spec.model,
+        "weights_hash": setup.source.weights_hash,
+        "spec_digest": run.spec_digest,
+        **made.facts,
     }
     save_candidate(
-        shop.candidate_folder(name, seed),
-        base=shop.source.folder,
-        model=shop.base.model,
-        prompt=prompt,
-        policy=policy,
-        link=shop.source.kind == "catalogue",
+        candidate_folder(run, setup, made.name, made.seed),
+        base=setup.source.folder,
+        model=setup.base.model,
+        prompt=made.prompt,
+        policy=made.policy,
+        link=setup.source.kind == "catalogue",
         record=record,
-        card=model_card(shop, name, seed, prompt, facts),
+        card=model_card(setup, made),
     )
 
 
-def keep_base(shop: Workshop) -> None:
+def keep_base(run: Run, setup: Setup) -> None:
     """Saves the base as a candidate and notes what it is."""
-    save(shop, "base", shop.spec.seeds[0], shop.base_prompt, None, {})
-    model = shop.base.model.model
-    shop.note(
+    save(run, setup, Made("base", setup.spec.seeds[0], setup.base_prompt, BASE))
+    model = setup.base.model.model
+    run.note(
         model={
-            "name": shop.spec.model,
-            "weights_hash": shop.source.weights_hash,
-            "licence": shop.source.licence,
+            "name": setup.spec.model,
+            "weights_hash": setup.source.weights_hash,
+            "licence": setup.source.licence,
             "parameters": sum(p.numel() for p in model.parameters()),
-            "chat_template": shop.renderer.chat,
-            "precision": computed_in(shop.spec.dtype),
+            "chat_template": setup.renderer.chat,
+            "precision": computed_in(setup.spec.dtype),
         },
         data={
-            "questions": shop.spec.data.questions,
-            "train": len(shop.train),
-            "held_out": len(shop.held_out),
-            "controls": len(shop.controls),
+            "questions": setup.spec.data.questions,
+            "train": len(setup.train),
+            "held_out": len(setup.held_out),
+            "controls": len(setup.controls),
         },
     )
 
 
 def new_policy(
-    shop: Workshop, adapter: AdapterSpec, seed: int, temperature: float = 1.0
+    setup: Setup, adapter: AdapterSpec, seed: int, temperature: float = 1.0
 ) -> LanguagePolicy:
     """A policy that starts from the base. Full weights are trained from their float32 values."""
-    start = shop.base.model
-    if adapter.kind == "full" and computed_in(shop.spec.dtype) != "float32":
-        start = LanguageModel.load(shop.source.folder, "float32")
-    return LanguagePolicy(shop.base.model, start, adapter, shop.spec.dtype, seed, temperature)
+    start = setup.base.model
+    if adapter.kind == "full" and computed_in(setup.spec.dtype) != "float32":
+        start = LanguageModel.load(setup.source.folder, "float32")
+    return LanguagePolicy(setup.base.model, start, adapter, setup.spec.dtype, seed, temperature)
 
 
-def checkpoint_of(shop: Workshop, way: str, seed: int) -> Checkpoint:
+def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
     """Where a training's state and log are kept."""
-    name = f"{way}-seed{seed}"
-    logs = shop.folder / "logs"
+    name = f"{method}-seed{seed}"
+    logs = run.folder / "logs"
     return Checkpoint(
-        shop.folder / "state" / name,
+        run.folder / "state" / name,
         logs / f"{name}.jsonl",
-        identity=shop.spec.digest(),
+        identity=run.spec_digest,
         events=logs / "tensorboard" / name,
     )
 
 
 @contextmanager
 def show_progress(
-    shop: Workshop, what: str, steps: int, shown: Mapping[str, str]
+    progress: Progress, what: str, steps: int, logged_keys: Mapping[str, str]
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps; adds the step's processor seconds. `shown` maps the figures of a row that
-    stand behind the bar to their names there."""
-    with shop.progress.task(what, steps) as advance:
+    """A bar over the steps; adds the step's processor seconds. `logged_keys` maps the figures of a row
+    that stand behind the bar to their names there."""
+    with progress.task(what, steps) as advance:
         spent = time.process_time()
 
         def after_step(step: int, row: LogRow) -> bool:
@@ -109,7 +109,9 @@ def show_progress(
             row["cpu_seconds"] = time.process_time() - spent
             spent = time.process_time()
             figures = [
-                f"{name} {row[key]:.3g}" for key, name in shown.items() if row.get(key) is not None
+                f"{name} {row[key]:.3g}"
+                for key, name in logged_keys.items()
+                if row.get(key) is not None
             ]
             advance(step, ", ".join(figures))
             return True
@@ -117,18 +119,14 @@ def show_progress(
         yield after_step
 
 
-def say_samples(shop: Workshop, step: int, row: LogRow) -> None:
+def say_samples(progress: Progress, step: int, row: LogRow) -> None:
     """Shows the answers in a row of the log, each in one line; says so where none has a score."""
     if reason := row.get("unscored_because"):
-        shop.progress.note(
-            f"  step {step}: no answer has a score, so nothing is learned ({reason})"
-        )
+        progress.note(f"  step {step}: no answer has a score, so nothing is learned ({reason})")
     for sample in row.get("samples", ()):
         prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
-        shop.progress.note(
-            f"  step {step} [{reward}] {prompt[-60:]} -> {answer[:200] or '(empty)'}"
-        )
+        progress.note(f"  step {step} [{reward}] {prompt[-60:]} -> {answer[:200] or '(empty)'}")
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:

@@ -1,37 +1,42 @@
-"""The instruments of a run: the judges and the reward, made when first needed."""
+"""The graders of a run: the judges and the reward, made when first needed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 
 from truing.files import write_json_atomically
 from truing.judges.built_in import Judges
-from truing.methods.setup import Workshop
+from truing.judges.graded import JUDGED, grade_metrics
+from truing.methods.setup import Setup
 from truing.models.features import Remembering
 from truing.rewards.mixture import build_reward
-from truing.rewards.reward import Reward
+from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.tasks.texts import JUDGED_EVALUATION
+from truing.types import Score
 
 
-class Instruments:
-    """What candidates of one run are measured with."""
+class Graders:
+    """What candidates of one run are measured with, and trained on."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
+    def __init__(self, setup: Setup, folder: Path) -> None:
+        """`folder` is the run's: it holds the reward model, and gets the judges' agreement."""
+        self.setup, self.folder = setup, folder
 
     @cached_property
     def embed(self) -> Remembering:
         """What judges and reward model see of an answer: often of the same answers in turn."""
-        return Remembering(Embedder(self.shop.renderer, self.shop.base_prompt))
+        return Remembering(Embedder(self.setup.renderer, self.setup.base_prompt))
 
     @cached_property
     def judges(self) -> Judges:
         """Fitted on the held-out split's labelled answers, each fold without its own questions."""
-        shop = self.shop
-        with shop.progress.task("Fitting the judges"):
-            judges = Judges(shop.held_out, self.embed)
+        with self.setup.progress.task("Fitting the judges"):
+            judges = Judges(self.setup.held_out, self.embed)
         write_json_atomically(
-            shop.folder / "judges.json",
+            self.folder / "judges.json",
             {name: agreement.to_json() for name, agreement in judges.agreement.items()},
         )
         return judges
@@ -39,9 +44,23 @@ class Instruments:
     @cached_property
     def reward(self) -> Reward:
         """The reward of the spec, with the reward model that the run fitted where it takes part."""
-        return build_reward(self.shop.spec.reward, self._reward_model)
+        return build_reward(
+            self.setup.spec.reward, self._reward_model, self.setup.texts.task.graders
+        )
+
+    @property
+    def judged(self) -> bool:
+        """Whether free answers are graded by judges that learn from true and false answers."""
+        return JUDGED_EVALUATION in self.setup.spec.task.evaluations
+
+    def grades(self, answers: Sequence[Answered]) -> dict[str, list[Score]]:
+        """The grades of answers by name: those of the learned judges, or of the task's programs."""
+        if self.judged:
+            pairs = [(each.case, each.answer) for each in answers]
+            columns = [grade_metrics(grade) for grade in self.judges.grade(pairs)]
+            return {name: [column[name] for column in columns] for name in JUDGED}
+        programs = self.setup.texts.task.graders
+        return {name: [grade(each) for each in answers] for name, grade in programs.items()}
 
     def _reward_model(self) -> Reward:
-        return load_reward_model(
-            self.shop.folder / "reward_model", self.embed, self.shop.spec.reward
-        )
+        return load_reward_model(self.folder / "reward_model", self.embed, self.setup.spec.reward)

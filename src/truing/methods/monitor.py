@@ -1,61 +1,61 @@
-"""What judges that the reward never saw think of the policy while it learns."""
+"""What graders think of the policy while it learns: judges that the reward never saw, or programs."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.learn.loop import LogRow
-from truing.learn.sources.samples import SHOWN, shown
-from truing.methods.graders import Instruments
-from truing.methods.setup import Workshop
+from truing.learn.sources.samples import LOGGED_SAMPLES, sample_rows
+from truing.methods.graders import Graders
+from truing.methods.setup import Setup
 from truing.policies.language import LanguagePolicy
 from truing.rewards.reward import Answered
-from truing.types import Unscored
+from truing.tasks.metrics import GRADED
+from truing.tasks.texts import JUDGED_EVALUATION
+from truing.types import Score, Unscored
 
 
-def _mean(scores: list[Any]) -> float | None:
+def _mean(scores: Sequence[Score]) -> float | None:
     known = [score for score in scores if not isinstance(score, Unscored)]
     return float(np.mean(known)) if known else None
 
 
-class Watch:
-    """Looks at the policy's answers to the monitored questions every few steps."""
+class Monitor:
+    """Looks at the policy's answers to the validation questions every few steps."""
 
-    def __init__(
-        self, shop: Workshop, instruments: Instruments, policy: LanguagePolicy, seed: int
-    ) -> None:
-        self.shop = shop
-        self.instruments = instruments
+    def __init__(self, setup: Setup, graders: Graders, policy: LanguagePolicy, seed: int) -> None:
+        self.setup = setup
+        self.graders = graders
         self.policy = policy
         self.seed = seed
-        self.cases = shop.monitored[: shop.spec.rl.monitored]
-        instruments.judges.add_references(self.cases)
+        self.cases = setup.validation[: setup.spec.rl.monitored]
+        if graders.judged:
+            graders.judges.add_references(self.cases)
+
+    @property
+    def chosen_by(self) -> str:
+        """The grade by which the step to keep is chosen: what the reward stands for, first of all."""
+        task = self.setup.spec.task
+        graded = (JUDGED_EVALUATION, GRADED)
+        keys = [key.split(".", 1) for key in (*task.gold, *task.headline)]
+        return next((name for evaluation, name in keys if evaluation in graded), "reward")
 
     def look(self) -> LogRow:
-        """Means over the monitored questions: reward, judged figures; and a few answers."""
-        now = Candidate("rl", self.seed, self.policy.trained, self.shop.base_prompt)
-        questions = [case.prompt for case in self.cases]
-        completions = free_answers(now, questions, self.shop.spec.rl.max_new_tokens)
+        """Means over the validation questions: reward, judged figures; and a few answers."""
+        now = Candidate("rl", self.seed, self.policy.trained, self.setup.base_prompt)
+        completions = free_answers(now, self.cases, self.setup.spec.rl.max_new_tokens)
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]
-        rewards = self.instruments.reward(answers)
-        grades = self.instruments.judges.grade([(a.case, a.answer) for a in answers])
-        both = [
-            g.true * g.informative
-            if not isinstance(g.true, Unscored) and not isinstance(g.informative, Unscored)
-            else Unscored("empty answer")
-            for g in grades
-        ]
+        rewards = self.graders.reward(answers)
+        grades = self.graders.grades(answers)
         return {
             "monitor": {
-                "reward": _mean(list(rewards)),
-                "true": _mean([g.true for g in grades]),
-                "informative": _mean([g.informative for g in grades]),
-                "true_and_informative": _mean(both),
+                "reward": _mean(rewards),
+                **{name: _mean(scores) for name, scores in grades.items()},
                 "n": len(answers),
             },
-            "samples": shown(answers[:SHOWN], rewards[:SHOWN]),
+            "samples": sample_rows(answers[:LOGGED_SAMPLES], rewards[:LOGGED_SAMPLES]),
         }

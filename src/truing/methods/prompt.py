@@ -1,61 +1,28 @@
-"""First way: leave the weights alone and choose what the model is told."""
+"""Prompting: leave the weights alone and choose what the model is told."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from truing.data.texts import instructions
-from truing.evaluate.multiple_choice import score_choices
-from truing.methods.common import save
-from truing.methods.setup import Workshop
-from truing.prompts.rendering import Prompt
-from truing.prompts.search import search
-from truing.runs.costs import Cost
-from truing.types import Case, Score
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.prompt_choice import DESCRIPTION, choose_prompt
+from truing.methods.prompt_search import find_prompt, search_prompt
+from truing.methods.setup import Setup
+from truing.runs.run import Run
 
 
-def named_instructions(shop: Workshop) -> list[str]:
-    """The task's instruction, the spec's own and the built-in ones."""
-    spec = shop.spec.prompt
-    texts = [shop.spec.task.instruction, *spec.instructions]
-    return [*texts, *instructions("helpful")[: spec.built_in]]
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    """Chooses a prompt for a comparison; alone (`truing train prompt`) searches one for each seed."""
+    if run.kind != "align":
+        find_prompt(run, setup, seed)
+        return
+    choose = search_prompt if setup.spec.prompt.search.in_align else choose_prompt
+    run.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(run, setup, cost))
 
 
-def mc2_of(shop: Workshop, prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
-    """What prompts are compared by: MC2 of each case."""
-    return [choices.mc2 for choices in score_choices(shop.renderer, prompt, cases)]
-
-
-def choose_prompt(shop: Workshop, cost: Cost) -> None:
-    """Races what `named_instructions` gives on training questions."""
-    spec = shop.spec.prompt
-    looked_at: set[str] = set()
-
-    def measure(prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
-        looked_at.update(case.id for case in cases)
-        return mc2_of(shop, prompt, cases)
-
-    seed = shop.spec.seeds[0]
-    with shop.progress.task("Trying prompts") as advance:
-        tried = iter(range(1, 10**6))
-        found = search(
-            named_instructions(shop),
-            spec.shots,
-            shop.train,
-            measure,
-            questions=spec.questions,
-            seed=seed,
-            progress=lambda: advance(next(tried)),
-        )
-    cost.labels = len(looked_at) + len(found.best.prompt.shots)
-    shop.note(
-        prompts={
-            "prompt": {
-                "instruction": found.best.prompt.instruction,
-                "shots": len(found.best.prompt.shots),
-                "tried": [trial.to_json() for trial in found.trials],
-            }
-        }
-    )
-    facts = {"prompts_tried": len(found.trials), "labels_used": cost.labels}
-    save(shop, "prompt", seed, found.best.prompt, None, facts)
+PROMPT = Method(
+    name="prompt",
+    title="the prompt that does best on training questions, weights unchanged",
+    describe=lambda setup: DESCRIPTION,
+    make=make,
+    needs_seeds=False,
+)

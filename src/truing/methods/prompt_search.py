@@ -11,44 +11,45 @@ from typing import Any
 
 import numpy as np
 
-from truing.evaluate.multiple_choice import score_choices
 from truing.files import append, read_jsonl, write_text_atomically
-from truing.methods.common import save
-from truing.methods.prompt import mc2_of, named_instructions
+from truing.methods.common import candidate_folder, save
+from truing.methods.model_card import Made
+from truing.methods.prompt_choice import DESCRIPTION, named_instructions
+from truing.methods.prompt_measure import PromptMeasure, prompt_measure
 from truing.methods.prompt_search_page import race_page, race_table
 from truing.methods.proposing import Proposer, check_proposer
-from truing.methods.setup import Workshop
+from truing.methods.setup import Setup
 from truing.prompts.halving import Standing, Winner, check_budget, race
 from truing.prompts.proposals import Proposal
 from truing.prompts.rendering import Prompt
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 from truing.spec.run import Spec
 from truing.statistics.means import mean, paired_difference
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
 SPARE_SHARE = 0.2  # of the training questions: examples come from them, and no round asks them
-CONFIRMED = ("mc1", "mc2")
 
 
-class Remembered:
+class ScoreCache:
     """Scores of one search kept in a file, each piece of work whole: a search that was interrupted goes
     on with the same pieces, and ends with the same bytes."""
 
-    def __init__(self, path: Path, shop: Workshop) -> None:
-        self.path, self.shop = path, shop
+    def __init__(self, path: Path, setup: Setup, by: PromptMeasure) -> None:
+        self.path, self.setup, self.by = path, setup, by
         lines = read_jsonl(path, torn_end=True) if path.is_file() else []
         self.known = {line["key"]: [_score(s) for s in line["scores"]] for line in lines}
         self.asked: set[str] = set()
 
     def __call__(self, prompt: Prompt, cases: Sequence[Case]) -> list[Score]:
-        """MC2 of each case under the prompt. A prompt that doesn't fit the model is unscored."""
+        """The measure of each case under the prompt. A prompt that doesn't fit the model is unscored."""
         self.asked.update(case.id for case in cases)
         key = stable_hash("asked", prompt.id, *(case.id for case in cases))[:16]
         if key not in self.known:
             try:
-                scores = mc2_of(self.shop, prompt, cases)
+                scores = self.by(prompt, cases)
             except InputError as error:
-                if prompt == self.shop.base_prompt:
+                if prompt == self.setup.base_prompt:
                     raise
                 scores = [Unscored(str(error))] * len(cases)
             self.known[key] = scores
@@ -67,32 +68,32 @@ def check_search(spec: Spec) -> None:
     check_budget(spec.prompt.search.budget, spec.prompt.search.generations)
 
 
-def find_prompt(shop: Workshop, seed: int) -> None:
+def find_prompt(run: Run, setup: Setup, seed: int) -> None:
     """A search with its confirmation, for one seed."""
-    shop.stage(
+    run.stage(
         f"prompt-seed{seed}",
         f"Searching a prompt, seed {seed}",
         "prompt",
-        lambda cost: search_prompt(shop, cost, seed, confirm=True),
+        lambda cost: search_prompt(run, setup, cost, seed, confirm=True),
     )
 
 
-def found_prompt(shop: Workshop, seed: int) -> dict[str, Any]:
+def found_prompt(run: Run, setup: Setup, seed: int) -> dict[str, Any]:
     """What `truing train prompt --json` prints of one search."""
-    noted = dict(shop.record()["prompts"][_name(shop, seed)])
+    noted = dict(run.record()["prompts"][_name(setup, seed)])
     noted.pop("tried")
     return {
         "name": "prompt",
         "seed": seed,
-        "folder": str(shop.candidate_folder("prompt", seed)),
-        "log": str(log_of(shop, seed)),
+        "folder": str(candidate_folder(run, setup, "prompt", seed)),
+        "log": str(log_of(run, seed)),
         **noted,
     }
 
 
 def search_lines(found: Mapping[str, Any]) -> list[str]:
     """The same for a person: the last round as a table, the winner, how it did on held-out questions."""
-    lines = [*race_table(read_jsonl(Path(found["log"]))), ""]
+    lines = [*race_table(read_jsonl(Path(found["log"])), found["compared_by"]), ""]
     lines.append(
         f"prompt, seed {found['seed']}: {found['prompts_tried']} prompts on {found['questions_scored']} of "
         f"{found['budget']} questions"
@@ -104,7 +105,7 @@ def search_lines(found: Mapping[str, Any]) -> list[str]:
         ours, own, difference = (sides[side] for side in ("prompt", "own", "difference"))
         if difference["value"] is not None:
             lines.append(
-                f"Held out, {metric.upper()}: {ours['value']:.3f}, the task's own instruction "
+                f"Held out, {metric.replace('_', ' ').upper()}: {ours['value']:.3f}, the task's own instruction "
                 f"{own['value']:.3f}, difference {_signed(difference)} ({difference['n']} questions)"
             )
     lines.append(f"Candidate: {found['folder']}")
@@ -117,32 +118,33 @@ def _signed(estimate: Mapping[str, Any]) -> str:
     return f"{estimate['value']:+.3f} [{estimate['low']:+.3f}, {estimate['high']:+.3f}]"
 
 
-def _name(shop: Workshop, seed: int) -> str:
+def _name(setup: Setup, seed: int) -> str:
     """Under which run.json has a search."""
-    return "prompt" if seed == shop.spec.seeds[0] else f"prompt-seed{seed}"
+    return "prompt" if seed == setup.spec.seeds[0] else f"prompt-seed{seed}"
 
 
-def log_of(shop: Workshop, seed: int) -> Path:
+def log_of(run: Run, seed: int) -> Path:
     """Where every trial of a search is logged."""
-    return shop.folder / "logs" / f"prompt-seed{seed}.jsonl"
+    return run.folder / "logs" / f"prompt-seed{seed}.jsonl"
 
 
 def search_prompt(
-    shop: Workshop, cost: Cost, seed: int | None = None, *, confirm: bool = False
+    run: Run, setup: Setup, cost: Cost, seed: int | None = None, *, confirm: bool = False
 ) -> None:
     """Searches, saves the winner as candidate 'prompt' and notes what was found.
 
     Without `seed`, the spec's first. `confirm` also compares it with the task's own instruction on
     held-out questions; `truing align` does so by itself.
     """
-    seed = shop.spec.seeds[0] if seed is None else seed
-    asked, spare = _dealt(shop.train, seed)
-    folder = shop.folder / "search"
-    remembered = Remembered(folder / f"scores-seed{seed}.jsonl", shop)
-    proposer = Proposer(shop, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
-    winner = _raced(shop, seed, asked, remembered, proposer)
+    seed = setup.spec.seeds[0] if seed is None else seed
+    by = prompt_measure(setup)
+    asked, spare = _dealt(setup.train, seed)
+    folder = run.folder / "search"
+    remembered = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
+    proposer = Proposer(setup, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
+    winner = _raced(run, setup, seed, asked, remembered, proposer)
     write_text_atomically(
-        shop.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(shop, seed)))
+        run.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(run, seed)), by.named)
     )
     best = winner.best
     cost.labels = len(remembered.asked) + len(best.proposal.prompt.shots)
@@ -150,20 +152,21 @@ def search_prompt(
         "instruction": best.proposal.prompt.instruction,
         "shots": len(best.proposal.prompt.shots),
         "origin": best.proposal.origin,
-        "mc2": best.score if best.score >= 0 else None,
+        by.name: best.score if best.score >= 0 else None,
         "questions": best.questions,
         "questions_scored": winner.spent,
-        "budget": shop.spec.prompt.search.budget,
+        "budget": setup.spec.prompt.search.budget,
+        "compared_by": by.named,
         "prompts_tried": len({s.proposal.prompt.id for s in winner.standings}),
         "refused": proposer.refused,
     }
     if confirm:
-        found["held_out"] = _confirmed(shop, best.proposal.prompt)
+        found["held_out"] = _confirmed(setup, by, best.proposal.prompt)
     # The report reads `tried`: the last round, in the order of its ranks.
-    tried = [s.to_json() | {"shots": len(s.proposal.prompt.shots)} for s in _last(winner)]
-    shop.note(prompts={_name(shop, seed): found | {"tried": tried}})
+    tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(winner)]
+    run.note(prompts={_name(setup, seed): found | {"tried": tried}})
     facts = {"prompts_tried": found["prompts_tried"], "labels_used": cost.labels}
-    save(shop, "prompt", seed, best.proposal.prompt, None, facts)
+    save(run, setup, Made("prompt", seed, best.proposal.prompt, DESCRIPTION, facts=facts))
 
 
 def _dealt(train: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:
@@ -175,21 +178,29 @@ def _dealt(train: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:
 
 
 def _raced(
-    shop: Workshop, seed: int, asked: Sequence[Case], remembered: Remembered, proposer: Proposer
+    run: Run,
+    setup: Setup,
+    seed: int,
+    asked: Sequence[Case],
+    remembered: ScoreCache,
+    proposer: Proposer,
 ) -> Winner:
-    search = shop.spec.prompt.search
-    log = log_of(shop, seed)
+    search = setup.spec.prompt.search
+    log = log_of(run, seed)
     log.unlink(missing_ok=True)  # written anew from what is remembered
-    with shop.progress.task("Searching prompts", total=search.budget) as advance:
+    with run.progress.task("Searching prompts", total=search.budget) as advance:
 
         def say(standings: Sequence[Standing]) -> None:
-            append(log, *(standing.to_json() for standing in standings))
+            append(log, *(standing.to_json(remembered.by.name) for standing in standings))
             first = standings[0]
             place = f"generation {first.generation}, round {first.round}"
-            advance(first.spent, f"{place}: best MC2 {first.score:.3f} of {len(standings)}")
+            advance(
+                first.spent,
+                f"{place}: best {remembered.by.label} {first.score:.3f} of {len(standings)}",
+            )
 
         return race(
-            [Proposal(Prompt(text), "named") for text in named_instructions(shop)],
+            [Proposal(Prompt(text), "named") for text in named_instructions(setup)],
             proposer,
             asked,
             remembered,
@@ -204,32 +215,30 @@ def _last(winner: Winner) -> list[Standing]:
     return [s for s in winner.standings if (s.generation, s.round) == (last.generation, last.round)]
 
 
-def _confirmed(shop: Workshop, prompt: Prompt) -> dict[str, Any]:
+def _confirmed(setup: Setup, by: PromptMeasure, prompt: Prompt) -> dict[str, Any]:
     """Winner and own instruction on the held-out questions: means, and the paired difference."""
-    with shop.progress.task("Confirming on held-out questions"):
+    with setup.progress.task("Confirming on held-out questions"):
         metrics = [
             {
-                case.id: choices.metrics
-                for case, choices in zip(
-                    shop.held_out,
-                    score_choices(shop.renderer, told, shop.held_out),
-                    strict=True,
+                case.id: metrics
+                for case, metrics in zip(
+                    setup.held_out, by.metrics(told, setup.held_out), strict=True
                 )
             }
-            for told in (prompt, shop.base_prompt)
+            for told in (prompt, setup.base_prompt)
         ]
-    resamples = shop.spec.evaluation.resamples
+    resamples = setup.spec.evaluation.resamples
     found: dict[str, Any] = {}
-    for metric in CONFIRMED:
+    for metric in by.confirmed:
         ours, own = (
             {case: s for case, by in side.items() if not isinstance(s := by[metric], Unscored)}
             for side in metrics
         )
-        missing = len(shop.held_out) - len(ours)
+        missing = len(setup.held_out) - len(ours)
         found[metric] = {
             "prompt": mean(list(ours.values()), unscored=missing, resamples=resamples).to_json(),
             "own": mean(
-                list(own.values()), unscored=len(shop.held_out) - len(own), resamples=resamples
+                list(own.values()), unscored=len(setup.held_out) - len(own), resamples=resamples
             ).to_json(),
             "difference": paired_difference(ours, own, resamples=resamples).to_json(),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from truing.methods.prompt_measure import Named
 from truing.report.figures import Figure, both
 from truing.report.html import render_page
 from truing.report.quantities import quantity
@@ -32,12 +33,12 @@ def last_round(log: Log) -> list[Mapping[str, Any]]:
     return [entry for entry in log if (entry["generation"], entry["round"]) == last]
 
 
-def race_table(log: Log) -> list[str]:
-    """The last round in lines for a terminal: MC2 as figure and bar, examples, origin, instruction."""
+def race_table(log: Log, by: Named) -> list[str]:
+    """The last round in lines for a terminal: figure and bar, examples, origin, instruction."""
     finalists = last_round(log)
-    lines = [f"Last round, {finalists[0]['questions']} questions each (MC2):"]
+    lines = [f"Last round, {finalists[0]['questions']} questions each ({by['label']}):"]
     for entry in finalists:
-        score = entry["mc2"]
+        score = entry[by["name"]]
         bar = "█" * round(BAR * (score or 0.0))
         told = " ".join((entry["instruction"] or "(none)").split())
         shown = told if len(told) <= 60 else told[:59] + "…"
@@ -47,11 +48,11 @@ def race_table(log: Log) -> list[str]:
     return lines
 
 
-def race_page(log: Log) -> str:
+def race_page(log: Log, by: Named) -> str:
     """The page. Equal logs give equal bytes."""
     rows = [
         (
-            quantity(entry["mc2"]),
+            quantity(entry[by["name"]]),
             str(entry["questions"]),
             str(len(entry["shots"])),
             entry["origin"],
@@ -62,7 +63,8 @@ def race_page(log: Log) -> str:
     context = {
         "tried": len({entry["id"] for entry in log}),
         "spent": log[-1]["spent"],
-        "figure": _figure(log),
+        "figure": _figure(log, by),
+        "label": by["label"],
         "origins": [name for name in ORIGINS if any(_origin(e) == name for e in log)],
         "colour_of": ORIGINS.__getitem__,
         "rows": rows,
@@ -70,17 +72,18 @@ def race_page(log: Log) -> str:
     return render_page("truing.methods", "prompt_search_page.html.j2", context)
 
 
-def _figure(log: Log) -> Figure | None:
-    """A mark for every trial: across, the questions spent by then; up, its mean MC2. None without one."""
-    scored = [entry for entry in log if entry["mc2"] is not None]
+def _figure(log: Log, by: Named) -> Figure | None:
+    """A mark for every trial: across, the questions spent by then; up, its mean. None without one."""
+    scored = [entry for entry in log if entry[by["name"]] is not None]
     if not scored:
         return None
-    low, high = domain([entry["mc2"] for entry in scored])
+    low, high = domain([entry[by["name"]] for entry in scored])
 
     def draw(width: int, key: str) -> Canvas:
         height = 300
         about = (
-            "Mean MC2 of every trial by the questions spent; the last round stands in the table."
+            f"Mean {by['label']} of every trial by the questions spent; the last round stands in the "
+            "table."
         )
         canvas = Canvas(width, height, "The race", about, f"race-{key}")
         x = Scale(0.0, float(log[-1]["spent"]), 52.0, width - 20.0)
@@ -89,9 +92,11 @@ def _figure(log: Log) -> Figure | None:
         canvas.x_axis(x, 14.0, height - 44.0)
         canvas.text(x.stop, height - 8, "questions spent", "tick", "end")
         for entry in scored:
-            told = f"{entry['mc2']:.3f} on {entry['questions']}: {entry['instruction']}"
+            told = f"{entry[by['name']]:.3f} on {entry['questions']}: {entry['instruction']}"
             size = 4.6 if entry["kept"] else 2.8
-            canvas.marker(x(entry["spent"]), y(entry["mc2"]), ORIGINS[_origin(entry)], told, size)
+            canvas.marker(
+                x(entry["spent"]), y(entry[by["name"]]), ORIGINS[_origin(entry)], told, size
+            )
         return canvas
 
     return both(draw)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from truing.files import append, read_jsonl
-from truing.methods.setup import Workshop
+from truing.methods.setup import Setup
 from truing.models.remote.client import Connection, EndpointError
 from truing.models.remote.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.models.sampling import Sampling, sample
@@ -50,10 +50,10 @@ class Proposer:
     goes on meets the same texts, whoever wrote them."""
 
     def __init__(
-        self, shop: Workshop, spare: Sequence[Case], seed: int, memory: Path, cost: Cost
+        self, setup: Setup, spare: Sequence[Case], seed: int, memory: Path, cost: Cost
     ) -> None:
         """`spare` cases give the examples; `cost` hears of sampled tokens."""
-        self.shop, self.spare, self.seed, self.cost = shop, spare, seed, cost
+        self.setup, self.spare, self.seed, self.cost = setup, spare, seed, cost
         self.memory = memory
         self.refused = 0
         known = read_jsonl(memory, torn_end=True) if memory.is_file() else []
@@ -61,7 +61,7 @@ class Proposer:
 
     def __call__(self, generation: int, best: Best) -> list[Proposal]:
         """At most the spec's number of proposals, made from the best so far."""
-        spec = self.shop.spec.prompt
+        spec = self.setup.spec.prompt
         prompts = [proposal.prompt for proposal, _ in best]
         sources = []
         for number, kind in enumerate(spec.search.propose):
@@ -97,7 +97,7 @@ class Proposer:
         return proposals
 
     def _replies(self, generation: int, best: Sequence[tuple[str, float]]) -> list[Reply]:
-        search = self.shop.spec.prompt.search
+        search = self.setup.spec.prompt.search
         count = math.ceil(search.proposals / max(1, len(search.propose)))
         requests = [(rewriting_request(best, n), plain_request(best, n)) for n in range(2 * count)]
         name = stable_hash("proposals", str(self.seed), str(generation))
@@ -107,9 +107,9 @@ class Proposer:
         return self._of_endpoint([chat for chat, _ in requests], seed)
 
     def _of_itself(self, requests: Sequence[tuple[str, str]], seed: int) -> list[Reply]:
-        shop = self.shop
-        renderer, model = shop.renderer, shop.base.model
-        temperature = shop.spec.prompt.search.temperature
+        setup = self.setup
+        renderer, model = setup.renderer, setup.base.model
+        temperature = setup.spec.prompt.search.temperature
         replies = []
         for number, (chat, plain) in enumerate(requests):
             text = (
@@ -123,9 +123,9 @@ class Proposer:
         return replies
 
     def _of_endpoint(self, requests: Sequence[str], seed: int) -> list[Reply]:
-        search = self.shop.spec.prompt.search
+        search = self.setup.spec.prompt.search
         endpoint = Endpoint(
-            EndpointName.parse(search.proposer), Connection(), self.shop.progress.note
+            EndpointName.parse(search.proposer), Connection(), self.setup.progress.note
         )
         replies = []
         try:

@@ -1,4 +1,4 @@
-"""Third way: let the model answer, and make what people would like more likely.
+"""Reinforcement learning: let the model answer, and make what people would like more likely.
 
 People's judgements reach the policy through a reward model fitted to the labelled answers of the
 training split; the spec may name other rewards. In a comparison the policy is watched on training
@@ -9,10 +9,11 @@ held-out split plays no part in that choice. Without judges the last step is kep
 
 from __future__ import annotations
 
-from truing.learn.from_spec import objective_of, passes_of, stop_rules_of
+from truing.learn.best_checkpoint import BestCheckpoint
+from truing.learn.from_spec import described as in_words
+from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
-from truing.learn.snapshot import Snapshot
-from truing.learn.sources.samples import Samples
+from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.methods.common import (
     checkpoint_of,
@@ -22,14 +23,17 @@ from truing.methods.common import (
     show_progress,
     trained_cost,
 )
-from truing.methods.graders import Instruments
-from truing.methods.monitor import Watch
-from truing.methods.setup import Workshop
-from truing.rewards.reward_model import fit_reward_model, save_reward_model
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
+from truing.methods.monitor import Monitor
+from truing.methods.setup import Setup
+from truing.rewards.mixture import check_reward
+from truing.rewards.mixture import described as reward_in_words
 from truing.runs.costs import Cost
-from truing.types import InputError
+from truing.runs.run import Run
 
-SHOWN = {
+LOGGED_KEYS = {
     "reward": "reward",
     "kl": "KL",
     "entropy": "entropy",
@@ -42,61 +46,58 @@ SHOWN = {
 """Figures behind the progress bar, with their names there."""
 
 
-def fit_reward(shop: Workshop, cost: Cost) -> None:
-    """Fits the reward model to labelled answers and keeps it in the run."""
-    if len(shop.practised) < 2:
-        raise InputError(
-            f"{shop.spec.data.questions}: {len(shop.practised)} training question(s), but the reward "
-            "model is fitted to some and tried on others; give more questions"
-        )
-    with shop.progress.task("Labelled answers"):
-        model = fit_reward_model(shop.renderer, shop.base_prompt, shop.practised, shop.spec.reward)
-    save_reward_model(model, shop.folder / "reward_model")
-    cost.labels = model.labels
-    shop.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})
+def describe(setup: Setup) -> str:
+    """How it was made, for the model card."""
+    return f"Trained on {reward_in_words(setup.spec.reward)} by {in_words(setup.spec.rl)}."
 
 
-def reinforce(shop: Workshop, instruments: Instruments, seed: int, *, judged: bool = True) -> None:
-    """The spec's objective and reward, for one seed. `judged`: whether judges choose the step kept."""
-    shop.stage(
+def check(setup: Setup) -> None:
+    """Raises InputError where the objective can't be or the reward's programs fail."""
+    setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
+    check_reward(setup.spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    """The spec's objective and reward, for one seed. In a comparison judges choose the step kept."""
+    run.stage(
         f"rl-seed{seed}",
         f"Reinforcement learning, seed {seed}",
         "rl",
-        lambda cost: _reinforce(shop, instruments, seed, cost, judged),
+        lambda cost: _reinforce(run, setup, graders, seed, cost),
         together=True,
     )
 
 
-def _reinforce(
-    shop: Workshop, instruments: Instruments, seed: int, cost: Cost, judged: bool
-) -> None:
-    spec = shop.spec.rl
-    policy = new_policy(shop, spec.adapter, seed, spec.temperature)
+def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
+    spec = setup.spec.rl
+    policy = new_policy(setup, spec.adapter, seed, spec.temperature)
     if spec.start == "sft":
-        policy.set_parameters(checkpoint_of(shop, "sft", seed).parameters())
-    reward = instruments.reward
-    source = Samples(policy, shop.renderer, shop.base_prompt, shop.asked, reward, spec, seed)
+        policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
+    reward = graders.reward
+    source = OnPolicySamples(
+        policy, setup.renderer, setup.base_prompt, setup.rollout_prompts, reward, spec, seed
+    )
+    objective = objective_of(spec, TextStates(policy.reference))
     settings = Settings(
         spec.steps,
         spec.learning_rate,
         spec.max_grad_norm,
         decay=False,
-        passes=passes_of(spec, seed),
+        schedule=objective.schedule(seed),
     )
-    checkpoint = checkpoint_of(shop, "rl", seed)
-    best = Snapshot(checkpoint.folder / "best.safetensors")
-    watch = Watch(shop, instruments, policy, seed) if judged else None
-    with show_progress(shop, "Samples and rewards", spec.steps, SHOWN) as after_step:
+    checkpoint = checkpoint_of(run, "rl", seed)
+    best = BestCheckpoint(checkpoint.folder / "best.safetensors")
+    monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
+    with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
-            if watch and (step % spec.evaluate_every == 0 or step == spec.steps):
-                row |= watch.look()
-                judgement = row["monitor"]["true_and_informative"]
+            if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
+                row |= monitor.look()
+                judgement = row["monitor"][monitor.chosen_by]
                 best.offer(step, judgement, policy.parameters)
-            say_samples(shop, step, row)
+            say_samples(run.progress, step, row)
             return after_step(step, row)
 
-        objective = objective_of(spec, TextStates(policy.reference))
         stop = stop_rules_of(spec)
         train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
     last = int(checkpoint.rows[-1]["step"])
@@ -112,4 +113,15 @@ def _reinforce(
         "kl_weight": spec.kl_weight,
         "start": spec.start,
     }
-    save(shop, "rl", seed, shop.base_prompt, policy, facts)
+    save(run, setup, Made("rl", seed, setup.base_prompt, describe(setup), policy, facts))
+
+
+RL = Method(
+    name="rl",
+    title="reinforcement learning on the reward",
+    describe=describe,
+    make=make,
+    check=check,
+    trained_on_reward=True,
+    logged_keys=LOGGED_KEYS,
+)

@@ -1,4 +1,4 @@
-"""Second way: show the model what people would answer."""
+"""Supervised fine-tuning: show the model what people would answer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,23 @@ from truing.learn import Supervised
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
-from truing.methods.setup import Workshop
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.policies.language import LanguagePolicy, TextAction, branches_of
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 from truing.statistics.means import mean, paired_difference
 from truing.types import Case, Estimate, InputError, stable_hash
 
-SHOWN = {"loss": "loss", "gradient_norm": "gradient", "tokens_per_second": "tokens/s"}
+LOGGED_KEYS = {"loss": "loss", "gradient_norm": "gradient", "tokens_per_second": "tokens/s"}
 """Figures behind the progress bar, with their names there."""
 
 
 @dataclass(frozen=True)
-class Shown:
+class TokenizedDemonstration:
     """A demonstration as tokens, end token included; `group` is its prompt, and its user's others.
 
     `id` depends on the texts alone.
@@ -34,69 +38,73 @@ class Shown:
     action: TextAction
 
 
-def answered(shop: Workshop, cases: Sequence[Case]) -> list[Shown]:
+def tokenized_answers(setup: Setup, cases: Sequence[Case]) -> list[TokenizedDemonstration]:
     """(question, true answer) for every true answer of the questions."""
-    renderer, prompt = shop.renderer, shop.base_prompt
+    renderer, prompt = setup.renderer, setup.base_prompt
     return [
-        Shown(
+        TokenizedDemonstration(
             stable_hash("answer", case.prompt, answer),
             case.id,
             TextAction(tokens, tuple(renderer.answer_tokens(answer, end=True))),
         )
         for case in cases
-        for tokens in [tuple(renderer.tokens(prompt, case.prompt))]
+        for tokens in [tuple(renderer.case_tokens(prompt, case))]
         for answer in case.correct_answers
     ]
 
 
-def dialogues_shown(shop: Workshop, dialogues: Sequence[Dialogue]) -> list[Shown]:
+def tokenized_dialogues(
+    setup: Setup, dialogues: Sequence[Dialogue]
+) -> list[TokenizedDemonstration]:
     """Demonstrations that people wrote; those above `sft.max_tokens` are left out, with a note.
 
     Raises InputError naming the place of a conversation that the chat template refuses.
     """
-    most = min(shop.spec.sft.max_tokens, shop.base.model.context_length)
-    shown: list[Shown] = []
+    most = min(setup.spec.sft.max_tokens, setup.base.model.context_length)
+    tokenized: list[TokenizedDemonstration] = []
     for each, group in zip(dialogues, groups_of(dialogues), strict=True):
         try:
             turns = [{"role": role, "content": content} for role, content in each.messages]
-            tokens = shop.renderer.conversation(shop.base_prompt, turns)
+            tokens = setup.renderer.conversation(setup.base_prompt, turns)
         except InputError as error:
             raise InputError(f"{each.source}: {error}") from None
         action = TextAction(
-            tuple(tokens), tuple(shop.renderer.answer_tokens(each.answer, end=True))
+            tuple(tokens), tuple(setup.renderer.answer_tokens(each.answer, end=True))
         )
         if len(action.prompt) + len(action.tokens) <= most:
-            shown.append(Shown(each.id, group, action))
-    if left_out := len(dialogues) - len(shown):
-        shop.progress.note(f"Left out: {left_out} demonstration(s) longer than {most} tokens")
-    return shown
+            tokenized.append(TokenizedDemonstration(each.id, group, action))
+    if left_out := len(dialogues) - len(tokenized):
+        setup.progress.note(f"Left out: {left_out} demonstration(s) longer than {most} tokens")
+    return tokenized
 
 
-def demonstrations(shop: Workshop) -> list[Shown]:
+def training_demonstrations(setup: Setup) -> list[TokenizedDemonstration]:
     """What is learned from: people's demonstrations, or the training questions' true answers.
 
     Raises InputError where every demonstration is too long.
     """
-    if (written := shop.texts.written) is None:
-        return answered(shop, shop.train)
-    shown = dialogues_shown(shop, written.train)
-    if not shown:
+    if (people := setup.texts.demonstrations) is None:
+        return tokenized_answers(setup, setup.train)
+    tokenized = tokenized_dialogues(setup, people.train)
+    if not tokenized:
         raise InputError(
             "data.demonstrations: every one of the training side is longer than sft.max_tokens "
-            f"({shop.spec.sft.max_tokens}); raise it, or give shorter ones"
+            f"({setup.spec.sft.max_tokens}); raise it, or give shorter ones"
         )
-    return shown
+    return tokenized
 
 
 Losses = dict[str, float]
 """Nats per token by group of held-out demonstrations."""
 
 
-def held_out_losses(model: LanguageModel, shown: Sequence[Shown]) -> Losses:
+def held_out_losses(model: LanguageModel, tokenized: Sequence[TokenizedDemonstration]) -> Losses:
     """The mean over each group's answers of their own nats per token, end token included."""
-    scored = [row for rows in model.score(branches_of([s.action for s in shown])) for row in rows]
+    scored = [
+        row for rows in model.score(branches_of([s.action for s in tokenized])) for row in rows
+    ]
     losses: dict[str, list[float]] = {}
-    for each, answer in zip(shown, scored, strict=True):
+    for each, answer in zip(tokenized, scored, strict=True):
         losses.setdefault(each.group, []).append(-answer.total / len(each.action.tokens))
     return {group: sum(values) / len(values) for group, values in losses.items()}
 
@@ -116,16 +124,17 @@ class Fitted:
 
 
 def fit(
-    shop: Workshop,
+    run: Run,
+    setup: Setup,
     name: str,
     seed: int,
-    shown: Sequence[Shown],
-    held_out: Sequence[Shown],
+    tokenized: Sequence[TokenizedDemonstration],
+    held_out: Sequence[TokenizedDemonstration],
     cost: Cost,
 ) -> Fitted:
-    """Fine-tunes on `shown` as the spec says; the log has the held-out loss after every epoch."""
-    spec = shop.spec.sft
-    source = Demonstrations([each.action for each in shown], spec.batch_size, seed)
+    """Fine-tunes on `tokenized` as the spec says; the log has the held-out loss after every epoch."""
+    spec = setup.spec.sft
+    source = Demonstrations([each.action for each in tokenized], spec.batch_size, seed)
     steps = max(spec.min_steps, spec.epochs * source.steps_per_epoch)
     settings = Settings(
         steps=steps,
@@ -133,9 +142,9 @@ def fit(
         max_grad_norm=spec.max_grad_norm,
         warmup=round(spec.warmup * steps),
     )
-    policy = new_policy(shop, spec.adapter, seed)
-    checkpoint = checkpoint_of(shop, name, seed)
-    with show_progress(shop, "Demonstrations", steps, SHOWN) as advance:
+    policy = new_policy(setup, spec.adapter, seed)
+    checkpoint = checkpoint_of(run, name, seed)
+    with show_progress(run.progress, "Demonstrations", steps, LOGGED_KEYS) as advance:
 
         def after_step(step: int, row: LogRow) -> bool:
             row["loss_per_token"] = row["loss"] * row["taught"] / row["tokens"]
@@ -146,57 +155,71 @@ def fit(
 
         train(policy, source, Supervised(), settings, checkpoint, after_step)
     trained_cost(cost, checkpoint)
-    cost.labels = len(shown)
+    cost.labels = len(tokenized)
     return Fitted(policy, steps, held_out_losses(policy.trained, held_out))
 
 
-def facts_of(shop: Workshop, shown: Sequence[Shown], steps: int) -> dict[str, Any]:
+def facts_of(
+    setup: Setup, tokenized: Sequence[TokenizedDemonstration], steps: int
+) -> dict[str, Any]:
     """What the model card and the candidate's record say of a fine-tuning."""
     facts: dict[str, Any] = {
-        "adapter": shop.spec.sft.adapter.kind,
+        "adapter": setup.spec.sft.adapter.kind,
         "steps": steps,
-        "demonstrations": len(shown),
-        "learning_rate": shop.spec.sft.learning_rate,
+        "demonstrations": len(tokenized),
+        "learning_rate": setup.spec.sft.learning_rate,
     }
-    if written := shop.texts.written:
-        facts["contamination"] = written.contamination.sentence()
+    if people := setup.texts.demonstrations:
+        facts["contamination"] = people.contamination.sentence()
     return facts
 
 
-def demonstrate(shop: Workshop, seed: int) -> None:
+def describe(setup: Setup) -> str:
+    """How it was made, for the model card."""
+    if setup.texts.demonstrations:
+        return "Fine-tuned on demonstrations that people wrote."
+    return "Fine-tuned on demonstrations: training questions with true answers."
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """Supervised fine-tuning of the base, for one seed."""
-    shop.stage(
+    run.stage(
         f"sft-seed{seed}",
         f"Supervised fine-tuning, seed {seed}",
         "sft",
-        lambda cost: _demonstrate(shop, seed, cost),
+        lambda cost: _demonstrate(run, setup, seed, cost),
         together=True,
     )
 
 
-def note_written(shop: Workshop, shown: Sequence[Shown], held_out: Sequence[Shown]) -> None:
+def note_demonstrations(
+    run: Run,
+    setup: Setup,
+    tokenized: Sequence[TokenizedDemonstration],
+    held_out: Sequence[TokenizedDemonstration],
+) -> None:
     """Writes into the run's record what people's demonstrations came to, where there are any."""
-    if written := shop.texts.written:
-        shop.note(
+    if people := setup.texts.demonstrations:
+        run.note(
             demonstrations={
-                "source": shop.spec.data.demonstrations,
-                "train": len(written.train),
-                "held_out": len(written.held_out),
-                "trained_on": len(shown),
+                "source": setup.spec.data.demonstrations,
+                "train": len(people.train),
+                "held_out": len(people.held_out),
+                "trained_on": len(tokenized),
                 "measured_on": len(held_out),
-                "contamination": written.contamination.to_json(),
+                "contamination": people.contamination.to_json(),
             }
         )
 
 
-def _note_losses(shop: Workshop, seed: int, before: Losses, after: Losses) -> dict[str, float]:
+def _note_losses(run: Run, seed: int, before: Losses, after: Losses) -> dict[str, float]:
     """Writes the held-out losses into the run's record; the same in brief for the model card."""
     figures = {
         "held_out_loss": mean_loss(after),
         "base_held_out_loss": mean_loss(before),
         "held_out_loss_difference": paired_difference(after, before),
     }
-    shop.note(sft_held_out={f"seed{seed}": {name: e.to_json() for name, e in figures.items()}})
+    run.note(sft_held_out={f"seed{seed}": {name: e.to_json() for name, e in figures.items()}})
     names = {
         "held_out_loss": "held_out_nats_per_token",
         "base_held_out_loss": "the_same_of_the_base",
@@ -205,14 +228,24 @@ def _note_losses(shop: Workshop, seed: int, before: Losses, after: Losses) -> di
     return {name: round(value, 4) for name, value in found.items() if value is not None}
 
 
-def _demonstrate(shop: Workshop, seed: int, cost: Cost) -> None:
-    shown = demonstrations(shop)
-    written = shop.texts.written
-    held_out = dialogues_shown(shop, written.held_out) if written else []
-    before = held_out_losses(shop.base.model, held_out)
-    fitted = fit(shop, "sft", seed, shown, held_out, cost)
-    facts = facts_of(shop, shown, fitted.steps)
-    note_written(shop, shown, held_out)
-    if written:
-        facts |= _note_losses(shop, seed, before, fitted.losses)
-    save(shop, "sft", seed, shop.base_prompt, fitted.policy, facts)
+def _demonstrate(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
+    tokenized = training_demonstrations(setup)
+    people = setup.texts.demonstrations
+    held_out = tokenized_dialogues(setup, people.held_out) if people else []
+    before = held_out_losses(setup.base.model, held_out)
+    fitted = fit(run, setup, "sft", seed, tokenized, held_out, cost)
+    facts = facts_of(setup, tokenized, fitted.steps)
+    note_demonstrations(run, setup, tokenized, held_out)
+    if people:
+        facts |= _note_losses(run, seed, before, fitted.losses)
+    save(run, setup, Made("sft", seed, setup.base_prompt, describe(setup), fitted.policy, facts))
+
+
+SFT = Method(
+    name="sft",
+    title="supervised fine-tuning on demonstrations",
+    describe=describe,
+    make=make,
+    trained_on_demonstrations=True,
+    logged_keys=LOGGED_KEYS,
+)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from truing.files import write_json_atomically
+from truing.files import is_disk_full, write_json_atomically
 from truing.progress import Progress
 from truing.types import InputError, stable_hash
 
@@ -95,16 +94,6 @@ def room_for(what: str, folder: Path, needed: int) -> Iterator[None]:
         if not is_disk_full(error):
             raise
         raise ModelUnavailable(message.format("too few were")) from error
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """True where the error says that the disk is full, in whichever library's words.
-
-    safetensors wraps the operating system's error in one of its own, with the number in the text.
-    """
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    return any(words in str(error) for words in ("No space left on device", "os error 28"))
 
 
 def file_sha256(path: Path) -> str:

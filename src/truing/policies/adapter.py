@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -118,6 +117,8 @@ def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, bas
 
     `base` is where peft will look for the base weights.
     """
+    from peft import LoraConfig  # takes seconds to load
+
     layers = {name: m for name, m in model.named_modules() if isinstance(m, LoraLinear)}
     config = LoraConfig(
         r=adapter.rank,

@@ -40,7 +40,7 @@ class Standing:
     kept: bool
     spent: int
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, metric: str) -> dict[str, Any]:
         """A line of the log."""
         prompt = self.proposal.prompt
         return {
@@ -51,7 +51,7 @@ class Standing:
             "parent": self.proposal.parent,
             "instruction": prompt.instruction,
             "shots": [shot.question for shot in prompt.shots],
-            "mc2": self.score if self.score >= 0 else None,
+            metric: self.score if self.score >= 0 else None,
             "questions": self.questions,
             "kept": self.kept,
             "spent": self.spent,

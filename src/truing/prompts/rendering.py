@@ -7,13 +7,13 @@ answer follows directly: no leading space after a chat header, one space after "
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.models.engine.tree import common_prefix
 from truing.models.language_model import LanguageModel
-from truing.types import InputError, stable_hash
+from truing.types import Case, InputError, stable_hash
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,23 @@ class Renderer:
         if not self.chat and self.model.tokenizer.bos_token_id is not None:
             tokens = [int(self.model.tokenizer.bos_token_id), *tokens]
         self.model.check_length(len(tokens), f"question {question[:60]!r}")
+        return tokens
+
+    def case_tokens(self, prompt: Prompt, case: Case) -> list[int]:
+        """Tokens of what a case asks, up to the answer. Raises InputError as `tokens` does.
+
+        A case's own system message stands behind the prompt's instruction, a paragraph of the same
+        message: chat templates take one.
+        """
+        if not case.messages:
+            return self.tokens(prompt, case.prompt)
+        turns = [{"role": role, "content": content} for role, content in case.messages]
+        if turns[0]["role"] == "system":
+            own = turns.pop(0)["content"]
+            joined = f"{prompt.instruction}\n\n{own}" if prompt.instruction else own
+            prompt = replace(prompt, instruction=joined)
+        tokens = self.conversation(prompt, turns)
+        self.model.check_length(len(tokens), f"question {case.prompt[:60]!r}")
         return tokens
 
     def conversation(self, prompt: Prompt, messages: Sequence[dict[str, str]]) -> list[int]:

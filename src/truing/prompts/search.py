@@ -30,12 +30,12 @@ class Trial:
     questions: int
     round: int
 
-    def to_json(self) -> dict[str, Any]:
-        """For run.json."""
+    def to_json(self, metric: str) -> dict[str, Any]:
+        """For run.json; `metric` is the name of what the score is."""
         return {
             "instruction": self.prompt.instruction,
             "shots": len(self.prompt.shots),
-            "mc2": self.score,
+            metric: self.score,
             "questions": self.questions,
             "round": self.round,
         }
@@ -82,8 +82,9 @@ class Scoreboard:
 
 def few_shot_set(cases: Sequence[Case], size: int, rng: np.random.Generator) -> list[Demonstration]:
     """Questions with their best answers, drawn without replacement."""
-    chosen = rng.permutation(len(cases))[:size]
-    return [Demonstration(cases[int(i)].prompt, cases[int(i)].correct_answers[0]) for i in chosen]
+    answered = [case for case in cases if case.correct_answers]
+    chosen = [answered[int(i)] for i in rng.permutation(len(answered))[:size]]
+    return [Demonstration(case.prompt, case.correct_answers[0]) for case in chosen]
 
 
 def search(

@@ -1,6 +1,6 @@
-"""The main job: align one model three ways and measure what each way did.
+"""The main job: align one model by several methods and measure what each did.
 
-base, prompt, demonstrate, reward, compare: `_stages` below is the whole story in order.
+The base, the reward, each method, the comparison: `_stages` below is the whole story in order.
 """
 
 from __future__ import annotations
@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.give_away import give_away
-from truing.data.run_texts import compared_texts
+from truing.methods import chosen
 from truing.methods.common import keep_base
-from truing.methods.graders import Instruments
-from truing.methods.prompt import choose_prompt
-from truing.methods.prompt_search import search_prompt
-from truing.methods.rl import fit_reward, reinforce
-from truing.methods.setup import Workshop, default_folder, now, with_written
-from truing.methods.sft import demonstrate
+from truing.methods.graders import Graders
+from truing.methods.reward import fit_reward
+from truing.methods.setup import Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare
 from truing.recipes.lengths import check_lengths
@@ -26,8 +23,10 @@ from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import check_alone
+from truing.runs.run import Run, default_folder, now
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
+from truing.tasks.texts import compared_texts
 from truing.types import InputError
 
 
@@ -74,45 +73,41 @@ def align(
     check_alone("align")
     spec = spec or make_spec({}, profile=profile)
     folder = Path(out) if out is not None else default_folder(spec)
-    shop = Workshop(
-        spec,
-        folder,
-        progress or StderrProgress(),
-        accept_licence=accept_licence,
-        read=with_written(compared_texts) if "sft" in spec.approaches else compared_texts,
-    )
-    if overwrite or not (folder / "run.json").is_file():
-        check_lengths(shop)
+    run = Run(folder, progress or StderrProgress())
+    learns = any(method.trained_on_demonstrations for method in chosen(spec))
+    read = with_demonstrations(compared_texts) if learns else compared_texts
+    setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
+    if overwrite or not run.is_begun:
+        check_lengths(run, setup)
     if overwrite:
         _clear(folder)
-    with shop.opened(profile, command):
-        if shop.record().get("finished"):
-            shop.progress.note(f"{folder} is finished; --overwrite would begin anew")
+    with opened(run, setup, profile=profile, command=command):
+        if run.record().get("finished"):
+            run.progress.note(f"{folder} is finished; --overwrite would begin anew")
         else:
-            _stages(shop)
-            shop.note(finished=now())
+            _stages(run, setup)
+            run.note(finished=now())
         return Aligned(folder, rebuild(folder))
 
 
-def _stages(shop: Workshop) -> None:
+def _stages(run: Run, setup: Setup) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
-    spec = shop.spec
-    shop.stage("base", "Base model", "base", lambda cost: keep_base(shop))
-    if "rl" in spec.approaches and needs_model(spec.reward):
-        shop.stage("reward", "Reward model", "rl", lambda cost: fit_reward(shop, cost))
-    if "prompt" in spec.approaches:
-        choose = search_prompt if spec.prompt.search.in_align else choose_prompt
-        shop.stage("prompt", "Prompt: choosing", "prompt", lambda cost: choose(shop, cost))
-    instruments = Instruments(shop)
-    for seed in spec.seeds:
-        if "sft" in spec.approaches:
-            demonstrate(shop, seed)
-        if "rl" in spec.approaches:
-            reinforce(shop, instruments, seed)
-    compare(shop, instruments)
-    if len(shop.train) + len(shop.held_out) > 1:
-        figures = give_away([*shop.train, *shop.held_out])
-        shop.note(data={"give_away": dict(figures.__dict__)})
+    methods, graders = chosen(setup.spec), Graders(setup, run.folder)
+    run.stage("base", "Base model", "base", lambda cost: keep_base(run, setup))
+    followers = [method.name for method in methods if method.trained_on_reward]
+    if followers and needs_model(setup.spec.reward):
+        fit_reward(run, setup, account=followers[-1])
+    for method in methods:
+        if not method.needs_seeds:
+            method.make(run, setup, graders, setup.spec.seeds[0])
+    for seed in setup.spec.seeds:
+        for method in methods:
+            if method.needs_seeds:
+                method.make(run, setup, graders, seed)
+    compare(run, setup, graders)
+    if len(setup.train) + len(setup.held_out) > 1:
+        figures = give_away([*setup.train, *setup.held_out])
+        run.note(data={"give_away": dict(figures.__dict__)})
 
 
 def _clear(folder: Path) -> None:

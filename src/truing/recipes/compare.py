@@ -1,4 +1,4 @@
-"""Measuring base and candidates on the same held-out cases with the same instruments."""
+"""Measuring base and candidates on the same held-out cases with the same graders."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.answers import free_answers
 from truing.evaluate.evaluation import EvalContext, Respondent
 from truing.files import write_jsonl_atomically
-from truing.methods.graders import Instruments
-from truing.methods.setup import Workshop
+from truing.methods import METHODS, chosen
+from truing.methods.common import candidate_folder
+from truing.methods.graders import Graders
+from truing.methods.setup import Setup
 from truing.models.precision import computed_in
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 
 
-def compare(shop: Workshop, instruments: Instruments) -> None:
+def compare(run: Run, setup: Setup, graders: Graders) -> None:
     """Every evaluation of every candidate and seed; base and prompt don't depend on the seed.
 
     The base is loaded once, unless it is there in that precision already; of the others only one is in
@@ -25,55 +28,57 @@ def compare(shop: Workshop, instruments: Instruments) -> None:
 
     @cache
     def base() -> Candidate:
-        spec = shop.spec
+        spec = setup.spec
         if computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
-            return shop.base  # which judges and reward read answers with: it is in memory already
-        return _load(shop, "base", shop.spec.seeds[0])
+            return setup.base  # which judges and reward read answers with: it is in memory already
+        return _load(run, setup, "base", setup.spec.seeds[0])
 
-    for name in ("base", *shop.spec.approaches):
-        seeds = shop.spec.seeds if name in ("sft", "rl") else shop.spec.seeds[:1]
+    for name in ("base", *setup.spec.methods):
+        every = name in METHODS and METHODS[name].needs_seeds
+        seeds = setup.spec.seeds if every else setup.spec.seeds[:1]
         for seed in seeds:
-            shop.stage(
+            run.stage(
                 f"evaluate-{name}-seed{seed}",
                 f"Measuring {name}, seed {seed}",
                 "evaluation",
                 lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
-                    shop, instruments, base, name, seed, cost
+                    run, setup, graders, base, name, seed, cost
                 ),
             )
-    shop.note(costs=shop.costs())
+    run.note(costs=run.costs())
 
 
-def _load(shop: Workshop, name: str, seed: int) -> Candidate:
-    folder = shop.candidate_folder(name, seed)
-    return load_candidate(folder, name, seed, shop.spec.evaluation.dtype)
+def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
+    folder = candidate_folder(run, setup, name, seed)
+    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype)
 
 
-def _context(shop: Workshop, instruments: Instruments, base: Candidate) -> EvalContext:
+def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
+    rewarded = any(method.trained_on_reward for method in chosen(setup.spec))
     return EvalContext(
-        held_out=shop.held_out,
-        controls=shop.controls,
+        held_out=setup.held_out,
+        controls=setup.controls,
         base=base,
-        judges=instruments.judges,
-        reward=instruments.reward if "rl" in shop.spec.approaches else None,
-        max_new_tokens=shop.spec.evaluation.max_new_tokens,
-        attacks=shop.spec.evaluation.attacks,
-        kl_questions=shop.spec.evaluation.kl_questions,
+        judges=graders.judges,
+        reward=graders.reward if rewarded else None,
+        max_new_tokens=setup.spec.evaluation.max_new_tokens,
+        attacks=setup.spec.evaluation.attacks,
+        kl_questions=setup.spec.evaluation.kl_questions,
     )
 
 
 def _measure(
-    shop: Workshop,
-    instruments: Instruments,
+    run: Run,
+    setup: Setup,
+    graders: Graders,
     base: Callable[[], Candidate],
     name: str,
     seed: int,
     cost: Cost,
 ) -> None:
-    context = _context(shop, instruments, base())
-    candidate = context.base if name == "base" else _load(shop, name, seed)
-    questions = [case.prompt for case in shop.held_out]
-    with shop.progress.task(f"{name}: answers", len(questions)) as advance:
+    context = _context(setup, graders, base())
+    candidate = context.base if name == "base" else _load(run, setup, name, seed)
+    with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         done = 0
 
         def answered(rows: int) -> None:
@@ -81,14 +86,14 @@ def _measure(
             done += rows
             advance(done)
 
-        answers = free_answers(candidate, questions, context.max_new_tokens, progress=answered)
+        answers = free_answers(candidate, setup.held_out, context.max_new_tokens, progress=answered)
     respondent = Respondent(candidate, answers)
     cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
-        with shop.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
+        with run.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
             advance(number)
             rows = evaluate.measure(context, respondent)
         write_jsonl_atomically(
-            shop.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
+            run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],
         )

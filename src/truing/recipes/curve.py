@@ -15,21 +15,24 @@ from typing import Any
 from truing.evaluate.multiple_choice import score_choices
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.methods.common import save
-from truing.methods.setup import Workshop
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
 from truing.methods.sft import (
-    Shown,
-    answered,
-    demonstrations,
-    dialogues_shown,
+    TokenizedDemonstration,
+    describe,
     facts_of,
     fit,
     held_out_losses,
-    note_written,
+    note_demonstrations,
+    tokenized_answers,
+    tokenized_dialogues,
+    training_demonstrations,
 )
 from truing.models.language_model import LanguageModel
 from truing.prompts.rendering import Renderer
 from truing.recipes.curve_page import LOSS, METRICS, page
 from truing.runs.costs import Cost
+from truing.runs.run import Run
 from truing.statistics.means import mean, paired_difference
 from truing.types import stable_hash
 
@@ -37,84 +40,85 @@ Scores = dict[str, dict[str, float]]
 """Values by metric and by question (of the loss, by group of held-out demonstrations)."""
 
 
-def nested(shown: Sequence[Shown], seed: int) -> list[Shown]:
+def nested(tokenized: Sequence[TokenizedDemonstration], seed: int) -> list[TokenizedDemonstration]:
     """In an order that the seed draws from the texts: the first n are among the first n + 1."""
-    return sorted(shown, key=lambda each: stable_hash("nested", str(seed), each.id))
+    return sorted(tokenized, key=lambda each: stable_hash("nested", str(seed), each.id))
 
 
 class LearningCurve:
     """The points of one curve, each a stage of the run: what is done is not done again."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self.shop = shop
+    def __init__(self, run: Run, setup: Setup) -> None:
+        self.run, self.setup = run, setup
 
     @cached_property
-    def shown(self) -> list[Shown]:
+    def tokenized(self) -> list[TokenizedDemonstration]:
         """All there is to learn from."""
-        return demonstrations(self.shop)
+        return training_demonstrations(self.setup)
 
     @cached_property
-    def held_out(self) -> list[Shown]:
+    def held_out(self) -> list[TokenizedDemonstration]:
         """What the loss is measured on."""
-        written = self.shop.texts.written
-        if written is None:
-            return answered(self.shop, self.shop.held_out)
-        return dialogues_shown(self.shop, written.held_out)
+        people = self.setup.texts.demonstrations
+        if people is None:
+            return tokenized_answers(self.setup, self.setup.held_out)
+        return tokenized_dialogues(self.setup, people.held_out)
 
     @cached_property
     def sizes(self) -> list[int]:
         """The sizes of the spec, none beyond what is there."""
-        return sorted({min(size, len(self.shown)) for size in self.shop.spec.sft.curve})
+        return sorted({min(size, len(self.tokenized)) for size in self.setup.spec.sft.curve})
 
     def _file(self, size: int, seed: int) -> Path:
-        return self.shop.folder / "curve" / f"{size}-seed{seed}.json"
+        return self.run.folder / "curve" / f"{size}-seed{seed}.json"
 
-    def run(self) -> None:
+    def draw(self) -> None:
         """Trains and measures every point, then writes curve.json and curve.html."""
-        shop = self.shop
-        first = shop.spec.seeds[0]
-        note_written(shop, self.shown, self.held_out)
-        for name in sorted(set(shop.spec.sft.curve) - set(self.sizes)):
-            shop.progress.note(f"{name} demonstrations: only {len(self.shown)} are there")
-        shop.stage("curve-0", "The base", "evaluation", lambda cost: self._base(first))
-        for seed in shop.spec.seeds:
+        run, setup = self.run, self.setup
+        first = setup.spec.seeds[0]
+        note_demonstrations(run, setup, self.tokenized, self.held_out)
+        for name in sorted(set(setup.spec.sft.curve) - set(self.sizes)):
+            run.progress.note(f"{name} demonstrations: only {len(self.tokenized)} are there")
+        run.stage("curve-0", "The base", "evaluation", lambda cost: self._base(first))
+        for seed in setup.spec.seeds:
             for size in self.sizes:
-                shop.stage(
+                run.stage(
                     f"curve-{size}-seed{seed}",
                     f"{size} demonstrations, seed {seed}",
                     f"sft-{size}",
                     lambda cost, size=size, seed=seed: self._point(size, seed, cost),  # type: ignore[misc]
                     together=True,
                 )
-        shop.ranks.from_first(self._write)
+        run.ranks.from_first(self._write)
 
     def _write(self) -> None:
         document = self.document()
-        write_json_atomically(self.shop.folder / "curve.json", document)
-        write_text_atomically(self.shop.folder / "curve.html", page(document))
+        write_json_atomically(self.run.folder / "curve.json", document)
+        write_text_atomically(self.run.folder / "curve.html", page(document))
 
     def _base(self, seed: int) -> None:
         self._measure(
-            self.shop.base.model, 0, seed, held_out_losses(self.shop.base.model, self.held_out)
+            self.setup.base.model, 0, seed, held_out_losses(self.setup.base.model, self.held_out)
         )
 
     def _point(self, size: int, seed: int, cost: Cost) -> None:
-        shop, name = self.shop, f"sft-{size}"
-        shown = nested(self.shown, seed)[:size]
-        fitted = fit(shop, name, seed, shown, self.held_out, cost)
-        if shop.ranks.leads:
+        run, setup, name = self.run, self.setup, f"sft-{size}"
+        demonstrations = nested(self.tokenized, seed)[:size]
+        fitted = fit(run, setup, name, seed, demonstrations, self.held_out, cost)
+        if run.ranks.leads:
             self._measure(fitted.policy.trained, size, seed, fitted.losses)
-        facts = facts_of(shop, shown, fitted.steps)
-        save(shop, name, seed, shop.base_prompt, fitted.policy, facts)
+        facts = facts_of(setup, demonstrations, fitted.steps)
+        made = Made(name, seed, setup.base_prompt, describe(setup), fitted.policy, facts)
+        save(run, setup, made)
 
     def _measure(
         self, model: LanguageModel, size: int, seed: int, losses: dict[str, float]
     ) -> None:
-        shop = self.shop
+        run, setup = self.run, self.setup
         found: Scores = {"mc1": {}, "mc2": {}, LOSS: losses}
-        with shop.progress.task(f"{size} demonstrations: questions"):
-            choices = score_choices(Renderer(model), shop.base_prompt, shop.held_out)
-        for case, chosen in zip(shop.held_out, choices, strict=True):
+        with run.progress.task(f"{size} demonstrations: questions"):
+            choices = score_choices(Renderer(model), setup.base_prompt, setup.held_out)
+        for case, chosen in zip(setup.held_out, choices, strict=True):
             for metric in ("mc1", "mc2"):
                 score = chosen.metrics[metric]
                 if isinstance(score, float):
@@ -123,9 +127,9 @@ class LearningCurve:
 
     def document(self) -> dict[str, Any]:
         """The curve: of each point its figures, by seed too, and what it gained over the one before."""
-        shop = self.shop
-        points = [self._scores(0, shop.spec.seeds[:1])]
-        points += [self._scores(size, shop.spec.seeds) for size in self.sizes]
+        setup = self.setup
+        points = [self._scores(0, setup.spec.seeds[:1])]
+        points += [self._scores(size, setup.spec.seeds) for size in self.sizes]
         seconds = self._seconds_per_label()
         rows = []
         for size, before, here in zip(self.sizes, points, points[1:], strict=False):
@@ -142,17 +146,17 @@ class LearningCurve:
                     "over_base": _differences(_together(here), _together(points[0])),
                 }
             )
-        written = shop.texts.written
+        people = setup.texts.demonstrations
         return {
-            "model": shop.spec.model,
-            "source": shop.spec.data.demonstrations or f"{shop.spec.data.questions} questions",
-            "available": len(self.shown),
-            "seeds": list(shop.spec.seeds),
-            "epochs": shop.spec.sft.epochs,
-            "questions": len(shop.held_out),
+            "model": setup.spec.model,
+            "source": setup.spec.data.demonstrations or f"{setup.spec.data.questions} questions",
+            "available": len(self.tokenized),
+            "seeds": list(setup.spec.seeds),
+            "epochs": setup.spec.sft.epochs,
+            "questions": len(setup.held_out),
             "held_out": len(self.held_out),
             "seconds_per_label": seconds,
-            "contamination": written.contamination.sentence() if written else None,
+            "contamination": people.contamination.sentence() if people else None,
             "base": self._figures(_together(points[0])),
             "points": rows,
         }
@@ -161,7 +165,7 @@ class LearningCurve:
         return [read_json(self._file(size, seed)) for seed in seeds]
 
     def _figures(self, scores: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        asked = len(self.shop.held_out)
+        asked = len(self.setup.held_out)
         return {
             name: mean(
                 list(values.values()), unscored=0 if name == LOSS else asked - len(values)
@@ -171,8 +175,8 @@ class LearningCurve:
 
     def _seconds_per_label(self) -> float | None:
         """How long an answer took people, the median, where the store or file says it."""
-        written = self.shop.texts.written
-        known = [each.seconds for each in written.train if each.seconds] if written else []
+        people = self.setup.texts.demonstrations
+        known = [each.seconds for each in people.train if each.seconds] if people else []
         return float(median(known)) if known else None
 
 
@@ -192,6 +196,6 @@ def _differences(ours: Scores, theirs: Scores) -> dict[str, Any]:
     return {name: paired_difference(ours[name], theirs[name]).to_json() for name in METRICS}
 
 
-def learning_curve(shop: Workshop) -> None:
+def learning_curve(run: Run, setup: Setup) -> None:
     """The curve that `sft.curve` asks for, in the folder of the run."""
-    LearningCurve(shop).run()
+    LearningCurve(run, setup).draw()

@@ -13,15 +13,14 @@ from typing import Any
 
 from truing.data.labelled_answers import read_labelled_answers
 from truing.data.questions import load_questions
-from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.files import write_json_atomically
 from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
 from truing.judges.reader import Reader, open_reader
 from truing.judges.trained import NAMES, save_judges
-from truing.methods.setup import default_folder
 from truing.models.user_cache import file_sha256, one_process
 from truing.progress import Progress
-from truing.runs.folder import own_folder
+from truing.runs.run import SPEC, Run, default_folder
 from truing.spec.run import Spec
 from truing.types import InputError, stable_hash
 from truing.version import __version__
@@ -86,9 +85,13 @@ def train_judge(
     digest = stable_hash(
         "train judge", spec.digest(), reader.weights, *map(file_sha256, files.values()), *texts
     )
-    own_folder(folder, RECORD, digest)
+    run = Run(folder, progress, kind="train judge", record=RECORD)
+    run.check({"digest": digest})
+    begun = {"truing": __version__, "digest": digest, "command": command}
+    new = {**begun, "finished": False}
+    # Whoever reads the same answers elsewhere is waited for: their vectors are in the cache then.
     with one_process(f"judge-{digest[:16]}", progress):
-        record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+        record = run.record() if run.is_begun else {}
         if record.get("finished"):
             progress.note(f"{folder} is finished; another folder for --out would begin anew")
             return TrainedJudge(folder, record["document"])
@@ -97,12 +100,11 @@ def train_judge(
                 f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
                 "another folder for --out"
             )
-        begun = {"truing": __version__, "digest": digest, "command": command}
-        write_json_atomically(folder / RECORD, {**begun, "finished": False})
-        write_text_atomically(folder / "spec.yaml", spec.to_yaml())
-        fitted = fit_judges(cases, labelled, reader, progress, spec.seeds[0])
-        document = _saved(spec, folder / JUDGE, fitted, reader, labelled)
-        write_json_atomically(folder / RECORD, {**begun, "finished": True, "document": document})
+        with run.opened({"digest": digest}, new, {SPEC: spec.to_yaml()}):
+            fitted = fit_judges(cases, labelled, reader, progress, spec.seeds[0])
+            document = _saved(spec, folder / JUDGE, fitted, reader, labelled)
+            finished = {**begun, "finished": True, "document": document}
+            write_json_atomically(folder / RECORD, finished)
     return TrainedJudge(folder, document)
 
 

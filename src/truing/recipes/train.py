@@ -9,30 +9,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
-from truing.data.run_texts import prompts_alone, read_texts, training_texts
 from truing.files import read_json, read_jsonl
-from truing.methods.graders import Instruments
-from truing.methods.prompt_search import (
-    check_search,
-    find_prompt,
-    found_prompt,
-    search_lines,
-)
-from truing.methods.rl import SHOWN, fit_reward, reinforce
-from truing.methods.setup import Workshop, default_folder, now, with_written
-from truing.methods.sft import demonstrate
+from truing.methods import METHODS, chosen
+from truing.methods.common import candidate_folder
+from truing.methods.graders import Graders
+from truing.methods.prompt_search import check_search, found_prompt, search_lines
+from truing.methods.reward import fit_reward
+from truing.methods.setup import Read, Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
 from truing.recipes.lengths import check_lengths
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import Ranks, check_alone
+from truing.runs.run import Run, default_folder, now
 from truing.spec.run import Spec
+from truing.tasks.texts import prompts_alone, read_texts, training_texts
 from truing.types import InputError
 
-Kind = Literal["sft", "rl", "reward", "prompt"]
+REWARD = "reward"
 
 
 @dataclass(frozen=True)
@@ -116,14 +113,14 @@ def train_one(
     command: str = "truing train",
     accept_licence: bool = False,
 ) -> Trained:
-    """Trains `kind` (sft, rl, reward or prompt) as the spec says, in the folder `out`.
+    """Trains `kind` (a method, or the reward model) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
     InputError where spec, texts, reward, model or folder are wrong, before anything is written.
     """
-    if kind not in get_args(Kind):
-        known = ", ".join((*get_args(Kind), "judge"))
+    if kind not in (*METHODS, REWARD):
+        known = ", ".join((*METHODS, REWARD, "judge"))
         raise InputError(f"train: {kind!r} can't be trained; give {known}")
     if kind not in ("sft", "rl"):
         check_alone(f"train {kind}")
@@ -132,46 +129,41 @@ def train_one(
         check_search(spec)
     folder = Path(out) if out is not None else _folder(spec, kind)
     ranks = Ranks()
-    shop = ranks.together(
-        lambda: Workshop(
-            spec,
-            folder,
-            progress or (StderrProgress() if ranks.leads else SilentProgress()),
-            accept_licence=accept_licence,
-            read=_texts_for(spec, kind),
-            kind=f"train {kind}",
-            ranks=ranks,
-        )
+    progress = progress or (StderrProgress() if ranks.leads else SilentProgress())
+    run = ranks.together(lambda: Run(folder, progress, kind=f"train {kind}", ranks=ranks))
+    read = _texts_for(spec, kind)
+    setup = ranks.together(
+        lambda: make_setup(spec, progress, read=read, accept_licence=accept_licence)
     )
-    begun = ranks.from_first((folder / "run.json").is_file)
+    begun = ranks.from_first(lambda: run.is_begun)
     if not begun:
-        ranks.from_first(lambda: check_lengths(shop))
+        ranks.from_first(lambda: check_lengths(run, setup))
         if resume:
-            shop.progress.note(f"{folder} holds nothing to resume; beginning")
-    with shop.opened("default", command):
-        if ranks.from_first(lambda: bool(shop.record().get("finished"))):
-            shop.progress.note(f"{folder} is finished; another folder for --out would begin anew")
+            run.progress.note(f"{folder} holds nothing to resume; beginning")
+    with opened(run, setup, profile="default", command=command):
+        if ranks.from_first(lambda: bool(run.record().get("finished"))):
+            run.progress.note(f"{folder} is finished; another folder for --out would begin anew")
         elif begun and not resume:
             raise InputError(
                 f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
                 "another folder for --out"
             )
         else:
-            _stages(shop, kind)
-            shop.note(finished=now(), costs=shop.costs())
-        return Trained(folder, ranks.from_first(lambda: _document(shop, kind)))
+            _stages(run, setup, kind)
+            run.note(finished=now(), costs=run.costs())
+        return Trained(folder, ranks.from_first(lambda: _document(run, setup, kind)))
 
 
 def _narrowed(spec: Spec, kind: str) -> Spec:
-    """The spec with the approaches that this training takes. Checked anew."""
-    if kind == "reward" and not needs_model(spec.reward):
+    """The spec with the methods that this training takes. Checked anew."""
+    if kind == REWARD and not needs_model(spec.reward):
         raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
-    ways = {"sft": ["sft"], "reward": [], "rl": ["rl"], "prompt": ["prompt"]}[kind]
+    methods = [] if kind == REWARD else [kind]
     if kind == "rl" and spec.rl.start == "sft":
-        ways = ["sft", "rl"]
-    return Spec.model_validate({**spec.model_dump(), "approaches": ways})
+        methods = ["sft", "rl"]
+    return Spec.model_validate({**spec.model_dump(), "methods": methods})
 
 
 def _folder(spec: Spec, kind: str) -> Path:
@@ -179,71 +171,71 @@ def _folder(spec: Spec, kind: str) -> Path:
     return usual.with_name(f"{kind}-{usual.name}")
 
 
-def _texts_for(spec: Spec, kind: str) -> Any:
+def _texts_for(spec: Spec, kind: str) -> Read:
     """Who reads the texts: questions aren't needed where prompts and programs are enough."""
     if kind == "sft":
-        return with_written(read_texts, train_on_questions=False)
+        return with_demonstrations(read_texts, train_on_questions=False)
     supervised = kind == "rl" and spec.rl.start == "sft"
     if spec.data.prompts is None:
-        return with_written(read_texts) if supervised else read_texts
+        return with_demonstrations(read_texts) if supervised else read_texts
     enough = not needs_model(spec.reward) and not supervised
     if enough:
         return prompts_alone
-    return with_written(training_texts) if supervised else training_texts
+    return with_demonstrations(training_texts) if supervised else training_texts
 
 
-def _stages(shop: Workshop, kind: str) -> None:
+def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
-    spec = shop.spec
-    if kind == "reward" or (kind == "rl" and needs_model(spec.reward)):
-        shop.stage("reward", "Reward model", "reward", lambda cost: fit_reward(shop, cost))
-    instruments = Instruments(shop)
+    spec, methods = setup.spec, chosen(setup.spec)
+    followed = any(method.trained_on_reward for method in methods)
+    if kind == REWARD or (followed and needs_model(spec.reward)):
+        fit_reward(run, setup, account=REWARD)
+    graders = Graders(setup, run.folder)
     if kind == "sft" and spec.sft.curve:
-        learning_curve(shop)
+        learning_curve(run, setup)
         return
     for seed in spec.seeds:
-        if "prompt" in spec.approaches:
-            find_prompt(shop, seed)
-        if "sft" in spec.approaches:
-            demonstrate(shop, seed)
-        if "rl" in spec.approaches:
-            reinforce(shop, instruments, seed, judged=False)
+        for method in methods:
+            method.make(run, setup, graders, seed)
 
 
-def _document(shop: Workshop, kind: str) -> dict[str, Any]:
-    record = shop.record()
-    curve = read_json(shop.folder / "curve.json") if kind == "sft" and shop.spec.sft.curve else None
-    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else shop.spec.approaches
+def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
+    record = run.record()
+    curve = read_json(run.folder / "curve.json") if kind == "sft" and setup.spec.sft.curve else None
+    names = [f"sft-{point['n']}" for point in curve["points"]] if curve else setup.spec.methods
     return {
         "kind": kind,
-        "folder": str(shop.folder),
-        "model": shop.spec.model,
-        "spec_digest": shop.spec.digest(),
+        "folder": str(run.folder),
+        "model": setup.spec.model,
+        "spec_digest": setup.spec.digest(),
         "reward_model": record.get("reward_model"),
         "demonstrations": record.get("demonstrations"),
-        "candidates": [_candidate(shop, name, seed) for seed in shop.spec.seeds for name in names],
+        "candidates": [
+            _candidate(run, setup, name, seed) for seed in setup.spec.seeds for name in names
+        ],
         **({"curve": curve} if curve else {}),
         "costs": record["costs"],
     }
 
 
-def _candidate(shop: Workshop, name: str, seed: int) -> dict[str, Any]:
+def _candidate(run: Run, setup: Setup, name: str, seed: int) -> dict[str, Any]:
     """What became of one candidate: where it is, how many steps, and the last step's figures."""
     if name == "prompt":
-        return found_prompt(shop, seed)
-    log = shop.folder / "logs" / f"{name}-seed{seed}.jsonl"
+        return found_prompt(run, setup, seed)
+    log = run.folder / "logs" / f"{name}-seed{seed}.jsonl"
     last = read_jsonl(log)[-1]
-    held_out = shop.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
+    keys = METHODS[name.split("-")[0]].logged_keys  # a point of a learning curve is called sft-100
+    held_out = run.record().get(f"{name}_held_out", {}).get(f"seed{seed}", {})
     return {
         "name": name,
         "seed": seed,
-        "folder": str(shop.candidate_folder(name, seed)),
+        "folder": str(candidate_folder(run, setup, name, seed)),
         "log": str(log),
         "steps": last["step"],
         "stop": last.get("stop"),
-        "last": {key: last[key] for key in ("loss", *SHOWN) if last.get(key) is not None},
+        "last": {key: last[key] for key in ("loss", *keys) if last.get(key) is not None},
         **held_out,
     }
 
 
-__all__ = ["Kind", "Trained", "train", "train_one"]
+__all__ = ["Trained", "train", "train_one"]

@@ -8,17 +8,21 @@ can't score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from truing.files import read_text
-from truing.rewards.program import is_user_function, program
+from truing.rewards.program import program
 from truing.rewards.reward import Answered, Reward, scored
-from truing.spec.reward import RewardSpec
+from truing.rewards.user_code import is_user_function
+from truing.spec.reward import RewardPart, RewardSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
 MODEL = "reward_model"
+JUDGE = "judge:"
+"""What parts that are judges of the task begin with."""
+NO_JUDGES: Mapping[str, Callable[[Answered], Score]] = {}
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,13 @@ def needs_model(spec: RewardSpec) -> bool:
     return not spec.parts or any(part.name == MODEL for part in spec.parts)
 
 
-def build_reward(spec: RewardSpec, model: Callable[[], Reward]) -> Reward:
-    """The reward that the spec describes; `model` gives the fitted reward model where it is needed.
+def build_reward(
+    spec: RewardSpec,
+    model: Callable[[], Reward],
+    judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+) -> Reward:
+    """The reward that the spec describes; `model` gives the fitted reward model where it is needed,
+    `judges` are the task's programs by name, for parts called `judge:NAME`.
 
     Raises InputError naming the part that is wrong.
     """
@@ -65,6 +74,9 @@ def build_reward(spec: RewardSpec, model: Callable[[], Reward]) -> Reward:
     parts = []
     for number, part in enumerate(spec.parts):
         where = f"reward.parts.{number}"
+        if part.name.startswith(JUDGE):
+            parts.append(Part(part.name, part.weight, _judge(part, judges, where)))
+            continue
         if part.name != MODEL:
             reward = program(part.name, part.options, where)
         elif not part.options:
@@ -76,16 +88,37 @@ def build_reward(spec: RewardSpec, model: Callable[[], Reward]) -> Reward:
     return Mixture(tuple(parts))
 
 
+def _judge(
+    part: RewardPart, judges: Mapping[str, Callable[[Answered], Score]], where: str
+) -> Reward:
+    """One of the task's judges as a reward."""
+    name = part.name.removeprefix(JUDGE)
+    if name not in judges:
+        known = ", ".join(judges) or "none"
+        raise InputError(f"{where}.name: the task has no judge {name!r}; it has {known}")
+    if part.options:
+        raise InputError(f"{where}.{min(part.options)}: a judge of the task has no options")
+    grade = judges[name]
+    return lambda answers: [grade(each) for each in answers]
+
+
 def _nothing(answers: Sequence[Answered]) -> list[Score]:
     return [0.0] * len(answers)
 
 
-def check_reward(spec: RewardSpec, cases: Sequence[Case]) -> None:
+def check_reward(
+    spec: RewardSpec,
+    cases: Sequence[Case],
+    judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+) -> None:
     """Tries the reward's programs on a made-up answer to each case, without the reward model.
 
     Raises InputError where one is wrong or fails, before any time is spent.
     """
-    scored(build_reward(spec, lambda: _nothing), [Answered(case, "An answer.") for case in cases])
+    scored(
+        build_reward(spec, lambda: _nothing, judges),
+        [Answered(case, "An answer.") for case in cases],
+    )
 
 
 def described(spec: RewardSpec) -> str:

@@ -8,20 +8,18 @@ A new one: a class below with its options as fields, and a line in `REWARDS`.
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from truing.rewards.reward import Answered, Reward
-from truing.types import InputError, Score, Unscored, normalised, stable_hash
+from truing.rewards.user_code import imported_function, is_user_function
+from truing.types import InputError, Score, Unscored, normalised
 
 
 class Program(BaseModel, ABC):
@@ -135,40 +133,18 @@ class UserFunction:
         return [self.function(answered.case.prompt, answered.answer) for answered in answers]
 
 
-def is_user_function(name: str) -> bool:
-    """Whether a reward's name is that of a function in a file."""
-    return ".py:" in name
-
-
 def user_function(name: str) -> UserFunction:
     """The function that `path/to/file.py:function` names. Importing the file runs it.
 
     Raises InputError where there is no such file or function, where importing fails, or where the
     function can't be called with a prompt and an answer.
     """
-    file, _, function_name = name.rpartition(":")
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"reward: {file}: no such file; give path/to/file.py:function")
-    module_name = f"truing_reward_{stable_hash(str(path.resolve()))[:16]}"
-    found = importlib.util.spec_from_file_location(module_name, path)
-    assert found is not None and found.loader is not None, "the name ends in .py"
-    module = importlib.util.module_from_spec(found)
-    sys.modules[module_name] = module  # dataclasses look their module up
-    try:
-        found.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            f"reward: {file}: importing it failed ({type(error).__name__}: {error})"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise InputError(f"reward: {file}: has no function '{function_name}'")
+    function = imported_function(name, "reward")
     try:
         inspect.signature(function).bind("prompt", "answer")
     except TypeError:
         raise InputError(
-            f"reward: {name}: must be callable as {function_name}(prompt, answer)"
+            f"reward: {name}: must be callable as {name.rpartition(':')[2]}(prompt, answer)"
         ) from None
     return UserFunction(name, function)
 

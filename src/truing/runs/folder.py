@@ -15,12 +15,13 @@ from typing import Any
 import yaml
 
 from truing.files import numbered_jsonl, read_json, read_text
+from truing.spec.renamed import up_to_date
 from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
 _SPLITS = {"train", "held_out", "control", "prompt"}
 
-_LEFT_BEHIND = re.compile(r"\.lock|\.run\.json\..+\.tmp")  # by a process killed at its beginning
+RECORD = "run.json"
 
 
 def unwritable(folder: Path, reason: str | None) -> InputError:
@@ -31,8 +32,16 @@ def unwritable(folder: Path, reason: str | None) -> InputError:
     )
 
 
-def check_folder(folder: Path) -> None:
-    """Raises InputError where no run can be made: in a file, among other things, without the right."""
+def _left_behind(name: str, record: str) -> bool:
+    """Whether a process killed at its very beginning leaves a file of this name."""
+    return name == ".lock" or (name.startswith(f".{record}.") and name.endswith(".tmp"))
+
+
+def check_folder(folder: Path, record: str = RECORD) -> None:
+    """Raises InputError where no run can be made: in a file, among other things, without the right.
+
+    `record` is the file by which a run of the kind is known.
+    """
     try:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{folder}: is a file; give a folder for --out")
@@ -40,31 +49,15 @@ def check_folder(folder: Path) -> None:
         standing = next(path for path in (folder, *folder.parents) if path.exists())
     except OSError as error:
         raise unwritable(folder, error.strerror) from None
-    if "run.json" not in names and not all(map(_LEFT_BEHIND.fullmatch, names)):
+    if record not in names and not all(_left_behind(name, record) for name in names):
         raise InputError(
-            f"{folder}: holds other things than a run; give an empty or new folder for --out"
+            f"{folder}: something else is in there already, not a run; give an empty or new folder for "
+            "--out"
         )
     if not standing.is_dir():
         raise InputError(f"{folder}: {standing} is a file; give another folder for --out")
     if not os.access(standing, os.W_OK | os.X_OK):
         raise unwritable(folder, f"no right to write in {standing}")
-
-
-def own_folder(folder: Path, marker: str, digest: str) -> Path:
-    """`folder`, if it is new or its file `marker` has this digest: it is for one set of settings.
-
-    Raises InputError where something else is in it.
-    """
-    if folder.is_dir() and any(folder.iterdir()):
-        there = folder / marker
-        if not there.exists() or read_json(there).get("digest") != digest:
-            raise InputError(
-                f"--out {folder}: something else is in there already; name another folder, or "
-                "delete this one"
-            )
-    elif folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder}: is a file; name a folder")
-    return folder
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -173,10 +166,13 @@ class RunFolder:
         return read_text(path) if path.is_file() else ""
 
     def spec(self) -> dict[str, Any]:
-        """The resolved spec as nested mappings, unchecked: an older run stays readable."""
+        """The resolved spec as nested mappings, unchecked: an older run stays readable.
+
+        Names that have changed since are today's.
+        """
         try:
             data = yaml.safe_load(self.spec_text())
         except yaml.YAMLError as error:
             message = " ".join(str(error).split())
             raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({message})") from None
-        return data if isinstance(data, dict) else {}
+        return up_to_date(data)[0] if isinstance(data, dict) else {}

@@ -10,15 +10,14 @@ from typing import Any
 
 from truing.files import write_json_atomically, write_jsonl_atomically, write_text_atomically
 from truing.people.store import store_url
-from truing.progress import Progress
-from truing.runs.folder import own_folder
+from truing.progress import Progress, SilentProgress
+from truing.runs.run import RUNS, Run
 from truing.shift.page import page
 from truing.shift.prompts import Asked, read_side
 from truing.shift.results import to_json
 from truing.shift.study import Study, compare
 from truing.types import InputError, stable_hash
 
-RUNS = Path("runs")
 _RESULT = "shift.json"
 
 
@@ -57,8 +56,10 @@ def run_shift(request: Request, out: Path | None = None, progress: Progress | No
             f"{bad[0]}{more}; nothing was compared: mend it, or keep the other lines with "
             "--keep-good-lines"
         )
-    digest = _digest(request, train, target)
-    folder = own_folder(out or RUNS / f"shift-{digest[:8]}", _RESULT, digest)
+    identity = {"digest": _digest(request, train, target)}
+    folder = out or RUNS / f"shift-{identity['digest'][:8]}"
+    run = Run(folder, progress or SilentProgress(), kind="data shift", record=_RESULT)
+    run.check(identity)
     study = compare(
         train,
         target,
@@ -67,18 +68,22 @@ def run_shift(request: Request, out: Path | None = None, progress: Progress | No
         seed=request.seed,
         progress=progress,
     )
-    names = (_shown(request.train), _shown(request.target))
+    document = {**identity, "bad_lines": bad, **to_json(study)}
     try:
-        write_json_atomically(
-            folder / _RESULT, {"digest": digest, "bad_lines": bad, **to_json(study)}
-        )
-        write_jsonl_atomically(folder / "weights.jsonl", _weights(study))
-        write_text_atomically(folder / "shift.html", page(study, names, _command(request, names)))
-        if request.select_file is not None:
-            write_jsonl_atomically(request.select_file, selection(study))
+        with run.opened(identity, document):
+            write_json_atomically(folder / _RESULT, document)
+            _write_rest(study, request, folder)
     except OSError as error:
         raise InputError(f"--out {folder}: can't be written ({error})") from None
     return Done(study, folder, tuple(bad))
+
+
+def _write_rest(study: Study, request: Request, folder: Path) -> None:
+    names = (_shown(request.train), _shown(request.target))
+    write_jsonl_atomically(folder / "weights.jsonl", _weights(study))
+    write_text_atomically(folder / "shift.html", page(study, names, _command(request, names)))
+    if request.select_file is not None:
+        write_jsonl_atomically(request.select_file, selection(study))
 
 
 def _shown(name: str) -> str:

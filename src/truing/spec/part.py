@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,12 +14,19 @@ LEFT_OUT = {
     for name in ("rl.top_p", "rl.top_k")
 }
 """Keys that one might look for, and why there are none."""
+WHOLE_SENTENCE = "whole_sentence"
+"""The type of an error whose text needs nothing added but the place."""
 
 
 class Part(BaseModel):
     """A frozen group of keys; unknown ones are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """The keys that a spec may have here."""
+        return list(cls.model_fields)
 
 
 def _known_at(part: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
@@ -28,7 +36,7 @@ def _known_at(part: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         part = annotation
-    return list(part.model_fields)
+    return part.known_keys() if issubclass(part, Part) else list(part.model_fields)
 
 
 def worded(error: Any, whole: type[BaseModel], where: str) -> str:
@@ -43,6 +51,17 @@ def worded(error: Any, whole: type[BaseModel], where: str) -> str:
         hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
         return f"{where}: {name}: unknown key; {hint}"
     text = error["msg"].removeprefix("Value error, ")
-    return (
-        f"{where}: {text}" if name == "spec" else f"{where}: {name}: {text}, got {error['input']!r}"
-    )
+    if name == "spec":
+        return f"{where}: {text}"
+    given = "" if error["type"] == WHOLE_SENTENCE else f", got {error['input']!r}"
+    return f"{where}: {name}: {text}{given}"
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Two nested mappings as one; where both have a value, `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
+    return result

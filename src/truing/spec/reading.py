@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from truing.spec.part import merged
+from truing.spec.registries import registry
+from truing.spec.renamed import up_to_date
 from truing.spec.run import Spec
 from truing.types import InputError
 
@@ -53,25 +56,19 @@ PROFILES: dict[str, dict[str, Any]] = {
 """Each profile is a spec fragment laid under the user's own."""
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Two nested mappings as one; where both have a value, `over` wins."""
-    result = dict(under)
-    for key, value in over.items():
-        below = result.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        result[key] = merged(below, value) if both else value  # type: ignore[arg-type]
-    return result
-
-
 def make_spec(
     data: Mapping[str, Any], *, profile: str | None = "default", where: str = "spec"
 ) -> Spec:
-    """A spec from nested mappings laid over a profile, if any. Raises InputError on the first mistake."""
+    """A spec from nested mappings laid over its task's wishes, and they over a profile, if any.
+
+    Raises InputError on the first mistake.
+    """
+    data, of_task = registry("task_readers")["spec"](up_to_date(data)[0])
     if profile is None:
-        return Spec.model_validate(data, context=where)
+        return Spec.model_validate(merged(of_task, data), context=where)
     if profile not in PROFILES:
         raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
-    return Spec.model_validate(merged(PROFILES[profile], data), context=where)
+    return Spec.model_validate(merged(merged(PROFILES[profile], of_task), data), context=where)
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -1,16 +1,18 @@
 """The spec: everything a run depends on, in one frozen object. The only place where a default stands.
 
 Unknown keys, wrong types and impossible values are refused with one message that names the file and the
-field. Reading from YAML and profiles are in `spec_reading.py`.
+field. Reading from YAML and profiles are in `reading.py`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -19,12 +21,39 @@ from pydantic import (
 )
 
 from truing.spec.data import DataSpec
-from truing.spec.objective import ObjectiveSpec, objective_mistake
+from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
-from truing.spec.part import worded
+from truing.spec.part import merged, worded
+from truing.spec.registries import registry
+from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads."""
+    return stable_hash("spec", json.dumps(data, sort_keys=True))[:16]
+
+
+def _known_method(name: str) -> str:
+    if name not in (known := registry("methods")):
+        raise ValueError(f"unknown method; known: {', '.join(known)}")
+    return name
+
+
+MethodName = Annotated[
+    str, AfterValidator(_known_method), Field(json_schema_extra={"registry": "methods"})
+]
+
+
+def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
+    """With new names for old ones, and with all that a task named in a word means."""
+    data, _ = up_to_date(data)
+    if not isinstance(data.get("task"), str):
+        return dict(data)
+    data, of_task = registry("task_readers")["spec"](data)
+    return merged(of_task, data)
 
 
 class AdapterSpec(_Part):
@@ -107,7 +136,9 @@ class RlSpec(_Part):
         "base", description="which candidate is trained further: the base or the fine-tuned one"
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    objective: ObjectiveSpec = Field(ObjectiveSpec(), description="how the policy learns")
+    objective: ChosenObjective = Field(
+        default_factory=default_objective, description="how the policy learns"
+    )
     steps: int = Field(10, ge=1, description="updates, at most")
     prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
     samples_per_prompt: int = Field(
@@ -168,13 +199,13 @@ class Spec(_Part):
     )
     task: TaskSpec = Field(TaskSpec(), description="what the model should do")
     data: DataSpec = Field(DataSpec(), description="the questions and their split")
-    approaches: tuple[Literal["prompt", "sft", "rl"], ...] = Field(
-        ("prompt", "sft", "rl"), description="the ways to try"
+    methods: tuple[MethodName, ...] = Field(
+        ("prompt", "sft", "rl"), description="the methods to try"
     )
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
     sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
-    rl: RlSpec = Field(RlSpec(), description="reinforcement learning")
+    rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
     judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
     dtype: Dtype = Field(
@@ -188,21 +219,19 @@ class Spec(_Part):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if len(set(self.approaches)) != len(self.approaches):
-            raise ValueError("approaches: each may be named once")
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError("methods: each may be named once")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each may be named once")
-        if "rl" in self.approaches and self.rl.start == "sft":
-            if "sft" not in self.approaches:
-                raise ValueError("rl.start: 'sft' needs 'sft' among the approaches")
+        if "rl" in self.methods and self.rl.start == "sft":
+            if "sft" not in self.methods:
+                raise ValueError("rl.start: 'sft' needs 'sft' among the methods")
             if self.rl.adapter != self.sft.adapter:
                 raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
         if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
             self.sft.curve
         ):
             raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
-        if mistake := objective_mistake(self.rl.objective):
-            raise ValueError(mistake)
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
             raise ValueError(
                 "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
@@ -217,13 +246,13 @@ class Spec(_Part):
     ) -> Self:
         # Behind the check above, whose mistakes it words too. A file's path is the context.
         try:
-            return check(data)
+            return check(_completed(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
             raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
-        return stable_hash("spec", json.dumps(self.model_dump(mode="json"), sort_keys=True))[:16]
+        return digest_of(self.model_dump(mode="json"))
 
     def to_yaml(self) -> str:
         """The resolved spec, every default written out."""

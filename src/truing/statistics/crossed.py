@@ -20,7 +20,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED
 from truing.types import Estimate
@@ -163,9 +163,9 @@ def _deviation(scores_WQ: Floats, drawn: _Drawn) -> Estimate:
         return Estimate(value, value, value, W)
     acceleration = float((apart**3).sum()) / (6 * scale**1.5)
     below = np.clip((variances < variance).mean(), 1 / len(variances), 1 - 1 / len(variances))
-    shift = norm.ppf(below)
-    turned = shift + norm.ppf(_TAILS)
-    places = norm.cdf(shift + turned / (1 - acceleration * turned))
+    shift = ndtri(below)
+    turned = shift + ndtri(_TAILS)
+    places = ndtr(shift + turned / (1 - acceleration * turned))
     low, high = np.sqrt(np.maximum(np.quantile(variances, places), 0.0))
     return Estimate(value, min(float(low), value), max(float(high), value), W)
 

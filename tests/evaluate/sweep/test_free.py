@@ -246,9 +246,9 @@ def test_mistakes_end_with_one_message(here: Path) -> None:
 def test_a_wrong_judge_is_told_before_time_is_spent(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from truing.evaluate.sweep import respondents as opening
     from truing.evaluate.sweep.request import SweepSpec
     from truing.evaluate.sweep.run import plan_sweep
-    from truing.evaluate.sweep.run import respondents as opening
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")

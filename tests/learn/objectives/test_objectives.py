@@ -363,5 +363,5 @@ def test_objectives_are_known_by_name() -> None:
         "dr_grpo",
         "ppo",
         "weighted",
-        "best_of_n",
+        "rejection_sampling",
     ]

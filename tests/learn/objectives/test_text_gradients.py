@@ -12,7 +12,16 @@ from torch import Tensor
 
 from gradient_table import z_scores
 from tiny import plain, tiny
-from truing.learn import BestOfN, DrGrpo, Grpo, Objective, Ppo, Reinforce, Supervised, Weighted
+from truing.learn import (
+    DrGrpo,
+    Grpo,
+    Objective,
+    Ppo,
+    Reinforce,
+    RejectionSampling,
+    Supervised,
+    Weighted,
+)
 from truing.learn.objectives.baselines import Constant, LearnedValue
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.objective import Current
@@ -87,7 +96,7 @@ def _drawn(rows: int, group: int, log_prob_BT: Tensor, seed: int) -> Trajectorie
 def _value() -> LearnedValue:
     """A value function on the reference's hidden states that has seen four batches."""
     states = TextStates(tiny(seed=1, vocabulary=VOCABULARY))
-    value = LearnedValue(LinearValue(states, states.size, rate=0.4, ridge=0.01))
+    value = LearnedValue(values=LinearValue(states, states.size, rate=0.4, ridge=0.01))
     log_prob_BT = _oracle_log_probs(0)[0].detach()
     errors = []
     for seed in range(4):
@@ -140,7 +149,7 @@ def test_lambda_below_1_is_biased_by_a_value_that_errs() -> None:
     exact = _flat(_exact())
     apart = []
     for decay in (1.0, 0.9, 0.5, 0.0):
-        found = _flat(_expected(Ppo(baseline=_value(), decay=decay)))
+        found = _flat(_expected(Ppo(baseline=_value(), gae_lambda=decay)))
         apart.append(float((found - exact).norm() / exact.norm()))
         print(f"lambda {decay}: off by {apart[-1]:.3f} of the gradient's length")
     assert apart[0] < 1e-3 and 10 * apart[0] < apart[1] < apart[2] < apart[3]
@@ -198,7 +207,7 @@ def _estimates(
     credit_BT = objective.credit(batch)
     current_BT = log_prob_BT[rows].clone().requires_grad_()
     loss_B = objective.loss(Current(current_BT), credit_BT, batch).loss_B
-    (loss_B * objective.teaches(batch, credit_BT)).sum().backward()
+    (loss_B * objective.has_gradient(batch, credit_BT)).sum().backward()
     assert current_BT.grad is not None
     each = -(current_BT.grad * slope[:, rows]).sum(2) / GROUP
     return each.reshape(DIRECTIONS, groups, GROUP).sum(2).T
@@ -246,7 +255,7 @@ def test_bias_and_variance_on_text(
         "dr_grpo": DrGrpo(),
         "grpo": Grpo(),
         "weighted": Weighted(),
-        "best_of_n": BestOfN(),
+        "rejection_sampling": RejectionSampling(),
         "supervised": Supervised(),
     }.items():
         each = _estimates(objective, log_prob_BT, slope, 16_000, 1)
@@ -268,5 +277,5 @@ def test_bias_and_variance_on_text(
     assert found["dr_grpo"][0] > 0.99 and found["dr_grpo"][1] == pytest.approx(0.75, abs=0.04)
     assert 0.9 < found["grpo"][0] < 1 and found["grpo"][1] < 0.5  # a mean over 4 tokens
     assert 0.8 < found["weighted"][0] < 0.995
-    assert 0.8 < found["best_of_n"][0] < 0.995
+    assert 0.8 < found["rejection_sampling"][0] < 0.995
     assert abs(found["supervised"][1]) < 0.1  # without rewards there's nothing to climb

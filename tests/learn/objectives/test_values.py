@@ -35,7 +35,7 @@ def _batch(world: World, seed: int) -> tuple[Trajectories, Tensor]:
 
 
 def test_without_features_it_is_a_moving_average() -> None:
-    value, average = LinearValue(_nothing, 0, rate=0.3), MovingAverage(0.3)
+    value, average = LinearValue(_nothing, 0, rate=0.3), MovingAverage(rate=0.3)
     for seed in range(5):
         batch, target_BT = _batch(slippery_grid(), seed)
         assert float(value.values(batch)[0, 0]) == pytest.approx(average.value)
@@ -92,7 +92,7 @@ def test_one_hot_states_are_a_table() -> None:
 
 def test_what_was_learned_comes_back() -> None:
     batch, target_BT = _batch(slippery_grid(), 4)
-    one, other = (LearnedValue(LinearValue(_one_hot, 6)) for _ in range(2))
+    one, other = (LearnedValue(values=LinearValue(_one_hot, 6)) for _ in range(2))
     one.learn(batch, target_BT)
     assert one.state().keys() == other.state().keys()
     assert [x.shape for x in one.state().values()] == [x.shape for x in other.state().values()]

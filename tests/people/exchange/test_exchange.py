@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from people_work import fill, someone, work
+from truing.data.transcripts import hh_messages
 from truing.files import read_jsonl
 from truing.people import Store, open_store
 from truing.people.exchange import EXPORT_FORMS, export_file, import_files
 from truing.people.exchange.exporting import export_rows
-from truing.people.exchange.records import hh_messages, items_of
+from truing.people.exchange.records import items_of
 from truing.people.tables import Completion, Judgement, Prompt, Task
 from truing.types import InputError
 

@@ -20,10 +20,9 @@ from truing.files import (
     write_jsonl_atomically,
     write_text_atomically,
 )
-from truing.runs.folder import own_folder
+from truing.runs.run import RUNS, own_folder
 from truing.types import Row, Unscored, stable_hash
 
-RUNS = Path("runs")
 RESULTS = "results.json"
 COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 

@@ -1,1 +1,21 @@
 """Objectives: trajectories in, a loss and its figures out; one file each."""
+
+from truing.learn.objectives.dr_grpo import DrGrpo
+from truing.learn.objectives.grpo import Grpo
+from truing.learn.objectives.objective import Objective
+from truing.learn.objectives.ppo import Ppo
+from truing.learn.objectives.reinforce import Reinforce
+from truing.learn.objectives.rejection_sampling import RejectionSampling
+from truing.learn.objectives.supervised import Supervised
+from truing.learn.objectives.weighted import Weighted
+
+OBJECTIVES: dict[str, type[Objective]] = {
+    "supervised": Supervised,
+    "reinforce": Reinforce,
+    "grpo": Grpo,
+    "dr_grpo": DrGrpo,
+    "ppo": Ppo,
+    "weighted": Weighted,
+    "rejection_sampling": RejectionSampling,
+}
+"""Every objective by name. Adding one is a file like rejection_sampling.py and a line here."""

@@ -10,24 +10,31 @@ Departures: none; the paper's code divides by a constant length, which a learnin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
+from truing.learn.objectives.clipped import Clipped
 from truing.learn.objectives.credit import minus_group_mean
-from truing.learn.objectives.grpo import Grpo
-from truing.learn.objectives.objective import Sampled
+from truing.learn.objectives.objective import for_each_action
 from truing.policies.trajectories import Trajectories
 
 
-@dataclass(frozen=True, kw_only=True)
-class DrGrpo(Grpo):
+class DrGrpo(Clipped):
     """GRPO done right."""
 
-    def advantage(self, return_B: Tensor, group_B: Tensor) -> Tensor:
-        """(B,) the return minus its group's mean."""
-        return minus_group_mean(return_B, group_B)
+    name: Literal["dr_grpo"] = "dr_grpo"
 
-    def weight(self, trajectories: Trajectories) -> Tensor:
-        """(B, T): 1, for a sum over the actions."""
-        return Sampled.weight(self, trajectories)
+    @property
+    def smallest_group(self) -> int:
+        """See ObjectivePart."""
+        return 2
+
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return "Dr. GRPO"
+
+    def credit(self, trajectories: Trajectories) -> Tensor:
+        """(B, T): the trajectory's return minus its group's mean, for each of its actions."""
+        return_B = self.rewards(trajectories).sum(1)
+        return for_each_action(minus_group_mean(return_B, trajectories.group_B), trajectories)

@@ -15,50 +15,39 @@ KL(0.04, "k3", "loss"), ours is none unless asked for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 from torch import Tensor
 
-from truing.learn.objectives.clipped import clipped_surrogate
+from truing.learn.objectives.clipped import Clipped
 from truing.learn.objectives.credit import group_deviation, minus_group_mean
-from truing.learn.objectives.objective import Current, Figures, Sampled, for_each_action
+from truing.learn.objectives.objective import for_each_action
 from truing.policies.trajectories import Trajectories
 
 SMALLEST_DEVIATION = 1e-4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Grpo(Sampled):
+class Grpo(Clipped):
     """Group relative policy optimisation. `clip` bounds the ratio of new to old probability."""
 
-    off_policy: ClassVar[bool] = True
-
-    clip: float = 0.2
+    name: Literal["grpo"] = "grpo"
 
     @property
     def smallest_group(self) -> int:
-        """See Objective."""
+        """See ObjectivePart."""
         return 2
 
-    def advantage(self, return_B: Tensor, group_B: Tensor) -> Tensor:
-        """(B,) how a trajectory did, compared with its group."""
-        deviation_B = group_deviation(return_B, group_B) + SMALLEST_DEVIATION
-        return minus_group_mean(return_B, group_B) / deviation_B
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return "GRPO"
 
     def credit(self, trajectories: Trajectories) -> Tensor:
-        """(B, T): the advantage of the trajectory, for each of its actions."""
-        return_B = self.rewards(trajectories).sum(1)
-        advantage_B = self.advantage(return_B, trajectories.group_B)
-        return for_each_action(advantage_B, trajectories)
+        """(B, T): how a trajectory did, compared with its group, for each of its actions."""
+        return_B, group_B = self.rewards(trajectories).sum(1), trajectories.group_B
+        deviation_B = group_deviation(return_B, group_B) + SMALLEST_DEVIATION
+        return for_each_action(minus_group_mean(return_B, group_B) / deviation_B, trajectories)
 
     def weight(self, trajectories: Trajectories) -> Tensor:
         """(B, T): 1/T_b, for a mean over the actions."""
         weight_BT = super().weight(trajectories)
         return weight_BT / weight_BT.sum(1, keepdim=True).clamp(min=1)
-
-    def surrogate(
-        self, current: Current, credit_BT: Tensor, trajectories: Trajectories
-    ) -> tuple[Tensor, Figures]:
-        """See clipped.py."""
-        return clipped_surrogate(current, credit_BT, trajectories, self.clip)

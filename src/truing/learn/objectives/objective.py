@@ -16,14 +16,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from truing.learn.objectives.kl import KL, NO_KL
+from truing.learn.objectives.values import StateFeatures
+from truing.learn.update_schedule import ONE_UPDATE, UpdateSchedule
 from truing.policies.trajectories import Trajectories
-from truing.types import InputError
+from truing.spec.objective import ObjectivePart
 
 Figures = dict[str, Tensor]
 
@@ -48,20 +51,17 @@ class Loss:
     figures: Figures
 
 
-@dataclass(frozen=True, kw_only=True)
-class Objective(ABC):
-    """One way of learning from trajectories.
+class Objective(ObjectivePart, ABC):
+    """One way of learning from trajectories. Its fields are the keys that a spec has for it.
 
-    `off_policy`: may take several updates from one batch. `smallest_group`: the least number of
-    trajectories that must share a start.
+    `off_policy`: may take several updates from one batch.
     """
 
     off_policy: ClassVar[bool] = False
 
-    @property
-    def smallest_group(self) -> int:
-        """Fewer samples of a prompt than this teach nothing."""
-        return 1
+    def schedule(self, seed: int = 0) -> UpdateSchedule:
+        """How often each batch is learned from; `seed` draws the minibatches."""
+        return ONE_UPDATE
 
     @property
     def needs_entropy(self) -> bool:
@@ -72,7 +72,7 @@ class Objective(ABC):
     def credit(self, trajectories: Trajectories) -> Tensor:
         """(B, T) credit of each action; 0 for unscored trajectories and outside the mask."""
 
-    def teaches(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
+    def has_gradient(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
         """(B,) whether a trajectory has a gradient at all. The others cost no learning pass."""
         return credit_BT.ne(0).any(1)
 
@@ -103,26 +103,24 @@ class Objective(ABC):
         """The inverse of `state`."""
         assert not state, "an objective that learns overrides this"
 
-    def require_group(self, samples: int) -> None:
-        """Raises InputError where `samples` trajectories for each start are too few."""
-        if samples < self.smallest_group:
-            raise InputError(
-                f"samples_per_prompt: {type(self).__name__} compares the samples of a prompt and "
-                f"needs at least {self.smallest_group}, got {samples}"
-            )
 
-
-@dataclass(frozen=True, kw_only=True)
 class Sampled(Objective):
     """An objective of the policy's own samples: it may keep to a reference and stay random.
 
     `entropy_weight` pays for a nat of entropy of each action's distribution (Williams and Peng,
     1991). Like KL in the loss, the bonus is differentiated with the states as they were visited: how
-    an action changes the entropy of later states is left out.
+    an action changes the entropy of later states is left out. KL isn't a key: `rl` has those.
     """
 
-    kl: KL = NO_KL
-    entropy_weight: float = 0.0
+    kl: KL = Field(NO_KL, exclude=True)
+    entropy_weight: float = Field(0.0, ge=0, description="bonus for a nat of entropy per token")
+
+    def build(self, kl: KL, states: StateFeatures | None = None) -> Self:
+        """The objective at work: with a price on KL, and having learned nothing yet.
+
+        `states` is what a learned value knows of texts. A spec's objective itself never learns.
+        """
+        return self.model_copy(update={"kl": kl})
 
     @property
     def needs_entropy(self) -> bool:
@@ -133,11 +131,11 @@ class Sampled(Objective):
         """(B, T) rewards less the price of KL where that is in the reward; NaN where unscored."""
         return trajectories.reward_BT - self.kl.in_reward(trajectories)
 
-    def teaches(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
+    def has_gradient(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
         """With KL or entropy in the loss, every scored trajectory."""
         if self.entropy_weight or self.kl.is_in_loss:
             return trajectories.scored_B
-        return super().teaches(trajectories, credit_BT)
+        return super().has_gradient(trajectories, credit_BT)
 
     def loss(self, current: Current, credit_BT: Tensor, trajectories: Trajectories) -> Loss:
         """See Objective; with KL and entropy."""

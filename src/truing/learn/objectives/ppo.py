@@ -3,8 +3,8 @@
     loss = (1/B) sum_b sum_t clipped surrogate(A_bt)
     A_bt = generalised advantage (credit.gae) with a learned value; else return-to-go - baseline
 
-Schulman et al. (2017), eq. 7, and (2016), eq. 16. At the first update, with decay 1 and discount 1, it is
-REINFORCE with reward-to-go. decay < 1 trades variance for the bias of the value function.
+Schulman et al. (2017), eq. 7, and (2016), eq. 16. At the first update, with lambda 1 and discount 1, it is
+REINFORCE with reward-to-go. lambda < 1 trades variance for the bias of the value function.
 
 Departures: a sum over a trajectory's actions, not a mean over those of the batch. The value function
 learns by itself, after the policy, from returns made of its own values (A + V); its loss isn't added
@@ -14,72 +14,59 @@ As in the paper, discount^t doesn't stand before the credit, so discount < 1 is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Literal
 
+from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor
 
-from truing.learn.objectives.baselines import Baseline, LearnedValue, LeaveOneOut
-from truing.learn.objectives.clipped import clipped_surrogate
+from truing.learn.objectives.baselines import LearnedValue
+from truing.learn.objectives.clipped import Clipped
+from truing.learn.objectives.compared import Compared
 from truing.learn.objectives.credit import gae, return_to_go
-from truing.learn.objectives.objective import Current, Figures, Sampled, without_unscored
+from truing.learn.objectives.objective import without_unscored
 from truing.policies.trajectories import Trajectories
-from truing.types import InputError
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ppo(Sampled):
-    """Proximal policy optimisation. `decay` is GAE's lambda and needs a learned value below 1."""
+class Ppo(Clipped, Compared):
+    """Proximal policy optimisation. `gae_lambda` below 1 needs a learned value."""
 
-    off_policy: ClassVar[bool] = True
+    name: Literal["ppo"] = "ppo"
+    gae_lambda: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="lambda of generalised advantages; below 1 it needs the baseline 'value'",
+    )
 
-    baseline: Baseline = field(default_factory=LeaveOneOut)
-    clip: float = 0.2
-    discount: float = 1.0
-    decay: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.decay != 1 and not isinstance(self.baseline, LearnedValue):
-            raise InputError(
-                f"decay: {self.decay} mixes in values of later states, which only the LearnedValue "
-                "baseline knows; use 1"
+    @field_validator("gae_lambda")
+    @classmethod
+    def _has_values(cls, gae_lambda: float, info: ValidationInfo) -> float:
+        if gae_lambda != 1 and not isinstance(info.data.get("baseline"), LearnedValue):
+            raise ValueError(
+                "below 1 it mixes in values of later states, which belong to the baseline 'value'; "
+                "set baseline to it"
             )
+        return gae_lambda
 
-    @property
-    def smallest_group(self) -> int:
-        """See Objective."""
-        return self.baseline.smallest_group
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return f"PPO with {self.baseline.words}"
 
     def _advantage(self, trajectories: Trajectories) -> Tensor:
         reward_BT = self.rewards(trajectories)
         if isinstance(self.baseline, LearnedValue):
-            value_BT = self.baseline.values.values(trajectories)
-            return gae(reward_BT, value_BT, trajectories.mask_BT, self.discount, self.decay)
+            value_BT = self.baseline.value_function.values(trajectories)
+            return gae(reward_BT, value_BT, trajectories.mask_BT, self.discount, self.gae_lambda)
         return self.baseline.advantage(trajectories, return_to_go(reward_BT, self.discount))
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """(B, T): the advantage of each action."""
         return without_unscored(self._advantage(trajectories), trajectories)
 
-    def surrogate(
-        self, current: Current, credit_BT: Tensor, trajectories: Trajectories
-    ) -> tuple[Tensor, Figures]:
-        """See clipped.py."""
-        return clipped_surrogate(current, credit_BT, trajectories, self.clip)
-
     def learn(self, trajectories: Trajectories) -> dict[str, float]:
         """See Objective: the baseline learns returns, or advantages plus values."""
         target_BT = return_to_go(self.rewards(trajectories), self.discount)
         if isinstance(self.baseline, LearnedValue):
-            value_BT = self.baseline.values.values(trajectories)
+            value_BT = self.baseline.value_function.values(trajectories)
             target_BT = self._advantage(trajectories) + value_BT
         return self.baseline.learn(trajectories, target_BT)
-
-    def state(self) -> dict[str, Tensor]:
-        """See Objective."""
-        return self.baseline.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """See Objective."""
-        self.baseline.load(state)

@@ -17,30 +17,27 @@ Unscored trajectories are left out of the credit, but stay in the divisor B.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from truing.learn.objectives.baselines import Baseline, LeaveOneOut
+from truing.learn.objectives.compared import Compared
 from truing.learn.objectives.credit import return_to_go
-from truing.learn.objectives.objective import Sampled, without_unscored
+from truing.learn.objectives.objective import without_unscored
 from truing.policies.trajectories import Trajectories
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reinforce(Sampled):
+class Reinforce(Compared):
     """REINFORCE. `to_go` credits each action with what came after it, else with the whole return."""
 
-    baseline: Baseline = field(default_factory=LeaveOneOut)
-    to_go: bool = False
-    discount: float = 1.0
+    name: Literal["reinforce"] = "reinforce"
+    to_go: bool = Field(False, description="credit a token with what came after it alone")
 
-    @property
-    def smallest_group(self) -> int:
-        """See Objective."""
-        return self.baseline.smallest_group
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return f"REINFORCE with {self.baseline.words}"
 
     def _returns(self, trajectories: Trajectories) -> Tensor:
         return_BT = return_to_go(self.rewards(trajectories), self.discount)
@@ -56,11 +53,3 @@ class Reinforce(Sampled):
     def learn(self, trajectories: Trajectories) -> dict[str, float]:
         """See Objective: the baseline learns."""
         return self.baseline.learn(trajectories, self._returns(trajectories))
-
-    def state(self) -> dict[str, Tensor]:
-        """See Objective."""
-        return self.baseline.state()
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """See Objective."""
-        self.baseline.load(state)

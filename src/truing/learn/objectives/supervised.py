@@ -8,8 +8,7 @@ tokens, not means: a long answer counts for each of its tokens.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Literal
 
 from torch import Tensor
 
@@ -17,11 +16,17 @@ from truing.learn.objectives.objective import Objective
 from truing.policies.trajectories import Trajectories
 
 
-@dataclass(frozen=True, kw_only=True)
 class Supervised(Objective):
     """Maximum likelihood of demonstrations."""
 
-    off_policy: ClassVar[bool] = True
+    learns_from = "demonstrations"
+    off_policy = True
+
+    name: Literal["supervised"] = "supervised"
+
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return "supervised fine-tuning"
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """1 for every action of a demonstration."""

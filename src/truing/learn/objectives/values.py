@@ -7,7 +7,7 @@ its value is linear in features of the state (`text_states.py` has them).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from truing.policies.trajectories import Trajectories
 from truing.types import InputError
 
 
+@runtime_checkable
 class ValueFunction(Protocol):
     """What baselines and generalised advantages need."""
 
@@ -33,6 +34,19 @@ class ValueFunction(Protocol):
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """The inverse of `state`."""
+        ...
+
+
+class StateFeatures(Protocol):
+    """What a learned value knows of the states of trajectories."""
+
+    @property
+    def size(self) -> int:
+        """E, how many features a state has."""
+        ...
+
+    def __call__(self, trajectories: Trajectories) -> Tensor:
+        """(B, T, E) features of the state that each action was taken in."""
         ...
 
 

@@ -10,36 +10,36 @@ log E[exp(R / temperature)], up to a bias that falls as 1/G. Weights are never n
 aren't pushed away, only outweighed.
 
 Departures: weights are normalised within the prompt's group. A group whose returns are all equal
-teaches nothing (its gradient has expectation 0) and is left out.
+has a gradient of expectation 0 and is left out.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from truing.learn.objectives.credit import Groups
 from truing.learn.objectives.objective import Sampled, for_each_action
 from truing.policies.trajectories import Trajectories
-from truing.types import InputError
 
 
-@dataclass(frozen=True, kw_only=True)
 class Weighted(Sampled):
     """Reward-weighted likelihood; `temperature` is in units of reward."""
 
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError(f"temperature: must be above 0, got {self.temperature}")
+    name: Literal["weighted"] = "weighted"
+    temperature: float = Field(1.0, gt=0, description="weights are exp(return / this)")
 
     @property
     def smallest_group(self) -> int:
-        """See Objective."""
+        """See ObjectivePart."""
         return 2
+
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return "reward-weighted likelihood"
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """(B, T): the trajectory's weight, for each of its actions."""

@@ -18,10 +18,11 @@ from truing.runs.ranks import Ranks
 from truing.spec.run import RlSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
-SHOWN = 3  # answers in the log with each look
+LOGGED_SAMPLES = 3
+"""Answers in the log with each look."""
 
 
-def shown(answers: Sequence[Answered], scores: Sequence[Score]) -> list[dict[str, object]]:
+def sample_rows(answers: Sequence[Answered], scores: Sequence[Score]) -> list[dict[str, object]]:
     """Answers with their rewards as they stand in the log."""
     return [
         {
@@ -44,7 +45,7 @@ class _Part:
 
 
 @dataclass(frozen=True)
-class Samples:
+class OnPolicySamples:
     """Each step: some questions, several answers to each by the policy as it is now, rewards.
 
     Questions come in an order shuffled anew for each epoch by (seed, epoch); the draws of a step
@@ -107,7 +108,9 @@ class Samples:
             row["unscored_because"] = next(s.reason for s in scores if isinstance(s, Unscored))
         if step % self.spec.evaluate_every == 0:
             few = slice(0, self.answers, self.spec.samples_per_prompt)  # of different prompts
-            row["samples"] = shown(answers[few][:SHOWN], scores[few][:SHOWN])
+            row["samples"] = sample_rows(
+                answers[few][:LOGGED_SAMPLES], scores[few][:LOGGED_SAMPLES]
+            )
         return trajectories, row
 
     def _answered(self, step: int, cases: Sequence[Case]) -> list[_Part]:
@@ -122,7 +125,7 @@ class Samples:
         )
         rolled = rollout(
             self.policy,
-            [self.renderer.tokens(self.prompt, case.prompt) for case in cases],
+            [self.renderer.case_tokens(self.prompt, case) for case in cases],
             self.spec.samples_per_prompt,
             sampling,
         )

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from truing.models.user_cache import ModelUnavailable, is_disk_full
+from truing.files import is_disk_full
+from truing.models.user_cache import ModelUnavailable
 from truing.progress import Progress
 from truing.types import InputError
 

@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from truing.models.user_cache import ModelUnavailable, is_disk_full
+from truing.files import is_disk_full
+from truing.models.user_cache import ModelUnavailable
 
 CONVERTER_VERSION = 1
 """Part of the converted folder's name. Raise it when the result of `convert` changes."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from truing.models.user_cache import BLOCK_BYTES, ModelUnavailable, file_sha256, is_disk_full
+from truing.files import is_disk_full
+from truing.models.user_cache import BLOCK_BYTES, ModelUnavailable, file_sha256
 from truing.progress import Advance, Progress
 from truing.types import InputError
 

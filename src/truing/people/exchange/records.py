@@ -5,11 +5,11 @@ A form is recognised by its keys. Adding one is a function and a line in `FORMS`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
+from truing.data.transcripts import hh_messages
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.items import Item
 from truing.people.exchange.label_studio import read_task
@@ -92,23 +92,6 @@ def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[
 def _preference(record: Record) -> list[Item]:
     chosen = _answer(record["chosen"], "chosen")
     return _pair(record, _prompt(record), chosen, _answer(record["rejected"], "rejected"))
-
-
-_TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant): ?")
-_HH_ROLES = {"Human": "user", "Assistant": "assistant"}
-
-
-def hh_messages(dialogue: object, what: str) -> Messages:
-    """The turns of an HH dialogue: paragraphs that begin with 'Human:' or 'Assistant:'."""
-    text = checked_text(dialogue, what)
-    pieces = _TURN.split(text)
-    if len(pieces) < 3 or pieces[0].strip():
-        raise InputError(f"{what}: an HH dialogue begins with 'Human:' on a line of its own")
-    roles, contents = pieces[1::2], pieces[2::2]
-    return [
-        {"role": _HH_ROLES[role], "content": content.strip()}
-        for role, content in zip(roles, contents, strict=True)
-    ]
 
 
 def _hh(record: Record) -> list[Item]:

@@ -9,15 +9,20 @@ from pathlib import Path
 from truing.data.contamination import Contamination, contamination
 from truing.data.dialogues import Dialogue, split_dialogues
 from truing.data.prompt_file import read_prompts
-from truing.data.questions import load_controls, load_questions
+from truing.data.questions import load_controls
 from truing.data.splits import leak_warning, limit_cases, split
 from truing.progress import Progress
 from truing.spec.run import Spec
+from truing.tasks.metrics import check_measures
+from truing.tasks.task import Task, task_of
 from truing.types import Case, InputError
+
+JUDGED_EVALUATION = "truthfulness"
+"""Its free answers are graded by judges that learn from true and false answers."""
 
 
 @dataclass(frozen=True)
-class Written:
+class DemonstrationSplit:
     """The demonstrations that people wrote, on their sides, and which hold evaluation questions."""
 
     train: tuple[Dialogue, ...]
@@ -28,26 +33,44 @@ class Written:
 @dataclass(frozen=True)
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
-    in place of training questions, `written` is fine-tuned on in place of their answers. `left_out`:
-    questions of the file that `data.limit` left no room for."""
+    in place of training questions, `demonstrations` are fine-tuned on in place of their answers.
+    `left_out`: questions of the file that `data.limit` left no room for."""
 
+    task: Task
     train: tuple[Case, ...] = ()
     held_out: tuple[Case, ...] = ()
     controls: tuple[Case, ...] = ()
     prompts: tuple[Case, ...] = ()
-    written: Written | None = None
+    demonstrations: DemonstrationSplit | None = None
     left_out: int = 0
 
 
 def read_texts(spec: Spec, progress: Progress) -> Texts:
-    """The questions of the spec on their sides of the split. Raises InputError at a mistake."""
-    every = load_questions(spec.data.questions)
-    cases = limit_cases(every, spec.data.limit, spec.data.held_out)
+    """The task's cases on their sides of the split. Raises InputError at a mistake.
+
+    Programs of the user's own are named before they run.
+    """
+    task = checked_task(spec, progress)
+    cases = limit_cases(task.cases, spec.data.limit, spec.data.held_out)
     train, held_out = split(cases, spec.data.held_out)
     controls = load_controls(spec.data.controls)[: spec.data.control_limit]
     if warning := leak_warning(train, held_out):
         progress.note(f"Warning: {warning}")
-    return Texts(train, held_out, controls, left_out=len(every) - len(cases))
+    return Texts(task, train, held_out, controls, left_out=len(task.cases) - len(cases))
+
+
+def checked_task(spec: Spec, progress: Progress) -> Task:
+    """The task of the spec. Raises InputError at the first thing that would stop a run."""
+    task = task_of(spec)
+    for program in task.users_programs:
+        progress.note(f"Running {program}")
+    if repeated := task.read.repeated:
+        progress.note(f"{task.source}: {repeated} case(s) asked again are left out")
+    task.check_programs()
+    if task.spec.rules:
+        names = ", ".join(rule.id for rule in task.spec.rules)
+        progress.note(f"Rules are not measured yet: {names}")
+    return task
 
 
 def compared_texts(spec: Spec, progress: Progress) -> Texts:
@@ -58,7 +81,9 @@ def compared_texts(spec: Spec, progress: Progress) -> Texts:
             "with answers as data.questions"
         )
     texts = read_texts(spec, progress)
-    _check_judgeable(texts.held_out, spec.data.questions)
+    check_measures(spec.task)
+    if JUDGED_EVALUATION in spec.task.evaluations:
+        _check_judgeable(texts.held_out, texts.task.source)
     return texts
 
 
@@ -75,7 +100,7 @@ def _check_judgeable(cases: Sequence[Case], source: str) -> None:
 def prompts_alone(spec: Spec, progress: Progress) -> Texts:
     """The prompts of the spec's file and no questions."""
     assert spec.data.prompts is not None
-    return Texts(prompts=read_prompts(Path(spec.data.prompts)))
+    return Texts(task_of(spec), prompts=read_prompts(Path(spec.data.prompts)))
 
 
 def training_texts(spec: Spec, progress: Progress) -> Texts:
@@ -84,9 +109,9 @@ def training_texts(spec: Spec, progress: Progress) -> Texts:
     return replace(read_texts(spec, progress), prompts=prompts)
 
 
-def written_texts(
+def split_demonstrations(
     dialogues: Sequence[Dialogue], questions: Sequence[Case], spec: Spec, progress: Progress
-) -> Written:
+) -> DemonstrationSplit:
     """Demonstrations on their sides of the split, looked through for the evaluation's questions.
 
     Raises InputError where nothing is left once those that hold one are dropped.
@@ -108,4 +133,4 @@ def written_texts(
             "Warning: all demonstrations are linked by one prompt or user, so that none can be held "
             "out; there will be no held-out loss"
         )
-    return Written(train, held_out, found)
+    return DemonstrationSplit(train, held_out, found)

@@ -12,7 +12,7 @@ from torch import nn
 from truing.models.tensor_files import write_tensors_atomically
 
 
-class Snapshot:
+class BestCheckpoint:
     """One safetensors file whose metadata holds the step and the score. Ties keep the earlier step."""
 
     def __init__(self, file: Path) -> None:

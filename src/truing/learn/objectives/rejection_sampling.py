@@ -1,16 +1,16 @@
-"""Filtered best-of-n: supervised learning on the best sample of each prompt.
+"""Rejection sampling: supervised learning on the best sample of each prompt.
 
     loss = -(1/B) sum_b c_b sum_t log p(a_bt | s_bt),    c_b = 1/k for the k best of a group, else 0
 
 Dong et al. (2023), "RAFT", algorithm 1, with one update for each batch. Its gradient has the expectation
 of the gradient of log p at the best of G samples: it favours high rewards and ignores the others.
 
-Departures: ties share the 1. A group whose returns are all equal has no best and teaches nothing.
+Departures: ties share the 1. A group whose returns are all equal has no best and no gradient.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
@@ -19,14 +19,19 @@ from truing.learn.objectives.objective import Sampled, for_each_action
 from truing.policies.trajectories import Trajectories
 
 
-@dataclass(frozen=True, kw_only=True)
-class BestOfN(Sampled):
+class RejectionSampling(Sampled):
     """Likelihood of the best of each group."""
+
+    name: Literal["rejection_sampling"] = "rejection_sampling"
 
     @property
     def smallest_group(self) -> int:
-        """See Objective."""
+        """See ObjectivePart."""
         return 2
+
+    def described(self, samples_per_prompt: int) -> str:
+        """See ObjectivePart."""
+        return f"rejection sampling, the best of {samples_per_prompt}"
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """(B, T): 1 for the best trajectory of each group, shared among equals."""

@@ -1,0 +1,82 @@
+"""`truing tasks`: the tasks that there are, and a look at one.
+
+As in main.py: parses, calls, prints, and imports what the command needs inside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from truing.cli.common import AsJson, explained, print_json
+
+if TYPE_CHECKING:
+    from truing.recipes.tasks import CheckedTask
+
+TaskName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME|FILE",
+        help="a built-in task, a task file (YAML), reasoning_gym:NAME, verifiers:MODULE or "
+        "inspect:FILE.py@task; without one, the built-in ones are listed",
+    ),
+]
+
+
+def tasks(task: TaskName = None, as_json: AsJson = False) -> None:
+    """List the built-in tasks; with one, or with your own file: check it and show what it holds.
+
+    Checking a task of your own runs the programs that it names; they are said first.
+    """
+    with explained():
+        if task is None:
+            _list(as_json)
+            return
+        checked = _checked(task)
+        if as_json:
+            print_json(checked.to_json())
+        else:
+            _show(checked)
+
+
+def _list(as_json: bool) -> None:
+    from truing.tasks.listing import built_in_tasks
+
+    rows = built_in_tasks()
+    if as_json:
+        print_json({"tasks": rows})
+        return
+    for row in rows:
+        typer.echo(f"{row['name']}: {row['purpose']}")
+        typer.echo(f"    {row['instruction']}")
+    typer.echo("\ntruing tasks NAME shows one; truing align --task NAME|FILE runs it.")
+
+
+def _checked(name: str) -> CheckedTask:
+    from truing.progress import StderrProgress
+    from truing.recipes.tasks import checked_task
+
+    return checked_task(name, StderrProgress())
+
+
+def _show(checked: CheckedTask) -> None:
+    document = checked.to_json()
+    cases = document["cases"]
+    typer.echo(f"{document['name']}: {document['instruction']}")
+    typer.echo(
+        f"Cases: {document['source']} ({cases['train']} training, {cases['held_out']} held out)"
+    )
+    for name, program in document["judges"].items():
+        typer.echo(f"Judge: {name} ({program})")
+    typer.echo(f"Reward: {', '.join(document['reward'])}")
+    typer.echo(f"Measured: {', '.join(document['evaluations'])}")
+    typer.echo(f"Helped means: {', '.join(document['headline'])}")
+    for key, limit in document["must_not_fall"].items():
+        typer.echo(f"Must not fall: {key} (by more than {limit:g})")
+    for rule in document["rules"]:
+        typer.echo(f"Rule: {rule['id']}: {rule['says']} (not measured yet)")
+    for place, example in enumerate(document["examples"], 1):
+        answers = " | ".join(example["references"]) or "(no reference)"
+        typer.echo(f"{place:>3}. {' '.join(example['prompt'].split())}")
+        typer.echo(f"     -> {' '.join(answers.split())}")

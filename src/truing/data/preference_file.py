@@ -1,0 +1,153 @@
+"""Preferences from a user's table: two answers to one prompt, and which of them people chose.
+
+Three forms: a prompt with two answers; two conversations that share all but their last turn; two
+transcripts of that kind ("Human: ...", "Assistant: ..."), as Bai et al. (2022) published them. Real files
+have rows that can teach nothing; those are left out, and why is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from truing.data.columns import Columns, Field, columns_of
+from truing.data.drafts import mistake
+from truing.data.tables import Table, TableRow, read_table
+from truing.data.transcripts import hh_messages
+from truing.data.turns import Turns, answers_in, asked_in, is_conversation, turns_in
+from truing.types import InputError
+
+ROLES = ("prompt", "messages", "chosen", "rejected")
+"""What a mapping can say of a file of preferences."""
+_COMMON = ("prompt", "messages")
+_VOTES = ("Question", "Answer1", "Answer2", "Preference")
+EMPTY = "an empty answer"
+EQUAL = "the two answers are the same"
+APART = "the two don't answer the same prompt"
+OPEN = "no answer of the assistant behind a user's turn"
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Messages (role, content) up to the user's last one, and two answers: people chose the first.
+
+    `source` is the row's place, `columns` the row itself.
+    """
+
+    messages: Turns
+    chosen: str
+    rejected: str
+    source: str = ""
+    columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def prompt(self) -> str:
+        """All that was said before the answers, a message a paragraph."""
+        return "\n\n".join(content for _, content in self.messages)
+
+
+@dataclass(frozen=True)
+class PreferenceFile:
+    """The preferences of a source in order; `left_out` counts rows that can't be one, by reason."""
+
+    preferences: tuple[Preference, ...]
+    left_out: Mapping[str, int]
+    source: str
+
+
+@dataclass(frozen=True)
+class _Side:
+    """An answer, and all that stands before it in its own column or in the prompt's."""
+
+    messages: Turns
+    answer: str
+
+
+def read_preferences(source: str, columns: Mapping[str, str], where: str) -> PreferenceFile:
+    """The preferences in a file, a saved folder or a data set of the hub; see `read_table`.
+
+    `columns` and `where` are as for cases. Raises InputError where there are no columns of chosen and
+    rejected answers, naming those that are; for a value of a wrong kind, naming the row; and where no
+    row is left.
+    """
+    table = _voted(read_table(source, where))
+    known = columns_of(table, columns, where, ROLES, _COMMON)
+    place = f"{where}: {source}"
+    missing = [role for role in ("chosen", "rejected") if not known.has(role)]
+    if missing and table.rows:
+        raise mistake(place, None, "", f"no column {' and none '.join(missing)}", known.listed())
+    read = [_preference(known, row) for row in table.rows]
+    preferences = tuple(each for each in read if isinstance(each, Preference))
+    left_out = Counter(each for each in read if isinstance(each, str))
+    if not preferences:
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
+        right = "give a prompt with a chosen and a rejected answer"
+        raise mistake(place, None, "", f"no preference in it ({reasons or 'no row'})", right)
+    return PreferenceFile(preferences, dict(left_out), source)
+
+
+def _voted(table: Table) -> Table:
+    """A table with a question, two answers and the better one's name, as chosen and rejected."""
+    if not set(_VOTES) <= set(table.columns):
+        return table
+    rows = tuple(TableRow(row.place, _by_vote(row)) for row in table.rows)
+    return Table(table.name, (*table.columns, "prompt", "chosen", "rejected"), rows)
+
+
+def _by_vote(row: TableRow) -> dict[str, Any]:
+    votes = {"Answer1": ("Answer1", "Answer2"), "Answer2": ("Answer2", "Answer1")}
+    vote = row.values.get("Preference")
+    if not isinstance(vote, str) or vote not in votes:
+        raise mistake(row.place, None, "Preference", f"{vote!r}", "give Answer1 or Answer2")
+    names = ("Question", *votes[vote])
+    speakers = ("Human:", "Assistant:", "Assistant:")
+    texts = [Field(row.place, name, row.values.get(name)).text for name in names]
+    bare = [t.removeprefix(s).strip() for t, s in zip(texts, speakers, strict=True)]
+    return {**row.values, **dict(zip(("prompt", "chosen", "rejected"), bare, strict=True))}
+
+
+def _preference(columns: Columns, row: TableRow) -> Preference | str:
+    """A row's preference, or why it has none."""
+    chosen, rejected = columns.of(row, "chosen"), columns.of(row, "rejected")
+    if chosen is None or rejected is None:
+        return EMPTY
+    first, second = _side(columns, row, chosen), _side(columns, row, rejected)
+    if isinstance(first, str):
+        return first
+    if isinstance(second, str):
+        return second
+    if _squeezed(first.messages) != _squeezed(second.messages):
+        return APART
+    if first.answer == second.answer:
+        return EQUAL
+    return Preference(first.messages, first.answer, second.answer, row.place, row.values)
+
+
+def _squeezed(turns: Turns) -> Turns:
+    """Turns without white space at their ends: no reason to call two prompts different."""
+    return tuple((role, content.strip()) for role, content in turns)
+
+
+def _side(columns: Columns, row: TableRow, answer: Field) -> _Side | str:
+    """An answer with all that stands before it, or why there is none."""
+    turns = _conversation(answer)
+    if turns is None:
+        turns = tuple(("assistant", text) for text in answers_in(answer)[:1])
+    if turns[:1] and turns[0][0] == "assistant":
+        turns = (*asked_in(columns, row, columns.asking)[1], *turns)
+    *before, last = turns or (("", ""),)
+    if last[0] != "assistant" or not before or before[-1][0] != "user":
+        return OPEN
+    return _Side(tuple(before), last[1].strip()) if last[1].strip() else EMPTY
+
+
+def _conversation(answer: Field) -> Turns | None:
+    """The turns in a column that holds a whole conversation; None where it holds an answer alone."""
+    if isinstance(answer.value, str) and answer.value.lstrip().startswith("Human:"):
+        try:
+            return tuple((m["role"], m["content"]) for m in hh_messages(answer.value, answer.name))
+        except InputError as error:
+            raise InputError(f"{answer.place}: {error}") from None
+    return turns_in(answer) if is_conversation(answer.value) else None

@@ -1,0 +1,264 @@
+"""One run folder in the making: who holds it, whose it is, which stages are done, what they cost.
+
+Stages mark themselves done with a file that also holds their cost, so that a run that was killed goes
+on with the first stage that has no mark. What a folder is for is recorded as named hashes (of the spec,
+the weights, the questions, ...) in its first file; whoever brings others is refused before anything in
+it is touched.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import filelock
+import psutil
+import torch
+
+from truing.files import is_disk_full, read_json, write_json_atomically, write_text_atomically
+from truing.progress import Progress, SilentProgress
+from truing.runs.costs import Cost, give_memory_back, measured
+from truing.runs.folder import RECORD, check_folder, unwritable
+from truing.runs.ranks import Ranks
+from truing.spec.reading import make_spec, read_mapping
+from truing.spec.run import Spec, digest_of
+from truing.types import InputError
+from truing.version import __version__
+
+RUNS = Path("runs")
+SPEC = "spec.yaml"
+_NAMED = {"spec_digest": "spec", "functions_hash": "reward function"}
+
+
+def default_folder(spec: Spec) -> Path:
+    """`runs/MODEL-DIGEST`: the same spec goes on in the same folder, another gets another."""
+    model = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(spec.model).name)
+    return RUNS / f"{model or 'model'}-{spec.digest()[:8]}"
+
+
+def new_record(identity: Mapping[str, str], **facts: Any) -> dict[str, Any]:
+    """The run.json that a run begins with."""
+    return {
+        "truing": __version__,
+        "spec_digest": identity["spec_digest"],
+        "identity": dict(identity),
+        "created": now(),
+        "finished": None,
+        "machine": machine(),
+        **facts,
+    }
+
+
+class Run:
+    """A folder and its record. Raises InputError where none can be made there."""
+
+    def __init__(
+        self,
+        folder: Path,
+        progress: Progress,
+        *,
+        kind: str = "align",
+        ranks: Ranks | None = None,
+        record: str = RECORD,
+    ) -> None:
+        """`kind` is the command whose folder this is, `record` its first file and the last to be
+        removed; of several `ranks` the first writes."""
+        self.folder = folder
+        self.progress = progress
+        self.kind = kind
+        self.ranks = ranks or Ranks()
+        self.spec_digest = ""  # the one recorded when the folder was begun, once it is opened
+        self._record = folder / record
+        check_folder(folder, record)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the folder has its record."""
+        return self._record.is_file()
+
+    def record(self) -> dict[str, Any]:
+        """The record as it stands."""
+        return read_json(self._record)
+
+    def note(self, **parts: Any) -> None:
+        """Writes parts of the record; mappings join what is there."""
+        if not self.ranks.leads:
+            return
+        record = self.record()
+        for key, value in parts.items():
+            old = record.get(key)
+            both = isinstance(old, Mapping) and isinstance(value, Mapping)
+            record[key] = {**old, **value} if both else value  # type: ignore[dict-item]
+        write_json_atomically(self._record, record)
+
+    # --- Whose folder it is -------------------------------------------------------------------
+
+    def check(self, identity: Mapping[str, str]) -> None:
+        """Raises InputError where the folder is another run's. A name that a record lacks is empty."""
+        if not self.is_begun:
+            return
+        record = self.record()
+        recorded = {"kind": "align"} | record.get("identity", record)
+        for name, value in identity.items():
+            if recorded.get(name, "") == value:
+                continue
+            if name == "spec_digest" and self._means(recorded.get(name, ""), value):
+                continue
+            raise self._refusal(name)
+
+    def _refusal(self, name: str) -> InputError:
+        what = "something else is in there already"
+        if name != "digest":
+            what = f"is a run of another {_NAMED.get(name, name.removesuffix('_hash'))}"
+        begin_anew = "--overwrite to begin anew" if self.kind == "align" else "delete it"
+        return InputError(f"{self.folder}: {what}; give another folder for --out, or {begin_anew}")
+
+    def _means(self, recorded: str, wanted: str) -> bool:
+        """Whether the folder's spec is the wanted one, though its digest was taken by other code,
+        before a key was added or had its name."""
+        try:
+            data = read_mapping(self.folder / SPEC)
+            return digest_of(data) == recorded and make_spec(data, profile=None).digest() == wanted
+        except InputError:
+            return False
+
+    # --- Who holds it -------------------------------------------------------------------------
+
+    @contextmanager
+    def opened(
+        self,
+        identity: Mapping[str, str],
+        record: Mapping[str, Any],
+        files: Mapping[str, str] | None = None,
+    ) -> Iterator[None]:
+        """Holds the folder for this process, or for all that train together.
+
+        A new one begins with the record and these files. Raises InputError where it is another run's
+        or held.
+        """
+        lock = filelock.FileLock(self.folder / ".lock")
+        self.ranks.from_first(lambda: self._hold(lock))
+        try:
+            self.spec_digest = self.ranks.from_first(
+                lambda: self._begin(identity, record, files or {})
+            )
+            yield
+        finally:
+            if self.ranks.leads:
+                lock.release()
+                self._tidy()
+
+    def _hold(self, lock: filelock.BaseFileLock) -> None:
+        check_folder(self.folder, self._record.name)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise InputError(f"{self.folder}: another process is working on this run") from None
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise unwritable(self.folder, error.strerror) from None
+
+    def _tidy(self) -> None:
+        """Leaves no folder behind where not even the first files could be written; and no lock but in
+        a run's own folder."""
+        with suppress(OSError):
+            if not self.is_begun or self._record.name != RECORD:
+                (self.folder / ".lock").unlink(missing_ok=True)
+            if not self.is_begun:
+                self.folder.rmdir()
+
+    def _begin(
+        self, identity: Mapping[str, str], record: Mapping[str, Any], files: Mapping[str, str]
+    ) -> str:
+        """The digest of the spec that the folder was begun with; empty where it has none."""
+        begun = self.is_begun
+        self.check(identity)
+        try:
+            if not begun:
+                write_json_atomically(self._record, record)
+            # Behind the record, which says whose folder it is: a kill in between is made good here.
+            for name in files:
+                if not (self.folder / name).is_file():
+                    write_text_atomically(self.folder / name, files[name])
+        except OSError:
+            if not begun:
+                for name in (self._record.name, *files):
+                    (self.folder / name).unlink(missing_ok=True)
+            raise
+        return str(self.record().get("spec_digest", ""))
+
+    # --- Stages -------------------------------------------------------------------------------
+
+    def _mark(self, name: str) -> Path:
+        return self.folder / "stages" / f"{name}.json"
+
+    def stage(
+        self,
+        name: str,
+        what: str,
+        account: str,
+        work: Callable[[Cost], None],
+        *,
+        together: bool = False,
+    ) -> None:
+        """Does the work unless it is marked done, then marks it with its cost.
+
+        `account` is the candidate (or 'evaluation') that the cost is put down to. Of several processes
+        the first does it, or all of them `together`; the cost is that of the first.
+        """
+        if self.ranks.from_first(self._mark(name).is_file):
+            return
+        self.progress.note(f"{what} ...")
+
+        def done() -> Cost:
+            with measured() as cost:
+                work(cost)
+            give_memory_back()
+            return cost
+
+        cost = done() if together else self.ranks.from_first(done)
+        mark = {"account": account, "cost": cost.to_json()}
+        self.ranks.from_first(lambda: write_json_atomically(self._mark(name), mark))
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """The cost of each account, and their total."""
+        accounts: dict[str, Cost] = {}
+        for path in sorted((self.folder / "stages").glob("*.json")):
+            mark = read_json(path)
+            account = accounts.get(mark["account"], Cost())
+            accounts[mark["account"]] = account + Cost(**mark["cost"])
+        total = sum(accounts.values(), Cost())
+        return {name: cost.to_json() for name, cost in {**accounts, "total": total}.items()}
+
+
+def own_folder(folder: Path, record: str, digest: str) -> Path:
+    """`folder`, if it is new or its `record` has this digest: it is for one set of settings.
+
+    Raises InputError where something else is in it.
+    """
+    Run(folder, SilentProgress(), kind="", record=record).check({"digest": digest})
+    return folder
+
+
+def now() -> str:
+    """This second in UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def machine() -> dict[str, Any]:
+    """What the figures of a run depend on beside its spec."""
+    return {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,52 @@
+"""The metrics of a task: those that its evaluations declare, and one for each of its judges."""
+
+from __future__ import annotations
+
+from truing.evaluate import EVALUATIONS
+from truing.spec.task import TaskSpec
+from truing.types import InputError, Metric
+
+GRADED = "answers"
+"""The evaluation whose metrics are the task's judges."""
+
+
+def grade_metric(task: TaskSpec, name: str) -> Metric:
+    """The metric of one of the task's judges: the share of answers that pass, more is better."""
+    label = task.judges[name].label or name.replace("_", " ").capitalize()
+    note = f"grade of the free answers by the program {task.judges[name].program}"
+    return Metric(GRADED, name, label, 1, "share", note)
+
+
+def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
+    """Every metric of the task's evaluations, in the order in which they are shown.
+
+    Raises InputError for an evaluation that there isn't.
+    """
+    metrics: list[Metric] = []
+    for name in task.evaluations:
+        if name not in EVALUATIONS:
+            raise InputError(
+                f"task {task.name}: evaluations: {name!r}: unknown; known: {', '.join(EVALUATIONS)}"
+            )
+        metrics += EVALUATIONS[name].metrics
+        if name == GRADED:
+            metrics += [grade_metric(task, judge) for judge in task.judges]
+    return tuple(metrics)
+
+
+def check_measures(task: TaskSpec) -> None:
+    """Raises InputError where the task counts on a metric that none of its evaluations gives."""
+    known = [metric.key for metric in metrics_of(task)]
+    for part, keys in (
+        ("headline", task.headline),
+        ("gold", task.gold),
+        ("must_not_fall", task.must_not_fall),
+    ):
+        for key in keys:
+            if key not in known:
+                raise InputError(
+                    f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; there are "
+                    f"{', '.join(known)}"
+                )
+    if not task.headline:
+        raise InputError(f"task {task.name}: headline: empty; name what 'helped' means")

@@ -1,0 +1,187 @@
+"""From `task:` in a spec, or --task, to the task's mapping: a built-in name, a file, or the mapping.
+
+A task file is YAML with the keys of `truing.spec.task.TaskSpec`; paths in it are relative to it. What a
+file leaves out is that of GENERIC, not of the truthful task.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from truing.spec.part import merged, worded
+from truing.spec.reading import read_mapping
+from truing.spec.task import TaskSpec
+from truing.types import InputError
+
+GENERIC: dict[str, Any] = {
+    "evaluations": ["answers", "trivia", "drift", "hacking"],
+    "gold": [],
+    "must_not_fall": {"trivia.mc1": 0.05},
+}
+"""What a task that isn't the built-in one leaves out."""
+_ENDINGS = (".yaml", ".yml")
+HUB = "hub:"
+PROGRAM_FILE = ".py:"
+
+
+def with_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A spec's mapping with its task as a mapping, and what the task says of the other parts.
+
+    Raises InputError where there is no such task or its file is wrong.
+    """
+    task = data.get("task")
+    if not isinstance(task, str | Mapping):
+        return dict(data), {}
+    mapping = task_mapping(task)
+    return {**data, "task": mapping}, defaults_of(mapping)
+
+
+READERS = {"spec": with_task}
+"""For `truing.spec`, which lies below and looks it up."""
+
+
+def built_in(name: str) -> Any:
+    """The module of a built-in task."""
+    from truing.tasks import TASKS
+
+    return import_module(TASKS[name])
+
+
+def task_mapping(value: str | Mapping[str, Any]) -> dict[str, Any]:
+    """All keys of the task that `value` means: a built-in name, a file, an adapter's, or a mapping.
+
+    Raises InputError where there is no such task or its file is wrong.
+    """
+    if isinstance(value, str):
+        return _named(value)
+    return _laid_over(dict(value))
+
+
+def _named(name: str) -> dict[str, Any]:
+    from truing.tasks import TASKS
+    from truing.tasks.adapters import ADAPTERS
+
+    if name in TASKS:
+        return _dumped(built_in(name).TASK)
+    if name.partition(":")[0] in ADAPTERS:
+        return {"name": name}
+    if Path(name).suffix.lower() in _ENDINGS or Path(name).exists():
+        return read_task_file(Path(name))
+    close = difflib.get_close_matches(name, TASKS, n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    raise InputError(
+        f"task {name!r}: {hint}known: {', '.join(TASKS)}; or give a YAML file, or "
+        f"{', '.join(f'{kind}:…' for kind in ADAPTERS)}"
+    )
+
+
+def _dumped(task: TaskSpec) -> dict[str, Any]:
+    return task.model_dump(mode="json")
+
+
+def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
+    """A mapping of a spec over what it leaves out: the built-in task that it names, or GENERIC."""
+    from truing.tasks import TASKS
+
+    name = mapping.get("name", "truthful")
+    if name in TASKS:
+        return merged(_dumped(built_in(name).TASK), mapping)
+    return _completed(mapping)
+
+
+def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """With the generic parts, and with every judge as headline where none is named."""
+    whole = merged(GENERIC, mapping)
+    judges = whole.get("judges")
+    if "headline" not in whole and isinstance(judges, Mapping):
+        whole["headline"] = [f"answers.{name}" for name in judges]
+    return whole
+
+
+def read_task_file(path: Path) -> dict[str, Any]:
+    """The mapping in a task file, complete and with whole paths.
+
+    Raises InputError naming the file and the key that is wrong.
+    """
+    mapping = read_mapping(path)
+    _check_own_name(path, mapping)
+    whole = _completed(mapping)
+    checked = parsed(whole, str(path))
+    if checked.data.cases is None:
+        raise InputError(f"{path}: data.cases: missing; name the file of what is asked")
+    return _with_whole_paths(_dumped(checked), path.parent)
+
+
+def _check_own_name(path: Path, mapping: Mapping[str, Any]) -> None:
+    from truing.tasks import TASKS
+
+    name = mapping.get("name")
+    if not isinstance(name, str) or not name:
+        raise InputError(f"{path}: name: missing; give the task a name")
+    if name in TASKS or ":" in name:
+        raise InputError(f"{path}: name: {name!r} is taken by a built-in task; give another")
+    for key in ("instruction", "data"):
+        if key not in mapping:
+            raise InputError(f"{path}: {key}: missing; a task says what to do and with which cases")
+
+
+def parsed(mapping: Mapping[str, Any], where: str) -> TaskSpec:
+    """The task that a complete mapping means. Raises InputError naming `where` and the key."""
+    try:
+        return TaskSpec.model_validate(mapping)
+    except ValidationError as error:
+        raise InputError(worded(error.errors()[0], TaskSpec, where)) from None
+
+
+def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Paths relative to the task file as paths from here."""
+    data = mapping["data"]
+    for key in ("cases", "demonstrations", "preferences"):
+        data[key] = _whole(data[key], folder)
+    for check in mapping["judges"].values():
+        check["program"] = _whole_program(check["program"], folder)
+    for rule in mapping["rules"]:
+        if rule["check"]:
+            rule["check"]["program"] = _whole_program(rule["check"]["program"], folder)
+    for part in (mapping["reward"] or {}).get("parts", ()):
+        part["name"] = _whole_program(part["name"], folder)
+    return mapping
+
+
+def _whole(source: str | None, folder: Path) -> str | None:
+    if source is None or source.startswith(HUB) or "://" in source:
+        return source
+    return str(folder / Path(source).expanduser())
+
+
+def _whole_program(name: str, folder: Path) -> str:
+    if PROGRAM_FILE not in name:
+        return name
+    file, _, function = name.rpartition(":")
+    return f"{folder / Path(file).expanduser()}:{function}"
+
+
+def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
+    """What a task says of other parts of the spec, to be laid under the user's own."""
+    parts: dict[str, Any] = {}
+    if reward := task.get("reward") or _reward_of_judges(task):
+        parts["reward"] = reward
+    if most := task.get("max_new_tokens"):
+        parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
+    if demonstrations := (task.get("data") or {}).get("demonstrations"):
+        parts["data"] = {"demonstrations": demonstrations}
+    return parts
+
+
+def _reward_of_judges(task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where a task names no reward: the judges of its headline, each counted once."""
+    judges = task.get("judges") or {}
+    headline = task.get("headline") or ()
+    names = [name for name in judges if f"answers.{name}" in headline] or list(judges)
+    return {"parts": [{"name": f"judge:{name}"} for name in names]} if names else None

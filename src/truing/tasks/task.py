@@ -1,0 +1,138 @@
+"""The task of a run: its spec, its cases, and the programs that grade answers to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from truing.data.case_file import CaseFile, read_cases
+from truing.data.questions import load_questions
+from truing.files import read_bytes
+from truing.judges.checks import CHECKS, Check
+from truing.judges.programs import Program, program, try_out
+from truing.rewards.user_code import is_user_function
+from truing.spec.run import Spec
+from truing.spec.task import CheckSpec, TaskSpec
+from truing.tasks.reading import HUB, built_in
+from truing.types import Case, InputError, stable_hash
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a run aligns a model to.
+
+    `load` reads the cases; `functions` are programs of its own by name; `fingerprint` is what it stands
+    on beside files, for the identity of a run.
+    """
+
+    spec: TaskSpec
+    load: Callable[[], CaseFile]
+    source: str
+    functions: Mapping[str, Check] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @cached_property
+    def read(self) -> CaseFile:
+        """The cases and how many were left out. Raises InputError where they are wrong."""
+        return self.load()
+
+    @property
+    def cases(self) -> tuple[Case, ...]:
+        """All cases, in the order of their source."""
+        return self.read.cases
+
+    @cached_property
+    def graders(self) -> dict[str, Program]:
+        """The program behind each judge of the task, by the judge's name.
+
+        A user's file is run here. Raises InputError where a program isn't there or asks for a column
+        that no case has.
+        """
+        return {
+            name: self._program(check, f"task.judges.{name}.program")
+            for name, check in self.spec.judges.items()
+        }
+
+    @cached_property
+    def rule_checks(self) -> dict[str, Program]:
+        """The program behind each rule that has one, by the rule's id; as for `graders`."""
+        return {
+            rule.id: self._program(rule.check, f"task.rules.{rule.id}.check")
+            for rule in self.spec.rules
+            if rule.check
+        }
+
+    def _program(self, check: CheckSpec, where: str) -> Program:
+        columns = {name for case in self.cases for name in case.columns}
+        return program(check.program, where, columns, {**CHECKS, **self.functions})
+
+    def check_programs(self) -> None:
+        """Tries every program on made-up answers. Raises InputError where one can't grade any."""
+        tried = {f"task.judges.{name}": each for name, each in self.graders.items()}
+        tried |= {f"task.rules.{name}": each for name, each in self.rule_checks.items()}
+        try_out(tried, self.cases)
+
+    @property
+    def users_programs(self) -> list[str]:
+        """The programs of the user's own that the task runs, as `file.py:function`."""
+        checks = [*self.spec.judges.values(), *(r.check for r in self.spec.rules if r.check)]
+        return list(dict.fromkeys(c.program for c in checks if is_user_function(c.program)))
+
+    @property
+    def files(self) -> Iterator[Path]:
+        """Every file that the task names and that is here, programs included."""
+        data = self.spec.data
+        named = [data.cases, data.demonstrations, data.preferences]
+        named += [name.rpartition(":")[0] for name in self.users_programs]
+        for name in named:
+            if name and not name.startswith(HUB) and Path(name).is_file():
+                yield Path(name)
+
+    def content_hash(self) -> str:
+        """Changes with any file that the task names; empty for a built-in task."""
+        contents = [stable_hash(read_bytes(path).hex()) for path in self.files]
+        if not contents and not self.fingerprint:
+            return ""
+        return stable_hash("task", self.fingerprint, *contents)
+
+
+def task_of(spec: Spec) -> Task:
+    """The task that the spec names. Raises InputError where it can't be had."""
+    from truing.tasks import TASKS
+
+    name, data = spec.task.name, spec.task.data
+    if data.cases is not None:
+        source = data.cases
+        return Task(spec.task, lambda: read_cases(source, data.columns, "task.data.cases"), source)
+    if name.partition(":")[0] in _adapters():
+        return _adapted(spec)
+    if name == "truthful":
+        questions = spec.data.questions
+        return Task(spec.task, lambda: CaseFile(load_questions(questions), 0, questions), questions)
+    if name not in TASKS:
+        raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
+    module = built_in(name)
+    functions = {f"{name}.{key}": function for key, function in module.PROGRAMS.items()}
+    return Task(spec.task, lambda: CaseFile(module.cases(), 0, name), f"built-in {name}", functions)
+
+
+def _adapters() -> Mapping[str, object]:
+    from truing.tasks.adapters import ADAPTERS
+
+    return ADAPTERS
+
+
+def _adapted(spec: Spec) -> Task:
+    """A task of another package."""
+    from truing.tasks.adapters import adapted
+
+    found = adapted(spec.task.name, seed=spec.seeds[0], size=spec.data.limit)
+    return Task(
+        spec.task,
+        lambda: CaseFile(found.cases, 0, spec.task.name),
+        spec.task.name,
+        dict(found.programs),
+        found.fingerprint,
+    )

@@ -1,0 +1,62 @@
+"""The visible dict of methods, and what adding one takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tiny import saved
+from truing.candidates import load_candidate
+from truing.methods import METHODS, Method, chosen
+from truing.methods.common import save
+from truing.methods.graders import Graders
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
+from truing.progress import SilentProgress
+from truing.prompts.rendering import Prompt
+from truing.recipes.align import align
+from truing.runs.run import Run
+from truing.spec.reading import make_spec
+
+
+def test_each_method_stands_under_its_own_name() -> None:
+    assert all(name == method.name for name, method in METHODS.items())
+    assert all(method.title and "\n" not in method.title for method in METHODS.values())
+
+
+def test_methods_work_in_the_order_of_the_dict_and_are_shown_in_the_specs() -> None:
+    spec = make_spec({"methods": ["rl", "prompt"]})
+    assert [method.name for method in chosen(spec)] == ["prompt", "rl"]
+    assert spec.methods == ("rl", "prompt")
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    made = Made("polite", seed, Prompt("please answer."), describe(setup))
+    run.stage(f"polite-seed{seed}", "Asking", "polite", lambda cost: save(run, setup, made))
+
+
+def describe(setup: Setup) -> str:
+    return f"Asked politely, {len(setup.train)} times."
+
+
+def test_a_method_of_ones_own_is_one_file_and_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polite = Method(name="polite", title="asking politely", describe=describe, make=make)
+    monkeypatch.setitem(METHODS, "polite", polite)
+    spec = make_spec(
+        {
+            "model": str(saved(tmp_path / "model")), "dtype": "float32", "methods": ["polite"],
+            "seeds": [0, 1], "evaluation": {"dtype": "float32", "attacks": 1},
+        },
+        profile="smoke",
+    )  # fmt: skip
+    summary = align(spec, tmp_path / "run", progress=SilentProgress()).to_json()
+    assert list(summary["candidates"]) == ["base", "polite"]
+    for name in ("polite", "polite-seed1"):
+        folder = tmp_path / "run" / "candidates" / name
+        assert load_candidate(folder, name, 0, "float32").prompt.instruction == "please answer."
+        assert "Asked politely, " in (folder / "README.md").read_text()
+    record = Run(tmp_path / "run", SilentProgress()).record()
+    assert record["methods"] == {"polite": polite.to_json()}

@@ -1,0 +1,133 @@
+"""One run folder in the making: whose it is, who holds it, which stages are done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from truing.files import write_json_atomically
+from truing.progress import SilentProgress
+from truing.runs.costs import Cost
+from truing.runs.ranks import Ranks
+from truing.runs.run import Run, new_record, own_folder
+from truing.spec.reading import make_spec
+from truing.spec.run import Spec, digest_of
+from truing.types import InputError
+
+
+def identity(spec: Spec, **rest: str) -> dict[str, str]:
+    return {"kind": "align", "spec_digest": spec.digest(), **rest}
+
+
+def begin(folder: Path, spec: Spec, **rest: str) -> Run:
+    """Opens the folder for the spec, and lets go of it."""
+    run, names = Run(folder, SilentProgress()), identity(spec, **rest)
+    with run.opened(names, new_record(names, candidates=["base"]), {"spec.yaml": spec.to_yaml()}):
+        pass
+    return run
+
+
+def as_older_code_wrote_it(folder: Path, data: dict[str, object]) -> str:
+    """Puts another spec into the folder, with the digest that it had then."""
+    (folder / "spec.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
+    record, digest = json.loads((folder / "run.json").read_text()), digest_of(data)
+    record["spec_digest"] = record["identity"]["spec_digest"] = digest
+    write_json_atomically(folder / "run.json", record)
+    return digest
+
+
+def test_a_folder_begins_with_its_record_and_files(tmp_path: Path) -> None:
+    spec = make_spec({})
+    run = begin(tmp_path / "run", spec)
+    assert run.spec_digest == run.record()["spec_digest"] == spec.digest()
+    assert (run.folder / "spec.yaml").read_text() == spec.to_yaml()
+    assert run.record()["finished"] is None
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"kind": "train sft"}, "another kind"),
+        ({"spec_digest": "other"}, "another spec"),
+        ({"weights_hash": "other"}, "another weights"),
+        ({"functions_hash": "other"}, "another reward function"),
+        ({"new_hash": "a name that the record lacks"}, "another new"),
+    ],
+)
+def test_another_run_is_refused_by_name(tmp_path: Path, other: dict[str, str], named: str) -> None:
+    spec = make_spec({})
+    mine = {"weights_hash": "w", "functions_hash": ""}
+    begin(tmp_path / "run", spec, **mine)
+    run = Run(tmp_path / "run", SilentProgress())
+    run.check(identity(spec, **mine) | {"new_hash": ""})
+    with pytest.raises(InputError, match=named):
+        run.check(identity(spec, **mine) | other)
+
+
+def test_a_folder_from_before_a_key_was_added_is_still_the_same_runs(tmp_path: Path) -> None:
+    spec = make_spec({"seeds": [3]})
+    begin(tmp_path / "run", spec)
+    older = spec.model_dump(mode="json")
+    del older["rl"]["plateau"]
+    digest = as_older_code_wrote_it(tmp_path / "run", older)
+    assert digest != spec.digest()
+    run = begin(tmp_path / "run", spec)
+    assert run.spec_digest == digest  # what half-done trainings in there are known by
+    with pytest.raises(InputError, match="another spec"):
+        begin(tmp_path / "run", make_spec({"seeds": [4]}))
+
+
+def test_a_spec_that_was_edited_in_the_folder_is_not_the_folders(tmp_path: Path) -> None:
+    begin(tmp_path / "run", make_spec({"seeds": [3]}))
+    edited = make_spec({"seeds": [4]})
+    (tmp_path / "run" / "spec.yaml").write_text(edited.to_yaml())
+    with pytest.raises(InputError, match="another spec"):
+        begin(tmp_path / "run", edited)
+
+
+def test_one_process_holds_a_folder(tmp_path: Path) -> None:
+    spec = make_spec({})
+    run, names = Run(tmp_path / "run", SilentProgress()), identity(spec)
+    with (
+        run.opened(names, new_record(names)),
+        pytest.raises(InputError, match="another process is working"),
+    ):
+        begin(tmp_path / "run", spec)
+    begin(tmp_path / "run", spec)
+
+
+def test_other_records_leave_no_lock_behind(tmp_path: Path) -> None:
+    run = Run(tmp_path / "grid", SilentProgress(), kind="grid", record="grid.json")
+    with run.opened({"digest": "a"}, {"digest": "a"}):
+        assert (tmp_path / "grid" / ".lock").is_file()
+    assert [path.name for path in run.folder.iterdir()] == ["grid.json"]
+    assert own_folder(run.folder, "grid.json", "a") == run.folder
+    with pytest.raises(InputError, match="something else is in there"):
+        own_folder(run.folder, "grid.json", "b")
+    with pytest.raises(InputError, match="something else is in there"):
+        own_folder(run.folder, "shift.json", "a")
+
+
+def test_a_stage_is_done_once_and_its_cost_is_put_down(tmp_path: Path) -> None:
+    run, done = begin(tmp_path / "run", make_spec({})), []
+
+    def work(cost: Cost) -> None:
+        done.append(cost)
+        cost.labels = 5
+
+    for _ in range(2):
+        run.stage("fit", "Fitting", "rl", work)
+    assert len(done) == 1
+    costs = Run(run.folder, SilentProgress(), ranks=Ranks()).costs()
+    assert costs["rl"]["labels"] == costs["total"]["labels"] == 5
+
+
+def test_notes_join_what_is_there(tmp_path: Path) -> None:
+    run = begin(tmp_path / "run", make_spec({}))
+    run.note(data={"train": 1}, finished="now")
+    run.note(data={"held_out": 2})
+    assert run.record()["data"] == {"train": 1, "held_out": 2}
+    assert run.record()["finished"] == "now"

@@ -1,0 +1,107 @@
+"""A task of one's own, by the page docs/tasks.md: from an empty folder to a finished comparison."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from commands import refused, run
+from paths import DOCS
+from tiny import saved
+
+PLACES = ("Oslo", "Graz", "Turin", "Porto", "Lyon", "Bergen")
+NAMES = ("Mara Lind", "Ivo Beck", "Nia Okoro", "Tom Rask", "Lea Duval")
+
+
+def quoted(kind: str) -> list[str]:
+    """The page's blocks of one kind."""
+    page = (DOCS / "tasks.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+
+
+def moves(count: int, after: int) -> list[dict[str, object]]:
+    return [
+        {"name": NAMES[n % 5], "city": PLACES[n % 6], "year": 1950 + n}
+        for n in range(after, after + count)
+    ]
+
+
+def sentence(move: dict[str, object]) -> str:
+    return f"{move['name']} moved to {move['city']} in {move['year']}."
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the page says to write: one YAML file, one function, two data files."""
+    (task,), (program,) = quoted("yaml"), quoted("python")
+    (tmp_path / "task.yaml").write_text(task, encoding="utf-8")
+    (tmp_path / "checks.py").write_text(program, encoding="utf-8")
+    cases = [{"text": sentence(move), "gold": move} for move in moves(60, 0)]
+    demonstrations = [
+        {"prompt": sentence(move), "completion": json.dumps(move)} for move in moves(20, 60)
+    ]
+    for name, rows in (("cases.jsonl", cases), ("demos.jsonl", demonstrations)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_page_leads_to_a_finished_comparison(folder: Path, tmp_path: Path) -> None:
+    checked = json.loads(run("tasks", "task.yaml", "--json").stdout)
+    assert sum(checked["cases"].values()) == 60
+    assert checked["headline"] == ["answers.same", "answers.valid"]
+    model = saved(tmp_path / "model")
+    done = run(
+        "align", "--task", "task.yaml", "--profile", "smoke", "--model", model, "--out", "out", "--json"
+    )
+    assert done.exit_code == 0, done.output
+    result = json.loads(done.stdout)
+    assert set(result["candidates"]) == {"base", "prompt", "sft", "rl"}
+    for figures in result["candidates"].values():
+        assert set(figures["answers"]) == {"same", "valid"}
+        assert figures["answers"]["same"]["n"] == result["candidates"]["base"]["answers"]["same"]["n"]
+    page = (folder / "out" / "report.html").read_text(encoding="utf-8")
+    assert "MC2" not in page and "informative" not in page
+    assert "Running checks.py:valid_json" in done.stderr
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    path = folder / "task.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("prompt: text", "prompt: txt", "columns that are there: text, gold"),
+        ("answers.same, answers.valid]", "answers.sme]", "headline: 'answers.sme'"),
+        ("[answers, trivia, drift]", "[answers, quiz]", "evaluations: 'quiz': unknown"),
+        ("checks.py:valid_json", "checks.py:valid", "has no function 'valid'"),
+        ("json_equal", "json_same", "unknown program 'json_same'"),
+        ("headline:", "headlines:", "did you mean 'headline'?"),
+        ("cases: cases.jsonl", "cases: none.jsonl", "none.jsonl: no such file"),
+        ("name: json-extraction", "name: format", "taken by a built-in task"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(folder: Path, old: str, new: str, part: str) -> None:
+    change(folder, old, new)
+    message = refused(run("tasks", "task.yaml"))
+    assert part in message and "\n" not in message
+
+
+def test_a_program_that_raises_on_every_answer_is_refused_before_training(folder: Path) -> None:
+    (folder / "checks.py").write_text("def valid_json(answer):\n    raise OSError('no disk')\n")
+    message = refused(run("align", "--task", "task.yaml", "--profile", "smoke", "--out", "out"))
+    assert "raised on each" in message and "no disk" in message
+    assert not (folder / "out").exists()
+
+
+def test_a_task_without_cases_is_refused(folder: Path) -> None:
+    (folder / "cases.jsonl").write_text("")
+    assert "cases.jsonl" in refused(run("tasks", "task.yaml"))
