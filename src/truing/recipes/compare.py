@@ -7,13 +7,14 @@ from functools import cache
 
 from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import EvalContext, Respondent
+from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.local import LocalRespondent
 from truing.files import write_jsonl_atomically
 from truing.methods.graders import Instruments
 from truing.methods.setup import Workshop
 from truing.models.precision import computed_in
 from truing.runs.costs import Cost
+from truing.types import Completion
 
 
 def compare(shop: Workshop, instruments: Instruments) -> None:
@@ -49,13 +50,15 @@ def _load(shop: Workshop, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, shop.spec.evaluation.dtype)
 
 
-def _context(shop: Workshop, instruments: Instruments, base: Candidate) -> EvalContext:
+def _context(
+    shop: Workshop, instruments: Instruments, base: Callable[[], Candidate]
+) -> EvalContext:
     return EvalContext(
         held_out=shop.held_out,
         controls=shop.controls,
         base=base,
-        judges=instruments.judges,
-        reward=instruments.reward if "rl" in shop.spec.approaches else None,
+        judges=lambda: instruments.judges,
+        reward=lambda: instruments.reward if "rl" in shop.spec.approaches else None,
         max_new_tokens=shop.spec.evaluation.max_new_tokens,
         attacks=shop.spec.evaluation.attacks,
         kl_questions=shop.spec.evaluation.kl_questions,
@@ -70,20 +73,13 @@ def _measure(
     seed: int,
     cost: Cost,
 ) -> None:
-    context = _context(shop, instruments, base())
-    candidate = context.base if name == "base" else _load(shop, name, seed)
-    questions = [case.prompt for case in shop.held_out]
-    with shop.progress.task(f"{name}: answers", len(questions)) as advance:
-        done = 0
-
-        def answered(rows: int) -> None:
-            nonlocal done
-            done += rows
-            advance(done)
-
-        answers = free_answers(candidate, questions, context.max_new_tokens, progress=answered)
-    respondent = Respondent(candidate, answers)
-    cost.tokens_sampled = sum(len(answer.tokens) for answer in answers)
+    context = _context(shop, instruments, base)
+    respondent = LocalRespondent(base() if name == "base" else _load(shop, name, seed))
+    with shop.progress.task(f"{name}: answers", len(shop.held_out)) as advance:
+        answers = respondent.answer(
+            shop.held_out, context.max_new_tokens, advance=lambda done: advance(done)
+        )
+    cost.tokens_sampled = sum(len(a.tokens) for a in answers if isinstance(a, Completion))
     for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
         with shop.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
             advance(number)
