@@ -47,7 +47,8 @@ class EvalContext:
 
     `held_out` are the questions nobody trained on, `controls` questions without a misconception.
     `base` is the unaligned candidate, which drift is measured from. Without `judges` free answers aren't
-    judged. `graders` are the programs of the task's judges. A `reward` of None: the run has none, and says so by having no rows.
+    judged. `graders` are the programs of the task's judges. A `reward` of None: the run has none, and
+    says so by having no rows.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.

@@ -101,7 +101,7 @@ class RunInstruments:
     @cached_property
     def reward(self) -> Reward | None:
         """The reward that the run learned from; None where it learned from none."""
-        if "rl" not in self.spec.approaches:
+        if "rl" not in self.spec.methods:
             return None
         return build_reward(self.spec.reward, self._reward_model)
 

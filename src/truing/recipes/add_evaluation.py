@@ -20,7 +20,7 @@ from truing.evaluate.of_run import RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
 from truing.files import write_json_atomically, write_jsonl_atomically
 from truing.progress import Progress, StderrProgress
-from truing.report import rebuild
+from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.runs.costs import measured
 from truing.types import InputError

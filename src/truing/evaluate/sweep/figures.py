@@ -245,7 +245,8 @@ def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]
         if len(entries) < 2:
             continue
         prefix = f"cat-{evaluation}-{place}"
-        figure = category_dots(entries, prompts, metrics, colours(prompts), prefix)
+        titles = {name: metric_in(evaluation, name).label for name in metrics}
+        figure = category_dots(entries, prompts, titles, colours(prompts), prefix)
         if figure:
             figures.append((name, figure))
     return figures
