@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from paths import DOCS
 from truing.data.case_file import CaseFile, read_cases
+from truing.data.columns import NAMES
 from truing.data.splits import share, split
+from truing.spec.task import COLUMN_ROLES
 from truing.types import Case, InputError
 
 WHERE = "task.data.cases"
@@ -259,3 +263,16 @@ def test_published_instructions(shared_data: Path) -> None:
     sentences = {"prompt": "sentence", "references": "label"}
     file = read_cases(str(shared_data / "nlp" / "sst5" / "dev.jsonl"), sentences, WHERE)
     assert len(file.cases) + file.repeated == 1101
+
+
+def test_the_names_that_are_understood_stand_in_the_documentation() -> None:
+    section = (DOCS / "data.md").read_text(encoding="utf-8").split("### Columns")[1]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    listed = {
+        role: tuple(re.findall(r"`(\w+)`", names)) or (role,)
+        for roles, names, _ in rows
+        for role in re.findall(r"`(\w+)`", roles)
+    }
+    inner = ("question", "messages")  # the prompt's names, a part of them each
+    assert listed == {role: names for role, names in NAMES.items() if role not in inner}
+    assert {*listed, *inner} - {"question"} == set(COLUMN_ROLES)
