@@ -76,7 +76,7 @@ def test_the_page_leads_to_a_finished_comparison(folder: Path, tmp_path: Path) -
             figures["answers"]["same"]["n"] == result["candidates"]["base"]["answers"]["same"]["n"]
         )
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
-    assert "MC2" not in page and "informative" not in page
+    assert "True and informative" not in page and "judge is weak" not in page
     assert "Running checks.py:valid_json" in done.stderr
 
 
