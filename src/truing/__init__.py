@@ -1,4 +1,4 @@
-"""Truing: align a language model three ways and see what each way did.
+"""Truing: align a language model by several methods and see what each did.
 
 from truing import Spec, align
 result = align()  # or align(Spec(model="path/to/a/model"))
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from truing.version import __version__
 
-__all__ = ["Aligned", "Spec", "__version__", "align"]
+__all__ = ["Aligned", "Evaluated", "Spec", "__version__", "align", "evaluate"]
 
 if TYPE_CHECKING:
     from truing.recipes.align import Aligned, align
+    from truing.recipes.evaluate import Evaluated, evaluate
     from truing.spec.run import Spec
 
 
@@ -25,4 +26,8 @@ def __getattr__(name: str) -> Any:
         from truing.recipes import align as alignment
 
         return getattr(alignment, name)
+    if name in ("evaluate", "Evaluated"):
+        from truing.recipes import evaluate as evaluation
+
+        return getattr(evaluation, name)
     raise AttributeError(f"module 'truing' has no attribute {name!r}")

@@ -16,6 +16,7 @@ import typer
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    TaskName,
     command_line,
     explained,
     given,
@@ -172,6 +173,7 @@ def evaluate(
     judge: Judge = None,
     max_new_tokens: MaxNewTokens = 50,
     base: Base = None,
+    task: TaskName = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -188,7 +190,9 @@ def evaluate(
     was.
     """
     with explained("Interrupted. The same command goes on from here."):
-        apart = given(prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out)
+        apart = given(
+            task=task, prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out
+        )
         if run is not None:
             if free:
                 apart["free"] = True
@@ -205,6 +209,7 @@ def evaluate(
             judge=judge,
             max_new_tokens=max_new_tokens,
             base=base,
+            task=task,
             **given(
                 controls=tuple(controls or ()) or None,
                 prompts=tuple(prompt or ()) or None,
@@ -271,10 +276,12 @@ def _evaluated(
     from truing.evaluate.sweep.run import plan_sweep, run_sweep
     from truing.models.remote.client import Connection
     from truing.progress import StderrProgress
+    from truing.recipes.evaluate import task_cases
 
     known = list(exports(forms))
-    plan = plan_sweep(spec)
+    progress = StderrProgress()
+    plan = plan_sweep(spec, task_cases(spec.task, progress) if spec.task else None)
     folder = sweep_folder(spec, out)
     connection = Connection(**asking)
-    result = run_sweep(plan, StderrProgress(), connection=connection, accept_licence=accept_licence)
+    result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)
     return result, write_sweep(result, folder, command_line(), known)

@@ -44,4 +44,5 @@ ANSWERS = Evaluation(
     about="the task's cases, answered freely and graded by its judges (--task)",
     metrics=(),  # one for each judge of the task: see truing.tasks.metrics
     measure=graded_answers,
+    needs={"answers": ()},
 )

@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
@@ -45,19 +45,29 @@ class Context:
 class Wording:
     """A prompt under a name: a text with a slot, or an instruction, or the candidate's own (neither).
 
-    `family` names the instruction that this is one of several wordings of, if it is.
+    `family` names the instruction that this is one of several wordings of, if it is. `instruction` is what
+    a candidate without a prompt is told in place of its own.
     """
 
     name: str
     template: str = ""
     prompt: Prompt | None = None
     family: str = ""
+    instruction: str = ""
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits of what it says; the candidate's own prompt counts as 'own'."""
         said = self.prompt.id if self.prompt else ""
-        return stable_hash("wording", self.template, said)[:16]
+        instruction = (self.instruction,) if self.instruction else ()
+        return stable_hash("wording", self.template, said, *instruction)[:16]
+
+    def own(self, candidates: Prompt) -> Prompt:
+        """The prompt that a candidate is asked under: this one, else the candidate's own, else what
+        whoever has none is told."""
+        if self.prompt is not None:
+            return self.prompt
+        return candidates if candidates != Prompt() else Prompt(self.instruction)
 
     def context(self, renderer: Renderer, own: Prompt, question: str, form: Form) -> Context:
         """What the model reads before the answer.
@@ -78,7 +88,7 @@ class Wording:
 
     def plain(self, own: Prompt, question: str) -> Context:
         """What a model reads that has no chat template, or is asked without it."""
-        prompt = own if self.prompt is None else self.prompt
+        prompt = self.own(own)
         text = self.filled(question) if self.template else Renderer.plain_text(prompt, question)
         return Context(text, "" if text[-1:].isspace() else " ", "\n")
 
@@ -86,7 +96,7 @@ class Wording:
         """The same as a conversation; a text with a slot is the user's message."""
         if self.template:
             return [{"role": "user", "content": self.filled(question)}]
-        return Renderer.messages(own if self.prompt is None else self.prompt, question)
+        return Renderer.messages(self.own(own), question)
 
     def filled(self, question: str) -> str:
         """The text with the question in its slot."""
@@ -103,6 +113,13 @@ def wordings(names: Sequence[str], presets: Path | None = None) -> list[Wording]
     """
     spread = [part for name in names for part in _parts(name)]
     return [_wording(name, presets) for name in dict.fromkeys(spread)]
+
+
+def told(wording: Wording, instruction: str) -> Wording:
+    """A wording that tells a candidate without a prompt of its own the instruction of a task."""
+    return (
+        wording if wording.prompt or wording.template else replace(wording, instruction=instruction)
+    )
 
 
 def families(prompts: Sequence[Wording]) -> dict[str, tuple[str, ...]]:

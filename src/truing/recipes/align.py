@@ -20,6 +20,7 @@ from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare
 from truing.recipes.lengths import check_lengths
 from truing.recipes.report import rebuild
+from truing.report.html import framed
 from truing.report.summary import Summary
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import check_alone
@@ -48,10 +49,7 @@ class Aligned:
 
     def _repr_html_(self) -> str:
         """In a notebook, the report in a frame of its own."""
-        from html import escape
-
-        page = escape(self.report.read_text(encoding="utf-8"))
-        return f'<iframe srcdoc="{page}" width="100%" height="800" sandbox></iframe>'
+        return framed(self.report.read_text(encoding="utf-8"))
 
 
 def align(

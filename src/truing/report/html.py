@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from truing.report.quantities import quantity
 from truing.report.sections import page
@@ -63,6 +63,11 @@ def quiet_intervals(text: str) -> Markup:
         Markup('<span class="interval">{}</span>').format(piece) if place % 2 else piece
         for place, piece in enumerate(pieces)
     )
+
+
+def framed(page: str) -> str:
+    """A whole page in a frame that runs no script, for a notebook's cell."""
+    return f'<iframe srcdoc="{escape(page)}" width="100%" height="800" sandbox></iframe>'
 
 
 def render_page(package: str, template: str, context: Mapping[str, Any]) -> str:

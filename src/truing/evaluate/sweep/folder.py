@@ -29,8 +29,9 @@ COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 def _digest(spec: SweepSpec) -> str:
     settings = asdict(spec)
-    if settings["base"] is None:  # so that what was begun before there was a base goes on
-        del settings["base"]
+    for later in ("base", "task"):  # so that what was begun before there were these goes on
+        if settings[later] is None:
+            del settings[later]
     return stable_hash("eval", *(f"{name}={value}" for name, value in settings.items()))
 
 

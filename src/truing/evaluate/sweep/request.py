@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from truing.evaluate import EVALUATIONS
 from truing.prompts.wordings import FORMS, Form
+from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
-from truing.types import Dtype, InputError
+from truing.types import Case, Dtype, InputError, Score
+
+
+@dataclass(frozen=True)
+class TaskCases:
+    """A task as `truing eval` sees it: its held-out cases, its judges' programs, and what whoever has no
+    prompt of its own is told."""
+
+    source: str
+    cases: tuple[Case, ...]
+    graders: Mapping[str, Callable[[Answered], Score]]
+    instruction: str
 
 
 @dataclass(frozen=True)
@@ -21,7 +34,7 @@ class SweepSpec:
 
     `free`: answers in the candidates' own words are graded by the judges in the folder `judge` or by the
     built-in ones. Such answers have at most `max_new_tokens`. `base` is what drift is measured from, where
-    it isn't what a candidate's folder records.
+    it isn't what a candidate's folder records. `task` names whose cases are asked, instead of `questions`.
     """
 
     evaluations: tuple[str, ...]
@@ -39,6 +52,7 @@ class SweepSpec:
     judge: Path | None = None
     max_new_tokens: int = 50
     base: str | None = None
+    task: str | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""

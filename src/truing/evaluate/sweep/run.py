@@ -13,10 +13,11 @@ from truing.candidates import RECORD, Candidate, open_candidate
 from truing.data.questions import load_questions, load_several
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.graded_answers import GRADED
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
-from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.request import SweepSpec, TaskCases
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
@@ -30,24 +31,26 @@ from truing.models.user_cache import ModelUnavailable
 from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.wording_file import named_prompts
-from truing.prompts.wordings import families
+from truing.prompts.wordings import families, told
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
 from truing.types import Case, InputError, Unscored
 
 
-def plan_sweep(spec: SweepSpec) -> SweepResult:
-    """The questions and prompts that the spec names, and no rows yet.
+def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
+    """The questions and prompts that the spec names, and no rows yet; `of_task` is the task that it names.
 
     Raises InputError where they are wrong: before a model is loaded or anything is written.
     """
     if spec.judge is not None:
         read_record(spec.judge)
     prompts = named_prompts(spec.prompts, spec.wordings, spec.presets)
-    context, asked = _questions(spec)
+    context, asked = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
         read_answers(name).check(_all_cases(asked))
+    if of_task:
+        prompts = [told(wording, of_task.instruction) for wording in prompts]
     return SweepResult(spec, asked, context, prompts=prompts)
 
 
@@ -109,6 +112,7 @@ def measure_all(
     spec: SweepSpec,
     progress: Progress | None = None,
     *,
+    of_task: TaskCases | None = None,
     connection: Connection | None = None,
     accept_licence: bool = False,
 ) -> SweepResult:
@@ -117,14 +121,14 @@ def measure_all(
     For programs; raises as `plan_sweep` and `run_sweep` do.
     """
     return run_sweep(
-        plan_sweep(spec),
+        plan_sweep(spec, of_task),
         progress or SilentProgress(),
         connection=connection,
         accept_licence=accept_licence,
     )
 
 
-def _questions(spec: SweepSpec) -> tuple[EvalContext, dict[str, Asked]]:
+def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext, dict[str, Asked]]:
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
     kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
@@ -132,6 +136,10 @@ def _questions(spec: SweepSpec) -> tuple[EvalContext, dict[str, Asked]]:
         "held_out": (spec.questions, lambda: load_questions(spec.questions)),
         "controls": (", ".join(spec.controls), lambda: load_several(spec.controls)),
     }
+    if of_task:
+        loaders["held_out"] = (of_task.source, lambda: of_task.cases)
+    elif GRADED in spec.evaluations:
+        raise InputError(f"{GRADED}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
     for kind, (_, load) in loaders.items():
         cases[kind] = load()[: spec.limit] if kind in kinds else ()
@@ -149,6 +157,8 @@ def _questions(spec: SweepSpec) -> tuple[EvalContext, dict[str, Asked]]:
         kl_questions=usual.kl_questions,
         standalone=True,
     )
+    if of_task:
+        context = replace(context, graders=lambda: of_task.graders)
     asked = {
         each.name: Asked(
             loaders["controls" if each.cases == "controls" else "held_out"][0],
