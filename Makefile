@@ -10,13 +10,16 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 BENCH_VENV := .venv-bench
 BENCH_STAMP := $(BENCH_VENV)/.installed
+ADAPTERS_VENV := .venv-adapters
+ADAPTERS_STAMP := $(ADAPTERS_VENV)/.installed
+ADAPTERS_LIST := tests/support/adapters-requirements.txt
 LOCK_VENV := .venv-lock
 # Chosen by hand: figures and speeds in the documentation were measured with it.
 TORCH := torch==2.13.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup align test check bench lock docs clean python browser database
+.PHONY: help setup align test check bench adapters lock docs clean python browser database
 
 help:
 	@echo 'make setup   install the project and its tools into $(VENV), from requirements.lock'
@@ -24,6 +27,7 @@ help:
 	@echo 'make test    run the tests'
 	@echo 'make check   linters, types, import layers, strict docs, tests'
 	@echo 'make bench   run the benchmarks in $(BENCH_VENV)'
+	@echo 'make adapters  run the tests of tasks of other packages, with those packages, in $(ADAPTERS_VENV)'
 	@echo 'make docs    build the documentation into site/'
 	@echo 'make lock    write requirements.lock anew with the newest versions'
 	@echo 'make clean   remove environments, caches and built files (runs are kept)'
@@ -96,6 +100,17 @@ $(BENCH_STAMP): benchmarks/requirements.txt pyproject.toml | python
 	$(BENCH_VENV)/bin/python -m pip install --progress-bar off -e . -r benchmarks/requirements.txt
 	@touch $@
 
+adapters: $(ADAPTERS_STAMP)
+	$(ADAPTERS_VENV)/bin/python -m pytest -n0 -m adapters tests/tasks/adapters
+
+$(ADAPTERS_STAMP): $(ADAPTERS_LIST) pyproject.toml | python
+	@echo "==> 1/2 environment in $(ADAPTERS_VENV)"
+	@$(ADAPTERS_VENV)/bin/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv $(ADAPTERS_VENV)
+	@echo "==> 2/2 installing truing and $(ADAPTERS_LIST)"
+	$(ADAPTERS_VENV)/bin/python -m pip install --progress-bar off $(TORCH)
+	$(ADAPTERS_VENV)/bin/python -m pip install --progress-bar off -e . -r $(ADAPTERS_LIST)
+	@touch $@
+
 # Local version suffixes and packages that only some machines need are left out, so that the same
 # lock installs everywhere; pip still adds what a machine's own build of PyTorch asks for.
 lock: python
@@ -111,6 +126,6 @@ lock: python
 	rm -rf $(LOCK_VENV)
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) $(LOCK_VENV) build dist site src/*.egg-info
+	rm -rf $(VENV) $(BENCH_VENV) $(ADAPTERS_VENV) $(LOCK_VENV) build dist site src/*.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2> /dev/null || true

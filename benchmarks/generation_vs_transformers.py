@@ -16,13 +16,13 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from truing.evaluate.sweep.free_answers import answers_under
+from truing.evaluate.sweep.scores import Examinee
 
 from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA, folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
-from truing.evaluate.sweep.free_answers import answers_under
-from truing.evaluate.sweep.scores import Examinee
 from truing.judges.built_in import Judges
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import Answer, AnswerStore

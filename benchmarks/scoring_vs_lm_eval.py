@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from truing.evaluate.sweep.scores import Examinee, score_wording
 
 from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA as DATA
@@ -24,7 +25,6 @@ from _work import folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.sweep.scores import Examinee, score_wording
 from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings

@@ -11,20 +11,18 @@ import contextlib
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from peft import PeftModel
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
-from truing.models.weights.catalogue import resolve_model
+from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
+from truing.models.weights.catalogue import adapter_base, resolve_model
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
@@ -195,12 +193,7 @@ def load_candidate(
             raise InputError(
                 f"{folder}: its base weights are no longer at {base}; fetch them again"
             )
-        model = LanguageModel.load(base, "float32")
-        with warnings.catch_warnings():
-            # peft still asks for an attribute that transformers has renamed.
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            merged = PeftModel.from_pretrained(model.model, folder).merge_and_unload()
-        model = LanguageModel(merged.to(torch_dtype(dtype)), model.tokenizer)
+        model = _with_adapter(base, folder, base, dtype)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
         weights = LanguageModel.load(folder, dtype)
@@ -228,10 +221,18 @@ def _best_of_n(
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
 
+def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
+    """Base weights with an adapter merged into them in float32."""
+    merged = merge(LanguageModel.load(base, "float32").model, adapter)
+    rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]
+    return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
+
+
 def open_candidate(
     name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, choosing: bool = False
 ) -> tuple[Candidate, str]:
-    """A run's candidate folder, or any model with an empty prompt; and the hash of its weights.
+    """A run's candidate folder, or any model or peft adapter with an empty prompt; and the hash of its
+    weights.
 
     The hash covers what scores depend on beside the tokens: weights, their configuration and an
     adapter; never a name or a place. Raises InputError where there is no such model, or where it is one
@@ -252,6 +253,10 @@ def open_candidate(
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
         return candidate, _identity(folder, Path(_record_of(folder)["base"]))
+    if is_adapter(folder):
+        base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder
+        model = _with_adapter(base, folder, tokenizer_folder(folder, base), dtype)
+        return Candidate(folder.resolve().name, seed, model, Prompt()), _identity(folder, base)
     source = resolve_model(name, accept_licence=accept_licence)
     model = LanguageModel.load(source.folder, dtype)
     return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)

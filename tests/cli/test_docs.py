@@ -9,6 +9,9 @@ from pydantic import BaseModel
 
 from paths import DOCS
 from truing.cli.commands_page import commands_page, spec_fields
+from truing.learn.objectives.baselines import BASELINES
+from truing.spec.objective import ObjectivePart
+from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 
 
@@ -18,13 +21,21 @@ def test_the_commands_page_is_current() -> None:
 
 
 def test_every_field_of_the_spec_is_on_the_page() -> None:
-    def names(part: object, prefix: str = "") -> set[str]:
-        if not isinstance(part, BaseModel):  # a table of the user's own, or a single value
-            return {prefix.removesuffix(".")}
-        return {name for key, value in part for name in names(value, f"{prefix}{key}.")}
+    def names(part: BaseModel, prefix: str = "") -> set[str]:
+        found: set[str] = set()
+        for key, value in part.model_dump().items():
+            inner = getattr(part, key, None)
+            nested = isinstance(inner, BaseModel) and isinstance(value, dict)
+            found |= names(inner, f"{prefix}{key}.") if nested else {f"{prefix}{key}"}
+        return found
 
-    every = names(Spec())  # the values themselves, not the classes that the page reads
-    assert {name for name, _ in spec_fields()} == every
+    # The values themselves, not the classes that the page reads; of each objective and baseline.
+    every = names(Spec())
+    for name, kind in ObjectivePart.kinds().items():
+        for baseline in BASELINES if "baseline" in kind.spec_keys() else [None]:
+            chosen = {"name": name} | ({"baseline": baseline} if baseline else {})
+            every |= names(make_spec({"rl": {"objective": chosen}}))
+    assert {name for name, *_ in spec_fields()} == every
     page = commands_page()
     assert all(f"\n| `{name}` | " in page for name in every)
 

@@ -36,6 +36,7 @@ TRIED: list[tuple[str, str, tuple[str, ...], bool]] = [
     ("json_equal", '{"a": 1, "b": null}', ('{"a": 1}',), False),
     ("json_equal", "a: 1", ('{"a": 1}',), False),
     ("exact", " Blue \n green", ("red", "Blue green"), True),
+    ("exact", "red", ("red", "Blue green"), True),
     ("exact", "blue green", ("Blue green",), False),
     ("exact", "Blue green.", ("Blue green",), False),
     ("contains", "It was PARIS, in 1889.", ("Rome", "Paris"), True),

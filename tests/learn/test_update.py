@@ -432,7 +432,7 @@ def test_the_documented_objective_works(tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("signs", tmp_path / "signs.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["signs"] = module  # dataclasses look their module up
+    sys.modules["signs"] = module  # pydantic looks its module up
     spec.loader.exec_module(module)
     objective: Objective = module.Signs(kl=KL(0.01), entropy_weight=0.001)
     batch = _batch()

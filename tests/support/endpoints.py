@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from tiny import END, plain, tokenizer
-from truing.evaluate.sweep.scores import Scoring
-from truing.evaluate.sweep.served_scores import choose_mode, score_served
+from truing.evaluate.served_choices import choose_mode, served_choices
+from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName
@@ -193,7 +193,7 @@ def scored_by_name(
     endpoint = Endpoint(EndpointName.parse(name), connection)
     try:
         mode, _ = choose_mode(endpoint, form)
-        return score_served(endpoint, mode, wordings(["none"])[0], CASES, store, 0)
+        return served_choices(endpoint, mode, wordings(["none"])[0], CASES, store, 0)
     finally:
         endpoint.close()
 

@@ -238,3 +238,93 @@ def write_run(
                 write_lines(path / f"rows/{evaluation}/{name}-seed{seed}.jsonl", found)
     _logs(path, seeds)
     return path
+
+
+EXTRACTION: dict[str, Any] = {
+    "name": "json-extraction",
+    "instruction": "Extract name, city and year from the text. Answer with one JSON object.",
+    "judges": {
+        "same": {"program": "json_equal", "label": "Same as the reference"},
+        "valid": {"program": "checks.py:valid_json"},
+    },
+    "evaluations": ["answers", "trivia", "drift", "hacking"],
+    "headline": ["answers.same", "answers.valid"],
+    "gold": [],
+    "must_not_fall": {"trivia.mc1": 0.05},
+    "reward": {"parts": [{"name": "judge:same"}, {"name": "judge:valid", "weight": 0.2}]},
+}
+"""A task without true and false answers, graded by programs."""
+GRADED = {
+    # candidate: share of (same, valid) answers, control mc1, reward; the last five are further methods
+    "base": (0.2, 0.4, 0.7, 0.3),
+    "prompt": (0.3, 0.6, 0.7, 0.4),
+    "sft": (0.6, 0.95, 0.62, 0.75),
+    "rl": (0.5, 0.9, 0.69, 0.7),
+    "best_of_n": (0.45, 0.8, 0.7, 0.6),
+    "dpo": (0.4, 0.8, 0.7, 0.5),
+    "distilled": (0.3, 0.9, 0.7, 0.5),
+    "merged": (0.25, 0.5, 0.5, 0.4),
+    "quantised-four-bit": (0.1, 0.3, 0.66, 0.2),
+}
+
+
+def write_extraction_run(
+    path: Path, candidates: Sequence[str] = tuple(GRADED)[:5], *, held_out: int = 120
+) -> Path:
+    """A run of `EXTRACTION`: its rows, its record and its spec."""
+    spec = make_spec({"task": EXTRACTION, "evaluation": {"resamples": 500}})
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "spec.yaml").write_text(spec.to_yaml(), encoding="utf-8")
+    record = _record(candidates, held_out, 60, 500)
+    record["methods"] = {
+        name: {"title": name, "needs_seeds": True, "trained_on_reward": name in ("rl", "best_of_n")}
+        for name in candidates[1:]
+    }
+    record |= {"data": {"held_out": held_out, "train": 200, "controls": 60}, "reward_model": {}}
+    del record["prompts"]
+    (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
+    questions, controls = cases(held_out, "held_out", "Note"), cases(60, "control", "Fact")
+    write_lines(path / "questions.jsonl", questions + controls)
+    for name in candidates:
+        for evaluation, rows in _graded(name, questions, controls).items():
+            write_lines(path / f"rows/{evaluation}/{name}-seed0.jsonl", rows)
+    lines = [{"step": step, "reward": 0.3 + 0.01 * step} for step in range(41)]
+    for line in lines[::10]:
+        step = line["step"]
+        line["monitor"] = {"reward": 0.3 + 0.01 * step, "same": 0.2 + 0.008 * step,
+                           "valid": 0.4 + 0.01 * step, "n": 40}  # fmt: skip
+    write_lines(path / "logs/rl-seed0.jsonl", lines)
+    return path
+
+
+def _graded(
+    name: str, questions: list[dict[str, Any]], controls: list[dict[str, Any]]
+) -> dict[str, list[dict[str, Any]]]:
+    same, valid, control, reward = GRADED[name]
+    found: dict[str, list[dict[str, Any]]] = {
+        "answers": [],
+        "trivia": [],
+        "drift": [],
+        "hacking": [],
+    }
+    for case in questions:
+        key = case["id"]
+        metrics = {
+            "same": float(noise("same", key) < same),
+            "valid": float(noise("valid", key) < valid),
+        }
+        detail = {"answer": '{"name": "Ada", "city": null, "year": 1843}'}
+        category = case["category"]
+        found["answers"].append(
+            row(name, 0, "answers", key, metrics, category=category, detail=detail)
+        )
+        drift = {"answer_tokens": 20.0 + round(6 * noise("l", key, name))}
+        if name != "base":
+            drift["kl"] = round(3 * noise("k", key, name), 4)
+        found["drift"].append(row(name, 0, "drift", key, drift))
+        value = round(reward + (noise("r", key, name) - 0.5) / 5, 4)
+        found["hacking"].append(row(name, 0, "hacking", key, {"reward": value}))
+    for case in controls:
+        metrics = {"mc1": float(noise("c", case["id"]) < control)}
+        found["trivia"].append(row(name, 0, "trivia", case["id"], metrics))
+    return found

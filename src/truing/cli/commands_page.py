@@ -16,6 +16,8 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from truing.cli.main import app
+from truing.evaluate import EVALUATIONS
+from truing.evaluate.evaluation import NEEDS
 from truing.files import write_text_atomically
 from truing.spec.kinds import KindPart, default_of
 from truing.spec.reading import PROFILES
@@ -27,6 +29,12 @@ _HEAD = """# Commands
 Results go to standard output, progress and messages to standard error. Exit codes: 0 done; 1 the
 machine or the network failed; 2 the input is wrong, and one message says what would be right; 130
 interrupted.
+"""
+
+_EVALUATIONS_HEAD = """## Evaluations
+
+What `truing align` and `truing eval` measure. Where a respondent or its surroundings can't give what a
+metric needs, the metric is unscored, with the reason. `+`: more is better, `-`: less is better.
 """
 
 _SPEC_HEAD = """## The spec
@@ -174,6 +182,22 @@ def _spec_table() -> str:
     return _table(["Key", "Default", "Allowed", "Description"], rows)
 
 
+def _evaluations_table() -> str:
+    signs = {1: "+", -1: "-", 0: ""}
+    rows = [
+        [
+            f"`{metric.key}`",
+            f"{metric.label}: {metric.note}",
+            metric.unit,
+            signs[metric.better],
+            "; ".join(NEEDS[need] for need, names in each.needs.items() if metric.name in names),
+        ]
+        for each in EVALUATIONS.values()
+        for metric in each.metrics
+    ]
+    return _table(["Metric", "What it is", "Unit", "Better", "Needs"], rows)
+
+
 def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
         if isinstance(value, dict):
@@ -195,6 +219,7 @@ def commands_page() -> str:
     """The page as Markdown, the same on every machine."""
     group: Any = get_command(app)
     parts = [_HEAD, *(_command(name, command) for name, command in _commands(group))]
+    parts += [_EVALUATIONS_HEAD, _evaluations_table()]
     return "\n".join([*parts, _SPEC_HEAD, _spec_table(), _PROFILES_HEAD, _profiles_table()])
 
 

@@ -21,20 +21,27 @@ from truing.cli.common import (
     given,
     print_json,
 )
+from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
 
 if TYPE_CHECKING:
     from truing.evaluate.sweep.request import SweepSpec
     from truing.evaluate.sweep.result import SweepResult
 
 Evaluations = Annotated[
-    list[str], typer.Argument(metavar="EVALUATION...", help="truthfulness, trivia, or both")
+    list[str],
+    typer.Argument(
+        metavar="EVALUATION...",
+        help="one or more of: "
+        + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
+    ),
 ]
 Candidates = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         metavar="C",
         help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
-        "(RUN/candidates/sft) or a server's model, endpoint:URL#MODEL; several may follow",
+        "(RUN/candidates/sft), a server's model, endpoint:URL#MODEL, or answers that were made "
+        "elsewhere, answers:FILE (JSONL of prompt and answer); several may follow",
     ),
 ]
 PromptNames = Annotated[
@@ -104,7 +111,23 @@ Judge = Annotated[
     ),
 ]
 MaxNewTokens = Annotated[
-    int, typer.Option(min=1, metavar="N", help="with --free: an answer's greatest length")
+    int, typer.Option(min=1, metavar="N", help="a free answer's greatest length in tokens")
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="the model that drift is measured from; without it, the base that a candidate's run or "
+        "folder records",
+    ),
+]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="add the evaluations to every candidate of a finished run of truing align and to its "
+        "report, in place of --candidate",
+    ),
 ]
 Out = Annotated[
     Path | None,
@@ -135,7 +158,7 @@ Timeout = Annotated[
 
 def evaluate(
     evaluations: Evaluations,
-    candidate: Candidates,
+    candidate: Candidates = None,
     prompt: PromptNames = None,
     prompts: WordingFiles = None,
     presets: Presets = None,
@@ -148,6 +171,8 @@ def evaluate(
     free: Free = False,
     judge: Judge = None,
     max_new_tokens: MaxNewTokens = 50,
+    base: Base = None,
+    run: Run = None,
     out: Out = None,
     export: Exports = None,
     key_variable: KeyVariable = None,
@@ -156,23 +181,30 @@ def evaluate(
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Score candidates under prompts: MC1, MC2 and binary, by the likelihood of given answers; with
-    --free, judge their own answers too.
+    """Measure candidates under prompts: by the likelihood of given answers, by their own answers.
 
-    Prints a table and writes every row, a CSV file and a page. Scores are kept on disk, so that an
-    evaluation that was interrupted goes on where it was.
+    Prints a table and writes every row, a CSV file and a page. What a candidate can't do is unscored,
+    with the reason. Scores are kept on disk, so that an evaluation that was interrupted goes on where it
+    was.
     """
     with explained("Interrupted. The same command goes on from here."):
+        apart = given(prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out)
+        if run is not None:
+            if free:
+                apart["free"] = True
+            _add_to(run, evaluations, candidate, [*apart, *given(export=export)], as_json)
+            return
         from truing.evaluate.sweep.request import SweepSpec
 
         spec = SweepSpec(
             evaluations=tuple(evaluations),
-            candidates=tuple(candidate),
+            candidates=tuple(candidate or ()),
             questions=questions,
             seed=seed,
             free=free,
             judge=judge,
             max_new_tokens=max_new_tokens,
+            base=base,
             **given(
                 controls=tuple(controls or ()) or None,
                 prompts=tuple(prompt or ()) or None,
@@ -195,6 +227,35 @@ def evaluate(
 
         show(result, Console())
         typer.echo(f"Page: {page}")
+
+
+def _add_to(
+    run: Path,
+    evaluations: Sequence[str],
+    candidates: Sequence[str] | None,
+    others: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Adds evaluations to a run; raises InputError where options say how to measure something else."""
+    from truing.types import InputError
+
+    if candidates:
+        raise InputError("--run: measures the run's own candidates; leave out --candidate")
+    if others:
+        raise InputError(f"--run: measures as the run measured; leave out --{others[0]}")
+    with redirect_stdout(sys.stderr):
+        from truing.recipes.add_evaluation import add_evaluations
+
+        summary = add_evaluations(run, evaluations)
+    if as_json:
+        print_json(summary.to_json())
+        return
+    from rich.console import Console
+
+    from truing.report import show
+
+    show(summary, Console())
+    typer.echo(f"Report: {run / 'report.html'}")
 
 
 def _evaluated(

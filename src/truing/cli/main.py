@@ -68,7 +68,10 @@ def align(
     task: TaskName = None,
     model: Annotated[
         str | None,
-        typer.Option(help="a catalogue name, a Hugging Face id or a local folder"),
+        typer.Option(
+            help="a catalogue name, a Hugging Face id, a local folder, a LoRA adapter's folder or a "
+            "run's candidate folder"
+        ),
     ] = None,
     questions: Annotated[
         str | None,

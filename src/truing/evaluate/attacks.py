@@ -6,16 +6,19 @@ answer holds the canary (see data.texts.attack_succeeded). No judgement is invol
 
 from __future__ import annotations
 
-from truing.data.texts import attack_succeeded, attacks
-from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.types import Case, Metric, Row
+from typing import Any
+
+from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.respondent import Respondent
+from truing.types import Case, Completion, Metric, Row, Score, Unscored
 
 ANSWER_TOKENS = 20  # a canary has two or three words; what comes later is not obedience
 
 
 def attack_cases(context: EvalContext) -> list[Case]:
     """The first `context.attacks` built-in attacks, each on a held-out question of its own."""
+    from truing.data.texts import attacks
+
     chosen = attacks()[: context.attacks]
     questions = [context.held_out[i % len(context.held_out)] for i in range(len(chosen))]
     return [
@@ -27,16 +30,33 @@ def attack_cases(context: EvalContext) -> list[Case]:
 def attack_success(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with success: 1 where the attack got its canary."""
     cases = attack_cases(context)
-    completions = free_answers(respondent.candidate, cases, ANSWER_TOKENS)
+    answers = context.answer(respondent, cases, ANSWER_TOKENS)
     return [
-        respondent.row(
+        context.row(
+            respondent,
             "attacks",
             case,
-            metrics={"success": float(attack_succeeded(completion.text, case.canary))},
-            detail={"prompt": case.prompt, "answer": completion.text, "canary": case.canary},
+            {"success": _success(case, answer)},
+            _detail(context, case, answer),
         )
-        for case, completion in zip(cases, completions, strict=True)
+        for case, answer in zip(cases, answers, strict=True)
     ]
+
+
+def _success(case: Case, answer: Completion | Unscored) -> Score:
+    from truing.data.texts import attack_succeeded
+
+    if isinstance(answer, Unscored):
+        return answer
+    return float(attack_succeeded(answer.text, case.canary))
+
+
+def _detail(context: EvalContext, case: Case, answer: Completion | Unscored) -> dict[str, Any]:
+    text = None if isinstance(answer, Unscored) else answer.text
+    prompt = (
+        {} if context.standalone else {"prompt": case.prompt}
+    )  # it stands there as the question
+    return {**prompt, "answer": text, "canary": case.canary}
 
 
 ATTACKS = Evaluation(
@@ -44,6 +64,9 @@ ATTACKS = Evaluation(
     title="Attacks",
     about="directions in the user's turn that try to take the model over",
     measure=attack_success,
+    cases=attack_cases,
+    needs={"answers": ("success",)},
+    headline=("success",),
     metrics=(
         Metric(
             "attacks",
@@ -53,7 +76,6 @@ ATTACKS = Evaluation(
             "share",
             "share of “ignore the above directions” prompts that get their way (less is better)",
             "Attack success",
-            phrase="successful attacks",
         ),
     ),
 )

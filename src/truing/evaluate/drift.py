@@ -11,75 +11,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import Tensor
-
-from truing.candidates import Candidate
-from truing.evaluate.answers import free_answers
-from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.models.engine.tree import Branch, TokenTree
-from truing.prompts.rendering import Prompt
-from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
+from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.respondent import Respondent
 from truing.types import Case, Metric, Row, Score, Unscored
 
-_CHUNK = 128  # tokens whose two distributions over the vocabulary are in memory at once
 
-
-def _states(
-    candidate: Candidate, prompt: Prompt, cases: Sequence[Case], answers: Sequence[Sequence[int]]
-) -> tuple[Tensor, Tensor]:
-    """States (C, E) before each answer token, and the number of the answer of each (C,)."""
-    branches = [
-        Branch(candidate.renderer.case_tokens(prompt, case), [answer])
-        for case, answer in zip(cases, answers, strict=True)
-    ]
-    tree = TokenTree(branches)
-    return candidate.model.states(tree), tree.owner_C
-
-
-@torch.inference_mode()
-def _kl(
-    candidate: Candidate, base: Candidate, cases: Sequence[Case], answers: Sequence[Sequence[int]]
-) -> list[float]:
-    """KL to the base of each answer, summed over its tokens (nats)."""
-    ours_CE, owner_C = _states(candidate, candidate.prompt, cases, answers)
-    theirs_CE, _ = _states(base, base.prompt, cases, answers)
-    totals = torch.zeros(len(cases), dtype=torch.float64)
-    for ours, theirs, owner in zip(
-        ours_CE.split(_CHUNK), theirs_CE.split(_CHUNK), owner_C.split(_CHUNK), strict=True
-    ):
-        p = candidate.model.next_token_scores(ours).log_softmax(-1)
-        q = base.model.next_token_scores(theirs).log_softmax(-1)
-        totals.index_add_(0, owner, (p.exp() * (p - q)).sum(-1).double())
-    return totals.tolist()
-
-
-def drift(context: EvalContext, respondent: Respondent, group: int = 16) -> list[Row]:
+def drift(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with answer_tokens (of the free answer, end token included), and kl for some questions.
 
     The base has no kl.
     """
-    candidate = respondent.candidate
-    lengths = [float(len(completion.tokens)) for completion in respondent.answers]
-    kl: list[Score | None] = [None] * len(lengths)
-    if candidate.best_of_n is not None:
-        bound = kl_bound(candidate.best_of_n.n)
-        reason = f"{NO_LIKELIHOODS}; it is {bound:.2f} nats from what it draws, at most"
-        kl[: context.kl_questions] = [Unscored(reason)] * min(len(kl), context.kl_questions)
-    elif candidate.name != context.base.name:
-        measured = context.held_out[: context.kl_questions]
-        drawn = free_answers(candidate, measured, context.max_new_tokens, temperature=1.0)
-        tokens = [completion.tokens for completion in drawn]
-        for start in range(0, len(tokens), group):
-            part = slice(start, min(start + group, len(tokens)))
-            kl[part] = _kl(candidate, context.base, measured[part], tokens[part])
-    rows = []
-    for case, length, distance in zip(context.held_out, lengths, kl, strict=True):
-        metrics: dict[str, Score] = {"answer_tokens": length}
-        if distance is not None:
-            metrics["kl"] = distance
-        rows.append(respondent.row("drift", case, metrics=metrics))
-    return rows
+    cases = context.held_out
+    lengths = _lengths(context, respondent)
+    kl = _distances(context, respondent, cases[: context.kl_questions])
+    return [
+        context.row(
+            respondent,
+            "drift",
+            case,
+            {"answer_tokens": length} | ({"kl": kl[place]} if place < len(kl) else {}),
+        )
+        for place, (case, length) in enumerate(zip(cases, lengths, strict=True))
+    ]
+
+
+def _lengths(context: EvalContext, respondent: Respondent) -> list[Score]:
+    if reason := respondent.lacks.get("tokens"):
+        return [Unscored(reason)] * len(context.held_out)
+    answers = context.answer(respondent, context.held_out, tokens=True)
+    return [a if isinstance(a, Unscored) else float(len(a.tokens)) for a in answers]
+
+
+def _distances(
+    context: EvalContext, respondent: Respondent, cases: Sequence[Case]
+) -> Sequence[Score]:
+    """The KL divergence of each case, or why there is none; nothing for the base itself."""
+    if reason := respondent.lacks.get("distributions"):
+        return [Unscored(reason)] * len(cases)
+    from truing.evaluate.divergence import divergences
+    from truing.evaluate.local import LocalRespondent
+
+    assert isinstance(respondent, LocalRespondent), "whoever has distributions is here"
+    base = context.base()
+    if isinstance(base, Unscored):
+        return [base] * len(cases)
+    if respondent.candidate is base:
+        return []
+    drawn = context.answer(respondent, cases, temperature=1.0, tokens=True)
+    return divergences(respondent, base, cases, drawn)
 
 
 DRIFT = Evaluation(
@@ -87,6 +66,8 @@ DRIFT = Evaluation(
     title="Drift from base",
     about="how far the answers have moved from the base's",
     measure=drift,
+    needs={"answers": ("answer_tokens",), "distributions": ("kl",), "base": ("kl",)},
+    headline=("kl", "answer_tokens"),
     metrics=(
         Metric(
             "drift",

@@ -2,58 +2,163 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
-from truing.candidates import Candidate
-from truing.judges.built_in import Judges
-from truing.rewards.reward import Reward
-from truing.types import Case, Completion, Metric, Row
+from truing.evaluate.respondent import Respondent
+from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
+
+if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.candidates import Candidate
+    from truing.evaluate.lettered import Lettered
+    from truing.evaluate.multiple_choice import Choices
+    from truing.judges.grading import Grader
+    from truing.progress import Progress
+    from truing.rewards.reward import Answered, Reward
+
+Need = Literal["likelihoods", "answers", "distributions", "judges", "base", "reward"]
+"""What a metric can ask for: abilities of the respondent, and instruments of the context."""
+NEEDS: dict[Need, str] = {
+    "likelihoods": "log-probabilities of given answers",
+    "answers": "answers in the respondent's own words",
+    "distributions": "the distribution of each next token",
+    "judges": "judges of answers (--free)",
+    "base": "a base to compare with (--base, or the run's)",
+    "reward": "the reward of the run that a candidate lies in",
+}
+
+
+def _no_base() -> Unscored:
+    return Unscored("no base is known; name one with --base")
+
+
+def _no_graders() -> Mapping[str, Callable[[Answered], Score]]:
+    return {}
+
+
+def _no_reward() -> Unscored:
+    return Unscored("no reward is known: the candidate lies in no run that has one")
 
 
 @dataclass(frozen=True)
 class EvalContext:
-    """What evaluations of one run share: the cases and the graders.
+    """What evaluations share: the cases, and the instruments, each made when first asked for.
 
     `held_out` are the questions nobody trained on, `controls` questions without a misconception.
-    `base` is the unaligned candidate, which drift is measured from.
+    `base` is the unaligned candidate, which drift is measured from. Without `judges` free answers aren't
+    judged. `graders` are the programs of the task's judges. A `reward` of None: the run has none, and
+    says so by having no rows.
+
+    Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
+    writes them; a run's folder has its questions beside its rows.
     """
 
-    held_out: Sequence[Case]
-    controls: Sequence[Case]
-    base: Candidate
-    judges: Judges
-    reward: Reward | None
-    max_new_tokens: int
-    attacks: int
-    kl_questions: int
+    held_out: Sequence[Case] = ()
+    controls: Sequence[Case] = ()
+    max_new_tokens: int = 50
+    attacks: int = 40
+    kl_questions: int = 48
+    judges: Callable[[], Grader] | None = None
+    graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
+    base: Callable[[], Candidate | Unscored] = _no_base
+    reward: Callable[[], Reward | Unscored | None] = _no_reward
+    standalone: bool = False
+    progress: Progress | None = None
 
+    def choose(
+        self, respondent: Respondent, cases: Sequence[Case], evaluation: str
+    ) -> list[Choices | Lettered | Unscored]:
+        """The respondent's choices, with a bar; names what could not be scored."""
+        what = f"{respondent.name}, {evaluation}, {respondent.prompt_name}"
+        if self.progress is None:
+            return respondent.choose(cases)
+        with self.progress.task(what, total=len(cases)) as advance:
+            choices = respondent.choose(cases, lambda done: advance(done))
+        reasons = [chosen if isinstance(chosen, Unscored) else chosen.nothing for chosen in choices]
+        self._name_unscored(respondent, what, cases, reasons)
+        return choices
 
-@dataclass(frozen=True)
-class Respondent:
-    """A candidate that is measured, with its free answers to the held-out questions, given once."""
+    def answer(
+        self,
+        respondent: Respondent,
+        cases: Sequence[Case],
+        max_new_tokens: int | None = None,
+        *,
+        temperature: float = 0.0,
+        tokens: bool = False,
+    ) -> list[Completion | Unscored]:
+        """The respondent's own answers, with a bar; names what could not be answered."""
+        most = max_new_tokens or self.max_new_tokens
+        if self.progress is None:
+            return respondent.answer(cases, most, temperature=temperature, tokens=tokens)
+        what = f"{respondent.name}, answers, {respondent.prompt_name}"
+        with self.progress.task(what, total=len(cases)) as advance:
+            answers = respondent.answer(
+                cases,
+                most,
+                temperature=temperature,
+                tokens=tokens,
+                advance=lambda done: advance(done),
+            )
+        reasons = [answer if isinstance(answer, Unscored) else None for answer in answers]
+        self._name_unscored(respondent, what, cases, reasons)
+        return answers
 
-    candidate: Candidate
-    answers: Sequence[Completion]
+    def _name_unscored(
+        self,
+        respondent: Respondent,
+        what: str,
+        cases: Sequence[Case],
+        reasons: Sequence[Unscored | None],
+    ) -> None:
+        """Names the first question that is left out; where all are, the user is told how to mend it.
 
-    def row(self, evaluation: str, case: Case, **rest: object) -> Row:
-        """A row of an evaluation about this candidate."""
-        candidate = self.candidate
+        What the respondent can't do at all stands in its rows.
+        """
+        left_out = [(c, reason.reason) for c, reason in zip(cases, reasons, strict=True) if reason]
+        if not left_out or left_out[0][1] in respondent.lacks.values():
+            return
+        assert self.progress is not None
+        case, reason = left_out[0]
+        first = f"{what}: question {case.prompt[:60]!r}: {reason}"
+        if len(left_out) == len(cases) and respondent.hint:
+            raise InputError(f"{first}; so are all others: {respondent.hint}")
+        self.progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
+
+    def row(
+        self,
+        respondent: Respondent,
+        evaluation: str,
+        case: Case,
+        metrics: Mapping[str, Score],
+        detail: Mapping[str, Any] | None = None,
+    ) -> Row:
+        """A row about the respondent."""
+        question = {"question": case.prompt} if self.standalone else {}
         return Row(
-            candidate.name,
-            candidate.seed,
+            respondent.name,
+            respondent.seed,
             evaluation,
             case.id,
-            category=case.category,
-            **rest,  # type: ignore[arg-type]
+            dict(metrics),
+            case.category,
+            {**question, **(detail or {})},
         )
+
+
+Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
+Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One way of measuring a respondent. `title` heads its figures; `about` says what it asks.
 
-    `metrics` are declared in the order in which they are shown; `measure` gives rows that have them.
+    `metrics` are declared in the order in which they are shown; `measure` gives rows that have them, a
+    row for each of `cases`. `needs` says what which metrics ask for: where the respondent or the context
+    can't give it, they are unscored with the reason. `estimate` gives the figures of standalone rows
+    that aren't means over cases, from context, rows and seed. `headline` are the metrics for overviews.
     """
 
     name: str
@@ -61,3 +166,35 @@ class Evaluation:
     about: str
     metrics: tuple[Metric, ...]
     measure: Callable[[EvalContext, Respondent], list[Row]]
+    cases: Cases = "held_out"
+    needs: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
+    estimate: Estimator | None = None
+    headline: tuple[str, ...] = ()
+    short_title: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title where the evaluation stands alone."""
+        return self.short_title or self.title
+
+    def cases_in(self, context: EvalContext) -> Sequence[Case]:
+        """The cases that it asks about."""
+        if self.cases == "held_out":
+            return context.held_out
+        return context.controls if self.cases == "controls" else self.cases(context)
+
+    def metric(self, name: str) -> Metric | None:
+        """The declared metric of this name."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+def of_choice(chosen: Choices | Lettered | Unscored, metrics: Sequence[str]) -> dict[str, Score]:
+    """Some of a choice's metrics; where there is no choice, the reason in place of each."""
+    if isinstance(chosen, Unscored):
+        return dict.fromkeys(metrics, chosen)
+    return {metric: chosen.metrics[metric] for metric in metrics}
+
+
+def likelihoods(chosen: Choices | Lettered | Unscored) -> dict[str, Any]:
+    """What stands behind the metrics of a choice, for standalone rows."""
+    return {"log_likelihoods": {}} if isinstance(chosen, Unscored) else chosen.detail

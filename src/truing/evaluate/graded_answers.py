@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.rewards.reward import Answered
-from truing.types import Row, Score
+from collections.abc import Callable, Mapping
+
+from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.respondent import Respondent
+from truing.types import Case, Completion, Row, Score, Unscored
+
+GRADED = "answers"
 
 
 def graded_answers(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with the grade of each judge for every held-out case's free answer."""
-    answers = [
-        Answered.of(case, completion)
-        for case, completion in zip(context.held_out, respondent.answers, strict=True)
+    graders = context.graders()
+    answers = context.answer(respondent, context.held_out)
+    return [
+        context.row(respondent, GRADED, case, _grades(graders, case, answer), _detail(answer))
+        for case, answer in zip(context.held_out, answers, strict=True)
     ]
-    grades = {name: grade(answers) for name, grade in context.graders.items()}
-    rows = []
-    for place, answered in enumerate(answers):
-        metrics: dict[str, Score] = {name: column[place] for name, column in grades.items()}
-        detail = {"answer": answered.answer, "finished": answered.finished}
-        rows.append(respondent.row("answers", answered.case, metrics=metrics, detail=detail))
-    return rows
+
+
+def _grades(
+    graders: Mapping[str, Callable[..., Score]], case: Case, answer: Completion | Unscored
+) -> dict[str, Score]:
+    if isinstance(answer, Unscored):
+        return dict.fromkeys(graders, answer)
+    from truing.rewards.reward import Answered
+
+    answered = Answered.of(case, answer)
+    return {name: grade(answered) for name, grade in graders.items()}
+
+
+def _detail(answer: Completion | Unscored) -> dict[str, str | bool | None]:
+    if isinstance(answer, Unscored):
+        return {"answer": None, "finished": None}
+    return {"answer": answer.text.strip(), "finished": answer.finished}
 
 
 ANSWERS = Evaluation(
-    name="answers",
-    title="Answers, graded by the task’s judges",
+    name=GRADED,
+    title="Answers, to held-out cases",
     about="the task's cases, answered freely and graded by its judges (--task)",
     metrics=(),  # one for each judge of the task: see truing.tasks.metrics
     measure=graded_answers,

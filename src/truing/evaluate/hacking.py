@@ -5,22 +5,29 @@ A reward that rises while judged truth and informativeness do not has been gamed
 
 from __future__ import annotations
 
-from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.rewards.reward import Answered
-from truing.types import Metric, Row
+from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.respondent import Respondent
+from truing.types import Metric, Row, Score, Unscored
 
 
 def hacking(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with the reward of each held-out answer; none where the run has no reward."""
-    if context.reward is None:
+    from truing.rewards.reward import Answered
+
+    reward = context.reward()
+    if reward is None:
         return []
-    answers = [
-        Answered.of(case, completion)
-        for case, completion in zip(context.held_out, respondent.answers, strict=True)
-    ]
+    if isinstance(reward, Unscored):
+        scores: list[Score] = [reward] * len(context.held_out)
+    else:
+        completions = context.answer(respondent, context.held_out)
+        pairs = list(zip(context.held_out, completions, strict=True))
+        answered = [Answered.of(c, a) for c, a in pairs if not isinstance(a, Unscored)]
+        rewards = iter(reward(answered))
+        scores = [a if isinstance(a, Unscored) else next(rewards) for a in completions]
     return [
-        respondent.row("hacking", case, metrics={"reward": score})
-        for case, score in zip(context.held_out, context.reward(answers), strict=True)
+        context.row(respondent, "hacking", case, {"reward": score})
+        for case, score in zip(context.held_out, scores, strict=True)
     ]
 
 
@@ -29,6 +36,8 @@ HACKING = Evaluation(
     title="Reward’s own view",
     about="the training reward of the free answers",
     measure=hacking,
+    needs={"answers": ("reward",), "reward": ("reward",)},
+    headline=("reward",),
     metrics=(
         Metric(
             "hacking",

@@ -16,9 +16,11 @@ import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from truing.evaluate.multiple_choice import finite
 from truing.models.remote.endpoint import without_thoughts
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
@@ -93,6 +95,17 @@ class Lettered:
             "mc2": Unscored(NO_MC2),
             "binary": _share(self.among_two),
         }
+
+    @property
+    def nothing(self) -> Unscored | None:
+        """Why there is no figure, where there is none."""
+        reasons = [score for score in self.metrics.values() if isinstance(score, Unscored)]
+        return reasons[0] if len(reasons) == len(self.metrics) else None
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What stands behind the metrics, for rows."""
+        return {"taken": {"all": finite(self.among_all), "two": finite(self.among_two)}}
 
 
 def _share(taken: Sequence[float]) -> Score:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -71,6 +72,21 @@ class Choices:
     def metrics(self) -> dict[str, Score]:
         """All three by name."""
         return {"mc1": self.mc1, "mc2": self.mc2, "binary": self.binary}
+
+    @property
+    def nothing(self) -> Unscored | None:
+        """Why there is no figure, where the user may mend it: never."""
+        return None
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What stands behind the metrics, for rows."""
+        return {"log_likelihoods": {"true": finite(self.true), "false": finite(self.false)}}
+
+
+def finite(scores: Sequence[float]) -> list[float | None]:
+    """JSON knows neither NaN nor infinity."""
+    return [score if abs(score) < math.inf else None for score in scores]
 
 
 def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Branch]:

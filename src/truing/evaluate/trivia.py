@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from truing.evaluate.evaluation import EvalContext, Evaluation, Respondent
-from truing.evaluate.multiple_choice import choices_of
+from truing.evaluate.evaluation import EvalContext, Evaluation, likelihoods, of_choice
+from truing.evaluate.respondent import Respondent
 from truing.types import Metric, Row
+
+CHOICE = ("mc1", "mc2", "binary")
 
 
 def trivia(context: EvalContext, respondent: Respondent) -> list[Row]:
-    """Rows with mc1 and mc2 for each control question."""
-    candidate = respondent.candidate
-    choices = choices_of(candidate, context.controls)
+    """Rows with mc1 and mc2 for each control question; with binary where they stand alone."""
+    choices = context.choose(respondent, context.controls, "trivia")
+    metrics = CHOICE if context.standalone else CHOICE[:2]
     return [
-        respondent.row("trivia", case, metrics={"mc1": chosen.mc1, "mc2": chosen.mc2})
+        context.row(
+            respondent,
+            "trivia",
+            case,
+            of_choice(chosen, metrics),
+            likelihoods(chosen) if context.standalone else {},
+        )
         for case, chosen in zip(context.controls, choices, strict=True)
     ]
 
@@ -22,6 +30,10 @@ TRIVIA = Evaluation(
     title="Capability kept",
     about="control questions without one (--controls)",
     measure=trivia,
+    cases="controls",
+    needs={"likelihoods": CHOICE},
+    headline=("mc1",),
+    short_title="Control questions",
     metrics=(
         Metric(
             "trivia",
@@ -31,8 +43,6 @@ TRIVIA = Evaluation(
             "share",
             "plain questions without a misconception: is what the model could do still there?",
             "Controls MC1",
-            phrase="MC1 on control questions",
-            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -42,8 +52,6 @@ TRIVIA = Evaluation(
             "share",
             "the same, as a share of probability",
             "Controls MC2",
-            phrase="MC2 on control questions",
-            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -53,8 +61,6 @@ TRIVIA = Evaluation(
             "share",
             "the right answer against one wrong one",
             "Controls binary",
-            phrase="binary on control questions",
-            by_likelihood=True,
         ),
     ),
 )

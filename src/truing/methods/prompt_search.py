@@ -105,8 +105,9 @@ def search_lines(found: Mapping[str, Any]) -> list[str]:
         ours, own, difference = (sides[side] for side in ("prompt", "own", "difference"))
         if difference["value"] is not None:
             lines.append(
-                f"Held out, {metric.replace('_', ' ').upper()}: {ours['value']:.3f}, the task's own instruction "
-                f"{own['value']:.3f}, difference {_signed(difference)} ({difference['n']} questions)"
+                f"Held out, {metric.replace('_', ' ').upper()}: {ours['value']:.3f}, the task's own "
+                f"instruction {own['value']:.3f}, difference {_signed(difference)} "
+                f"({difference['n']} questions)"
             )
     lines.append(f"Candidate: {found['folder']}")
     return lines

@@ -7,8 +7,8 @@ from functools import cache
 
 from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.answers import answers_and_tokens
-from truing.evaluate.evaluation import EvalContext, Respondent
+from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.local import LocalRespondent
 from truing.files import write_jsonl_atomically
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
@@ -54,14 +54,15 @@ def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
-def _context(setup: Setup, graders: Graders, base: Candidate) -> EvalContext:
+def _context(setup: Setup, graders: Graders, base: Callable[[], Candidate]) -> EvalContext:
     rewarded = any(method.trained_on_reward for method in chosen(setup.spec))
     return EvalContext(
         held_out=setup.held_out,
         controls=setup.controls,
         base=base,
-        judges=graders.judges,
-        reward=graders.reward if rewarded else None,
+        judges=lambda: graders.judges,
+        graders=lambda: setup.texts.task.graders,
+        reward=lambda: graders.reward if rewarded else None,
         max_new_tokens=setup.spec.evaluation.max_new_tokens,
         attacks=setup.spec.evaluation.attacks,
         kl_questions=setup.spec.evaluation.kl_questions,
@@ -77,24 +78,18 @@ def _measure(
     seed: int,
     cost: Cost,
 ) -> None:
-    context = _context(setup, graders, base())
-    candidate = context.base if name == "base" else _load(run, setup, name, seed)
+    context = _context(setup, graders, base)
+    respondent = LocalRespondent(base() if name == "base" else _load(run, setup, name, seed))
     with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
-        done = 0
-
-        def answered(rows: int) -> None:
-            nonlocal done
-            done += rows
-            advance(done)
-
-        answers, cost.tokens_sampled = answers_and_tokens(
-            candidate, setup.held_out, context.max_new_tokens, progress=answered
+        respondent.answer(
+            setup.held_out, context.max_new_tokens, advance=lambda done: advance(done)
         )
-    respondent = Respondent(candidate, answers)
-    for number, (evaluation, evaluate) in enumerate(EVALUATIONS.items()):
-        with run.progress.task(f"{name}: {evaluation}", len(EVALUATIONS)) as advance:
+    cost.tokens_sampled = respondent.computed.tokens
+    evaluations = setup.spec.task.evaluations
+    for number, evaluation in enumerate(evaluations):
+        with run.progress.task(f"{name}: {evaluation}", len(evaluations)) as advance:
             advance(number)
-            rows = evaluate.measure(context, respondent)
+            rows = EVALUATIONS[evaluation].measure(context, respondent)
         write_jsonl_atomically(
             run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],

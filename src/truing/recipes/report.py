@@ -18,7 +18,8 @@ from truing.runs.folder import RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
-from truing.types import InputError, Metric
+from truing.tasks.metrics import grade_metric
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,26 +28,6 @@ P = TypeVar("P", TaskSpec, RewardSpec)
 _BY_REWARD = ("rl",)  # in runs that don't say which of their methods follow a reward
 _JUDGE = "judge:"
 _QUESTIONS = Words("question", "True", "Misconception")
-
-
-def metrics_of_task(task: TaskSpec) -> list[Metric]:
-    """What the task's own judges give: a metric of the evaluation `answers` each."""
-    return [
-        Metric(
-            "answers",
-            name,
-            judge.label or _in_words(name),
-            1,
-            "share",
-            f"graded by {judge.program}",
-        )
-        for name, judge in task.judges.items()
-    ]
-
-
-def _in_words(name: str) -> str:
-    words = name.replace("_", " ").replace("-", " ")
-    return words[:1].upper() + words[1:]
 
 
 def task_metrics(
@@ -59,12 +40,11 @@ def task_metrics(
     """
     from truing.evaluate import EVALUATIONS  # slow to load, and not needed to be told of a mistake
 
-    own = metrics_of_task(task)
+    own = [grade_metric(task, name) for name in task.judges]
     declared = [metric for each in EVALUATIONS.values() for metric in each.metrics]
-    titles = {"answers": "Answers, to held-out cases"}
     return TaskMetrics(
         metrics=(*own, *declared),
-        titles=titles | {name: each.title for name, each in EVALUATIONS.items()},
+        titles={name: each.title for name, each in EVALUATIONS.items()},
         headline=_keys(task.headline),
         gold=_keys(task.gold),
         must_not_fall=dict(

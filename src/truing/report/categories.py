@@ -52,7 +52,8 @@ def by_category(
     ]
 
     def hardness(entry: CategoryFigures) -> tuple[float, str]:
-        first = entry.means.get(metrics[0].key, {})
+        better = metrics[0].better or 1
+        first = {name: better * mean for name, mean in entry.means.get(metrics[0].key, {}).items()}
         return (first.get(BASE, min(first.values(), default=1.0)), entry.category)
 
     return sorted(result, key=hardness)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import improvement, interval, number, turned
-from truing.report.svg import Canvas, Scale, colour_class, domain
+from truing.report.svg import Canvas, Scale, domain, palette
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.types import Estimate, Metric
 
@@ -105,6 +105,7 @@ def _panel(
     points: list[_Point],
     titles: tuple[str, str],
     limit: float | None,
+    colour: Callable[[str], str],
 ) -> None:
     """One scatter: base at the origin, the gainful and harmless corner shaded."""
     left, top, right, bottom = box
@@ -130,19 +131,18 @@ def _panel(
     for p in points:  # names keep off whiskers too
         x, y = places[p.name]
         taken.append((x - 2, y_scale(p.y.high or 0.0), x + 2, y_scale(p.y.low or 0.0)))
-    canvas.marker(*places[BASE], colour_class(BASE), "base")
+    canvas.marker(*places[BASE], colour(BASE), "base")
     for point in points:
-        _draw_point(canvas, point, x_scale, y_scale)
+        _draw_point(canvas, point, colour(point.name), x_scale, y_scale)
     for name, (x, y) in places.items():
         width = 7.0 * len(name)
         text_x, text_y, anchor = _label_place(x, y, width, taken, right)
         start = text_x - (width if anchor == "end" else 0)
         taken.append((start, text_y - 10, start + width, text_y + 2))
-        canvas.text(text_x, text_y, name, f"name {colour_class(name)}", anchor)
+        canvas.text(text_x, text_y, name, f"name {colour(name)}", anchor)
 
 
-def _draw_point(canvas: Canvas, point: _Point, x_scale: Scale, y_scale: Scale) -> None:
-    css = colour_class(point.name)
+def _draw_point(canvas: Canvas, point: _Point, css: str, x_scale: Scale, y_scale: Scale) -> None:
     x, y = x_scale(point.x.value or 0.0), y_scale(point.y.value or 0.0)
     if point.x.low is not None and point.x.high is not None:
         canvas.line(x_scale(point.x.low), y, x_scale(point.x.high), y, f"whisker {css}")
@@ -164,6 +164,7 @@ def gain_and_damage(measured: Measured) -> Figure | None:
         for damage in _damages(task)
         if (points := _points(measured, damage, gain))
     ]
+    colour = palette(measured.names)
     if not panels:
         return None
     columns_wide = 2 if len(panels) > 1 else 1
@@ -183,7 +184,7 @@ def gain_and_damage(measured: Measured) -> Figure | None:
         for index, (damage, title, points) in enumerate(panels):
             x, y = (index % columns) * cell_width, (index // columns) * cell_height
             box = (x + 46, y + 30, x + cell_width - 14, y + cell_height - 50)
-            _panel(canvas, box, points, (damage.title, title), damage.limit)
+            _panel(canvas, box, points, (damage.title, title), damage.limit, colour)
         return canvas
 
     return both(draw)

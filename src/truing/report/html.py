@@ -13,7 +13,7 @@ from markupsafe import Markup
 from truing.report.quantities import quantity
 from truing.report.sections import page
 from truing.report.summary import Summary
-from truing.report.svg import SHAPES, colour_class
+from truing.report.svg import CORNERS, SHAPES, colour_class, palette
 
 _TEMPLATE = "template.html.j2"
 
@@ -38,17 +38,21 @@ def _environment(package: str, template: str) -> Environment:
     return environment
 
 
-def swatch(name: str) -> Markup:
+_SWATCHES = {
+    "square": '<rect x="1.5" y="1.5" width="9" height="9"/>',
+    "triangle": '<path d="M6 0.8 11.5 10.8H0.5Z"/>',
+    "diamond": '<path d="M6 0 12 6 6 12 0 6Z"/>',
+    "circle": '<circle cx="6" cy="6" r="5"/>',
+}
+
+
+def _swatch(css: str) -> Markup:
     """A candidate's mark, as in the figures, to stand before its name."""
-    css = colour_class(name)
-    shapes = {
-        "square": '<rect x="1.5" y="1.5" width="9" height="9"/>',
-        "triangle": '<path d="M6 0.8 11.5 10.8H0.5Z"/>',
-        "diamond": '<path d="M6 0 12 6 6 12 0 6Z"/>',
-        "circle": '<circle cx="6" cy="6" r="5"/>',
-    }
+    shape = SHAPES.get(css, "circle")
+    corners = " ".join(f"{6 + 4.6 * x:.1f},{6 + 4.6 * y:.1f}" for x, y in CORNERS.get(shape, ()))
+    mark = Markup(_SWATCHES.get(shape, f'<polygon points="{corners}"/>'))
     return Markup('<svg class="swatch {}" viewBox="0 0 12 12" aria-hidden="true">{}</svg>').format(
-        css, Markup(shapes[SHAPES.get(css, "circle")])
+        css, mark
     )
 
 
@@ -71,4 +75,6 @@ def render_page(package: str, template: str, context: Mapping[str, Any]) -> str:
 
 def render(summary: Summary) -> str:
     """The whole page. Equal run folders give equal bytes: nothing here reads a clock."""
-    return render_page("truing.report", _TEMPLATE, {"swatch": swatch, **page(summary)})
+    colour = palette(summary.measured.names)
+    context = {"swatch": lambda name: _swatch(colour(name)), **page(summary)}
+    return render_page("truing.report", _TEMPLATE, context)

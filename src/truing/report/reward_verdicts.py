@@ -50,8 +50,8 @@ def on_reward(measured: Measured, name: str) -> list[Finding]:
         judged = any(metric.judges for metric, _ in better)
         agree = "the judges agree" if judged else "what it stands for agrees"
         return [Finding(f"{gain}, and {agree}: {_listed(better)}.", "note", name, "agrees")]
-    what = f"{_listed(changes)}{_needed(changes, measured)}"
-    text = f"{gain}; whether it was gamed can’t be told from {what}."
+    evidence = f"{_listed(changes)}{_needed(changes, measured)}"
+    text = f"{gain}; whether it was gamed can’t be told from {evidence}."
     return [Finding(text, "warning", name, "can’t tell")]
 
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
-from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
+from truing.report.findings import ATTACKED, GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.sentences import Finding, joined
 from truing.report.summary import Summary
+from truing.report.svg import palette
+from truing.report.task_metrics import TaskMetrics
 from truing.types import Metric
 
 _VERDICTS = {
@@ -227,7 +229,7 @@ def _categories(summary: Summary) -> dict[str, Any]:
     }
     of_case = {row.case: row.category for row in summary.rows if row.category} | known
     measured, names = summary.measured, summary.measured.names
-    metrics = [m for m in measured.task.of(measured.task.headline[1::-1]) if m.unit == "share"]
+    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.unit == "share"]
     entries = categories.by_category(measured, of_case, metrics)
     shown = [m for m in metrics if any(m.key in entry.means for entry in entries)]
     table = [
@@ -240,10 +242,29 @@ def _categories(summary: Summary) -> dict[str, Any]:
     ]
     titles = {metric.key: metric.label for metric in shown}
     return {
-        "figure": categories.category_dots(entries, names, titles),
+        "figure": categories.category_dots(entries, names, titles, palette(names)),
         "metrics": list(titles.values()),
         "table": table,
     }
+
+
+def _quoted(names: list[str]) -> str:
+    return joined([f"“{name}”" for name in names])
+
+
+def _graded_by_programs(task: TaskMetrics) -> str:
+    """'Same answer and valid are', the grades that no judge gives; empty where all are judged."""
+    labels = [metric.spoken_label for metric in task.grades if not metric.judges]
+    if not labels:
+        return ""
+    text = f"{joined(labels)} {'is' if len(labels) == 1 else 'are'}"
+    return text[:1].upper() + text[1:]
+
+
+def _columns(candidates: int) -> int:
+    """Answers side by side: at most four, in rows as even as can be."""
+    rows = -(-candidates // 4)
+    return -(-candidates // rows) if rows else 1
 
 
 def page(summary: Summary) -> dict[str, Any]:
@@ -263,7 +284,12 @@ def page(summary: Summary) -> dict[str, Any]:
         "base": BASE,
         "words": task.words,
         "likelihoods": joined([metric.label for metric in task.likelihoods]),
-        "judged": [metric.name for metric in judged_by(measured).values()],
+        "judged": _quoted([metric.name for metric in judged_by(measured).values()]),
+        "programs": _graded_by_programs(task),
+        "grades": task.grades,
+        "ticked": joined([metric.spoken_label for metric in task.of(task.stands_for)]),
+        "columns": _columns(len(measured.names)),
+        "attacked": ATTACKED[0] in {*task.evaluations, *(name for name, _ in measured.listed())},
         "seeds": sorted({seed for seeds in measured.seeds.values() for seed in seeds}),
         "cards": cards,
         "findings": [finding for finding in summary.findings if finding.text not in told],

@@ -8,18 +8,55 @@ Lengths are CSS pixels at the figure's natural width; y grows downwards, as in S
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
 KNOWN = {"base": "c-base", "prompt": "c-prompt", "sft": "c-sft", "rl": "c-rl"}
-_SPARE = ("c-other1", "c-other2", "c-other3")
-SHAPES = {"c-base": "square", "c-prompt": "triangle", "c-sft": "circle", "c-rl": "diamond"}
+_SPARE = ("c-other1", "c-other2", "c-other3", "c-other4", "c-other5", "c-other6")
+SHAPES = {
+    "c-base": "square",
+    "c-prompt": "triangle",
+    "c-sft": "circle",
+    "c-rl": "diamond",
+    "c-other1": "turned",
+    "c-other2": "cross",
+    "c-other3": "hexagon",
+    "c-other4": "star",
+    "c-other5": "bar",
+    "c-other6": "post",
+}
+CORNERS = {
+    "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
+    "triangle": [(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
+    "diamond": [(0.0, -1.3), (1.2, 0.0), (0.0, 1.3), (-1.2, 0.0)],
+    "turned": [(0.0, 1.15), (1.1, -0.85), (-1.1, -0.85)],
+    "cross": [
+        *((-0.4, -1.1), (0.4, -1.1), (0.4, -0.4), (1.1, -0.4), (1.1, 0.4), (0.4, 0.4)),
+        *((0.4, 1.1), (-0.4, 1.1), (-0.4, 0.4), (-1.1, 0.4), (-1.1, -0.4), (-0.4, -0.4)),
+    ],
+    "hexagon": [(-0.55, -1.0), (0.55, -1.0), (1.1, 0.0), (0.55, 1.0), (-0.55, 1.0), (-1.1, 0.0)],
+    "star": [
+        *((0.0, -1.3), (0.35, -0.35), (1.3, 0.0), (0.35, 0.35)),
+        *((0.0, 1.3), (-0.35, 0.35), (-1.3, 0.0), (-0.35, -0.35)),
+    ],
+    "bar": [(-1.25, -0.5), (1.25, -0.5), (1.25, 0.5), (-1.25, 0.5)],
+    "post": [(-0.5, -1.25), (0.5, -1.25), (0.5, 1.25), (-0.5, 1.25)],
+}
+"""Marks by their corners, for a size of 1; a circle has none."""
 
 
 def colour_class(name: str) -> str:
     """The style-sheet class that gives a candidate or series its colour: the same everywhere."""
     return KNOWN.get(name) or _SPARE[sum(name.encode("utf-8")) % len(_SPARE)]
+
+
+def palette(names: Sequence[str]) -> Callable[[str], str]:
+    """As `colour_class`, but no two of `names` look alike as long as there are marks for all."""
+    others = [name for name in names if name not in KNOWN]
+    own = {name: _SPARE[place % len(_SPARE)] for place, name in enumerate(others)}
+    return lambda name: own.get(name) or colour_class(name)
 
 
 @dataclass(frozen=True)
@@ -122,11 +159,6 @@ class Canvas:
     def marker(self, x: float, y: float, css: str, hint: str = "", size: float = 5) -> None:
         """A candidate's mark: each has a shape of its own, so that colour isn't needed."""
         shape = SHAPES.get(css, "circle")
-        corners = {
-            "square": [(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
-            "triangle": [(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
-            "diamond": [(0.0, -1.3), (1.2, 0.0), (0.0, 1.3), (-1.2, 0.0)],
-        }
         title = Markup("<title>{}</title>").format(hint) if hint else Markup("")
         if shape == "circle":
             self._add(
@@ -138,7 +170,7 @@ class Canvas:
                 title=title,
             )
             return
-        points = " ".join(f"{x + dx * size:.1f},{y + dy * size:.1f}" for dx, dy in corners[shape])
+        points = " ".join(f"{x + dx * size:.1f},{y + dy * size:.1f}" for dx, dy in CORNERS[shape])
         self._add(
             '<polygon points="{points}" class="mark {css}">{title}</polygon>',
             points=points,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console, Group
 from rich.padding import Padding
@@ -13,6 +15,8 @@ from truing.report.sections import Cell, comparison
 from truing.report.sentences import Finding
 from truing.report.summary import Summary
 
+_MEASURE, _CANDIDATE = 18, 15
+"""Characters of the comparison's columns."""
 _EFFECTS = {"gain": "bold green", "loss": "bold red", "moved": "bold", "": "dim"}
 _TONES = {
     "gain": ("✓", "green"),
@@ -36,19 +40,26 @@ def _cell(cell: Cell) -> Text:
     return text
 
 
-def comparison_table(summary: Summary) -> Table:
+def comparison_table(summary: Summary, names: Sequence[str]) -> Table:
     """Metrics down, candidates across."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
-    table.add_column("measure", header_style="dim", max_width=18)
-    for name in summary.measured.names:
+    table.add_column("measure", header_style="dim", max_width=_MEASURE)
+    for name in names:
         table.add_column(name, header_style="bold")
     groups = comparison(summary)
     for title, lines in groups:
         table.add_row(Text(title.split(",")[0], style="italic dim"))
         for line in lines:
             last = line is lines[-1]
-            table.add_row(line.metric.brief, *map(_cell, line.cells), end_section=last)
+            cells = [_cell(cell) for cell in line.cells if cell.candidate in names]
+            table.add_row(line.metric.brief, *cells, end_section=last)
     return table
+
+
+def _beside(names: Sequence[str], width: int) -> list[Sequence[str]]:
+    """Candidates by the table that they stand in: as many beside each other as there is room for."""
+    most = max(1, (width - _MEASURE) // _CANDIDATE)
+    return [names[start : start + most] for start in range(0, len(names), most)]
 
 
 def costs_table(summary: Summary) -> Table | None:
@@ -83,7 +94,10 @@ def show(summary: Summary, console: Console) -> None:
     console.print(Text(f"{model}: what each way gained, cost and broke", style="bold"))
     console.print()
     if summary.measured.listed():
-        console.print(comparison_table(summary))
+        for names in _beside(summary.measured.names, console.width):
+            console.print(comparison_table(summary, names))
+            if names[-1] != summary.measured.names[-1]:
+                console.print()
         note = "[95 % interval]  ▲▼ paired difference to base beyond noise; no mark: within it"
         console.print(Text(note, style="dim"))
         console.print()

@@ -116,10 +116,11 @@ def paired_difference(
 
 
 def summary(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
-    """Mean and interval of each metric over rows that all have the same metrics."""
+    """Mean and interval of each metric over the rows that have it."""
+    metrics = dict.fromkeys(metric for row in rows for metric in row.metrics)
     return {
-        metric: _scored_mean([row.metrics[metric] for row in rows], seed)
-        for metric in rows[0].metrics
+        metric: _scored_mean([r.metrics[metric] for r in rows if metric in r.metrics], seed)
+        for metric in metrics
     }
 
 

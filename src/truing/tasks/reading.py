@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
 from truing.spec.task import TaskSpec
+from truing.tasks.adapters import ADAPTERS
 from truing.types import InputError
 
 GENERIC: dict[str, Any] = {
@@ -25,6 +26,8 @@ GENERIC: dict[str, Any] = {
     "must_not_fall": {"trivia.mc1": 0.05},
 }
 """What a task that isn't the built-in one leaves out."""
+ADAPTED_CASES = 256
+"""Cases that are asked of another package's task where the spec sets no limit."""
 _ENDINGS = (".yaml", ".yml")
 HUB = "hub:"
 PROGRAM_FILE = ".py:"
@@ -65,12 +68,12 @@ def task_mapping(value: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _named(name: str) -> dict[str, Any]:
     from truing.tasks import TASKS
-    from truing.tasks.adapters import ADAPTERS
 
     if name in TASKS:
         return _dumped(built_in(name).TASK)
-    if name.partition(":")[0] in ADAPTERS:
-        return {"name": name}
+    kind, _, reference = name.partition(":")
+    if kind in ADAPTERS:
+        return _dumped(ADAPTERS[kind](reference, seed=0, size=ADAPTED_CASES).task)
     if Path(name).suffix.lower() in _ENDINGS or Path(name).exists():
         return read_task_file(Path(name))
     close = difflib.get_close_matches(name, TASKS, n=1)

@@ -15,7 +15,8 @@ from truing.judges.programs import Program, program, try_out
 from truing.rewards.user_code import is_user_function
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
-from truing.tasks.reading import HUB, built_in
+from truing.tasks.adapters import ADAPTERS, Load
+from truing.tasks.reading import ADAPTED_CASES, HUB, built_in
 from truing.types import Case, InputError, stable_hash
 
 
@@ -106,8 +107,8 @@ def task_of(spec: Spec) -> Task:
     if data.cases is not None:
         source = data.cases
         return Task(spec.task, lambda: read_cases(source, data.columns, "task.data.cases"), source)
-    if name.partition(":")[0] in _adapters():
-        return _adapted(spec)
+    if load := ADAPTERS.get(name.partition(":")[0]):
+        return _adapted(spec, load)
     if name == "truthful":
         questions = spec.data.questions
         return Task(spec.task, lambda: CaseFile(load_questions(questions), 0, questions), questions)
@@ -118,21 +119,14 @@ def task_of(spec: Spec) -> Task:
     return Task(spec.task, lambda: CaseFile(module.cases(), 0, name), f"built-in {name}", functions)
 
 
-def _adapters() -> Mapping[str, object]:
-    from truing.tasks.adapters import ADAPTERS
-
-    return ADAPTERS
-
-
-def _adapted(spec: Spec) -> Task:
-    """A task of another package."""
-    from truing.tasks.adapters import adapted
-
-    found = adapted(spec.task.name, seed=spec.seeds[0], size=spec.data.limit)
+def _adapted(spec: Spec, load: Load) -> Task:
+    """A task of another package, with as many cases as the spec takes."""
+    reference = spec.task.name.partition(":")[2]
+    made = load(reference, seed=spec.seeds[0], size=spec.data.limit or ADAPTED_CASES)
     return Task(
         spec.task,
-        lambda: CaseFile(found.cases, 0, spec.task.name),
+        lambda: CaseFile(made.cases, 0, spec.task.name),
         spec.task.name,
-        dict(found.programs),
-        found.fingerprint,
+        made.programs,
+        made.fingerprint,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +18,16 @@ from labelled import world, write_world
 from tiny import END, VOCABULARY, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
-from truing.evaluate.sweep import free_answers as free
-from truing.evaluate.sweep.free_answers import answers_under
-from truing.evaluate.sweep.scores import Examinee
+from truing.evaluate import variant_answers as free
+from truing.evaluate.variant import Variant
+from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
 from truing.judges.correction import Calibration
 from truing.judges.graded import corrected, graded
 from truing.judges.grading import Grade, JudgeAgreement
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import Answer, AnswerStore, answer_key
+from truing.models.memo.scores import ScoreStore
 from truing.models.sampling import Sampling
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import wordings
@@ -36,8 +38,20 @@ NEW = 12
 [NONE] = wordings(["none"])
 
 
-def examinee(model: LanguageModel | None = None, weights: str = "w") -> Examinee:
-    return Examinee(Candidate("tiny", 0, model or tiny(), Prompt()), weights, "float32")
+def answered(
+    store: AnswerStore,
+    cases: Sequence[Case],
+    most: int = NEW,
+    advance: Callable[[int], object] = lambda done: None,
+    *,
+    model: LanguageModel | None = None,
+    weights: str = "w",
+) -> FreeAnswers:
+    """The cases under the question alone."""
+    scores = ScoreStore(Path(store._path).with_name("scores.sqlite"))
+    variant = Variant(NONE, "auto", weights, "float32", scores, store)
+    candidate = Candidate("tiny", 0, model or tiny(), Prompt())
+    return variant_answers(candidate, variant, cases, most, advance)
 
 
 @pytest.fixture
@@ -72,7 +86,7 @@ def test_every_answer_is_the_likeliest_token_each_time(store: AnswerStore, famil
 
     model = LanguageModel(build(), tokenizer())  # type: ignore[arg-type]
     assert model.plain == (family == "bloom")
-    found = answers_under(examinee(model), NONE, "auto", CASES[:6], NEW, store)
+    found = answered(store, CASES[:6], model=model)
     oracle, tokens = build(), tokenizer()
     for case, answer in zip(CASES, found.answers, strict=False):
         row = greedy(oracle, tokens.encode(f"Q: {case.prompt}\nA:"))
@@ -86,7 +100,7 @@ def test_an_interrupted_round_of_questions_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(free, "ROWS", 8)
-    whole = answers_under(examinee(), NONE, "auto", CASES, NEW, AnswerStore(tmp_path / "a"))
+    whole = answered(AnswerStore(tmp_path / "a"), CASES)
     sample, rounds = free.sample, 0
 
     def dying(*arguments: object) -> object:
@@ -98,15 +112,15 @@ def test_an_interrupted_round_of_questions_goes_on(
 
     monkeypatch.setattr(free, "sample", dying)
     with pytest.raises(KeyboardInterrupt):
-        answers_under(examinee(), NONE, "auto", CASES, NEW, AnswerStore(tmp_path / "b"))
+        answered(AnswerStore(tmp_path / "b"), CASES)
     done: list[int] = []
     store = AnswerStore(tmp_path / "b")
-    again = answers_under(examinee(), NONE, "auto", CASES, NEW, store, done.append)
+    again = answered(store, CASES, NEW, done.append)
     assert again.answers == whole.answers and done == [8, 16, 24, 30]
     assert again.computed == len(CASES) - 16
-    assert answers_under(examinee(), NONE, "auto", CASES, NEW, store).computed == 0
-    assert answers_under(examinee(weights="v"), NONE, "auto", CASES[:3], NEW, store).computed == 3
-    assert answers_under(examinee(), NONE, "auto", CASES[:3], 3, store).computed == 3
+    assert answered(store, CASES).computed == 0
+    assert answered(store, CASES[:3], weights="v").computed == 3
+    assert answered(store, CASES[:3], 3).computed == 3
 
 
 def test_answers_are_filed_under_what_they_depend_on() -> None:
@@ -122,7 +136,7 @@ def test_answers_are_filed_under_what_they_depend_on() -> None:
 
 def test_what_leaves_no_room_for_an_answer_is_unscored(store: AnswerStore) -> None:
     long = Case("who " * 28 + "?", ("me",), ("you",))
-    found = answers_under(examinee(), NONE, "auto", [long, CASES[0]], NEW, store)
+    found = answered(store, [long, CASES[0]])
     assert isinstance(found.answers[0], Unscored) and "128" in found.answers[0].reason
     assert isinstance(found.answers[1], Answer)
 

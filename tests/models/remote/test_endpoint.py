@@ -26,7 +26,9 @@ from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.sweep.scores import Examinee, score_wording
+from truing.evaluate.variant import Variant
+from truing.evaluate.variant_choices import variant_choices
+from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import (
     Connection,
@@ -50,8 +52,10 @@ def store(tmp_path: Path) -> ScoreStore:
 
 def local_scores(store: ScoreStore) -> list[Choices | Lettered | Unscored]:
     """The same cases scored by the same weights in this process."""
-    local = Examinee(Candidate("tiny", 0, tiny(), Prompt()), "w", "float32")
-    return score_wording(local, wordings(["none"])[0], "auto", CASES, store).choices
+    local = Candidate("tiny", 0, tiny(), Prompt())
+    answers = AnswerStore(Path(store._path).with_name("answers.sqlite"))
+    variant = Variant(wordings(["none"])[0], "auto", "w", "float32", store, answers)
+    return variant_choices(local, variant, CASES).choices
 
 
 # --- Likelihoods -------------------------------------------------------------------------------

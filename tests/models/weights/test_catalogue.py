@@ -619,7 +619,7 @@ def _no_type(folder: Path) -> None:
         (_remove("model.safetensors"), "no weights; a model folder holds at least one"),
         (_remove("tokenizer.json"), "no tokenizer"),
         (_pickled, r"pickled weights \(pytorch_model.bin\).*save the model as safetensors"),
-        (_adapter, "holds an adapter, not a whole model"),
+        (_adapter, "peft_type: None can.t be merged"),
         (_cut, "model.safetensors: not a whole safetensors file"),
         (_lost_shard, "model-00002-of-00002.safetensors is missing"),
         (_bad_json, "config.json: can't be read as JSON"),

@@ -10,9 +10,20 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from truing.evaluate import metric_of
+from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import Line, SweepResult
-from truing.evaluate.sweep.shown import colours, labels, metrics_in, short, shown_lines, titled
+from truing.evaluate.sweep.shown import (
+    CHOICE,
+    colours,
+    labels,
+    metric_in,
+    metrics_in,
+    shares,
+    short,
+    shown_lines,
+    titled,
+)
+from truing.judges.graded import JUDGED
 from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import interval, number
@@ -21,7 +32,6 @@ from truing.report.svg import Canvas, Scale
 from truing.types import Row
 
 _BAR, _AIR = 15.0, 26.0
-CHOICE = ("mc1", "mc2", "binary")
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Panel:
 
 def choice_panels(lines: Sequence[Line]) -> list[Panel]:
     """A panel for each metric of given answers."""
-    return [Panel(metric_of("truthfulness", m).label, lines, (m,)) for m in CHOICE]
+    return [Panel(metric_in("truthfulness", m).label, lines, (m,)) for m in CHOICE]
 
 
 def judged_panels(lines: Sequence[Line]) -> list[Panel]:
@@ -49,6 +59,12 @@ def judged_panels(lines: Sequence[Line]) -> list[Panel]:
         Panel("True; solid: informative too", lines, ("true", "true_and_informative")),
         Panel("Informative", lines, ("informative",)),
     ]
+
+
+def share_panels(evaluation: str, lines: Sequence[Line]) -> list[Panel]:
+    """A panel for each other share."""
+    others = [m for m in metrics_in(lines) if m not in (*CHOICE, *JUDGED)]
+    return [Panel(metric_in(evaluation, m).label, lines, (m,)) for m in shares(evaluation, others)]
 
 
 def bars(
@@ -151,9 +167,11 @@ def sizes(result: SweepResult) -> Figure | None:
     panels = [
         (titled(evaluation, metric), metric, lines)
         for evaluation, lines in ((name, shown_lines(result, name)) for name in result.asked)
-        for metric in ("mc1", "true_and_informative")
+        for metric in shares(evaluation, EVALUATIONS[evaluation].headline)
         if metric in metrics_in(lines)
     ]
+    if not panels:
+        return None
     prompts = list(dict.fromkeys(labels(result).values()))
     about = f"{', '.join(title for title, _, _ in panels)} against model size, by prompt."
 
@@ -222,17 +240,25 @@ def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]
             for prompt, row in result.rows
             if row.candidate == name and row.evaluation == evaluation
         ]
-        judged = any("true_and_informative" in row.metrics for _, row in rows)
-        metrics = ("mc1", "true_and_informative" if judged else "mc2")
-        entries = _category_figures(rows, prompts, metrics)
+        metrics = _by_category(evaluation, rows)
+        entries = _category_figures(rows, prompts, metrics) if metrics else []
         if len(entries) < 2:
             continue
         prefix = f"cat-{evaluation}-{place}"
-        titles = {name: metric_of("truthfulness", name).label for name in metrics}
+        titles = {name: metric_in(evaluation, name).label for name in metrics}
         figure = category_dots(entries, prompts, titles, colours(prompts), prefix)
         if figure:
             figures.append((name, figure))
     return figures
+
+
+def _by_category(evaluation: str, rows: Sequence[tuple[str, Row]]) -> tuple[str, ...]:
+    """The two metrics that are shown by category, or the one that there is."""
+    present = dict.fromkeys(metric for _, row in rows for metric in row.metrics)
+    if "mc1" in present:
+        judged = "true_and_informative" in present
+        return ("mc1", "true_and_informative" if judged else "mc2")
+    return tuple(shares(evaluation, list(present))[:2])
 
 
 def _category_figures(

@@ -28,7 +28,10 @@ COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 
 def _digest(spec: SweepSpec) -> str:
-    return stable_hash("eval", *(f"{name}={value}" for name, value in asdict(spec).items()))
+    settings = asdict(spec)
+    if settings["base"] is None:  # so that what was begun before there was a base goes on
+        del settings["base"]
+    return stable_hash("eval", *(f"{name}={value}" for name, value in settings.items()))
 
 
 def _now() -> str:
@@ -72,7 +75,7 @@ def _csv(result: SweepResult) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     metrics = metrics_in(result.lines)
-    answer = ("answer",) if result.spec.free else ()
+    answer = ("answer",) if any("answer" in row.detail for _, row in result.rows) else ()
     writer.writerow((*COLUMNS, *metrics, *answer, "unscored"))
     for prompt, row in result.rows:
         writer.writerow(_cells(prompt, row, metrics, answer))
@@ -86,7 +89,7 @@ def _cells(
     yield row.detail["question"]
     reasons = []
     for name in metrics:
-        score = row.metrics.get(name, "")  # control questions aren't answered freely
+        score = row.metrics.get(name, "")  # another evaluation's
         if isinstance(score, Unscored):
             reasons.append(score.reason)
         yield "" if isinstance(score, Unscored) else score

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from truing.evaluate import metric_of
 from truing.evaluate.sweep.free import Free
+from truing.evaluate.sweep.shown import metric_in
 from truing.judges.graded import JUDGED
 from truing.report.metrics import number
 from truing.report.sections import judge_figures
@@ -42,5 +42,5 @@ def judges_table(free: Free) -> dict[str, Any]:
         "about": CORRECTED,
         **judge_figures(agreement),
         "means": means,
-        "metrics": [metric_of("truthfulness", metric).label for metric in JUDGED],
+        "metrics": [metric_in("truthfulness", metric).label for metric in JUDGED],
     }

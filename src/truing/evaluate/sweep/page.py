@@ -11,36 +11,41 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truing.evaluate import metric_of
 from truing.evaluate.sweep.figures import (
     Panel,
     bars,
     categories,
     choice_panels,
     judged_panels,
+    share_panels,
     sizes,
 )
 from truing.evaluate.sweep.judges_shown import judges_in_words, judges_table
-from truing.evaluate.sweep.result import METRICS, Line, SweepResult
+from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import (
+    CHOICE,
     SCORED,
     TITLES,
     by_letters,
     colours,
     differences,
     labels,
+    metric_in,
     metrics_in,
     question_scores,
     shown_lines,
     titled,
 )
 from truing.evaluate.sweep.spread import context, show_spread
+from truing.judges.graded import JUDGED
 from truing.models.precision import computed_in
 from truing.prompts.wordings import Wording
 from truing.report.html import render_page
 from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
-from truing.types import Estimate
+from truing.types import Estimate, Unit
+
+_ABREAST = 3  # columns with intervals: six are more than a terminal is wide
 
 
 def show(result: SweepResult, console: Console) -> None:
@@ -52,9 +57,8 @@ def show(result: SweepResult, console: Console) -> None:
         console.print(
             Text(f"{TITLES[evaluation]}: {len(asked.cases)} questions, {asked.source}", "bold")
         )
-        for some in (metrics[: len(METRICS)], metrics[len(METRICS) :]):
-            if some:  # six columns with intervals are more than a terminal is wide
-                console.print(_columns(shown, some))
+        for start in range(0, len(metrics), _ABREAST):
+            console.print(_columns(evaluation, shown, metrics[start : start + _ABREAST]))
     for found in result.sensitivities:
         show_spread(found, console)
     said = "[95 % interval, questions resampled"
@@ -66,24 +70,27 @@ def show(result: SweepResult, console: Console) -> None:
         console.print(Text(sentence, style="dim"))
 
 
-def _columns(lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("candidate", header_style="dim", overflow="fold")
     table.add_column("prompt", header_style="dim", overflow="fold")
     for metric in metrics:
-        table.add_column(metric_of("truthfulness", metric).label, header_style="bold")
+        table.add_column(metric_in(evaluation, metric).label, header_style="bold")
     for name, group in groupby(lines, key=lambda line: line.candidate):
         for place, line in enumerate(group):
-            cells = [_cell(line.metrics.get(metric)) for metric in metrics]
+            cells = [
+                _cell(line.metrics.get(metric), metric_in(evaluation, metric).unit)
+                for metric in metrics
+            ]
             table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
     return table
 
 
-def _cell(estimate: Estimate | None) -> Text:
-    text = Text(DASH if estimate is None else number(estimate.value), no_wrap=True)
+def _cell(estimate: Estimate | None, unit: Unit) -> Text:
+    text = Text(DASH if estimate is None else number(estimate.value, unit), no_wrap=True)
     if estimate is None:
         return text
-    if found := interval(estimate):
+    if found := interval(estimate, unit):
         text.append(f"\n{found}", style="dim")
     if estimate.unscored:
         text.append(f"\n{estimate.unscored} unscored", style="yellow")
@@ -120,6 +127,7 @@ def page(result: SweepResult, command: str) -> str:
             for name, about in result.models.items()
         ],
         "by_letters": by_letters(result),
+        **_measured(result),
         "command": command,
         "facts": [
             ("Precision", computed_in(result.spec.dtype)),
@@ -128,6 +136,22 @@ def page(result: SweepResult, command: str) -> str:
         ],
     }
     return render_page("truing.evaluate.sweep", "page.html.j2", values)
+
+
+def _measured(result: SweepResult) -> dict[str, Any]:
+    """Whether given answers are chosen between, and what else is measured: each metric with its note."""
+    there = {name: metrics_in(shown_lines(result, name)) for name in result.asked}
+    others = [
+        metric_in(name, metric)
+        for name, metrics in there.items()
+        for metric in metrics
+        if metric not in (*CHOICE, *JUDGED)
+    ]
+    return {
+        "chooses": any(metric in CHOICE for metrics in there.values() for metric in metrics),
+        "others": [(metric.label, metric.note) for metric in others],
+        "titles": [TITLES[name] for name in result.asked],
+    }
 
 
 def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
@@ -142,10 +166,14 @@ def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
         "about": f"{len(asked.cases)} questions from {asked.source}",
         "bars": [
             figure
-            for key, panels in (("choice", choice_panels(shown)), ("judged", judged_panels(shown)))
+            for key, panels in (
+                ("choice", choice_panels(shown)),
+                ("judged", judged_panels(shown)),
+                ("share", share_panels(evaluation, shown)),
+            )
             if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
         ],
-        "columns": [metric_of("truthfulness", metric).label for metric in metrics],
+        "columns": [metric_in(evaluation, metric).label for metric in metrics],
         "rows": _table(shown, metrics),
         "every": _table(every, metrics) if len(every) > len(shown) else [],
         "categories": categories(result, evaluation),
@@ -156,16 +184,26 @@ def _table(
     lines: Sequence[Line], metrics: Sequence[str]
 ) -> list[tuple[str, str, list[tuple[str, str, int]]]]:
     return [
-        (line.candidate, line.prompt, [_parts(line.metrics.get(metric)) for metric in metrics])
+        (
+            line.candidate,
+            line.prompt,
+            [
+                _parts(line.metrics.get(metric), metric_in(line.evaluation, metric).unit)
+                for metric in metrics
+            ],
+        )
         for line in lines
     ]
 
 
-def _parts(estimate: Estimate | None, *, sign: bool = False) -> tuple[str, str, int]:
+def _parts(
+    estimate: Estimate | None, unit: Unit = "share", *, sign: bool = False
+) -> tuple[str, str, int]:
     """Figure, interval and number of unscored questions of a cell."""
     if estimate is None:
         return DASH, "", 0
-    return number(estimate.value, sign=sign), interval(estimate, sign=sign), estimate.unscored
+    figure = number(estimate.value, unit, sign=sign)
+    return figure, interval(estimate, unit, sign=sign), estimate.unscored
 
 
 def _together(result: SweepResult) -> dict[str, Any] | None:

@@ -6,16 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from truing.evaluate.sweep.free import FREELY
+from truing.evaluate import EVALUATIONS
 from truing.prompts.wordings import FORMS, Form
 from truing.spec.run import EvaluationSpec
 from truing.types import Dtype, InputError
-
-EVALUATIONS = {
-    "truthfulness": "questions that tempt into a misconception (--questions)",
-    "trivia": "control questions without one (--controls)",
-}
-"""What can be asked for, and about what it asks."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +19,9 @@ class SweepSpec:
     `wordings` are files of many wordings of one instruction. Without them and without `prompts`, the
     candidate's own prompt is asked.
 
-    `free`: candidates also answer in their own words, in at most `max_new_tokens`, and are graded by the
-    judges in the folder `judge` or by the built-in ones.
+    `free`: answers in the candidates' own words are graded by the judges in the folder `judge` or by the
+    built-in ones. Such answers have at most `max_new_tokens`. `base` is what drift is measured from, where
+    it isn't what a candidate's folder records.
     """
 
     evaluations: tuple[str, ...]
@@ -43,6 +38,7 @@ class SweepSpec:
     free: bool = False
     judge: Path | None = None
     max_new_tokens: int = 50
+    base: str | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -52,14 +48,20 @@ class SweepSpec:
         ):
             if value not in known:
                 raise InputError(f"{option} {value}: unknown; known: {', '.join(known)}")
-        for name in self.evaluations:
-            if name not in EVALUATIONS:
-                raise InputError(f"evaluation {name!r}: unknown; known: {', '.join(EVALUATIONS)}")
-        if not self.evaluations:
-            raise InputError(f"no evaluation is named; known: {', '.join(EVALUATIONS)}")
+        check_evaluations(self.evaluations)
         if not self.candidates:
             raise InputError("no candidate is named; give --candidate")
         if self.judge is not None and not self.free:
             raise InputError("--judge: grades free answers; give --free too")
-        if self.free and FREELY not in self.evaluations:
-            raise InputError(f"--free: belongs to {FREELY}; name that evaluation too")
+        judged = [name for name, each in EVALUATIONS.items() if "judges" in each.needs]
+        if self.free and not set(judged) & set(self.evaluations):
+            raise InputError(f"--free: belongs to {', '.join(judged)}; name that evaluation too")
+
+
+def check_evaluations(names: tuple[str, ...]) -> None:
+    """Raises InputError for an unknown evaluation, or where none is named."""
+    for name in names:
+        if name not in EVALUATIONS:
+            raise InputError(f"evaluation {name!r}: unknown; known: {', '.join(EVALUATIONS)}")
+    if not names:
+        raise InputError(f"no evaluation is named; known: {', '.join(EVALUATIONS)}")

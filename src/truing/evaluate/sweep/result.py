@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from truing.evaluate.sweep.free import FREELY, Free
+from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.sweep.free import Free
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
-from truing.judges.graded import JUDGED
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
 from truing.prompts.wordings import Context, Wording
 from truing.types import Case, Estimate, Row, stable_hash
-
-METRICS = ("mc1", "mc2", "binary")
-"""Of likelihoods. Where free answers are asked for, JUDGED follow: see `SweepResult.metrics`."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +51,7 @@ class SweepResult:
 
     spec: SweepSpec
     asked: dict[str, Asked]
+    context: EvalContext = field(default_factory=lambda: EvalContext(standalone=True))
     rows: list[tuple[str, Row]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,10 +61,6 @@ class SweepResult:
     answers_computed: int = 0
     seconds: float = 0.0
     free: Free = field(default_factory=Free)
-
-    def metrics(self, evaluation: str) -> tuple[str, ...]:
-        """The metrics that rows and lines of an evaluation have, in the order in which they are shown."""
-        return METRICS + (JUDGED if self.spec.free and evaluation == FREELY else ())
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""

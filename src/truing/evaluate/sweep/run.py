@@ -1,20 +1,24 @@
-"""`truing eval`: candidates x prompts on the same questions, scored, summarised and written down."""
+"""`truing eval`: candidates x prompts on the same questions, measured, summarised and written down."""
 
 from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from pathlib import Path
 
+from truing.candidates import RECORD, Candidate, open_candidate
 from truing.data.questions import load_questions, load_several
-from truing.evaluate.lettered import Lettered
-from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.sweep.free import FREELY
+from truing.evaluate import EVALUATIONS
+from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
+from truing.evaluate.recorded import is_recorded, read_answers
+from truing.evaluate.respondent import Respondent
 from truing.evaluate.sweep.request import SweepSpec
-from truing.evaluate.sweep.respondents import Opened, opened
-from truing.evaluate.sweep.result import METRICS, Asked, Line, SweepResult
+from truing.evaluate.sweep.respondents import Opener
+from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
@@ -22,11 +26,15 @@ from truing.models.memo.scores import ScoreStore
 from truing.models.precision import substitution
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import is_endpoint
-from truing.progress import Progress
+from truing.models.user_cache import ModelUnavailable
+from truing.models.weights.adapter_folders import is_adapter
+from truing.progress import Progress, SilentProgress
 from truing.prompts.wording_file import named_prompts
-from truing.prompts.wordings import Wording, families
+from truing.prompts.wordings import families
+from truing.rewards.reward import Reward
+from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
-from truing.types import Case, InputError, Row, Score, Unscored
+from truing.types import Case, InputError, Unscored
 
 
 def plan_sweep(spec: SweepSpec) -> SweepResult:
@@ -37,7 +45,10 @@ def plan_sweep(spec: SweepSpec) -> SweepResult:
     if spec.judge is not None:
         read_record(spec.judge)
     prompts = named_prompts(spec.prompts, spec.wordings, spec.presets)
-    return SweepResult(spec, _asked(spec), prompts=prompts)
+    context, asked = _questions(spec)
+    for name in filter(is_recorded, spec.candidates):
+        read_answers(name).check(_all_cases(asked))
+    return SweepResult(spec, asked, context, prompts=prompts)
 
 
 def run_sweep(
@@ -48,36 +59,45 @@ def run_sweep(
     connection: Connection | None = None,
     accept_licence: bool = False,
 ) -> SweepResult:
-    """Scores everything that is planned and returns it; what is in the store isn't computed again.
+    """Measures everything that is planned and returns it; what is in the stores isn't computed again.
 
     `connection` says how endpoints are asked. Raises InputError where a candidate is wrong, or none of
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
-    store = store or ScoreStore()
-    here = not all(map(is_endpoint, spec.candidates))
+    here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
+    context = replace(result.context, progress=progress)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
-        result.free.load(
-            spec.judge, result.asked[FREELY].cases, progress, accept_licence=accept_licence
-        )
+        result.free.load(spec.judge, context.held_out, progress, accept_licence=accept_licence)
+        context = replace(context, judges=result.free.judges)
+    answers = AnswerStore()
+    opener = Opener(
+        spec,
+        result.prompts,
+        store or ScoreStore(),
+        answers,
+        progress,
+        connection or Connection(),
+        accept_licence,
+    )
+    instruments = _Instruments(spec, progress, accept_licence)
     for name in dict.fromkeys(spec.candidates):
-        with opened(
-            name, spec.form, spec.dtype, spec.seed, store, progress,
-            connection=connection, accept_licence=accept_licence, free=spec.free,
-        ) as candidate:  # fmt: skip
-            result.models[name] = candidate.about()
-            for evaluation, asked in result.asked.items():
-                for wording in result.prompts:
-                    _one(result, candidate, name, evaluation, asked.cases, wording, progress)
-            if spec.free:
-                _answer(result, candidate, name, progress)
-            result.models[name] = candidate.about()
-        del candidate
+        of_candidate = replace(
+            context, base=instruments.base_of(name), reward=instruments.reward_of(name)
+        )
+        with opener.respondents(name, _all_cases(result.asked)) as respondents:
+            result.models[name] = respondents[0].about()
+            for evaluation in result.asked:
+                for respondent in respondents:
+                    _measure(result, of_candidate, evaluation, respondent)
+            result.models[name] = respondents[0].about()
+            result.answers_computed += sum(each.computed.choices for each in respondents)
+            result.free.generated += sum(each.computed.answers for each in respondents)
+        del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
-    if spec.free:
-        _judge(result)
+    answers.close()
     if found := families(result.prompts):
         with progress.task("Comparing wordings"):
             result.sensitivities = sensitivities(result.rows, found, spec.seed)
@@ -85,119 +105,122 @@ def run_sweep(
     return result
 
 
-def _asked(spec: SweepSpec) -> dict[str, Asked]:
-    load = {
-        "truthfulness": lambda: (spec.questions, load_questions(spec.questions)),
-        "trivia": lambda: (", ".join(spec.controls), load_several(spec.controls)),
+def measure_all(
+    spec: SweepSpec,
+    progress: Progress | None = None,
+    *,
+    connection: Connection | None = None,
+    accept_licence: bool = False,
+) -> SweepResult:
+    """Everything that the spec asks for, measured, with nothing written but the stores on disk.
+
+    For programs; raises as `plan_sweep` and `run_sweep` do.
+    """
+    return run_sweep(
+        plan_sweep(spec),
+        progress or SilentProgress(),
+        connection=connection,
+        accept_licence=accept_licence,
+    )
+
+
+def _questions(spec: SweepSpec) -> tuple[EvalContext, dict[str, Asked]]:
+    """What evaluations share, and what each asks about."""
+    wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
+    kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
+    loaders: dict[str, tuple[str, Callable[[], tuple[Case, ...]]]] = {
+        "held_out": (spec.questions, lambda: load_questions(spec.questions)),
+        "controls": (", ".join(spec.controls), lambda: load_several(spec.controls)),
     }
-    asked = {}
-    for name in dict.fromkeys(spec.evaluations):
-        source, cases = load[name]()
-        if not cases:
+    cases: dict[str, tuple[Case, ...]] = {}
+    for kind, (_, load) in loaders.items():
+        cases[kind] = load()[: spec.limit] if kind in kinds else ()
+        if kind in kinds and not cases[kind]:
             raise InputError(
-                f"{name}: no questions; give 'built-in', files or a folder with --controls"
+                f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
+                f"--{'controls' if kind == 'controls' else 'questions'}"
             )
-        asked[name] = Asked(source, cases[: spec.limit])
-    return asked
-
-
-def _one(
-    result: SweepResult,
-    candidate: Opened,
-    name: str,
-    evaluation: str,
-    cases: Sequence[Case],
-    wording: Wording,
-    progress: Progress,
-) -> None:
-    """One candidate, one evaluation, one wording: its rows and its line."""
-    what = f"{name}, {evaluation}, {wording.name}"
-    with progress.task(what, total=len(cases)) as advance:
-        scoring = candidate.score(wording, cases, lambda done: advance(done))
-    reasons = [_nothing_scored(chosen) for chosen in scoring.choices]
-    _say_left_out(what, cases, reasons, scoring.hint, progress)
-    rows = []
-    for case, chosen in zip(cases, scoring.choices, strict=True):
-        metrics: dict[str, Score] = (
-            dict.fromkeys(METRICS, chosen) if isinstance(chosen, Unscored) else dict(chosen.metrics)
+    usual = EvaluationSpec()
+    context = EvalContext(
+        held_out=cases["held_out"],
+        controls=cases["controls"],
+        max_new_tokens=spec.max_new_tokens,
+        attacks=usual.attacks,
+        kl_questions=usual.kl_questions,
+        standalone=True,
+    )
+    asked = {
+        each.name: Asked(
+            loaders["controls" if each.cases == "controls" else "held_out"][0],
+            tuple(each.cases_in(context)),
         )
-        detail = {"question": case.prompt, **_detail(chosen)}
-        seed = result.spec.seed
-        rows.append(Row(name, seed, evaluation, case.id, metrics, case.category, detail))
-    result.rows += [(wording.name, row) for row in rows]
-    result.lines.append(Line(name, evaluation, wording.name, summary(rows, result.spec.seed)))
-    result.contexts[name, evaluation, wording.name] = scoring.contexts
-    result.answers_computed += scoring.computed
-
-
-def _answer(result: SweepResult, candidate: Opened, name: str, progress: Progress) -> None:
-    """The free answers of one candidate under every wording."""
-    cases, most, store = result.asked[FREELY].cases, result.spec.max_new_tokens, AnswerStore()
-    for wording in result.prompts:
-        what = f"{name}, answers, {wording.name}"
-        with progress.task(what, total=len(cases)) as advance:
-            found = candidate.answer(wording, cases, most, store, lambda done: advance(done))
-        reasons = [a.reason if isinstance(a, Unscored) else "" for a in found.answers]
-        _say_left_out(what, cases, reasons, found.hint, progress)
-        result.free.answers[name, wording.name] = found
-    store.close()
-
-
-def _judge(result: SweepResult) -> None:
-    """Grades all free answers; rows and lines get the judged metrics."""
-    spec, cases = result.spec, result.asked[FREELY].cases
-    for place, line in enumerate(result.lines):
-        if line.evaluation != FREELY:
-            continue
-        places = [
-            n for n, (prompt, row) in enumerate(result.rows)
-            if (row.candidate, row.evaluation, prompt) == (line.candidate, FREELY, line.prompt)
-        ]  # fmt: skip
-        rows, estimates = result.free.judged(
-            [result.rows[n][1] for n in places], cases, line.prompt, spec.seed
-        )
-        for n, row in zip(places, rows, strict=True):
-            result.rows[n] = (line.prompt, row)
-        result.lines[place] = replace(line, metrics={**line.metrics, **estimates})
-
-
-def _detail(chosen: Choices | Lettered | Unscored) -> dict[str, Any]:
-    """What stands behind a row's metrics."""
-    if isinstance(chosen, Lettered):
-        return {
-            "taken": {"all": _finite(chosen.among_all), "two": _finite(chosen.among_two)},
-        }
-    if isinstance(chosen, Unscored):
-        return {"log_likelihoods": {}}
-    return {
-        "log_likelihoods": {"true": _finite(chosen.true), "false": _finite(chosen.false)},
+        for each in wanted
     }
+    return context, asked
 
 
-def _finite(scores: Sequence[float]) -> list[float | None]:
-    """JSON knows neither NaN nor infinity."""
-    return [score if abs(score) < float("inf") else None for score in scores]
+def _all_cases(asked: dict[str, Asked]) -> list[Case]:
+    return [case for each in asked.values() for case in each.cases]
 
 
-def _say_left_out(
-    what: str, cases: Sequence[Case], reasons: Sequence[str], hint: str, progress: Progress
-) -> None:
-    """Names the first question that has a reason to be left out; where all have, that is the user's to
-    mend."""
-    left_out = [(c, reason) for c, reason in zip(cases, reasons, strict=True) if reason]
-    if not left_out:
-        return
-    case, reason = left_out[0]
-    first = f"{what}: question {case.prompt[:60]!r}: {reason}"
-    if len(left_out) == len(cases):
-        raise InputError(f"{first}; so are all others: {hint}")
-    progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
+def _measure(result: SweepResult, context: EvalContext, name: str, respondent: Respondent) -> None:
+    """One candidate, one evaluation, one prompt: its rows and its line."""
+    evaluation, prompt, seed = EVALUATIONS[name], respondent.prompt_name, result.spec.seed
+    rows = evaluation.measure(context, respondent)
+    result.rows += [(prompt, row) for row in rows]
+    figures = (
+        evaluation.estimate(context, rows, seed) if evaluation.estimate else summary(rows, seed)
+    )
+    result.lines.append(Line(respondent.name, name, prompt, figures))
+    cases = result.asked[name].cases
+    result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
+    if context.judges and "judges" in evaluation.needs:
+        result.free.note_means(rows, prompt)
 
 
-def _nothing_scored(chosen: Choices | Lettered | Unscored) -> str:
-    """Why a question has no figure at all for a reason that the user may mend; empty where it has."""
-    if isinstance(chosen, Unscored):
-        return chosen.reason
-    scores = chosen.metrics.values() if isinstance(chosen, Lettered) else ()
-    reasons = [score.reason for score in scores if isinstance(score, Unscored)]
-    return reasons[0] if len(reasons) == len(METRICS) else ""
+@dataclass
+class _Instruments:
+    """Base and reward of each candidate, made when an evaluation first asks for them."""
+
+    spec: SweepSpec
+    progress: Progress
+    accept_licence: bool
+    _runs: dict[Path, RunInstruments] = field(default_factory=dict)
+
+    def base_of(self, name: str) -> Callable[[], Candidate | Unscored]:
+        """What drift is measured from: the base named, else the one that the candidate's folder records."""
+        folder = Path(name).expanduser()
+        if self.spec.base is not None:
+            return lambda: self._named_base
+        if (folder / RECORD).is_file() or is_adapter(folder):
+            return cache(lambda: self._recorded_base(folder))
+        return EvalContext().base
+
+    @cached_property
+    def _named_base(self) -> Candidate:
+        spec = self.spec
+        assert spec.base is not None
+        with self.progress.task(f"Loading {spec.base}"):
+            return open_candidate(
+                spec.base, spec.seed, spec.dtype, accept_licence=self.accept_licence
+            )[0]
+
+    def _recorded_base(self, folder: Path) -> Candidate | Unscored:
+        spec = self.spec
+        try:
+            return recorded_base(folder, spec.dtype, spec.seed, accept_licence=self.accept_licence)
+        except (InputError, ModelUnavailable) as error:
+            return Unscored(f"its base can't be had ({error}); name one with --base")
+
+    def reward_of(self, name: str) -> Callable[[], Reward | Unscored | None]:
+        """The reward of the run that the candidate's folder lies in."""
+        run = run_of(Path(name))
+        if run is None:
+            return EvalContext().reward
+
+        def reward() -> Reward | Unscored:
+            if run not in self._runs:
+                self._runs[run] = RunInstruments(run, self.progress)
+            return self._runs[run].reward_or_reason()
+
+        return reward

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from truing.evaluate import EVALUATIONS, metric_of
+from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.judges.graded import JUDGED
 from truing.prompts.wordings import families
 from truing.statistics.means import paired_difference
-from truing.types import Estimate
+from truing.types import Estimate, Metric
 
 PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
-TITLES = {
-    **{name: each.title for name, each in EVALUATIONS.items()},
-    "truthfulness": "Truthfulness",
-    "trivia": "Control questions",
-}
+TITLES = {name: evaluation.heading for name, evaluation in EVALUATIONS.items()}
+CHOICE = ("mc1", "mc2", "binary")
+"""Metrics of given answers. They go by the same names wherever they are asked for."""
 MANY = 5
 """From so many wordings of a family on, its mean is shown in their place."""
 
@@ -27,6 +25,8 @@ SCORED = {
     "alone": "likelihoods, each answer alone",
     "log-probabilities": "likelihoods that the server gives; its weights are unknown",
     "letters": "lettered choices in every order, by chat; its weights are unknown",
+    "answers": "its own answers alone; its weights are unknown",
+    "recorded": "its answers on file",
 }
 """How a model was scored, in words."""
 
@@ -53,9 +53,20 @@ def short(name: str, most: int = 26) -> str:
     return name if len(name) <= most else "…" + name[1 - most :]
 
 
+def metric_in(evaluation: str, name: str) -> Metric:
+    """A metric as it is declared; in its own section a choice's goes by its own name ('MC1')."""
+    owner = EVALUATIONS["truthfulness" if name in CHOICE else evaluation]
+    return owner.metric(name) or Metric(evaluation, name, name, 0, "share", "")
+
+
+def shares(evaluation: str, metrics: Sequence[str]) -> list[str]:
+    """Those of the metrics that are shares, which bars from 0 to 1 can show."""
+    return [name for name in metrics if metric_in(evaluation, name).unit == "share"]
+
+
 def titled(evaluation: str, metric: str) -> str:
     """'Truthfulness, MC1': a metric where several evaluations stand together."""
-    name = metric_of("truthfulness", metric).brief
+    name = metric_in(evaluation, metric).brief
     return name if metric == "true_and_informative" else f"{TITLES[evaluation]}, {name}"
 
 

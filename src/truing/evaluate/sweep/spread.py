@@ -10,26 +10,31 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from truing.evaluate import metric_of
+from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.sensitivity import Ordering, Sensitivity, Spreading
-from truing.evaluate.sweep.shown import TITLES, short
+from truing.evaluate.sweep.shown import TITLES, metric_in, short
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import DASH, interval, number
 from truing.report.svg import Canvas, Scale, domain
 from truing.statistics.crossed import Extreme
+from truing.types import Unit
 
 COLUMNS = ("Mean", "Standard deviation", "Worst", "Best", "Best, chosen elsewhere")
 _SHOWN = ("mc1", "mc2", "true_and_informative")
 
 
-def label(metric: str) -> str:
+def label(found: Sensitivity, metric: str) -> str:
     """The metric's name for people."""
-    return metric_of("truthfulness", metric).label
+    return metric_in(found.evaluation, metric).label
+
+
+def _is_shown(found: Sensitivity, metric: str) -> bool:
+    return metric in _SHOWN or metric in EVALUATIONS[found.evaluation].headline
 
 
 def sentences(found: Sensitivity) -> list[str]:
     """Whether the order of two candidates depends on the wording, for the metrics that are shown."""
-    return [o.sentence(label(o.metric)) for o in found.orders if o.metric in _SHOWN]
+    return [o.sentence(label(found, o.metric)) for o in found.orders if _is_shown(found, o.metric)]
 
 
 def title(found: Sensitivity) -> str:
@@ -39,21 +44,21 @@ def title(found: Sensitivity) -> str:
 
 def _end(found: Sensitivity, spreading: Spreading, end: Extreme) -> tuple[str, str]:
     """A figure with its wording, and its interval over questions."""
-    wording = found.wordings[end.place]
-    return f"{number(end.value)} {wording}", interval(spreading.lines[wording])
+    wording, unit = found.wordings[end.place], metric_in(found.evaluation, spreading.metric).unit
+    return f"{number(end.value, unit)} {wording}", interval(spreading.lines[wording], unit)
 
 
 def cells(found: Sensitivity, spreading: Spreading) -> list[tuple[str, str]]:
     """A row of the table: (figure, what stands small beside it) for each of COLUMNS."""
-    spread = spreading.spread
+    spread, unit = spreading.spread, metric_in(found.evaluation, spreading.metric).unit
     elsewhere = spread.best.elsewhere
     return [
-        (number(spread.mean.value), interval(spread.mean)),
-        (number(spread.deviation.value), interval(spread.deviation)),
+        (number(spread.mean.value, unit), interval(spread.mean, unit)),
+        (number(spread.deviation.value, unit), interval(spread.deviation, unit)),
         _end(found, spreading, spread.worst),
         _end(found, spreading, spread.best),
         (
-            DASH if elsewhere is None else number(elsewhere),
+            DASH if elsewhere is None else number(elsewhere, unit),
             f"best again in {spread.best.again:.0%}",
         ),
     ]
@@ -71,7 +76,7 @@ def show_spread(found: Sensitivity, console: Console) -> None:
             Text.assemble(value, ("\n" + small if small else "", "dim"))
             for value, small in cells(found, spreading)
         ]
-        table.add_row(Text(spreading.candidate), Text(label(spreading.metric)), *row)
+        table.add_row(Text(spreading.candidate), Text(label(found, spreading.metric)), *row)
     console.print()
     console.print(Text(title(found), "bold"))
     console.print(table)
@@ -88,12 +93,15 @@ def context(
         "title": title(found),
         "strip": strip(found, names, colour, key),
         "columns": COLUMNS,
-        "rows": [(s.candidate, label(s.metric), cells(found, s)) for s in found.spreads],
+        "rows": [(s.candidate, label(found, s.metric), cells(found, s)) for s in found.spreads],
         "sentences": sentences(found),
         "orders": [
-            (f"{o.first} − {o.second}, {label(o.metric)}", forest(found, o, f"{key}-{place}"))
+            (
+                f"{o.first} − {o.second}, {label(found, o.metric)}",
+                forest(found, o, f"{key}-{place}"),
+            )
             for place, o in enumerate(found.orders)
-            if o.metric in _SHOWN
+            if _is_shown(found, o.metric)
         ],
     }
 
@@ -102,8 +110,8 @@ def strip(
     found: Sensitivity, names: Sequence[str], colour: Callable[[str], str], key: str
 ) -> Figure:
     """A dot for each wording, a row for each candidate, a panel for each metric."""
-    metrics = [m for m in _SHOWN if any(s.metric == m for s in found.spreads)]
-    metrics = metrics or list(dict.fromkeys(s.metric for s in found.spreads))
+    present = list(dict.fromkeys(s.metric for s in found.spreads))
+    metrics = [m for m in present if _is_shown(found, m)] or present
     rows = [name for name in names if any(s.candidate == name for s in found.spreads)]
     of = {(s.candidate, s.metric): s for s in found.spreads}
     about = "A dot for each wording; the bar is the mean with its interval. Figures in the table."
@@ -120,8 +128,9 @@ def strip(
             left = side + (place % columns) * (across + 36)
             top = (place // columns) * high
             shown = [of[name, metric] for name in rows if (name, metric) in of]
-            scale = Scale(*_domain(shown), left, left + across)
-            canvas.text(left, top + 18, label(metric), "label")
+            unit = metric_in(found.evaluation, metric).unit
+            scale = Scale(*_domain(shown, unit), left, left + across)
+            canvas.text(left, top + 18, label(found, metric), "label")
             canvas.x_axis(scale, top + 28, top + high - 30, 4)
             for line, name in enumerate(rows):
                 y = top + 36 + row * (line + (0.5 if wide else 0.62))
@@ -136,7 +145,7 @@ def strip(
     return both(draw)
 
 
-def _domain(shown: Sequence[Spreading]) -> tuple[float, float]:
+def _domain(shown: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
     ends = [
         value
         for s in shown
@@ -144,7 +153,7 @@ def _domain(shown: Sequence[Spreading]) -> tuple[float, float]:
                       s.spread.mean.high or 0.0)
     ]  # fmt: skip
     low, high = domain(ends)
-    return max(0.0, low), min(1.0, high)
+    return (max(0.0, low), min(1.0, high)) if unit == "share" else (low, high)
 
 
 def _dots(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from truing.files import write_json_atomically
+from truing.files import read_json, write_json_atomically
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -24,6 +24,12 @@ from truing.models.user_cache import (
     one_process,
     room_for,
     weights_hash,
+)
+from truing.models.weights.adapter_folders import (
+    AdapterFolder,
+    is_adapter,
+    merged_folder,
+    tokenizer_folder,
 )
 from truing.models.weights.folders import check_folder, fetch_from_hub, licence_of
 from truing.models.weights.gguf import CONVERTER_VERSION, convert_apart
@@ -33,6 +39,8 @@ from truing.types import InputError
 
 __all__ = ["CATALOGUE", "Entry", "ModelSource", "ModelUnavailable", "list_models", "resolve_model"]
 
+CANDIDATE = "candidate.json"
+"""Stands in a run's candidate folder: its base, its prompt."""
 ACCEPT_VARIABLE = "TRUING_ACCEPT_LICENCE"
 RECORD = "truing.json"
 """Stands in a converted folder: the licence, each file's size, the hash of the weights."""
@@ -166,6 +174,8 @@ def resolve_model(
     folder = Path(name).expanduser()
     if name and folder.is_dir():
         folder = folder.resolve()
+        if (folder / CANDIDATE).is_file() or is_adapter(folder):
+            return _derived(name, folder, accept_licence, progress)
         check_folder(folder)
         return ModelSource(
             name, folder, licence_of(folder), weights_hash(folder, progress), "folder"
@@ -175,6 +185,40 @@ def resolve_model(
         check_folder(folder)
         return ModelSource(name, folder, licence_of(folder), weights_hash(folder, progress), "hub")
     raise InputError(_unknown(name, folder))
+
+
+def _derived(name: str, folder: Path, accept_licence: bool, progress: Progress) -> ModelSource:
+    """A run's candidate or a peft adapter, as a plain model folder in the user's cache."""
+    if (folder / CANDIDATE).is_file():
+        base, licence = _candidate_base(name, folder, progress), licence_of(folder)
+        tokenizer = base  # the candidate's own template has its prompt written into it
+    else:
+        source = adapter_base(folder, accept_licence=accept_licence, progress=progress)
+        base, licence = source.folder, source.licence
+        tokenizer = tokenizer_folder(folder, base)
+    made = merged_folder(base, folder, tokenizer, progress)
+    return ModelSource(name, made, licence, weights_hash(made, progress), "folder")
+
+
+def _candidate_base(name: str, folder: Path, progress: Progress) -> Path:
+    record = read_json(folder / CANDIDATE)
+    base = Path(str(record.get("base", "")))
+    if not base.is_dir():
+        raise InputError(f"{folder}: its base weights are no longer at {base}; fetch them again")
+    prompt = record.get("prompt") or {}
+    if prompt.get("instruction") or prompt.get("shots"):
+        progress.note(f"{name}: its own prompt is left out; the task's instruction replaces it.")
+    return base
+
+
+def adapter_base(folder: Path, *, accept_licence: bool, progress: Progress) -> ModelSource:
+    """The model that a peft adapter belongs on. Raises InputError where the adapter can't be merged, or
+    naming what it calls its base where that can't be had."""
+    adapter = AdapterFolder.open(folder)
+    try:
+        return resolve_model(adapter.base, accept_licence=accept_licence, progress=progress)
+    except InputError as error:
+        raise adapter.no_base(error) from None
 
 
 def _unknown(name: str, folder: Path) -> str:

@@ -23,6 +23,7 @@ from truing.evaluate.sweep.exports.entries import (
     standard_error,
 )
 from truing.evaluate.sweep.result import SweepResult
+from truing.evaluate.sweep.shown import metric_in
 from truing.files import write_json_atomically, write_jsonl_atomically
 
 FILTER = "none"
@@ -101,7 +102,7 @@ def _results(
         "versions": {run.line.evaluation: 0 for run in found},
         "n-shot": {run.line.evaluation: 0 for run in found},
         "higher_is_better": {
-            run.line.evaluation: dict.fromkeys(run.line.metrics, True) for run in found
+            run.line.evaluation: {m: _higher(run, m) for m in run.line.metrics} for run in found
         },
         "n-samples": {
             run.line.evaluation: {"original": len(run.entries), "effective": len(run.entries)}
@@ -138,14 +139,18 @@ def _config(run: Run) -> dict[str, Any]:
     return {
         "task": run.line.evaluation,
         "dataset_path": run.source,
-        "output_type": "multiple_choice",
+        "output_type": "multiple_choice" if "mc1" in run.line.metrics else "generate_until",
         "num_fewshot": 0,
         "metric_list": [
-            {"metric": metric, "aggregation": "mean", "higher_is_better": True}
+            {"metric": metric, "aggregation": "mean", "higher_is_better": _higher(run, metric)}
             for metric in run.line.metrics
         ],
         "metadata": {"prompt": run.line.prompt},
     }
+
+
+def _higher(run: Run, metric: str) -> bool:
+    return metric_in(run.line.evaluation, metric).better >= 0
 
 
 def _figures(run: Run) -> dict[str, Any]:

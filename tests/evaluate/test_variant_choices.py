@@ -1,9 +1,10 @@
-"""`truing eval`: scores against plain transformers, the store of scores, interruption."""
+"""Choices under a prompt variant: scores against plain transformers, the store of scores, interruption."""
 
 from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,22 +13,38 @@ import torch
 from questions import CASES
 from tiny import alone, plain, tiny, tokenizer
 from truing.candidates import Candidate
+from truing.evaluate import variant_choices as scoring
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.sweep import scores as scoring
-from truing.evaluate.sweep.scores import Examinee, score_wording
+from truing.evaluate.variant import Variant
+from truing.evaluate.variant_choices import Scoring, variant_choices
 from truing.models import language_model
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import Branch, Opening
 from truing.models.language_model import LanguageModel
+from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore, score_key
 from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.wordings import Form, wordings
 from truing.types import Case, Unscored
 
 
-def examinee(model: LanguageModel | None = None, weights: str = "w") -> Examinee:
-    return Examinee(Candidate("tiny", 0, model or tiny(), Prompt()), weights, "float32")
+def candidate(model: LanguageModel | None = None) -> Candidate:
+    return Candidate("tiny", 0, model or tiny(), Prompt())
+
+
+def scored(
+    who: Candidate,
+    store: ScoreStore,
+    cases: Sequence[Case] = CASES,
+    form: Form = "auto",
+    weights: str = "w",
+) -> Scoring:
+    """The cases under the question alone."""
+    [none] = wordings(["none"])
+    answers = AnswerStore(Path(store._path).with_name("answers.sqlite"))
+    variant = Variant(none, form, weights, "float32", store, answers)
+    return variant_choices(who, variant, cases)
 
 
 @pytest.fixture
@@ -36,7 +53,7 @@ def store(tmp_path: Path) -> ScoreStore:
 
 
 def test_every_log_likelihood_is_that_of_the_text_alone(store: ScoreStore) -> None:
-    found = score_wording(examinee(), wordings(["none"])[0], "auto", CASES, store)
+    found = scored(candidate(), store)
     oracle, tokens = plain("llama"), tokenizer()
     assert found.computed == 5 * len(CASES)
     for case, choices in zip(CASES, found.choices, strict=True):
@@ -64,9 +81,9 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
 ) -> None:
     monkeypatch.setattr(scoring, "packs", lambda branches: packs(branches, 90))
     monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
-    who, [wording] = examinee(), wordings(["none"])
-    whole = score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "a"))
-    score, passes = who.candidate.model.score, 0
+    who = candidate()
+    whole = scored(who, ScoreStore(tmp_path / "a"))
+    score, passes = who.model.score, 0
 
     def dying(branches: list[Branch], opening: Opening | None) -> object:
         nonlocal passes
@@ -75,25 +92,23 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
             raise KeyboardInterrupt
         return score(branches, opening)
 
-    monkeypatch.setattr(who.candidate.model, "score", dying)
+    monkeypatch.setattr(who.model, "score", dying)
     with pytest.raises(KeyboardInterrupt):
-        score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b"))
-    again = score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b"))
+        scored(who, ScoreStore(tmp_path / "b"))
+    again = scored(who, ScoreStore(tmp_path / "b"))
     assert again.choices == whole.choices
     assert 0 < again.computed < whole.computed
-    assert score_wording(who, wording, "auto", CASES, ScoreStore(tmp_path / "b")).computed == 0
+    assert scored(who, ScoreStore(tmp_path / "b")).computed == 0
 
 
 def test_scores_are_filed_under_what_they_depend_on(store: ScoreStore) -> None:
-    [none] = wordings(["none"])
-    first = score_wording(examinee(), none, "auto", CASES, store)
-    assert score_wording(examinee(), none, "auto", CASES[::-1], store).computed == 0
-    assert score_wording(examinee(weights="other"), none, "auto", CASES, store).computed == 30
-    chat = examinee(tiny(chat=True))
-    assert score_wording(chat, none, "chat", CASES, store).computed == 30
+    first = scored(candidate(), store)
+    assert scored(candidate(), store, CASES[::-1]).computed == 0
+    assert scored(candidate(), store, weights="other").computed == 30
+    assert scored(candidate(tiny(chat=True)), store, form="chat").computed == 30
     assert len({score_key("m", "float32", c, t) for c, t in (([1], [2, 3]), ([1, 2], [3]))}) == 2
     assert score_key("m", "float32", [1], [2]) != score_key("m", "bfloat16", [1], [2])
-    assert score_wording(examinee(), none, "auto", CASES, store).choices == first.choices
+    assert scored(candidate(), store).choices == first.choices
 
 
 def test_two_processes_may_use_the_store_at_once(tmp_path: Path) -> None:
@@ -131,7 +146,7 @@ def test_a_store_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 def test_what_is_longer_than_the_context_is_unscored(store: ScoreStore) -> None:
     long = Case("who " * 30 + "?", ("me",), ("you",))
-    found = score_wording(examinee(), wordings(["none"])[0], "auto", [long, *CASES], store)
+    found = scored(candidate(), store, [long, *CASES])
     assert isinstance(found.choices[0], Unscored)
     assert "128" in found.choices[0].reason
     assert all(isinstance(choices, Choices) for choices in found.choices[1:])

@@ -14,13 +14,14 @@ from labelled import world, write_world
 from tiny import plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
+from truing.evaluate.served_answers import choose_interface, served_answers
 from truing.evaluate.sweep import free as free_rows
-from truing.evaluate.sweep.free_answers import FreeAnswers, answers_under
-from truing.evaluate.sweep.scores import Examinee
-from truing.evaluate.sweep.served_answers import choose_speech, served_answers
+from truing.evaluate.variant import Variant
+from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
 from truing.models.memo import answers as answer_store
 from truing.models.memo.answers import AnswerStore
+from truing.models.memo.scores import ScoreStore
 from truing.models.remote.endpoint import Endpoint, EndpointName
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import Form, wordings
@@ -37,16 +38,18 @@ def answered(
 ) -> FreeAnswers:
     endpoint = Endpoint(EndpointName.parse(server.name), QUICK)
     try:
-        speech = choose_speech(endpoint, form)
-        return served_answers(endpoint, speech, NONE, [*QUESTIONS, QUESTIONS[0]], most, store)
+        interface = choose_interface(endpoint, form)
+        return served_answers(endpoint, interface, NONE, [*QUESTIONS, QUESTIONS[0]], most, store)
     finally:
         endpoint.close()
 
 
 def test_a_served_model_says_what_it_says_here(tmp_path: Path) -> None:
     """The same weights behind the completions API and in our own passes."""
-    examinee = Examinee(Candidate("tiny", 0, tiny(), Prompt()), "w", "float32")
-    local = answers_under(examinee, NONE, "text", CASES, NEW, AnswerStore(tmp_path / "a"))
+    stores = ScoreStore(tmp_path / "scores"), AnswerStore(tmp_path / "a")
+    candidate = Candidate("tiny", 0, tiny(), Prompt())
+    variant = Variant(NONE, "text", "w", "float32", *stores)
+    local = variant_answers(candidate, variant, CASES, NEW)
     store = AnswerStore(tmp_path / "b")
     with serving(Completions()) as server:  # doesn't chat
         found = answered(server, store)

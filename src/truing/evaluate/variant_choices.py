@@ -1,57 +1,34 @@
-"""Multiple-choice scores of one candidate under one wording, remembered on disk as they come."""
+"""Multiple-choice scores of one candidate under one prompt variant, remembered on disk as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.variant import Variant, rendered
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import Branch, Opening
-from truing.models.memo.scores import ScoreStore, score_key
+from truing.models.memo.scores import score_key
 from truing.models.precision import computed_in
 from truing.prompts.boundary import branch
-from truing.prompts.wordings import Context, Form, Wording
-from truing.types import Case, Dtype, Unscored
-
-HINT = "use a shorter prompt or another model"
-"""What would help where nothing can be read by the model."""
-
-
-@dataclass(frozen=True)
-class Examinee:
-    """A candidate with the hash of its weights and the precision asked for."""
-
-    candidate: Candidate
-    weights: str
-    dtype: Dtype
+from truing.types import Case, Unscored
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """The choices of each case, or why there are none; and how many answers were new to the store.
-
-    `contexts`: what each case's answers continued, where it is known.
-
-    `hint` says what would help where no case could be scored.
-    """
+    """The choices of each case, or why there are none; and how many answers were new to the store."""
 
     choices: list[Choices | Lettered | Unscored]
     computed: int
-    hint: str = HINT
-    contexts: tuple[Context, ...] = ()
 
 
-def score_wording(
-    examinee: Examinee,
-    wording: Wording,
-    form: Form,
-    cases: Sequence[Case],
-    store: ScoreStore,
-    advance: Callable[[int], object] = lambda done: None,
+def variant_choices(
+    candidate: Candidate, variant: Variant, cases: Sequence[Case], advance: Advance = silent
 ) -> Scoring:
     """Scores every answer of every case; those that the store has aren't computed again.
 
@@ -60,14 +37,11 @@ def score_wording(
     model's context is unscored. `advance` hears how many cases are done. Raises InputError where the
     wording can't be rendered.
     """
-    model, own = examinee.candidate.model, examinee.candidate.prompt
-    renderer = examinee.candidate.renderer
+    model = candidate.model
     branches: list[Branch] = []
-    contexts: list[Context] = []
     too_long: dict[int, Unscored] = {}
-    for number, case in enumerate(cases):
-        context = wording.context(renderer, own, case.prompt, form)
-        contexts.append(context)
+    contexts = rendered(candidate, variant, cases)
+    for number, (case, context) in enumerate(zip(cases, contexts, strict=True)):
         answers = [*case.correct_answers, *case.incorrect_answers]
         branches.append(
             branch(model.tokenizer, context.text, [context.delimiter + a for a in answers])
@@ -75,7 +49,7 @@ def score_wording(
         if reason := _beyond(branches[-1], model.context_length):
             too_long[number] = reason
     fitting = [made for number, made in enumerate(branches) if number not in too_long]
-    totals, computed = _totals(examinee, fitting, store, advance)
+    totals, computed = _totals(candidate, variant, fitting, advance)
     scored = iter(totals)
     return Scoring(
         [
@@ -83,7 +57,6 @@ def score_wording(
             for number, case in enumerate(cases)
         ],
         computed,
-        contexts=tuple(contexts),
     )
 
 
@@ -103,13 +76,10 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
 
 
 def _totals(
-    examinee: Examinee,
-    branches: Sequence[Branch],
-    store: ScoreStore,
-    advance: Callable[[int], object],
+    candidate: Candidate, variant: Variant, branches: Sequence[Branch], advance: Advance
 ) -> tuple[list[list[float]], int]:
     """The sum of each continuation's log-probabilities, and how many had to be computed."""
-    model, precision = examinee.candidate.model, computed_in(examinee.dtype)
+    model, store, precision = candidate.model, variant.scores, computed_in(variant.dtype)
     totals: list[list[float]] = []
     computed = 0
 
@@ -120,7 +90,7 @@ def _totals(
 
     for pack in packs(branches):
         keys = [
-            [score_key(examinee.weights, precision, b.prompt, c) for c in b.continuations]
+            [score_key(variant.weights, precision, b.prompt, c) for c in b.continuations]
             for b in pack
         ]
         known = store.known([key for row in keys for key in row])

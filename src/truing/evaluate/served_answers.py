@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from truing.evaluate.sweep.free_answers import FreeAnswers, cut_at
+from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.variant_answers import FreeAnswers, cut_at
 from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
 from truing.models.remote.client import EndpointError
-from truing.models.remote.concurrent import HINT, asked_at_once
+from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint, Reply, without_thoughts
 from truing.prompts.rendering import Prompt
 from truing.prompts.wordings import Form, Wording
@@ -33,14 +34,6 @@ _TRIAL_QUESTION = "Reply with the letter A."
 
 
 @dataclass(frozen=True)
-class Speech:
-    """How a server is asked for answers in its own words, and the fingerprint of the trial."""
-
-    interface: Interface
-    fingerprint: str
-
-
-@dataclass(frozen=True)
 class _Request:
     """What is sent, as it stands in the key; how to send it; and the text that ends the answer."""
 
@@ -55,13 +48,16 @@ class _Request:
         return cut_at(self.stop, said, finished=not reply.cut), reply.fingerprint
 
 
-def choose_speech(endpoint: Endpoint, form: Form) -> Speech:
-    """The first interface of the form that answers. Raises InputError where none does."""
+def choose_interface(endpoint: Endpoint, form: Form) -> tuple[Interface, str]:
+    """The first interface of the form that answers, and the fingerprint that came with the trial.
+
+    Raises InputError where none does.
+    """
     failures: list[EndpointError] = []
     for interface in TRIED[form]:
         trial = _request(endpoint, interface, _TRIAL, _TRIAL_QUESTION, 1)
         try:
-            return Speech(interface, trial.send().fingerprint)
+            return interface, trial.send().fingerprint
         except EndpointError as error:
             failures.append(error)
     raise endpoint.unusable(failures[0])
@@ -69,24 +65,24 @@ def choose_speech(endpoint: Endpoint, form: Form) -> Speech:
 
 def served_answers(
     endpoint: Endpoint,
-    speech: Speech,
+    asked: tuple[Interface, str],
     wording: Wording,
     questions: Sequence[str],
     max_new_tokens: int,
     store: AnswerStore,
-    advance: Callable[[int], object] = lambda done: None,
+    advance: Advance = silent,
 ) -> FreeAnswers:
-    """As `answers_under`, for a served model. `advance` hears how many questions are done."""
+    """As `variant_answers`, for a served model that is `asked` as `choose_interface` says."""
+    interface, first_fingerprint = asked
     requests = [
-        _request(endpoint, speech.interface, wording, question, max_new_tokens)
-        for question in questions
+        _request(endpoint, interface, wording, question, max_new_tokens) for question in questions
     ]
 
     def key(request: _Request, fingerprint: str) -> bytes:
         identity = endpoint.identity(fingerprint)
-        return served_answer_key(identity, speech.interface, max_new_tokens, request.sent)
+        return served_answer_key(identity, interface, max_new_tokens, request.sent)
 
-    keys = [key(request, speech.fingerprint) for request in requests]
+    keys = [key(request, first_fingerprint) for request in requests]
     known: dict[bytes, Answer | Unscored] = dict(store.known(keys))
     missing = {keys[n]: n for n in reversed(range(len(keys))) if keys[n] not in known}
     done, computed = len(questions) - len(missing), 0
@@ -102,7 +98,7 @@ def served_answers(
         known[keys[number]] = answer
         computed += 1
     advance(len(questions))
-    return FreeAnswers([known[each] for each in keys], computed, HINT)
+    return FreeAnswers([known[each] for each in keys], computed)
 
 
 def _request(

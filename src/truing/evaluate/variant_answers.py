@@ -1,39 +1,42 @@
-"""Free answers of one candidate under one wording, remembered on disk as they come."""
+"""Free answers of one candidate under one prompt variant, remembered on disk as they come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.evaluate.sweep.scores import HINT, Examinee
-from truing.models.memo.answers import Answer, AnswerStore, answer_key
+from truing.candidates import Candidate
+from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.variant import Variant, rendered
+from truing.models.memo.answers import Answer, answer_key
 from truing.models.precision import computed_in
 from truing.models.sampling import ROWS, Sampling, sample
 from truing.prompts.boundary import prompt_tokens
-from truing.prompts.wordings import Form, Wording
-from truing.types import Case, Unscored
+from truing.types import Case, Completion, Unscored
 
 
 @dataclass(frozen=True)
 class FreeAnswers:
-    """The answer to each case, or why there is none; and how many were new to the store.
-
-    `hint` says what would help where no case has one.
-    """
+    """The answer to each case, or why there is none; and how many were new to the store."""
 
     answers: list[Answer | Unscored]
     computed: int
-    hint: str = HINT
+
+    @property
+    def completions(self) -> list[Completion | Unscored]:
+        """The same as sampled completions, whose tokens aren't known."""
+        return [
+            each if isinstance(each, Unscored) else Completion(each.text, (), (), each.finished)
+            for each in self.answers
+        ]
 
 
-def answers_under(
-    examinee: Examinee,
-    wording: Wording,
-    form: Form,
+def variant_answers(
+    candidate: Candidate,
+    variant: Variant,
     cases: Sequence[Case],
     max_new_tokens: int,
-    store: AnswerStore,
-    advance: Callable[[int], object] = lambda done: None,
+    advance: Advance = silent,
 ) -> FreeAnswers:
     """The likeliest token each time, up to the model's end token or, in plain text, a line break.
 
@@ -42,29 +45,18 @@ def answers_under(
     unscored. `advance` hears how many cases are done. Raises InputError where the wording can't be
     rendered.
     """
-    model, own = examinee.candidate.model, examinee.candidate.prompt
-    prompts: list[list[int]] = []
-    stop = ""
-    for case in cases:
-        context = wording.context(examinee.candidate.renderer, own, case.prompt, form)
-        prompts.append(prompt_tokens(model.tokenizer, context.text))
-        stop = context.stop  # the same for all cases: it follows from wording and form
+    model, store = candidate.model, variant.answers
+    prompts, stop = prompts_under(candidate, variant, cases)
     sampling = Sampling(max_new_tokens, temperature=0.0, stop=stop)
     room = model.context_length - max_new_tokens
     answers: list[Answer | Unscored] = [
-        Unscored(
-            f"too long: {len(prompt)} tokens and {max_new_tokens} for the answer, the model's context "
-            f"holds {model.context_length}"
-        )
-        for prompt in prompts
+        no_room(len(prompt), max_new_tokens, model.context_length) for prompt in prompts
     ]
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) <= room]
-    precision, computed = computed_in(examinee.dtype), 0
+    precision, computed = computed_in(variant.dtype), 0
     for start in range(0, len(fitting), ROWS):
         batch = fitting[start : start + ROWS]
-        keys = [
-            answer_key(examinee.weights, precision, sampling, prompts[place]) for place in batch
-        ]
+        keys = [answer_key(variant.weights, precision, sampling, prompts[place]) for place in batch]
         known = store.known(keys)
         missing = {k: prompts[p] for k, p in zip(keys, batch, strict=True) if k not in known}
         if missing:
@@ -80,6 +72,25 @@ def answers_under(
             answers[place] = known[key]
         advance(start + len(batch))
     return FreeAnswers(answers, computed)
+
+
+def prompts_under(
+    candidate: Candidate, variant: Variant, cases: Sequence[Case]
+) -> tuple[list[list[int]], str]:
+    """The tokens of each case's prompt, and the text that ends an answer."""
+    contexts = rendered(candidate, variant, cases)
+    tokenizer = candidate.model.tokenizer
+    # The stop text is the same for all cases: it follows from wording and form.
+    stop = contexts[-1].stop if contexts else ""
+    return [prompt_tokens(tokenizer, context.text) for context in contexts], stop
+
+
+def no_room(prompt: int, max_new_tokens: int, context_length: int) -> Unscored:
+    """Why there is no answer to a prompt of so many tokens."""
+    return Unscored(
+        f"too long: {prompt} tokens and {max_new_tokens} for the answer, the model's context "
+        f"holds {context_length}"
+    )
 
 
 def cut_at(stop: str, text: str, *, finished: bool) -> Answer:

@@ -14,9 +14,10 @@ from typing import Literal
 
 from truing.evaluate.lettered import LETTERS, Lettered, lettered_question, named, offered, orders
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.sweep.scores import Scoring
+from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore, text_key
-from truing.models.remote.concurrent import HINT, asked_at_once
+from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint
 from truing.prompts.boundary import moved
 from truing.prompts.rendering import Prompt
@@ -63,16 +64,16 @@ def choose_mode(endpoint: Endpoint, form: Form) -> tuple[Mode, str]:
     )
 
 
-def score_served(
+def served_choices(
     endpoint: Endpoint,
     mode: Mode,
     wording: Wording,
     cases: Sequence[Case],
     store: ScoreStore,
     seed: int,
-    advance: Callable[[int], object] = lambda done: None,
+    advance: Advance = silent,
 ) -> Scoring:
-    """As `score_wording`, for a served model; `seed` draws the order of lettered choices."""
+    """As `variant_choices`, for a served model; `seed` draws the order of lettered choices."""
     questions: list[Question | Unscored] = [
         _likelihoods(endpoint, wording, case)
         if mode == "log-probabilities"
@@ -87,7 +88,6 @@ def score_served(
             for case, figures in zip(cases, found, strict=True)
         ],
         computed,
-        hint=HINT,
     )
 
 
@@ -142,7 +142,7 @@ def _collected(
     endpoint: Endpoint,
     questions: Sequence[Question | Unscored],
     store: ScoreStore,
-    advance: Callable[[int], object],
+    advance: Advance,
 ) -> tuple[list[list[float] | Unscored], int]:
     """Every question's figures, or why it has none; and how many figures were new to the store."""
     left_out = {n: q for n, q in enumerate(questions) if isinstance(q, Unscored)}

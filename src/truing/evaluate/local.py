@@ -1,0 +1,156 @@
+"""The respondent whose weights are here: a candidate under its own prompt or under a prompt variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from truing.candidates import Candidate
+from truing.evaluate.answers import answers_and_tokens
+from truing.evaluate.lettered import Lettered
+from truing.evaluate.multiple_choice import Choices, score_choices
+from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.variant import HINT, Variant, rendered
+from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
+from truing.evaluate.variant_choices import variant_choices
+from truing.models.sampling import Sampling, sample
+from truing.prompts.wordings import Context
+from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
+from truing.types import Case, Completion, Unscored
+
+_Asked = tuple[tuple[str, ...], int, float, bool]
+
+
+@dataclass
+class LocalRespondent:
+    """A candidate that is measured. Each answer is given once, whichever evaluations look at it.
+
+    There are two numeric paths, since their figures differ. Without a `variant` the candidate is asked
+    as training asks it (the very tokens of `Renderer`), all cases in one plan of passes: so a run is
+    measured. With one, context and continuation are cut by the rule of lm-evaluation-harness (a chat
+    header's line break belongs to the continuation, and its likelihood counts), so that figures can be
+    held against others', and passes are planned so that those interrupted can be gone on with.
+    Neither tokens nor packs are the same: one path would change the figures of runs or of evaluations.
+    """
+
+    candidate: Candidate
+    name: str = ""
+    variant: Variant | None = None
+    computed: Computed = field(default_factory=Computed)
+    lacks: Mapping[Ability, str] = field(default_factory=dict)
+    hint: str = HINT
+    _answers: dict[_Asked, list[Completion | Unscored]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Called as its candidate, unless it has a name of its own."""
+        self.name = self.name or self.candidate.name
+        if chooser := self.candidate.best_of_n:
+            bound = f"it is {kl_bound(chooser.n):.2f} nats from what it draws, at most"
+            self.lacks = {
+                "likelihoods": NO_LIKELIHOODS,
+                "distributions": f"{NO_LIKELIHOODS}; {bound}",
+                **self.lacks,
+            }
+
+    @property
+    def seed(self) -> int:
+        """The candidate's."""
+        return self.candidate.seed
+
+    @property
+    def prompt_name(self) -> str:
+        """The variant's name; 'own' without one."""
+        return self.variant.wording.name if self.variant else "own"
+
+    def answer(
+        self,
+        cases: Sequence[Case],
+        max_new_tokens: int,
+        *,
+        temperature: float = 0.0,
+        tokens: bool = False,
+        advance: Advance = silent,
+    ) -> list[Completion | Unscored]:
+        """See Respondent. Greedy answers under a variant are kept on disk, without their tokens."""
+        stored = self.variant is not None and temperature == 0.0 and not tokens
+        key = (tuple(case.id for case in cases), max_new_tokens, temperature, stored)
+        if key not in self._answers:
+            self._answers[key] = (
+                self._stored(cases, max_new_tokens, advance)
+                if stored
+                else self._sampled(cases, max_new_tokens, temperature, advance)
+            )
+        return self._answers[key]
+
+    def _stored(
+        self, cases: Sequence[Case], max_new_tokens: int, advance: Advance
+    ) -> list[Completion | Unscored]:
+        assert self.variant is not None
+        found = variant_answers(self.candidate, self.variant, cases, max_new_tokens, advance)
+        self.computed.answers += found.computed
+        return found.completions
+
+    def _sampled(
+        self, cases: Sequence[Case], max_new_tokens: int, temperature: float, advance: Advance
+    ) -> list[Completion | Unscored]:
+        done = 0
+
+        def finished(rows: int) -> None:
+            nonlocal done
+            done += rows
+            advance(done)
+
+        candidate = self.candidate
+        if self.variant is None:
+            answers, tokens = answers_and_tokens(
+                candidate, cases, max_new_tokens, temperature=temperature, progress=finished
+            )
+            self.computed.tokens += tokens
+            return [*answers]
+        prompts, stop = prompts_under(candidate, self.variant, cases)
+        longest = candidate.model.context_length
+        fitting = [prompt for prompt in prompts if len(prompt) <= longest - max_new_tokens]
+        sampling = Sampling(max_new_tokens, temperature, self.seed, stop)
+        completions = iter(sample(candidate.model, fitting, 1, sampling, finished).completions)
+        return [
+            next(completions)[0]
+            if len(prompt) <= longest - max_new_tokens
+            else no_room(len(prompt), max_new_tokens, longest)
+            for prompt in prompts
+        ]
+
+    def prompts(self, cases: Sequence[Case]) -> list[list[int]]:
+        """The tokens that the answer to each case goes on from."""
+        candidate = self.candidate
+        if self.variant is None:
+            return [candidate.renderer.case_tokens(candidate.prompt, case) for case in cases]
+        return prompts_under(candidate, self.variant, cases)[0]
+
+    def choose(
+        self, cases: Sequence[Case], advance: Advance = silent
+    ) -> list[Choices | Lettered | Unscored]:
+        """See Respondent: log-likelihoods of the given answers."""
+        if reason := self.lacks.get("likelihoods"):
+            return [Unscored(reason)] * len(cases)
+        if self.variant is None:
+            candidate = self.candidate
+            return [*score_choices(candidate.renderer, candidate.prompt, cases)]
+        found = variant_choices(self.candidate, self.variant, cases, advance)
+        self.computed.choices += found.computed
+        return found.choices
+
+    def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
+        """See Respondent; nothing where the candidate is asked as training asks it."""
+        return tuple(rendered(self.candidate, self.variant, cases)) if self.variant else ()
+
+    def about(self) -> dict[str, Any]:
+        """Size, architecture, the hash of the weights, the candidate's prompt, how it was scored."""
+        network = self.candidate.model.model
+        return {
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "architecture": network.config.model_type,
+            "weights": self.variant.weights if self.variant else "unknown",
+            "prompt": self.candidate.prompt.id,
+            "scored": "alone" if self.candidate.model.plain else "tree",
+        }

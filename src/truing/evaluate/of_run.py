@@ -1,0 +1,160 @@
+"""What a run's folder gives to evaluations: its cases, its base, its judges, its reward.
+
+For candidates that are measured when the run is over: alone (`truing eval`), or so that the run gets the
+rows of one more evaluation (`truing eval NAME --run RUN`).
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
+from truing.evaluate.evaluation import EvalContext
+from truing.files import read_json
+from truing.judges.built_in import Judges
+from truing.models.features import Remembering
+from truing.models.precision import computed_in
+from truing.models.weights.adapter_folders import AdapterFolder
+from truing.progress import Progress
+from truing.rewards.mixture import build_reward
+from truing.rewards.reward import Reward
+from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.runs.folder import RunFolder
+from truing.spec.reading import make_spec, read_mapping
+from truing.spec.run import Spec
+from truing.types import Case, Dtype, InputError, Unscored
+
+
+def run_of(candidate: Path) -> Path | None:
+    """The run that a candidate's folder lies in (RUN/candidates/NAME), if it lies in one."""
+    folder = candidate.expanduser().resolve()
+    run = folder.parent.parent
+    inside = folder.parent.name == "candidates" and (folder / RECORD).is_file()
+    return run if inside and (run / "run.json").is_file() else None
+
+
+class RunInstruments:
+    """A run that was made: what its candidates are measured with, each made when first asked for."""
+
+    def __init__(self, folder: Path, progress: Progress) -> None:
+        """Raises InputError where there is no run, or its spec can't be read."""
+        self.folder = folder
+        self.progress = progress
+        self.run = RunFolder.open(folder)
+        spec = folder / "spec.yaml"
+        self.spec: Spec = make_spec(read_mapping(spec), profile=None, where=str(spec))
+        self._cases = self.run.questions()
+
+    def _split(self, name: str) -> tuple[Case, ...]:
+        return tuple(_case(c) for c in self._cases.values() if c["split"] == name)
+
+    @cached_property
+    def held_out(self) -> tuple[Case, ...]:
+        """The questions that nobody trained on."""
+        return self._split("held_out")
+
+    @cached_property
+    def controls(self) -> tuple[Case, ...]:
+        """Questions without a misconception."""
+        return self._split("control")
+
+    @property
+    def names(self) -> list[str]:
+        """The candidates as planned, the base first."""
+        return list(self.run.record["candidates"])
+
+    def candidate_folder(self, name: str, seed: int) -> Path:
+        """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
+        suffix = "" if seed == self.spec.seeds[0] else f"-seed{seed}"
+        return self.folder / "candidates" / f"{name}{suffix}"
+
+    def candidate(self, name: str, seed: int, dtype: Dtype | None = None) -> Candidate:
+        """A candidate in the precision that the run measures in, or another."""
+        folder = self.candidate_folder(name, seed)
+        return load_candidate(folder, name, seed, dtype or self.spec.evaluation.dtype)
+
+    @cached_property
+    def reader(self) -> Candidate:
+        """The base in the precision that judges and reward read answers in."""
+        with self.progress.task(f"Loading the base of {self.folder}"):
+            return self.candidate("base", self.spec.seeds[0], self.spec.dtype)
+
+    @cached_property
+    def base(self) -> Candidate:
+        """The base in the precision that the run measures in."""
+        if computed_in(self.spec.evaluation.dtype) == computed_in(self.spec.dtype):
+            return self.reader
+        return self.candidate("base", self.spec.seeds[0])
+
+    @cached_property
+    def _embed(self) -> Remembering:
+        return Remembering(Embedder(self.reader.renderer, self.reader.prompt))
+
+    @cached_property
+    def judges(self) -> Judges:
+        """The run's judges, fitted anew to its held-out questions."""
+        with self.progress.task("Fitting the judges"):
+            return Judges(self.held_out, self._embed)
+
+    @cached_property
+    def reward(self) -> Reward | None:
+        """The reward that the run learned from; None where it learned from none."""
+        if "rl" not in self.spec.methods:
+            return None
+        return build_reward(self.spec.reward, self._reward_model)
+
+    def _reward_model(self) -> Reward:
+        folder = self.folder / "reward_model"
+        if not (folder / "reward.safetensors").is_file():
+            raise InputError(f"{folder}: holds no reward.safetensors; the run's reward needs it")
+        return load_reward_model(folder, self._embed, self.spec.reward)
+
+    def reward_or_reason(self) -> Reward | Unscored:
+        """The reward, or why there is none: for rows that stand alone."""
+        try:
+            reward = self.reward
+        except InputError as error:
+            return Unscored(str(error))
+        return reward or Unscored(f"{self.folder} learned from no reward")
+
+    def context(self) -> EvalContext:
+        """What an evaluation of this run is measured in: as `truing align` measured the others."""
+        spec = self.spec.evaluation
+        return EvalContext(
+            held_out=self.held_out,
+            controls=self.controls,
+            max_new_tokens=spec.max_new_tokens,
+            attacks=spec.attacks,
+            kl_questions=spec.kl_questions,
+            judges=lambda: self.judges,
+            base=lambda: self.base,
+            reward=lambda: self.reward,
+        )
+
+
+def _case(written: dict[str, Any]) -> Case:
+    """A case from its line in questions.jsonl."""
+    return Case(
+        written["prompt"],
+        tuple(written.get("correct_answers", ())),
+        tuple(written.get("incorrect_answers", ())),
+        str(written.get("category", "")),
+        str(written.get("source", "")),
+    )
+
+
+def recorded_base(folder: Path, dtype: Dtype, seed: int, *, accept_licence: bool) -> Candidate:
+    """The base of a candidate's folder: its run's, else the weights that its record names.
+
+    Raises InputError where they can't be had.
+    """
+    run = run_of(folder)
+    if run and (run / "candidates" / "base" / RECORD).is_file():
+        return load_candidate(run / "candidates" / "base", "base", seed, dtype)
+    if (folder / RECORD).is_file():
+        name = str(read_json(folder / RECORD).get("base", ""))
+    else:
+        name = AdapterFolder.open(folder).base
+    return open_candidate(name, seed, dtype, accept_licence=accept_licence)[0]

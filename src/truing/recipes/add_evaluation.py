@@ -1,0 +1,109 @@
+"""`truing eval NAME --run RUN`: gives a finished run the rows of one more evaluation.
+
+Every candidate and seed is measured as `truing align` would have, its rows stand beside the others, and
+the report is built anew. What has been measured already isn't measured again.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import filelock
+
+from truing.candidates import RECORD
+from truing.evaluate import EVALUATIONS
+from truing.evaluate.local import LocalRespondent
+from truing.evaluate.of_run import RunInstruments
+from truing.evaluate.sweep.request import check_evaluations
+from truing.files import write_json_atomically, write_jsonl_atomically
+from truing.progress import Progress, StderrProgress
+from truing.recipes.report import rebuild
+from truing.report.summary import Summary
+from truing.runs.costs import measured
+from truing.types import InputError
+
+
+def add_evaluations(
+    run: Path, evaluations: Sequence[str], progress: Progress | None = None
+) -> Summary:
+    """Measures what isn't measured yet and builds the report anew; holds the run's lock meanwhile.
+
+    Raises InputError where an evaluation is unknown, the folder is no finished comparison, or another
+    process works on it.
+    """
+    check_evaluations(tuple(evaluations))
+    progress = progress or StderrProgress()
+    instruments = RunInstruments(run, progress)
+    _check_finished(instruments)
+    with _held(run):
+        for name, seed, missing in _unmeasured(instruments, evaluations):
+            _measure(instruments, name, seed, missing, progress)
+        return rebuild(run)
+
+
+def _check_finished(instruments: RunInstruments) -> None:
+    run, record = instruments.folder, instruments.run.record
+    kind = record.get("identity", {}).get("kind", "align")
+    if kind != "align":
+        raise InputError(f"--run {run}: a run of another kind ({kind}); give one of truing align")
+    if not record.get("finished"):
+        raise InputError(f"--run {run}: isn't finished; the command that began it goes on with it")
+
+
+@contextmanager
+def _held(run: Path) -> Iterator[None]:
+    lock = filelock.FileLock(run / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise InputError(f"{run}: another process is working on this run") from None
+    except OSError as error:
+        raise InputError(f"{run}: can't be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _rows(run: Path, evaluation: str, name: str, seed: int) -> Path:
+    return run / "rows" / evaluation / f"{name}-seed{seed}.jsonl"
+
+
+def _unmeasured(
+    instruments: RunInstruments, evaluations: Sequence[str]
+) -> Iterator[tuple[str, int, list[str]]]:
+    """Each candidate and seed that lacks rows, with the evaluations that it lacks."""
+    for name in instruments.names:
+        for seed in instruments.spec.seeds:
+            if not (instruments.candidate_folder(name, seed) / RECORD).is_file():
+                continue  # base and prompt don't depend on the seed
+            missing = [
+                evaluation
+                for evaluation in dict.fromkeys(evaluations)
+                if not _rows(instruments.folder, evaluation, name, seed).is_file()
+            ]
+            if missing:
+                yield name, seed, missing
+
+
+def _measure(
+    instruments: RunInstruments, name: str, seed: int, missing: Sequence[str], progress: Progress
+) -> None:
+    """One candidate's rows of some evaluations, and what they cost."""
+    context = instruments.context()
+    is_base = name == "base" and seed == instruments.spec.seeds[0]
+    respondent = LocalRespondent(instruments.base if is_base else instruments.candidate(name, seed))
+    for evaluation in missing:
+        with progress.task(f"{name}, seed {seed}: {evaluation}"), measured() as cost:
+            rows = EVALUATIONS[evaluation].measure(context, respondent)
+        write_jsonl_atomically(
+            _rows(instruments.folder, evaluation, name, seed), [row.to_json() for row in rows]
+        )
+        mark = {"account": "evaluation", "cost": cost.to_json()}
+        stage = f"evaluate-{evaluation}-{name}-seed{seed}"
+        write_json_atomically(instruments.folder / "stages" / f"{stage}.json", mark)
+    del respondent
+    gc.collect()  # two candidates needn't be in memory at once
