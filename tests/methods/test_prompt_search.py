@@ -116,12 +116,24 @@ class Spy:
         return score_choices(renderer, prompt, cases)
 
 
+def confirm_by(spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets another spy see what the confirmation asks for."""
+    confirmed = prompt_search._confirmed
+
+    def confirm(*arguments: Any) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr("truing.methods.prompt_measure.score_choices", spy)
+            return confirmed(*arguments)
+
+    monkeypatch.setattr(prompt_search, "_confirmed", confirm)
+
+
 def test_no_held_out_question_is_looked_at_before_the_confirmation(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching, confirming = Spy(), Spy()
     monkeypatch.setattr("truing.methods.prompt_measure.score_choices", searching)
-    monkeypatch.setattr(prompt_search, "score_choices", confirming)
+    confirm_by(confirming, monkeypatch)
     written: list[str] = []
     encode = Renderer.text
 
@@ -172,6 +184,7 @@ def test_an_interrupted_search_goes_on_and_ends_with_the_same_bytes(
     assert refused.exit_code == 2 and "--resume" in refused.stderr
     again = Spy()
     monkeypatch.setattr("truing.methods.prompt_measure.score_choices", again)
+    confirm_by(Spy(), monkeypatch)
     resumed = document(train(model, "--resume", "--json", out="broken"))
     assert len(again.seen) + len(dying.seen) == whole["candidates"][0]["questions_scored"]
     for name in ("logs/prompt-seed0.jsonl", "search/scores-seed0.jsonl", "race-seed0.html"):
