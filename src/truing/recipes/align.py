@@ -105,8 +105,9 @@ def _stages(run: Run, setup: Setup) -> None:
             if method.needs_seeds:
                 method.make(run, setup, graders, seed)
     compare(run, setup, graders)
-    if len(setup.train) + len(setup.held_out) > 1:
-        figures = give_away([*setup.train, *setup.held_out])
+    labelled = [case for case in (*setup.train, *setup.held_out) if case.incorrect_answers]
+    if len(labelled) > 1:
+        figures = give_away(labelled)
         run.note(data={"give_away": dict(figures.__dict__)})
 
 

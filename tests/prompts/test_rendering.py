@@ -1,0 +1,74 @@
+"""Cases as tokens: questions as ever, conversations with one system message."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pilot_server import candidate
+from questions import CASES
+from tiny import plain
+from truing.candidates import Candidate
+from truing.data.texts import Demonstration
+from truing.evaluate.answers import free_answers
+from truing.evaluate.multiple_choice import score_choices
+from truing.prompts.rendering import Prompt
+from truing.types import Case, InputError
+
+PROMPT = Prompt("be kind.", (Demonstration("who?", "me."),))
+TALK = (("user", "hi"), ("assistant", "yes?"), ("user", "why"))
+OWN = (("system", "be short."), *TALK)
+
+
+def case_of(messages: tuple[tuple[str, str], ...]) -> Case:
+    return Case("\n\n".join(text for _, text in messages), ("so",), ("no",), messages=messages)
+
+
+def rendered(served: Candidate, case: Case) -> str:
+    tokens = served.renderer.case_tokens(served.prompt, case)
+    return str(served.model.tokenizer.decode(tokens))
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_question_is_rendered_as_ever(*, chat: bool) -> None:
+    served = candidate(PROMPT, chat=chat)
+    for case in CASES:
+        tokens = served.renderer.case_tokens(PROMPT, case)
+        assert tokens == served.renderer.tokens(PROMPT, case.prompt)
+
+
+def test_a_cases_system_message_stands_behind_the_instruction_in_one_message() -> None:
+    spoken = "<user>hi<end><bot>yes?<end><user>why<end><bot>"
+    shot = "<user>who?<end><bot>me.<end>"
+    served = candidate(PROMPT)
+    assert rendered(served, case_of(TALK)) == f"be kind.<end>{shot}{spoken}"
+    assert rendered(served, case_of(OWN)) == f"be kind.\n\nbe short.<end>{shot}{spoken}"
+    assert rendered(candidate(Prompt()), case_of(OWN)) == f"be short.<end>{spoken}"
+    unformatted = rendered(candidate(PROMPT, chat=False), case_of(OWN))
+    expected = "be kind.\n\nbe short.\n\nQ: who?\nA: me.\n\nQ: hi\nA: yes?\n\nQ: why\nA:"
+    assert unformatted == expected.replace("Q", "<unk>").replace("A", "<unk>")
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_a_conversation_that_does_not_fit_is_named(*, chat: bool) -> None:
+    served = candidate(Prompt(), chat=chat)
+    long = (("user", "hi"), ("assistant", "a" * served.model.context_length), ("user", "why"))
+    with pytest.raises(InputError, match="question 'hi"):
+        served.renderer.case_tokens(Prompt(), case_of(long))
+
+
+def test_answers_and_scores_see_the_conversation() -> None:
+    served = candidate(PROMPT)
+    talk, flat = case_of(OWN), Case(case_of(OWN).prompt, ("so",), ("no",))
+    renderer = served.renderer
+    [choices] = score_choices(renderer, PROMPT, [talk])
+    other = [score_choices(renderer, PROMPT, [case])[0] for case in (flat, talk)]
+    assert choices == other[1] != other[0]
+    [answer] = free_answers(served, [talk], 4)
+    tokens = renderer.conversation(
+        Prompt("be kind.\n\nbe short.", PROMPT.shots),
+        [{"role": role, "content": text} for role, text in TALK],
+    )
+    assert renderer.case_tokens(PROMPT, talk) == tokens
+    logits = plain("llama")(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, -1]
+    assert answer.tokens[0] == int(logits.argmax())
