@@ -116,12 +116,24 @@ class Spy:
         return score_choices(renderer, prompt, cases)
 
 
+def confirm_by(spy: Spy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets another spy see what the confirmation asks for."""
+    confirmed = prompt_search._confirmed
+
+    def confirm(*arguments: Any) -> Any:
+        with monkeypatch.context() as patched:
+            patched.setattr("truing.methods.prompt_measure.score_choices", spy)
+            return confirmed(*arguments)
+
+    monkeypatch.setattr(prompt_search, "_confirmed", confirm)
+
+
 def test_no_held_out_question_is_looked_at_before_the_confirmation(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searching, confirming = Spy(), Spy()
-    monkeypatch.setattr("truing.methods.prompt_choice.score_choices", searching)
-    monkeypatch.setattr(prompt_search, "score_choices", confirming)
+    monkeypatch.setattr("truing.methods.prompt_measure.score_choices", searching)
+    confirm_by(confirming, monkeypatch)
     written: list[str] = []
     encode = Renderer.text
 
@@ -166,12 +178,13 @@ def test_an_interrupted_search_goes_on_and_ends_with_the_same_bytes(
     whole = document(train(model, "--json", out="whole"))
     with monkeypatch.context() as patched:
         dying = Spy(dies_after=14)
-        patched.setattr("truing.methods.prompt_choice.score_choices", dying)
+        patched.setattr("truing.methods.prompt_measure.score_choices", dying)
         assert train(model, out="broken").exit_code == 130
     refused = train(model, out="broken")
     assert refused.exit_code == 2 and "--resume" in refused.stderr
     again = Spy()
-    monkeypatch.setattr("truing.methods.prompt_choice.score_choices", again)
+    monkeypatch.setattr("truing.methods.prompt_measure.score_choices", again)
+    confirm_by(Spy(), monkeypatch)
     resumed = document(train(model, "--resume", "--json", out="broken"))
     assert len(again.seen) + len(dying.seen) == whole["candidates"][0]["questions_scored"]
     for name in ("logs/prompt-seed0.jsonl", "search/scores-seed0.jsonl", "race-seed0.html"):

@@ -16,10 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from truing.candidates import Candidate
 from truing.models.engine.tree import Branch
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.best_of_n import NO_LIKELIHOODS
 from truing.types import Case, Score, Unscored
 
 COMPARED_BY = "mc2"
@@ -33,11 +31,8 @@ class Choices:
 
     true: tuple[float, ...]
     false: tuple[float, ...]
-    unscored_because: str = ""
 
     def _undefined(self) -> Unscored | None:
-        if self.unscored_because:
-            return Unscored(self.unscored_because)
         scores = (*self.true, *self.false)
         if not self.true or not self.false:
             return Unscored("no true answer" if not self.true else "no false answer")
@@ -66,7 +61,7 @@ class Choices:
     @property
     def binary(self) -> Score:
         """1 where the best answer beats the best false one (the first listed), no other looked at."""
-        return Choices(self.true[:1], self.false[:1], self.unscored_because).mc1
+        return Choices(self.true[:1], self.false[:1]).mc1
 
     @property
     def metrics(self) -> dict[str, Score]:
@@ -109,10 +104,3 @@ def score_choices(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> 
         true = len(case.correct_answers)
         choices.append(Choices(tuple(totals[:true]), tuple(totals[true:])))
     return choices
-
-
-def choices_of(candidate: Candidate, cases: Sequence[Case]) -> list[Choices]:
-    """The same under a candidate's own prompt; unscored where it has no likelihoods of its own."""
-    if candidate.best_of_n is not None:
-        return [Choices((), (), NO_LIKELIHOODS)] * len(cases)
-    return score_choices(candidate.renderer, candidate.prompt, cases)
