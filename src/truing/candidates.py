@@ -186,7 +186,8 @@ def load_candidate(folder: Path, name: str, seed: int, dtype: Dtype) -> Candidat
 def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
     """Base weights with an adapter merged into them in float32."""
     merged = merge(LanguageModel.load(base, "float32").model, adapter)
-    return LanguageModel(merged.to(torch_dtype(dtype)), LanguageModel.load_tokenizer(tokenizer))
+    rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]  # as transformers declares it
+    return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
 
 
 def open_candidate(
