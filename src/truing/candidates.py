@@ -224,7 +224,7 @@ def _best_of_n(
 def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
     """Base weights with an adapter merged into them in float32."""
     merged = merge(LanguageModel.load(base, "float32").model, adapter)
-    rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]
+    rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]  # as transformers declares it
     return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
 
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 from endpoints import Chat, serving
 from questions import CASES
-from tiny import alone, plain, tiny, tokenizer
+from tiny import alone, config, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate import EVALUATIONS
@@ -33,7 +34,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("TRUING_ENDPOINT_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("model", "base")):
-        plain("llama", seed=seed).save_pretrained(tmp_path / name)
+        settings = config("llama")
+        settings.max_position_embeddings = 1024  # attacks are long
+        torch.manual_seed(seed)
+        AutoModelForCausalLM.from_config(settings).save_pretrained(tmp_path / name)
         tokenizer().save_pretrained(tmp_path / name)
     lines = [
         {
@@ -81,8 +85,8 @@ def test_every_evaluation_declares_what_it_measures_and_needs() -> None:
 
 def test_all_evaluations_of_a_model_here(here: Path) -> None:
     names = [*EVALUATIONS]
-    document = evaluate(*names, "--candidate", "model", "--prompt", "own", "--prompt", "helpful", "--base", "base",
-                        "--max-new-tokens", "8")  # fmt: skip
+    prompts = ["--prompt", "own", "--prompt", "helpful", "--max-new-tokens", "8"]
+    document = evaluate(*names, "--candidate", "model", "--base", "base", *prompts)
     found = document["candidates"]["model"]
     assert [*found] == names and all([*each] == ["own", "helpful"] for each in found.values())
     rows = rows_of("out")

@@ -87,9 +87,9 @@ class LocalRespondent:
         self, cases: Sequence[Case], max_new_tokens: int, advance: Advance
     ) -> list[Completion | Unscored]:
         assert self.variant is not None
-        found = variant_answers(self.candidate, self.variant, cases, max_new_tokens, advance)
-        self.computed.answers += found.computed
-        return found.completions
+        written = variant_answers(self.candidate, self.variant, cases, max_new_tokens, advance)
+        self.computed.answers += written.computed
+        return written.completions
 
     def _sampled(
         self, cases: Sequence[Case], max_new_tokens: int, temperature: float, advance: Advance
@@ -136,9 +136,9 @@ class LocalRespondent:
         if self.variant is None:
             candidate = self.candidate
             return [*score_choices(candidate.renderer, candidate.prompt, cases)]
-        found = variant_choices(self.candidate, self.variant, cases, advance)
-        self.computed.choices += found.computed
-        return found.choices
+        scored = variant_choices(self.candidate, self.variant, cases, advance)
+        self.computed.choices += scored.computed
+        return scored.choices
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
         """See Respondent; nothing where the candidate is asked as training asks it."""

@@ -62,7 +62,7 @@ class ServedRespondent:
             return [Unscored(LACKS["tokens"] if tokens else _ONLY_LIKELIEST)] * len(cases)
         assert self.interface is not None, "opened for choices alone"
         questions = [case.prompt for case in cases]
-        found = served_answers(
+        written = served_answers(
             self.endpoint,
             self.interface,
             self.wording,
@@ -71,19 +71,19 @@ class ServedRespondent:
             self.answers,
             advance,
         )
-        self.computed.answers += found.computed
-        return found.completions
+        self.computed.answers += written.computed
+        return written.completions
 
     def choose(
         self, cases: Sequence[Case], advance: Advance = silent
     ) -> list[Choices | Lettered | Unscored]:
         """See Respondent: by log-probabilities where the server gives them, else by letters."""
         assert self.mode is not None, "opened for answers alone"
-        found = served_choices(
+        scored = served_choices(
             self.endpoint, self.mode, self.wording, cases, self.scores, self.seed, advance
         )
-        self.computed.choices += found.computed
-        return found.choices
+        self.computed.choices += scored.computed
+        return scored.choices
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
         """Nothing: the server renders them."""

@@ -94,12 +94,12 @@ def _graded_alone(
 
     given = [a if isinstance(a, Unscored) else Answer(a.text.strip(), a.finished) for a in answers]
     return [
-        (dict(grade.metrics), {**_said(answer), "certain": grade.certain})
+        (dict(grade.metrics), {**_as_written(answer), "certain": grade.certain})
         for answer, grade in zip(given, graded(grader, cases, given), strict=True)
     ]
 
 
-def _said(answer: Any) -> dict[str, Any]:
+def _as_written(answer: Any) -> dict[str, Any]:
     if isinstance(answer, Unscored):
         return {"answer": None, "finished": None}
     return {"answer": answer.text, "finished": answer.finished}
