@@ -209,7 +209,7 @@ def test_without_json_the_report_and_its_path(
     job(finished)
     result = run("align")
     assert result.exit_code == 0, result.output
-    assert "what each way gained, cost and broke" in result.stdout
+    assert "what each method gained, cost and broke" in result.stdout
     assert result.stdout.splitlines()[-1] == f"Report: {folder / 'report.html'}"
 
 
@@ -227,7 +227,7 @@ def test_report_writes_and_prints_each_run(tmp_path: Path) -> None:
     result = run("report", *runs)
     assert result.exit_code == 0, result.output
     assert all((folder / "report.html").is_file() for folder in runs)
-    assert result.stdout.count("what each way gained") == 2
+    assert result.stdout.count("what each method gained") == 2
     documents = json.loads(run("report", *runs, "--json").stdout)
     assert documents == [json.loads((folder / "summary.json").read_text()) for folder in runs]
 

@@ -35,7 +35,7 @@ from truing.cli.train import train
 app = typer.Typer(
     name="truing",
     help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
-    "see what each way gained, cost and broke.",
+    "see what each method gained, cost and broke.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

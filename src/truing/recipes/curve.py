@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from truing.evaluate.multiple_choice import score_choices
+from truing.evaluate.multiple_choice import CONFIRMED_BY, score_choices
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.methods.common import save
 from truing.methods.model_card import Made
@@ -115,11 +115,11 @@ class LearningCurve:
         self, model: LanguageModel, size: int, seed: int, losses: dict[str, float]
     ) -> None:
         run, setup = self.run, self.setup
-        found: Scores = {"mc1": {}, "mc2": {}, LOSS: losses}
+        found: Scores = {**{name: {} for name in CONFIRMED_BY}, LOSS: losses}
         with run.progress.task(f"{size} demonstrations: questions"):
             choices = score_choices(Renderer(model), setup.base_prompt, setup.held_out)
         for case, chosen in zip(setup.held_out, choices, strict=True):
-            for metric in ("mc1", "mc2"):
+            for metric in CONFIRMED_BY:
                 score = chosen.metrics[metric]
                 if isinstance(score, float):
                     found[metric][case.id] = score

@@ -12,15 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from truing.evaluate.multiple_choice import COMPARED_BY, CONFIRMED_BY
 from truing.report.figures import Figure, both
 from truing.report.html import render_page
+from truing.report.sentences import joined
 from truing.report.svg import Canvas, Scale, domain
 
 LOSS = "held_out_loss"
-METRICS = ("mc1", "mc2", LOSS)
-_PRINTED = ("mc2", LOSS)
-_TITLES = {"mc1": "MC1", "mc2": "MC2", LOSS: "held-out loss"}
-_COLOURS = {"mc1": "c-prompt", "mc2": "c-sft", LOSS: "c-rl"}
+METRICS = (*CONFIRMED_BY, LOSS)
+_FIRST = (COMPARED_BY, LOSS)
+"""What is spoken of and printed; the others are on the page."""
+_TITLES = {**{name: name.upper() for name in CONFIRMED_BY}, LOSS: "held-out loss"}
+_COLOURS = {**dict.fromkeys(CONFIRMED_BY, "c-prompt"), COMPARED_BY: "c-sft", LOSS: "c-rl"}
 Document = Mapping[str, Any]
 
 
@@ -52,10 +55,10 @@ def _hours(point: Document) -> str:
 
 
 def verdicts(document: Document) -> list[str]:
-    """For MC2 and the held-out loss: up to where more demonstrations gained beyond noise."""
+    """For the finest metric and the held-out loss: up to where more demonstrations gained beyond noise."""
     said: list[str] = []
     points = document["points"]
-    for name in ("mc2", LOSS):
+    for name in _FIRST:
         title = _TITLES[name][0].upper() + _TITLES[name][1:]
         if document["base"][name]["value"] is None:
             continue
@@ -91,18 +94,18 @@ def verdicts(document: Document) -> list[str]:
 
 
 def show(document: Document, console: Console) -> None:
-    """Print the curve as a table that fits 80 columns (MC1 is on the page), and what it says."""
+    """Print the curve as a table that fits 80 columns (the rest is on the page), and what it says."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("n", justify="right")
     timed = document["seconds_per_label"] is not None
     if timed:
         table.add_column("work", justify="right")
-    for name in _PRINTED:
+    for name in _FIRST:
         table.add_column(_TITLES[name])
         table.add_column("over the last", header_style="dim")
     for point in ({"n": 0, "hours": None, **document["base"]}, *document["points"]):
         cells = [Text(f"{point['n']:,}")] + ([Text(_hours(point))] if timed else [])
-        for name in _PRINTED:
+        for name in _FIRST:
             cells.append(Text(f"{_value(point[name])}\n{_interval(point[name])}"))
             gain = point["gain"][name] if "gain" in point else None
             text = (
@@ -160,6 +163,10 @@ def _curve(document: Document, name: str) -> Figure | None:
     return both(draw)
 
 
+def _scored(document: Document, name: str) -> bool:
+    return document["base"][name]["value"] is not None
+
+
 def page(document: Document) -> str:
     """The page. Equal documents give equal bytes."""
     rows = []
@@ -172,10 +179,14 @@ def page(document: Document) -> str:
             around = "" if gain is None else _interval(gain, sign=True)
             cells.append((_value(point[name]), _interval(point[name]), change, around, better))
         rows.append((f"{point['n']:,}", _hours(point), cells))
+    order = (*_FIRST, *(name for name in METRICS if name not in _FIRST))
     context = {
         "document": document,
         "verdicts": verdicts(document),
-        "figures": [figure for name in ("mc2", LOSS, "mc1") if (figure := _curve(document, name))],
+        "figures": [figure for name in order if (figure := _curve(document, name))],
+        "asked": joined(
+            [_TITLES[name] for name in CONFIRMED_BY if document["base"][name]["value"] is not None]
+        ),
         "titles": [_TITLES[name] for name in METRICS],
         "rows": rows,
         "timed": document["seconds_per_label"] is not None,

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from truing.evaluate import EVALUATIONS
 from truing.report import Summary, TaskMetrics, show, write_report
 from truing.report.task_metrics import Key, Words
 from truing.runs.folder import RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
-from truing.tasks.metrics import grade_metric
+from truing.tasks.metrics import GRADED, grade_metric
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -38,8 +39,6 @@ def task_metrics(
     `reward` is what a run rewarded (without parts: what the task does), `by_reward` names the methods
     that followed it.
     """
-    from truing.evaluate import EVALUATIONS  # slow to load, and not needed to be told of a mistake
-
     own = [grade_metric(task, name) for name in task.judges]
     declared = [metric for each in EVALUATIONS.values() for metric in each.metrics]
     return TaskMetrics(
@@ -53,8 +52,14 @@ def task_metrics(
         evaluations=task.evaluations,
         rewarded=_rewarded(task, reward),
         by_reward=tuple(by_reward),
-        words=_QUESTIONS if "truthfulness" in task.evaluations else Words(),
+        words=_words(task, declared),
     )
+
+
+def _words(task: TaskSpec, declared: Sequence[Metric]) -> Words:
+    """Questions with misconceptions, where the headline rests on the judge of truth."""
+    judges = {judge for m in declared if m.key in task.headline for judge in m.judges}
+    return _QUESTIONS if "truth" in judges else Words()
 
 
 def _keys(names: Sequence[str] | Mapping[str, float]) -> tuple[Key, ...]:
@@ -67,7 +72,7 @@ def _rewarded(task: TaskSpec, reward: RewardSpec | None) -> tuple[Key, ...]:
     of = reward if reward and reward.parts else task.reward
     names = [part.name for part in of.parts if part.name.startswith(_JUDGE)] if of else []
     judges = [name.removeprefix(_JUDGE) for name in names]
-    return tuple(("answers", judge) for judge in judges if judge in task.judges)
+    return tuple((GRADED, judge) for judge in judges if judge in task.judges)
 
 
 def metrics_of(run: RunFolder) -> TaskMetrics:

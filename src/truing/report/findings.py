@@ -57,7 +57,7 @@ def _nearest(measured: Measured, name: str) -> str:
 
 
 def _verdict(measured: Measured, name: str) -> Finding:
-    """Whether a way helped, in one sentence."""
+    """Whether a candidate helped, in one sentence."""
     if not measured.values.get(name):
         text = f"{name} was not measured: it failed, or the run did not get that far."
         return Finding(text, "warning", name)
@@ -200,7 +200,7 @@ def _on_sample(measured: Measured) -> list[Finding]:
     missing = [key for key in measured.task.must_not_fall if key not in measured.listed()]
     if measured.listed() and missing:
         names = joined([metric.spoken for metric in measured.task.of(missing)])
-        text = f"Not measured: {names}. What the ways broke there is not known."
+        text = f"Not measured: {names}. What the methods broke there is not known."
         found.append(Finding(text, "warning"))
     return found
 

@@ -99,7 +99,7 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
 
 
 def _cards(summary: Summary) -> list[dict[str, Any]]:
-    """One card for each way: its verdict in a word and in a sentence, and its headline figures."""
+    """One card for each method: its verdict in a word and in a sentence, and its headline figures."""
     cards = []
     task = summary.measured.task
     for finding in summary.findings:

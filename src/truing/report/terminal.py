@@ -63,7 +63,7 @@ def _beside(names: Sequence[str], width: int) -> list[Sequence[str]]:
 
 
 def costs_table(summary: Summary) -> Table | None:
-    """What each way took, or None where nothing was recorded."""
+    """What each method took, or None where nothing was recorded."""
     parts = summary.run.part("costs")
     rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
     if not rows:
@@ -91,7 +91,7 @@ def show(summary: Summary, console: Console) -> None:
     """Print the report. Colour only where the console has it; marks and signs carry the sense."""
     model = summary.run.part("model").get("name") or "unnamed model"
     console.print()
-    console.print(Text(f"{model}: what each way gained, cost and broke", style="bold"))
+    console.print(Text(f"{model}: what each method gained, cost and broke", style="bold"))
     console.print()
     if summary.measured.listed():
         for names in _beside(summary.measured.names, console.width):
