@@ -31,7 +31,7 @@ def test_there_are_200_different_cases_of_five_kinds() -> None:
 
 def test_they_are_the_same_ones_every_time() -> None:
     texts = [text for case in task.cases() for text in (case.prompt, *case.correct_answers)]
-    assert stable_hash(*texts)[:16] == "b053cfd30b22534c"
+    assert stable_hash(*texts)[:16] == "0603db86b7e07302"
 
 
 def test_every_value_stands_in_the_text() -> None:

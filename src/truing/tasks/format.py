@@ -76,7 +76,7 @@ KINDS: dict[str, Kind] = {
             "For sale: one {product}, {colour}, {price} euros.",
             "I paid {price} euros for this {product}. It also comes in {colour}, which I chose.",
             "Our {colour} {product} costs {price} euros until the end of the month.",
-            "My old {product} must go: {colour} paint, small scratches, {price} euros.",
+            "My old {product} must go: {colour}, hardly used, {price} euros.",
             "How about the {colour} {product} in the window? They want {price} euros.",
             "{price} euros is a fair sum for a {colour} {product}.",
             "She bought herself a {colour} {product} yesterday and paid {price} euros.",
