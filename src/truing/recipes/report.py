@@ -20,7 +20,7 @@ from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
 from truing.tasks.metrics import GRADED, grade_metric
-from truing.types import InputError
+from truing.types import InputError, Metric
 
 if TYPE_CHECKING:
     from rich.console import Console
