@@ -171,6 +171,8 @@ class Evaluation:
     estimate: Estimator | None = None
     headline: tuple[str, ...] = ()
     short_title: str = ""
+    usual: bool = True
+    """Whether it is measured where a task doesn't say what is."""
 
     @property
     def heading(self) -> str:

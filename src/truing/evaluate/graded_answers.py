@@ -45,4 +45,5 @@ ANSWERS = Evaluation(
     metrics=(),  # one for each judge of the task: see truing.tasks.metrics
     measure=graded_answers,
     needs={"answers": ()},
+    usual=False,
 )

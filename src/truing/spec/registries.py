@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any
 
 REGISTRIES = {
+    "evaluations": "truing.evaluate:EVALUATIONS",
     "task_readers": "truing.tasks.reading:READERS",
     "objectives": "truing.learn.objectives:OBJECTIVES",
     "methods": "truing.methods:METHODS",

@@ -198,7 +198,7 @@ class Spec(_Part):
     model: str = Field(
         "smollm2-135m", description="a catalogue name, a Hugging Face id or a local folder"
     )
-    task: TaskSpec = Field(TaskSpec(), description="what the model should do")
+    task: TaskSpec = Field(default_factory=TaskSpec, description="what the model should do")
     data: DataSpec = Field(DataSpec(), description="the questions and their split")
     methods: tuple[MethodName, ...] = Field(
         ("prompt", "sft", "rl"), description="the methods to try"

@@ -11,6 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from truing.spec.part import Part
+from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
 
 COLUMN_ROLES = (
@@ -26,6 +27,11 @@ COLUMN_ROLES = (
     "rejected",
 )
 """What a column of a data file can be. `references` are good answers, `wrong` known bad ones."""
+
+
+def _usual_evaluations() -> tuple[str, ...]:
+    """Those that need nothing of a task: whoever adds one has added it to the default comparison."""
+    return tuple(name for name, each in registry("evaluations").items() if each.usual)
 
 
 class CheckSpec(Part):
@@ -72,8 +78,7 @@ class TaskSpec(Part):
         {}, description="who grades answers, by the name of the grade: each becomes answers.NAME"
     )
     evaluations: tuple[str, ...] = Field(
-        ("truthfulness", "trivia", "attacks", "drift", "hacking"),
-        description="what is measured of every candidate",
+        default_factory=_usual_evaluations, description="what is measured of every candidate"
     )
     headline: tuple[str, ...] = Field(
         ("truthfulness.true_and_informative", "truthfulness.mc2", "truthfulness.mc1"),
