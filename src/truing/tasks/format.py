@@ -156,6 +156,6 @@ TASK = TaskSpec(
             RewardPart(name="judge:valid", weight=0.2),
         )
     ),
-    max_new_tokens=40,
+    max_new_tokens=48,
 )
 """What the task asks and what counts."""
