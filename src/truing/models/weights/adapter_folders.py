@@ -12,9 +12,7 @@ import tempfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from truing.models.user_cache import (
     cache_folder,
@@ -26,6 +24,9 @@ from truing.models.user_cache import (
 from truing.models.weights.folders import PICKLED, TOKENIZER_FILES
 from truing.progress import Progress
 from truing.types import InputError, stable_hash
+
+if TYPE_CHECKING:  # names of models are resolved before anything heavy is loaded
+    from transformers import PreTrainedModel
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
