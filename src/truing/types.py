@@ -62,6 +62,39 @@ class Case:
             return stable_hash("conversation", *parts)[:16]
         return stable_hash("case", normalised(self.prompt))[:16]
 
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object, with what few cases have only where it is there."""
+        more = {
+            "canary": self.canary,
+            "messages": [{"role": role, "content": text} for role, text in self.messages],
+            "family": self.family,
+            "columns": dict(self.columns),
+        }
+        return {
+            "id": self.id,
+            "prompt": self.prompt,
+            "correct_answers": list(self.correct_answers),
+            "incorrect_answers": list(self.incorrect_answers),
+            "category": self.category,
+            "source": self.source,
+            **{name: value for name, value in more.items() if value},
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Case:
+        """The inverse of `to_json`; what is missing is empty."""
+        return Case(
+            str(data["prompt"]),
+            tuple(data.get("correct_answers", ())),
+            tuple(data.get("incorrect_answers", ())),
+            str(data.get("category", "")),
+            str(data.get("source", "")),
+            str(data.get("canary", "")),
+            tuple((turn["role"], turn["content"]) for turn in data.get("messages", ())),
+            str(data.get("family", "")),
+            dict(data.get("columns", {})),
+        )
+
 
 @dataclass(frozen=True)
 class Completion:

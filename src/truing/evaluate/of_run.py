@@ -6,9 +6,9 @@ rows of one more evaluation (`truing eval NAME --run RUN`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.evaluate.evaluation import EvalContext
@@ -19,12 +19,19 @@ from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
 from truing.rewards.mixture import build_reward
-from truing.rewards.reward import Reward
+from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
-from truing.types import Case, Dtype, InputError, Unscored
+from truing.types import Case, Dtype, InputError, Score, Unscored
+
+Graders = Mapping[str, Callable[[Answered], Score]]
+GradersOf = Callable[[Spec], Graders]
+
+
+def _none(spec: Spec) -> Graders:
+    return {}
 
 
 def run_of(candidate: Path) -> Path | None:
@@ -38,8 +45,11 @@ def run_of(candidate: Path) -> Path | None:
 class RunInstruments:
     """A run that was made: what its candidates are measured with, each made when first asked for."""
 
-    def __init__(self, folder: Path, progress: Progress) -> None:
-        """Raises InputError where there is no run, or its spec can't be read."""
+    def __init__(self, folder: Path, progress: Progress, graders_of: GradersOf = _none) -> None:
+        """`graders_of` gives the programs of the task that a spec names.
+
+        Raises InputError where there is no run, or its spec can't be read.
+        """
         self.folder = folder
         self.progress = progress
         self.run = RunFolder.open(folder)
@@ -47,8 +57,15 @@ class RunInstruments:
         self.spec: Spec = make_spec(read_mapping(spec), profile=None, where=str(spec))
         self._cases = self.run.questions()
 
+        self._graders_of = graders_of
+
+    @cached_property
+    def graders(self) -> Graders:
+        """The programs of the run's task, by the judge's name."""
+        return self._graders_of(self.spec)
+
     def _split(self, name: str) -> tuple[Case, ...]:
-        return tuple(_case(c) for c in self._cases.values() if c["split"] == name)
+        return tuple(Case.from_json(c) for c in self._cases.values() if c["split"] == name)
 
     @cached_property
     def held_out(self) -> tuple[Case, ...]:
@@ -73,7 +90,8 @@ class RunInstruments:
     def candidate(self, name: str, seed: int, dtype: Dtype | None = None) -> Candidate:
         """A candidate in the precision that the run measures in, or another."""
         folder = self.candidate_folder(name, seed)
-        return load_candidate(folder, name, seed, dtype or self.spec.evaluation.dtype)
+        precision = dtype or self.spec.evaluation.dtype
+        return load_candidate(folder, name, seed, precision, self.graders)
 
     @cached_property
     def reader(self) -> Candidate:
@@ -101,9 +119,12 @@ class RunInstruments:
     @cached_property
     def reward(self) -> Reward | None:
         """The reward that the run learned from; None where it learned from none."""
-        if "rl" not in self.spec.methods:
+        methods = self.run.part("methods").values() or [
+            {"trained_on_reward": "rl" in self.spec.methods}
+        ]
+        if not any(method.get("trained_on_reward") for method in methods):
             return None
-        return build_reward(self.spec.reward, self._reward_model)
+        return build_reward(self.spec.reward, self._reward_model, self.graders)
 
     def _reward_model(self) -> Reward:
         folder = self.folder / "reward_model"
@@ -129,20 +150,10 @@ class RunInstruments:
             attacks=spec.attacks,
             kl_questions=spec.kl_questions,
             judges=lambda: self.judges,
+            graders=lambda: self.graders,
             base=lambda: self.base,
             reward=lambda: self.reward,
         )
-
-
-def _case(written: dict[str, Any]) -> Case:
-    """A case from its line in questions.jsonl."""
-    return Case(
-        written["prompt"],
-        tuple(written.get("correct_answers", ())),
-        tuple(written.get("incorrect_answers", ())),
-        str(written.get("category", "")),
-        str(written.get("source", "")),
-    )
 
 
 def recorded_base(folder: Path, dtype: Dtype, seed: int, *, accept_licence: bool) -> Candidate:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from truing.candidates import Candidate
+from truing.data.demonstration_file import read_demonstrations
+from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models.engine.plain import SENTENCE
@@ -22,7 +24,7 @@ from truing.rewards.mixture import functions_hash
 from truing.runs.run import SPEC, Run, new_record
 from truing.spec.registries import registry
 from truing.spec.run import Spec
-from truing.tasks.texts import Texts, compared_texts, split_demonstrations
+from truing.tasks.texts import Texts, compared_texts, say_left_out, split_demonstrations
 from truing.types import Case, stable_hash
 
 VALIDATION_SHARE = 0.2  # of the training questions, kept from reinforcement learning and its reward
@@ -141,7 +143,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractCon
 
 def _identity(setup: Setup, kind: str) -> dict[str, str]:
     texts = [
-        json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category])
+        json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category, *_more(c)])
         for c in (*setup.train, *setup.held_out, *setup.controls, *setup.texts.prompts)
     ]
     if people := setup.texts.demonstrations:
@@ -152,7 +154,13 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "weights_hash": setup.source.weights_hash,
         "questions_hash": stable_hash("questions", *texts),
         "functions_hash": functions_hash(setup.spec.reward),
+        "task_hash": setup.texts.task.content_hash(),
     }
+
+
+def _more(case: Case) -> list[Any]:
+    """What else decides answers and grades, where a case has it."""
+    return [part for part in (case.messages, dict(case.columns)) if part]
 
 
 def _questions(setup: Setup) -> list[Mapping[str, Any]]:
@@ -162,19 +170,18 @@ def _questions(setup: Setup) -> list[Mapping[str, Any]]:
         "control": setup.controls,
         "prompt": setup.texts.prompts,
     }
-    return [
-        {
-            "id": case.id,
-            "prompt": case.prompt,
-            "correct_answers": list(case.correct_answers),
-            "incorrect_answers": list(case.incorrect_answers),
-            "category": case.category,
-            "source": case.source,
-            "split": name,
-        }
-        for name, cases in parts.items()
-        for case in cases
-    ]
+    return [case.to_json() | {"split": name} for name, cases in parts.items() for case in cases]
+
+
+def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue]:
+    """Demonstrations of the task, or those that people wrote."""
+    if source == spec.task.data.demonstrations:
+        read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
+        say_left_out(source, "demonstration(s)", read.left_out, progress)
+        return read.dialogues
+    from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
+
+    return read_dialogues(source, spec.data.consent)
 
 
 def with_demonstrations(read: Read, *, train_on_questions: bool = True) -> Read:
@@ -188,13 +195,9 @@ def with_demonstrations(read: Read, *, train_on_questions: bool = True) -> Read:
         texts = read(spec, progress)
         if spec.data.demonstrations is None:
             return texts
-        from truing.people.exchange.demonstrating import (
-            read_dialogues,
-        )  # loads the database's library
-
         if not train_on_questions:
             texts = replace(texts, train=(), held_out=(*texts.train, *texts.held_out))
-        dialogues = read_dialogues(spec.data.demonstrations, spec.data.consent)
+        dialogues = _dialogues(spec, spec.data.demonstrations, progress)
         asked = (*texts.held_out, *texts.controls)
         people = split_demonstrations(dialogues, asked, spec, progress)
         return replace(texts, demonstrations=people)

@@ -23,6 +23,7 @@ from truing.progress import Progress, StderrProgress
 from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.runs.costs import measured
+from truing.tasks.task import task_of
 from truing.types import InputError
 
 
@@ -36,7 +37,7 @@ def add_evaluations(
     """
     check_evaluations(tuple(evaluations))
     progress = progress or StderrProgress()
-    instruments = RunInstruments(run, progress)
+    instruments = RunInstruments(run, progress, lambda spec: task_of(spec).graders)
     _check_finished(instruments)
     with _held(run):
         for name, seed, missing in _unmeasured(instruments, evaluations):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from truing.data.contamination import Contamination, contamination
 from truing.data.dialogues import Dialogue, split_dialogues
+from truing.data.preference_file import read_preferences
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import load_controls
 from truing.data.splits import leak_warning, limit_cases, split
@@ -64,6 +65,12 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     task = task_of(spec)
     for program in task.users_programs:
         progress.note(f"Running {program}")
+    if preferences := task.spec.data.preferences:
+        read = read_preferences(preferences, task.spec.data.columns, "task.data.preferences")
+        progress.note(
+            f"{preferences}: {len(read.preferences)} pair(s) read; nothing learns from them yet"
+        )
+        say_left_out(preferences, "pair(s)", read.left_out, progress)
     if repeated := task.read.repeated:
         progress.note(f"{task.source}: {repeated} case(s) asked again are left out")
     task.check_programs()
@@ -71,6 +78,12 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
         names = ", ".join(rule.id for rule in task.spec.rules)
         progress.note(f"Rules are not measured yet: {names}")
     return task
+
+
+def say_left_out(source: str, what: str, left_out: Mapping[str, int], progress: Progress) -> None:
+    """Counts what a file holds and isn't used, by its reason."""
+    for reason, count in left_out.items():
+        progress.note(f"{source}: left out: {count} {what}: {reason}")
 
 
 def compared_texts(spec: Spec, progress: Progress) -> Texts:
