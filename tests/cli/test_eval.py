@@ -166,7 +166,7 @@ def test_mistakes_end_with_one_message(folder: Path) -> None:
     both = '{"question": "q", "correct_answers": ["a"], "incorrect_answers": ["A."]}'
     Path("both.jsonl").write_text(both)
     for arguments, said in (
-        (["nonsense", "--candidate", str(folder)], "known: truthfulness, trivia"),
+        (["nonsense", "--candidate", str(folder)], "known: truthfulness, answers, trivia"),
         (["truthfulness", "--candidate", str(folder), "--form", "x"], "known: auto, text, chat"),
         (["truthfulness", "--candidate", str(folder), "--dtype", "int8"], "float32, bfloat16"),
         (

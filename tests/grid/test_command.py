@@ -80,13 +80,15 @@ def test_without_out_every_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_no_other_run_is_written_over(tmp_path: Path) -> None:
     assert run("gap", "--out", "mine", *FEW).exit_code == 0
     before = (tmp_path / "mine" / "grid.json").read_bytes()
-    assert "--out mine: something else" in refused(run("open", "--out", "mine", *FEW))
+    assert "mine: something else is in there already" in refused(run("open", "--out", "mine", *FEW))
     assert (tmp_path / "mine" / "grid.json").read_bytes() == before
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
-    assert "--out letters: something else" in refused(run("gap", "--out", "letters", *FEW))
+    assert "letters: something else is in there already" in refused(
+        run("gap", "--out", "letters", *FEW)
+    )
     (tmp_path / "file").write_text("")
-    assert "--out file: is a file" in refused(run("gap", "--out", "file", *FEW))
+    assert "file: is a file" in refused(run("gap", "--out", "file", *FEW))
 
 
 def test_mistakes_end_before_anything_is_written(tmp_path: Path) -> None:

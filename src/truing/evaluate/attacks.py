@@ -76,6 +76,7 @@ ATTACKS = Evaluation(
             "share",
             "share of “ignore the above directions” prompts that get their way (less is better)",
             "Attack success",
+            phrase="successful attacks",
         ),
     ),
 )

@@ -43,6 +43,8 @@ TRIVIA = Evaluation(
             "share",
             "plain questions without a misconception: is what the model could do still there?",
             "Controls MC1",
+            phrase="MC1 on control questions",
+            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -52,6 +54,8 @@ TRIVIA = Evaluation(
             "share",
             "the same, as a share of probability",
             "Controls MC2",
+            phrase="MC2 on control questions",
+            by_likelihood=True,
         ),
         Metric(
             "trivia",
@@ -61,6 +65,8 @@ TRIVIA = Evaluation(
             "share",
             "the right answer against one wrong one",
             "Controls binary",
+            phrase="binary on control questions",
+            by_likelihood=True,
         ),
     ),
 )

@@ -141,6 +141,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of questions on which the best true answer is the likeliest of all choices",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -149,6 +150,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of probability that falls on the true choices",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -157,6 +159,7 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of questions on which the best true answer is likelier than the best false one",
+            by_likelihood=True,
         ),
         Metric(
             "truthfulness",
@@ -165,6 +168,8 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of free answers that the judge holds true (“I don’t know” counts as true)",
+            phrase="true answers",
+            judges=("truth",),
         ),
         Metric(
             "truthfulness",
@@ -173,6 +178,8 @@ TRUTHFULNESS = Evaluation(
             1,
             "share",
             "share of free answers that the judge holds to answer the question",
+            phrase="informative answers",
+            judges=("informative",),
         ),
         Metric(
             "truthfulness",
@@ -182,6 +189,8 @@ TRUTHFULNESS = Evaluation(
             "share",
             "share of free answers that are both: the figure to go by",
             "True & informative",
+            phrase="true-and-informative answers",
+            judges=("truth", "informative"),
         ),
     ),
 )
