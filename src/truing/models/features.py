@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
 from truing.models.engine.plain import padded_batches, rows_of
-from truing.models.engine.threads import side_by_side
+from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import Branch, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.types import InputError
@@ -154,4 +154,4 @@ def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int
         return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
 
     every = list(packs(branches, HIDDEN_TOKENS))
-    return torch.cat(side_by_side(vectors, every, model.hands)).numpy()
+    return torch.cat(in_parallel(vectors, every, model.workers)).numpy()

@@ -28,7 +28,7 @@ from truing.models.engine.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.threads import hands, side_by_side
+from truing.models.engine.threads import in_parallel, workers
 from truing.models.engine.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
 from truing.models.precision import torch_dtype
 from truing.types import Dtype, InputError
@@ -158,9 +158,9 @@ class LanguageModel:
         return self.model.device
 
     @property
-    def hands(self) -> int:
+    def workers(self) -> int:
         """How many passes to run at once; of a plain model, whose code isn't ours, one."""
-        return 1 if self.plain else hands(self.device)
+        return 1 if self.plain else workers(self.device)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
@@ -314,15 +314,15 @@ class LanguageModel:
         def work(pack: Sequence[Branch]) -> list[list[Scored]]:
             return self._score_pack(pack, opening)
 
-        found = side_by_side(work, self._shared_out(branches), self.hands)
+        found = in_parallel(work, self._shared_out(branches), self.workers)
         return [scored for pack in found for scored in pack]
 
     def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
-        """Packs of about one size for as many hands as there are, of `PACK_TOKENS` together."""
+        """Packs of about one size for as many workers as there are, of `PACK_TOKENS` together."""
         prompts = [branch.prompt for branch in branches]
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
         own = sum(len(b.prompt) - shared + sum(map(len, b.continuations)) for b in branches)
-        parts = max(1, -(-own // PACK_TOKENS)) * self.hands
+        parts = max(1, -(-own // PACK_TOKENS)) * self.workers
         return list(packs(branches, shared + -(-own // parts)))
 
     def _score_pack(self, pack: Sequence[Branch], opening: Opening | None) -> list[list[Scored]]:
