@@ -19,7 +19,7 @@ from truing.evaluate.variant import Variant
 from truing.evaluate.variant_choices import Scoring, variant_choices
 from truing.models import language_model
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import Branch, Opening
+from truing.models.engine.tree import Branch, SharedPrefix
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore, score_key
@@ -85,12 +85,12 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     whole = scored(who, ScoreStore(tmp_path / "a"))
     score, passes = who.model.score, 0
 
-    def dying(branches: list[Branch], opening: Opening | None) -> object:
+    def dying(branches: list[Branch], shared_prefix: SharedPrefix | None) -> object:
         nonlocal passes
         passes += 1
         if passes == 3:
             raise KeyboardInterrupt
-        return score(branches, opening)
+        return score(branches, shared_prefix)
 
     monkeypatch.setattr(who.model, "score", dying)
     with pytest.raises(KeyboardInterrupt):

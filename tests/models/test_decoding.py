@@ -17,7 +17,7 @@ from torch import Tensor
 from tiny import END, FAMILIES, plain, texts, tiny
 from truing.models import decoding as module
 from truing.models.decoding import GROUP, Decoding, Request, Writing, draw
-from truing.models.engine.row_cache import PIECE, Beginnings, Row
+from truing.models.engine.row_cache import PIECE, PrefixCache, Row
 from truing.models.engine.text_stream import TextStream
 from truing.models.language_model import LanguageModel
 from truing.types import InputError
@@ -63,13 +63,13 @@ class Scores:
         monkeypatch.setattr(Writing, "draw", remember)
 
 
-@pytest.mark.parametrize("opening", [0, 20])
+@pytest.mark.parametrize("shared", [0, 20])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3"])
 def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
-    family: str, padded: bool, opening: int, monkeypatch: pytest.MonkeyPatch
+    family: str, padded: bool, shared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = requests()[0].prompt[:opening]
+    start = requests()[0].prompt[:shared]
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     model = tiny(family)
@@ -96,7 +96,7 @@ def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
         decoding.step(live)
     assert [each.tokens for each in writings] == expected
     # The common beginning was computed once: all of its whole pieces.
-    assert known == (opening + (2 * PIECE - opening) // PIECE * PIECE) * (len(writings) - 1)
+    assert known == (shared + (2 * PIECE - shared) // PIECE * PIECE) * (len(writings) - 1)
     for seed, rows in alone.rows.items():
         assert all(
             torch.equal(one, two) for one, two in zip(rows, together.rows[seed], strict=True)
@@ -157,8 +157,8 @@ def test_scores_that_are_no_numbers_end_their_row_alone(
     assert ill.finish == "error" and len(well.tokens) == 2 and well.finish != "error"
 
 
-def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
-    kept = Beginnings(most_bytes=2 * 2 * PIECE * 2 * 4)  # two pieces: pairs, 2 numbers of 4 bytes
+def test_prefixes_leave_in_the_order_of_their_last_use() -> None:
+    cache = PrefixCache(most_bytes=2 * 2 * PIECE * 2 * 4)  # two pieces: pairs, 2 numbers of 4 bytes
     first, second, third = (tuple(text) for text in texts(4, [PIECE + 1] * 3))
 
     def filled() -> Row:
@@ -166,18 +166,18 @@ def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
         row.append({0: (torch.randn(1, 1, PIECE, 2), torch.randn(1, 1, PIECE, 2))})
         return row
 
-    def found(prompt: tuple[int, ...]) -> bool:
+    def cached(prompt: tuple[int, ...]) -> bool:
         row = Row()
-        kept.restore(row, prompt)
+        cache.restore(row, prompt)
         return row.length == PIECE
 
-    kept.remember(filled(), 0, first)
-    kept.remember(filled(), 0, second)
-    assert found(first)  # which makes the second the older one
-    kept.remember(filled(), 0, third)
-    assert found(first) and not found(second) and found(third)
+    cache.remember(filled(), 0, first)
+    cache.remember(filled(), 0, second)
+    assert cached(first)  # which makes the second the older one
+    cache.remember(filled(), 0, third)
+    assert cached(first) and not cached(second) and cached(third)
     row = Row()
-    kept.restore(row, first[:PIECE])  # its last token is left to be computed
+    cache.restore(row, first[:PIECE])  # its last token is left to be computed
     assert row.length == 0
 
 

@@ -12,7 +12,7 @@ from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Advance, silent
 from truing.evaluate.variant import Variant, rendered
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import Branch, Opening
+from truing.models.engine.tree import Branch, SharedPrefix
 from truing.models.memo.scores import score_key
 from truing.models.precision import computed_in
 from truing.prompts.boundary import branch
@@ -84,9 +84,9 @@ def _totals(
     computed = 0
 
     @cache
-    def opening() -> Opening | None:
+    def shared_prefix() -> SharedPrefix | None:
         # Of all prompts, so that no pass depends on what the store knows.
-        return model.opening([b.prompt for b in branches])
+        return model.shared_prefix([b.prompt for b in branches])
 
     for pack in packs(branches):
         keys = [
@@ -95,7 +95,7 @@ def _totals(
         ]
         known = store.known([key for row in keys for key in row])
         missing = [place for place, row in enumerate(keys) if not known.keys() >= set(row)]
-        found = model.score([pack[place] for place in missing], opening()) if missing else []
+        found = model.score([pack[place] for place in missing], shared_prefix()) if missing else []
         fresh = {
             key: scored.total
             for place, row in zip(missing, found, strict=True)

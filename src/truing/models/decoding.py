@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
-from truing.models.engine.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.engine.row_cache import KEPT_BYTES, PiecePlan, PrefixCache, Row, StepPlan
 from truing.models.engine.text_stream import TextStream
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import uniforms
@@ -139,11 +139,11 @@ class Decoding:
     """Writes answers with one model. Not for two threads at once.
 
     Pieces of earlier prompts are kept, so that a beginning in common (a system message, the
-    conversation so far) is computed once. `opening`: tokens that most prompts begin with.
+    conversation so far) is computed once. `shared_prefix`: tokens that most prompts begin with.
     """
 
     def __init__(
-        self, model: LanguageModel, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES
+        self, model: LanguageModel, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES
     ) -> None:
         if model.plain:
             kind = model.model.config.model_type
@@ -152,7 +152,7 @@ class Decoding:
                 "need; the other commands take them"
             )
         self.model = model
-        self._beginnings = Beginnings(opening, most_bytes)
+        self._prefix_cache = PrefixCache(shared_prefix, most_bytes)
         self._padded = not rows_are_independent(model)
 
     def begin(self, request: Request) -> Writing:
@@ -165,13 +165,13 @@ class Decoding:
         """Computes the next piece of the prompt, and after the last one draws the first token."""
         row, prompt = writing.row, writing.request.prompt
         if row.length == 0:
-            self._beginnings.restore(row, prompt)
+            self._prefix_cache.restore(row, prompt)
             writing.known = row.length
-        start, end = row.length, self._beginnings.end(row.length, prompt)
+        start, end = row.length, self._prefix_cache.end(row.length, prompt)
         tokens, positions = torch.tensor(prompt[start:end]), torch.arange(start, end)
         hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
         row.length = end
-        self._beginnings.remember(row, start, prompt)
+        self._prefix_cache.remember(row, start, prompt)
         if row.length == len(prompt):
             writing.draw(self._scores(hidden_TE[-1:])[0])
 

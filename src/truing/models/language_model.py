@@ -29,7 +29,14 @@ from truing.models.engine.projection import (
     token_log_probs_and_entropies,
 )
 from truing.models.engine.threads import in_parallel, workers
-from truing.models.engine.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
+from truing.models.engine.tree import (
+    LONG_PREFIX,
+    Branch,
+    SharedPrefix,
+    Tokens,
+    TokenTree,
+    common_prefix,
+)
 from truing.models.precision import torch_dtype
 from truing.types import Dtype, InputError
 
@@ -284,7 +291,7 @@ class LanguageModel:
             )
 
     @torch.inference_mode()
-    def opening(self, prompts: Sequence[Tokens]) -> Opening | None:
+    def shared_prefix(self, prompts: Sequence[Tokens]) -> SharedPrefix | None:
         """What all prompts begin with, run once for all passes that score them.
 
         None where that is too short to be worth a pass of its own.
@@ -296,23 +303,23 @@ class LanguageModel:
         tree = TokenTree([Branch(tokens, ())])
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
-        return Opening(tokens, prefill.stored)
+        return SharedPrefix(tokens, prefill.stored)
 
     @torch.inference_mode()
     def score(
-        self, branches: Sequence[Branch], opening: Opening | None = None
+        self, branches: Sequence[Branch], shared_prefix: SharedPrefix | None = None
     ) -> list[list[Scored]]:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
-        Equal, to rounding, to scoring each alone. `opening`: of these prompts and others that are
+        Equal, to rounding, to scoring each alone. `shared_prefix`: of these prompts and others that are
         scored as well; without one, that of these prompts. Raises InputError for a text beyond the
         context.
         """
-        if opening is None:
-            opening = self.opening([branch.prompt for branch in branches])
+        if shared_prefix is None:
+            shared_prefix = self.shared_prefix([branch.prompt for branch in branches])
 
         def work(pack: Sequence[Branch]) -> list[list[Scored]]:
-            return self._score_pack(pack, opening)
+            return self._score_pack(pack, shared_prefix)
 
         found = in_parallel(work, self._shared_out(branches), self.workers)
         return [scored for pack in found for scored in pack]
@@ -325,8 +332,10 @@ class LanguageModel:
         parts = max(1, -(-own // PACK_TOKENS)) * self.workers
         return list(packs(branches, shared + -(-own // parts)))
 
-    def _score_pack(self, pack: Sequence[Branch], opening: Opening | None) -> list[list[Scored]]:
-        tree = TokenTree(pack, merge=True, opening=opening)
+    def _score_pack(
+        self, pack: Sequence[Branch], shared_prefix: SharedPrefix | None
+    ) -> list[list[Scored]]:
+        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
         log_probs_C = self.continuation_log_probs(tree)
         lengths = [len(c) for branch in pack for c in branch.continuations]
         pieces = iter(log_probs_C.split(lengths))

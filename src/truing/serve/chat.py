@@ -42,7 +42,7 @@ class Chat:
         candidate, _ = open_candidate(
             name, seed, dtype, accept_licence=accept_licence, choosing=True
         )
-        decoding = Decoding(candidate.model, candidate.renderer.opening(candidate.prompt))
+        decoding = Decoding(candidate.model, candidate.renderer.shared_prefix(candidate.prompt))
         return Chat(candidate, decoding, max_new_tokens, temperature, seed)
 
     def answer(self, question: str) -> str:

@@ -58,19 +58,19 @@ class Ticket:
 class Engine:
     """Answers requests with one model, up to `places` of them side by side.
 
-    `opening` as for Decoding.
+    `shared_prefix` as for Decoding.
     """
 
     def __init__(
         self,
         model: LanguageModel,
-        opening: Sequence[int] = (),
+        shared_prefix: Sequence[int] = (),
         places: int = GROUP,
         queue: int = QUEUE,
     ) -> None:
         self.places = places
         self._queue = queue
-        self._decoding = Decoding(model, opening)
+        self._decoding = Decoding(model, shared_prefix)
         self._waiting: deque[Ticket] = deque()
         self._writing: list[Ticket] = []
         self._change = threading.Condition()

@@ -12,7 +12,7 @@ from tiny import FAMILIES, alone, plain, texts, tiny
 from truing.models import language_model
 from truing.models.engine import tree
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import Branch, Opening, TokenTree, common_prefix
+from truing.models.engine.tree import Branch, SharedPrefix, TokenTree, common_prefix
 from truing.types import InputError
 
 
@@ -189,22 +189,22 @@ def test_an_opening_run_once_changes_nothing(
             for continuation, scored in zip(branch.continuations, row, strict=True):
                 expected = alone(oracle, branch.prompt, continuation)
                 torch.testing.assert_close(scored.token_log_probs, expected, atol=1e-5, rtol=1e-5)
-    opening = branches[0].prompt[: common_prefix([b.prompt for b in branches])]
-    assert opening and passes[0] == opening
+    shared_prefix = branches[0].prompt[: common_prefix([b.prompt for b in branches])]
+    assert shared_prefix and passes[0] == shared_prefix
     assert sum(map(len, passes[1:])) < sum(
-        len(b.prompt) - len(opening) + sum(map(len, b.continuations)) for b in branches
+        len(b.prompt) - len(shared_prefix) + sum(map(len, b.continuations)) for b in branches
     )
 
 
 def test_a_tree_must_go_beyond_its_opening() -> None:
-    opening = Opening((1, 2), {})
-    behind = TokenTree([Branch([1, 2, 3], [[4, 5]])], opening=opening)
+    shared_prefix = SharedPrefix((1, 2), {})
+    behind = TokenTree([Branch([1, 2, 3], [[4, 5]])], shared_prefix=shared_prefix)
     assert behind.tokens_N.tolist() == [3, 4] and behind.positions_N.tolist() == [2, 3]
     assert behind.source_C.tolist() == [0, 1] and behind.prompt_spans() == [(0, 1)]
     assert behind.prefix_length == 2
     for prompt in ([1, 2], [1, 3, 4]):
-        with pytest.raises(ValueError, match="begin with its opening"):
-            TokenTree([Branch(prompt, [[4]])], opening=opening)
+        with pytest.raises(ValueError, match="begin with its shared prefix"):
+            TokenTree([Branch(prompt, [[4]])], shared_prefix=shared_prefix)
 
 
 def test_shared_tokens_are_packed_once() -> None:

@@ -21,7 +21,7 @@ from truing.models.engine.projection import softcapped
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
 KEPT_BYTES = 256_000_000
-"""Size of the beginnings that are kept for later prompts: 5,500 tokens of the default model."""
+"""Size of the prefixes that are kept for later prompts: 5,500 tokens of the default model."""
 
 Pair = tuple[Tensor, Tensor]
 
@@ -135,23 +135,24 @@ def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule
     return weights.to(values.dtype) @ values
 
 
-class Beginnings:
+class PrefixCache:
     """How prompts are cut into pieces, and the pieces of earlier ones; the oldest leave.
 
-    Pieces have PIECE tokens and the last one what is left. A prompt that begins with the `opening` (what
-    all conversations with a candidate begin with) is cut behind that first, so that it is computed once.
+    Pieces have PIECE tokens and the last one what is left. A prompt that begins with the `shared_prefix`
+    (what all conversations with a candidate begin with) is cut behind that first, so that it is computed
+    once.
     """
 
-    def __init__(self, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES) -> None:
-        self._opening = tuple(opening)
+    def __init__(self, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES) -> None:
+        self._shared_prefix = tuple(shared_prefix)
         self._free = most_bytes
         self._pieces: OrderedDict[tuple[int, ...], dict[int, Pair]] = OrderedDict()
 
     def end(self, start: int, prompt: Sequence[int]) -> int:
         """Where the piece that begins at `start` ends: it follows from the prompt alone."""
-        opening = len(self._opening)
-        inside = start < opening < len(prompt) and tuple(prompt[:opening]) == self._opening
-        return min(start + PIECE, opening if inside else len(prompt))
+        shared = len(self._shared_prefix)
+        inside = start < shared < len(prompt) and tuple(prompt[:shared]) == self._shared_prefix
+        return min(start + PIECE, shared if inside else len(prompt))
 
     def restore(self, row: Row, prompt: Sequence[int]) -> None:
         """Fills an empty row with the pieces at the prompt's beginning that are known.

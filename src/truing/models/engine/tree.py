@@ -7,7 +7,7 @@ and to the whole of the segments above, which is exactly what it would see if it
 The last token of a continuation is left out where only log-probabilities are wanted: nothing follows
 it, so its hidden state is never asked for.
 
-Where many trees begin alike, their *opening* is run once, and each tree begins behind it.
+Where many trees begin alike, their *shared prefix* is run once, and each tree begins behind it.
 
 Continuations of one prompt may be *merged*: then they are one segment, a trie, in which beginnings that
 they have in common stand once.
@@ -37,7 +37,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Opening:
+class SharedPrefix:
     """Tokens that have been run already, and their keys and values (R, K, D) by layer."""
 
     tokens: tuple[int, ...]
@@ -132,8 +132,8 @@ def common_prefix(prompts: Sequence[Tokens]) -> int:
     return shared
 
 
-def _goes_beyond(prompt: Tokens, opening: Tokens) -> bool:
-    return len(prompt) > len(opening) and tuple(prompt[: len(opening)]) == tuple(opening)
+def _goes_beyond(prompt: Tokens, prefix: Tokens) -> bool:
+    return len(prompt) > len(prefix) and tuple(prompt[: len(prefix)]) == tuple(prefix)
 
 
 def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
@@ -176,7 +176,7 @@ class TokenTree:
     are common to all prompts. With `merge`, tokens that continuations of a prompt begin with alike
     are packed once, so that several continuation tokens may have one source.
 
-    With an `opening`, which every prompt must begin with and go beyond, the packed row begins behind
+    With a `shared_prefix`, which every prompt must begin with and go beyond, the packed row begins behind
     it, and `prefix_length` is its length.
     """
 
@@ -186,25 +186,27 @@ class TokenTree:
         *,
         keep_last: bool = False,
         merge: bool = False,
-        opening: Opening | None = None,
+        shared_prefix: SharedPrefix | None = None,
     ) -> None:
         if not branches or any(len(branch.prompt) == 0 for branch in branches):
             raise ValueError("a tree needs at least one branch, and a prompt at least one token")
-        if opening is not None and not all(
-            _goes_beyond(b.prompt, opening.tokens) for b in branches
+        if shared_prefix is not None and not all(
+            _goes_beyond(b.prompt, shared_prefix.tokens) for b in branches
         ):
-            raise ValueError("every prompt of a tree must begin with its opening and go beyond it")
+            raise ValueError(
+                "every prompt of a tree must begin with its shared prefix and go beyond it"
+            )
         self.branches = tuple(branches)
         self._segments: list[_Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
         self._keep_last, self._merge = keep_last, merge
-        self._opening = opening
-        if opening is not None:
-            shared = len(opening.tokens)
+        self._shared_prefix = shared_prefix
+        if shared_prefix is not None:
+            shared = len(shared_prefix.tokens)
         else:
             shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
-        known = 0 if opening is None else shared  # tokens in front of the packed row
+        known = 0 if shared_prefix is None else shared  # tokens in front of the packed row
         root = self._add(branches[0].prompt[:shared], parent=-1) if shared else -1
         levels = [[root]] if shared > known else []
         stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
@@ -289,8 +291,8 @@ class TokenTree:
         R = self.prefix_length
         apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
         apart = apart and can_join(query_NHD.device)
-        if self._opening is not None:
-            before = self._opening.states[layer]
+        if self._shared_prefix is not None:
+            before = self._shared_prefix.states[layer]
             key_NKD, value_NKD = torch.cat((before[0], key_NKD)), torch.cat((before[1], value_NKD))
         outputs = []
         for level in self._levels:
