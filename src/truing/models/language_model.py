@@ -31,7 +31,7 @@ from truing.models.engine.projection import (
 from truing.models.engine.threads import in_parallel, workers
 from truing.models.engine.tree import (
     LONG_PREFIX,
-    Branch,
+    PromptWithContinuations,
     SharedPrefix,
     Tokens,
     TokenTree,
@@ -101,7 +101,7 @@ class LanguageModel:
         tree = Trial(model)
         try:
             with torch.no_grad():
-                expected, _ = log_probs_alone(model, tree.branches)
+                expected, _ = log_probs_alone(model, tree.requests)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
             kind = model.config.model_type
             raise InputError(
@@ -205,7 +205,7 @@ class LanguageModel:
         """Log-probability of each continuation token (C,). Differentiable."""
         if self.plain:
             with self.precision():
-                return log_probs_alone(self.model, tree.branches, temperature)[0]
+                return log_probs_alone(self.model, tree.requests, temperature)[0]
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         if not torch.is_grad_enabled():
             source_U, row_C = tree.source_C.unique(return_inverse=True)
@@ -233,7 +233,7 @@ class LanguageModel:
         """As `continuation_log_probs`, with the entropies (C,) of the distributions. Differentiable."""
         if self.plain:
             with self.precision():
-                return log_probs_alone(self.model, tree.branches, temperature, entropies=True)
+                return log_probs_alone(self.model, tree.requests, temperature, entropies=True)
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         head = self.model.get_output_embeddings()
         return token_log_probs_and_entropies(
@@ -252,7 +252,7 @@ class LanguageModel:
         """
         if self.plain:
             with self.precision():
-                found = sorted(logits_alone(self.model, tree.branches), key=lambda item: item[0])
+                found = sorted(logits_alone(self.model, tree.requests), key=lambda item: item[0])
             return torch.cat([logits_CV for _, logits_CV in found])
         return self.hidden(tree.tokens_N, tree.positions_N, tree)[tree.source_C]
 
@@ -300,14 +300,14 @@ class LanguageModel:
         if self.plain or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
-        tree = TokenTree([Branch(tokens, ())])
+        tree = TokenTree([PromptWithContinuations(tokens, ())])
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
         return SharedPrefix(tokens, prefill.stored)
 
     @torch.inference_mode()
     def score(
-        self, branches: Sequence[Branch], shared_prefix: SharedPrefix | None = None
+        self, requests: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None = None
     ) -> list[list[Scored]]:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
@@ -316,27 +316,29 @@ class LanguageModel:
         context.
         """
         if shared_prefix is None:
-            shared_prefix = self.shared_prefix([branch.prompt for branch in branches])
+            shared_prefix = self.shared_prefix([request.prompt for request in requests])
 
-        def work(pack: Sequence[Branch]) -> list[list[Scored]]:
+        def work(pack: Sequence[PromptWithContinuations]) -> list[list[Scored]]:
             return self._score_pack(pack, shared_prefix)
 
-        found = in_parallel(work, self._shared_out(branches), self.workers)
+        found = in_parallel(work, self._shared_out(requests), self.workers)
         return [scored for pack in found for scored in pack]
 
-    def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
+    def _shared_out(
+        self, requests: Sequence[PromptWithContinuations]
+    ) -> list[list[PromptWithContinuations]]:
         """Packs of about one size for as many workers as there are, of `PACK_TOKENS` together."""
-        prompts = [branch.prompt for branch in branches]
+        prompts = [request.prompt for request in requests]
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        own = sum(len(b.prompt) - shared + sum(map(len, b.continuations)) for b in branches)
+        own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
         parts = max(1, -(-own // PACK_TOKENS)) * self.workers
-        return list(packs(branches, shared + -(-own // parts)))
+        return list(packs(requests, shared + -(-own // parts)))
 
     def _score_pack(
-        self, pack: Sequence[Branch], shared_prefix: SharedPrefix | None
+        self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
     ) -> list[list[Scored]]:
         tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
         log_probs_C = self.continuation_log_probs(tree)
-        lengths = [len(c) for branch in pack for c in branch.continuations]
+        lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
-        return [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
+        return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]

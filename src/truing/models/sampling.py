@@ -17,7 +17,7 @@ from torch import Tensor
 from truing.models.engine.batch_cache import Prefill, SharedCache
 from truing.models.engine.plain import generate_alone
 from truing.models.engine.threads import in_parallel
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
@@ -185,7 +185,7 @@ def _sample_batch(
 ) -> _Rows:
     if model.plain:
         return _sample_alone(model, prompts, samples, sampling, progress)
-    prefill = Prefill(TokenTree([Branch(prompt, ()) for prompt in prompts]))
+    prefill = Prefill(TokenTree([PromptWithContinuations(prompt, ()) for prompt in prompts]))
     tree = prefill.tree
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
     cache = SharedCache(prefill, samples, sampling.max_new_tokens)

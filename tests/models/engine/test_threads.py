@@ -11,7 +11,7 @@ import torch
 from tiny import tiny
 from truing.models.engine import threads as module
 from truing.models.engine.threads import in_parallel, workers
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.sampling import Sampling, sample
 
 CPU = torch.device("cpu")
@@ -69,12 +69,15 @@ def test_scores_and_samples_are_those_of_one_pass_after_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = tiny("llama")
-    branches = [Branch([1, 2, 3 + n % 4], [[5, 6], [5, 7, 8], [4 + n % 3]]) for n in range(9)]
-    prompts = [branch.prompt for branch in branches]
+    requests = [
+        PromptWithContinuations([1, 2, 3 + n % 4], [[5, 6], [5, 7, 8], [4 + n % 3]])
+        for n in range(9)
+    ]
+    prompts = [request.prompt for request in requests]
     found = []
     for together in (1, 2):
         monkeypatch.setattr(module, "WORKERS", together)
-        scores = [s.total for row in model.score(branches) for s in row]
+        scores = [s.total for row in model.score(requests) for s in row]
         sampled = sample(model, prompts, 2, Sampling(5, seed=3))
         found.append(
             (scores, [c.tokens for row in sampled.completions for c in row], sampled.tokens)

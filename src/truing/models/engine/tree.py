@@ -29,7 +29,7 @@ MERGED = 256  # tokens that share a segment at most: every one of them is a key 
 
 
 @dataclass(frozen=True)
-class Branch:
+class PromptWithContinuations:
     """A prompt's tokens and the tokens of each of its continuations."""
 
     prompt: Tokens
@@ -166,9 +166,9 @@ class _Trie:
 
 
 class TokenTree:
-    """Branches packed into one row of N tokens; also the attention plan over that row.
+    """Prompts with continuations packed into one row of N tokens; also the attention plan over that row.
 
-    `tokens_N`, `positions_N`: the packed row. For the C continuation tokens, in order of branch,
+    `tokens_N`, `positions_N`: the packed row. For the C continuation tokens, in order of prompt,
     continuation and time: `target_C` (the token), `source_C` (the index in the packed row of the
     token before it, whose hidden state predicts it) and `owner_C` (the number of the continuation).
     `prompt_last_P` is the packed index of the last token of each prompt, `last_B` that of the last
@@ -182,21 +182,21 @@ class TokenTree:
 
     def __init__(
         self,
-        branches: Sequence[Branch],
+        requests: Sequence[PromptWithContinuations],
         *,
         keep_last: bool = False,
         merge: bool = False,
         shared_prefix: SharedPrefix | None = None,
     ) -> None:
-        if not branches or any(len(branch.prompt) == 0 for branch in branches):
-            raise ValueError("a tree needs at least one branch, and a prompt at least one token")
+        if not requests or any(len(request.prompt) == 0 for request in requests):
+            raise ValueError("a tree needs at least one prompt, and a prompt at least one token")
         if shared_prefix is not None and not all(
-            _goes_beyond(b.prompt, shared_prefix.tokens) for b in branches
+            _goes_beyond(r.prompt, shared_prefix.tokens) for r in requests
         ):
             raise ValueError(
                 "every prompt of a tree must begin with its shared prefix and go beyond it"
             )
-        self.branches = tuple(branches)
+        self.requests = tuple(requests)
         self._segments: list[_Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
@@ -205,11 +205,11 @@ class TokenTree:
         if shared_prefix is not None:
             shared = len(shared_prefix.tokens)
         else:
-            shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
+            shared = common_prefix([r.prompt for r in requests]) if len(requests) > 1 else 0
         known = 0 if shared_prefix is None else shared  # tokens in front of the packed row
-        root = self._add(branches[0].prompt[:shared], parent=-1) if shared else -1
+        root = self._add(requests[0].prompt[:shared], parent=-1) if shared else -1
         levels = [[root]] if shared > known else []
-        stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
+        stems = [self._add(r.prompt[shared:], parent=root) for r in requests]
         levels.append(stems)
         self.prefix_length = shared
         self._stems, self._known = stems, known
@@ -242,8 +242,8 @@ class TokenTree:
         source: list[int] = []
         owner: list[int] = []
         last: list[int] = []
-        for branch, stem in zip(self.branches, stems, strict=True):
-            for group in self._groups(branch.continuations):
+        for request, stem in zip(self.requests, stems, strict=True):
+            for group in self._groups(request.continuations):
                 trie = _Trie()
                 paths = [trie.add(c if self._keep_last else c[:-1]) for c in group]
                 start = len(self._tokens)
