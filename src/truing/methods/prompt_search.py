@@ -141,14 +141,14 @@ def search_prompt(
     by = prompt_measure(setup)
     asked, spare = _dealt(setup.train, seed)
     folder = run.folder / "search"
-    remembered = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
+    cache = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
     proposer = Proposer(setup, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
-    winner = _raced(run, setup, seed, asked, remembered, proposer)
+    winner = _raced(run, setup, seed, asked, cache, proposer)
     write_text_atomically(
         run.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(run, seed)), by.named)
     )
     best = winner.best
-    cost.labels = len(remembered.asked) + len(best.proposal.prompt.shots)
+    cost.labels = len(cache.asked) + len(best.proposal.prompt.shots)
     found = {
         "instruction": best.proposal.prompt.instruction,
         "shots": len(best.proposal.prompt.shots),
@@ -183,28 +183,28 @@ def _raced(
     setup: Setup,
     seed: int,
     asked: Sequence[Case],
-    remembered: ScoreCache,
+    cache: ScoreCache,
     proposer: Proposer,
 ) -> Winner:
     search = setup.spec.prompt.search
     log = log_of(run, seed)
-    log.unlink(missing_ok=True)  # written anew from what is remembered
+    log.unlink(missing_ok=True)  # written anew from what is cached
     with run.progress.task("Searching prompts", total=search.budget) as advance:
 
         def say(standings: Sequence[Standing]) -> None:
-            append(log, *(standing.to_json(remembered.by.name) for standing in standings))
+            append(log, *(standing.to_json(cache.by.name) for standing in standings))
             first = standings[0]
             place = f"generation {first.generation}, round {first.round}"
             advance(
                 first.spent,
-                f"{place}: best {remembered.by.label} {first.score:.3f} of {len(standings)}",
+                f"{place}: best {cache.by.label} {first.score:.3f} of {len(standings)}",
             )
 
         return race(
             [Proposal(Prompt(text), "named") for text in named_instructions(setup)],
             proposer,
             asked,
-            remembered,
+            cache,
             budget=search.budget,
             generations=search.generations,
             say=say,

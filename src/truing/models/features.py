@@ -29,7 +29,7 @@ Embed = Callable[[Sequence[tuple[str, str]]], Features]
 
 
 @dataclass
-class Remembering:
+class CachedEmbedder:
     """An embedder that isn't asked twice in a row for the same pairs."""
 
     embed: Embed
