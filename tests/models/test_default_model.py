@@ -25,7 +25,7 @@ CLOSE = 1e-4  # nats for a token
 def policy() -> LanguagePolicy:
     """The default model in float32 with an adapter that has moved away from it."""
     model = LanguageModel.load(resolve_model("smollm2-135m").folder, "float32")
-    assert not model.plain and model.decoder is not None
+    assert not model.unpacked and model.decoder is not None
     moved = LanguagePolicy(model, model, AdapterSpec(kind="lora", rank=4), "float32", seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

@@ -152,5 +152,5 @@ class LocalRespondent:
             "architecture": network.config.model_type,
             "weights": self.variant.weights if self.variant else "unknown",
             "prompt": self.candidate.prompt.id,
-            "scored": "alone" if self.candidate.model.plain else "tree",
+            "scored": "alone" if self.candidate.model.unpacked else "tree",
         }

@@ -12,7 +12,7 @@ from typing import Any
 from truing.candidates import Candidate
 from truing.data.splits import share
 from truing.files import jsonl
-from truing.models.engine.plain import SENTENCE
+from truing.models.engine.unpacked import SENTENCE
 from truing.models.language_model import LanguageModel
 from truing.models.precision import substitution
 from truing.models.weights.catalogue import ModelSource, resolve_model
@@ -89,7 +89,7 @@ class Setup:
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
-        if model.plain:
+        if model.unpacked:
             self.progress.note(f"{self.spec.model}: {SENTENCE}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 

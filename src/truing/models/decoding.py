@@ -145,7 +145,7 @@ class BatchedGenerator:
     def __init__(
         self, model: LanguageModel, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES
     ) -> None:
-        if model.plain:
+        if model.unpacked:
             kind = model.model.config.model_type
             raise InputError(
                 f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "

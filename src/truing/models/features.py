@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
-from truing.models.engine.plain import padded_batches, rows_of
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine.unpacked import padded_batches, rows_of
 from truing.models.language_model import LanguageModel
 from truing.types import InputError
 
@@ -88,9 +88,9 @@ def own_places(tree: TokenTree) -> list[Tensor]:
 def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
     """Hidden states (N, E) behind the given layer (counted from 1), in the model's precision.
 
-    Of a plain model those of the continuations' tokens alone, the others 0.
+    Of an unpacked model those of the continuations' tokens alone, the others 0.
     """
-    if model.plain:
+    if model.unpacked:
         return _alone(model, tree, _layers(model)[layer - 1])
     if model.decoder is not None:
         return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
@@ -117,7 +117,7 @@ def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
 @torch.no_grad()
 def last_hidden(model: LanguageModel, requests: Sequence[PromptWithContinuations]) -> Tensor:
     """Last hidden states (C, E) of the texts before each continuation token, in order."""
-    if not model.plain:
+    if not model.unpacked:
         return model.states(TokenTree(requests))
     rows = rows_of(requests)
     # Nothing follows a last token, so it isn't read.

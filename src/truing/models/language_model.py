@@ -21,7 +21,6 @@ from truing.models.engine.attention import NAME, AttentionPlan, use_plans
 from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.packing import PACK_TOKENS, packs
-from truing.models.engine.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
 from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,
@@ -36,6 +35,13 @@ from truing.models.engine.tree import (
     Tokens,
     TokenTree,
     common_prefix,
+)
+from truing.models.engine.unpacked import (
+    ProbeTree,
+    agree,
+    hides_a_window,
+    log_probs_alone,
+    logits_alone,
 )
 from truing.models.precision import torch_dtype
 from truing.types import Dtype, InputError
@@ -67,7 +73,7 @@ class LanguageModel:
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
     finds out whether packed passes give the model's own numbers; where they don't, the model is
-    `plain`: everything works, each text by itself (plain.py). Raises InputError where it can't be run.
+    `unpacked`: everything works, each text by itself (unpacked.py). Raises InputError where it can't be run.
     """
 
     def __init__(
@@ -81,10 +87,10 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
-        self.plain = False
+        self.unpacked = False
         if model.config._attn_implementation != NAME:  # else it was tried when plans were let in
-            self.plain = not self._shares_prompts()
-        if self.plain:
+            self.unpacked = not self._shares_prompts()
+        if self.unpacked:
             self.decoder = None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
@@ -98,7 +104,7 @@ class LanguageModel:
         if getattr(model.config, "attn_logit_softcapping", None):
             attention = "eager"  # the others leave the softcap out
             model.set_attn_implementation(attention)
-        tree = Trial(model)
+        tree = ProbeTree(model)
         try:
             with torch.no_grad():
                 expected, _ = log_probs_alone(model, tree.requests)
@@ -166,8 +172,8 @@ class LanguageModel:
 
     @property
     def workers(self) -> int:
-        """How many passes to run at once; of a plain model, whose code isn't ours, one."""
-        return 1 if self.plain else workers(self.device)
+        """How many passes to run at once; of an unpacked model, whose code isn't ours, one."""
+        return 1 if self.unpacked else workers(self.device)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
@@ -181,9 +187,9 @@ class LanguageModel:
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.
 
-        Not for a plain model, which has no packed rows.
+        Not for an unpacked model, which has no packed rows.
         """
-        assert not self.plain, "a plain model follows no plan"
+        assert not self.unpacked, "an unpacked model follows no plan"
         if self.decoder is not None:
             return self.decoder.hidden(tokens_N, positions_N, plan)
         with self.precision():
@@ -203,7 +209,7 @@ class LanguageModel:
 
     def continuation_log_probs(self, tree: TokenTree, temperature: float = 1.0) -> Tensor:
         """Log-probability of each continuation token (C,). Differentiable."""
-        if self.plain:
+        if self.unpacked:
             with self.precision():
                 return log_probs_alone(self.model, tree.requests, temperature)[0]
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
@@ -231,7 +237,7 @@ class LanguageModel:
         self, tree: TokenTree, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """As `continuation_log_probs`, with the entropies (C,) of the distributions. Differentiable."""
-        if self.plain:
+        if self.unpacked:
             with self.precision():
                 return log_probs_alone(self.model, tree.requests, temperature, entropies=True)
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
@@ -248,9 +254,9 @@ class LanguageModel:
     def states(self, tree: TokenTree) -> Tensor:
         """(C, E) what `next_token_scores` takes, before each continuation token; no gradients.
 
-        Hidden states, or of a plain model the logits themselves.
+        Hidden states, or of an unpacked model the logits themselves.
         """
-        if self.plain:
+        if self.unpacked:
             with self.precision():
                 found = sorted(logits_alone(self.model, tree.requests), key=lambda item: item[0])
             return torch.cat([logits_CV for _, logits_CV in found])
@@ -270,7 +276,7 @@ class LanguageModel:
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token behind each state, without gradients; see `states`."""
-        if self.plain:
+        if self.unpacked:
             return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._softcap)
 
@@ -297,7 +303,7 @@ class LanguageModel:
         None where that is too short to be worth a pass of its own.
         """
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        if self.plain or shared <= LONG_PREFIX:
+        if self.unpacked or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
         tree = TokenTree([PromptWithContinuations(tokens, ())])

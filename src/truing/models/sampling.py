@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.batch_cache import Prefill, SharedCache
-from truing.models.engine.plain import generate_alone
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
@@ -183,7 +183,7 @@ def _sample_batch(
     sampling: Sampling,
     progress: Callable[[int], None],
 ) -> _Rows:
-    if model.plain:
+    if model.unpacked:
         return _sample_alone(model, prompts, samples, sampling, progress)
     prefill = Prefill(TokenTree([PromptWithContinuations(prompt, ()) for prompt in prompts]))
     tree = prefill.tree

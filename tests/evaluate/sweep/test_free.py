@@ -85,7 +85,7 @@ def test_every_answer_is_the_likeliest_token_each_time(store: AnswerStore, famil
             return AutoModelForCausalLM.from_config(settings).eval()
 
     model = LanguageModel(build(), tokenizer())  # type: ignore[arg-type]
-    assert model.plain == (family == "bloom")
+    assert model.unpacked == (family == "bloom")
     found = answered(store, CASES[:6], model=model)
     oracle, tokens = build(), tokenizer()
     for case, answer in zip(CASES, found.answers, strict=False):

@@ -134,7 +134,7 @@ def test_features_are_the_references_last_hidden_states(
     monkeypatch.setattr(language_model.LanguageModel, "states", counted)
     if not packed:
         model = LanguageModel(plain(family), model.tokenizer)
-        model.plain, model.decoder = True, None
+        model.unpacked, model.decoder = True, None
         model.model.set_attn_implementation("eager")
     states = TextStates(model)
     found = states(batch)

@@ -16,7 +16,7 @@ from truing.evaluate.served_answers import choose_interface
 from truing.evaluate.served_choices import choose_mode
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.variant import Variant
-from truing.models.engine.plain import SENTENCE
+from truing.models.engine.unpacked import SENTENCE
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
@@ -59,7 +59,7 @@ class Opener:
             candidate, weights = open_candidate(
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence
             )
-        if candidate.model.plain:
+        if candidate.model.unpacked:
             self.progress.note(f"{name}: {SENTENCE}")
         return [
             LocalRespondent(

@@ -29,7 +29,7 @@ from truing.learn.objectives.baselines import Constant
 from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
 from truing.models.decoding import BatchedGenerator
-from truing.models.engine import plain as module
+from truing.models.engine import unpacked as module
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
@@ -115,7 +115,7 @@ def expected(oracle: PreTrainedModel) -> torch.Tensor:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_scores_are_those_of_each_text_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, oracle = made(name), build(name)
-    assert model.plain
+    assert model.unpacked
     with torch.no_grad():
         wanted = expected(oracle)
     for budget in (module.LOGITS_AT_ONCE, 25 * FEW):  # all rows in one pass, and a few at a time
@@ -187,7 +187,7 @@ def test_policies_learn_and_peft_loads_what_they_learned(
 ) -> None:
     model, adapter = made(name), AdapterSpec(kind=kind, rank=2)  # type: ignore[arg-type]
     policy = LanguagePolicy(model, model, adapter, "float32", seed=1)
-    assert policy.trained.plain
+    assert policy.trained.unpacked
     rolled = rollout(policy, [r.prompt for r in requests()], 4, Sampling(6, seed=2))
     batch = rolled.trajectories
     torch.testing.assert_close(batch.log_prob_BT, policy.log_probs(batch), atol=1e-4, rtol=0)
@@ -229,15 +229,15 @@ def test_features_are_hidden_states_of_each_text_alone(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_models_that_share_are_not_held_back(family: str, dtype: torch.dtype) -> None:
     model = LanguageModel(plain(family).to(dtype), tokenizer())
-    assert not model.plain
+    assert not model.unpacked
     assert (model.decoder is not None) == (family in ("llama", "qwen2", "qwen3"))
 
 
 def test_a_window_that_attention_is_told_of_is_no_obstacle() -> None:
-    assert not tiny("gemma3").plain
+    assert not tiny("gemma3").unpacked
     silent = plain("gpt2")
     silent.config.sliding_window = 64  # as of a model that writes it into its mask
-    assert LanguageModel(silent, tokenizer()).plain
+    assert LanguageModel(silent, tokenizer()).unpacked
 
 
 def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
@@ -245,7 +245,7 @@ def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
     layer = model.model.layers[0]  # behind the last one a norm would undo it
     layer.register_forward_hook(lambda module, given, output: output * 1.5)
     found = LanguageModel(model, tokenizer())
-    assert found.plain and found.decoder is None
+    assert found.unpacked and found.decoder is None
     prompt, answer = texts(3, [6, 4])
     [[scored]] = found.score([PromptWithContinuations(prompt, [answer])])
     with torch.no_grad():

@@ -152,7 +152,7 @@ def _remembered(model: PreTrainedModel, output: Any) -> dict[str, Any]:
 # --- Whether a model is one of these ----------------------------------------------------------
 
 
-class Trial(TokenTree):
+class ProbeTree(TokenTree):
     """A small tree of arbitrary tokens, which notes the windows that attention is told of."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -187,7 +187,7 @@ def agree(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
 
 
 def hides_a_window(model: PreTrainedModel, windows: set[int | None]) -> bool:
-    """Whether the configuration speaks of a window, longer than the trial, that attention isn't told
+    """Whether the configuration speaks of a window, longer than the probe, that attention isn't told
     of: it would stand in a mask, which plans don't read."""
     config = model.config.get_text_config()
     set_ = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
