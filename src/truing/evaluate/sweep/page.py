@@ -66,7 +66,7 @@ def show(result: SweepResult, console: Console) -> None:
     console.print(Text(said, style="dim"))
     if letters := by_letters(result):
         console.print(Text(letters, style="yellow"))
-    for sentence in judges_in_words(result.free) if result.spec.free else ():
+    for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
 
 
@@ -106,7 +106,7 @@ def page(result: SweepResult, command: str) -> str:
         "sections": [_section(result, evaluation) for evaluation in result.asked],
         "together": _together(result),
         "sizes": sizes(result),
-        "judges": judges_table(result.free) if result.spec.free else None,
+        "judges": judges_table(result.open_ended) if result.spec.free else None,
         "spreads": [
             context(found, names, colour, f"s{place}")
             for place, found in enumerate(result.sensitivities)

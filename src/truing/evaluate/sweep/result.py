@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.sweep.free import Free
+from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.models.memo.scores import SCORING_VERSION
@@ -60,7 +60,7 @@ class SweepResult:
     sensitivities: list[Sensitivity] = field(default_factory=list)
     answers_computed: int = 0
     seconds: float = 0.0
-    free: Free = field(default_factory=Free)
+    open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""
@@ -84,7 +84,7 @@ class SweepResult:
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
             "answers_computed": self.answers_computed,
-            **({"free": self.free.to_json()} if self.spec.free else {}),
+            **({"free": self.open_ended.to_json()} if self.spec.free else {}),
             "seconds": round(self.seconds, 3),
         }
 

@@ -73,8 +73,10 @@ def run_sweep(
         progress.note(sentence)
     context = replace(result.context, progress=progress)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
-        result.free.load(spec.judge, context.held_out, progress, accept_licence=accept_licence)
-        context = replace(context, judges=result.free.judges)
+        result.open_ended.load(
+            spec.judge, context.held_out, progress, accept_licence=accept_licence
+        )
+        context = replace(context, judges=result.open_ended.judges)
     answers = AnswerStore()
     opener = Opener(
         spec,
@@ -97,7 +99,7 @@ def run_sweep(
                     _measure(result, of_candidate, evaluation, respondent)
             result.models[name] = respondents[0].about()
             result.answers_computed += sum(each.computed.choices for each in respondents)
-            result.free.generated += sum(each.computed.answers for each in respondents)
+            result.open_ended.generated += sum(each.computed.answers for each in respondents)
         del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
     answers.close()
@@ -185,7 +187,7 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     cases = result.asked[name].cases
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
-        result.free.note_means(rows, prompt)
+        result.open_ended.note_means(rows, prompt)
 
 
 @dataclass
