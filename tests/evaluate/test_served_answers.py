@@ -15,7 +15,7 @@ from tiny import plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate.served_answers import choose_interface, served_answers
-from truing.evaluate.sweep import free as free_rows
+from truing.evaluate.sweep import open_ended as open_ended_module
 from truing.evaluate.variant import Variant
 from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
@@ -114,7 +114,7 @@ def test_the_command_grades_a_served_models_answers(
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TRUING_ENDPOINT_KEY", raising=False)
     monkeypatch.setattr(trees, "TREES", 20)
-    monkeypatch.setattr(free_rows, "default_model", lambda: str(tmp_path / "model"))
+    monkeypatch.setattr(open_ended_module, "default_model", lambda: str(tmp_path / "model"))
     plain("llama").save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
     cases, answers = world()

@@ -234,9 +234,9 @@ def test_the_command_judges_free_answers(here: Path) -> None:
 def test_without_a_judge_the_built_in_ones_grade(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate.sweep import free as free_rows
+    from truing.evaluate.sweep import open_ended as open_ended_module
 
-    monkeypatch.setattr(free_rows, "default_model", lambda: "model")
+    monkeypatch.setattr(open_ended_module, "default_model", lambda: "model")
     done = evaluate("--free", "--max-new-tokens", "8", "--out", "free", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

@@ -22,8 +22,8 @@ def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
     for name, found in (open_ended.grader.agreement if open_ended.grader else {}).items():
         rule = "" if found.rouge is None else f", ROUGE-1 rule {number(found.rouge)}"
         lines.append(
-            f"Judge of {name} ({open_ended.judge}): accuracy {number(found.accuracy)} on {found.n} labels of "
-            f"questions it hasn't seen (majority {number(found.majority)}{rule}), calibration error "
+            f"Judge of {name} ({open_ended.judge}): accuracy {number(found.accuracy)} on {found.n} labels "
+            f"of questions it hasn't seen (majority {number(found.majority)}{rule}), calibration error "
             f"{number(found.calibration_error)}"
         )
     return lines
