@@ -15,7 +15,7 @@ from tiny import alone, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.evaluate import variant_choices as scoring
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.variant import Variant
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import Scoring, variant_choices
 from truing.models import language_model
 from truing.models.engine.packing import packs
@@ -25,7 +25,7 @@ from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore, score_key
 from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, wordings
+from truing.prompts.variants import Form, prompt_variants
 from truing.types import Case, Unscored
 
 
@@ -41,9 +41,9 @@ def scored(
     weights: str = "w",
 ) -> Scoring:
     """The cases under the question alone."""
-    [none] = wordings(["none"])
+    [none] = prompt_variants(["none"])
     answers = AnswerStore(Path(store._path).with_name("answers.sqlite"))
-    variant = Variant(none, form, weights, "float32", store, answers)
+    variant = StoredVariant(none, form, weights, "float32", store, answers)
     return variant_choices(who, variant, cases)
 
 

@@ -21,7 +21,7 @@ from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint
 from truing.prompts.boundary import moved
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, Wording
+from truing.prompts.variants import Form, PromptVariant
 from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
@@ -67,7 +67,7 @@ def choose_mode(endpoint: Endpoint, form: Form) -> tuple[Mode, str]:
 def served_choices(
     endpoint: Endpoint,
     mode: Mode,
-    wording: Wording,
+    variant: PromptVariant,
     cases: Sequence[Case],
     store: ScoreStore,
     seed: int,
@@ -75,9 +75,9 @@ def served_choices(
 ) -> Scoring:
     """As `variant_choices`, for a served model; `seed` draws the order of lettered choices."""
     questions: list[Question | Unscored] = [
-        _likelihoods(endpoint, wording, case)
+        _likelihoods(endpoint, variant, case)
         if mode == "log-probabilities"
-        else _letters(endpoint, wording, case, seed)
+        else _letters(endpoint, variant, case, seed)
         for case in cases
     ]
     found, computed = _collected(endpoint, questions, store, advance)
@@ -91,8 +91,8 @@ def served_choices(
     )
 
 
-def _likelihoods(endpoint: Endpoint, wording: Wording, case: Case) -> Question:
-    context = wording.plain(Prompt(), case.prompt)
+def _likelihoods(endpoint: Endpoint, variant: PromptVariant, case: Case) -> Question:
+    context = variant.plain(Prompt(), case.prompt)
     answers = [context.delimiter + a for a in (*case.correct_answers, *case.incorrect_answers)]
     before, behind = moved(context.text, answers)
 
@@ -108,7 +108,9 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
     return Choices(tuple(totals[:true]), tuple(totals[true:]))
 
 
-def _letters(endpoint: Endpoint, wording: Wording, case: Case, seed: int) -> Question | Unscored:
+def _letters(
+    endpoint: Endpoint, variant: PromptVariant, case: Case, seed: int
+) -> Question | Unscored:
     """All orders of all choices, then both orders of the first two (the same where there are two)."""
     choices = offered(case)
     if not case.correct_answers or not case.incorrect_answers:
@@ -117,7 +119,7 @@ def _letters(endpoint: Endpoint, wording: Wording, case: Case, seed: int) -> Que
         return Unscored(f"{len(choices)} choices, more than there are letters")
     shown = [*orders(choices, case.prompt, seed), *orders(choices[:2], case.prompt, seed)]
     conversations = [
-        wording.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
+        variant.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
         for order in shown
     ]
 

@@ -10,7 +10,7 @@ from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Advance, silent
-from truing.evaluate.variant import Variant, rendered
+from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.memo.scores import score_key
@@ -28,7 +28,7 @@ class Scoring:
 
 
 def variant_choices(
-    candidate: Candidate, variant: Variant, cases: Sequence[Case], advance: Advance = silent
+    candidate: Candidate, variant: StoredVariant, cases: Sequence[Case], advance: Advance = silent
 ) -> Scoring:
     """Scores every answer of every case; those that the store has aren't computed again.
 
@@ -77,7 +77,7 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
 
 def _totals(
     candidate: Candidate,
-    variant: Variant,
+    variant: StoredVariant,
     requests: Sequence[PromptWithContinuations],
     advance: Advance,
 ) -> tuple[list[list[float]], int]:

@@ -19,7 +19,7 @@ from tiny import END, VOCABULARY, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate import variant_answers as free
-from truing.evaluate.variant import Variant
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
 from truing.judges.correction import Calibration
@@ -30,12 +30,12 @@ from truing.models.memo.answers import Answer, AnswerStore, answer_key
 from truing.models.memo.scores import ScoreStore
 from truing.models.sampling import Sampling
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.variants import prompt_variants
 from truing.types import Case, InputError, Unscored
 
 CASES, ANSWERS = world()
 NEW = 12
-[NONE] = wordings(["none"])
+[NONE] = prompt_variants(["none"])
 
 
 def answered(
@@ -49,7 +49,7 @@ def answered(
 ) -> FreeAnswers:
     """The cases under the question alone."""
     scores = ScoreStore(Path(store._path).with_name("scores.sqlite"))
-    variant = Variant(NONE, "auto", weights, "float32", scores, store)
+    variant = StoredVariant(NONE, "auto", weights, "float32", scores, store)
     candidate = Candidate("tiny", 0, model or tiny(), Prompt())
     return variant_answers(candidate, variant, cases, most, advance)
 

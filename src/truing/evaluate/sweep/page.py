@@ -39,7 +39,7 @@ from truing.evaluate.sweep.shown import (
 from truing.evaluate.sweep.spread import context, show_spread
 from truing.judges.graded import JUDGED
 from truing.models.precision import computed_in
-from truing.prompts.wordings import Wording
+from truing.prompts.variants import PromptVariant
 from truing.report.html import render_page
 from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
@@ -115,7 +115,7 @@ def page(result: SweepResult, command: str) -> str:
         "colour_of": colour,
         "prompts": prompts,
         "prompt_colour": colours(prompts),
-        "wordings": _wordings(result),
+        "wordings": _variants(result),
         "models": [
             (
                 name,
@@ -262,18 +262,18 @@ def _compared(
     ]
 
 
-def _wordings(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:
+def _variants(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:
     """What each prompt says, by what it is shown as."""
     shown = labels(result)
     found: dict[str, list[tuple[str, str]]] = {}
-    for wording in result.prompts:
-        found.setdefault(shown[wording.name], []).append((wording.name, _said(wording)))
+    for variant in result.prompts:
+        found.setdefault(shown[variant.name], []).append((variant.name, _said(variant)))
     return list(found.items())
 
 
-def _said(wording: Wording) -> str:
-    if wording.template:
-        return wording.template
-    if wording.prompt is None:
+def _said(variant: PromptVariant) -> str:
+    if variant.template:
+        return variant.template
+    if variant.prompt is None:
         return "The candidate's own prompt."
-    return wording.prompt.instruction or "Nothing."
+    return variant.prompt.instruction or "Nothing."

@@ -12,7 +12,7 @@ from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
-from truing.prompts.wordings import Context, Wording
+from truing.prompts.variants import Context, PromptVariant
 from truing.types import Case, Estimate, Row, stable_hash
 
 
@@ -55,7 +55,7 @@ class SweepResult:
     rows: list[tuple[str, Row]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    prompts: list[Wording] = field(default_factory=list)
+    prompts: list[PromptVariant] = field(default_factory=list)
     contexts: dict[tuple[str, str, str], tuple[Context, ...]] = field(default_factory=dict)
     sensitivities: list[Sensitivity] = field(default_factory=list)
     answers_computed: int = 0
@@ -75,7 +75,7 @@ class SweepResult:
             "candidates": candidates,
             "models": self.models,
             "questions": {name: asked.to_json() for name, asked in self.asked.items()},
-            "prompts": {wording.name: wording.id for wording in self.prompts},
+            "prompts": {variant.name: variant.id for variant in self.prompts},
             "sensitivity": sensitivity,
             "form": self.spec.form,
             "dtype": self.spec.dtype,

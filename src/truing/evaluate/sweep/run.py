@@ -30,8 +30,8 @@ from truing.models.remote.endpoint import is_endpoint
 from truing.models.user_cache import ModelUnavailable
 from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
-from truing.prompts.wording_file import named_prompts
-from truing.prompts.wordings import families, told
+from truing.prompts.variant_file import named_prompts
+from truing.prompts.variants import families, with_instruction
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
@@ -45,12 +45,12 @@ def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult
     """
     if spec.judge is not None:
         read_record(spec.judge)
-    prompts = named_prompts(spec.prompts, spec.wordings, spec.presets)
+    prompts = named_prompts(spec.prompts, spec.variant_files, spec.presets)
     context, asked = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
         read_answers(name).check(_all_cases(asked))
     if of_task:
-        prompts = [told(wording, of_task.instruction) for wording in prompts]
+        prompts = [with_instruction(variant, of_task.instruction) for variant in prompts]
     return SweepResult(spec, asked, context, prompts=prompts)
 
 

@@ -8,7 +8,7 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.judges.graded import JUDGED
-from truing.prompts.wordings import families
+from truing.prompts.variants import families
 from truing.statistics.means import paired_difference
 from truing.types import Estimate, Metric
 
@@ -73,12 +73,12 @@ def titled(evaluation: str, metric: str) -> str:
 def labels(result: SweepResult) -> dict[str, str]:
     """What each prompt is shown as: its name, or the family whose mean stands for it."""
     many = {
-        wording: f"{found.family} ({len(found.wordings)} wordings)"
+        variant: f"{found.family} ({len(found.variants)} wordings)"
         for found in result.sensitivities
-        if len(found.wordings) >= MANY
-        for wording in found.wordings
+        if len(found.variants) >= MANY
+        for variant in found.variants
     }
-    return {wording.name: many.get(wording.name, wording.name) for wording in result.prompts}
+    return {variant.name: many.get(variant.name, variant.name) for variant in result.prompts}
 
 
 def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
@@ -110,8 +110,8 @@ def _family_means(
     for sensitivity in found:
         if sensitivity.evaluation == evaluation:
             for spreading in sensitivity.spreads:
-                for wording in sensitivity.wordings:
-                    of = means.setdefault((spreading.candidate, wording), {})
+                for variant in sensitivity.variants:
+                    of = means.setdefault((spreading.candidate, variant), {})
                     of[spreading.metric] = spreading.spread.mean
     return means
 
@@ -129,8 +129,8 @@ def _judged_means(
                 if len(values) == len(family):
                     value = sum(values) / len(values)
                     mean = Estimate(value, None, None, found[0].n, found[0].unscored)
-                    for wording in family:
-                        means.setdefault((candidate, wording), {})[metric] = mean
+                    for variant in family:
+                        means.setdefault((candidate, variant), {})[metric] = mean
     return means
 
 

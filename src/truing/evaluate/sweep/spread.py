@@ -39,13 +39,13 @@ def sentences(found: Sensitivity) -> list[str]:
 
 def title(found: Sensitivity) -> str:
     """'Wordings of helpful: Truthfulness'."""
-    return f"{TITLES[found.evaluation]} under {len(found.wordings)} wordings of {found.family}"
+    return f"{TITLES[found.evaluation]} under {len(found.variants)} wordings of {found.family}"
 
 
 def _end(found: Sensitivity, spreading: Spreading, end: Extreme) -> tuple[str, str]:
     """A figure with its wording, and its interval over questions."""
-    wording, unit = found.wordings[end.place], metric_in(found.evaluation, spreading.metric).unit
-    return f"{number(end.value, unit)} {wording}", interval(spreading.lines[wording], unit)
+    variant, unit = found.variants[end.place], metric_in(found.evaluation, spreading.metric).unit
+    return f"{number(end.value, unit)} {variant}", interval(spreading.lines[variant], unit)
 
 
 def cells(found: Sensitivity, spreading: Spreading) -> list[tuple[str, str]]:
@@ -164,16 +164,16 @@ def _dots(
         wide = scale(mean.high) - scale(mean.low)
         canvas.rect(scale(mean.low), y - 3, wide, 6, f"bar pale {css}")
         canvas.line(scale(mean.value), y - 10, scale(mean.value), y + 10, "range")
-    for place, wording in enumerate(found.wordings):
-        value = spreading.lines[wording].value
+    for place, variant in enumerate(found.variants):
+        value = spreading.lines[variant].value
         if value is not None:
             aside = (place * 7 % 5 - 2) * 3.2  # so that equal scores can be told apart
-            canvas.marker(scale(value), y + aside, css, f"{wording}: {number(value)}", 3.2)
+            canvas.marker(scale(value), y + aside, css, f"{variant}: {number(value)}", 3.2)
 
 
 def forest(found: Sensitivity, ordering: Ordering, key: str) -> Figure:
     """The difference of two candidates under each wording with simultaneous intervals, sorted."""
-    pairs = list(zip(found.wordings, ordering.order.differences, strict=True))
+    pairs = list(zip(found.variants, ordering.order.differences, strict=True))
     pairs.sort(key=lambda pair: -(pair[1].value or 0.0))
     ends = [v for _, d in pairs for v in (d.low, d.high) if v is not None]
     about = f"{ordering.first} minus {ordering.second} under each wording."
@@ -186,15 +186,15 @@ def forest(found: Sensitivity, ordering: Ordering, key: str) -> Figure:
         )
         scale = Scale(*domain([0.0, *ends]), side, width - 20.0)
         canvas.x_axis(scale, 6, row * len(pairs) + 12, 4)
-        for place, (wording, difference) in enumerate(pairs):
+        for place, (variant, difference) in enumerate(pairs):
             y = 16.0 + row * place
-            canvas.text(side - 12, y + 4, short(wording, 26 if width == WIDE else 15), "cat", "end")
+            canvas.text(side - 12, y + 4, short(variant, 26 if width == WIDE else 15), "cat", "end")
             if None in (difference.low, difference.high, difference.value):
                 continue
             assert difference.low is not None and difference.high is not None
             css = "c-sft" if difference.low > 0 else "c-other2" if difference.high < 0 else "c-base"
             canvas.line(scale(difference.low), y, scale(difference.high), y, f"whisker {css}")
-            hint = f"{wording}: {number(difference.value, sign=True)} {interval(difference)}"
+            hint = f"{variant}: {number(difference.value, sign=True)} {interval(difference)}"
             canvas.marker(scale(difference.value or 0.0), y, css, hint, 4)
         return canvas
 
