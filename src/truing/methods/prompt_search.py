@@ -19,7 +19,7 @@ from truing.methods.prompt_measure import PromptMeasure, prompt_measure
 from truing.methods.prompt_search_page import race_page, race_table
 from truing.methods.proposing import Proposer, check_proposer
 from truing.methods.setup import Setup
-from truing.prompts.halving import Standing, Winner, check_budget, race
+from truing.prompts.halving import RaceResult, RaceTrial, check_budget, race
 from truing.prompts.proposals import Proposal
 from truing.prompts.rendering import Prompt
 from truing.runs.costs import Cost
@@ -143,11 +143,11 @@ def search_prompt(
     folder = run.folder / "search"
     cache = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
     proposer = Proposer(setup, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
-    winner = _raced(run, setup, seed, asked, cache, proposer)
+    result = _raced(run, setup, seed, asked, cache, proposer)
     write_text_atomically(
         run.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(run, seed)), by.named)
     )
-    best = winner.best
+    best = result.best
     cost.labels = len(cache.asked) + len(best.proposal.prompt.shots)
     found = {
         "instruction": best.proposal.prompt.instruction,
@@ -155,16 +155,16 @@ def search_prompt(
         "origin": best.proposal.origin,
         by.name: best.score if best.score >= 0 else None,
         "questions": best.questions,
-        "questions_scored": winner.spent,
+        "questions_scored": result.spent,
         "budget": setup.spec.prompt.search.budget,
         "compared_by": by.named,
-        "prompts_tried": len({s.proposal.prompt.id for s in winner.standings}),
+        "prompts_tried": len({s.proposal.prompt.id for s in result.trials}),
         "refused": proposer.refused,
     }
     if confirm:
         found["held_out"] = _confirmed(setup, by, best.proposal.prompt)
     # The report reads `tried`: the last round, in the order of its ranks.
-    tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(winner)]
+    tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(result)]
     run.note(prompts={_name(setup, seed): found | {"tried": tried}})
     facts = {"prompts_tried": found["prompts_tried"], "labels_used": cost.labels}
     save(run, setup, Made("prompt", seed, best.proposal.prompt, DESCRIPTION, facts=facts))
@@ -185,19 +185,19 @@ def _raced(
     asked: Sequence[Case],
     cache: ScoreCache,
     proposer: Proposer,
-) -> Winner:
+) -> RaceResult:
     search = setup.spec.prompt.search
     log = log_of(run, seed)
     log.unlink(missing_ok=True)  # written anew from what is cached
     with run.progress.task("Searching prompts", total=search.budget) as advance:
 
-        def say(standings: Sequence[Standing]) -> None:
-            append(log, *(standing.to_json(cache.by.name) for standing in standings))
-            first = standings[0]
+        def say(trials: Sequence[RaceTrial]) -> None:
+            append(log, *(trial.to_json(cache.by.name) for trial in trials))
+            first = trials[0]
             place = f"generation {first.generation}, round {first.round}"
             advance(
                 first.spent,
-                f"{place}: best {cache.by.label} {first.score:.3f} of {len(standings)}",
+                f"{place}: best {cache.by.label} {first.score:.3f} of {len(trials)}",
             )
 
         return race(
@@ -211,9 +211,9 @@ def _raced(
         )
 
 
-def _last(winner: Winner) -> list[Standing]:
-    last = winner.best
-    return [s for s in winner.standings if (s.generation, s.round) == (last.generation, last.round)]
+def _last(result: RaceResult) -> list[RaceTrial]:
+    last = result.best
+    return [s for s in result.trials if (s.generation, s.round) == (last.generation, last.round)]
 
 
 def _confirmed(setup: Setup, by: PromptMeasure, prompt: Prompt) -> dict[str, Any]:
