@@ -53,8 +53,8 @@ class ScoreCache:
                     raise
                 scores = [Unscored(str(error))] * len(cases)
             self.known[key] = scores
-            said = [{"unscored": s.reason} if isinstance(s, Unscored) else s for s in scores]
-            append(self.path, {"key": key, "scores": said})
+            entries = [{"unscored": s.reason} if isinstance(s, Unscored) else s for s in scores]
+            append(self.path, {"key": key, "scores": entries})
         return self.known[key]
 
 
@@ -91,17 +91,17 @@ def found_prompt(run: Run, setup: Setup, seed: int) -> dict[str, Any]:
     }
 
 
-def search_lines(found: Mapping[str, Any]) -> list[str]:
+def search_lines(record: Mapping[str, Any]) -> list[str]:
     """The same for a person: the last round as a table, the winner, how it did on held-out questions."""
-    lines = [*race_table(read_jsonl(Path(found["log"])), found["compared_by"]), ""]
+    lines = [*race_table(read_jsonl(Path(record["log"])), record["compared_by"]), ""]
     lines.append(
-        f"prompt, seed {found['seed']}: {found['prompts_tried']} prompts on {found['questions_scored']} of "
-        f"{found['budget']} questions"
+        f"prompt, seed {record['seed']}: {record['prompts_tried']} prompts on "
+        f"{record['questions_scored']} of {record['budget']} questions"
     )
-    lines.append(f"Instruction: {found['instruction'] or '(none)'}")
-    if found["shots"]:
-        lines.append(f"Examples: {found['shots']}")
-    for metric, sides in found["held_out"].items():
+    lines.append(f"Instruction: {record['instruction'] or '(none)'}")
+    if record["shots"]:
+        lines.append(f"Examples: {record['shots']}")
+    for metric, sides in record["held_out"].items():
         ours, own, difference = (sides[side] for side in ("prompt", "own", "difference"))
         if difference["value"] is not None:
             lines.append(
@@ -109,7 +109,7 @@ def search_lines(found: Mapping[str, Any]) -> list[str]:
                 f"instruction {own['value']:.3f}, difference {_signed(difference)} "
                 f"({difference['n']} questions)"
             )
-    lines.append(f"Candidate: {found['folder']}")
+    lines.append(f"Candidate: {record['folder']}")
     return lines
 
 
@@ -139,17 +139,17 @@ def search_prompt(
     """
     seed = setup.spec.seeds[0] if seed is None else seed
     by = prompt_measure(setup)
-    asked, spare = _dealt(setup.train, seed)
+    cases, spare = _dealt(setup.train, seed)
     folder = run.folder / "search"
     cache = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
     proposer = Proposer(setup, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
-    result = _raced(run, setup, seed, asked, cache, proposer)
+    result = _raced(run, setup, seed, cases, cache, proposer)
     write_text_atomically(
         run.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(run, seed)), by.named)
     )
     best = result.best
     cost.labels = len(cache.asked) + len(best.proposal.prompt.shots)
-    found = {
+    record = {
         "instruction": best.proposal.prompt.instruction,
         "shots": len(best.proposal.prompt.shots),
         "origin": best.proposal.origin,
@@ -162,11 +162,11 @@ def search_prompt(
         "refused": proposer.refused,
     }
     if confirm:
-        found["held_out"] = _confirmed(setup, by, best.proposal.prompt)
+        record["held_out"] = _confirmed(setup, by, best.proposal.prompt)
     # The report reads `tried`: the last round, in the order of its ranks.
     tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(result)]
-    run.note(prompts={_name(setup, seed): found | {"tried": tried}})
-    facts = {"prompts_tried": found["prompts_tried"], "labels_used": cost.labels}
+    run.note(prompts={_name(setup, seed): record | {"tried": tried}})
+    facts = {"prompts_tried": record["prompts_tried"], "labels_used": cost.labels}
     save(run, setup, Made("prompt", seed, best.proposal.prompt, DESCRIPTION, facts=facts))
 
 
@@ -182,7 +182,7 @@ def _raced(
     run: Run,
     setup: Setup,
     seed: int,
-    asked: Sequence[Case],
+    cases: Sequence[Case],
     cache: ScoreCache,
     proposer: Proposer,
 ) -> RaceResult:
@@ -203,7 +203,7 @@ def _raced(
         return race(
             [Proposal(Prompt(text), "named") for text in named_instructions(setup)],
             proposer,
-            asked,
+            cases,
             cache,
             budget=search.budget,
             generations=search.generations,
@@ -223,24 +223,24 @@ def _confirmed(setup: Setup, by: PromptMeasure, prompt: Prompt) -> dict[str, Any
             {
                 case.id: metrics
                 for case, metrics in zip(
-                    setup.held_out, by.metrics(told, setup.held_out), strict=True
+                    setup.held_out, by.metrics(candidate_prompt, setup.held_out), strict=True
                 )
             }
-            for told in (prompt, setup.base_prompt)
+            for candidate_prompt in (prompt, setup.base_prompt)
         ]
     resamples = setup.spec.evaluation.resamples
-    found: dict[str, Any] = {}
+    by_metric: dict[str, Any] = {}
     for metric in by.confirmed:
         ours, own = (
             {case: s for case, by in side.items() if not isinstance(s := by[metric], Unscored)}
             for side in metrics
         )
         missing = len(setup.held_out) - len(ours)
-        found[metric] = {
+        by_metric[metric] = {
             "prompt": mean(list(ours.values()), unscored=missing, resamples=resamples).to_json(),
             "own": mean(
                 list(own.values()), unscored=len(setup.held_out) - len(own), resamples=resamples
             ).to_json(),
             "difference": paired_difference(ours, own, resamples=resamples).to_json(),
         }
-    return found
+    return by_metric

@@ -63,10 +63,10 @@ class Ordering:
     @property
     def clear(self) -> tuple[int, int]:
         """Under how many wordings the first, and the second, is clearly above."""
-        found = self.order.differences
+        differences = self.order.differences
         return (
-            sum(d.low is not None and d.low > 0 for d in found),
-            sum(d.high is not None and d.high < 0 for d in found),
+            sum(d.low is not None and d.low > 0 for d in differences),
+            sum(d.high is not None and d.high < 0 for d in differences),
         )
 
     @property
@@ -141,13 +141,13 @@ class Sensitivity:
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<metric>` and `orders`."""
         candidates: dict[str, Any] = {}
-        for found in self.spreads:
-            place = candidates.setdefault(found.candidate, {})
-            place[found.metric] = found.to_json(self.variants)
+        for part in self.spreads:
+            place = candidates.setdefault(part.candidate, {})
+            place[part.metric] = part.to_json(self.variants)
         return {
             "wordings": list(self.variants),
             "candidates": candidates,
-            "orders": [found.to_json(self.variants) for found in self.orders],
+            "orders": [part.to_json(self.variants) for part in self.orders],
         }
 
 
@@ -169,7 +169,7 @@ def sensitivities(
             by_case = tables.setdefault(key, {}).setdefault(prompt, {})
             if isinstance(score, float):
                 by_case[row.case] = score
-    found = []
+    results = []
     for family, variants in families.items():
         for evaluation in dict.fromkeys(key[0] for key in tables):
             mine = {key[1:]: t for key, t in tables.items() if key[0] == evaluation}
@@ -177,8 +177,8 @@ def sensitivities(
             spreads = _spreads(mine, variants, seed, resamples)
             orders = _orders(mine, variants, seed, resamples)
             if spreads:
-                found.append(Sensitivity(family, evaluation, variants, spreads, orders))
-    return found
+                results.append(Sensitivity(family, evaluation, variants, spreads, orders))
+    return results
 
 
 def _array(table: Table, variants: Sequence[str], cases: Sequence[str]) -> Floats:
@@ -195,7 +195,7 @@ def _common(tables: Sequence[Table], variants: Sequence[str]) -> tuple[list[str]
 def _spreads(
     tables: Mapping[tuple[str, str], Table], variants: tuple[str, ...], seed: int, resamples: int
 ) -> tuple[Spreading, ...]:
-    found = []
+    spreads = []
     for (candidate, metric), table in tables.items():
         cases, missing = _common([table], variants)
         if len(cases) < 2:
@@ -209,14 +209,14 @@ def _spreads(
         for end in (result.best.place, result.worst.place):
             values = scores[end].tolist()
             own[variants[end]] = mean(values, unscored=missing, resamples=resamples, seed=seed)
-        found.append(Spreading(candidate, metric, result, own))
-    return tuple(found)
+        spreads.append(Spreading(candidate, metric, result, own))
+    return tuple(spreads)
 
 
 def _orders(
     tables: Mapping[tuple[str, str], Table], variants: tuple[str, ...], seed: int, resamples: int
 ) -> tuple[Ordering, ...]:
-    found = []
+    orderings = []
     for (first, metric), (second, same) in combinations(tables, 2):
         if metric != same:
             continue
@@ -225,9 +225,9 @@ def _orders(
         if len(cases) < 2:
             continue
         a, b = _array(ours, variants, cases), _array(theirs, variants, cases)
-        found.append(
+        orderings.append(
             Ordering(
                 first, second, metric, order(a, b, unscored=missing, resamples=resamples, seed=seed)
             )
         )
-    return tuple(found)
+    return tuple(orderings)
