@@ -73,8 +73,7 @@ class LanguageModel:
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
     finds out whether packed passes give the model's own numbers; where they don't, the model is
-    `unpacked`: everything works, each text by itself (unpacked.py). Raises InputError where it
-    can't be run.
+    `unpacked`: everything works, each text by itself (unpacked.py). Raises InputError where it can't run.
     """
 
     def __init__(

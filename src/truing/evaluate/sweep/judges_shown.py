@@ -19,12 +19,13 @@ CORRECTED = (
 def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
     """For the terminal: a line for each judge, and what the correction is."""
     lines = [CORRECTED]
-    for name, found in (open_ended.grader.agreement if open_ended.grader else {}).items():
-        rule = "" if found.rouge is None else f", ROUGE-1 rule {number(found.rouge)}"
+    for name, agreement in (open_ended.grader.agreement if open_ended.grader else {}).items():
+        rule = "" if agreement.rouge is None else f", ROUGE-1 rule {number(agreement.rouge)}"
         lines.append(
-            f"Judge of {name} ({open_ended.judge}): accuracy {number(found.accuracy)} on {found.n} labels "
-            f"of questions it hasn't seen (majority {number(found.majority)}{rule}), calibration error "
-            f"{number(found.calibration_error)}"
+            f"Judge of {name} ({open_ended.judge}): accuracy {number(agreement.accuracy)} on "
+            f"{agreement.n} labels of questions it hasn't seen (majority "
+            f"{number(agreement.majority)}{rule}), calibration error "
+            f"{number(agreement.calibration_error)}"
         )
     return lines
 
@@ -36,9 +37,9 @@ def judges_table(open_ended: OpenEndedGrades) -> dict[str, Any]:
         for n, a in (open_ended.grader.agreement if open_ended.grader else {}).items()
     }
     means = [
-        (candidate, prompt, [number(found[metric]) for metric in JUDGED])
+        (candidate, prompt, [number(mean_of[metric]) for metric in JUDGED])
         for candidate, prompts in open_ended.judged_means.items()
-        for prompt, found in prompts.items()
+        for prompt, mean_of in prompts.items()
     ]
     return {
         "which": open_ended.judge,

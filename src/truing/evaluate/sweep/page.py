@@ -159,26 +159,26 @@ def _measured(result: SweepResult) -> dict[str, Any]:
 
 def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
     """One evaluation: bars, the table of all prompts, figures by category."""
-    asked, shown_here = result.asked[evaluation], shown_lines(result, evaluation)
+    questions, lines = result.asked[evaluation], shown_lines(result, evaluation)
     colour = colours(list(result.models))
     every = [line for line in result.lines if line.evaluation == evaluation]
     metrics = metrics_in(every)
     return {
         "key": evaluation,
         "title": TITLES[evaluation],
-        "about": f"{len(asked.cases)} questions from {asked.source}",
+        "about": f"{len(questions.cases)} questions from {questions.source}",
         "bars": [
             figure
             for key, panels in (
-                ("choice", choice_panels(shown_here)),
-                ("judged", judged_panels(shown_here)),
-                ("share", share_panels(evaluation, shown_here)),
+                ("choice", choice_panels(lines)),
+                ("judged", judged_panels(lines)),
+                ("share", share_panels(evaluation, lines)),
             )
             if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
         ],
         "columns": [metric_in(evaluation, metric).label for metric in metrics],
-        "rows": _table(shown_here, metrics),
-        "every": _table(every, metrics) if len(every) > len(shown_here) else [],
+        "rows": _table(lines, metrics),
+        "every": _table(every, metrics) if len(every) > len(lines) else [],
         "categories": categories(result, evaluation),
     }
 
@@ -240,8 +240,8 @@ def _compared(
     """Rows of (candidate, prompt, for each wanted metric: figure, paired difference to `first`)."""
     of = {
         (evaluation, line.candidate, line.prompt): line.metrics
-        for evaluation, found in lines.items()
-        for line in found
+        for evaluation, of_evaluation in lines.items()
+        for line in of_evaluation
     }
     apart = {
         (evaluation, metric): differences(

@@ -69,8 +69,8 @@ class SweepResult:
             place = candidates.setdefault(line.candidate, {}).setdefault(line.evaluation, {})
             place[line.prompt] = {name: e.to_json() for name, e in line.metrics.items()}
         sensitivity: dict[str, Any] = {}
-        for found in self.sensitivities:
-            sensitivity.setdefault(found.family, {})[found.evaluation] = found.to_json()
+        for each in self.sensitivities:
+            sensitivity.setdefault(each.family, {})[each.evaluation] = each.to_json()
         return {
             "candidates": candidates,
             "models": self.models,

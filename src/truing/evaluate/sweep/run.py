@@ -46,12 +46,12 @@ def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult
     if spec.judge is not None:
         read_record(spec.judge)
     prompts = named_prompts(spec.prompts, spec.variant_files, spec.presets)
-    context, asked = _questions(spec, of_task)
+    context, questions = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
-        read_answers(name).check(_all_cases(asked))
+        read_answers(name).check(_all_cases(questions))
     if of_task:
         prompts = [with_instruction(variant, of_task.instruction) for variant in prompts]
-    return SweepResult(spec, asked, context, prompts=prompts)
+    return SweepResult(spec, questions, context, prompts=prompts)
 
 
 def run_sweep(
@@ -103,9 +103,9 @@ def run_sweep(
         del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
     answers.close()
-    if found := families(result.prompts):
+    if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
-            result.sensitivities = sensitivities(result.rows, found, spec.seed)
+            result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
     result.seconds = time.monotonic() - started
     return result
 
@@ -161,18 +161,18 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     )
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
-    asked = {
+    questions = {
         each.name: Asked(
             loaders["controls" if each.cases == "controls" else "held_out"][0],
             tuple(each.cases_in(context)),
         )
         for each in wanted
     }
-    return context, asked
+    return context, questions
 
 
-def _all_cases(asked: dict[str, Asked]) -> list[Case]:
-    return [case for each in asked.values() for case in each.cases]
+def _all_cases(questions: dict[str, Asked]) -> list[Case]:
+    return [case for each in questions.values() for case in each.cases]
 
 
 def _measure(result: SweepResult, context: EvalContext, name: str, respondent: Respondent) -> None:

@@ -209,9 +209,9 @@ def token_log_probs_and_entropies(
         return log_probs_NV.gather(-1, target[:, None])[:, 0], -terms.sum(-1)
 
     pairs = zip(hidden_NE.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
-    found = [
+    pieces = [
         checkpoint(piece, hidden, weight_VE, target, use_reentrant=False)
         for hidden, target in pairs
     ]
-    log_probs, entropies = zip(*found, strict=True)
+    log_probs, entropies = zip(*pieces, strict=True)
     return torch.cat(log_probs), torch.cat(entropies)

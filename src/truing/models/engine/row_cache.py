@@ -36,20 +36,20 @@ class Row:
     def put(self, layer: int, key_1KTD: Tensor, value_1KTD: Tensor) -> Pair:
         """Writes T tokens behind `length`; gives all keys and values up to them, (1, K, S, D) each."""
         start, count = self.length, key_1KTD.shape[2]
-        kept = self._layers.get(layer)
-        if kept is None or kept[0].shape[2] < start + count:
-            kept = self._grown(kept, start + count, key_1KTD)
-            self._layers[layer] = kept
-        keys, values = kept
+        pair = self._layers.get(layer)
+        if pair is None or pair[0].shape[2] < start + count:
+            pair = self._grown(pair, start + count, key_1KTD)
+            self._layers[layer] = pair
+        keys, values = pair
         # Few and plain operators: this is done for every row in every layer of every step.
         keys.narrow(2, start, count).copy_(key_1KTD)
         values.narrow(2, start, count).copy_(value_1KTD)
         return keys.narrow(2, 0, start + count), values.narrow(2, 0, start + count)
 
-    def _grown(self, kept: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
+    def _grown(self, pair: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
         _, K, _, D = like_1KTD.shape
         grown = (like_1KTD.new_empty(1, K, 2 * end, D), like_1KTD.new_empty(1, K, 2 * end, D))
-        for old, new in zip(kept or (), grown, strict=False):
+        for old, new in zip(pair or (), grown, strict=False):
             new[:, :, : self.length] = old[:, :, : self.length]
         return grown
 
