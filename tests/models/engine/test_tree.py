@@ -251,7 +251,7 @@ def test_merged_beginnings_are_packed_once() -> None:
     assert tree.last_B.tolist() == [3, 4, 1]
 
 
-def test_packs_hold_every_branch_once_and_fit() -> None:
+def test_packs_hold_every_request_once_and_fit() -> None:
     requests = [PromptWithContinuations(t, [t[:2]]) for t in texts(6, [10, 3, 4, 50, 2, 2, 9, 1])]
     found = list(packs(requests, 20))
     assert [r for pack in found for r in pack] == requests
