@@ -270,7 +270,7 @@ def _checked_completion(template: Template, example: Example) -> str:
     readings = template.read_back(completion)
     if readings != [wanted]:
         readings_in_words = [
-            repr(label) if template.answers else repr(values) for label, values in readings
+            repr(read) if template.answers else repr(values) for read, values in readings
         ]
         in_words = " or ".join(dict.fromkeys(readings_in_words)) or "nothing"
         raise InputError(f"ambiguous: the completion {completion!r} reads back as {in_words}")
