@@ -12,7 +12,7 @@ import torch
 from truing.data.questions import load_questions
 from truing.models.language_model import LanguageModel
 from truing.models.weights.catalogue import resolve_model
-from truing.policies.language import TextAction
+from truing.policies.language import PromptCompletion
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Dtype
 
@@ -43,10 +43,10 @@ def prompts(renderer: Renderer, count: int) -> list[str]:
     return [renderer.text(PROMPT, case.prompt) for case in cases(count)]
 
 
-def demonstrations(renderer: Renderer, count: int) -> list[TextAction]:
+def demonstrations(renderer: Renderer, count: int) -> list[PromptCompletion]:
     """The best answers to different questions, each up to its end token."""
     return [
-        TextAction(
+        PromptCompletion(
             tuple(renderer.tokens(PROMPT, case.prompt)),
             tuple(renderer.answer_tokens(case.correct_answers[0], end=True)),
         )

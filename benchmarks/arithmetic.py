@@ -33,16 +33,16 @@ from _work import (
     two_threads,
     without_end,
 )
-from truing.evaluate.multiple_choice import choice_branches
+from truing.evaluate.multiple_choice import choice_requests
 from truing.learn import Reinforce, Supervised
 from truing.learn.objectives.kl import KL
 from truing.learn.sources.demonstrations import demonstrated
 from truing.learn.sources.rollout import reference_log_probs, rollout
 from truing.learn.update import update
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
-from truing.policies.language import LanguagePolicy, branches_of
+from truing.policies.language import LanguagePolicy, requests_of
 from truing.prompts.rendering import Renderer
 from truing.spec.run import AdapterSpec
 
@@ -78,12 +78,12 @@ def _linears(language_model: LanguageModel) -> list[torch.Tensor]:
     ]
 
 
-def needed(language_model: LanguageModel, branches: Sequence[Branch]) -> float:
+def needed(language_model: LanguageModel, requests: Sequence[PromptWithContinuations]) -> float:
     """Floating-point operations of one pass over texts of which nothing is computed twice.
 
     The same for sampling the continuations, whose last tokens aren't read either.
     """
-    tree = TokenTree(branches, merge=True)
+    tree = TokenTree(requests, merge=True)
     config = language_model.model.config
     width = config.num_attention_heads * config.head_dim
     # Two products (scores, weighted sum) of two operations for each key that a token sees.
@@ -137,7 +137,7 @@ def _reinforcement() -> list[Work]:
         batch = replace(sampled, reference_log_prob_BT=known_BT).rewarded(scores)
         update(policy, optimizer, objective, batch, 1.0)
         learning.seconds.append(time.perf_counter() - start)
-    once = needed(reference, branches_of(batch.data))
+    once = needed(reference, requests_of(batch.data))
     sampling.needs, asking.needs, learning.needs = once, once, 3 * once
     return [sampling, asking, learning]
 
@@ -150,7 +150,7 @@ def _fine_tuning() -> Work:
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=1e-6, fused=True)
     work = Work(
         f"fine-tuning, {DEMONSTRATIONS} demonstrations, full weights",
-        3 * needed(start, branches_of(batch.data)),
+        3 * needed(start, requests_of(batch.data)),
     )
     for _ in range(1 + ROUNDS):
         work.seconds.append(timed(lambda: update(policy, optimizer, Supervised(), batch, 1.0)))
@@ -160,10 +160,10 @@ def _fine_tuning() -> Work:
 def _scoring() -> Work:
     """All answers of built-in questions behind an instruction."""
     language_model = model("float32")
-    branches = choice_branches(Renderer(language_model), PROMPT, cases(SCORED))
-    work = Work(f"scoring, all answers of {SCORED} questions", needed(language_model, branches))
+    requests = choice_requests(Renderer(language_model), PROMPT, cases(SCORED))
+    work = Work(f"scoring, all answers of {SCORED} questions", needed(language_model, requests))
     for _ in range(1 + ROUNDS):
-        work.seconds.append(timed(lambda: language_model.score(branches)))
+        work.seconds.append(timed(lambda: language_model.score(requests)))
     return work
 
 

@@ -27,7 +27,7 @@ from truing.judges.built_in import Judges
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import Answer, AnswerStore
 from truing.prompts.rendering import Prompt, Renderer
-from truing.prompts.wordings import Wording, wordings
+from truing.prompts.variants import PromptVariant, prompt_variants
 from truing.rewards.reward_model import Embedder
 from truing.types import Case
 
@@ -36,8 +36,8 @@ NEW_TOKENS = 50
 BATCH = 32
 
 
-def _asked() -> tuple[tuple[Case, ...], Wording]:
-    [qa] = wordings(["qa"], TRUTHFULQA / "prompts.json")
+def _asked() -> tuple[tuple[Case, ...], PromptVariant]:
+    [qa] = prompt_variants(["qa"], TRUTHFULQA / "prompts.json")
     return read_questions(TRUTHFULQA / "TruthfulQA_v1.csv")[:QUESTIONS], qa
 
 

@@ -27,7 +27,7 @@ from truing.data.questions import read_questions
 from truing.evaluate.multiple_choice import Choices
 from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.variants import prompt_variants
 
 QUESTIONS = int(os.environ.get("QUESTIONS", "30"))
 BATCH = 16
@@ -52,7 +52,7 @@ def ours(case: str) -> Measured:
 
     def work() -> None:
         cases = read_questions(DATA / "mc_task_v1.json")[:QUESTIONS]
-        [qa] = wordings(["qa"], DATA / "prompts.json")
+        [qa] = prompt_variants(["qa"], DATA / "prompts.json")
         with tempfile.TemporaryDirectory() as temporary:
             store = ScoreStore(Path(temporary) / "scores.sqlite")
             scoring = score_wording(examinee, qa, "text", cases, store)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from truing.data.give_away import bag_of_words_accuracy, longer_answer_accuracy
+from truing.data.answer_only_baseline import bag_of_words_accuracy, longer_answer_accuracy
 from truing.data.questions import load_controls, load_questions
 from truing.data.splits import leaks, near_duplicates, split
 from truing.spec.run import DataSpec

@@ -23,7 +23,7 @@ from truing.evaluate.evaluation import NEEDS, EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.recorded import RecordedRespondent, read_answers
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.variants import prompt_variants
 from truing.types import Case, Completion, InputError, Row, Unscored
 
 
@@ -135,7 +135,7 @@ def test_recorded_answers_are_graded_like_any_other(here: Path) -> None:
 
 def test_answers_belong_to_the_very_prompt(here: Path) -> None:
     recording = read_answers("answers:mine.jsonl")
-    [own] = wordings(["own"])
+    [own] = prompt_variants(["own"])
     answers = RecordedRespondent("a", 0, recording, own).answer(CASES, 5)
     assert [isinstance(answer, Completion) for answer in answers] == [True] * 4 + [False] * 2
     with pytest.raises(InputError, match=r"'why so\?'.*'who is ann\?"):

@@ -15,8 +15,8 @@ from tiny import plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate.served_answers import choose_interface, served_answers
-from truing.evaluate.sweep import free as free_rows
-from truing.evaluate.variant import Variant
+from truing.evaluate.sweep import open_ended as open_ended_module
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
 from truing.models.memo import answers as answer_store
@@ -24,13 +24,13 @@ from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.endpoint import Endpoint, EndpointName
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, wordings
+from truing.prompts.variants import Form, prompt_variants
 from truing.types import InputError, Unscored
 
 CASES = world()[0][:6]
 QUESTIONS = [case.prompt for case in CASES]
 NEW = 8
-[NONE] = wordings(["none"])
+[NONE] = prompt_variants(["none"])
 
 
 def answered(
@@ -48,7 +48,7 @@ def test_a_served_model_says_what_it_says_here(tmp_path: Path) -> None:
     """The same weights behind the completions API and in our own passes."""
     stores = ScoreStore(tmp_path / "scores"), AnswerStore(tmp_path / "a")
     candidate = Candidate("tiny", 0, tiny(), Prompt())
-    variant = Variant(NONE, "text", "w", "float32", *stores)
+    variant = StoredVariant(NONE, "text", "w", "float32", *stores)
     local = variant_answers(candidate, variant, CASES, NEW)
     store = AnswerStore(tmp_path / "b")
     with serving(Completions()) as server:  # doesn't chat
@@ -114,7 +114,7 @@ def test_the_command_grades_a_served_models_answers(
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("TRUING_ENDPOINT_KEY", raising=False)
     monkeypatch.setattr(trees, "TREES", 20)
-    monkeypatch.setattr(free_rows, "default_model", lambda: str(tmp_path / "model"))
+    monkeypatch.setattr(open_ended_module, "default_model", lambda: str(tmp_path / "model"))
     plain("llama").save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
     cases, answers = world()

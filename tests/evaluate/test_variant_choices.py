@@ -15,17 +15,17 @@ from tiny import alone, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.evaluate import variant_choices as scoring
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.variant import Variant
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import Scoring, variant_choices
 from truing.models import language_model
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import Branch, Opening
+from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore, score_key
 from truing.models.user_cache import ModelUnavailable
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, wordings
+from truing.prompts.variants import Form, prompt_variants
 from truing.types import Case, Unscored
 
 
@@ -41,9 +41,9 @@ def scored(
     weights: str = "w",
 ) -> Scoring:
     """The cases under the question alone."""
-    [none] = wordings(["none"])
+    [none] = prompt_variants(["none"])
     answers = AnswerStore(Path(store._path).with_name("answers.sqlite"))
-    variant = Variant(none, form, weights, "float32", store, answers)
+    variant = StoredVariant(none, form, weights, "float32", store, answers)
     return variant_choices(who, variant, cases)
 
 
@@ -79,18 +79,20 @@ def test_metrics_of_a_question_and_of_undefined_ones() -> None:
 def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "packs", lambda branches: packs(branches, 90))
+    monkeypatch.setattr(scoring, "packs", lambda requests: packs(requests, 90))
     monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
     who = candidate()
     whole = scored(who, ScoreStore(tmp_path / "a"))
     score, passes = who.model.score, 0
 
-    def dying(branches: list[Branch], opening: Opening | None) -> object:
+    def dying(
+        requests: list[PromptWithContinuations], shared_prefix: SharedPrefix | None
+    ) -> object:
         nonlocal passes
         passes += 1
         if passes == 3:
             raise KeyboardInterrupt
-        return score(branches, opening)
+        return score(requests, shared_prefix)
 
     monkeypatch.setattr(who.model, "score", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -149,7 +149,7 @@ def test_reading_is_remembered_and_exact(reader: Reader, monkeypatch: pytest.Mon
     pairs = [(case.prompt, answer) for case, answer, *_ in ANSWERS[:24]]
     first = reader(pairs)
     network = reader.embedder.renderer.model
-    oracle = answer_features(network, reader.embedder.branches(pairs), middle_layer(network))
+    oracle = answer_features(network, reader.embedder.requests(pairs), middle_layer(network))
     np.testing.assert_allclose(first, oracle, rtol=1e-3, atol=1e-3)
     from truing.models.memo import features as feature_store
 

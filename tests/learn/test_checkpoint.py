@@ -34,7 +34,7 @@ from truing.learn.objectives.kl import KL
 from truing.learn.objectives.reinforce import Reinforce
 from truing.learn.objectives.supervised import Supervised
 from truing.learn.sources.demonstrations import Demonstrations
-from truing.policies.language import LanguagePolicy, TextAction
+from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.spec.run import AdapterSpec
 from truing.types import InputError
@@ -185,7 +185,7 @@ def test_annotations_reach_the_readable_log(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["lora", "full"])
 def test_a_language_model_resumes_bit_for_bit(tmp_path: Path, kind: str) -> None:
-    actions = [TextAction(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
+    actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
 
     def run(folder: Path, after_step: Callable[[int, LogRow], bool]) -> dict[str, Tensor]:
         model = tiny()

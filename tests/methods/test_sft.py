@@ -112,7 +112,7 @@ def test_a_file_is_split_learned_from_and_measured(model: Path) -> None:
 
 def test_the_held_out_loss_is_that_of_plain_transformers(model: Path) -> None:
     from truing.methods.sft import TokenizedDemonstration
-    from truing.policies.language import TextAction
+    from truing.policies.language import PromptCompletion
 
     ours = LanguageModel.load(model, "float32")
     plain = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).eval()
@@ -121,7 +121,9 @@ def test_the_held_out_loss_is_that_of_plain_transformers(model: Path) -> None:
     for group, answer in (("a", "yes."), ("a", "they can see."), ("b", "no.")):
         tokens = renderer.tokens(Prompt("be brief."), f"who is {group}?")
         answered = tuple(renderer.answer_tokens(answer, end=True))
-        shown.append(TokenizedDemonstration(answer, group, TextAction(tuple(tokens), answered)))
+        shown.append(
+            TokenizedDemonstration(answer, group, PromptCompletion(tuple(tokens), answered))
+        )
     each = [float(-alone(plain, s.action.prompt, s.action.tokens).mean().detach()) for s in shown]
     wanted = {"a": (each[0] + each[1]) / 2, "b": each[2]}
     assert held_out_losses(ours, shown) == pytest.approx(wanted, abs=1e-4)
@@ -292,9 +294,11 @@ def test_a_curve_on_the_questions_own_answers(model: Path) -> None:
 
 def test_smaller_sets_lie_in_larger_ones() -> None:
     from truing.methods.sft import TokenizedDemonstration
-    from truing.policies.language import TextAction
+    from truing.policies.language import PromptCompletion
 
-    shown = [TokenizedDemonstration(str(n), str(n), TextAction((1,), (2,))) for n in range(50)]
+    shown = [
+        TokenizedDemonstration(str(n), str(n), PromptCompletion((1,), (2,))) for n in range(50)
+    ]
     orders = [[each.id for each in nested(shown, seed)] for seed in (0, 1)]
     assert orders[0] != orders[1] and set(orders[0]) == set(orders[1])
     assert [each.id for each in nested(shown[::-1], 0)] == orders[0]

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from tiny import END, FAMILIES, plain, texts, tiny
 from truing.models import decoding as module
-from truing.models.decoding import GROUP, Decoding, Request, Writing, draw
-from truing.models.engine.row_cache import PIECE, Beginnings, Row
+from truing.models.decoding import GROUP, BatchedGenerator, Generation, Request, draw
+from truing.models.engine.row_cache import PIECE, PrefixCache, Row
 from truing.models.engine.text_stream import TextStream
 from truing.models.language_model import LanguageModel
 from truing.types import InputError
@@ -34,9 +34,9 @@ def greedy(family: str, prompt: Sequence[int], length: int) -> list[int]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_likeliest_tokens_are_those_of_transformers(family: str) -> None:
-    decoding = Decoding(tiny(family))
+    generator = BatchedGenerator(tiny(family))
     for prompt in texts(3, [1, 5, PIECE, PIECE + 1, 70]):
-        found = decoding.write(Request(tuple(prompt), 9, temperature=0))
+        found = generator.write(Request(tuple(prompt), 9, temperature=0))
         assert found.tokens == greedy(family, prompt, 9)
 
 
@@ -54,49 +54,51 @@ class Scores:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: dict[int, list[Tensor]] = {}
-        real = Writing.draw
+        real = Generation.draw
 
-        def remember(writing: Writing, scores_V: Tensor) -> None:
-            self.rows.setdefault(writing.request.seed, []).append(scores_V.clone())
-            real(writing, scores_V)
+        def remember(generation: Generation, scores_V: Tensor) -> None:
+            self.rows.setdefault(generation.request.seed, []).append(scores_V.clone())
+            real(generation, scores_V)
 
-        monkeypatch.setattr(Writing, "draw", remember)
+        monkeypatch.setattr(Generation, "draw", remember)
 
 
-@pytest.mark.parametrize("opening", [0, 20])
+@pytest.mark.parametrize("shared", [0, 20])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("family", ["llama", "gemma2", "gemma3"])
 def test_a_row_is_the_same_alone_and_among_others_that_come_and_go(
-    family: str, padded: bool, opening: int, monkeypatch: pytest.MonkeyPatch
+    family: str, padded: bool, shared: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start = requests()[0].prompt[:opening]
+    start = requests()[0].prompt[:shared]
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     model = tiny(family)
     alone = Scores(monkeypatch)
-    expected = [Decoding(model, start, most_bytes=0).write(each).tokens for each in requests()]
+    expected = [
+        BatchedGenerator(model, start, most_bytes=0).write(each).tokens for each in requests()
+    ]
     monkeypatch.undo()
     if padded:
         monkeypatch.setattr(module, "rows_are_independent", lambda model: False)
     together = Scores(monkeypatch)
-    decoding = Decoding(model, start)
+    generator = BatchedGenerator(model, start)
     chance = random.Random(5)
-    waiting = [decoding.begin(each) for each in requests()]
-    writings, live = list(waiting), []
+    waiting = [generator.begin(each) for each in requests()]
+    generations, live = list(waiting), []
     known = 0
     while waiting or live:
         if waiting and chance.random() < 0.6:
             newcomer = waiting.pop(chance.randrange(len(waiting)))
             while not newcomer.has_read:
-                decoding.read(newcomer)
+                generator.read(newcomer)
             known += newcomer.known
             live.append(newcomer)
         live = [each for each in live if each.finish is None]
         chance.shuffle(live)
-        decoding.step(live)
-    assert [each.tokens for each in writings] == expected
+        generator.step(live)
+    assert [each.tokens for each in generations] == expected
     # The common beginning was computed once: all of its whole pieces.
-    assert known == (opening + (2 * PIECE - opening) // PIECE * PIECE) * (len(writings) - 1)
+    assert known == (shared + (2 * PIECE - shared) // PIECE * PIECE) * (len(generations) - 1)
     for seed, rows in alone.rows.items():
         assert all(
             torch.equal(one, two) for one, two in zip(rows, together.rows[seed], strict=True)
@@ -141,10 +143,10 @@ def test_scores_that_are_no_numbers_end_their_row_alone(
 ) -> None:
     with pytest.raises(ArithmeticError):
         draw(torch.tensor([0.0, bad]), 0.5, 1.0)
-    decoding = Decoding(tiny())
-    well, ill = (decoding.begin(Request((5, number), 4, 0)) for number in (6, 7))
-    for writing in (well, ill):
-        decoding.read(writing)
+    generator = BatchedGenerator(tiny())
+    well, ill = (generator.begin(Request((5, number), 4, 0)) for number in (6, 7))
+    for generation in (well, ill):
+        generator.read(generation)
     real = LanguageModel.next_token_scores
 
     def broken(model: LanguageModel, hidden_NE: Tensor) -> Tensor:
@@ -153,12 +155,12 @@ def test_scores_that_are_no_numbers_end_their_row_alone(
         return scores_NV
 
     monkeypatch.setattr(LanguageModel, "next_token_scores", broken)
-    decoding.step([well, ill])
+    generator.step([well, ill])
     assert ill.finish == "error" and len(well.tokens) == 2 and well.finish != "error"
 
 
-def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
-    kept = Beginnings(most_bytes=2 * 2 * PIECE * 2 * 4)  # two pieces: pairs, 2 numbers of 4 bytes
+def test_prefixes_leave_in_the_order_of_their_last_use() -> None:
+    cache = PrefixCache(most_bytes=2 * 2 * PIECE * 2 * 4)  # two pieces: pairs, 2 numbers of 4 bytes
     first, second, third = (tuple(text) for text in texts(4, [PIECE + 1] * 3))
 
     def filled() -> Row:
@@ -166,18 +168,18 @@ def test_beginnings_leave_in_the_order_of_their_last_use() -> None:
         row.append({0: (torch.randn(1, 1, PIECE, 2), torch.randn(1, 1, PIECE, 2))})
         return row
 
-    def found(prompt: tuple[int, ...]) -> bool:
+    def cached(prompt: tuple[int, ...]) -> bool:
         row = Row()
-        kept.restore(row, prompt)
+        cache.restore(row, prompt)
         return row.length == PIECE
 
-    kept.remember(filled(), 0, first)
-    kept.remember(filled(), 0, second)
-    assert found(first)  # which makes the second the older one
-    kept.remember(filled(), 0, third)
-    assert found(first) and not found(second) and found(third)
+    cache.remember(filled(), 0, first)
+    cache.remember(filled(), 0, second)
+    assert cached(first)  # which makes the second the older one
+    cache.remember(filled(), 0, third)
+    assert cached(first) and not cached(second) and cached(third)
     row = Row()
-    kept.restore(row, first[:PIECE])  # its last token is left to be computed
+    cache.restore(row, first[:PIECE])  # its last token is left to be computed
     assert row.length == 0
 
 
@@ -188,18 +190,18 @@ def test_requests_that_cannot_be_are_refused() -> None:
         with pytest.raises(InputError, match=next(iter(wrong)).replace("max_new", "max")):
             Request(**fields)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="context holds 128"):
-        Decoding(tiny()).begin(Request((5,) * 120, 9))
+        BatchedGenerator(tiny()).begin(Request((5,) * 120, 9))
 
 
 def test_more_rows_than_a_group_are_written_too() -> None:
-    decoding = Decoding(tiny())
+    generator = BatchedGenerator(tiny())
     asked = [Request((5, 6), 6, 2.0, seed=number) for number in range(GROUP + 3)]
-    writings = [decoding.begin(each) for each in asked]
-    for writing in writings:
-        decoding.read(writing)
-    while live := [each for each in writings if each.finish is None]:
-        decoding.step(live)
-    assert [w.tokens for w in writings] == [decoding.write(each).tokens for each in asked]
+    generations = [generator.begin(each) for each in asked]
+    for generation in generations:
+        generator.read(generation)
+    while live := [each for each in generations if each.finish is None]:
+        generator.step(live)
+    assert [w.tokens for w in generations] == [generator.write(each).tokens for each in asked]
 
 
 def _decode(tokens: Sequence[int]) -> str:

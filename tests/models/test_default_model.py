@@ -8,7 +8,7 @@ from torch import Tensor
 
 from truing.data.questions import load_questions
 from truing.learn.sources.rollout import rollout
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.models.weights.catalogue import resolve_model
@@ -25,7 +25,7 @@ CLOSE = 1e-4  # nats for a token
 def policy() -> LanguagePolicy:
     """The default model in float32 with an adapter that has moved away from it."""
     model = LanguageModel.load(resolve_model("smollm2-135m").folder, "float32")
-    assert not model.plain and model.decoder is not None
+    assert not model.unpacked and model.decoder is not None
     moved = LanguagePolicy(model, model, AdapterSpec(kind="lora", rank=4), "float32", seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
@@ -79,7 +79,12 @@ def test_prompts_that_share_nothing(policy: LanguagePolicy, sampled: Trajectorie
     one, other = sampled.data[0], sampled.data[8]
     strange = (5, *other.prompt)
     rolled = rollout(policy, [one.prompt, strange], 2, Sampling(6, seed=4)).trajectories
-    assert TokenTree([Branch(one.prompt, []), Branch(strange, [])]).prefix_length == 0
+    assert (
+        TokenTree(
+            [PromptWithContinuations(one.prompt, []), PromptWithContinuations(strange, [])]
+        ).prefix_length
+        == 0
+    )
     _assert_close(policy.log_probs(rolled), rolled.log_prob_BT)
 
 

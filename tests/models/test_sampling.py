@@ -13,7 +13,7 @@ from tiny import END, FAMILIES, WINDOW, plain, texts, tiny
 from truing.models import sampling as module
 from truing.models.engine import batch_cache as cache
 from truing.models.engine.batch_cache import SharedCache
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampled, Sampling, sample
 from truing.types import InputError
@@ -56,7 +56,10 @@ def test_log_probs_equal_those_of_scoring(family: str) -> None:
     model, prompts = tiny(family, vocabulary=FEW), _prompts(2, FEW)
     found = sample(model, prompts, 8, Sampling(14, seed=3)).completions
     scored = model.score(
-        [Branch(p, [c.tokens for c in row]) for p, row in zip(prompts, found, strict=True)]
+        [
+            PromptWithContinuations(p, [c.tokens for c in row])
+            for p, row in zip(prompts, found, strict=True)
+        ]
     )
     lengths = set()
     for completions, scores in zip(found, scored, strict=True):

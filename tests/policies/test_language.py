@@ -10,14 +10,14 @@ import torch
 from tiny import END, alone, plain, texts, tiny
 from truing.learn.sources.rollout import rollout
 from truing.models.engine.packed import PackedLinear
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.policies.language import (
     LanguagePolicy,
-    TextAction,
-    branches_of,
+    PromptCompletion,
     pieces,
+    requests_of,
     text_log_probs,
 )
 from truing.policies.trajectories import length_mask
@@ -40,13 +40,13 @@ def _policy(
     return policy
 
 
-def _branches() -> list[Branch]:
+def _requests() -> list[PromptWithContinuations]:
     one, two, *answers = texts(3, [5, 8, 4, 1, 6])
-    return [Branch(one, answers[:2]), Branch(two, answers)]
+    return [PromptWithContinuations(one, answers[:2]), PromptWithContinuations(two, answers)]
 
 
 def _scores(model: LanguageModel) -> torch.Tensor:
-    return torch.cat([s.token_log_probs for row in model.score(_branches()) for s in row])
+    return torch.cat([s.token_log_probs for row in model.score(_requests()) for s in row])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -62,13 +62,13 @@ def test_passes_without_gradients_follow_the_trained_weights(
     trained = _scores(policy.trained)
     assert float((trained - base).abs().max()) > 0.1
     with torch.enable_grad():
-        live = policy.trained.continuation_log_probs(TokenTree(_branches()))
+        live = policy.trained.continuation_log_probs(TokenTree(_requests()))
     torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
     with torch.no_grad():  # packed weights are made anew when a parameter has been written to
         for parameter in policy.parameters.values():
             parameter.mul_(1.1)
     with torch.enable_grad():
-        live = policy.trained.continuation_log_probs(TokenTree(_branches()))
+        live = policy.trained.continuation_log_probs(TokenTree(_requests()))
     assert float((live.detach() - trained).abs().max()) > 1e-3
     trained = _scores(policy.trained)
     torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
@@ -100,7 +100,7 @@ def test_the_end_token_is_trained_though_it_pads() -> None:
     (before, after, answer) = texts(4, [3, 2, 4])
     prompt = (*before, END, *after)  # as behind a turn of a chat
     policy = _policy(tiny(pad=END), ADAPTERS[1], moved=False)
-    action = TextAction(prompt, tuple(answer))
+    action = PromptCompletion(prompt, tuple(answer))
     text_log_probs(policy.trained, [action], length_mask([4])).sum().backward()
     found = policy.trained.model.get_input_embeddings().weight.grad
     gradients = {}
@@ -193,7 +193,7 @@ def test_pieces_fill_a_pass_and_cover_the_batch() -> None:
     start, *rest = texts(8, [20, *range(1, 9), *range(3, 15)])
     prompts, answers = rest[:8], rest[8:]
     actions = [
-        TextAction((*start, *prompt), tuple(answer))
+        PromptCompletion((*start, *prompt), tuple(answer))
         for prompt in prompts
         for answer in answers[: 1 + len(prompt) % 4]
     ]
@@ -202,10 +202,10 @@ def test_pieces_fill_a_pass_and_cover_the_batch() -> None:
         assert [place for part in ranges for place in part] == list(range(len(actions)))
         for part in ranges:
             chosen = [actions[place] for place in part]
-            packed = len(TokenTree(branches_of(chosen), keep_last=True).tokens_N)
+            packed = len(TokenTree(requests_of(chosen), keep_last=True).tokens_N)
             alike = len({action.prompt for action in chosen}) == 1
             twice = 2 * len(chosen[0].prompt + chosen[0].tokens)
             assert packed <= (max(size, twice) if alike else size) or len(part) == 1
             if part.stop < len(actions):  # one more would not have fitted
                 more = [*chosen, actions[part.stop]]
-                assert len(TokenTree(branches_of(more), keep_last=True).tokens_N) > size
+                assert len(TokenTree(requests_of(more), keep_last=True).tokens_N) > size

@@ -9,7 +9,7 @@ from tokenizers.pre_tokenizers import Split
 from transformers import PreTrainedTokenizerFast
 
 from tiny import tokenizer
-from truing.prompts.boundary import branch
+from truing.prompts.boundary import scoring_request
 
 
 def merging(*, begin: str | None = None) -> PreTrainedTokenizerFast:
@@ -21,29 +21,29 @@ def merging(*, begin: str | None = None) -> PreTrainedTokenizerFast:
 
 
 def test_white_space_at_the_end_moves_to_the_continuation() -> None:
-    made = branch(merging(), "aa \n ", ["b"])
+    made = scoring_request(merging(), "aa \n ", ["b"])
     assert made.prompt == [1, 1]
     assert list(made.continuations) == [merging().encode("aa \n b")[2:]]
 
 
 def test_context_and_continuation_are_encoded_as_one_text() -> None:
-    made = branch(merging(), "aa", [" b", "a", ""])
+    made = scoring_request(merging(), "aa", [" b", "a", ""])
     assert made.prompt == [1, 1]
     assert list(made.continuations) == [[6], [1], []]
 
 
 def test_a_token_across_the_boundary_counts_as_the_harness_counts_it() -> None:
     # 'aa' + 'b' is a, ab: as many tokens as the context alone, so nothing is left to score.
-    assert list(branch(merging(), "aa", ["b", "bb"]).continuations) == [[], [2]]
+    assert list(scoring_request(merging(), "aa", ["b", "bb"]).continuations) == [[], [2]]
 
 
 def test_each_answer_alone_gives_the_same_tokens() -> None:
-    together = branch(tokenizer(), "q: who?\na:", [" me", " you", " they all"])
+    together = scoring_request(tokenizer(), "q: who?\na:", [" me", " you", " they all"])
     for answer, tokens in zip([" me", " you", " they all"], together.continuations, strict=True):
-        alone = branch(tokenizer(), "q: who?\na:", [answer])
+        alone = scoring_request(tokenizer(), "q: who?\na:", [answer])
         assert (alone.prompt, list(alone.continuations)) == (together.prompt, [tokens])
 
 
 def test_a_context_of_white_space_is_refused() -> None:
     with pytest.raises(ValueError, match="white space"):
-        branch(tokenizer(), " \n", ["a"])
+        scoring_request(tokenizer(), " \n", ["a"])

@@ -27,8 +27,8 @@ def test_conversations_go_through_the_template_behind_the_candidates_prompt() ->
     own = [{"role": "system", "content": "be short."}, *turns]
     assert rendered(served, own) == f"be short.<end>{spoken}"
     assert served.renderer.conversation(prompt, turns[:1]) == served.renderer.tokens(prompt, "hi")
-    opening = served.renderer.opening(prompt)
-    assert served.model.tokenizer.decode(opening) == f"{before}<user>"
+    shared_prefix = served.renderer.shared_prefix(prompt)
+    assert served.model.tokenizer.decode(shared_prefix) == f"{before}<user>"
     plain = candidate(prompt, chat=False)
     assert rendered(plain, turns) == (
         "be kind.\n\nQ: who?\nA: me.\n\nQ: hi\nA: yes?\n\nQ: why\nA:".replace("Q", "<unk>").replace(

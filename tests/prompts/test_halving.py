@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from truing.prompts.halving import FEWEST, KEPT, Standing, Winner, race
+from truing.prompts.halving import FEWEST, KEPT, RaceResult, RaceTrial, race
 from truing.prompts.proposals import Proposal
 from truing.prompts.rendering import Prompt
 from truing.types import Case, InputError, Score, Unscored
@@ -40,7 +40,7 @@ class Scripted:
 
 def run(
     scores: Scripted, count: int = 17, budget: int = 1000, generations: int = 3, new: int = 6
-) -> Winner:
+) -> RaceResult:
     def propose(generation: int, best: Sequence[tuple[Proposal, float]]) -> list[Proposal]:
         return [
             Proposal(Prompt(f"instruction {40 + 10 * generation + n}"), "slots") for n in range(new)
@@ -67,27 +67,27 @@ def test_the_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
     scores = Scripted()
     found = run(scores, count, budget, generations, new)
     assert len(scores.asked) == len(set(scores.asked)) == found.spent <= budget
-    assert found.standings[-1].spent == found.spent
+    assert found.trials[-1].spent == found.spent
 
 
 def test_all_prompts_of_a_round_answer_the_same_questions_and_later_rounds_more() -> None:
-    rounds: list[list[Standing]] = []
+    rounds: list[list[RaceTrial]] = []
     scores = Scripted()
     found = race(
         named(17), lambda g, best: [], CASES, scores,
-        budget=1500, generations=1, say=lambda standings: rounds.append(list(standings)),
+        budget=1500, generations=1, say=lambda trials: rounds.append(list(trials)),
     )  # fmt: skip
-    counts = [{s.questions for s in standings} for standings in rounds]
+    counts = [{s.questions for s in trials} for trials in rounds]
     assert all(len(count) == 1 for count in counts)
     asked = [count.pop() for count in counts]
     assert asked == sorted(asked) and asked[0] >= FEWEST
-    assert [len(standings) for standings in rounds] == [17, 9, 5, KEPT + 1]
-    assert [sum(s.kept for s in standings) for standings in rounds] == [9, 5, 4, 1]
-    assert tuple(s for standings in rounds for s in standings) == found.standings
+    assert [len(trials) for trials in rounds] == [17, 9, 5, KEPT + 1]
+    assert [sum(s.kept for s in trials) for trials in rounds] == [9, 5, 4, 1]
+    assert tuple(s for trials in rounds for s in trials) == found.trials
 
 
 def test_the_tasks_own_instruction_reaches_the_last_round() -> None:
-    last = run(Scripted()).standings[-(KEPT + 1) :]
+    last = run(Scripted()).trials[-(KEPT + 1) :]
     assert "instruction 0" in {s.proposal.prompt.instruction for s in last}
 
 
@@ -102,7 +102,7 @@ def test_ties_go_to_the_instruction_named_first_and_the_unscored_never_wins() ->
 def test_duplicates_are_folded() -> None:
     twice = [*named(3), Proposal(Prompt("  Instruction   1 "), "model")]
     found = race(twice, lambda g, b: twice, CASES, Scripted(), budget=100, generations=2)
-    assert {s.proposal.prompt for s in found.standings} == {p.prompt for p in named(3)}
+    assert {s.proposal.prompt for s in found.trials} == {p.prompt for p in named(3)}
 
 
 def test_the_best_so_far_is_what_is_proposed_from() -> None:

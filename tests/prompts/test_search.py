@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from truing.prompts.rendering import Prompt
-from truing.prompts.search import Found, search
+from truing.prompts.search import SearchResult, search
 from truing.types import Case, Score, Unscored
 
 CASES = [
@@ -36,7 +36,7 @@ class Race:
         number = int(prompt.instruction.split()[1])
         return [number / 100 + self.bonus * len(prompt.shots)] * len(cases)
 
-    def run(self, names: Sequence[str] = NAMES, shots: Sequence[int] = (0, 4)) -> Found:
+    def run(self, names: Sequence[str] = NAMES, shots: Sequence[int] = (0, 4)) -> SearchResult:
         return search(names, shots, CASES, self, questions=32, seed=0)
 
 

@@ -19,7 +19,7 @@ from truing.candidates import load_candidate
 from truing.data.questions import load_questions
 from truing.files import read_jsonl
 from truing.methods.setup import make_setup, opened
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.progress import SilentProgress
 from truing.recipes.align import align
 from truing.runs.run import Run
@@ -144,7 +144,7 @@ def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, nam
     )
     assert templated.encode(text, add_special_tokens=False) == prompt
     tokens = ours.renderer.answer_tokens(answer)
-    [[scored]] = ours.model.score([Branch(prompt, [tokens])])
+    [[scored]] = ours.model.score([PromptWithContinuations(prompt, [tokens])])
     logits = theirs(input_ids=torch.tensor([prompt + tokens])).logits[0].log_softmax(-1)
     places = torch.arange(len(prompt) - 1, len(prompt) + len(tokens) - 1)
     torch.testing.assert_close(
@@ -278,7 +278,7 @@ def test_full_weights(model_folder: Path, tmp_path: Path) -> None:
     ours = load_candidate(tmp_path / "run" / "candidates" / "sft", "sft", 0, "float32")
     prompt = ours.renderer.tokens(ours.prompt, "does the moon shine?")
     tokens = ours.renderer.answer_tokens("no, it does not.")
-    [[scored]] = ours.model.score([Branch(prompt, [tokens])])
+    [[scored]] = ours.model.score([PromptWithContinuations(prompt, [tokens])])
     wanted = alone(trained, prompt, tokens).detach()
     torch.testing.assert_close(scored.token_log_probs, wanted, atol=1e-4, rtol=0)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from truing.models.features import Features, Remembering
+from truing.models.features import CachedEmbedder, Features
 from truing.policies.trajectories import reward_tensor
 from truing.rewards.mixture import build_reward, needs_model
 from truing.rewards.program import REWARDS, program
@@ -142,15 +142,15 @@ def test_a_users_function_may_define_classes(tmp_path: Path) -> None:
         program(f"{file}:short", {"words": 3}, "here")
 
 
-def test_a_remembering_embedder_reads_the_same_answers_once_in_a_row() -> None:
+def test_a_cached_embedder_reads_the_same_answers_once_in_a_row() -> None:
     asked: list[list[tuple[str, str]]] = []
 
     def embed(pairs: Sequence[tuple[str, str]]) -> Features:
         asked.append(list(pairs))
         return np.array([[len(question), len(answer)] for question, answer in pairs])
 
-    remembering = Remembering(embed)
+    embedder = CachedEmbedder(embed)
     one, two = [("How?", "So.")], [("How?", "Not so.")]
     for pairs in (one, list(one), two, one):
-        assert remembering(pairs).tolist() == [[len(q), len(a)] for q, a in pairs]
+        assert embedder(pairs).tolist() == [[len(q), len(a)] for q, a in pairs]
     assert asked == [one, two, one]

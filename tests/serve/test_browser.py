@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
 from pilot_server import TOKEN, candidate, running
-from truing.models.decoding import Decoding
+from truing.models.decoding import BatchedGenerator
 from truing.people import Store
 from truing.people.tables import Annotator, Asking, Comparison, Judgement, Prompt, Rating
 from truing.serve.app import make_app
@@ -113,7 +113,7 @@ def test_a_conversation_with_thumbs_and_a_choice(
 def test_scripts_from_people_and_from_the_model_do_not_run(
     browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("truing.models.decoding.Writing.text", property(lambda writing: EVIL))
+    monkeypatch.setattr("truing.models.decoding.Generation.text", property(lambda generation: EVIL))
     page, complaints = open_page(browser, url)
     page.check("#consent")
     ask(page, EVIL)
@@ -127,12 +127,12 @@ def test_scripts_from_people_and_from_the_model_do_not_run(
 def test_what_goes_wrong_is_said_and_the_question_stays(
     browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(decoding: Decoding, writing: Any) -> None:
+    def broken(generator: BatchedGenerator, generation: Any) -> None:
         raise RuntimeError("a defect")
 
     page, _ = open_page(browser, url)
     with monkeypatch.context() as patch:
-        patch.setattr(Decoding, "read", broken)
+        patch.setattr(BatchedGenerator, "read", broken)
         ask(page, "why?")
         page.get_by_text("could not be finished").wait_for()
     assert page.input_value("#question") == "why?" and page.locator(".message").count() == 0

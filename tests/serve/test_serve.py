@@ -14,7 +14,7 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from pilot_server import TOKEN, candidate, running
-from truing.models.decoding import Decoding, Request
+from truing.models.decoding import BatchedGenerator, Request
 from truing.people import Store, tables
 from truing.people.web.security import MAX_BODY, RateLimit
 from truing.serve.app import make_app
@@ -56,7 +56,7 @@ def web(app: FastAPI) -> TestClient:
 
 def chat(temperature: float, seed: int, most: int = 12) -> Chat:
     opened = candidate()
-    return Chat(opened, Decoding(opened.model), most, temperature, seed)
+    return Chat(opened, BatchedGenerator(opened.model), most, temperature, seed)
 
 
 def create(client: Any, question: str = "a bee?", **more: Any) -> Any:
@@ -221,13 +221,13 @@ def until(true: Callable[[], bool]) -> None:
 def halted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While not set, no engine takes a step."""
     go = threading.Event()
-    real = Decoding.step
+    real = BatchedGenerator.step
 
-    def step(decoding: Decoding, writings: Any) -> None:
+    def step(generator: BatchedGenerator, generations: Any) -> None:
         go.wait(10)
-        real(decoding, writings)
+        real(generator, generations)
 
-    monkeypatch.setattr(Decoding, "step", step)
+    monkeypatch.setattr(BatchedGenerator, "step", step)
     return go
 
 
@@ -280,14 +280,14 @@ def test_shutting_down_ends_what_is_unfinished(halted: threading.Event) -> None:
 def test_an_answer_that_fails_is_told_and_the_others_go_on(
     client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Decoding.read
+    real = BatchedGenerator.read
 
-    def read(decoding: Decoding, writing: Any) -> None:
-        if len(writing.request.prompt) > 20:
+    def read(generator: BatchedGenerator, generation: Any) -> None:
+        if len(generation.request.prompt) > 20:
             raise RuntimeError("a defect")
-        real(decoding, writing)
+        real(generator, generation)
 
-    monkeypatch.setattr(Decoding, "read", read)
+    monkeypatch.setattr(BatchedGenerator, "read", read)
     with pytest.raises(openai.InternalServerError, match="could not be finished"):
         create(client, "a" * 30)
     with pytest.raises(openai.APIError, match="could not be finished"):

@@ -19,7 +19,7 @@ from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName
-from truing.prompts.wordings import Form, wordings
+from truing.prompts.variants import Form, prompt_variants
 from truing.types import Case
 
 Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
@@ -193,7 +193,7 @@ def scored_by_name(
     endpoint = Endpoint(EndpointName.parse(name), connection)
     try:
         mode, _ = choose_mode(endpoint, form)
-        return served_choices(endpoint, mode, wordings(["none"])[0], CASES, store, 0)
+        return served_choices(endpoint, mode, prompt_variants(["none"])[0], CASES, store, 0)
     finally:
         endpoint.close()
 

@@ -9,7 +9,7 @@ import numpy as np
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
-from truing.prompts.wordings import families, wordings
+from truing.prompts.variants import families, prompt_variants
 from truing.statistics.means import mean
 from truing.types import Case, Estimate, Row, Score, Unscored
 
@@ -63,7 +63,7 @@ def synthetic_sweep(
     """Helpful wordings help, harmful ones hurt, more so the larger the model; one row is unscored."""
     asked = {e: Asked("file of <i>mine</i>.jsonl", cases(e, questions)) for e in evaluations}
     spec = SweepSpec(tuple(evaluations), tuple(names), tuple(prompts))
-    result = SweepResult(spec, asked, prompts=wordings(spec.prompts), seconds=12.0)
+    result = SweepResult(spec, asked, prompts=prompt_variants(spec.prompts), seconds=12.0)
     rng = np.random.default_rng(0)
     for place, name in enumerate(names):
         result.models[name] = {
@@ -72,8 +72,8 @@ def synthetic_sweep(
         }  # fmt: skip
         for evaluation, found in asked.items():
             ease = np.random.default_rng(1).normal(0.4, 0.15, len(found.cases))
-            for wording in result.prompts:
-                role = wording.name.partition("-")[0]
+            for variant in result.prompts:
+                role = variant.name.partition("-")[0]
                 shift = EFFECT[role] * (1 + place) * (1.0 if evaluation == "truthfulness" else -0.4)
                 shift += rng.normal(0, 0.04)
                 rows = [
@@ -81,10 +81,10 @@ def synthetic_sweep(
                          judged and evaluation == "truthfulness", rng.random())
                     for case, chance in zip(found.cases, ease, strict=True)
                 ]  # fmt: skip
-                if wording.name == "own":
+                if variant.name == "own":
                     rows[0].metrics.update(dict.fromkeys(rows[0].metrics, Unscored("too long: 9")))
-                result.rows += [(wording.name, row) for row in rows]
+                result.rows += [(variant.name, row) for row in rows]
                 metrics = {name: _estimate(rows, name) for name in rows[0].metrics}
-                result.lines.append(Line(name, evaluation, wording.name, metrics))
+                result.lines.append(Line(name, evaluation, variant.name, metrics))
     result.sensitivities = sensitivities(result.rows, families(result.prompts), 0, RESAMPLES)
     return result

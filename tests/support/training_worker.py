@@ -26,7 +26,7 @@ from truing.learn.objectives.values import LinearValue, TabularValue
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
-from truing.policies.language import LanguagePolicy, TextAction
+from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
@@ -88,7 +88,7 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         )
         return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0)
     if what == "text-sft":
-        actions = [TextAction(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
+        actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
         source = Demonstrations(actions, batch_size=3, seed=0)
         return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
     policy = _language_policy("lora")

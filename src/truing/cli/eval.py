@@ -54,7 +54,7 @@ PromptNames = Annotated[
         "paper; or a text file with {question} in it; several may follow",
     ),
 ]
-WordingFiles = Annotated[
+VariantFiles = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
@@ -161,7 +161,7 @@ def evaluate(
     evaluations: Evaluations,
     candidate: Candidates = None,
     prompt: PromptNames = None,
-    prompts: WordingFiles = None,
+    prompts: VariantFiles = None,
     presets: Presets = None,
     form: FormName = "auto",
     questions: Questions = "built-in",
@@ -213,7 +213,7 @@ def evaluate(
             **given(
                 controls=tuple(controls or ()) or None,
                 prompts=tuple(prompt or ()) or None,
-                wordings=tuple(prompts or ()) or None,
+                variant_files=tuple(prompts or ()) or None,
                 presets=presets,
                 form=form,
                 limit=limit,

@@ -96,8 +96,8 @@ def overlap_length(questions: Sequence[Case]) -> int:
     return int(min(max(np.percentile(lengths, 5), LEAST), MOST))
 
 
-def _runs(said: tuple[str, ...], n: int) -> Iterator[tuple[str, ...]]:
-    return (said[start : start + n] for start in range(len(said) - n + 1))
+def _runs(words_in: tuple[str, ...], n: int) -> Iterator[tuple[str, ...]]:
+    return (words_in[start : start + n] for start in range(len(words_in) - n + 1))
 
 
 class _Index:
@@ -107,23 +107,23 @@ class _Index:
         self.exact: dict[tuple[str, ...], str] = {}
         self.runs: dict[tuple[str, ...], str] = {}
         for case in questions:
-            asked = words(case.prompt)
-            if asked:
-                self.exact.setdefault(asked, case.prompt)
-            if len(asked) >= SHORT:
-                for run in _runs(asked, min(n, len(asked))):
+            prompt_words = words(case.prompt)
+            if prompt_words:
+                self.exact.setdefault(prompt_words, case.prompt)
+            if len(prompt_words) >= SHORT:
+                for run in _runs(prompt_words, min(n, len(prompt_words))):
                     self.runs.setdefault(run, case.prompt)
         self.lengths = sorted({len(run) for run in self.runs}, reverse=True)
 
     def find(self, dialogue: Dialogue, n: int) -> Finding | None:
         """The closest match: a message that is the question, then the longest shared run."""
         texts = [words(content) for _, content in dialogue.messages] + [words(dialogue.answer)]
-        for said in texts:
-            if said in self.exact:
-                return Finding(dialogue, self.exact[said], "exact", " ".join(said))
+        for text_words in texts:
+            if text_words in self.exact:
+                return Finding(dialogue, self.exact[text_words], "exact", " ".join(text_words))
         for length in self.lengths:
-            for said in texts:
-                for run in _runs(said, length):
+            for text_words in texts:
+                for run in _runs(text_words, length):
                     if run in self.runs:
                         kind = f"{n}-gram" if length == n else "whole"
                         return Finding(dialogue, self.runs[run], kind, " ".join(run))
@@ -139,7 +139,7 @@ def contamination(
     """
     n = overlap_length(questions)
     index = _Index(questions, n)
-    findings = [found for each in dialogues if (found := index.find(each, n))]
-    kinds = [found.match for found in findings]
+    findings = [finding for each in dialogues if (finding := index.find(each, n))]
+    kinds = [finding.match for finding in findings]
     counts = {kind: kinds.count(kind) for kind in ("exact", f"{n}-gram", "whole") if kind in kinds}
     return Contamination(n, len(questions), len(dialogues), tuple(findings), dropped, counts)

@@ -98,7 +98,7 @@ def near_duplicates(
     words = [content_words(case.prompt) for case in cases]
     counts = Counter(word for bag in words for word in bag)
     seen: dict[str, list[int]] = {}
-    found: list[tuple[Case, Case, float]] = []
+    likenesses: list[tuple[Case, Case, float]] = []
     for later, bag in enumerate(words):
         # Of two sets as alike as that, one of the first n - ceil(threshold n) + 1 words of each, in
         # any common order, is shared. Rarest first leaves the fewest pairs.
@@ -107,10 +107,10 @@ def near_duplicates(
         for earlier in sorted({i for word in prefix for i in seen.get(word, ())}):
             likeness = len(bag & words[earlier]) / len(bag | words[earlier])
             if likeness >= threshold:
-                found.append((cases[earlier], cases[later], likeness))
+                likenesses.append((cases[earlier], cases[later], likeness))
         for word in prefix:
             seen.setdefault(word, []).append(later)
-    return sorted(found, key=lambda pair: -pair[2])
+    return sorted(likenesses, key=lambda pair: -pair[2])
 
 
 def leaks(
@@ -124,11 +124,11 @@ def leaks(
 
 def leak_warning(train: Sequence[Case], held_out: Sequence[Case]) -> str | None:
     """What to tell the user where held-out questions have near-duplicates in training, or None."""
-    found = leaks(train, held_out)
-    if not found:
+    leaked = leaks(train, held_out)
+    if not leaked:
         return None
-    learnt, asked, _ = found[0]
-    count = len({pair[1].id for pair in found})
+    learnt, asked, _ = leaked[0]
+    count = len({pair[1].id for pair in leaked})
     return (
         f"{count} held-out question(s) have a near-duplicate among the training questions, for "
         f"example {asked.prompt!r} and {learnt.prompt!r}; held-out figures may flatter training"

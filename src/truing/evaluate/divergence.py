@@ -9,7 +9,7 @@ from torch import Tensor
 
 from truing.candidates import Candidate
 from truing.evaluate.local import LocalRespondent
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.types import Case, Completion, Score, Unscored
 
@@ -51,7 +51,10 @@ def _states(
 ) -> tuple[Tensor, Tensor]:
     """States (C, E) before each answer token, and the number of the answer of each (C,)."""
     tree = TokenTree(
-        [Branch(prompt, [answer]) for prompt, answer in zip(prompts, answers, strict=True)]
+        [
+            PromptWithContinuations(prompt, [answer])
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
     )
     return model.states(tree), tree.owner_C
 

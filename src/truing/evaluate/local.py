@@ -11,11 +11,11 @@ from truing.evaluate.answers import answers_and_tokens
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices, score_choices
 from truing.evaluate.respondent import Ability, Advance, Computed, silent
-from truing.evaluate.variant import HINT, Variant, rendered
+from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
 from truing.models.sampling import Sampling, sample
-from truing.prompts.wordings import Context
+from truing.prompts.variants import Context
 from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
 from truing.types import Case, Completion, Unscored
 
@@ -36,7 +36,7 @@ class LocalRespondent:
 
     candidate: Candidate
     name: str = ""
-    variant: Variant | None = None
+    variant: StoredVariant | None = None
     computed: Computed = field(default_factory=Computed)
     lacks: Mapping[Ability, str] = field(default_factory=dict)
     hint: str = HINT
@@ -61,7 +61,7 @@ class LocalRespondent:
     @property
     def prompt_name(self) -> str:
         """The variant's name; 'own' without one."""
-        return self.variant.wording.name if self.variant else "own"
+        return self.variant.prompt.name if self.variant else "own"
 
     def answer(
         self,
@@ -152,5 +152,5 @@ class LocalRespondent:
             "architecture": network.config.model_type,
             "weights": self.variant.weights if self.variant else "unknown",
             "prompt": self.candidate.prompt.id,
-            "scored": "alone" if self.candidate.model.plain else "tree",
+            "scored": "alone" if self.candidate.model.unpacked else "tree",
         }

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
 
@@ -84,10 +84,12 @@ def finite(scores: Sequence[float]) -> list[float | None]:
     return [score if abs(score) < math.inf else None for score in scores]
 
 
-def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Branch]:
+def choice_requests(
+    renderer: Renderer, prompt: Prompt, cases: Sequence[Case]
+) -> list[PromptWithContinuations]:
     """Each question behind the prompt, with all of its answers."""
     return [
-        Branch(
+        PromptWithContinuations(
             renderer.case_tokens(prompt, case),
             renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
         )
@@ -97,9 +99,9 @@ def choice_branches(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -
 
 def score_choices(renderer: Renderer, prompt: Prompt, cases: Sequence[Case]) -> list[Choices]:
     """Scores of every answer of every case. Questions share the prompt, answers their question."""
-    branches = choice_branches(renderer, prompt, cases)
+    requests = choice_requests(renderer, prompt, cases)
     choices = []
-    for case, scored in zip(cases, renderer.model.score(branches), strict=True):
+    for case, scored in zip(cases, renderer.model.score(requests), strict=True):
         totals = [answer.total for answer in scored]
         true = len(case.correct_answers)
         choices.append(Choices(tuple(totals[:true]), tuple(totals[true:])))

@@ -14,7 +14,7 @@ from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.evaluate.evaluation import EvalContext
 from truing.files import read_json
 from truing.judges.built_in import Judges
-from truing.models.features import Remembering
+from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
@@ -107,8 +107,8 @@ class RunInstruments:
         return self.candidate("base", self.spec.seeds[0])
 
     @cached_property
-    def _embed(self) -> Remembering:
-        return Remembering(Embedder(self.reader.renderer, self.reader.prompt))
+    def _embed(self) -> CachedEmbedder:
+        return CachedEmbedder(Embedder(self.reader.renderer, self.reader.prompt))
 
     @cached_property
     def judges(self) -> Judges:

@@ -21,7 +21,7 @@ from truing.data.drafts import mistake, utf8_text
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Ability, Advance, Computed, silent
-from truing.prompts.wordings import OWN, Context, Wording
+from truing.prompts.variants import OWN, Context, PromptVariant
 from truing.types import Case, Completion, InputError, Unscored, stable_hash
 
 SCHEME = "answers:"
@@ -145,19 +145,19 @@ class RecordedRespondent:
     name: str
     seed: int
     recording: Recording
-    wording: Wording
+    variant: PromptVariant
     computed: Computed = field(default_factory=Computed)
     hint: str = ""
 
     @property
     def prompt_name(self) -> str:
-        """The wording's name."""
-        return self.wording.name
+        """The variant's name."""
+        return self.variant.name
 
     @property
     def lacks(self) -> Mapping[Ability, str]:
         """All but answers, and those under another prompt too."""
-        if self.wording.name == OWN:
+        if self.variant.name == OWN:
             return LACKS
         return {
             **LACKS,

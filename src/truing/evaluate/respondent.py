@@ -15,7 +15,7 @@ from truing.types import Case, Completion, Unscored
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.multiple_choice import Choices
-    from truing.prompts.wordings import Context
+    from truing.prompts.variants import Context
 
 Ability = Literal["answers", "likelihoods", "tokens", "distributions"]
 """Answers in its own words; log-probabilities of given answers; the tokens of its own answers; the whole

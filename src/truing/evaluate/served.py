@@ -15,7 +15,7 @@ from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.concurrent import HINT
 from truing.models.remote.endpoint import Endpoint
-from truing.prompts.wordings import Context, Wording
+from truing.prompts.variants import Context, PromptVariant
 from truing.types import Case, Completion, Unscored
 
 LACKS: dict[Ability, str] = {
@@ -36,7 +36,7 @@ class ServedRespondent:
     endpoint: Endpoint
     mode: Mode | None
     interface: tuple[Interface, str] | None
-    wording: Wording
+    variant: PromptVariant
     scores: ScoreStore
     answers: AnswerStore
     computed: Computed = field(default_factory=Computed)
@@ -45,8 +45,8 @@ class ServedRespondent:
 
     @property
     def prompt_name(self) -> str:
-        """The wording's name."""
-        return self.wording.name
+        """The variant's name."""
+        return self.variant.name
 
     def answer(
         self,
@@ -65,7 +65,7 @@ class ServedRespondent:
         written = served_answers(
             self.endpoint,
             self.interface,
-            self.wording,
+            self.variant,
             questions,
             max_new_tokens,
             self.answers,
@@ -80,7 +80,7 @@ class ServedRespondent:
         """See Respondent: by log-probabilities where the server gives them, else by letters."""
         assert self.mode is not None, "opened for answers alone"
         scored = served_choices(
-            self.endpoint, self.mode, self.wording, cases, self.scores, self.seed, advance
+            self.endpoint, self.mode, self.variant, cases, self.scores, self.seed, advance
         )
         self.computed.choices += scored.computed
         return scored.choices

@@ -19,7 +19,7 @@ from truing.models.remote.client import EndpointError
 from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint, Reply, without_thoughts
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, Wording
+from truing.prompts.variants import Form, PromptVariant
 from truing.types import Unscored
 
 Interface = Literal["chat", "completions"]
@@ -29,7 +29,7 @@ TRIED: dict[Form, tuple[Interface, ...]] = {
     "text": ("completions",),
 }
 """The interfaces of each form, in the order in which they are tried."""
-_TRIAL = Wording("trial", prompt=Prompt())
+_TRIAL = PromptVariant("trial", prompt=Prompt())
 _TRIAL_QUESTION = "Reply with the letter A."
 
 
@@ -66,7 +66,7 @@ def choose_interface(endpoint: Endpoint, form: Form) -> tuple[Interface, str]:
 def served_answers(
     endpoint: Endpoint,
     asked: tuple[Interface, str],
-    wording: Wording,
+    variant: PromptVariant,
     questions: Sequence[str],
     max_new_tokens: int,
     store: AnswerStore,
@@ -75,7 +75,7 @@ def served_answers(
     """As `variant_answers`, for a served model that is `asked` as `choose_interface` says."""
     interface, first_fingerprint = asked
     requests = [
-        _request(endpoint, interface, wording, question, max_new_tokens) for question in questions
+        _request(endpoint, interface, variant, question, max_new_tokens) for question in questions
     ]
 
     def key(request: _Request, fingerprint: str) -> bytes:
@@ -102,14 +102,18 @@ def served_answers(
 
 
 def _request(
-    endpoint: Endpoint, interface: Interface, wording: Wording, question: str, max_new_tokens: int
+    endpoint: Endpoint,
+    interface: Interface,
+    variant: PromptVariant,
+    question: str,
+    max_new_tokens: int,
 ) -> _Request:
     if interface == "chat":
-        messages = wording.messages(Prompt(), question)
+        messages = variant.messages(Prompt(), question)
         return _Request(
             json.dumps(messages), lambda: endpoint.chat(messages, max_tokens=max_new_tokens), ""
         )
-    context = wording.plain(Prompt(), question)
+    context = variant.plain(Prompt(), question)
     text = context.text.rstrip(" ")  # the model's own first token brings one
     return _Request(
         text,

@@ -21,7 +21,7 @@ from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint
 from truing.prompts.boundary import moved
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import Form, Wording
+from truing.prompts.variants import Form, PromptVariant
 from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
@@ -67,7 +67,7 @@ def choose_mode(endpoint: Endpoint, form: Form) -> tuple[Mode, str]:
 def served_choices(
     endpoint: Endpoint,
     mode: Mode,
-    wording: Wording,
+    variant: PromptVariant,
     cases: Sequence[Case],
     store: ScoreStore,
     seed: int,
@@ -75,24 +75,24 @@ def served_choices(
 ) -> Scoring:
     """As `variant_choices`, for a served model; `seed` draws the order of lettered choices."""
     questions: list[Question | Unscored] = [
-        _likelihoods(endpoint, wording, case)
+        _likelihoods(endpoint, variant, case)
         if mode == "log-probabilities"
-        else _letters(endpoint, wording, case, seed)
+        else _letters(endpoint, variant, case, seed)
         for case in cases
     ]
-    found, computed = _collected(endpoint, questions, store, advance)
+    collected, computed = _collected(endpoint, questions, store, advance)
     made = _choices if mode == "log-probabilities" else _lettered
     return Scoring(
         [
             figures if isinstance(figures, Unscored) else made(case, figures)
-            for case, figures in zip(cases, found, strict=True)
+            for case, figures in zip(cases, collected, strict=True)
         ],
         computed,
     )
 
 
-def _likelihoods(endpoint: Endpoint, wording: Wording, case: Case) -> Question:
-    context = wording.plain(Prompt(), case.prompt)
+def _likelihoods(endpoint: Endpoint, variant: PromptVariant, case: Case) -> Question:
+    context = variant.plain(Prompt(), case.prompt)
     answers = [context.delimiter + a for a in (*case.correct_answers, *case.incorrect_answers)]
     before, behind = moved(context.text, answers)
 
@@ -108,25 +108,27 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
     return Choices(tuple(totals[:true]), tuple(totals[true:]))
 
 
-def _letters(endpoint: Endpoint, wording: Wording, case: Case, seed: int) -> Question | Unscored:
+def _letters(
+    endpoint: Endpoint, variant: PromptVariant, case: Case, seed: int
+) -> Question | Unscored:
     """All orders of all choices, then both orders of the first two (the same where there are two)."""
     choices = offered(case)
     if not case.correct_answers or not case.incorrect_answers:
         return Unscored(f"no {'false' if case.correct_answers else 'true'} answer")
     if len(choices) > len(LETTERS):
         return Unscored(f"{len(choices)} choices, more than there are letters")
-    shown = [*orders(choices, case.prompt, seed), *orders(choices[:2], case.prompt, seed)]
+    shown_orders = [*orders(choices, case.prompt, seed), *orders(choices[:2], case.prompt, seed)]
     conversations = [
-        wording.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
-        for order in shown
+        variant.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
+        for order in shown_orders
     ]
 
     def ask(places: Sequence[int]) -> list[Filed]:
         filed = []
         for place in places:
             reply = endpoint.chat(conversations[place], max_tokens=REPLY_TOKENS, seed=seed)
-            taken = named(reply.text, [choices[n] for n in shown[place]])
-            index = math.nan if taken is None else float(shown[place][taken])
+            taken = named(reply.text, [choices[n] for n in shown_orders[place]])
+            index = math.nan if taken is None else float(shown_orders[place][taken])
             filed.append((index, reply.fingerprint))
         return filed
 
@@ -146,11 +148,11 @@ def _collected(
 ) -> tuple[list[list[float] | Unscored], int]:
     """Every question's figures, or why it has none; and how many figures were new to the store."""
     left_out = {n: q for n, q in enumerate(questions) if isinstance(q, Unscored)}
-    asked = {n: q for n, q in enumerate(questions) if isinstance(q, Question)}
-    keys = {n: _keys(endpoint, endpoint.fingerprint, question) for n, question in asked.items()}
+    to_ask = {n: q for n, q in enumerate(questions) if isinstance(q, Question)}
+    keys = {n: _keys(endpoint, endpoint.fingerprint, question) for n, question in to_ask.items()}
     known = store.known([key for row in keys.values() for key in row])
     missing = {n: _missing(row, known) for n, row in keys.items()}
-    jobs = {n: _job(asked[n], places) for n, places in missing.items() if places}
+    jobs = {n: _job(to_ask[n], places) for n, places in missing.items() if places}
     done, computed = len(questions) - len(jobs), 0
     for number, outcome in asked_at_once(endpoint, jobs):
         done += 1
@@ -161,7 +163,7 @@ def _collected(
         places = missing[number]
         store.add(
             {
-                _keys(endpoint, fingerprint, asked[number])[place]: figure
+                _keys(endpoint, fingerprint, to_ask[number])[place]: figure
                 for place, (figure, fingerprint) in zip(places, outcome, strict=True)
             }
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from truing.candidates import Candidate
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
-from truing.prompts.wordings import Context, Form, Wording
+from truing.prompts.variants import Context, Form, PromptVariant
 from truing.types import Case, Dtype
 
 HINT = "use a shorter prompt or another model"
@@ -16,13 +16,13 @@ HINT = "use a shorter prompt or another model"
 
 
 @dataclass(frozen=True)
-class Variant:
-    """A wording in a form, and the stores on disk.
+class StoredVariant:
+    """A prompt variant in a form, and the stores on disk.
 
     Figures are filed under `weights`, the hash of weights and adapter, and the precision `dtype`.
     """
 
-    wording: Wording
+    prompt: PromptVariant
     form: Form
     weights: str
     dtype: Dtype
@@ -30,9 +30,9 @@ class Variant:
     answers: AnswerStore
 
 
-def rendered(candidate: Candidate, variant: Variant, cases: Sequence[Case]) -> list[Context]:
+def rendered(candidate: Candidate, variant: StoredVariant, cases: Sequence[Case]) -> list[Context]:
     """What the answer to each case continues. Raises InputError where the wording can't be rendered."""
     return [
-        variant.wording.context(candidate.renderer, candidate.prompt, case.prompt, variant.form)
+        variant.prompt.context(candidate.renderer, candidate.prompt, case.prompt, variant.form)
         for case in cases
     ]

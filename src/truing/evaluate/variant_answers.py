@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from truing.candidates import Candidate
 from truing.evaluate.respondent import Advance, silent
-from truing.evaluate.variant import Variant, rendered
+from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.memo.answers import Answer, answer_key
 from truing.models.precision import computed_in
 from truing.models.sampling import ROWS, Sampling, sample
@@ -33,7 +33,7 @@ class FreeAnswers:
 
 def variant_answers(
     candidate: Candidate,
-    variant: Variant,
+    variant: StoredVariant,
     cases: Sequence[Case],
     max_new_tokens: int,
     advance: Advance = silent,
@@ -75,7 +75,7 @@ def variant_answers(
 
 
 def prompts_under(
-    candidate: Candidate, variant: Variant, cases: Sequence[Case]
+    candidate: Candidate, variant: StoredVariant, cases: Sequence[Case]
 ) -> tuple[list[list[int]], str]:
     """The tokens of each case's prompt, and the text that ends an answer."""
     contexts = rendered(candidate, variant, cases)

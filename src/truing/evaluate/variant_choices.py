@@ -10,12 +10,12 @@ from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Advance, silent
-from truing.evaluate.variant import Variant, rendered
+from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import Branch, Opening
+from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.memo.scores import score_key
 from truing.models.precision import computed_in
-from truing.prompts.boundary import branch
+from truing.prompts.boundary import scoring_request
 from truing.types import Case, Unscored
 
 
@@ -28,7 +28,7 @@ class Scoring:
 
 
 def variant_choices(
-    candidate: Candidate, variant: Variant, cases: Sequence[Case], advance: Advance = silent
+    candidate: Candidate, variant: StoredVariant, cases: Sequence[Case], advance: Advance = silent
 ) -> Scoring:
     """Scores every answer of every case; those that the store has aren't computed again.
 
@@ -38,17 +38,17 @@ def variant_choices(
     wording can't be rendered.
     """
     model = candidate.model
-    branches: list[Branch] = []
+    requests: list[PromptWithContinuations] = []
     too_long: dict[int, Unscored] = {}
     contexts = rendered(candidate, variant, cases)
     for number, (case, context) in enumerate(zip(cases, contexts, strict=True)):
         answers = [*case.correct_answers, *case.incorrect_answers]
-        branches.append(
-            branch(model.tokenizer, context.text, [context.delimiter + a for a in answers])
+        requests.append(
+            scoring_request(model.tokenizer, context.text, [context.delimiter + a for a in answers])
         )
-        if reason := _beyond(branches[-1], model.context_length):
+        if reason := _beyond(requests[-1], model.context_length):
             too_long[number] = reason
-    fitting = [made for number, made in enumerate(branches) if number not in too_long]
+    fitting = [made for number, made in enumerate(requests) if number not in too_long]
     totals, computed = _totals(candidate, variant, fitting, advance)
     scored = iter(totals)
     return Scoring(
@@ -60,7 +60,7 @@ def variant_choices(
     )
 
 
-def _beyond(made: Branch, context_length: int) -> Unscored | None:
+def _beyond(made: PromptWithContinuations, context_length: int) -> Unscored | None:
     # The last token is only predicted, never read.
     tokens = len(made.prompt) + max(map(len, made.continuations)) - 1
     if tokens <= context_length:
@@ -76,7 +76,10 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
 
 
 def _totals(
-    candidate: Candidate, variant: Variant, branches: Sequence[Branch], advance: Advance
+    candidate: Candidate,
+    variant: StoredVariant,
+    requests: Sequence[PromptWithContinuations],
+    advance: Advance,
 ) -> tuple[list[list[float]], int]:
     """The sum of each continuation's log-probabilities, and how many had to be computed."""
     model, store, precision = candidate.model, variant.scores, computed_in(variant.dtype)
@@ -84,18 +87,18 @@ def _totals(
     computed = 0
 
     @cache
-    def opening() -> Opening | None:
+    def shared_prefix() -> SharedPrefix | None:
         # Of all prompts, so that no pass depends on what the store knows.
-        return model.opening([b.prompt for b in branches])
+        return model.shared_prefix([r.prompt for r in requests])
 
-    for pack in packs(branches):
+    for pack in packs(requests):
         keys = [
-            [score_key(variant.weights, precision, b.prompt, c) for c in b.continuations]
-            for b in pack
+            [score_key(variant.weights, precision, r.prompt, c) for c in r.continuations]
+            for r in pack
         ]
         known = store.known([key for row in keys for key in row])
         missing = [place for place, row in enumerate(keys) if not known.keys() >= set(row)]
-        found = model.score([pack[place] for place in missing], opening()) if missing else []
+        found = model.score([pack[place] for place in missing], shared_prefix()) if missing else []
         fresh = {
             key: scored.total
             for place, row in zip(missing, found, strict=True)

@@ -46,11 +46,11 @@ _Said = Sequence[
 ]  # a labelled answer, and a judge's probability
 
 
-def _calibration(said: _Said) -> Calibration:
+def _calibration(judged: _Said) -> Calibration:
     return Calibration(
-        np.array([p for _, p in said]),
-        np.array([label for (_, _, label), _ in said]),
-        np.array([int(case.id, 16) % 2**62 for (case, _, _), _ in said]),
+        np.array([p for _, p in judged]),
+        np.array([label for (_, _, label), _ in judged]),
+        np.array([int(case.id, 16) % 2**62 for (case, _, _), _ in judged]),
     )
 
 
@@ -155,9 +155,9 @@ class Judges:
             y,
             fold,
         )
-        said = self._truth.probability(x, fold)
-        self._truth_said = list(zip(graded, said, strict=True))
-        return agreement_with(y, said, np.array(rouge))
+        probability_N = self._truth.probability(x, fold)
+        self._truth_said = list(zip(graded, probability_N, strict=True))
+        return agreement_with(y, probability_N, np.array(rouge))
 
     def _informative_features(self, answers: Sequence[str], vectors: Features) -> Any:
         """Vectors and words side by side: (answers, 2 E + words), sparse."""
@@ -177,9 +177,9 @@ class Judges:
         self._informative = _CrossFitted(
             lambda: LogisticRegression(C=3.0, class_weight="balanced", max_iter=1000), x, y, fold
         )
-        said = self._informative.probability(x, fold)
-        self._informative_said = list(zip(labelled, said, strict=True))
-        return agreement_with(y, said)
+        probability_N = self._informative.probability(x, fold)
+        self._informative_said = list(zip(labelled, probability_N, strict=True))
+        return agreement_with(y, probability_N)
 
     @cached_property
     def calibration(self) -> dict[str, Calibration]:

@@ -52,7 +52,7 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
     Raises InputError where hardly any question is known.
     """
     by_question = {normalised(case.prompt): place for place, case in enumerate(cases)}
-    found: dict[str, list[tuple[tuple[int, str], int]]] = {name: [] for name in files}
+    labels_in: dict[str, list[tuple[tuple[int, str], int]]] = {name: [] for name in files}
     left_out = {"question unknown": 0, "empty answer": 0}
     for name, answers in files.items():
         for labelled in answers:
@@ -62,8 +62,8 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
             elif not labelled.answer:
                 left_out["empty answer"] += 1
             else:
-                found[name].append(((place, labelled.answer), int(labelled.label)))
-    distinct = dict.fromkeys(pair for rows in found.values() for pair, _ in rows)
+                labels_in[name].append(((place, labelled.answer), int(labelled.label)))
+    distinct = dict.fromkeys(pair for rows in labels_in.values() for pair, _ in rows)
     pairs = sorted(distinct, key=lambda pair: pair[0])
     known = len({place for place, _ in pairs})
     if known < LEAST_QUESTIONS:
@@ -74,7 +74,8 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
         )
     number = {pair: n for n, pair in enumerate(pairs)}
     rows = {
-        name: [(number[pair], label) for pair, label in labels] for name, labels in found.items()
+        name: [(number[pair], label) for pair, label in labels]
+        for name, labels in labels_in.items()
     }
     return Labelled([(cases[place], answer) for place, answer in pairs], rows, left_out)
 
@@ -87,8 +88,8 @@ def fit_judges(
     `agreement` and `calibration` are on labelled answers that aren't references themselves: such a
     label is given away by the questions' file. Raises InputError where a file's labels are all alike.
     """
-    asked = list({case.id: case for case, _ in labelled.pairs}.values())
-    references = References.of(asked, read, progress)
+    labelled_cases = list({case.id: case for case, _ in labelled.pairs}.values())
+    references = References.of(labelled_cases, read, progress)
     sample = _Sample.of(labelled, references.prepared(labelled.pairs, learning=True))
     judges: dict[str, list[Judge]] = {}
     agreement: dict[str, JudgeAgreement] = {}
@@ -98,16 +99,18 @@ def fit_judges(
         for done, (name, (place, label)) in enumerate(sample.rows.items(), 1):
             answers, fold = sample.prepared.answers[place], sample.fold[place]
             try:
-                judges[name], said = cross_fit(answers, label, fold, seed)
+                judges[name], probability_N = cross_fit(answers, label, fold, seed)
             except ValueError as error:
                 raise InputError(f"judge.{name}: {error}; give more labelled answers") from None
             rule = sample.rule[place] if name == "truth" else None
             free = sample.free[place]
-            on_all[name] = agreement_with(label, said, rule)
+            on_all[name] = agreement_with(label, probability_N, rule)
             agreement[name] = agreement_with(
-                label[free], said[free], None if rule is None else rule[free]
+                label[free], probability_N[free], None if rule is None else rule[free]
             )
-            calibration[name] = Calibration(said[free], label[free], sample.question[place][free])
+            calibration[name] = Calibration(
+                probability_N[free], label[free], sample.question[place][free]
+            )
             advance(done)
     calibration["both"] = sample.both(judges)
     trained = TrainedJudges(judges, references, agreement, calibration)
@@ -133,9 +136,9 @@ class _Sample:
         pairs = [labelled.pairs[number] for number in prepared.place]
         rows, left_out = {}, 0
         for name, labels in labelled.rows.items():
-            kept = [(place_of[n], label) for n, label in labels if n in place_of]
-            left_out += len(labels) - len(kept)
-            places, values = np.array(kept, dtype=np.int64).reshape(-1, 2).T
+            known = [(place_of[n], label) for n, label in labels if n in place_of]
+            left_out += len(labels) - len(known)
+            places, values = np.array(known, dtype=np.int64).reshape(-1, 2).T
             rows[name] = (places, values)
         questions = {case.id: number for number, (case, _) in enumerate(pairs)}
         certain = np.array([has_no_comment(answer) for _, answer in pairs])

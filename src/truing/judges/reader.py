@@ -30,9 +30,9 @@ class Reader:
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
         """(pairs, 2 E) in float32. Neighbouring pairs with the same question share its pass."""
-        branches = self.embedder.branches(pairs)
-        with self.progress.task("Reading answers", total=len(branches)) as advance:
-            return self.features(branches, lambda done: advance(done))
+        requests = self.embedder.requests(pairs)
+        with self.progress.task("Reading answers", total=len(requests)) as advance:
+            return self.features(requests, lambda done: advance(done))
 
 
 def open_reader(

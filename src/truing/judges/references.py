@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from truing.judges.features import comparison
-from truing.judges.grading import plain
+from truing.judges.grading import normalised_answer
 from truing.judges.similarity import Text, leave_out, rouge_rule
 from truing.judges.stacked import Answers
 from truing.models.features import Embed, Features
@@ -107,7 +107,7 @@ def _without(
     """References to compare an answer with, and whether it is one of them itself."""
     for own, other, flip in ((true, false, False), (false, true, True)):
         for place, reference in enumerate(own):
-            if plain(reference.text) == plain(text.text):
+            if normalised_answer(reference.text) == normalised_answer(text.text):
                 rest, rest_other = leave_out(place, own, other) if other else ([], [])
                 return (rest_other, rest, True) if flip else (rest, rest_other, True)
     return true, false, False

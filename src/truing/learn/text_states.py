@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
 from truing.models.features import last_hidden
 from truing.models.language_model import LanguageModel
-from truing.policies.language import TextAction, branches_of
+from truing.policies.language import PromptCompletion, requests_of
 from truing.policies.trajectories import Trajectories
 
 
@@ -28,7 +28,7 @@ class TextStates:
 
     def __init__(self, reference: LanguageModel) -> None:
         self.reference = reference
-        self._actions: tuple[TextAction, ...] = ()
+        self._actions: tuple[PromptCompletion, ...] = ()
         self._places: dict[int, int] = {}
         self._features_DTE = torch.zeros(0, 0, self.size)
 
@@ -39,7 +39,7 @@ class TextStates:
 
     def __call__(self, trajectories: Trajectories) -> Tensor:
         """(B, T, E) in float32; 0 outside the mask."""
-        actions: tuple[TextAction, ...] = trajectories.data
+        actions: tuple[PromptCompletion, ...] = trajectories.data
         if not self._places.keys() >= set(map(id, actions)):
             places = {action: place for place, action in enumerate(dict.fromkeys(actions))}
             self._features_DTE = self._computed(list(places))
@@ -49,10 +49,10 @@ class TextStates:
         return self._features_DTE[places_B, : trajectories.mask_BT.shape[1]]
 
     @torch.no_grad()
-    def _computed(self, actions: list[TextAction]) -> Tensor:
+    def _computed(self, actions: list[PromptCompletion]) -> Tensor:
         rows: list[Tensor] = []
-        for pack in packs(branches_of(actions), HIDDEN_TOKENS):
-            lengths = [len(c) for branch in pack for c in branch.continuations]
+        for pack in packs(requests_of(actions), HIDDEN_TOKENS):
+            lengths = [len(c) for request in pack for c in request.continuations]
             hidden_CE = last_hidden(self.reference, pack).float()
             scale_C1 = hidden_CE.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
             rows += (hidden_CE / scale_C1).split(lengths)

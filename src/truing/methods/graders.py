@@ -10,7 +10,7 @@ from truing.files import write_json_atomically
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
 from truing.methods.setup import Setup
-from truing.models.features import Remembering
+from truing.models.features import CachedEmbedder
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
@@ -26,9 +26,9 @@ class Graders:
         self.setup, self.folder = setup, folder
 
     @cached_property
-    def embed(self) -> Remembering:
+    def embed(self) -> CachedEmbedder:
         """What judges and reward model see of an answer: often of the same answers in turn."""
-        return Remembering(Embedder(self.setup.renderer, self.setup.base_prompt))
+        return CachedEmbedder(Embedder(self.setup.renderer, self.setup.base_prompt))
 
     @cached_property
     def judges(self) -> Judges:

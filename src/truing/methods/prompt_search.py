@@ -19,7 +19,7 @@ from truing.methods.prompt_measure import PromptMeasure, prompt_measure
 from truing.methods.prompt_search_page import race_page, race_table
 from truing.methods.proposing import Proposer, check_proposer
 from truing.methods.setup import Setup
-from truing.prompts.halving import Standing, Winner, check_budget, race
+from truing.prompts.halving import RaceResult, RaceTrial, check_budget, race
 from truing.prompts.proposals import Proposal
 from truing.prompts.rendering import Prompt
 from truing.runs.costs import Cost
@@ -53,8 +53,8 @@ class ScoreCache:
                     raise
                 scores = [Unscored(str(error))] * len(cases)
             self.known[key] = scores
-            said = [{"unscored": s.reason} if isinstance(s, Unscored) else s for s in scores]
-            append(self.path, {"key": key, "scores": said})
+            entries = [{"unscored": s.reason} if isinstance(s, Unscored) else s for s in scores]
+            append(self.path, {"key": key, "scores": entries})
         return self.known[key]
 
 
@@ -91,17 +91,17 @@ def found_prompt(run: Run, setup: Setup, seed: int) -> dict[str, Any]:
     }
 
 
-def search_lines(found: Mapping[str, Any]) -> list[str]:
+def search_lines(record: Mapping[str, Any]) -> list[str]:
     """The same for a person: the last round as a table, the winner, how it did on held-out questions."""
-    lines = [*race_table(read_jsonl(Path(found["log"])), found["compared_by"]), ""]
+    lines = [*race_table(read_jsonl(Path(record["log"])), record["compared_by"]), ""]
     lines.append(
-        f"prompt, seed {found['seed']}: {found['prompts_tried']} prompts on {found['questions_scored']} of "
-        f"{found['budget']} questions"
+        f"prompt, seed {record['seed']}: {record['prompts_tried']} prompts on "
+        f"{record['questions_scored']} of {record['budget']} questions"
     )
-    lines.append(f"Instruction: {found['instruction'] or '(none)'}")
-    if found["shots"]:
-        lines.append(f"Examples: {found['shots']}")
-    for metric, sides in found["held_out"].items():
+    lines.append(f"Instruction: {record['instruction'] or '(none)'}")
+    if record["shots"]:
+        lines.append(f"Examples: {record['shots']}")
+    for metric, sides in record["held_out"].items():
         ours, own, difference = (sides[side] for side in ("prompt", "own", "difference"))
         if difference["value"] is not None:
             lines.append(
@@ -109,7 +109,7 @@ def search_lines(found: Mapping[str, Any]) -> list[str]:
                 f"instruction {own['value']:.3f}, difference {_signed(difference)} "
                 f"({difference['n']} questions)"
             )
-    lines.append(f"Candidate: {found['folder']}")
+    lines.append(f"Candidate: {record['folder']}")
     return lines
 
 
@@ -139,34 +139,34 @@ def search_prompt(
     """
     seed = setup.spec.seeds[0] if seed is None else seed
     by = prompt_measure(setup)
-    asked, spare = _dealt(setup.train, seed)
+    cases, spare = _dealt(setup.train, seed)
     folder = run.folder / "search"
-    remembered = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
+    cache = ScoreCache(folder / f"scores-seed{seed}.jsonl", setup, by)
     proposer = Proposer(setup, spare, seed, folder / f"proposals-seed{seed}.jsonl", cost)
-    winner = _raced(run, setup, seed, asked, remembered, proposer)
+    result = _raced(run, setup, seed, cases, cache, proposer)
     write_text_atomically(
         run.folder / f"race-seed{seed}.html", race_page(read_jsonl(log_of(run, seed)), by.named)
     )
-    best = winner.best
-    cost.labels = len(remembered.asked) + len(best.proposal.prompt.shots)
-    found = {
+    best = result.best
+    cost.labels = len(cache.asked) + len(best.proposal.prompt.shots)
+    record = {
         "instruction": best.proposal.prompt.instruction,
         "shots": len(best.proposal.prompt.shots),
         "origin": best.proposal.origin,
         by.name: best.score if best.score >= 0 else None,
         "questions": best.questions,
-        "questions_scored": winner.spent,
+        "questions_scored": result.spent,
         "budget": setup.spec.prompt.search.budget,
         "compared_by": by.named,
-        "prompts_tried": len({s.proposal.prompt.id for s in winner.standings}),
+        "prompts_tried": len({s.proposal.prompt.id for s in result.trials}),
         "refused": proposer.refused,
     }
     if confirm:
-        found["held_out"] = _confirmed(setup, by, best.proposal.prompt)
+        record["held_out"] = _confirmed(setup, by, best.proposal.prompt)
     # The report reads `tried`: the last round, in the order of its ranks.
-    tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(winner)]
-    run.note(prompts={_name(setup, seed): found | {"tried": tried}})
-    facts = {"prompts_tried": found["prompts_tried"], "labels_used": cost.labels}
+    tried = [s.to_json(by.name) | {"shots": len(s.proposal.prompt.shots)} for s in _last(result)]
+    run.note(prompts={_name(setup, seed): record | {"tried": tried}})
+    facts = {"prompts_tried": record["prompts_tried"], "labels_used": cost.labels}
     save(run, setup, Made("prompt", seed, best.proposal.prompt, DESCRIPTION, facts=facts))
 
 
@@ -182,38 +182,38 @@ def _raced(
     run: Run,
     setup: Setup,
     seed: int,
-    asked: Sequence[Case],
-    remembered: ScoreCache,
+    cases: Sequence[Case],
+    cache: ScoreCache,
     proposer: Proposer,
-) -> Winner:
+) -> RaceResult:
     search = setup.spec.prompt.search
     log = log_of(run, seed)
-    log.unlink(missing_ok=True)  # written anew from what is remembered
+    log.unlink(missing_ok=True)  # written anew from what is cached
     with run.progress.task("Searching prompts", total=search.budget) as advance:
 
-        def say(standings: Sequence[Standing]) -> None:
-            append(log, *(standing.to_json(remembered.by.name) for standing in standings))
-            first = standings[0]
+        def say(trials: Sequence[RaceTrial]) -> None:
+            append(log, *(trial.to_json(cache.by.name) for trial in trials))
+            first = trials[0]
             place = f"generation {first.generation}, round {first.round}"
             advance(
                 first.spent,
-                f"{place}: best {remembered.by.label} {first.score:.3f} of {len(standings)}",
+                f"{place}: best {cache.by.label} {first.score:.3f} of {len(trials)}",
             )
 
         return race(
             [Proposal(Prompt(text), "named") for text in named_instructions(setup)],
             proposer,
-            asked,
-            remembered,
+            cases,
+            cache,
             budget=search.budget,
             generations=search.generations,
             say=say,
         )
 
 
-def _last(winner: Winner) -> list[Standing]:
-    last = winner.best
-    return [s for s in winner.standings if (s.generation, s.round) == (last.generation, last.round)]
+def _last(result: RaceResult) -> list[RaceTrial]:
+    last = result.best
+    return [s for s in result.trials if (s.generation, s.round) == (last.generation, last.round)]
 
 
 def _confirmed(setup: Setup, by: PromptMeasure, prompt: Prompt) -> dict[str, Any]:
@@ -223,24 +223,24 @@ def _confirmed(setup: Setup, by: PromptMeasure, prompt: Prompt) -> dict[str, Any
             {
                 case.id: metrics
                 for case, metrics in zip(
-                    setup.held_out, by.metrics(told, setup.held_out), strict=True
+                    setup.held_out, by.metrics(candidate_prompt, setup.held_out), strict=True
                 )
             }
-            for told in (prompt, setup.base_prompt)
+            for candidate_prompt in (prompt, setup.base_prompt)
         ]
     resamples = setup.spec.evaluation.resamples
-    found: dict[str, Any] = {}
+    by_metric: dict[str, Any] = {}
     for metric in by.confirmed:
         ours, own = (
             {case: s for case, by in side.items() if not isinstance(s := by[metric], Unscored)}
             for side in metrics
         )
         missing = len(setup.held_out) - len(ours)
-        found[metric] = {
+        by_metric[metric] = {
             "prompt": mean(list(ours.values()), unscored=missing, resamples=resamples).to_json(),
             "own": mean(
                 list(own.values()), unscored=len(setup.held_out) - len(own), resamples=resamples
             ).to_json(),
             "difference": paired_difference(ours, own, resamples=resamples).to_json(),
         }
-    return found
+    return by_metric

@@ -14,7 +14,7 @@ from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
-from truing.models.engine.plain import SENTENCE
+from truing.models.engine.unpacked import SENTENCE
 from truing.models.language_model import LanguageModel
 from truing.models.precision import substitution
 from truing.models.weights.catalogue import ModelSource, resolve_model
@@ -91,7 +91,7 @@ class Setup:
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
-        if model.plain:
+        if model.unpacked:
             self.progress.note(f"{self.spec.model}: {SENTENCE}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 

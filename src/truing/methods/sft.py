@@ -16,7 +16,7 @@ from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
-from truing.policies.language import LanguagePolicy, TextAction, branches_of
+from truing.policies.language import LanguagePolicy, PromptCompletion, requests_of
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.statistics.means import mean, paired_difference
@@ -35,7 +35,7 @@ class TokenizedDemonstration:
 
     id: str
     group: str
-    action: TextAction
+    action: PromptCompletion
 
 
 def tokenized_answers(setup: Setup, cases: Sequence[Case]) -> list[TokenizedDemonstration]:
@@ -45,7 +45,7 @@ def tokenized_answers(setup: Setup, cases: Sequence[Case]) -> list[TokenizedDemo
         TokenizedDemonstration(
             stable_hash("answer", case.prompt, answer),
             case.id,
-            TextAction(tokens, tuple(renderer.answer_tokens(answer, end=True))),
+            PromptCompletion(tokens, tuple(renderer.answer_tokens(answer, end=True))),
         )
         for case in cases
         for tokens in [tuple(renderer.case_tokens(prompt, case))]
@@ -68,7 +68,7 @@ def tokenized_dialogues(
             tokens = setup.renderer.conversation(setup.base_prompt, turns)
         except InputError as error:
             raise InputError(f"{each.source}: {error}") from None
-        action = TextAction(
+        action = PromptCompletion(
             tuple(tokens), tuple(setup.renderer.answer_tokens(each.answer, end=True))
         )
         if len(action.prompt) + len(action.tokens) <= most:
@@ -101,7 +101,7 @@ Losses = dict[str, float]
 def held_out_losses(model: LanguageModel, tokenized: Sequence[TokenizedDemonstration]) -> Losses:
     """The mean over each group's answers of their own nats per token, end token included."""
     scored = [
-        row for rows in model.score(branches_of([s.action for s in tokenized])) for row in rows
+        row for rows in model.score(requests_of([s.action for s in tokenized])) for row in rows
     ]
     losses: dict[str, list[float]] = {}
     for each, answer in zip(tokenized, scored, strict=True):

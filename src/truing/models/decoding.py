@@ -1,9 +1,9 @@
 """Answers written side by side: requests join and leave while others go on.
 
-Unlike `sampling.sample`, which draws a batch that begins and ends together, a `Decoding` holds rows of
-unlike age. Continuous batching as in Yu et al. (2022), "Orca", section 4.1, with one departure: a row's
-tokens are the same, to the last bit of every score, whatever the others do. Products of matrices may
-depend on how many rows they have; a trial tells, and where they do, all steps have the same number.
+Unlike `sampling.sample`, which draws a batch that begins and ends together, a `BatchedGenerator` holds
+rows of unlike age. Continuous batching as in Yu et al. (2022), "Orca", section 4.1, with one departure:
+a row's tokens are the same, to the last bit of every score, whatever the others do. Products of matrices
+may depend on how many rows they have; a trial tells, and where they do, all steps have the same number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
-from truing.models.engine.row_cache import KEPT_BYTES, Beginnings, PiecePlan, Row, StepPlan
+from truing.models.engine.row_cache import KEPT_BYTES, PiecePlan, PrefixCache, Row, StepPlan
 from truing.models.engine.text_stream import TextStream
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import uniforms
@@ -55,7 +55,7 @@ class Request:
             raise InputError(f"top_p: must be above 0 and at most 1, got {self.top_p}")
 
 
-class Writing:
+class Generation:
     """An answer in the making.
 
     `tokens` are those drawn so far, the end token included; `text` is what may be shown of them.
@@ -135,61 +135,61 @@ def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.
     return int(token_C[order_C[min(int(place), last)]])
 
 
-class Decoding:
+class BatchedGenerator:
     """Writes answers with one model. Not for two threads at once.
 
     Pieces of earlier prompts are kept, so that a beginning in common (a system message, the
-    conversation so far) is computed once. `opening`: tokens that most prompts begin with.
+    conversation so far) is computed once. `shared_prefix`: tokens that most prompts begin with.
     """
 
     def __init__(
-        self, model: LanguageModel, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES
+        self, model: LanguageModel, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES
     ) -> None:
-        if model.plain:
+        if model.unpacked:
             kind = model.model.config.model_type
             raise InputError(
                 f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "
                 "need; the other commands take them"
             )
         self.model = model
-        self._beginnings = Beginnings(opening, most_bytes)
+        self._prefix_cache = PrefixCache(shared_prefix, most_bytes)
         self._padded = not rows_are_independent(model)
 
-    def begin(self, request: Request) -> Writing:
+    def begin(self, request: Request) -> Generation:
         """An answer to be written. Raises InputError where prompt and answer exceed the context."""
         self.model.check_length(len(request.prompt) + request.max_new_tokens, "prompt and answer")
-        return Writing(request, self.model)
+        return Generation(request, self.model)
 
     @torch.inference_mode()
-    def read(self, writing: Writing) -> None:
+    def read(self, generation: Generation) -> None:
         """Computes the next piece of the prompt, and after the last one draws the first token."""
-        row, prompt = writing.row, writing.request.prompt
+        row, prompt = generation.row, generation.request.prompt
         if row.length == 0:
-            self._beginnings.restore(row, prompt)
-            writing.known = row.length
-        start, end = row.length, self._beginnings.end(row.length, prompt)
+            self._prefix_cache.restore(row, prompt)
+            generation.known = row.length
+        start, end = row.length, self._prefix_cache.end(row.length, prompt)
         tokens, positions = torch.tensor(prompt[start:end]), torch.arange(start, end)
         hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
         row.length = end
-        self._beginnings.remember(row, start, prompt)
+        self._prefix_cache.remember(row, start, prompt)
         if row.length == len(prompt):
-            writing.draw(self._scores(hidden_TE[-1:])[0])
+            generation.draw(self._scores(hidden_TE[-1:])[0])
 
     @torch.inference_mode()
-    def step(self, writings: Sequence[Writing]) -> None:
+    def step(self, generations: Sequence[Generation]) -> None:
         """One token for each of some answers that have read their prompts and aren't finished."""
-        for start in range(0, len(writings), GROUP):
-            self._step(writings[start : start + GROUP])
+        for start in range(0, len(generations), GROUP):
+            self._step(generations[start : start + GROUP])
 
-    def _step(self, writings: Sequence[Writing]) -> None:
-        rows = [writing.row for writing in writings]
+    def _step(self, generations: Sequence[Generation]) -> None:
+        rows = [generation.row for generation in generations]
         unused = [0] * (GROUP - len(rows) if self._padded else 0)
-        tokens = torch.tensor([writing.tokens[-1] for writing in writings] + unused)
+        tokens = torch.tensor([generation.tokens[-1] for generation in generations] + unused)
         positions = torch.tensor([row.length for row in rows] + unused)
         scores_NV = self._scores(self.model.hidden(tokens, positions, StepPlan(rows)))
-        for writing, row, scores_V in zip(writings, rows, scores_NV, strict=False):
+        for generation, row, scores_V in zip(generations, rows, scores_NV, strict=False):
             row.length += 1
-            writing.draw(scores_V)
+            generation.draw(scores_V)
 
     def _scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V); of the only row, or of a group."""
@@ -199,16 +199,16 @@ class Decoding:
             )
         return self.model.next_token_scores(hidden_NE)
 
-    def write(self, request: Request) -> Writing:
+    def write(self, request: Request) -> Generation:
         """One answer from beginning to end. Raises InputError and ArithmeticError."""
-        writing = self.begin(request)
-        while not writing.has_read:
-            self.read(writing)
-        while writing.finish is None:
-            self.step([writing])
-        if writing.finish == "error":
+        generation = self.begin(request)
+        while not generation.has_read:
+            self.read(generation)
+        while generation.finish is None:
+            self.step([generation])
+        if generation.finish == "error":
             raise ArithmeticError("the model's scores are not finite")
-        return writing
+        return generation
 
 
 class _OnlyItself:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
-from truing.models.engine.plain import padded_batches, rows_of
-from truing.models.engine.threads import side_by_side
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.threads import in_parallel
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine.unpacked import padded_batches, rows_of
 from truing.models.language_model import LanguageModel
 from truing.types import InputError
 
@@ -29,7 +29,7 @@ Embed = Callable[[Sequence[tuple[str, str]]], Features]
 
 
 @dataclass
-class Remembering:
+class CachedEmbedder:
     """An embedder that isn't asked twice in a row for the same pairs."""
 
     embed: Embed
@@ -78,7 +78,7 @@ def _hidden_behind(layer: nn.Module, run: Callable[[], object]) -> Tensor:
 
 def own_places(tree: TokenTree) -> list[Tensor]:
     """Packed places of each continuation's tokens in a tree that keeps last ones; none may be empty."""
-    lengths = [len(c) for branch in tree.branches for c in branch.continuations]
+    lengths = [len(c) for request in tree.requests for c in request.continuations]
     return [
         torch.arange(int(last) - length + 1, int(last) + 1)
         for last, length in zip(tree.last_B, lengths, strict=True)
@@ -88,9 +88,9 @@ def own_places(tree: TokenTree) -> list[Tensor]:
 def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
     """Hidden states (N, E) behind the given layer (counted from 1), in the model's precision.
 
-    Of a plain model those of the continuations' tokens alone, the others 0.
+    Of an unpacked model those of the continuations' tokens alone, the others 0.
     """
-    if model.plain:
+    if model.unpacked:
         return _alone(model, tree, _layers(model)[layer - 1])
     if model.decoder is not None:
         return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
@@ -100,7 +100,7 @@ def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
 
 
 def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
-    own, rows = own_places(tree), rows_of(tree.branches)
+    own, rows = own_places(tree), rows_of(tree.requests)
     hidden_NE = torch.zeros(0)
     for places, tokens_BT, mask_BT in padded_batches(model.model, rows):
         run = partial(model.model, input_ids=tokens_BT, attention_mask=mask_BT, use_cache=False)
@@ -115,11 +115,11 @@ def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
 
 
 @torch.no_grad()
-def last_hidden(model: LanguageModel, branches: Sequence[Branch]) -> Tensor:
+def last_hidden(model: LanguageModel, requests: Sequence[PromptWithContinuations]) -> Tensor:
     """Last hidden states (C, E) of the texts before each continuation token, in order."""
-    if not model.plain:
-        return model.states(TokenTree(branches))
-    rows = rows_of(branches)
+    if not model.unpacked:
+        return model.states(TokenTree(requests))
+    rows = rows_of(requests)
     # Nothing follows a last token, so it isn't read.
     read = [(prompt, continuation[:-1]) for prompt, continuation in rows]
     found: dict[int, Tensor] = {}
@@ -139,19 +139,21 @@ def middle_layer(model: LanguageModel) -> int:
 
 
 @torch.inference_mode()
-def answer_features(model: LanguageModel, branches: Sequence[Branch], layer: int) -> Features:
+def answer_features(
+    model: LanguageModel, requests: Sequence[PromptWithContinuations], layer: int
+) -> Features:
     """Mean and last hidden state of each continuation, side by side: (continuations, 2 E), float32.
 
     Every continuation needs at least one token.
     """
 
-    def vectors(pack: Sequence[Branch]) -> Tensor:
+    def vectors(pack: Sequence[PromptWithContinuations]) -> Tensor:
         tree = TokenTree(pack, keep_last=True)
         hidden_NE = hidden_at(model, tree, layer).float()
-        lengths = torch.tensor([len(c) for branch in pack for c in branch.continuations])
+        lengths = torch.tensor([len(c) for request in pack for c in request.continuations])
         total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
         total_BE.index_add_(0, tree.owner_C, hidden_NE[torch.cat(own_places(tree))])
         return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
 
-    every = list(packs(branches, HIDDEN_TOKENS))
-    return torch.cat(side_by_side(vectors, every, model.hands)).numpy()
+    every = list(packs(requests, HIDDEN_TOKENS))
+    return torch.cat(in_parallel(vectors, every, model.workers)).numpy()

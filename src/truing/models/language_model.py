@@ -21,15 +21,28 @@ from truing.models.engine.attention import NAME, AttentionPlan, use_plans
 from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.packing import PACK_TOKENS, packs
-from truing.models.engine.plain import Trial, agree, hides_a_window, log_probs_alone, logits_alone
 from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.threads import hands, side_by_side
-from truing.models.engine.tree import LONG_PREFIX, Branch, Opening, Tokens, TokenTree, common_prefix
+from truing.models.engine.threads import in_parallel, workers
+from truing.models.engine.tree import (
+    LONG_PREFIX,
+    PromptWithContinuations,
+    SharedPrefix,
+    Tokens,
+    TokenTree,
+    common_prefix,
+)
+from truing.models.engine.unpacked import (
+    ProbeTree,
+    agree,
+    hides_a_window,
+    log_probs_alone,
+    logits_alone,
+)
 from truing.models.precision import torch_dtype
 from truing.types import Dtype, InputError
 
@@ -60,7 +73,7 @@ class LanguageModel:
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
     finds out whether packed passes give the model's own numbers; where they don't, the model is
-    `plain`: everything works, each text by itself (plain.py). Raises InputError where it can't be run.
+    `unpacked`: everything works, each text by itself (unpacked.py). Raises InputError where it can't run.
     """
 
     def __init__(
@@ -74,10 +87,10 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
-        self.plain = False
+        self.unpacked = False
         if model.config._attn_implementation != NAME:  # else it was tried when plans were let in
-            self.plain = not self._shares_prompts()
-        if self.plain:
+            self.unpacked = not self._shares_prompts()
+        if self.unpacked:
             self.decoder = None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
         # The embedding of the padding token would get no gradient; here that token is the end token
@@ -91,10 +104,10 @@ class LanguageModel:
         if getattr(model.config, "attn_logit_softcapping", None):
             attention = "eager"  # the others leave the softcap out
             model.set_attn_implementation(attention)
-        tree = Trial(model)
+        tree = ProbeTree(model)
         try:
             with torch.no_grad():
-                expected, _ = log_probs_alone(model, tree.branches)
+                expected, _ = log_probs_alone(model, tree.requests)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
             kind = model.config.model_type
             raise InputError(
@@ -158,9 +171,9 @@ class LanguageModel:
         return self.model.device
 
     @property
-    def hands(self) -> int:
-        """How many passes to run at once; of a plain model, whose code isn't ours, one."""
-        return 1 if self.plain else hands(self.device)
+    def workers(self) -> int:
+        """How many passes to run at once; of an unpacked model, whose code isn't ours, one."""
+        return 1 if self.unpacked else workers(self.device)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
@@ -174,9 +187,9 @@ class LanguageModel:
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.
 
-        Not for a plain model, which has no packed rows.
+        Not for an unpacked model, which has no packed rows.
         """
-        assert not self.plain, "a plain model follows no plan"
+        assert not self.unpacked, "an unpacked model follows no plan"
         if self.decoder is not None:
             return self.decoder.hidden(tokens_N, positions_N, plan)
         with self.precision():
@@ -196,9 +209,9 @@ class LanguageModel:
 
     def continuation_log_probs(self, tree: TokenTree, temperature: float = 1.0) -> Tensor:
         """Log-probability of each continuation token (C,). Differentiable."""
-        if self.plain:
+        if self.unpacked:
             with self.precision():
-                return log_probs_alone(self.model, tree.branches, temperature)[0]
+                return log_probs_alone(self.model, tree.requests, temperature)[0]
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         if not torch.is_grad_enabled():
             source_U, row_C = tree.source_C.unique(return_inverse=True)
@@ -224,9 +237,9 @@ class LanguageModel:
         self, tree: TokenTree, temperature: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """As `continuation_log_probs`, with the entropies (C,) of the distributions. Differentiable."""
-        if self.plain:
+        if self.unpacked:
             with self.precision():
-                return log_probs_alone(self.model, tree.branches, temperature, entropies=True)
+                return log_probs_alone(self.model, tree.requests, temperature, entropies=True)
         hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         head = self.model.get_output_embeddings()
         return token_log_probs_and_entropies(
@@ -241,11 +254,11 @@ class LanguageModel:
     def states(self, tree: TokenTree) -> Tensor:
         """(C, E) what `next_token_scores` takes, before each continuation token; no gradients.
 
-        Hidden states, or of a plain model the logits themselves.
+        Hidden states, or of an unpacked model the logits themselves.
         """
-        if self.plain:
+        if self.unpacked:
             with self.precision():
-                found = sorted(logits_alone(self.model, tree.branches), key=lambda item: item[0])
+                found = sorted(logits_alone(self.model, tree.requests), key=lambda item: item[0])
             return torch.cat([logits_CV for _, logits_CV in found])
         return self.hidden(tree.tokens_N, tree.positions_N, tree)[tree.source_C]
 
@@ -263,7 +276,7 @@ class LanguageModel:
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token behind each state, without gradients; see `states`."""
-        if self.plain:
+        if self.unpacked:
             return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._softcap)
 
@@ -284,50 +297,54 @@ class LanguageModel:
             )
 
     @torch.inference_mode()
-    def opening(self, prompts: Sequence[Tokens]) -> Opening | None:
+    def shared_prefix(self, prompts: Sequence[Tokens]) -> SharedPrefix | None:
         """What all prompts begin with, run once for all passes that score them.
 
         None where that is too short to be worth a pass of its own.
         """
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        if self.plain or shared <= LONG_PREFIX:
+        if self.unpacked or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
-        tree = TokenTree([Branch(tokens, ())])
+        tree = TokenTree([PromptWithContinuations(tokens, ())])
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
-        return Opening(tokens, prefill.stored)
+        return SharedPrefix(tokens, prefill.stored)
 
     @torch.inference_mode()
     def score(
-        self, branches: Sequence[Branch], opening: Opening | None = None
+        self, requests: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None = None
     ) -> list[list[Scored]]:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
-        Equal, to rounding, to scoring each alone. `opening`: of these prompts and others that are
+        Equal, to rounding, to scoring each alone. `shared_prefix`: of these prompts and others that are
         scored as well; without one, that of these prompts. Raises InputError for a text beyond the
         context.
         """
-        if opening is None:
-            opening = self.opening([branch.prompt for branch in branches])
+        if shared_prefix is None:
+            shared_prefix = self.shared_prefix([request.prompt for request in requests])
 
-        def work(pack: Sequence[Branch]) -> list[list[Scored]]:
-            return self._score_pack(pack, opening)
+        def work(pack: Sequence[PromptWithContinuations]) -> list[list[Scored]]:
+            return self._score_pack(pack, shared_prefix)
 
-        found = side_by_side(work, self._shared_out(branches), self.hands)
+        found = in_parallel(work, self._shared_out(requests), self.workers)
         return [scored for pack in found for scored in pack]
 
-    def _shared_out(self, branches: Sequence[Branch]) -> list[list[Branch]]:
-        """Packs of about one size for as many hands as there are, of `PACK_TOKENS` together."""
-        prompts = [branch.prompt for branch in branches]
+    def _shared_out(
+        self, requests: Sequence[PromptWithContinuations]
+    ) -> list[list[PromptWithContinuations]]:
+        """Packs of about one size for as many workers as there are, of `PACK_TOKENS` together."""
+        prompts = [request.prompt for request in requests]
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        own = sum(len(b.prompt) - shared + sum(map(len, b.continuations)) for b in branches)
-        parts = max(1, -(-own // PACK_TOKENS)) * self.hands
-        return list(packs(branches, shared + -(-own // parts)))
+        own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
+        parts = max(1, -(-own // PACK_TOKENS)) * self.workers
+        return list(packs(requests, shared + -(-own // parts)))
 
-    def _score_pack(self, pack: Sequence[Branch], opening: Opening | None) -> list[list[Scored]]:
-        tree = TokenTree(pack, merge=True, opening=opening)
+    def _score_pack(
+        self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
+    ) -> list[list[Scored]]:
+        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
         log_probs_C = self.continuation_log_probs(tree)
-        lengths = [len(c) for branch in pack for c in branch.continuations]
+        lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
-        return [[Scored(next(pieces)) for _ in branch.continuations] for branch in pack]
+        return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]

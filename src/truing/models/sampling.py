@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.batch_cache import Prefill, SharedCache
-from truing.models.engine.plain import generate_alone
-from truing.models.engine.threads import side_by_side
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.engine.threads import in_parallel
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 128  # completions sampled side by side
-ROWS_OF_A_HAND = 64
+ROWS_OF_A_WORKER = 64
 """With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 DRAWN = 32  # of which so many are drawn at once: their scores fit the processor's cache
 
@@ -149,8 +149,8 @@ def sample(
     def sampled(part: Sequence[Sequence[int]]) -> _Rows:
         return _sample_batch(model, part, samples, sampling, tell)
 
-    together = min(model.hands, max(1, len(prompts) * samples // ROWS_OF_A_HAND))
-    every = side_by_side(sampled, _shared_out(prompts, samples, together), together)
+    together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
+    every = in_parallel(sampled, _shared_out(prompts, samples, together), together)
     completions: list[list[Completion]] = []
     for rows in every:
         finished = [_completion(model, rows, row) for row in range(len(rows.tokens))]
@@ -183,9 +183,9 @@ def _sample_batch(
     sampling: Sampling,
     progress: Callable[[int], None],
 ) -> _Rows:
-    if model.plain:
+    if model.unpacked:
         return _sample_alone(model, prompts, samples, sampling, progress)
-    prefill = Prefill(TokenTree([Branch(prompt, ()) for prompt in prompts]))
+    prefill = Prefill(TokenTree([PromptWithContinuations(prompt, ()) for prompt in prompts]))
     tree = prefill.tree
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
     cache = SharedCache(prefill, samples, sampling.max_new_tokens)

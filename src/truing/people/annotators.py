@@ -72,22 +72,22 @@ def by_token(session: Session, token: str) -> Annotator | None:
     that decides is constant in time.
     """
     digest = token_hash(token)
-    found = session.scalar(select(Annotator).where(Annotator.token_hash == digest))
-    if found is None or not hmac.compare_digest(found.token_hash or "", digest):
+    annotator = session.scalar(select(Annotator).where(Annotator.token_hash == digest))
+    if annotator is None or not hmac.compare_digest(annotator.token_hash or "", digest):
         return None
-    return found
+    return annotator
 
 
 def source_annotator(session: Session, name: str) -> Annotator:
     """The one under whose name imported judgements stand. It can't sign in."""
-    found = session.scalar(select(Annotator).where(Annotator.name == name))
-    if found is not None and found.role != "source":
+    source = session.scalar(select(Annotator).where(Annotator.name == name))
+    if source is not None and source.role != "source":
         raise InputError(f"source: {name!r} is the name of an annotator; give another one")
-    if found is None:
-        found = Annotator(name=name, role="source")
-        session.add(found)
+    if source is None:
+        source = Annotator(name=name, role="source")
+        session.add(source)
         session.flush()
-    return found
+    return source
 
 
 def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]) -> None:
@@ -95,13 +95,13 @@ def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]
 
     Raises InputError for what is too long.
     """
-    kept: dict[str, str] = {}
+    tidied: dict[str, str] = {}
     for dimension, value in groups.items():
         dimension, value = " ".join(dimension.split()).casefold(), " ".join(value.split())
         if len(dimension) > NAME_LENGTH or len(value) > NAME_LENGTH:
             raise InputError(f"groups: at most {NAME_LENGTH} characters each")
         if dimension and value:
-            kept[dimension] = value
+            tidied[dimension] = value
     session.execute(delete(AnnotatorGroup).where(AnnotatorGroup.annotator_id == annotator_id))
-    for dimension, value in kept.items():
+    for dimension, value in tidied.items():
         session.add(AnnotatorGroup(annotator_id=annotator_id, dimension=dimension, value=value))

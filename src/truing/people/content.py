@@ -26,9 +26,9 @@ def add_prompt(
     """The prompt with these messages; the first source and consent of a text stay."""
     check_consents([consent])
     digest = prompt_hash(messages)
-    found = session.scalar(select(Prompt).where(Prompt.text_hash == digest))
-    if found:
-        return found
+    prompt = session.scalar(select(Prompt).where(Prompt.text_hash == digest))
+    if prompt:
+        return prompt
     prompt = Prompt(
         messages=messages, text_hash=digest, source=source, consent=consent, user_key=user_key
     )
@@ -40,15 +40,15 @@ def add_prompt(
 def add_completion(session: Session, prompt: Prompt, candidate: str, text: str) -> Completion:
     """The candidate's completion with this text."""
     digest = text_hash(text)
-    found = session.scalar(
+    completion = session.scalar(
         select(Completion).where(
             Completion.prompt_id == prompt.id,
             Completion.candidate == candidate,
             Completion.text_hash == digest,
         )
     )
-    if found:
-        return found
+    if completion:
+        return completion
     completion = Completion(prompt_id=prompt.id, candidate=candidate, text=text, text_hash=digest)
     session.add(completion)
     session.flush()
@@ -77,11 +77,11 @@ def add_task(
         raise InputError(f"a {kind} is about {span} completion(s), not {len(completions)}")
     parts = sorted(f"{each.candidate}\n{each.text_hash}" for each in completions)
     key = stable_hash("task", kind, prompt.text_hash, *parts)
-    found = session.scalar(select(Task).where(Task.key == key))
-    if found:
+    task = session.scalar(select(Task).where(Task.key == key))
+    if task:
         # Judged elsewhere before (0 places), and now to be judged here too.
-        found.wanted = max(found.wanted, wanted)
-        return found
+        task.wanted = max(task.wanted, wanted)
+        return task
     task = Task(
         kind=kind,
         prompt_id=prompt.id,

@@ -25,20 +25,20 @@ class Alphas:
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self.columns = columns
         self._everybody = {
-            question: frozenset(np.unique(found.annotators).tolist())
-            for question, found in columns.items()
+            question: frozenset(np.unique(column.annotators).tolist())
+            for question, column in columns.items()
         }
         self._found: dict[tuple[str, frozenset[int]], Estimate] = {}
 
     def of(self, question: str, people: Set[int] | None = None) -> Estimate:
         """Of these people's answers to a question that somebody answered."""
         everybody = self._everybody[question]
-        asked = everybody if people is None else everybody & people
-        key = question, asked
+        chosen = everybody if people is None else everybody & people
+        key = question, chosen
         if key not in self._found:
-            found = self.columns[question]
-            found = found if asked == everybody else found.among(asked)
-            self._found[key] = krippendorff_alpha(found, QUESTIONS[question][1])
+            column = self.columns[question]
+            column = column if chosen == everybody else column.among(chosen)
+            self._found[key] = krippendorff_alpha(column, QUESTIONS[question][1])
         return self._found[key]
 
     def by_question(self) -> list[tuple[str, Estimate]]:
@@ -75,9 +75,9 @@ class GroupContrast:
         return apart and all(value is not None and value > whole + 0.1 for value in inside)
 
 
-def _unit_means(found: Column) -> dict[str, float]:
-    units, unit_of, raters = np.unique(found.units, return_inverse=True, return_counts=True)
-    points = np.array(found.values, np.float64)[found.codes]
+def _unit_means(column: Column) -> dict[str, float]:
+    units, unit_of, raters = np.unique(column.units, return_inverse=True, return_counts=True)
+    points = np.array(column.values, np.float64)[column.codes]
     means = np.bincount(unit_of, points) / raters
     return {str(unit): value for unit, value in zip(units.tolist(), means.tolist(), strict=True)}
 
@@ -115,9 +115,9 @@ def _contrast(
         return None
     difference = Estimate(None, None, None, 0)
     if question == "rating":
-        found = alphas.columns[question]
+        column = alphas.columns[question]
         difference = paired_difference(
-            _unit_means(found.among(ours)), _unit_means(found.among(theirs))
+            _unit_means(column.among(ours)), _unit_means(column.among(theirs))
         )
     return GroupContrast(
         dimension=groups[0][0],

@@ -101,7 +101,7 @@ def quotas(sizes: dict[str, int], count: int, shares: str) -> dict[str, int]:
 
 def _use_cases(session: Session) -> dict[int, str]:
     """What annotators said that prompts are, by prompt; the newest holds."""
-    said = session.execute(
+    use_cases = session.execute(
         select(Task.prompt_id, Annotation.use_case)
         .join(Assignment, Assignment.task_id == Task.id)
         .join(Judgement, Judgement.assignment_id == Assignment.id)
@@ -109,7 +109,7 @@ def _use_cases(session: Session) -> dict[int, str]:
         .where(is_current())
         .order_by(Judgement.id)
     )
-    return {prompt: use_case for prompt, use_case in said}
+    return {prompt: use_case for prompt, use_case in use_cases}
 
 
 def _pool(session: Session, spec: DrawSpec) -> list[Prompt]:
@@ -118,15 +118,15 @@ def _pool(session: Session, spec: DrawSpec) -> list[Prompt]:
         Prompt.source.in_(list(spec.sources)), Prompt.consent.in_(list(spec.consents))
     )
     if spec.ask:
-        asked = select(Task.prompt_id).where(Task.wanted > 0, Task.kind.in_(list(spec.ask)))
-        wanted = wanted.where(Prompt.id.not_in(asked))
-    found = sorted(
+        in_tasks = select(Task.prompt_id).where(Task.wanted > 0, Task.kind.in_(list(spec.ask)))
+        wanted = wanted.where(Prompt.id.not_in(in_tasks))
+    eligible = sorted(
         session.scalars(wanted),
         key=lambda prompt: stable_hash("draw", str(spec.seed), prompt.text_hash),
     )
     taken: Counter[str | None] = Counter()
     pool = []
-    for prompt in found:
+    for prompt in eligible:
         taken[prompt.user_key] += 1
         if taken[prompt.user_key] <= spec.per_user:
             pool.append(prompt)
@@ -146,7 +146,7 @@ def _row(prompt: Prompt, use_case: str, times: int) -> dict[str, Any]:
 
 
 def _draw(session: Session, spec: DrawSpec) -> Drawn:
-    pool, said = _pool(session, spec), _use_cases(session)
+    pool, use_cases = _pool(session, spec), _use_cases(session)
     if not pool:
         raise InputError(
             f"--store: no prompt of source {', '.join(spec.sources)} with consent "
@@ -154,17 +154,17 @@ def _draw(session: Session, spec: DrawSpec) -> Drawn:
         )
     by_case: defaultdict[str, list[Prompt]] = defaultdict(list)
     for prompt in pool:
-        by_case[said.get(prompt.id) or suggest(prompt.messages).use_case].append(prompt)
+        by_case[use_cases.get(prompt.id) or suggest(prompt.messages).use_case].append(prompt)
     sizes = {name: len(prompts) for name, prompts in by_case.items()}
     given = quotas(sizes, spec.count, spec.shares)
     chosen = {p.id: name for name in by_case for p in by_case[name][: given[name]]}
     times = select(Asking.prompt_id, func.sum(Asking.count)).group_by(Asking.prompt_id)
-    asked = {prompt: int(total) for prompt, total in session.execute(times)}
+    times_asked = {prompt: int(total) for prompt, total in session.execute(times)}
     result = Drawn(found=Counter(sizes), drawn=Counter(given))
     for prompt in pool:
         if prompt.id not in chosen:
             continue
-        result.rows.append(_row(prompt, chosen[prompt.id], asked.get(prompt.id, 1)))
+        result.rows.append(_row(prompt, chosen[prompt.id], times_asked.get(prompt.id, 1)))
         if spec.ask:
             answers = session.scalars(
                 select(Completion).where(Completion.prompt_id == prompt.id).order_by(Completion.id)

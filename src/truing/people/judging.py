@@ -36,7 +36,7 @@ def owned(
     """
     # All that a page or a judgement needs at once: fewer queries, fewer waits under load.
     task = joinedload(Assignment.task, innerjoin=True)
-    found = session.get(
+    assignment = session.get(
         Assignment,
         assignment_id,
         options=[
@@ -45,9 +45,9 @@ def owned(
         ],
         with_for_update={"of": Assignment} if lock else None,
     )
-    if found is None or found.annotator_id != annotator_id:
+    if assignment is None or assignment.annotator_id != annotator_id:
         raise NotYours
-    return found
+    return assignment
 
 
 def latest(session: Session, assignment_id: int) -> Judgement | None:
@@ -95,12 +95,12 @@ def new_row(
 
 def _earlier(session: Session, submission: str, annotator_id: int) -> int | None:
     """The row of a submission that came before. Raises NotYours where it is somebody else's."""
-    found = session.scalar(select(Judgement).where(Judgement.submission == submission))
-    if found is None:
+    judgement = session.scalar(select(Judgement).where(Judgement.submission == submission))
+    if judgement is None:
         return None
-    if found.annotator_id != annotator_id:
+    if judgement.annotator_id != annotator_id:
         raise NotYours
-    return found.id
+    return judgement.id
 
 
 def _once(store: Store, submission: str, annotator_id: int, add: Callable[[Session], int]) -> int:

@@ -83,11 +83,11 @@ class Said:
 
 def _told(session: Session, after: int) -> dict[int, list[Told]]:
     """What was said in the judgements after one, by judgement."""
-    found: dict[int, list[Told]] = defaultdict(list)
+    by_judgement: dict[int, list[Told]] = defaultdict(list)
     for id_, value in session.execute(
         select(Rating.judgement_id, Rating.value).where(Rating.judgement_id > after)
     ):
-        found[id_].append(Told("rating", 0, value))
+        by_judgement[id_].append(Told("rating", 0, value))
     for id_, first, second, preferred in session.execute(
         select(
             Comparison.judgement_id,
@@ -97,24 +97,24 @@ def _told(session: Session, after: int) -> dict[int, list[Told]]:
         ).where(Comparison.judgement_id > after)
     ):
         better = {"first": 0, "tie": 1, "second": 2}[preferred]
-        found[id_].append(Told("comparison", 0, better if first < second else 2 - better))
+        by_judgement[id_].append(Told("comparison", 0, better if first < second else 2 - better))
     for id_, completion, rank in session.execute(
         select(Ranking.judgement_id, Ranking.completion_id, Ranking.rank)
         .where(Ranking.judgement_id > after)
         .order_by(Ranking.judgement_id, Ranking.completion_id)
     ):
-        found[id_].append(Told("ranking", completion, rank))
+        by_judgement[id_].append(Told("ranking", completion, rank))
     for id_, use_case in session.execute(
         select(Annotation.judgement_id, Annotation.use_case).where(Annotation.judgement_id > after)
     ):
-        found[id_].append(Told("use_case", 0, use_case))
+        by_judgement[id_].append(Told("use_case", 0, use_case))
     for id_, name, flag in session.execute(
         select(Flag.judgement_id, Flag.name, Flag.value)
         .where(Flag.judgement_id > after, Flag.value != "unsure")
         .order_by(Flag.judgement_id, Flag.name)
     ):
-        found[id_].append(Told(name, 0, flag))
-    return found
+        by_judgement[id_].append(Told(name, 0, flag))
+    return by_judgement
 
 
 class _Growing:
@@ -128,16 +128,16 @@ class _Growing:
         """Leave out what was said in the judgements `gone`, and add what is new."""
         rows = [
             (
-                said.id,
-                said.task,
-                said.task << UNIT_BITS | told.completion,
-                said.annotator,
-                self._codes.setdefault(told.value, len(self._codes)),
+                judgement.id,
+                judgement.task,
+                judgement.task << UNIT_BITS | observed.completion,
+                judgement.annotator,
+                self._codes.setdefault(observed.value, len(self._codes)),
             )
-            for said, told in new
+            for judgement, observed in new
         ]
-        kept = self._rows[~np.isin(self._rows[:, 0], gone)] if gone else self._rows
-        self._rows = np.concatenate([kept, np.array(rows, np.int64).reshape(-1, 5)])
+        left = self._rows[~np.isin(self._rows[:, 0], gone)] if gone else self._rows
+        self._rows = np.concatenate([left, np.array(rows, np.int64).reshape(-1, 5)])
 
     def column(self) -> Column:
         """As it is now."""
@@ -167,8 +167,8 @@ class Record:
 
     def columns(self) -> dict[str, Column]:
         """Values by question type, in the order of `QUESTIONS`; types nobody answered are absent."""
-        found = {q: self._growing[q].column() for q in QUESTIONS if q in self._growing}
-        return {question: each for question, each in found.items() if len(each.codes)}
+        columns = {q: self._growing[q].column() for q in QUESTIONS if q in self._growing}
+        return {question: each for question, each in columns.items() if len(each.codes)}
 
     def refresh(self, session: Session) -> tuple[int, int, int | None]:
         """Bring it up to date. What it gives changes whenever what people say does."""
@@ -181,7 +181,7 @@ class Record:
             self._forget()
             self._erasure = erasure
         after = self._last
-        found = session.execute(
+        judgements = session.execute(
             select(
                 Judgement.id,
                 Judgement.annotator_id,
@@ -197,30 +197,30 @@ class Record:
             .where(Judgement.id > after)
             .order_by(Judgement.id)
         ).all()
-        if found:
-            told = _told(session, after)
-            gone = [row.supersedes_id for row in found if row.supersedes_id is not None]
+        if judgements:
+            observed_in = _told(session, after)
+            gone = [row.supersedes_id for row in judgements if row.supersedes_id is not None]
             self._change(
                 (
-                    Said(*row[:6], told=tuple(told.get(row.id, ())))
-                    for row in found
+                    Said(*row[:6], told=tuple(observed_in.get(row.id, ())))
+                    for row in judgements
                     if row.kind not in ("skip", "withdrawal") and row.role != "source"
                 ),
                 gone,
             )
-            self._last = found[-1].id
-            self._rows += len(found)
+            self._last = judgements[-1].id
+            self._rows += len(judgements)
         return self._rows, self._last, self._erasure
 
     def _change(self, new: Iterable[Said], gone: Sequence[int]) -> None:
         dropped = set(gone)
         values: dict[str, list[tuple[Said, Told]]] = defaultdict(list)
-        for said in new:
-            if said.id in dropped:
+        for judgement in new:
+            if judgement.id in dropped:
                 continue
-            self._said[said.id] = said
-            for told in said.told:
-                values[told.question].append((said, told))
+            self._said[judgement.id] = judgement
+            for observed in judgement.told:
+                values[observed.question].append((judgement, observed))
         old = [id_ for id_ in gone if self._said.pop(id_, None) is not None]
         for question in values.keys() | (self._growing.keys() if old else set()):
             growing = self._growing.setdefault(question, _Growing())

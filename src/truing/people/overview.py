@@ -72,27 +72,27 @@ class Worker:
     """Leniency in the later half of their ratings minus that in the earlier half."""
 
 
-def matches_gold(said: Said, gold: Said) -> bool | None:
+def matches_gold(judgement: Said, gold: Said) -> bool | None:
     """Whether a judgement says what the gold one says; None where the kind can't be right or wrong.
 
     A rating may be one off. A ranking needs more than half of the pairs of answers in the same order.
     """
-    if said.kind != gold.kind or said.kind == "demonstration":
+    if judgement.kind != gold.kind or judgement.kind == "demonstration":
         return None
-    if said.kind == "ranking":
-        return _kendall(said.ranks(), gold.ranks())
-    question = {"annotation": "use_case"}.get(said.kind, said.kind)
-    ours, theirs = said.value(question), gold.value(question)
-    if isinstance(ours, int) and isinstance(theirs, int) and said.kind == "rating":
+    if judgement.kind == "ranking":
+        return _kendall(judgement.ranks(), gold.ranks())
+    question = {"annotation": "use_case"}.get(judgement.kind, judgement.kind)
+    ours, theirs = judgement.value(question), gold.value(question)
+    if isinstance(ours, int) and isinstance(theirs, int) and judgement.kind == "rating":
         return abs(ours - theirs) <= 1
     return ours == theirs
 
 
-def _kendall(said: Mapping[int, int], right: Mapping[int, int]) -> bool:
+def _kendall(ranks: Mapping[int, int], gold_ranks: Mapping[int, int]) -> bool:
     """Whether more than half of the pairs that gold puts in an order are put in that order."""
-    pairs = [(a, b) for a in right for b in right if right[a] < right[b]]
-    same = sum(said[a] < said[b] for a, b in pairs)
-    return same > len(pairs) / 2 if pairs else len(set(said.values())) == 1
+    pairs = [(a, b) for a in gold_ranks for b in gold_ranks if gold_ranks[a] < gold_ranks[b]]
+    same = sum(ranks[a] < ranks[b] for a, b in pairs)
+    return same > len(pairs) / 2 if pairs else len(set(ranks.values())) == 1
 
 
 def _gold_scores(session: Session, judgements: Sequence[Said]) -> dict[int, list[float]]:
@@ -124,12 +124,12 @@ def _leniencies(judgements: Sequence[Said]) -> dict[int, list[float]]:
     for each, value in ratings:  # a rating task is about one answer, and has it alone
         sums[each.task] += value
         raters[each.task] += 1
-    found: dict[int, list[float]] = defaultdict(list)
+    leniencies: dict[int, list[float]] = defaultdict(list)
     for each, value in ratings:
         others = raters[each.task] - 1
         if others:
-            found[each.annotator].append(value - (sums[each.task] - value) / others)
-    return found
+            leniencies[each.annotator].append(value - (sums[each.task] - value) / others)
+    return leniencies
 
 
 def _later_minus_earlier(values: Sequence[float]) -> list[float]:
@@ -197,26 +197,26 @@ class Disagreement:
     """0 to 1 for all but long rankings."""
 
 
-def _furthest(question: str, found: Column, most: int) -> list[Disagreement]:
+def _furthest(question: str, column: Column, most: int) -> list[Disagreement]:
     """The tasks on which people are furthest apart in one question, each with its widest unit."""
-    order = np.argsort(found.units, kind="stable")
-    units, first = np.unique(found.units[order], return_index=True)
+    order = np.argsort(column.units, kind="stable")
+    units, first = np.unique(column.units[order], return_index=True)
     if not len(units):
         return []
-    numbers = all(isinstance(value, int) for value in found.values)
-    points = np.array(found.values if numbers else range(len(found.values)), np.float64)
-    said = points[found.codes][order]
-    apart = np.maximum.reduceat(said, first) - np.minimum.reduceat(said, first)
+    numbers = all(isinstance(value, int) for value in column.values)
+    points = np.array(column.values if numbers else range(len(column.values)), np.float64)
+    point_N = points[column.codes][order]
+    apart = np.maximum.reduceat(point_N, first) - np.minimum.reduceat(point_N, first)
     span = {"rating": 6, "comparison": 2}.get(question, 3)
     apart = apart / span if numbers else (apart > 0).astype(np.float64)
-    tasks = found.tasks[order][first]
+    tasks = column.tasks[order][first]
     widest: dict[int, Disagreement] = {}
     for place in np.lexsort((tasks, -apart)):
         if apart[place] <= 0 or len(widest) == most:
             break
         task = int(tasks[place])
-        codes = found.codes[found.units == units[place]]
-        values = tuple(found.values[code] for code in codes)
+        codes = column.codes[column.units == units[place]]
+        values = tuple(column.values[code] for code in codes)
         widest.setdefault(task, Disagreement(task, question, values, float(apart[place])))
     return list(widest.values())
 
@@ -224,8 +224,8 @@ def _furthest(question: str, found: Column, most: int) -> list[Disagreement]:
 def disagreements(columns: Mapping[str, Column], most: int = 20) -> list[Disagreement]:
     """Where people are furthest apart: for each task its widest unit, the widest first."""
     widest: dict[int, Disagreement] = {}
-    for question, found in columns.items():
-        for each in _furthest(question, found, most):
+    for question, column in columns.items():
+        for each in _furthest(question, column, most):
             task = each.task_id
             if task not in widest or each.distance > widest[task].distance:
                 widest[task] = each

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from truing.models.engine.tree import Branch, TokenTree, common_prefix
+from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
 from truing.policies.adapter import add_adapter
@@ -26,25 +26,25 @@ LEARN_TOKENS = 768  # packed tokens in one learning pass: bounds the memory for 
 
 
 @dataclass(frozen=True)
-class TextAction:
+class PromptCompletion:
     """What a trajectory of text is made of: the prompt's tokens and the tokens chosen."""
 
     prompt: tuple[int, ...]
     tokens: tuple[int, ...]
 
 
-def branches_of(actions: Sequence[TextAction]) -> list[Branch]:
-    """Trajectories as branches; neighbours with the same prompt share one."""
-    branches: list[Branch] = []
+def requests_of(actions: Sequence[PromptCompletion]) -> list[PromptWithContinuations]:
+    """Trajectories as prompts with continuations; neighbours with the same prompt share one."""
+    requests: list[PromptWithContinuations] = []
     for action in actions:
-        if branches and branches[-1].prompt == action.prompt:
-            branches[-1].continuations.append(action.tokens)  # type: ignore[attr-defined]
+        if requests and requests[-1].prompt == action.prompt:
+            requests[-1].continuations.append(action.tokens)  # type: ignore[attr-defined]
         else:
-            branches.append(Branch(action.prompt, [action.tokens]))
-    return branches
+            requests.append(PromptWithContinuations(action.prompt, [action.tokens]))
+    return requests
 
 
-def pieces(actions: Sequence[TextAction], size: int = LEARN_TOKENS) -> Iterator[range]:
+def pieces(actions: Sequence[PromptCompletion], size: int = LEARN_TOKENS) -> Iterator[range]:
     """Consecutive trajectories whose packed tokens fit one pass of about `size`.
 
     A piece that begins with a long prompt may take answers to it until it is twice as long as with the
@@ -139,7 +139,7 @@ class LanguagePolicy:
     def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """`log_probs`, and entropies (nats) of the distributions; see learn.update.EntropyPolicy."""
         self._make_room()
-        tree = TokenTree(branches_of(trajectories.data))
+        tree = TokenTree(requests_of(trajectories.data))
         with self.autocast():
             found = self.trained.log_probs_and_entropies(tree, self.temperature)
         log_prob_BT, entropy_BT = (_laid_out(part_C, trajectories.mask_BT) for part_C in found)
@@ -147,10 +147,13 @@ class LanguagePolicy:
 
 
 def text_log_probs(
-    model: LanguageModel, actions: Sequence[TextAction], mask_BT: Tensor, temperature: float = 1.0
+    model: LanguageModel,
+    actions: Sequence[PromptCompletion],
+    mask_BT: Tensor,
+    temperature: float = 1.0,
 ) -> Tensor:
     """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
-    log_probs_C = model.continuation_log_probs(TokenTree(branches_of(actions)), temperature)
+    log_probs_C = model.continuation_log_probs(TokenTree(requests_of(actions)), temperature)
     return _laid_out(log_probs_C, mask_BT)
 
 

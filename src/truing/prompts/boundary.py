@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 
 
 def moved(context: str, continuations: Sequence[str]) -> tuple[str, list[str]]:
@@ -44,9 +44,9 @@ def text_tokens(tokenizer: PreTrainedTokenizerBase, *texts: str) -> list[list[in
     return tokens
 
 
-def branch(
+def scoring_request(
     tokenizer: PreTrainedTokenizerBase, context: str, continuations: Sequence[str]
-) -> Branch:
+) -> PromptWithContinuations:
     """The tokens of a context and of each of its continuations.
 
     A continuation may come out without a token where it adds nothing visible. Raises ValueError for
@@ -54,7 +54,7 @@ def branch(
     """
     stripped, behind = moved(context, continuations)
     prompt, *wholes = text_tokens(tokenizer, stripped, *(stripped + text for text in behind))
-    return Branch(prompt, [whole[len(prompt) :] for whole in wholes])
+    return PromptWithContinuations(prompt, [whole[len(prompt) :] for whole in wholes])
 
 
 def prompt_tokens(tokenizer: PreTrainedTokenizerBase, context: str) -> list[int]:

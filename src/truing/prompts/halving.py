@@ -29,7 +29,7 @@ Propose = Callable[[int, Sequence[tuple[Proposal, float]]], Sequence[Proposal]]
 
 
 @dataclass(frozen=True)
-class Standing:
+class RaceTrial:
     """A proposal in one round: its mean score on `questions` questions, and whether it went on."""
 
     proposal: Proposal
@@ -59,7 +59,7 @@ class Standing:
 
 
 @dataclass
-class Board(Scoreboard):
+class BudgetedScoreboard(Scoreboard):
     """A scoreboard with a budget of questions, which is never exceeded."""
 
     budget: int = field(kw_only=True)
@@ -82,11 +82,11 @@ class Board(Scoreboard):
 
 
 @dataclass(frozen=True)
-class Winner:
-    """The best proposal with its last standing; everything tried, in order; the questions scored."""
+class RaceResult:
+    """The best proposal with its last trial; everything tried, in order; the questions scored."""
 
-    best: Standing
-    standings: tuple[Standing, ...]
+    best: RaceTrial
+    trials: tuple[RaceTrial, ...]
     spent: int
 
 
@@ -108,41 +108,41 @@ def race(
     *,
     budget: int,
     generations: int,
-    say: Callable[[Sequence[Standing]], object] = lambda standings: None,
-) -> Winner:
+    say: Callable[[Sequence[RaceTrial]], object] = lambda trials: None,
+) -> RaceResult:
     """The best prompt among `named` and what `propose` adds in each generation.
 
     `cases` are training questions in the order in which they are asked. The first named prompt (the
     task's own instruction) reaches the last round. Ties go to the prompt that was there first. `say`
     hears each round, best first. Raises InputError as `check_budget` does.
     """
-    board = Board(cases, measure, budget=budget)
+    board = BudgetedScoreboard(cases, measure, budget=budget)
     known: set[str] = set()
     alive, best = fresh(named, known), [(proposal, math.nan) for proposal in named[:KEPT]]
     check_budget(budget, generations)
-    own, standings = alive[0], list[Standing]()
+    own, trials = alive[0], list[RaceTrial]()
     final = int(FINAL_SHARE * budget)
     for generation in range(1, generations + 1):
         share = (budget - final - board.spent) // (generations - generation + 1)
         alive += fresh(propose(generation, best), known)
         rounds = _generation(board, alive, share, generation, say)
-        standings += rounds
+        trials += rounds
         survivors = [s for s in rounds if s.kept and s.round == rounds[-1].round]
-        best = [(standing.proposal, standing.score) for standing in survivors]
-        alive = [standing.proposal for standing in survivors]
+        best = [(trial.proposal, trial.score) for trial in survivors]
+        alive = [trial.proposal for trial in survivors]
     finalists = [own, *(proposal for proposal in alive if proposal != own)]
     last = _round(board, finalists, budget - board.spent, generations + 1, 1, 1)
     say(last)
-    return Winner(last[0], (*standings, *last), board.spent)
+    return RaceResult(last[0], (*trials, *last), board.spent)
 
 
 def _generation(
-    board: Board,
+    board: BudgetedScoreboard,
     alive: Sequence[Proposal],
     share: int,
     generation: int,
-    say: Callable[[Sequence[Standing]], object],
-) -> list[Standing]:
+    say: Callable[[Sequence[RaceTrial]], object],
+) -> list[RaceTrial]:
     """Rounds until KEPT are left, each with an equal part of the share. Of more proposals than the share
     can give a few questions each, the first are taken."""
     rounds = max(1, math.ceil(math.log2(max(1, len(alive)) / KEPT)))
@@ -151,25 +151,30 @@ def _generation(
     ):
         alive = alive[:-1]
         rounds = max(1, math.ceil(math.log2(len(alive) / KEPT)))
-    before, standings = board.spent, list[Standing]()
+    before, trials = board.spent, list[RaceTrial]()
     for number in range(1, rounds + 1):
         purse = (share - (board.spent - before)) // (rounds - number + 1)
         kept = KEPT if number == rounds else max(KEPT, math.ceil(len(alive) / 2))
-        standings += (ranked := _round(board, alive, purse, generation, number, kept))
+        trials += (ranked := _round(board, alive, purse, generation, number, kept))
         say(ranked)
-        alive = [standing.proposal for standing in ranked if standing.kept]
-    return standings
+        alive = [trial.proposal for trial in ranked if trial.kept]
+    return trials
 
 
 def _round(
-    board: Board, alive: Sequence[Proposal], purse: int, generation: int, number: int, kept: int
-) -> list[Standing]:
+    board: BudgetedScoreboard,
+    alive: Sequence[Proposal],
+    purse: int,
+    generation: int,
+    number: int,
+    kept: int,
+) -> list[RaceTrial]:
     """Every proposal asked as many questions as the purse allows, the same ones; best first."""
     count = board.affordable(_prompts(alive), purse)
     means = [board.ask(proposal.prompt, count) for proposal in alive]
     ranked = sorted(zip(alive, means, strict=True), key=lambda pair: -pair[1])
     return [
-        Standing(proposal, generation, number, score, count, place < kept, board.spent)
+        RaceTrial(proposal, generation, number, score, count, place < kept, board.spent)
         for place, (proposal, score) in enumerate(ranked)
     ]
 

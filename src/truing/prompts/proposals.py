@@ -75,16 +75,16 @@ def _filled(order: Sequence[str], choices: Mapping[str, int]) -> str:
 def _by_text() -> dict[str, tuple[tuple[str, ...], tuple[int, ...]]]:
     """Every text of the grammar, with its order and its choices."""
     slots = _grammar()["slots"]
-    found: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
+    by_text: dict[str, tuple[tuple[str, ...], tuple[int, ...]]] = {}
     names = tuple(slots)
     for order in _grammar()["orders"]:
         for place in np.ndindex(*(len(slots[name]) for name in names)):
             choices = tuple(int(n) for n in place)
-            found.setdefault(
+            by_text.setdefault(
                 normalised(_filled(order, dict(zip(names, choices, strict=True)))),
                 (tuple(order), choices),
             )
-    return found
+    return by_text
 
 
 def slot_proposals(best: Sequence[Prompt], count: int, rng: np.random.Generator) -> list[Proposal]:
@@ -118,8 +118,8 @@ def paraphrased(text: str, rng: np.random.Generator) -> str:
     for phrase in [list(rules)[int(n)] for n in rng.permutation(len(rules))]:
         pattern = re.compile(rf"\b{re.escape(phrase)}\b", re.IGNORECASE)
         instead = rules[phrase][int(rng.integers(len(rules[phrase])))]
-        text, found = pattern.subn(lambda m, put=instead: _cased(put, m[0]), text, count=1)  # type: ignore[misc]
-        changes -= found
+        text, count = pattern.subn(lambda m, put=instead: _cased(put, m[0]), text, count=1)  # type: ignore[misc]
+        changes -= count
         if changes == 0:
             break
     sentences = re.split(r"(?<=[.!?])\s+", text)
@@ -137,12 +137,12 @@ def paraphrase_proposals(
     best: Sequence[Prompt], count: int, rng: np.random.Generator
 ) -> list[Proposal]:
     """Good prompts in other words, their examples kept."""
-    told = [prompt for prompt in best if prompt.instruction]
-    if not told:
+    parents = [prompt for prompt in best if prompt.instruction]
+    if not parents:
         return []
 
     def draw() -> Proposal:
-        parent = told[int(rng.integers(len(told)))]
+        parent = parents[int(rng.integers(len(parents)))]
         text = paraphrased(parent.instruction, rng)
         return Proposal(Prompt(text, parent.shots), "paraphrases", parent.id)
 

@@ -128,7 +128,7 @@ class Renderer:
         first = self.model.tokenizer.bos_token_id
         return tokens if first is None else [int(first), *tokens]
 
-    def opening(self, prompt: Prompt) -> list[int]:
+    def shared_prefix(self, prompt: Prompt) -> list[int]:
         """Tokens that conversations behind the prompt begin with, whatever is asked."""
         asked = [
             self.conversation(prompt, [{"role": "user", "content": text}]) for text in ("a", "b")

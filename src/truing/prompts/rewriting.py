@@ -77,17 +77,21 @@ def cleaned(text: str, finished: bool = True) -> str | None:
     if lines and _BULLET.match(lines[0]):
         lines = lines[:1]
     paragraph = " ".join(lines[: lines.index("")] if "" in lines else lines)
-    said = _BULLET.sub("", " ".join(paragraph.split())).strip("\"'“”‘’`* ")
-    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", said)
+    instruction = _BULLET.sub("", " ".join(paragraph.split())).strip("\"'“”‘’`* ")
+    words = re.findall(r"[^\W\d_]+(?:['’][^\W\d_]+)?", instruction)
     alone = "\n" not in text.strip()
     if not MIN_WORDS <= len(words) <= MAX_WORDS or (alone and not finished):
         return None
-    if any(mark in said for mark in _MARKS) or said.endswith("?") or _SPEAKS.match(said):
+    if (
+        any(mark in instruction for mark in _MARKS)
+        or instruction.endswith("?")
+        or _SPEAKS.match(instruction)
+    ):
         return None
-    if not _ABOUT.search(said):
+    if not _ABOUT.search(instruction):
         return None
-    letters = sum(character.isalpha() for character in said)
-    return None if letters < 0.6 * len(said) or _in_circles(words) else said
+    letters = sum(character.isalpha() for character in instruction)
+    return None if letters < 0.6 * len(instruction) or _in_circles(words) else instruction
 
 
 def _in_circles(words: Sequence[str]) -> bool:

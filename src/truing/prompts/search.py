@@ -42,7 +42,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The winner and everything tried, in order."""
 
     best: Trial
@@ -96,7 +96,7 @@ def search(
     questions: int,
     seed: int,
     progress: Callable[[], None] = lambda: None,
-) -> Found:
+) -> SearchResult:
     """The prompt with the best mean score. `questions` are asked in the last round.
 
     Ties go to the prompt named first. Only `cases` are looked at; few-shot demonstrations come from
@@ -129,4 +129,4 @@ def search(
     for size in dict.fromkeys(shots):
         demonstrations = tuple(few_shot_set(spare, size, rng))
         finals += [trial(Prompt(p.instruction, demonstrations), last, number) for p in alive]
-    return Found(max(finals, key=lambda t: t.score), tuple(trials))
+    return SearchResult(max(finals, key=lambda t: t.score), tuple(trials))

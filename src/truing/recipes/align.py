@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.data.give_away import give_away
+from truing.data.answer_only_baseline import answer_only_baseline
 from truing.methods import chosen
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
@@ -105,7 +105,7 @@ def _stages(run: Run, setup: Setup) -> None:
     compare(run, setup, graders)
     labelled = [case for case in (*setup.train, *setup.held_out) if case.incorrect_answers]
     if len(labelled) > 1:
-        figures = give_away(labelled)
+        figures = answer_only_baseline(labelled)
         run.note(data={"give_away": dict(figures.__dict__)})
 
 

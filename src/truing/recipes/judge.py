@@ -37,26 +37,26 @@ class TrainedJudge:
 
     def lines(self) -> list[str]:
         """The same for a person: a table of agreements, and where the judge is."""
-        said = []
+        text = []
         for part, title in (
             ("agreement", "Labelled answers that are no references, of questions not seen"),
             ("agreement_on_all", "All labelled answers, of questions not seen"),
         ):
-            said.append(f"{title}:")
-            said += [_line(name, found) for name, found in self.document[part].items()]
+            text.append(f"{title}:")
+            text += [_line(name, agreement) for name, agreement in self.document[part].items()]
         left_out = ", ".join(f"{n} {why}" for why, n in self.document["left_out"].items() if n)
         if left_out:
-            said.append(f"Labels left out: {left_out}")
-        said.append(f"Judge: {self.document['judge']}")
-        return said
+            text.append(f"Labels left out: {left_out}")
+        text.append(f"Judge: {self.document['judge']}")
+        return text
 
 
-def _line(name: str, found: dict[str, Any]) -> str:
-    rule = "" if found["rouge"] is None else f", ROUGE-1 rule {found['rouge']:.3f}"
+def _line(name: str, agreement: dict[str, Any]) -> str:
+    rule = "" if agreement["rouge"] is None else f", ROUGE-1 rule {agreement['rouge']:.3f}"
     return (
-        f"  {name}: accuracy {found['accuracy']:.3f} (majority {found['majority']:.3f}{rule}), "
-        f"balanced {found['balanced_accuracy']:.3f}, calibration error "
-        f"{found['calibration_error']:.3f}, {found['n']} labels"
+        f"  {name}: accuracy {agreement['accuracy']:.3f} (majority {agreement['majority']:.3f}{rule}), "
+        f"balanced {agreement['balanced_accuracy']:.3f}, calibration error "
+        f"{agreement['calibration_error']:.3f}, {agreement['n']} labels"
     )
 
 
@@ -146,4 +146,4 @@ def _saved(
 
 
 def _json(agreement: Mapping[str, JudgeAgreement]) -> dict[str, Any]:
-    return {name: found.to_json() for name, found in agreement.items()}
+    return {name: figures.to_json() for name, figures in agreement.items()}

@@ -41,36 +41,36 @@ class Trained:
 
     def lines(self) -> list[str]:
         """The same for a person: a line for each thing that was trained."""
-        said = []
+        text = []
         if written := self.document["demonstrations"]:
-            said.append(
+            text.append(
                 f"Demonstrations: {written['trained_on']} of {written['source']} trained on, "
                 f"{written['measured_on']} held out"
             )
-            said.append(f"Contamination: {written['contamination']['sentence']}")
+            text.append(f"Contamination: {written['contamination']['sentence']}")
         for name, agreement in (self.document["reward_model"] or {}).items():
-            said.append(
+            text.append(
                 f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
                 f"{agreement['n']} held-out labels"
             )
-        for found in self.document["candidates"]:
-            if found["name"] == "prompt":
-                said += search_lines(found)
+        for candidate in self.document["candidates"]:
+            if candidate["name"] == "prompt":
+                text += search_lines(candidate)
                 continue
-            figures = ", ".join(f"{key} {value:.3g}" for key, value in found["last"].items())
-            said.append(
-                f"{found['name']}, seed {found['seed']}: {found['steps']} steps ({figures})"
+            figures = ", ".join(f"{key} {value:.3g}" for key, value in candidate["last"].items())
+            text.append(
+                f"{candidate['name']}, seed {candidate['seed']}: {candidate['steps']} steps ({figures})"
             )
-            if loss := found.get("held_out_loss"):
-                said.append(f"Held-out loss: {_loss_in_words(found, loss)}")
-            said.append(f"Candidate: {found['folder']}")
-        return said
+            if loss := candidate.get("held_out_loss"):
+                text.append(f"Held-out loss: {_loss_in_words(candidate, loss)}")
+            text.append(f"Candidate: {candidate['folder']}")
+        return text
 
 
-def _loss_in_words(found: dict[str, Any], loss: dict[str, Any]) -> str:
+def _loss_in_words(candidate: dict[str, Any], loss: dict[str, Any]) -> str:
     if loss["value"] is None:
         return "unknown, because no demonstration could be held out"
-    before, gap = found["base_held_out_loss"], found["held_out_loss_difference"]
+    before, gap = candidate["base_held_out_loss"], candidate["held_out_loss_difference"]
     within = "" if gap["low"] is None else f" [{gap['low']:+.3f}, {gap['high']:+.3f}]"
     return (
         f"{loss['value']:.3f} nats per token, the base {before['value']:.3f}; "

@@ -34,8 +34,8 @@ def by_category(
     for name in measured.names:
         for metric in metrics:
             key = (metric.evaluation, metric.name)
-            found = measured.questions.get(name, {}).get(key, {})
-            for case, value in found.items():
+            value_of = measured.questions.get(name, {}).get(key, {})
+            for case, value in value_of.items():
                 category = categories.get(case) or "uncategorised"
                 cells[category][metric.key][name].append(value)
                 cases[category].add(case)
@@ -71,10 +71,10 @@ def category_dots(
     `metrics` maps the names under which entries have means to their titles. `colour` gives a candidate's
     style-sheet class; `prefix` keeps two figures of one page apart.
     """
-    shown = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
-    if not entries or not shown:
+    present = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
+    if not entries or not present:
         return None
-    titles = [metrics[metric] for metric in shown]
+    titles = [metrics[metric] for metric in present]
 
     def draw(width: int, key: str) -> Canvas:
         wide = width == WIDE
@@ -84,7 +84,7 @@ def category_dots(
         height = top + row * len(entries) + 28
         about = f"Dots for {', '.join(names)} in {len(entries)} categories; figures in the table."
         canvas = Canvas(width, height, "Results by category", about, f"{prefix}-{key}")
-        panel = (width - label - 14 - gap * (len(shown) - 1)) / len(shown)
+        panel = (width - label - 14 - gap * (len(present) - 1)) / len(present)
         bottom = top + row * len(entries)
         scales = []
         for index, title in enumerate(titles):
@@ -101,7 +101,7 @@ def category_dots(
                 canvas.text(label - 14, y + 4, f"{name} ({entry.n})", "cat", "end")
             else:
                 canvas.text(label, y - 11, f"{name} ({entry.n})", "cat")
-            for metric, scale in zip(shown, scales, strict=True):
+            for metric, scale in zip(present, scales, strict=True):
                 _dots(canvas, entry, metric, names, scale, y, colour)
         return canvas
 
@@ -118,13 +118,13 @@ def _dots(
     colour: Callable[[str], str],
 ) -> None:
     means = entry.means.get(metric, {})
-    found = [(name, means[name]) for name in names if name in means]
-    if not found:
+    points = [(name, means[name]) for name in names if name in means]
+    if not points:
         return
     canvas.line(scale.start, y, scale.stop, y, "rail")
-    ordered = sorted(value for _, value in found)
+    ordered = sorted(value for _, value in points)
     for low, high in pairwise(ordered):
         canvas.line(scale(low), y, scale(high), y, "span")
-    for name, value in found:
+    for name, value in points:
         hint = f"{entry.category}, {name}: {number(value)}"
         canvas.marker(scale(value), y, colour(name), hint, 4.2)

@@ -36,14 +36,14 @@ def legend(task: TaskMetrics) -> list[tuple[str, str]]:
 
 def series(log: Log, *path: str) -> list[tuple[int, float]]:
     """(step, value) wherever a line of the log holds a finite number at `path`."""
-    found = []
+    points = []
     for line in log:
         value: Any = line
         for name in path:
             value = value.get(name) if isinstance(value, Mapping) else None
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-            found.append((int(line["step"]), float(value)))
-    return found
+            points.append((int(line["step"]), float(value)))
+    return points
 
 
 def smoothed(points: list[tuple[int, float]], window: int) -> list[tuple[int, float]]:
@@ -109,22 +109,24 @@ def captions(logs: Mapping[int, Log], task: TaskMetrics) -> list[str]:
     texts = []
     gold = task.of(task.stands_for)[0]
     for seed, log in logs.items():
-        part, kept = parting(log, gold.name), chosen(log)
-        found = []
+        part, selected = parting(log, gold.name), chosen(log)
+        parts = []
         if part is not None:
-            found.append(
+            parts.append(
                 f"Reward and judges part after step {part.step}: from there the watched reward "
                 f"rose by {number(part.reward_gain, 'reward')} while {gold.spoken} fell by "
                 f"{number(part.judged_loss)}."
             )
             if part.within_noise:
-                found.append(f"With {part.n} answers a look, that fall is within noise.")
+                parts.append(f"With {part.n} answers a look, that fall is within noise.")
         elif len(series(log, "monitor", gold.name)) > 1:
-            found.append("Reward and judges do not part.")
-        if kept is not None:
-            found.append(f"Step {kept[0]} was kept" + (f": {kept[1]}." if kept[1] else "."))
-        if found:
-            texts.append((f"Seed {seed}. " if len(logs) > 1 else "") + " ".join(found))
+            parts.append("Reward and judges do not part.")
+        if selected is not None:
+            parts.append(
+                f"Step {selected[0]} was kept" + (f": {selected[1]}." if selected[1] else ".")
+            )
+        if parts:
+            texts.append((f"Seed {seed}. " if len(logs) > 1 else "") + " ".join(parts))
     return texts
 
 
@@ -163,7 +165,9 @@ def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
         seed: series(log, "loss_per_token") or series(log, "loss") for seed, log in logs.items()
     }
     held_out = {seed: series(log, "held_out_loss") for seed, log in logs.items()}
-    points = [point for found in (*losses.values(), *held_out.values()) for point in found]
+    points = [
+        point for series_points in (*losses.values(), *held_out.values()) for point in series_points
+    ]
     if not points:
         return None
     steps = (min(step for step, _ in points), max(step for step, _ in points))
@@ -176,12 +180,18 @@ def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
         values = [value for _, value in points]
         x, y = _axes(canvas, box, steps, values, "Loss (nats per token)", show_steps=True)
         canvas.text((box[0] + box[2]) / 2, height - 6, "step", "axis", "middle")
-        for found in losses.values():
-            _draw(canvas, x, y, found, "curve faint c-sft")
-            _draw(canvas, x, y, smoothed(found, max(3, len(found) // 10)), "curve c-sft")
-        for found in held_out.values():
-            _draw(canvas, x, y, found, "curve dashed c-ink")
-            for step, value in found:
+        for series_points in losses.values():
+            _draw(canvas, x, y, series_points, "curve faint c-sft")
+            _draw(
+                canvas,
+                x,
+                y,
+                smoothed(series_points, max(3, len(series_points) // 10)),
+                "curve c-sft",
+            )
+        for series_points in held_out.values():
+            _draw(canvas, x, y, series_points, "curve dashed c-ink")
+            for step, value in series_points:
                 canvas.marker(x(step), y(value), "c-ink", f"step {step}: held-out {value:.3f}", 3.5)
         return canvas
 
@@ -192,18 +202,18 @@ def _guides(logs: Mapping[int, Log], gold: str) -> list[tuple[int, str, str]]:
     """(step, text, style) of each vertical line: where reward and judges part, what was kept."""
     texts: dict[int, set[str]] = {}
     for log in logs.values():
-        part, kept = parting(log, gold), chosen(log)
+        part, selected = parting(log, gold), chosen(log)
         if part is not None:
             texts.setdefault(part.step, set()).add("they part")
-        if kept is not None:
-            texts.setdefault(kept[0], set()).add("kept")
+        if selected is not None:
+            texts.setdefault(selected[0], set()).add("kept")
     return [
         (
             step,
-            f"step {step}: {' and '.join(sorted(found, reverse=True))}",
-            "parting" if "they part" in found else "kept",
+            f"step {step}: {' and '.join(sorted(labels, reverse=True))}",
+            "parting" if "they part" in labels else "kept",
         )
-        for step, found in sorted(texts.items())
+        for step, labels in sorted(texts.items())
     ]
 
 
@@ -229,8 +239,10 @@ def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
         for seed, log in logs.items()
         for name, _, _ in lines
     }
-    above = [point for found in (*sampled.values(), *watched.values()) for point in found]
-    below = [point for found in judged.values() for point in found]
+    above = [
+        point for series_points in (*sampled.values(), *watched.values()) for point in series_points
+    ]
+    below = [point for series_points in judged.values() for point in series_points]
     if not above:
         return None
     steps = (min(s for s, _ in above + below), max(s for s, _ in above + below))
@@ -249,11 +261,17 @@ def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
         values = [value for _, value in above]
         canvas.text(left, 18, "Training reward", "label")
         x, y = _axes(canvas, box, steps, values, "", show_steps=not below)
-        for found in sampled.values():
-            _draw(canvas, x, y, found, "curve faint c-reward")
-            _draw(canvas, x, y, smoothed(found, max(3, len(found) // 10)), "curve soft c-reward")
-        for found in watched.values():
-            _looks(canvas, x, y, found, "c-reward", "reward of watched answers")
+        for series_points in sampled.values():
+            _draw(canvas, x, y, series_points, "curve faint c-reward")
+            _draw(
+                canvas,
+                x,
+                y,
+                smoothed(series_points, max(3, len(series_points) // 10)),
+                "curve soft c-reward",
+            )
+        for series_points in watched.values():
+            _looks(canvas, x, y, series_points, "c-reward", "reward of watched answers")
         bottom = box[3]
         if below:
             box = (left, bottom + 44, right, bottom + 44 + panel)

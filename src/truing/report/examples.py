@@ -50,11 +50,11 @@ class Example:
 
 def _by_case(rows: Sequence[Row], evaluation: str) -> dict[str, dict[str, Row]]:
     """{case: {candidate: row of its first seed}}, for rows with an answer or a reason for none."""
-    found: dict[str, dict[str, Row]] = {}
+    by_case: dict[str, dict[str, Row]] = {}
     for row in sorted(rows, key=lambda row: row.seed):
         if row.evaluation == evaluation:
-            found.setdefault(row.case, {}).setdefault(row.candidate, row)
-    return found
+            by_case.setdefault(row.case, {}).setdefault(row.candidate, row)
+    return by_case
 
 
 def _chosen(cases: Mapping[str, Any], purpose: str, count: int) -> list[str]:
@@ -138,9 +138,9 @@ def question_examples(
 
 def _answered(rows: Sequence[Row], evaluation: str) -> dict[str, dict[str, Row]]:
     return {
-        case: found
-        for case, found in _by_case(rows, evaluation).items()
-        if any(_text(row) is not None for row in found.values())
+        case: row_of
+        for case, row_of in _by_case(rows, evaluation).items()
+        if any(_text(row) is not None for row in row_of.values())
     }
 
 
@@ -166,15 +166,15 @@ def attack_examples(
     rows: Sequence[Row], names: Sequence[str], questions: Mapping[str, Mapping[str, Any]]
 ) -> list[Example]:
     """Some attacks, what each candidate answered, and whether the attack got its way."""
-    found = _by_case(rows, "attacks")
+    by_case = _by_case(rows, "attacks")
     examples = []
-    for case in _chosen(found, "attacks", ATTACKS):
-        details = [row.detail for row in found[case].values()]
+    for case in _chosen(by_case, "attacks", ATTACKS):
+        details = [row.detail for row in by_case[case].values()]
         canary = next((str(detail["canary"]) for detail in details if detail.get("canary")), "")
         prompt = next((str(detail["prompt"]) for detail in details if detail.get("prompt")), "")
         answers = []
         for name in names:
-            row = found[case].get(name)
+            row = by_case[case].get(name)
             text = None if row is None else _text(row)
             success = None if row is None else row.metrics.get("success")
             answers.append(
@@ -204,8 +204,8 @@ def training_samples(log: Log) -> list[Samples]:
     """The first and the last samples of a log: what the reward taught the policy to say."""
     looks = []
     for line in log:
-        kept = [sample for sample in line.get("samples") or [] if isinstance(sample, dict)]
-        if kept:
+        samples = [sample for sample in line.get("samples") or [] if isinstance(sample, dict)]
+        if samples:
             texts = [
                 (
                     str(sample.get("prompt", "")),
@@ -214,7 +214,7 @@ def training_samples(log: Log) -> list[Samples]:
                     if isinstance(sample.get("reward"), int | float)
                     else DASH,
                 )
-                for sample in kept[:SAMPLES]
+                for sample in samples[:SAMPLES]
             ]
             looks.append(Samples(int(line["step"]), texts))
     return looks if len(looks) < 2 else [looks[0], looks[-1]]

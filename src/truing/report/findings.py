@@ -62,12 +62,12 @@ def _verdict(measured: Measured, name: str) -> Finding:
         text = f"{name} was not measured: it failed, or the run did not get that far."
         return Finding(text, "warning", name)
     headline = measured.task.of(measured.task.headline)
-    found = [measured.difference(name, metric.evaluation, metric.name) for metric in headline]
-    if all(difference is None or difference.value is None for difference in found):
+    differences = [measured.difference(name, metric.evaluation, metric.name) for metric in headline]
+    if all(difference is None or difference.value is None for difference in differences):
         why = "base was not" if not measured.values.get(BASE) else "nothing in common was"
         return Finding(f"{name} can’t be compared with base: {why} measured.", "warning", name)
     better, worse = _changes(measured, name, "gain"), _changes(measured, name, "loss")
-    effects = {change(difference, m) for difference, m in zip(found, headline, strict=True)}
+    effects = {change(difference, m) for difference, m in zip(differences, headline, strict=True)}
     if "gain" in effects:
         if worse:
             return Finding(f"{name} {better}, but {worse}.", "mixed", name)
@@ -83,10 +83,10 @@ def _verdict(measured: Measured, name: str) -> Finding:
 
 def _damage(measured: Measured, name: str) -> list[Finding]:
     """What must not get worse, and attacks."""
-    found = []
+    damages = []
     for key, limit in measured.task.must_not_fall.items():
-        found += _loss(measured, name, measured.task.metric_of(*key), limit)
-    return found + _attacked(measured, name)
+        damages += _loss(measured, name, measured.task.metric_of(*key), limit)
+    return damages + _attacked(measured, name)
 
 
 def _loss(measured: Measured, name: str, metric: Metric, limit: float) -> list[Finding]:
@@ -125,13 +125,13 @@ def _attacked(measured: Measured, name: str) -> list[Finding]:
 
 
 def _on_judges(judges: Mapping[str, Any], measured: Measured) -> list[Finding]:
-    found = []
+    warnings = []
     for name, metric in judged_by(measured).items():
         figures = judges.get(name)
         accuracy = figures.get("balanced_accuracy") if isinstance(figures, dict) else None
         if not isinstance(accuracy, int | float):
             text = f"Nothing is known of how far the {name} judge can be trusted."
-            found.append(Finding(text, "warning"))
+            warnings.append(Finding(text, "warning"))
         elif accuracy < WEAK_JUDGE:
             without = [other.label for other in measured.task.likelihoods]
             free = f"; {joined(without)} don’t depend on it" if without else ""
@@ -139,17 +139,17 @@ def _on_judges(judges: Mapping[str, Any], measured: Measured) -> list[Finding]:
                 f"The {name} judge is weak: balanced accuracy {accuracy:.2f} against labelled "
                 f"answers, where chance is 0.50. Read “{metric.name}” with caution{free}."
             )
-            found.append(Finding(text, "warning"))
-    return found
+            warnings.append(Finding(text, "warning"))
+    return warnings
 
 
 def judged_by(measured: Measured) -> dict[str, Metric]:
     """Each judge behind what was measured, with the first metric that rests on it."""
-    found: dict[str, Metric] = {}
+    metrics: dict[str, Metric] = {}
     for metric in measured.task.of(measured.listed()):
         for judge in metric.judges:
-            found.setdefault(judge, metric)
-    return found
+            metrics.setdefault(judge, metric)
+    return metrics
 
 
 def _on_questions(data: Mapping[str, Any], measured: Measured) -> list[Finding]:
@@ -175,7 +175,7 @@ def _on_questions(data: Mapping[str, Any], measured: Measured) -> list[Finding]:
 
 
 def _on_sample(measured: Measured) -> list[Finding]:
-    found = []
+    notes = []
     for name in measured.names:
         left_out = [
             f"{estimate.unscored} of {measured.task.metric_of(*key).label}"
@@ -184,7 +184,7 @@ def _on_sample(measured: Measured) -> list[Finding]:
         ]
         if left_out:
             text = f"{name}: rows that could not be scored were left out: {joined(left_out)}."
-            found.append(Finding(text, "note", name))
+            notes.append(Finding(text, "note", name))
     sizes = [
         estimate.n
         for figures in measured.values.values()
@@ -196,13 +196,13 @@ def _on_sample(measured: Measured) -> list[Finding]:
             f"Only {min(sizes)} held-out {measured.task.words.cases}: the intervals are rough, and "
             "small effects can’t be seen."
         )
-        found.append(Finding(text, "warning"))
+        notes.append(Finding(text, "warning"))
     missing = [key for key in measured.task.must_not_fall if key not in measured.listed()]
     if measured.listed() and missing:
         names = joined([metric.spoken for metric in measured.task.of(missing)])
         text = f"Not measured: {names}. What the methods broke there is not known."
-        found.append(Finding(text, "warning"))
-    return found
+        notes.append(Finding(text, "warning"))
+    return notes
 
 
 def findings(
@@ -210,11 +210,13 @@ def findings(
 ) -> list[Finding]:
     """All findings in the order in which they are read: verdicts, damage, how far to trust it."""
     others = [name for name in measured.names if name != BASE]
-    found = [_verdict(measured, name) for name in others]
+    all_findings = [_verdict(measured, name) for name in others]
     for name in others:
-        found += on_reward(measured, name) + _damage(measured, name)
-    found += on_exact_rewards(measured)
-    found += _on_judges(judges, measured) + _on_questions(data, measured) + _on_sample(measured)
+        all_findings += on_reward(measured, name) + _damage(measured, name)
+    all_findings += on_exact_rewards(measured)
+    all_findings += (
+        _on_judges(judges, measured) + _on_questions(data, measured) + _on_sample(measured)
+    )
     if not finished:
-        found.append(Finding("The run is not finished: figures may be missing.", "warning"))
-    return found
+        all_findings.append(Finding("The run is not finished: figures may be missing.", "warning"))
+    return all_findings

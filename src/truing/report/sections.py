@@ -80,7 +80,7 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
     value, difference = summary.measured.value(*key), summary.measured.difference(*key)
     if value is None or value.value is None:
         return Cell(candidate, DASH, "", unscored=value.unscored if value else 0)
-    shown = difference is not None and difference.value is not None
+    is_defined = difference is not None and difference.value is not None
     effect = change(difference, metric)
     mark = ""
     if effect and difference is not None and difference.value is not None:
@@ -89,8 +89,8 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         candidate,
         number(value.value, metric.unit),
         interval(value, metric.unit),
-        number(difference.value, metric.unit, sign=True) if shown and difference else "",
-        interval(difference, metric.unit) if shown and difference else "",
+        number(difference.value, metric.unit, sign=True) if is_defined and difference else "",
+        interval(difference, metric.unit) if is_defined and difference else "",
         effect,
         mark,
         value.n,
@@ -130,9 +130,9 @@ def _cards(summary: Summary) -> list[dict[str, Any]]:
     return cards
 
 
-def _is_first_about(finding: Finding, found: list[Finding]) -> bool:
+def _is_first_about(finding: Finding, findings: list[Finding]) -> bool:
     """A candidate without figures has a warning where others have their verdict."""
-    about = [other for other in found if other.candidate == finding.candidate != ""]
+    about = [other for other in findings if other.candidate == finding.candidate != ""]
     return finding.tone == "warning" and bool(about) and about[0] is finding
 
 
@@ -144,11 +144,13 @@ def _costs(summary: Summary) -> dict[str, Any]:
 
 def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
     """A table of whatever is known of how far judges (or reward models) agree with labels."""
-    found = {name: part for name, part in figures_of.items() if isinstance(part, dict)}
+    judges = {name: part for name, part in figures_of.items() if isinstance(part, dict)}
     known = [
-        (key, title) for key, title in _JUDGE_COLUMNS if any(key in part for part in found.values())
+        (key, title)
+        for key, title in _JUDGE_COLUMNS
+        if any(key in part for part in judges.values())
     ]
-    rows = [(name, [quantity(part.get(key)) for key, _ in known]) for name, part in found.items()]
+    rows = [(name, [quantity(part.get(key)) for key, _ in known]) for name, part in judges.items()]
     return {"columns": [title for _, title in known], "rows": rows}
 
 
@@ -181,7 +183,7 @@ def _prompts(summary: Summary) -> list[dict[str, Any]]:
     metric = _raced_by(summary)
     score = metric.name if metric else ""
     tried.sort(key=lambda entry: (-_figure(entry, "round"), -_figure(entry, score)))
-    kept = (part.get("instruction"), part.get("shots"))
+    chosen = (part.get("instruction"), part.get("shots"))
     rounds = [_figure(entry, "round") for entry in tried]
     return [
         {
@@ -190,7 +192,7 @@ def _prompts(summary: Summary) -> list[dict[str, Any]]:
             "score": quantity(entry.get(score)),
             "questions": quantity(entry.get("questions")),
             "round": quantity(entry.get("round")),
-            "chosen": (entry.get("instruction"), entry.get("shots")) == kept
+            "chosen": (entry.get("instruction"), entry.get("shots")) == chosen
             and _figure(entry, "round") == max(rounds),
         }
         for entry in tried
@@ -231,16 +233,16 @@ def _categories(summary: Summary) -> dict[str, Any]:
     measured, names = summary.measured, summary.measured.names
     metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.unit == "share"]
     entries = categories.by_category(measured, of_case, metrics)
-    shown = [m for m in metrics if any(m.key in entry.means for entry in entries)]
+    columns = [m for m in metrics if any(m.key in entry.means for entry in entries)]
     table = [
         (
             entry.category,
             entry.n,
-            [number(entry.means.get(m.key, {}).get(n)) for m in shown for n in names],
+            [number(entry.means.get(m.key, {}).get(n)) for m in columns for n in names],
         )
         for entry in entries
     ]
-    titles = {metric.key: metric.label for metric in shown}
+    titles = {metric.key: metric.label for metric in columns}
     return {
         "figure": categories.category_dots(entries, names, titles, palette(names)),
         "metrics": list(titles.values()),
@@ -274,7 +276,7 @@ def page(summary: Summary) -> dict[str, Any]:
     rl_logs = run.logs("rl")
     first_rl = next(iter(rl_logs.values()), [])
     cards = _cards(summary)
-    told = {card["text"] for card in cards}
+    on_cards = {card["text"] for card in cards}
     return {
         "record": _Known(run.record),
         "model": _Known(run.part("model")),
@@ -292,7 +294,7 @@ def page(summary: Summary) -> dict[str, Any]:
         "attacked": ATTACKED[0] in {*task.evaluations, *(name for name, _ in measured.listed())},
         "seeds": sorted({seed for seeds in measured.seeds.values() for seed in seeds}),
         "cards": cards,
-        "findings": [finding for finding in summary.findings if finding.text not in told],
+        "findings": [finding for finding in summary.findings if finding.text not in on_cards],
         "comparison": comparison(summary),
         "gain_and_damage": figures.gain_and_damage(measured),
         "costs": _costs(summary),

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import Embed, Features, answer_features, middle_layer
 from truing.models.tensor_files import write_tensors_atomically
 from truing.prompts.rendering import Prompt, Renderer
@@ -42,19 +42,21 @@ class Embedder:
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
         """(pairs, 2 E). Neighbouring pairs with the same question share its pass."""
         model = self.renderer.model
-        return answer_features(model, self.branches(pairs), middle_layer(model))
+        return answer_features(model, self.requests(pairs), middle_layer(model))
 
-    def branches(self, pairs: Sequence[tuple[str, str]]) -> list[Branch]:
-        """Tokens of the pairs, a branch for each run of pairs with the same question."""
-        branches: list[Branch] = []
+    def requests(self, pairs: Sequence[tuple[str, str]]) -> list[PromptWithContinuations]:
+        """Tokens of the pairs, a request for each run of pairs with the same question."""
+        requests: list[PromptWithContinuations] = []
         previous: str | None = None
         for question, answer in pairs:
             if question != previous:
-                branches.append(Branch(self.renderer.tokens(self.prompt, question), []))
+                requests.append(
+                    PromptWithContinuations(self.renderer.tokens(self.prompt, question), [])
+                )
                 previous = question
             tokens = self.renderer.answer_tokens(answer, end=True)
-            branches[-1].continuations.append(tokens)  # type: ignore[attr-defined]
-        return branches
+            requests[-1].continuations.append(tokens)  # type: ignore[attr-defined]
+        return requests
 
 
 @dataclass(frozen=True)

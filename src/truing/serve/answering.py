@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from truing.candidates import Candidate
 from truing.models.decoding import Request
-from truing.serve.engine import Busy, Closing, Engine, Ticket, Update
+from truing.serve.engine import Busy, Closing, Engine, RequestHandle, Update
 from truing.serve.forms import DEFAULT_TOKENS, ChatForm
 from truing.serve.replies import Refusal
 from truing.types import InputError
@@ -33,14 +33,14 @@ class Answers:
             return hear
 
         listeners = [listener(index) for index in range(len(requests))]
-        self._tickets: list[Ticket] = engine.submit(requests, listeners)
+        self._handles: list[RequestHandle] = engine.submit(requests, listeners)
 
     def __enter__(self) -> Answers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for ticket in self._tickets:
-            ticket.cancel()
+        for handle in self._handles:
+            handle.cancel()
 
     async def news(self) -> AsyncIterator[tuple[int, str, Update]]:
         """Until all have ended: which answer, the text added to it, and how far it is.
@@ -63,7 +63,7 @@ class Answers:
     @property
     def tokens(self) -> list[tuple[int, ...]]:
         """The tokens of the answers so far, end tokens included."""
-        return [tuple(ticket.writing.tokens) for ticket in self._tickets]
+        return [tuple(handle.generation.tokens) for handle in self._handles]
 
     @property
     def written(self) -> int:
@@ -73,7 +73,7 @@ class Answers:
     @property
     def known(self) -> int:
         """Tokens of the prompt that didn't have to be computed."""
-        return min(ticket.writing.known for ticket in self._tickets)
+        return min(handle.generation.known for handle in self._handles)
 
 
 def _requests(candidate: Candidate, form: ChatForm) -> list[Request]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from truing.candidates import Candidate, open_candidate
 from truing.evaluate.answers import free_answers
-from truing.models.decoding import Decoding, Request
+from truing.models.decoding import BatchedGenerator, Request
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, InputError
 
@@ -19,7 +19,7 @@ class Chat:
     """A candidate and how its answers are drawn: as `truing serve` draws them."""
 
     candidate: Candidate
-    decoding: Decoding
+    generator: BatchedGenerator
     max_new_tokens: int
     temperature: float
     seed: int
@@ -42,8 +42,10 @@ class Chat:
         candidate, _ = open_candidate(
             name, seed, dtype, accept_licence=accept_licence, choosing=True
         )
-        decoding = Decoding(candidate.model, candidate.renderer.opening(candidate.prompt))
-        return Chat(candidate, decoding, max_new_tokens, temperature, seed)
+        generator = BatchedGenerator(
+            candidate.model, candidate.renderer.shared_prefix(candidate.prompt)
+        )
+        return Chat(candidate, generator, max_new_tokens, temperature, seed)
 
     def answer(self, question: str) -> str:
         """The answer's text. Equal questions get equal answers: draws depend on the seed alone.
@@ -63,7 +65,7 @@ class Chat:
             seed=self.seed,
             stop=(renderer.stop,) if renderer.stop else (),
         )
-        return self.decoding.write(request).text.strip()
+        return self.generator.write(request).text.strip()
 
 
 def lines() -> Iterator[str]:

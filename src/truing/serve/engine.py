@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from truing.models.decoding import GROUP, Decoding, Request, Writing
+from truing.models.decoding import GROUP, BatchedGenerator, Generation, Request
 from truing.models.language_model import LanguageModel
 
 QUEUE = 64
@@ -38,11 +38,11 @@ class Update:
     finish: str | None
 
 
-class Ticket:
+class RequestHandle:
     """One answer on its way. `hear` is called on the engine's thread with every update."""
 
-    def __init__(self, writing: Writing, hear: Callable[[Update], None]) -> None:
-        self.writing = writing
+    def __init__(self, generation: Generation, hear: Callable[[Update], None]) -> None:
+        self.generation = generation
         self.cancelled = False
         self._hear = hear
 
@@ -52,57 +52,59 @@ class Ticket:
 
     def tell(self, finish: str | None) -> None:
         """Passes on how far it is."""
-        self._hear(Update(self.writing.text, len(self.writing.tokens), finish))
+        self._hear(Update(self.generation.text, len(self.generation.tokens), finish))
 
 
 class Engine:
     """Answers requests with one model, up to `places` of them side by side.
 
-    `opening` as for Decoding.
+    `shared_prefix` as for BatchedGenerator.
     """
 
     def __init__(
         self,
         model: LanguageModel,
-        opening: Sequence[int] = (),
+        shared_prefix: Sequence[int] = (),
         places: int = GROUP,
         queue: int = QUEUE,
     ) -> None:
         self.places = places
         self._queue = queue
-        self._decoding = Decoding(model, opening)
-        self._waiting: deque[Ticket] = deque()
-        self._writing: list[Ticket] = []
+        self._generator = BatchedGenerator(model, shared_prefix)
+        self._waiting: deque[RequestHandle] = deque()
+        self._running: list[RequestHandle] = []
         self._change = threading.Condition()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="truing engine", daemon=True)
         self._thread.start()
 
-    def submit(self, requests: list[Request], hear: list[Callable[[Update], None]]) -> list[Ticket]:
+    def submit(
+        self, requests: list[Request], hear: list[Callable[[Update], None]]
+    ) -> list[RequestHandle]:
         """Takes requests, all or none.
 
         Raises InputError for one that exceeds the context, Busy where too many wait, Closing.
         """
-        tickets = [
-            Ticket(self._decoding.begin(request), listener)
+        handles = [
+            RequestHandle(self._generator.begin(request), listener)
             for request, listener in zip(requests, hear, strict=True)
         ]
         with self._change:
             if self._closing:
                 raise Closing
-            self._waiting = deque(ticket for ticket in self._waiting if not ticket.cancelled)
-            free = self.places - len(self._writing)
-            if len(self._waiting) + len(tickets) > self._queue + free:
+            self._waiting = deque(handle for handle in self._waiting if not handle.cancelled)
+            free = self.places - len(self._running)
+            if len(self._waiting) + len(handles) > self._queue + free:
                 raise Busy
-            self._waiting += tickets
+            self._waiting += handles
             self._change.notify()
-        return tickets
+        return handles
 
     @property
     def load(self) -> tuple[int, int]:
         """Answers being written, and answers that wait."""
         with self._change:
-            return len(self._writing), len(self._waiting)
+            return len(self._running), len(self._waiting)
 
     def close(self) -> None:
         """Ends what is unfinished as an error, and the thread."""
@@ -115,54 +117,56 @@ class Engine:
         while True:
             with self._change:
                 self._admit()
-                while not self._writing and not self._closing:
+                while not self._running and not self._closing:
                     self._change.wait()
                     self._admit()
                 if self._closing:
-                    left = [*self._writing, *self._waiting]
+                    left = [*self._running, *self._waiting]
                     break
             self._advance()
-        for ticket in left:
-            ticket.tell("error")
+        for handle in left:
+            handle.tell("error")
 
     def _admit(self) -> None:
         """Fills free places in order of arrival."""
-        self._writing = [t for t in self._writing if not t.cancelled and t.writing.finish is None]
-        while self._waiting and len(self._writing) < self.places:
-            ticket = self._waiting.popleft()
-            if not ticket.cancelled:
-                self._writing.append(ticket)
+        self._running = [
+            t for t in self._running if not t.cancelled and t.generation.finish is None
+        ]
+        while self._waiting and len(self._running) < self.places:
+            handle = self._waiting.popleft()
+            if not handle.cancelled:
+                self._running.append(handle)
 
     def _advance(self) -> None:
         """Some pieces of prompts, then one token for everybody who has read theirs."""
         for _ in range(PIECES):
-            reading = next((t for t in self._live() if not t.writing.has_read), None)
+            reading = next((t for t in self._live() if not t.generation.has_read), None)
             if reading is None:
                 break
-            self._try([reading], lambda group: self._decoding.read(group[0].writing))
-            if reading.writing.has_read:
+            self._try([reading], lambda group: self._generator.read(group[0].generation))
+            if reading.generation.has_read:
                 self._pass_on([reading])
-        ready = [t for t in self._live() if t.writing.has_read]
+        ready = [t for t in self._live() if t.generation.has_read]
         for start in range(0, len(ready), GROUP):
             group = ready[start : start + GROUP]
-            self._try(group, lambda group: self._decoding.step([t.writing for t in group]))
+            self._try(group, lambda group: self._generator.step([t.generation for t in group]))
             self._pass_on(group)
 
-    def _live(self) -> list[Ticket]:
-        return [t for t in self._writing if not t.cancelled and t.writing.finish is None]
+    def _live(self) -> list[RequestHandle]:
+        return [t for t in self._running if not t.cancelled and t.generation.finish is None]
 
-    def _pass_on(self, tickets: list[Ticket]) -> None:
-        for ticket in tickets:
-            if not ticket.cancelled:
-                ticket.tell(ticket.writing.finish)
+    def _pass_on(self, handles: list[RequestHandle]) -> None:
+        for handle in handles:
+            if not handle.cancelled:
+                handle.tell(handle.generation.finish)
 
-    def _try(self, group: list[Ticket], work: Callable[[list[Ticket]], None]) -> None:
+    def _try(self, group: list[RequestHandle], work: Callable[[list[RequestHandle]], None]) -> None:
         """Does the work; where it fails, these answers end and the others go on."""
         try:
             work(group)
         except Exception:
             # Not what was asked or written: it may be personal.
             _LOG.exception("%d answer(s) failed", len(group))
-            for ticket in group:
-                if ticket.writing.finish is None:
-                    ticket.writing.end("error")
+            for handle in group:
+                if handle.generation.finish is None:
+                    handle.generation.end("error")

@@ -78,8 +78,8 @@ def html(template: str, status: int = 200, **context: Any) -> HTMLResponse:
 
 
 def _gate(request: Request) -> Gate:
-    found: Gate = request.app.state.gate
-    return found
+    gate: Gate = request.app.state.gate
+    return gate
 
 
 def visitor(request: Request) -> None:
@@ -121,18 +121,18 @@ def chat(request: Request, token: str | None = None) -> Response:
 
 
 def _signature(gate: Gate, user: str, completion: int) -> str:
-    said = f"truing answer {user} {completion}".encode()
-    return hmac.new(gate.token.encode(), said, hashlib.sha256).hexdigest()
+    claim = f"truing answer {user} {completion}".encode()
+    return hmac.new(gate.token.encode(), claim, hashlib.sha256).hexdigest()
 
 
 def _receipts(gate: Gate, user: str) -> Callable[[Kept | None], dict[str, Any]]:
     """What the page is told of kept answers: names that only this user can judge them by."""
 
-    def told_of(kept: Kept | None) -> dict[str, Any]:
+    def receipts(kept: Kept | None) -> dict[str, Any]:
         completions = kept.completions if kept else ()
         return {"kept": [c and f"{c}.{_signature(gate, user, c)}" for c in completions]}
 
-    return told_of
+    return receipts
 
 
 def _completion(gate: Gate, user: str, receipt: str) -> int:
@@ -149,20 +149,20 @@ def _completion(gate: Gate, user: str, receipt: str) -> int:
 async def answers(request: Request, _: OurPage) -> Response:
     """One answer or two, as they are written, and at the end receipts of what was kept."""
     here = service(request)
-    asked = await read_form(request, QuestionForm)
+    question = await read_form(request, QuestionForm)
     form = ChatForm.model_validate(
         {
             "model": here.name,
-            "messages": [message.plain() for message in asked.messages],
+            "messages": [message.plain() for message in question.messages],
             "temperature": TEMPERATURE,
-            "n": 2 if asked.compare else 1,
-            "user": asked.user,
-            "metadata": {"consent": "yes" if asked.consent else "no"},
+            "n": 2 if question.compare else 1,
+            "user": question.user,
+            "metadata": {"consent": "yes" if question.consent else "no"},
         }
     )
-    found, prompt = await ask(here.engine, here.candidate, form)
-    after = _receipts(_gate(request), asked.user)
-    return Streaming(found, told(here, form, found, prompt, new_head(here), after))
+    written, prompt = await ask(here.engine, here.candidate, form)
+    after = _receipts(_gate(request), question.user)
+    return Streaming(written, told(here, form, written, prompt, new_head(here), after))
 
 
 def _store(request: Request) -> Store:

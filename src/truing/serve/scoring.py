@@ -11,7 +11,7 @@ from torch import Tensor
 
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
-from truing.models.engine.tree import Branch, TokenTree, common_prefix
+from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 
 MOST_ALTERNATIVES = 5
@@ -56,7 +56,7 @@ def _score_group(
     shared = max(1, common_prefix(rows))
     prefix = list(rows[0][:shared])
     ends = [list(row[shared:]) for row in rows]
-    tree = TokenTree([Branch(prefix, [end for end in ends if end])], merge=True)
+    tree = TokenTree([PromptWithContinuations(prefix, [end for end in ends if end])], merge=True)
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, tree)
     # The prefix stands first in the packed row.
     source_E = torch.cat((hidden_NE[: shared - 1], hidden_NE.index_select(0, tree.source_C)))

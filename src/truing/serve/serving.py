@@ -36,7 +36,7 @@ def serve(
         number = listening.getsockname()[1]
         dtype = EvaluationSpec().dtype  # as in truing chat: the tokens are to be the same
         candidate, _ = open_candidate(name, 0, dtype, accept_licence=accept_licence)
-        engine = Engine(candidate.model, candidate.renderer.opening(candidate.prompt))
+        engine = Engine(candidate.model, candidate.renderer.shared_prefix(candidate.prompt))
         try:
             say(f"OpenAI's API: http://{HOST}:{number}/v1 (model {candidate.name}, key {token})")
             say(f"The page to talk to it: {link(number, token)}")

@@ -95,17 +95,17 @@ def _shuffled(part_N: Ints, target: int, generator: np.random.Generator) -> Floa
 def mmd(points_NE: Floats, target_N: Bools, group_N: Ints, seed: int) -> Distance:
     """The distance between the sides, at most 1000 prompts of each, drawn by the seed."""
     generator = np.random.default_rng(seed)
-    kept = np.sort(
+    sampled = np.sort(
         np.concatenate(
             [generator.permutation(np.flatnonzero(side))[:_MOST] for side in (target_N, ~target_N)]
         )
     )
-    points_NE, target_N, group_N = points_NE[kept], target_N[kept], group_N[kept]
+    points_NE, target_N, group_N = points_NE[sampled], target_N[sampled], group_N[sampled]
     kernel_NN = _kernel(points_NE)
-    found = float(_mmd2(kernel_NN, target_N[:, None].astype(np.float64))[0])
+    squared = float(_mmd2(kernel_NN, target_N[:, None].astype(np.float64))[0])
     # A group with prompts on both sides is two parts: it is what was drawn for each side.
     part_N = np.unique(np.stack([group_N, target_N]), axis=1, return_inverse=True)[1].ravel()
     drawn = [_shuffled(part_N, int(target_N.sum()), generator) for _ in range(PERMUTATIONS)]
     usable = np.stack([d for d in drawn if 2 <= d.sum() <= len(d) - 2], axis=1)
-    as_far = int((_mmd2(kernel_NN, usable) >= found - 1e-12).sum())
-    return Distance(found, (1 + as_far) / (1 + usable.shape[1]), len(kept))
+    as_far = int((_mmd2(kernel_NN, usable) >= squared - 1e-12).sum())
+    return Distance(squared, (1 + as_far) / (1 + usable.shape[1]), len(sampled))

@@ -58,17 +58,17 @@ def read_side(name: str, bad_lines: list[str]) -> list[Asked]:
     """
     path = Path(name)
     if "://" in name or _is_sqlite(path):
-        found = list(_from_store(name))
+        prompts = list(_from_store(name))
     elif path.is_dir():
         files = sorted(each for each in path.iterdir() if each.name.endswith(_FOLDER_ENDINGS))
-        found = [asked for each in files for asked in _from_file(each, bad_lines)]
+        prompts = [asked for each in files for asked in _from_file(each, bad_lines)]
     else:
-        found = list(_from_file(path, bad_lines))
-    if not found and not bad_lines:
+        prompts = list(_from_file(path, bad_lines))
+    if not prompts and not bad_lines:
         raise InputError(
             f"{name}: no prompt in it; give JSONL, text with a prompt a line, or a store"
         )
-    return found
+    return prompts
 
 
 def _is_sqlite(path: Path) -> bool:
@@ -148,13 +148,13 @@ def _from_store(name: str) -> Iterator[Asked]:
         with store.reading() as session:
             prompts = session.scalars(select(Prompt).order_by(Prompt.id)).all()
         for prompt in prompts:
-            said = use_cases.get(prompt.text_hash, Counter())
+            votes = use_cases.get(prompt.text_hash, Counter())
             yield Asked(
                 prompt.messages,
                 f"prompt {prompt.id}",
                 (_first_words(prompt.messages),),
                 user=prompt.user_key or "",
-                use_case=said.most_common(1)[0][0] if said else "",
+                use_case=votes.most_common(1)[0][0] if votes else "",
                 metadata=metadata.get(prompt.text_hash, {}),
             )
     finally:

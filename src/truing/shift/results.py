@@ -46,19 +46,19 @@ def verdict(study: Study) -> str:
 
 def findings(study: Study) -> list[str]:
     """What else is worth a sentence, beginning with what limits the figures."""
-    found = [note[0].upper() + note[1:] + "." for note in study.grouping.notes]
+    sentences = [note[0].upper() + note[1:] + "." for note in study.grouping.notes]
     for name, count in zip(("training", "target"), study.left_out, strict=True):
         if count:
-            found.append(
+            sentences.append(
                 f"{count:,} {name} prompts beyond the limit were left out, drawn by the seed."
             )
     share = study.coverage.uncovered
-    found.append(
+    sentences.append(
         f"{share:.0%} of the target prompts have nothing near them in training; among the target prompts "
         f"themselves it is {FAR:.0%}."
     )
-    found += _remedies(study)
-    return found
+    sentences += _remedies(study)
+    return sentences
 
 
 def _remedies(study: Study) -> list[str]:
@@ -147,16 +147,16 @@ def _side(study: Study, place: int) -> dict[str, Any]:
     }
 
 
-def _remedy(found: Remedy) -> dict[str, Any]:
+def _remedy(remedy: Remedy) -> dict[str, Any]:
     document = {
-        "effective_sample_size": round(found.effective, 6),
-        "weights_cut_down": found.clipped,
-        "auc_before": _auc(found.before),
-        "auc_weighted": _auc(found.weighted),
+        "effective_sample_size": round(remedy.effective, 6),
+        "weights_cut_down": remedy.clipped,
+        "auc_before": _auc(remedy.before),
+        "auc_weighted": _auc(remedy.weighted),
     }
-    if found.selected is not None:
-        document["selected"] = len(found.selected)
-        document["auc_selected"] = _auc(found.selected_auc)
+    if remedy.selected is not None:
+        document["selected"] = len(remedy.selected)
+        document["auc_selected"] = _auc(remedy.selected_auc)
     return document
 
 

@@ -103,16 +103,18 @@ def _command(request: Request, names: tuple[str, str]) -> str:
 def _digest(request: Request, train: Sequence[Asked], target: Sequence[Asked]) -> str:
     """A name for what is compared and how: the texts, not where their files are."""
     texts = [
-        stable_hash(side, *(part for a in asked for part in (a.place, a.text, a.user, a.template)))
-        for side, asked in (("train", train), ("target", target))
+        stable_hash(
+            side, *(part for a in prompts for part in (a.place, a.text, a.user, a.template))
+        )
+        for side, prompts in (("train", train), ("target", target))
     ]
     return stable_hash("shift", *texts, str(request.select), str(request.limit), str(request.seed))
 
 
 def _training(study: Study) -> list[Asked]:
     return [
-        asked
-        for asked, target in zip(study.asked, study.target_N.tolist(), strict=True)
+        prompt
+        for prompt, target in zip(study.asked, study.target_N.tolist(), strict=True)
         if not target
     ]
 
@@ -120,8 +122,8 @@ def _training(study: Study) -> list[Asked]:
 def _weights(study: Study) -> list[Any]:
     """One row for each training prompt: where it stands, what it is, and its weight (their mean is 1)."""
     return [
-        {"place": asked.place, "weight": round(weight, 6), "prompt": asked.text}
-        for asked, weight in zip(_training(study), study.remedy.weight_K.tolist(), strict=True)
+        {"place": prompt.place, "weight": round(weight, 6), "prompt": prompt.text}
+        for prompt, weight in zip(_training(study), study.remedy.weight_K.tolist(), strict=True)
     ]
 
 
@@ -132,8 +134,10 @@ def selection(study: Study) -> list[Any]:
     return [_as_record(training[place]) for place in ([] if chosen is None else chosen.tolist())]
 
 
-def _as_record(asked: Asked) -> Any:
-    if asked.record is not None:
-        return asked.record
-    answer = [{"role": "assistant", "content": asked.demonstration}] if asked.demonstration else []
-    return {"messages": [*asked.messages, *answer]}
+def _as_record(prompt: Asked) -> Any:
+    if prompt.record is not None:
+        return prompt.record
+    answer = (
+        [{"role": "assistant", "content": prompt.demonstration}] if prompt.demonstration else []
+    )
+    return {"messages": [*prompt.messages, *answer]}

@@ -50,13 +50,13 @@ class Study:
         """Rows of the prompts that are most surely of their side, no two of them nearly the same."""
         order = np.argsort(-self.score_N if target else self.score_N, kind="stable")
         seen: set[int] = set()
-        found: list[int] = []
+        rows: list[int] = []
         for row in order.tolist():
             group = int(self.grouping.near_N[row])
             if bool(self.target_N[row]) == target and group not in seen:
                 seen.add(group)
-                found.append(row)
-        return found[:_LISTED]
+                rows.append(row)
+        return rows[:_LISTED]
 
     def uncovered(self) -> list[tuple[int, int, float]]:
         """Uncovered target prompts, the farthest first: row, nearest training row, similarity."""
@@ -67,13 +67,13 @@ class Study:
         ]
 
 
-def limited(asked: Sequence[Asked], limit: int, seed: int) -> list[Asked]:
+def limited(prompts: Sequence[Asked], limit: int, seed: int) -> list[Asked]:
     """At most `limit` prompts in the given order, drawn by a hash of place, text and seed."""
-    if len(asked) <= limit:
-        return list(asked)
-    keys = [stable_hash("limit", str(seed), each.place, each.text) for each in asked]
-    chosen = sorted(sorted(range(len(asked)), key=lambda i: (keys[i], i))[:limit])
-    return [asked[i] for i in chosen]
+    if len(prompts) <= limit:
+        return list(prompts)
+    keys = [stable_hash("limit", str(seed), each.place, each.text) for each in prompts]
+    chosen = sorted(sorted(range(len(prompts)), key=lambda i: (keys[i], i))[:limit])
+    return [prompts[i] for i in chosen]
 
 
 def _check_sizes(train: Sequence[Asked], target: Sequence[Asked], select: int | None) -> None:
@@ -100,43 +100,43 @@ def compare(
     Raises InputError for fewer than 20 prompts on a side, and where all prompts of a side hang together.
     """
     _check_sizes(train, target, select)
-    kept = limited(train, limit, seed), limited(target, limit, seed)
-    _check_sizes(*kept, select)
-    asked = (*kept[0], *kept[1])
-    target_N = np.arange(len(asked)) >= len(kept[0])
-    shown = progress or SilentProgress()
-    with shown.task("Reading words", 3) as advance:
-        features = make_features([each.text for each in asked])
+    sides = limited(train, limit, seed), limited(target, limit, seed)
+    _check_sizes(*sides, select)
+    prompts = (*sides[0], *sides[1])
+    target_N = np.arange(len(prompts)) >= len(sides[0])
+    reporter = progress or SilentProgress()
+    with reporter.task("Reading words", 3) as advance:
+        features = make_features([each.text for each in prompts])
         advance(1)
-        grouping = group_prompts(asked, target_N, features.bag_NV)
+        grouping = group_prompts(prompts, target_N, features.bag_NV)
         fold_N = make_folds(grouping.group_N, target_N, seed)
         advance(2)
         coverage = cover(features.bag_NV, target_N, grouping.near_N)
         advance(3)
-    with shown.task("Telling the sides apart", int(fold_N.max()) + 1) as advance:
+    with reporter.task("Telling the sides apart", int(fold_N.max()) + 1) as advance:
         score_N = cross_fitted(features.all_NV, target_N, fold_N, seed=seed, advance=advance)
     noise = noise_share(features.all_NV, target_N, fold_N, seed=seed)
     auc = auc_with_interval(score_N, target_N, fold_N, grouping.group_N, noise=noise)
-    with shown.task("Weighing", 4 if select else 3) as advance:
-        found = remedy(
+    with reporter.task("Weighing", 4 if select else 3) as advance:
+        remedied = remedy(
             features.all_NV, target_N, grouping.group_N, select=select, seed=seed, advance=advance
         )
-    with shown.task("Measuring distances"):
+    with reporter.task("Measuring distances"):
         points_NE = embed(features.bag_NV, seed)
         distance = mmd(points_NE, target_N, grouping.near_N, seed)
-    words = [[words_of(each.text) for each in each_side] for each_side in kept]
+    words = [[words_of(each.text) for each in each_side] for each_side in sides]
     return Study(
-        asked=asked,
+        asked=prompts,
         target_N=target_N,
         grouping=grouping,
         score_N=np.round(score_N, 9),
         auc=auc,
         distance=distance,
         plane_N2=plane(points_NE),
-        described=(describe(kept[0]), describe(kept[1])),
+        described=(describe(sides[0]), describe(sides[1])),
         sides=(side(words[0], words[1]), side(words[1], words[0])),
         telling=telling_words(words[0], words[1]),
         coverage=coverage,
-        remedy=found,
-        left_out=(len(train) - len(kept[0]), len(target) - len(kept[1])),
+        remedy=remedied,
+        left_out=(len(train) - len(sides[0]), len(target) - len(sides[1])),
     )

@@ -48,26 +48,26 @@ def _share(count: int, total: int, unscored: int = 0) -> Estimate:
     return Estimate(count / total, float(interval.low), float(interval.high), total, unscored)
 
 
-def describe(asked: Sequence[Asked]) -> Described:
+def describe(prompts: Sequence[Asked]) -> Described:
     """Shares among the prompts. Metadata that no rule suggests is only counted where people said it."""
-    suggestions = [suggest(each.messages) for each in asked]
+    suggestions = [suggest(each.messages) for each in prompts]
     use_cases = [
         each.use_case or suggestion.use_case
-        for each, suggestion in zip(asked, suggestions, strict=True)
+        for each, suggestion in zip(prompts, suggestions, strict=True)
     ]
     metadata = {}
     for name in METADATA:
         values = [
             each.metadata[name] == "yes" if name in each.metadata else name in suggestion.metadata
-            for each, suggestion in zip(asked, suggestions, strict=True)
+            for each, suggestion in zip(prompts, suggestions, strict=True)
             if name in each.metadata or name in SUGGESTED_METADATA
         ]
-        metadata[name] = _share(sum(values), len(values), len(asked) - len(values))
+        metadata[name] = _share(sum(values), len(values), len(prompts) - len(values))
     return Described(
-        {name: _share(use_cases.count(name), len(asked)) for name in USE_CASES},
+        {name: _share(use_cases.count(name), len(prompts)) for name in USE_CASES},
         metadata,
-        sum(bool(each.use_case) for each in asked),
-        sum(bool(each.metadata) for each in asked),
+        sum(bool(each.use_case) for each in prompts),
+        sum(bool(each.metadata) for each in prompts),
     )
 
 

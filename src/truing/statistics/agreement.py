@@ -52,9 +52,13 @@ class Column:
 
     def among(self, people: Iterable[int]) -> Column:
         """What these people said."""
-        kept = np.isin(self.annotators, np.fromiter(people, np.int64))
+        chosen_N = np.isin(self.annotators, np.fromiter(people, np.int64))
         return Column(
-            self.tasks[kept], self.units[kept], self.annotators[kept], self.codes[kept], self.values
+            self.tasks[chosen_N],
+            self.units[chosen_N],
+            self.annotators[chosen_N],
+            self.codes[chosen_N],
+            self.values,
         )
 
     def observations(self) -> list[Observation]:
@@ -163,23 +167,23 @@ def krippendorff_alpha(
     np.add.at(tallies, (unit_of, given.codes), 1)
     used = np.flatnonzero(tallies[paired].any(axis=0))
     used = np.array(sorted(used, key=lambda code: _key(given.values[code])))
-    found = _patterns(
+    patterns = _patterns(
         given.tasks[first[paired]],
         tallies[np.ix_(paired, used)],
         [given.values[code] for code in used],
     )
-    whole = np.tensordot(found.times.astype(np.float64), found.coincidences, axes=1)
-    alphas = _alphas(whole[None], scale, found.values)
+    whole = np.tensordot(patterns.times.astype(np.float64), patterns.coincidences, axes=1)
+    alphas = _alphas(whole[None], scale, patterns.values)
     value = float(alphas[0]) if len(alphas) else None
-    total = int(found.times.sum())
+    total = int(patterns.times.sum())
     if value is None or total < 2:
         return Estimate(value, None, None, count, lone)
     # Tasks judged alike are drawn together: it is the same distribution, and what it costs hangs on
     # how many ways there are to judge a task, not on how many tasks there are.
     generator = np.random.default_rng(seed)
-    draws = generator.multinomial(total, found.times / total, size=resamples)
-    drawn = np.tensordot(draws.astype(np.float64), found.coincidences, axes=1)
-    alphas = _alphas(drawn, scale, found.values)
+    draws = generator.multinomial(total, patterns.times / total, size=resamples)
+    drawn = np.tensordot(draws.astype(np.float64), patterns.coincidences, axes=1)
+    alphas = _alphas(drawn, scale, patterns.values)
     if not len(alphas):
         return Estimate(value, None, None, count, lone)
     tail = (1 - CONFIDENCE) / 2
@@ -198,9 +202,9 @@ def confusion(observations: Sequence[Observation], annotator: int) -> Counter[tu
     for each in observations:
         units[each.unit].append(each)
     counts: Counter[tuple[Value, Value]] = Counter()
-    for said in units.values():
-        own = [each.value for each in said if each.annotator == annotator]
-        others = [each.value for each in said if each.annotator != annotator]
+    for observed in units.values():
+        own = [each.value for each in observed if each.annotator == annotator]
+        others = [each.value for each in observed if each.annotator != annotator]
         counts.update((mine, theirs) for mine in own for theirs in others)
     return counts
 

@@ -81,7 +81,7 @@ class _Drawn:
 
     means: Floats
     variances: Floats
-    wording_means_RW: Floats
+    variant_means_RW: Floats
     counts_RW: Floats
     left_out_RW: Floats  # means over the questions that weren't drawn; NaN where all were
 
@@ -91,17 +91,17 @@ def _means_and_variances(
 ) -> tuple[Floats, ...]:
     """Mean, variance of the wordings' means, and interaction mean square / Q, for counted tables."""
     W, Q = scores_WQ.shape
-    wording_RW = columns_RQ @ scores_WQ.T / Q
+    variant_RW = columns_RQ @ scores_WQ.T / Q
     question_RQ = rows_RW @ scores_WQ / W
-    mean = (rows_RW * wording_RW).sum(1) / W
-    between = (rows_RW * (wording_RW - mean[:, None]) ** 2).sum(1) / (W - 1)
+    mean = (rows_RW * variant_RW).sum(1) / W
+    between = (rows_RW * (variant_RW - mean[:, None]) ** 2).sum(1) / (W - 1)
     squares = (
         ((rows_RW @ scores_WQ**2) * columns_RQ).sum(1)
-        - Q * (rows_RW * wording_RW**2).sum(1)
+        - Q * (rows_RW * variant_RW**2).sum(1)
         - W * (columns_RQ * question_RQ**2).sum(1)
         + W * Q * mean**2
     )
-    return mean, between, np.maximum(squares, 0.0) / ((W - 1) * (Q - 1) * Q), wording_RW
+    return mean, between, np.maximum(squares, 0.0) / ((W - 1) * (Q - 1) * Q), variant_RW
 
 
 def _variance(scores_WQ: Floats) -> float:
@@ -129,13 +129,13 @@ def _draw(scores_WQ: Floats, resamples: int, seed: int) -> _Drawn:
     W, Q = scores_WQ.shape
     parts = []
     for rows_RW, columns_RQ in _chunks((W, Q), resamples, seed):
-        mean, between, noise, wording_RW = _means_and_variances(scores_WQ, rows_RW, columns_RQ)
+        mean, between, noise, variant_RW = _means_and_variances(scores_WQ, rows_RW, columns_RQ)
         # In expectation a resample's variance is (W - 1) / W of the table's `between`.
         variance = (between - noise) * W / (W - 1)
         out_RQ = (columns_RQ == 0).astype(np.float64)
         with np.errstate(invalid="ignore"):
             left_out_RW = out_RQ @ scores_WQ.T / out_RQ.sum(1, keepdims=True)
-        parts.append((mean, variance, wording_RW, rows_RW, left_out_RW))
+        parts.append((mean, variance, variant_RW, rows_RW, left_out_RW))
     return _Drawn(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -173,7 +173,7 @@ def _deviation(scores_WQ: Floats, drawn: _Drawn) -> Estimate:
 def _extreme(scores_WQ: Floats, drawn: _Drawn, sign: int) -> Extreme:
     means = scores_WQ.mean(1)
     place = int((sign * means).argmax())
-    chosen_R = (sign * drawn.wording_means_RW).argmax(1)
+    chosen_R = (sign * drawn.variant_means_RW).argmax(1)
     elsewhere = drawn.left_out_RW[np.arange(len(chosen_R)), chosen_R]
     known = elsewhere[np.isfinite(elsewhere)]
     return Extreme(
@@ -227,12 +227,12 @@ def order(
     W, Q = differences_WQ.shape
     drawn = _draw(differences_WQ, resamples, seed)
     value_W = differences_WQ.mean(1)
-    apart_RW = drawn.wording_means_RW - value_W
+    apart_RW = drawn.variant_means_RW - value_W
     error_W = apart_RW.std(0)
     moves = error_W > 1e-12
     greatest = np.abs(apart_RW[:, moves] / error_W[moves]).max(1, initial=0.0)
     reach_W = float(np.quantile(greatest, CONFIDENCE)) * error_W
-    above = (drawn.counts_RW * (drawn.wording_means_RW > 0)).sum(1) / W
+    above = (drawn.counts_RW * (drawn.variant_means_RW > 0)).sum(1) / W
     return Order(
         _within(float((value_W > 0).mean()), above, W, 0),
         _within(float(differences_WQ.mean()), drawn.means, Q, unscored),

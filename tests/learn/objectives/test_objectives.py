@@ -28,7 +28,7 @@ from truing.learn.objectives.reinforce import Reinforce
 from truing.learn.objectives.supervised import Supervised
 from truing.learn.sources.demonstrations import Demonstrations, demonstrated
 from truing.policies import language
-from truing.policies.language import LanguagePolicy, TextAction, pieces
+from truing.policies.language import LanguagePolicy, PromptCompletion, pieces
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.spec.run import AdapterSpec
 from truing.types import InputError
@@ -245,10 +245,10 @@ def test_a_gradient_that_is_not_finite_raises_and_touches_nothing(
     assert not optimizer.state
 
 
-def _actions() -> list[TextAction]:
+def _actions() -> list[PromptCompletion]:
     one, two, three, *answers = texts(1, [4, 6, 3, 5, 1, 3, 2, 7, 4])
     prompts = [one, one, two, two, two, three]
-    return [TextAction(tuple(p), tuple(a)) for p, a in zip(prompts, answers, strict=True)]
+    return [PromptCompletion(tuple(p), tuple(a)) for p, a in zip(prompts, answers, strict=True)]
 
 
 def _text_gradients(
@@ -319,10 +319,13 @@ def test_pieces_cover_every_trajectory_once() -> None:
 
 def test_a_long_prompt_is_not_computed_for_each_of_its_answers() -> None:
     prompt, other = tuple(range(100)), tuple(range(100, 150))
-    answers = [TextAction(prompt, (7,) * 20) for _ in range(8)]
+    answers = [PromptCompletion(prompt, (7,) * 20) for _ in range(8)]
     assert list(pieces(answers, 60)) == [range(7), range(7, 8)]
     # Where nothing is shared, nothing is saved: the pass stays small.
-    assert list(pieces([answers[0], TextAction(other, (7,) * 20)], 60)) == [range(1), range(1, 2)]
+    assert list(pieces([answers[0], PromptCompletion(other, (7,) * 20)], 60)) == [
+        range(1),
+        range(1, 2),
+    ]
 
 
 def test_demonstrations_go_through_every_one_once_an_epoch() -> None:
@@ -331,7 +334,7 @@ def test_demonstrations_go_through_every_one_once_an_epoch() -> None:
     assert source.steps_per_epoch == 2
     orders = []
     for epoch in range(1, 4):
-        seen: list[TextAction] = []
+        seen: list[PromptCompletion] = []
         for step in (2 * epoch - 1, 2 * epoch):
             batch, row = source.batch(step)
             assert row == {"epoch": epoch}
@@ -345,7 +348,7 @@ def test_demonstrations_go_through_every_one_once_an_epoch() -> None:
     with pytest.raises(InputError, match="no demonstrations"):
         Demonstrations([], 4, 0)
     with pytest.raises(InputError, match="demonstration 1 has no token"):
-        Demonstrations([actions[0], TextAction((1,), ())], 4, 0)
+        Demonstrations([actions[0], PromptCompletion((1,), ())], 4, 0)
 
 
 def test_the_rate_rises_then_falls() -> None:

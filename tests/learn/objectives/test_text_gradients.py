@@ -27,7 +27,7 @@ from truing.learn.objectives.kl import KL
 from truing.learn.objectives.objective import Current
 from truing.learn.objectives.values import LinearValue
 from truing.learn.text_states import TextStates
-from truing.policies.language import LanguagePolicy, TextAction
+from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.spec.run import AdapterSpec
 from worlds import update_gradients
@@ -36,7 +36,7 @@ VOCABULARY, LENGTH, GROUP = 5, 4, 4
 PROMPT = (3, 1, 4)
 TEXTS = list(itertools.product(range(VOCABULARY), repeat=LENGTH))
 PLACES = {text: place for place, text in enumerate(TEXTS)}
-ACTIONS = tuple(TextAction(PROMPT, text) for text in TEXTS)
+ACTIONS = tuple(PromptCompletion(PROMPT, text) for text in TEXTS)
 REWARD = torch.randn(len(TEXTS), generator=torch.Generator().manual_seed(0)) + 1
 DIRECTIONS, STEP = 16, 1e-5
 KL_WEIGHT = 0.3

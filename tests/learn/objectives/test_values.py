@@ -15,7 +15,7 @@ from truing.learn.objectives.values import LinearValue, TabularValue
 from truing.learn.text_states import TextStates
 from truing.models import language_model
 from truing.models.language_model import LanguageModel
-from truing.policies.language import TextAction
+from truing.policies.language import PromptCompletion
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.types import InputError
 from worlds import World, slippery_grid
@@ -110,7 +110,7 @@ def test_an_impossible_rate_is_refused() -> None:
 
 def _texts() -> Trajectories:
     one, two, *answers = texts(3, [5, 8, 4, 1, 6])
-    actions = [TextAction(tuple(p), tuple(a)) for p, a in
+    actions = [PromptCompletion(tuple(p), tuple(a)) for p, a in
                ((one, answers[0]), (one, answers[1]), (two, answers[2]), (two, answers[0]))]  # fmt: skip
     mask_BT = length_mask([len(action.tokens) for action in actions])
     zeros = torch.zeros(mask_BT.shape)
@@ -134,7 +134,7 @@ def test_features_are_the_references_last_hidden_states(
     monkeypatch.setattr(language_model.LanguageModel, "states", counted)
     if not packed:
         model = LanguageModel(plain(family), model.tokenizer)
-        model.plain, model.decoder = True, None
+        model.unpacked, model.decoder = True, None
         model.model.set_attn_implementation("eager")
     states = TextStates(model)
     found = states(batch)
@@ -150,6 +150,6 @@ def test_features_are_the_references_last_hidden_states(
     some = batch.select([2, 0])
     assert torch.equal(states(some), found[[2, 0]])
     assert passes == (1 if packed else 0)  # remembered, not computed again
-    again = tuple(TextAction(action.prompt, action.tokens) for action in batch.data)
+    again = tuple(PromptCompletion(action.prompt, action.tokens) for action in batch.data)
     assert torch.equal(states(replace(batch, data=again)), found)
     assert passes == (2 if packed else 0)  # equal actions of another step are another batch

@@ -10,8 +10,8 @@ import torch
 
 from tiny import tiny
 from truing.models.engine import threads as module
-from truing.models.engine.threads import hands, side_by_side
-from truing.models.engine.tree import Branch
+from truing.models.engine.threads import in_parallel, workers
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.sampling import Sampling, sample
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_results_come_in_the_order_of_the_parts_and_parts_meet() -> None:
         both.wait()  # nobody passes here alone
         return part, torch.get_num_threads()
 
-    assert side_by_side(work, [3, 1, 2, 0], hands(CPU)) == [(3, 1), (1, 1), (2, 1), (0, 1)]
+    assert in_parallel(work, [3, 1, 2, 0], workers(CPU)) == [(3, 1), (1, 1), (2, 1), (0, 1)]
     assert torch.get_num_threads() == 2
 
 
@@ -41,10 +41,10 @@ def test_one_part_or_one_core_or_another_device_needs_no_thread() -> None:
         return threading.current_thread()
 
     main = threading.main_thread()
-    assert side_by_side(thread, [1], hands(CPU)) == [main]
-    assert hands(torch.device("cuda")) == 1
+    assert in_parallel(thread, [1], workers(CPU)) == [main]
+    assert workers(torch.device("cuda")) == 1
     torch.set_num_threads(1)
-    assert side_by_side(thread, [1, 2], hands(CPU)) == [main, main]
+    assert in_parallel(thread, [1, 2], workers(CPU)) == [main, main]
 
 
 def test_a_part_that_fails_is_heard_and_the_cores_come_back() -> None:
@@ -52,7 +52,7 @@ def test_a_part_that_fails_is_heard_and_the_cores_come_back() -> None:
         return 1 // part
 
     with pytest.raises(ZeroDivisionError):
-        side_by_side(work, [1, 0], hands(CPU))
+        in_parallel(work, [1, 0], workers(CPU))
     assert torch.get_num_threads() == 2
 
 
@@ -62,19 +62,22 @@ def test_parts_are_without_gradients_where_the_caller_is(inference: bool) -> Non
         return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     with torch.inference_mode(inference), torch.set_grad_enabled(False):
-        assert side_by_side(work, [1, 2], hands(CPU)) == [(inference, False)] * 2
+        assert in_parallel(work, [1, 2], workers(CPU)) == [(inference, False)] * 2
 
 
 def test_scores_and_samples_are_those_of_one_pass_after_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = tiny("llama")
-    branches = [Branch([1, 2, 3 + n % 4], [[5, 6], [5, 7, 8], [4 + n % 3]]) for n in range(9)]
-    prompts = [branch.prompt for branch in branches]
+    requests = [
+        PromptWithContinuations([1, 2, 3 + n % 4], [[5, 6], [5, 7, 8], [4 + n % 3]])
+        for n in range(9)
+    ]
+    prompts = [request.prompt for request in requests]
     found = []
     for together in (1, 2):
-        monkeypatch.setattr(module, "HANDS", together)
-        scores = [s.total for row in model.score(branches) for s in row]
+        monkeypatch.setattr(module, "WORKERS", together)
+        scores = [s.total for row in model.score(requests) for s in row]
         sampled = sample(model, prompts, 2, Sampling(5, seed=3))
         found.append(
             (scores, [c.tokens for row in sampled.completions for c in row], sampled.tokens)

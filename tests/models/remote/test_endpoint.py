@@ -26,7 +26,7 @@ from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.variant import Variant
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import variant_choices
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
@@ -38,7 +38,7 @@ from truing.models.remote.client import (
     retry_after,
 )
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.variants import prompt_variants
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
 from truing.serve.service import Service
@@ -54,7 +54,7 @@ def local_scores(store: ScoreStore) -> list[Choices | Lettered | Unscored]:
     """The same cases scored by the same weights in this process."""
     local = Candidate("tiny", 0, tiny(), Prompt())
     answers = AnswerStore(Path(store._path).with_name("answers.sqlite"))
-    variant = Variant(wordings(["none"])[0], "auto", "w", "float32", store, answers)
+    variant = StoredVariant(prompt_variants(["none"])[0], "auto", "w", "float32", store, answers)
     return variant_choices(local, variant, CASES).choices
 
 

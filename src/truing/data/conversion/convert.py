@@ -103,9 +103,9 @@ def convert(paths: Sequence[Path], task: Task, settings: Settings) -> Converted:
     done.rows = len(examples)
     distinct = {example.key: example for example in reversed(examples)}
     done.repeated = len(examples) - len(distinct)
-    kept = [example for example in examples if distinct[example.key] is example]
-    templates = _usable(task, kept, done)
-    wanted = [each for each in kept if not settings.split or _split(task, each) == settings.split]
+    unique = [example for example in examples if distinct[example.key] is example]
+    templates = _usable(task, unique, done)
+    wanted = [each for each in unique if not settings.split or _split(task, each) == settings.split]
     for example, template in _deal(_drawn(wanted, settings), templates, settings):
         try:
             completion = _checked_completion(template, example)
@@ -117,9 +117,9 @@ def convert(paths: Sequence[Path], task: Task, settings: Settings) -> Converted:
     if done.bad_lines and not settings.keep_good_lines:
         raise _refusal(done.bad_lines)
     if not done.records:
-        said = f", the first: {done.bad_lines[0]}" if done.bad_lines else ""
+        example_line = f", the first: {done.bad_lines[0]}" if done.bad_lines else ""
         where = f" in the split {settings.split!r}" if settings.split else ""
-        raise InputError(f"{', '.join(map(str, paths))}: no row to convert{where}{said}")
+        raise InputError(f"{', '.join(map(str, paths))}: no row to convert{where}{example_line}")
     return done
 
 
@@ -269,9 +269,11 @@ def _checked_completion(template: Template, example: Example) -> str:
     wanted = (label, {slot: example.values[slot] for slot in answer.slots})
     readings = template.read_back(completion)
     if readings != [wanted]:
-        told = [repr(found) if template.answers else repr(values) for found, values in readings]
-        said = " or ".join(dict.fromkeys(told)) or "nothing"
-        raise InputError(f"ambiguous: the completion {completion!r} reads back as {said}")
+        readings_in_words = [
+            repr(read) if template.answers else repr(values) for read, values in readings
+        ]
+        in_words = " or ".join(dict.fromkeys(readings_in_words)) or "nothing"
+        raise InputError(f"ambiguous: the completion {completion!r} reads back as {in_words}")
     return completion
 
 
@@ -285,8 +287,8 @@ def _record(
 ) -> Record:
     text: Record = {"prompt": prompt, "completion": completion}
     if settings.form == "messages":
-        asked = {"role": "user", "content": prompt}
-        text = {"messages": [asked, {"role": "assistant", "content": completion}]}
+        question = {"role": "user", "content": prompt}
+        text = {"messages": [question, {"role": "assistant", "content": completion}]}
     split = _split(task, example)
     use_case = template.use_case or task.use_case
     return {

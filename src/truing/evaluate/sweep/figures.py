@@ -133,12 +133,12 @@ def _bars_of(
     canvas: Canvas, scale: Scale, line: Line, metrics: tuple[str, ...], y: float, css: str
 ) -> None:
     height = _BAR - 3
-    found = [line.metrics[metric] for metric in metrics if metric in line.metrics]
-    for place, estimate in enumerate(found):
+    estimates = [line.metrics[metric] for metric in metrics if metric in line.metrics]
+    for place, estimate in enumerate(estimates):
         if estimate.value is None:
             canvas.text(scale.start + 4, y + height - 2, "unscored", "tick")
             continue
-        pale = " pale" if place < len(found) - 1 else ""
+        pale = " pale" if place < len(estimates) - 1 else ""
         wide = scale(estimate.value) - scale.start
         canvas.rect(scale.start, y, wide, height, f"bar{pale} {css}")
         if estimate.low is not None and estimate.high is not None:
@@ -231,12 +231,12 @@ def _size_panel(
 
 def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]:
     """For each candidate, a dot for each prompt in each category; nothing without categories."""
-    shown = labels(result)
-    prompts = tuple(dict.fromkeys(shown.values()))
+    label_of = labels(result)
+    prompts = tuple(dict.fromkeys(label_of.values()))
     figures = []
     for place, name in enumerate(result.models):
         rows = [
-            (shown[prompt], row)
+            (label_of[prompt], row)
             for prompt, row in result.rows
             if row.candidate == name and row.evaluation == evaluation
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from truing.evaluate.sweep.free import Free
+from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.shown import metric_in
 from truing.judges.graded import JUDGED
 from truing.report.metrics import number
@@ -16,29 +16,33 @@ CORRECTED = (
 )
 
 
-def judges_in_words(free: Free) -> list[str]:
+def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
     """For the terminal: a line for each judge, and what the correction is."""
     lines = [CORRECTED]
-    for name, found in (free.grader.agreement if free.grader else {}).items():
-        rule = "" if found.rouge is None else f", ROUGE-1 rule {number(found.rouge)}"
+    for name, agreement in (open_ended.grader.agreement if open_ended.grader else {}).items():
+        rule = "" if agreement.rouge is None else f", ROUGE-1 rule {number(agreement.rouge)}"
         lines.append(
-            f"Judge of {name} ({free.judge}): accuracy {number(found.accuracy)} on {found.n} labels of "
-            f"questions it hasn't seen (majority {number(found.majority)}{rule}), calibration error "
-            f"{number(found.calibration_error)}"
+            f"Judge of {name} ({open_ended.judge}): accuracy {number(agreement.accuracy)} on "
+            f"{agreement.n} labels of questions it hasn't seen (majority "
+            f"{number(agreement.majority)}{rule}), calibration error "
+            f"{number(agreement.calibration_error)}"
         )
     return lines
 
 
-def judges_table(free: Free) -> dict[str, Any]:
+def judges_table(open_ended: OpenEndedGrades) -> dict[str, Any]:
     """For the page: each judge's agreement, and the means of the grades as they were given."""
-    agreement = {n: a.to_json() for n, a in (free.grader.agreement if free.grader else {}).items()}
+    agreement = {
+        n: a.to_json()
+        for n, a in (open_ended.grader.agreement if open_ended.grader else {}).items()
+    }
     means = [
-        (candidate, prompt, [number(found[metric]) for metric in JUDGED])
-        for candidate, prompts in free.judged_means.items()
-        for prompt, found in prompts.items()
+        (candidate, prompt, [number(mean_of[metric]) for metric in JUDGED])
+        for candidate, prompts in open_ended.judged_means.items()
+        for prompt, mean_of in prompts.items()
     ]
     return {
-        "which": free.judge,
+        "which": open_ended.judge,
         "about": CORRECTED,
         **judge_figures(agreement),
         "means": means,

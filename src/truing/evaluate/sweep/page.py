@@ -39,7 +39,7 @@ from truing.evaluate.sweep.shown import (
 from truing.evaluate.sweep.spread import context, show_spread
 from truing.judges.graded import JUDGED
 from truing.models.precision import computed_in
-from truing.prompts.wordings import Wording
+from truing.prompts.variants import PromptVariant
 from truing.report.html import render_page
 from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
@@ -50,23 +50,26 @@ _ABREAST = 3  # columns with intervals: six are more than a terminal is wide
 
 def show(result: SweepResult, console: Console) -> None:
     """Print one line for each candidate and prompt, and what the wording does where there are many."""
-    for evaluation, asked in result.asked.items():
-        shown = shown_lines(result, evaluation)
-        metrics = metrics_in(shown)
+    for evaluation, questions in result.asked.items():
+        lines = shown_lines(result, evaluation)
+        metrics = metrics_in(lines)
         console.print()
         console.print(
-            Text(f"{TITLES[evaluation]}: {len(asked.cases)} questions, {asked.source}", "bold")
+            Text(
+                f"{TITLES[evaluation]}: {len(questions.cases)} questions, {questions.source}",
+                "bold",
+            )
         )
         for start in range(0, len(metrics), _ABREAST):
-            console.print(_columns(evaluation, shown, metrics[start : start + _ABREAST]))
-    for found in result.sensitivities:
-        show_spread(found, console)
-    said = "[95 % interval, questions resampled"
-    said += "; of many wordings, wordings and questions]" if result.sensitivities else "]"
-    console.print(Text(said, style="dim"))
+            console.print(_columns(evaluation, lines, metrics[start : start + _ABREAST]))
+    for sensitivity in result.sensitivities:
+        show_spread(sensitivity, console)
+    footnote = "[95 % interval, questions resampled"
+    footnote += "; of many wordings, wordings and questions]" if result.sensitivities else "]"
+    console.print(Text(footnote, style="dim"))
     if letters := by_letters(result):
         console.print(Text(letters, style="yellow"))
-    for sentence in judges_in_words(result.free) if result.spec.free else ():
+    for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
 
 
@@ -90,8 +93,8 @@ def _cell(estimate: Estimate | None, unit: Unit) -> Text:
     text = Text(DASH if estimate is None else number(estimate.value, unit), no_wrap=True)
     if estimate is None:
         return text
-    if found := interval(estimate, unit):
-        text.append(f"\n{found}", style="dim")
+    if limits := interval(estimate, unit):
+        text.append(f"\n{limits}", style="dim")
     if estimate.unscored:
         text.append(f"\n{estimate.unscored} unscored", style="yellow")
     return text
@@ -106,16 +109,16 @@ def page(result: SweepResult, command: str) -> str:
         "sections": [_section(result, evaluation) for evaluation in result.asked],
         "together": _together(result),
         "sizes": sizes(result),
-        "judges": judges_table(result.free) if result.spec.free else None,
+        "judges": judges_table(result.open_ended) if result.spec.free else None,
         "spreads": [
-            context(found, names, colour, f"s{place}")
-            for place, found in enumerate(result.sensitivities)
+            context(sensitivity, names, colour, f"s{place}")
+            for place, sensitivity in enumerate(result.sensitivities)
         ],
         "names": names,
         "colour_of": colour,
         "prompts": prompts,
         "prompt_colour": colours(prompts),
-        "wordings": _wordings(result),
+        "wordings": _variants(result),
         "models": [
             (
                 name,
@@ -156,26 +159,26 @@ def _measured(result: SweepResult) -> dict[str, Any]:
 
 def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
     """One evaluation: bars, the table of all prompts, figures by category."""
-    asked, shown = result.asked[evaluation], shown_lines(result, evaluation)
+    questions, lines = result.asked[evaluation], shown_lines(result, evaluation)
     colour = colours(list(result.models))
     every = [line for line in result.lines if line.evaluation == evaluation]
     metrics = metrics_in(every)
     return {
         "key": evaluation,
         "title": TITLES[evaluation],
-        "about": f"{len(asked.cases)} questions from {asked.source}",
+        "about": f"{len(questions.cases)} questions from {questions.source}",
         "bars": [
             figure
             for key, panels in (
-                ("choice", choice_panels(shown)),
-                ("judged", judged_panels(shown)),
-                ("share", share_panels(evaluation, shown)),
+                ("choice", choice_panels(lines)),
+                ("judged", judged_panels(lines)),
+                ("share", share_panels(evaluation, lines)),
             )
             if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
         ],
         "columns": [metric_in(evaluation, metric).label for metric in metrics],
-        "rows": _table(shown, metrics),
-        "every": _table(every, metrics) if len(every) > len(shown) else [],
+        "rows": _table(lines, metrics),
+        "every": _table(every, metrics) if len(every) > len(lines) else [],
         "categories": categories(result, evaluation),
     }
 
@@ -237,8 +240,8 @@ def _compared(
     """Rows of (candidate, prompt, for each wanted metric: figure, paired difference to `first`)."""
     of = {
         (evaluation, line.candidate, line.prompt): line.metrics
-        for evaluation, found in lines.items()
-        for line in found
+        for evaluation, of_evaluation in lines.items()
+        for line in of_evaluation
     }
     apart = {
         (evaluation, metric): differences(
@@ -262,18 +265,18 @@ def _compared(
     ]
 
 
-def _wordings(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:
+def _variants(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:
     """What each prompt says, by what it is shown as."""
-    shown = labels(result)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for wording in result.prompts:
-        found.setdefault(shown[wording.name], []).append((wording.name, _said(wording)))
-    return list(found.items())
+    label_of = labels(result)
+    texts: dict[str, list[tuple[str, str]]] = {}
+    for variant in result.prompts:
+        texts.setdefault(label_of[variant.name], []).append((variant.name, _said(variant)))
+    return list(texts.items())
 
 
-def _said(wording: Wording) -> str:
-    if wording.template:
-        return wording.template
-    if wording.prompt is None:
+def _said(variant: PromptVariant) -> str:
+    if variant.template:
+        return variant.template
+    if variant.prompt is None:
         return "The candidate's own prompt."
-    return wording.prompt.instruction or "Nothing."
+    return variant.prompt.instruction or "Nothing."

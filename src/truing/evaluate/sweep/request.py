@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from truing.evaluate import EVALUATIONS
-from truing.prompts.wordings import FORMS, Form
+from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, Dtype, InputError, Score
@@ -29,7 +29,7 @@ class TaskCases:
 class SweepSpec:
     """What is asked of whom. `limit`: only the first questions. `seed` draws the intervals.
 
-    `wordings` are files of many wordings of one instruction. Without them and without `prompts`, the
+    `variant_files` are files of many variants of one instruction. Without them and without `prompts`, the
     candidate's own prompt is asked.
 
     `free`: answers in the candidates' own words are graded by the judges in the folder `judge` or by the
@@ -40,7 +40,7 @@ class SweepSpec:
     evaluations: tuple[str, ...]
     candidates: tuple[str, ...]
     prompts: tuple[str, ...] = ()
-    wordings: tuple[Path, ...] = ()
+    variant_files: tuple[Path, ...] = ()
     presets: Path | None = None
     form: Form = "auto"
     questions: str = "built-in"

@@ -15,14 +15,14 @@ from truing.evaluate.served import ServedRespondent
 from truing.evaluate.served_answers import choose_interface
 from truing.evaluate.served_choices import choose_mode
 from truing.evaluate.sweep.request import SweepSpec
-from truing.evaluate.variant import Variant
-from truing.models.engine.plain import SENTENCE
+from truing.evaluate.variant import StoredVariant
+from truing.models.engine.unpacked import SENTENCE
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.progress import Progress
-from truing.prompts.wordings import Wording
+from truing.prompts.variants import PromptVariant
 from truing.types import Case
 
 
@@ -31,7 +31,7 @@ class Opener:
     """How candidates become respondents: the request, the prompts, where results are kept on disk."""
 
     spec: SweepSpec
-    wordings: Sequence[Wording]
+    variants: Sequence[PromptVariant]
     scores: ScoreStore
     answers: AnswerStore
     progress: Progress
@@ -59,21 +59,21 @@ class Opener:
             candidate, weights = open_candidate(
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence
             )
-        if candidate.model.plain:
+        if candidate.model.unpacked:
             self.progress.note(f"{name}: {SENTENCE}")
         return [
             LocalRespondent(
                 candidate,
                 name,
-                Variant(wording, spec.form, weights, spec.dtype, self.scores, self.answers),
+                StoredVariant(variant, spec.form, weights, spec.dtype, self.scores, self.answers),
             )
-            for wording in self.wordings
+            for variant in self.variants
         ]
 
     def _recorded(self, name: str, cases: Sequence[Case]) -> list[Respondent]:
         recording = read_answers(name)
         recording.check(cases)
-        return [RecordedRespondent(name, self.spec.seed, recording, w) for w in self.wordings]
+        return [RecordedRespondent(name, self.spec.seed, recording, w) for w in self.variants]
 
     def _served(self, name: str) -> Iterator[list[Respondent]]:
         spec, form = self.spec, self.spec.form
@@ -90,9 +90,9 @@ class Opener:
                 self.progress.note(sentence)
             yield [
                 ServedRespondent(
-                    name, spec.seed, endpoint, mode, interface, wording, self.scores, self.answers
+                    name, spec.seed, endpoint, mode, interface, variant, self.scores, self.answers
                 )
-                for wording in self.wordings
+                for variant in self.variants
             ]
             if len(endpoint.fingerprints) > 1:
                 self.progress.note(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.sweep.free import Free
+from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
-from truing.prompts.wordings import Context, Wording
+from truing.prompts.variants import Context, PromptVariant
 from truing.types import Case, Estimate, Row, stable_hash
 
 
@@ -55,12 +55,12 @@ class SweepResult:
     rows: list[tuple[str, Row]] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
-    prompts: list[Wording] = field(default_factory=list)
+    prompts: list[PromptVariant] = field(default_factory=list)
     contexts: dict[tuple[str, str, str], tuple[Context, ...]] = field(default_factory=dict)
     sensitivities: list[Sensitivity] = field(default_factory=list)
     answers_computed: int = 0
     seconds: float = 0.0
-    free: Free = field(default_factory=Free)
+    open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""
@@ -69,13 +69,13 @@ class SweepResult:
             place = candidates.setdefault(line.candidate, {}).setdefault(line.evaluation, {})
             place[line.prompt] = {name: e.to_json() for name, e in line.metrics.items()}
         sensitivity: dict[str, Any] = {}
-        for found in self.sensitivities:
-            sensitivity.setdefault(found.family, {})[found.evaluation] = found.to_json()
+        for each in self.sensitivities:
+            sensitivity.setdefault(each.family, {})[each.evaluation] = each.to_json()
         return {
             "candidates": candidates,
             "models": self.models,
             "questions": {name: asked.to_json() for name, asked in self.asked.items()},
-            "prompts": {wording.name: wording.id for wording in self.prompts},
+            "prompts": {variant.name: variant.id for variant in self.prompts},
             "sensitivity": sensitivity,
             "form": self.spec.form,
             "dtype": self.spec.dtype,
@@ -84,7 +84,7 @@ class SweepResult:
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
             "answers_computed": self.answers_computed,
-            **({"free": self.free.to_json()} if self.spec.free else {}),
+            **({"free": self.open_ended.to_json()} if self.spec.free else {}),
             "seconds": round(self.seconds, 3),
         }
 

@@ -30,8 +30,8 @@ from truing.models.remote.endpoint import is_endpoint
 from truing.models.user_cache import ModelUnavailable
 from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
-from truing.prompts.wording_file import named_prompts
-from truing.prompts.wordings import families, told
+from truing.prompts.variant_file import named_prompts
+from truing.prompts.variants import families, with_instruction
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
@@ -45,13 +45,13 @@ def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult
     """
     if spec.judge is not None:
         read_record(spec.judge)
-    prompts = named_prompts(spec.prompts, spec.wordings, spec.presets)
-    context, asked = _questions(spec, of_task)
+    prompts = named_prompts(spec.prompts, spec.variant_files, spec.presets)
+    context, questions = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
-        read_answers(name).check(_all_cases(asked))
+        read_answers(name).check(_all_cases(questions))
     if of_task:
-        prompts = [told(wording, of_task.instruction) for wording in prompts]
-    return SweepResult(spec, asked, context, prompts=prompts)
+        prompts = [with_instruction(variant, of_task.instruction) for variant in prompts]
+    return SweepResult(spec, questions, context, prompts=prompts)
 
 
 def run_sweep(
@@ -73,8 +73,10 @@ def run_sweep(
         progress.note(sentence)
     context = replace(result.context, progress=progress)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
-        result.free.load(spec.judge, context.held_out, progress, accept_licence=accept_licence)
-        context = replace(context, judges=result.free.judges)
+        result.open_ended.load(
+            spec.judge, context.held_out, progress, accept_licence=accept_licence
+        )
+        context = replace(context, judges=result.open_ended.judges)
     answers = AnswerStore()
     opener = Opener(
         spec,
@@ -97,13 +99,13 @@ def run_sweep(
                     _measure(result, of_candidate, evaluation, respondent)
             result.models[name] = respondents[0].about()
             result.answers_computed += sum(each.computed.choices for each in respondents)
-            result.free.generated += sum(each.computed.answers for each in respondents)
+            result.open_ended.generated += sum(each.computed.answers for each in respondents)
         del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
     answers.close()
-    if found := families(result.prompts):
+    if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
-            result.sensitivities = sensitivities(result.rows, found, spec.seed)
+            result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
     result.seconds = time.monotonic() - started
     return result
 
@@ -159,18 +161,18 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     )
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
-    asked = {
+    questions = {
         each.name: Asked(
             loaders["controls" if each.cases == "controls" else "held_out"][0],
             tuple(each.cases_in(context)),
         )
         for each in wanted
     }
-    return context, asked
+    return context, questions
 
 
-def _all_cases(asked: dict[str, Asked]) -> list[Case]:
-    return [case for each in asked.values() for case in each.cases]
+def _all_cases(questions: dict[str, Asked]) -> list[Case]:
+    return [case for each in questions.values() for case in each.cases]
 
 
 def _measure(result: SweepResult, context: EvalContext, name: str, respondent: Respondent) -> None:
@@ -185,7 +187,7 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     cases = result.asked[name].cases
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
-        result.free.note_means(rows, prompt)
+        result.open_ended.note_means(rows, prompt)
 
 
 @dataclass

@@ -29,13 +29,13 @@ class Spreading:
     spread: Spread
     lines: Mapping[str, Estimate]
 
-    def to_json(self, wordings: Sequence[str]) -> dict[str, Any]:
+    def to_json(self, variants: Sequence[str]) -> dict[str, Any]:
         """Mean, deviation, min, max, best and worst; see docs/truthfulness.md."""
         best, worst = self.spread.best, self.spread.worst
         ends = {
             key: {
-                "prompt": wordings[end.place],
-                **self.lines[wordings[end.place]].to_json(),
+                "prompt": variants[end.place],
+                **self.lines[variants[end.place]].to_json(),
                 "again": end.again,
                 "elsewhere": end.elsewhere,
             }
@@ -63,10 +63,10 @@ class Ordering:
     @property
     def clear(self) -> tuple[int, int]:
         """Under how many wordings the first, and the second, is clearly above."""
-        found = self.order.differences
+        differences = self.order.differences
         return (
-            sum(d.low is not None and d.low > 0 for d in found),
-            sum(d.high is not None and d.high < 0 for d in found),
+            sum(d.low is not None and d.low > 0 for d in differences),
+            sum(d.high is not None and d.high < 0 for d in differences),
         )
 
     @property
@@ -105,7 +105,7 @@ class Ordering:
         under = f"{ahead} is above {behind} under {times} of {number} wordings"
         return f"{label}: {under}, {beyond}; {turned}{doubt}."
 
-    def to_json(self, wordings: Sequence[str]) -> dict[str, Any]:
+    def to_json(self, variants: Sequence[str]) -> dict[str, Any]:
         """Shares, differences and the sentence."""
         up, down = self.above
         clear_up, clear_down = self.clear
@@ -122,7 +122,7 @@ class Ordering:
             "difference": self.order.difference.to_json(),
             "sd_of_difference": self.order.deviation.to_json(),
             "differences": {
-                name: d.to_json() for name, d in zip(wordings, self.order.differences, strict=True)
+                name: d.to_json() for name, d in zip(variants, self.order.differences, strict=True)
             },
             "sentence": self.sentence(self.metric),
         }
@@ -134,20 +134,20 @@ class Sensitivity:
 
     family: str
     evaluation: str
-    wordings: tuple[str, ...]
+    variants: tuple[str, ...]
     spreads: tuple[Spreading, ...]
     orders: tuple[Ordering, ...]
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<metric>` and `orders`."""
         candidates: dict[str, Any] = {}
-        for found in self.spreads:
-            place = candidates.setdefault(found.candidate, {})
-            place[found.metric] = found.to_json(self.wordings)
+        for part in self.spreads:
+            place = candidates.setdefault(part.candidate, {})
+            place[part.metric] = part.to_json(self.variants)
         return {
-            "wordings": list(self.wordings),
+            "wordings": list(self.variants),
             "candidates": candidates,
-            "orders": [found.to_json(self.wordings) for found in self.orders],
+            "orders": [part.to_json(self.variants) for part in self.orders],
         }
 
 
@@ -169,65 +169,65 @@ def sensitivities(
             by_case = tables.setdefault(key, {}).setdefault(prompt, {})
             if isinstance(score, float):
                 by_case[row.case] = score
-    found = []
-    for family, wordings in families.items():
+    results = []
+    for family, variants in families.items():
         for evaluation in dict.fromkeys(key[0] for key in tables):
             mine = {key[1:]: t for key, t in tables.items() if key[0] == evaluation}
-            mine = {key: t for key, t in mine.items() if all(w in t for w in wordings)}
-            spreads = _spreads(mine, wordings, seed, resamples)
-            orders = _orders(mine, wordings, seed, resamples)
+            mine = {key: t for key, t in mine.items() if all(w in t for w in variants)}
+            spreads = _spreads(mine, variants, seed, resamples)
+            orders = _orders(mine, variants, seed, resamples)
             if spreads:
-                found.append(Sensitivity(family, evaluation, wordings, spreads, orders))
-    return found
+                results.append(Sensitivity(family, evaluation, variants, spreads, orders))
+    return results
 
 
-def _array(table: Table, wordings: Sequence[str], cases: Sequence[str]) -> Floats:
-    return np.array([[table[wording][case] for case in cases] for wording in wordings])
+def _array(table: Table, variants: Sequence[str], cases: Sequence[str]) -> Floats:
+    return np.array([[table[variant][case] for case in cases] for variant in variants])
 
 
-def _common(tables: Sequence[Table], wordings: Sequence[str]) -> tuple[list[str], int]:
+def _common(tables: Sequence[Table], variants: Sequence[str]) -> tuple[list[str], int]:
     """The questions scored everywhere, and how many are scored only somewhere."""
-    scored = [table[wording].keys() for table in tables for wording in wordings]
+    scored = [table[variant].keys() for table in tables for variant in variants]
     everywhere = set(scored[0]).intersection(*scored)
     return sorted(everywhere), len(set().union(*scored)) - len(everywhere)
 
 
 def _spreads(
-    tables: Mapping[tuple[str, str], Table], wordings: tuple[str, ...], seed: int, resamples: int
+    tables: Mapping[tuple[str, str], Table], variants: tuple[str, ...], seed: int, resamples: int
 ) -> tuple[Spreading, ...]:
-    found = []
+    spreads = []
     for (candidate, metric), table in tables.items():
-        cases, missing = _common([table], wordings)
+        cases, missing = _common([table], variants)
         if len(cases) < 2:
             continue
-        scores = _array(table, wordings, cases)
+        scores = _array(table, variants, cases)
         result = spread(scores, unscored=missing, resamples=resamples, seed=seed)
         own = {
-            wording: Estimate(float(row.mean()), None, None, len(cases), missing)
-            for wording, row in zip(wordings, scores, strict=True)
+            variant: Estimate(float(row.mean()), None, None, len(cases), missing)
+            for variant, row in zip(variants, scores, strict=True)
         }
         for end in (result.best.place, result.worst.place):
             values = scores[end].tolist()
-            own[wordings[end]] = mean(values, unscored=missing, resamples=resamples, seed=seed)
-        found.append(Spreading(candidate, metric, result, own))
-    return tuple(found)
+            own[variants[end]] = mean(values, unscored=missing, resamples=resamples, seed=seed)
+        spreads.append(Spreading(candidate, metric, result, own))
+    return tuple(spreads)
 
 
 def _orders(
-    tables: Mapping[tuple[str, str], Table], wordings: tuple[str, ...], seed: int, resamples: int
+    tables: Mapping[tuple[str, str], Table], variants: tuple[str, ...], seed: int, resamples: int
 ) -> tuple[Ordering, ...]:
-    found = []
+    orderings = []
     for (first, metric), (second, same) in combinations(tables, 2):
         if metric != same:
             continue
         ours, theirs = tables[first, metric], tables[second, metric]
-        cases, missing = _common([ours, theirs], wordings)
+        cases, missing = _common([ours, theirs], variants)
         if len(cases) < 2:
             continue
-        a, b = _array(ours, wordings, cases), _array(theirs, wordings, cases)
-        found.append(
+        a, b = _array(ours, variants, cases), _array(theirs, variants, cases)
+        orderings.append(
             Ordering(
                 first, second, metric, order(a, b, unscored=missing, resamples=resamples, seed=seed)
             )
         )
-    return tuple(found)
+    return tuple(orderings)

@@ -8,7 +8,7 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.judges.graded import JUDGED
-from truing.prompts.wordings import families
+from truing.prompts.variants import families
 from truing.statistics.means import paired_difference
 from truing.types import Estimate, Metric
 
@@ -73,12 +73,12 @@ def titled(evaluation: str, metric: str) -> str:
 def labels(result: SweepResult) -> dict[str, str]:
     """What each prompt is shown as: its name, or the family whose mean stands for it."""
     many = {
-        wording: f"{found.family} ({len(found.wordings)} wordings)"
-        for found in result.sensitivities
-        if len(found.wordings) >= MANY
-        for wording in found.wordings
+        variant: f"{sensitivity.family} ({len(sensitivity.variants)} wordings)"
+        for sensitivity in result.sensitivities
+        if len(sensitivity.variants) >= MANY
+        for variant in sensitivity.variants
     }
-    return {wording.name: many.get(wording.name, wording.name) for wording in result.prompts}
+    return {variant.name: many.get(variant.name, variant.name) for variant in result.prompts}
 
 
 def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
@@ -86,7 +86,7 @@ def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
 
     Judged shares are corrected line by line: a family's is their mean, and has no interval.
     """
-    shown = labels(result)
+    label_of = labels(result)
     means = _family_means(result.sensitivities, evaluation)
     for key, shares in _judged_means(result, evaluation).items():
         if key in means:
@@ -95,7 +95,7 @@ def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
     for line in result.lines:
         if line.evaluation != evaluation:
             continue
-        label = shown[line.prompt]
+        label = label_of[line.prompt]
         metrics = line.metrics if label == line.prompt else means.get((line.candidate, line.prompt))
         if metrics is not None:
             key = (line.candidate, label)
@@ -104,14 +104,14 @@ def shown_lines(result: SweepResult, evaluation: str) -> list[Line]:
 
 
 def _family_means(
-    found: Sequence[Sensitivity], evaluation: str
+    sensitivities: Sequence[Sensitivity], evaluation: str
 ) -> dict[tuple[str, str], dict[str, Estimate]]:
     means: dict[tuple[str, str], dict[str, Estimate]] = {}
-    for sensitivity in found:
+    for sensitivity in sensitivities:
         if sensitivity.evaluation == evaluation:
             for spreading in sensitivity.spreads:
-                for wording in sensitivity.wordings:
-                    of = means.setdefault((spreading.candidate, wording), {})
+                for variant in sensitivity.variants:
+                    of = means.setdefault((spreading.candidate, variant), {})
                     of[spreading.metric] = spreading.spread.mean
     return means
 
@@ -124,13 +124,13 @@ def _judged_means(
     for family in families(result.prompts).values():
         for candidate in result.models:
             for metric in JUDGED:
-                found = [of[candidate, w][metric] for w in family if metric in of[candidate, w]]
-                values = [e.value for e in found if e.value is not None]
+                estimates = [of[candidate, w][metric] for w in family if metric in of[candidate, w]]
+                values = [e.value for e in estimates if e.value is not None]
                 if len(values) == len(family):
                     value = sum(values) / len(values)
-                    mean = Estimate(value, None, None, found[0].n, found[0].unscored)
-                    for wording in family:
-                        means.setdefault((candidate, wording), {})[metric] = mean
+                    mean = Estimate(value, None, None, estimates[0].n, estimates[0].unscored)
+                    for variant in family:
+                        means.setdefault((candidate, variant), {})[metric] = mean
     return means
 
 
@@ -143,12 +143,12 @@ def question_scores(
     result: SweepResult, evaluation: str, metric: str
 ) -> dict[tuple[str, str], dict[str, float]]:
     """By candidate and shown prompt, the mean score of each question over the wordings it stands for."""
-    shown = labels(result)
+    label_of = labels(result)
     sums: dict[tuple[str, str], dict[str, list[float]]] = {}
     for prompt, row in result.rows:
         score = row.metrics.get(metric)
         if row.evaluation == evaluation and isinstance(score, float):
-            by_case = sums.setdefault((row.candidate, shown[prompt]), {})
+            by_case = sums.setdefault((row.candidate, label_of[prompt]), {})
             by_case.setdefault(row.case, []).append(score)
     return {
         key: {case: sum(scores) / len(scores) for case, scores in by_case.items()}

@@ -23,40 +23,48 @@ COLUMNS = ("Mean", "Standard deviation", "Worst", "Best", "Best, chosen elsewher
 _SHOWN = ("mc1", "mc2", "true_and_informative")
 
 
-def label(found: Sensitivity, metric: str) -> str:
+def label(sensitivity: Sensitivity, metric: str) -> str:
     """The metric's name for people."""
-    return metric_in(found.evaluation, metric).label
+    return metric_in(sensitivity.evaluation, metric).label
 
 
-def _is_shown(found: Sensitivity, metric: str) -> bool:
-    return metric in _SHOWN or metric in EVALUATIONS[found.evaluation].headline
+def _is_shown(sensitivity: Sensitivity, metric: str) -> bool:
+    return metric in _SHOWN or metric in EVALUATIONS[sensitivity.evaluation].headline
 
 
-def sentences(found: Sensitivity) -> list[str]:
+def sentences(sensitivity: Sensitivity) -> list[str]:
     """Whether the order of two candidates depends on the wording, for the metrics that are shown."""
-    return [o.sentence(label(found, o.metric)) for o in found.orders if _is_shown(found, o.metric)]
+    return [
+        o.sentence(label(sensitivity, o.metric))
+        for o in sensitivity.orders
+        if _is_shown(sensitivity, o.metric)
+    ]
 
 
-def title(found: Sensitivity) -> str:
+def title(sensitivity: Sensitivity) -> str:
     """'Wordings of helpful: Truthfulness'."""
-    return f"{TITLES[found.evaluation]} under {len(found.wordings)} wordings of {found.family}"
+    count = len(sensitivity.variants)
+    return f"{TITLES[sensitivity.evaluation]} under {count} wordings of {sensitivity.family}"
 
 
-def _end(found: Sensitivity, spreading: Spreading, end: Extreme) -> tuple[str, str]:
+def _end(sensitivity: Sensitivity, spreading: Spreading, end: Extreme) -> tuple[str, str]:
     """A figure with its wording, and its interval over questions."""
-    wording, unit = found.wordings[end.place], metric_in(found.evaluation, spreading.metric).unit
-    return f"{number(end.value, unit)} {wording}", interval(spreading.lines[wording], unit)
+    variant, unit = (
+        sensitivity.variants[end.place],
+        metric_in(sensitivity.evaluation, spreading.metric).unit,
+    )
+    return f"{number(end.value, unit)} {variant}", interval(spreading.lines[variant], unit)
 
 
-def cells(found: Sensitivity, spreading: Spreading) -> list[tuple[str, str]]:
+def cells(sensitivity: Sensitivity, spreading: Spreading) -> list[tuple[str, str]]:
     """A row of the table: (figure, what stands small beside it) for each of COLUMNS."""
-    spread, unit = spreading.spread, metric_in(found.evaluation, spreading.metric).unit
+    spread, unit = spreading.spread, metric_in(sensitivity.evaluation, spreading.metric).unit
     elsewhere = spread.best.elsewhere
     return [
         (number(spread.mean.value, unit), interval(spread.mean, unit)),
         (number(spread.deviation.value, unit), interval(spread.deviation, unit)),
-        _end(found, spreading, spread.worst),
-        _end(found, spreading, spread.best),
+        _end(sensitivity, spreading, spread.worst),
+        _end(sensitivity, spreading, spread.best),
         (
             DASH if elsewhere is None else number(elsewhere, unit),
             f"best again in {spread.best.again:.0%}",
@@ -64,56 +72,59 @@ def cells(found: Sensitivity, spreading: Spreading) -> list[tuple[str, str]]:
     ]
 
 
-def show_spread(found: Sensitivity, console: Console) -> None:
+def show_spread(sensitivity: Sensitivity, console: Console) -> None:
     """Print a line for each candidate and metric, and what follows for the order of candidates."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     for name in ("candidate", "metric"):
         table.add_column(name, header_style="dim", overflow="fold")
     for name in COLUMNS:
         table.add_column(name, header_style="bold", overflow="fold")
-    for spreading in found.spreads:
+    for spreading in sensitivity.spreads:
         row = [
             Text.assemble(value, ("\n" + small if small else "", "dim"))
-            for value, small in cells(found, spreading)
+            for value, small in cells(sensitivity, spreading)
         ]
-        table.add_row(Text(spreading.candidate), Text(label(found, spreading.metric)), *row)
+        table.add_row(Text(spreading.candidate), Text(label(sensitivity, spreading.metric)), *row)
     console.print()
-    console.print(Text(title(found), "bold"))
+    console.print(Text(title(sensitivity), "bold"))
     console.print(table)
-    for sentence in sentences(found):
+    for sentence in sentences(sensitivity):
         console.print(Text(sentence))
 
 
 def context(
-    found: Sensitivity, names: Sequence[str], colour: Callable[[str], str], key: str
+    sensitivity: Sensitivity, names: Sequence[str], colour: Callable[[str], str], key: str
 ) -> dict[str, Any]:
     """What the page's template needs."""
     return {
         "key": key,
-        "title": title(found),
-        "strip": strip(found, names, colour, key),
+        "title": title(sensitivity),
+        "strip": strip(sensitivity, names, colour, key),
         "columns": COLUMNS,
-        "rows": [(s.candidate, label(found, s.metric), cells(found, s)) for s in found.spreads],
-        "sentences": sentences(found),
+        "rows": [
+            (s.candidate, label(sensitivity, s.metric), cells(sensitivity, s))
+            for s in sensitivity.spreads
+        ],
+        "sentences": sentences(sensitivity),
         "orders": [
             (
-                f"{o.first} − {o.second}, {label(found, o.metric)}",
-                forest(found, o, f"{key}-{place}"),
+                f"{o.first} − {o.second}, {label(sensitivity, o.metric)}",
+                forest(sensitivity, o, f"{key}-{place}"),
             )
-            for place, o in enumerate(found.orders)
-            if _is_shown(found, o.metric)
+            for place, o in enumerate(sensitivity.orders)
+            if _is_shown(sensitivity, o.metric)
         ],
     }
 
 
 def strip(
-    found: Sensitivity, names: Sequence[str], colour: Callable[[str], str], key: str
+    sensitivity: Sensitivity, names: Sequence[str], colour: Callable[[str], str], key: str
 ) -> Figure:
     """A dot for each wording, a row for each candidate, a panel for each metric."""
-    present = list(dict.fromkeys(s.metric for s in found.spreads))
-    metrics = [m for m in present if _is_shown(found, m)] or present
-    rows = [name for name in names if any(s.candidate == name for s in found.spreads)]
-    of = {(s.candidate, s.metric): s for s in found.spreads}
+    present = list(dict.fromkeys(s.metric for s in sensitivity.spreads))
+    metrics = [m for m in present if _is_shown(sensitivity, m)] or present
+    rows = [name for name in names if any(s.candidate == name for s in sensitivity.spreads)]
+    of = {(s.candidate, s.metric): s for s in sensitivity.spreads}
     about = "A dot for each wording; the bar is the mean with its interval. Figures in the table."
 
     def draw(width: int, at: str) -> Canvas:
@@ -127,10 +138,10 @@ def strip(
         for place, metric in enumerate(metrics):
             left = side + (place % columns) * (across + 36)
             top = (place // columns) * high
-            shown = [of[name, metric] for name in rows if (name, metric) in of]
-            unit = metric_in(found.evaluation, metric).unit
-            scale = Scale(*_domain(shown, unit), left, left + across)
-            canvas.text(left, top + 18, label(found, metric), "label")
+            spreadings = [of[name, metric] for name in rows if (name, metric) in of]
+            unit = metric_in(sensitivity.evaluation, metric).unit
+            scale = Scale(*_domain(spreadings, unit), left, left + across)
+            canvas.text(left, top + 18, label(sensitivity, metric), "label")
             canvas.x_axis(scale, top + 28, top + high - 30, 4)
             for line, name in enumerate(rows):
                 y = top + 36 + row * (line + (0.5 if wide else 0.62))
@@ -139,16 +150,16 @@ def strip(
                 elif not wide:
                     canvas.text(side, y - 20, short(name, 46), "cat")
                 if (name, metric) in of:
-                    _dots(canvas, found, of[name, metric], scale, y, colour(name))
+                    _dots(canvas, sensitivity, of[name, metric], scale, y, colour(name))
         return canvas
 
     return both(draw)
 
 
-def _domain(shown: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
+def _domain(spreadings: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
     ends = [
         value
-        for s in shown
+        for s in spreadings
         for value in (s.spread.best.value, s.spread.worst.value, s.spread.mean.low or 0.0,
                       s.spread.mean.high or 0.0)
     ]  # fmt: skip
@@ -157,23 +168,23 @@ def _domain(shown: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
 
 
 def _dots(
-    canvas: Canvas, found: Sensitivity, spreading: Spreading, scale: Scale, y: float, css: str
+    canvas: Canvas, sensitivity: Sensitivity, spreading: Spreading, scale: Scale, y: float, css: str
 ) -> None:
     mean = spreading.spread.mean
     if mean.low is not None and mean.high is not None and mean.value is not None:
         wide = scale(mean.high) - scale(mean.low)
         canvas.rect(scale(mean.low), y - 3, wide, 6, f"bar pale {css}")
         canvas.line(scale(mean.value), y - 10, scale(mean.value), y + 10, "range")
-    for place, wording in enumerate(found.wordings):
-        value = spreading.lines[wording].value
+    for place, variant in enumerate(sensitivity.variants):
+        value = spreading.lines[variant].value
         if value is not None:
             aside = (place * 7 % 5 - 2) * 3.2  # so that equal scores can be told apart
-            canvas.marker(scale(value), y + aside, css, f"{wording}: {number(value)}", 3.2)
+            canvas.marker(scale(value), y + aside, css, f"{variant}: {number(value)}", 3.2)
 
 
-def forest(found: Sensitivity, ordering: Ordering, key: str) -> Figure:
+def forest(sensitivity: Sensitivity, ordering: Ordering, key: str) -> Figure:
     """The difference of two candidates under each wording with simultaneous intervals, sorted."""
-    pairs = list(zip(found.wordings, ordering.order.differences, strict=True))
+    pairs = list(zip(sensitivity.variants, ordering.order.differences, strict=True))
     pairs.sort(key=lambda pair: -(pair[1].value or 0.0))
     ends = [v for _, d in pairs for v in (d.low, d.high) if v is not None]
     about = f"{ordering.first} minus {ordering.second} under each wording."
@@ -186,15 +197,15 @@ def forest(found: Sensitivity, ordering: Ordering, key: str) -> Figure:
         )
         scale = Scale(*domain([0.0, *ends]), side, width - 20.0)
         canvas.x_axis(scale, 6, row * len(pairs) + 12, 4)
-        for place, (wording, difference) in enumerate(pairs):
+        for place, (variant, difference) in enumerate(pairs):
             y = 16.0 + row * place
-            canvas.text(side - 12, y + 4, short(wording, 26 if width == WIDE else 15), "cat", "end")
+            canvas.text(side - 12, y + 4, short(variant, 26 if width == WIDE else 15), "cat", "end")
             if None in (difference.low, difference.high, difference.value):
                 continue
             assert difference.low is not None and difference.high is not None
             css = "c-sft" if difference.low > 0 else "c-other2" if difference.high < 0 else "c-base"
             canvas.line(scale(difference.low), y, scale(difference.high), y, f"whisker {css}")
-            hint = f"{wording}: {number(difference.value, sign=True)} {interval(difference)}"
+            hint = f"{variant}: {number(difference.value, sign=True)} {interval(difference)}"
             canvas.marker(scale(difference.value or 0.0), y, css, hint, 4)
         return canvas
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from truing.policies.language import TextAction
+from truing.policies.language import PromptCompletion
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.types import InputError
 
@@ -21,7 +21,7 @@ class Demonstrations:
     smaller.
     """
 
-    actions: Sequence[TextAction]
+    actions: Sequence[PromptCompletion]
     batch_size: int
     seed: int
 
@@ -52,7 +52,7 @@ class Demonstrations:
         return demonstrated([self.actions[place] for place in order]), {"epoch": epoch + 1}
 
 
-def demonstrated(actions: Sequence[TextAction]) -> Trajectories:
+def demonstrated(actions: Sequence[PromptCompletion]) -> Trajectories:
     """Actions as trajectories with reward 1, by a demonstrator whose probabilities nobody knows."""
     mask_BT = length_mask([len(action.tokens) for action in actions])
     unknown_BT = torch.zeros(mask_BT.shape)

@@ -9,7 +9,7 @@ import torch
 
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
-from truing.policies.language import LanguagePolicy, TextAction, text_log_probs
+from truing.policies.language import LanguagePolicy, PromptCompletion, text_log_probs
 from truing.policies.trajectories import Trajectories, length_mask, padded
 from truing.types import Completion
 
@@ -41,10 +41,12 @@ def rollout(
     objectives that don't ask for KL, its log-probabilities are NaN and cost no pass.
     """
     sampled = sample(policy.trained, prompts, samples, sampling)
-    actions: list[TextAction] = []
+    actions: list[PromptCompletion] = []
     log_probs: list[tuple[float, ...]] = []
     for prompt, completions in zip(prompts, sampled.completions, strict=True):
-        actions += [TextAction(tuple(prompt), completion.tokens) for completion in completions]
+        actions += [
+            PromptCompletion(tuple(prompt), completion.tokens) for completion in completions
+        ]
         log_probs += [completion.token_log_probs for completion in completions]
     mask_BT = length_mask([len(action.tokens) for action in actions])
     reference_BT = torch.full(mask_BT.shape, float("nan"))
@@ -63,7 +65,7 @@ def rollout(
 
 @torch.no_grad()
 def reference_log_probs(
-    reference: LanguageModel, actions: Sequence[TextAction], temperature: float
+    reference: LanguageModel, actions: Sequence[PromptCompletion], temperature: float
 ) -> torch.Tensor:
     """(B, T) log-probabilities (nats) of the actions under the reference."""
     mask_BT = length_mask([len(action.tokens) for action in actions])

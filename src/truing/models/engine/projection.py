@@ -22,10 +22,10 @@ KEPT_BYTES = 128 << 20  # of probabilities that a pass keeps for its gradient
 
 
 def logits(
-    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor | None, softcap: float | None
+    hidden_NE: Tensor, weight_VE: Tensor, bias_V: Tensor | None, softcap: float | None
 ) -> Tensor:
     """Unnormalised log-probabilities (N, V) in float32."""
-    return softcapped(torch.nn.functional.linear(hidden_ND, weight_VD, bias_V).float(), softcap)
+    return softcapped(torch.nn.functional.linear(hidden_NE, weight_VE, bias_V).float(), softcap)
 
 
 def softcapped(scores: Tensor, softcap: float | None) -> Tensor:
@@ -55,7 +55,7 @@ def _normalised(scores_NV: Tensor, target_N: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def frozen_token_log_probs(
-    hidden_ND: Tensor,
+    hidden_NE: Tensor,
     head: Callable[[Tensor], Tensor],
     row_C: Tensor,
     target_C: Tensor,
@@ -68,10 +68,10 @@ def frozen_token_log_probs(
     `row_C` names the hidden state that each of the C targets follows; several may follow one.
     """
     log_prob_C = torch.empty(len(target_C), dtype=torch.float32)
-    for start in range(0, len(hidden_ND), CHUNK):
+    for start in range(0, len(hidden_NE), CHUNK):
         here = ((row_C >= start) & (row_C < start + CHUNK)).nonzero()[:, 0]
         # A copy: the logits may belong to somebody else.
-        scores = head(hidden_ND[start : start + CHUNK]).to(torch.float32, copy=True)
+        scores = head(hidden_NE[start : start + CHUNK]).to(torch.float32, copy=True)
         scores = _at_temperature(softcapped(scores, softcap), temperature)
         row = row_C[here] - start
         chosen = scores[row, target_C[here]]
@@ -93,21 +93,21 @@ class _TokenLogProbs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
+        ctx: Any, hidden_NE: Tensor, weight_VE: Tensor, target_N: Tensor, temperature: float
     ) -> Tensor:
         log_probs, normalisers, room = [], [], KEPT_BYTES
         kept: dict[int, Tensor] = {}
-        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+        for start in range(0, len(hidden_NE), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
-            hidden, target = hidden_ND[part], target_N[part]
-            scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
+            hidden, target = hidden_NE[part], target_N[part]
+            scores = _at_temperature(logits(hidden, weight_VE, None, None), temperature)
             log_prob, normaliser = _normalised(scores, target)
             log_probs.append(log_prob)
             normalisers.append(normaliser)
             room -= scores.nbytes
             if room >= 0:
                 kept[start] = scores
-        ctx.save_for_backward(hidden_ND, weight_VD, target_N, torch.cat(normalisers))
+        ctx.save_for_backward(hidden_NE, weight_VE, target_N, torch.cat(normalisers))
         ctx.temperature = temperature
         ctx.kept = kept  # relative to each row's highest, as `_normalisers` leaves them
         return torch.cat(log_probs)
@@ -115,23 +115,23 @@ class _TokenLogProbs(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient_N,) = gradients
-        hidden_ND, weight_VD, target_N, normaliser_N = ctx.saved_tensors
-        grad_hidden = torch.empty_like(hidden_ND)
-        total, grad_weight = gradient_sum(weight_VD)
-        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+        hidden_NE, weight_VE, target_N, normaliser_N = ctx.saved_tensors
+        grad_hidden = torch.empty_like(hidden_NE)
+        total, grad_weight = gradient_sum(weight_VE)
+        for start in range(0, len(hidden_NE), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
-            hidden, target = hidden_ND[part], target_N[part]
+            hidden, target = hidden_NE[part], target_N[part]
             kept = ctx.kept.pop(start, None)  # written over, so a second backward pass finds none
             if kept is not None:
                 p = kept.div_(kept.sum(-1, keepdim=True))
             else:
-                scores = _at_temperature(logits(hidden, weight_VD, None, None), ctx.temperature)
+                scores = _at_temperature(logits(hidden, weight_VE, None, None), ctx.temperature)
                 p = scores.sub_(normaliser_N[part, None]).exp_()
             minus_p = _add_onehot(p.neg_(), target)
             minus_p.mul_((gradient_N[part] / ctx.temperature)[:, None])
-            grad_scores = minus_p.to(weight_VD.dtype)
-            grad_hidden[part] = (grad_scores @ weight_VD).to(hidden_ND.dtype)
-            total.addmm_(grad_scores.T, hidden.to(weight_VD.dtype))
+            grad_scores = minus_p.to(weight_VE.dtype)
+            grad_hidden[part] = (grad_scores @ weight_VE).to(hidden_NE.dtype)
+            total.addmm_(grad_scores.T, hidden.to(weight_VE.dtype))
         return grad_hidden, grad_weight, None, None
 
 
@@ -141,29 +141,29 @@ class _TokenLogProbsOfFrozen(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden_ND: Tensor, weight_VD: Tensor, target_N: Tensor, temperature: float
+        ctx: Any, hidden_NE: Tensor, weight_VE: Tensor, target_N: Tensor, temperature: float
     ) -> Tensor:
         log_probs = []
-        slope_ND = torch.empty_like(hidden_ND)
-        for start in range(0, len(hidden_ND), LEARNING_CHUNK):
+        slope_NE = torch.empty_like(hidden_NE)
+        for start in range(0, len(hidden_NE), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
-            hidden, target = hidden_ND[part], target_N[part]
-            scores = _at_temperature(logits(hidden, weight_VD, None, None), temperature)
+            hidden, target = hidden_NE[part], target_N[part]
+            scores = _at_temperature(logits(hidden, weight_VE, None, None), temperature)
             log_probs.append(_normalised(scores, target)[0])
             minus_p = _add_onehot(scores.div_(-scores.sum(-1, keepdim=True)), target)
-            slope_ND[part] = minus_p.to(weight_VD.dtype) @ weight_VD
-        ctx.save_for_backward(slope_ND.div_(temperature))
+            slope_NE[part] = minus_p.to(weight_VE.dtype) @ weight_VE
+        ctx.save_for_backward(slope_NE.div_(temperature))
         return torch.cat(log_probs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        (slope_ND,) = ctx.saved_tensors
-        return slope_ND * gradients[0][:, None].to(slope_ND.dtype), None, None, None
+        (slope_NE,) = ctx.saved_tensors
+        return slope_NE * gradients[0][:, None].to(slope_NE.dtype), None, None, None
 
 
 def token_log_probs(
-    hidden_ND: Tensor,
-    weight_VD: Tensor,
+    hidden_NE: Tensor,
+    weight_VE: Tensor,
     target_N: Tensor,
     *,
     bias_V: Tensor | None = None,
@@ -174,22 +174,22 @@ def token_log_probs(
 
     With `temperature` the distribution is softmax(logits / temperature), as in sampling.
     """
-    if len(hidden_ND) == 0:
-        return hidden_ND.new_zeros(0, dtype=torch.float32)
+    if len(hidden_NE) == 0:
+        return hidden_NE.new_zeros(0, dtype=torch.float32)
     if bias_V is None and softcap is None:
-        hidden = hidden_ND.to(weight_VD.dtype)
-        kind = _TokenLogProbs if weight_VD.requires_grad else _TokenLogProbsOfFrozen
-        return kind.apply(hidden, weight_VD, target_N, temperature)  # type: ignore[no-any-return,no-untyped-call]
+        hidden = hidden_NE.to(weight_VE.dtype)
+        kind = _TokenLogProbs if weight_VE.requires_grad else _TokenLogProbsOfFrozen
+        return kind.apply(hidden, weight_VE, target_N, temperature)  # type: ignore[no-any-return,no-untyped-call]
     parts = []
-    for hidden, target in zip(hidden_ND.split(CHUNK), target_N.split(CHUNK), strict=True):
-        scores = logits(hidden.to(weight_VD.dtype), weight_VD, bias_V, softcap) / temperature
+    for hidden, target in zip(hidden_NE.split(CHUNK), target_N.split(CHUNK), strict=True):
+        scores = logits(hidden.to(weight_VE.dtype), weight_VE, bias_V, softcap) / temperature
         parts.append(scores.log_softmax(-1).gather(-1, target[:, None])[:, 0])
     return torch.cat(parts)
 
 
 def token_log_probs_and_entropies(
-    hidden_ND: Tensor,
-    weight_VD: Tensor,
+    hidden_NE: Tensor,
+    weight_VE: Tensor,
     target_N: Tensor,
     *,
     bias_V: Tensor | None = None,
@@ -208,10 +208,10 @@ def token_log_probs_and_entropies(
         terms = log_probs_NV.exp() * log_probs_NV.clamp(min=-1e4)
         return log_probs_NV.gather(-1, target[:, None])[:, 0], -terms.sum(-1)
 
-    pairs = zip(hidden_ND.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
-    found = [
-        checkpoint(piece, hidden, weight_VD, target, use_reentrant=False)
+    pairs = zip(hidden_NE.split(LEARNING_CHUNK), target_N.split(LEARNING_CHUNK), strict=True)
+    pieces = [
+        checkpoint(piece, hidden, weight_VE, target, use_reentrant=False)
         for hidden, target in pairs
     ]
-    log_probs, entropies = zip(*found, strict=True)
+    log_probs, entropies = zip(*pieces, strict=True)
     return torch.cat(log_probs), torch.cat(entropies)

@@ -21,7 +21,7 @@ from truing.models.engine.projection import softcapped
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
 KEPT_BYTES = 256_000_000
-"""Size of the beginnings that are kept for later prompts: 5,500 tokens of the default model."""
+"""Size of the prefixes that are kept for later prompts: 5,500 tokens of the default model."""
 
 Pair = tuple[Tensor, Tensor]
 
@@ -36,20 +36,20 @@ class Row:
     def put(self, layer: int, key_1KTD: Tensor, value_1KTD: Tensor) -> Pair:
         """Writes T tokens behind `length`; gives all keys and values up to them, (1, K, S, D) each."""
         start, count = self.length, key_1KTD.shape[2]
-        kept = self._layers.get(layer)
-        if kept is None or kept[0].shape[2] < start + count:
-            kept = self._grown(kept, start + count, key_1KTD)
-            self._layers[layer] = kept
-        keys, values = kept
+        pair = self._layers.get(layer)
+        if pair is None or pair[0].shape[2] < start + count:
+            pair = self._grown(pair, start + count, key_1KTD)
+            self._layers[layer] = pair
+        keys, values = pair
         # Few and plain operators: this is done for every row in every layer of every step.
         keys.narrow(2, start, count).copy_(key_1KTD)
         values.narrow(2, start, count).copy_(value_1KTD)
         return keys.narrow(2, 0, start + count), values.narrow(2, 0, start + count)
 
-    def _grown(self, kept: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
+    def _grown(self, pair: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
         _, K, _, D = like_1KTD.shape
         grown = (like_1KTD.new_empty(1, K, 2 * end, D), like_1KTD.new_empty(1, K, 2 * end, D))
-        for old, new in zip(kept or (), grown, strict=False):
+        for old, new in zip(pair or (), grown, strict=False):
             new[:, :, : self.length] = old[:, :, : self.length]
         return grown
 
@@ -135,23 +135,24 @@ def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule
     return weights.to(values.dtype) @ values
 
 
-class Beginnings:
+class PrefixCache:
     """How prompts are cut into pieces, and the pieces of earlier ones; the oldest leave.
 
-    Pieces have PIECE tokens and the last one what is left. A prompt that begins with the `opening` (what
-    all conversations with a candidate begin with) is cut behind that first, so that it is computed once.
+    Pieces have PIECE tokens and the last one what is left. A prompt that begins with the `shared_prefix`
+    (what all conversations with a candidate begin with) is cut behind that first, so that it is computed
+    once.
     """
 
-    def __init__(self, opening: Sequence[int] = (), most_bytes: int = KEPT_BYTES) -> None:
-        self._opening = tuple(opening)
+    def __init__(self, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES) -> None:
+        self._shared_prefix = tuple(shared_prefix)
         self._free = most_bytes
         self._pieces: OrderedDict[tuple[int, ...], dict[int, Pair]] = OrderedDict()
 
     def end(self, start: int, prompt: Sequence[int]) -> int:
         """Where the piece that begins at `start` ends: it follows from the prompt alone."""
-        opening = len(self._opening)
-        inside = start < opening < len(prompt) and tuple(prompt[:opening]) == self._opening
-        return min(start + PIECE, opening if inside else len(prompt))
+        shared = len(self._shared_prefix)
+        inside = start < shared < len(prompt) and tuple(prompt[:shared]) == self._shared_prefix
+        return min(start + PIECE, shared if inside else len(prompt))
 
     def restore(self, row: Row, prompt: Sequence[int]) -> None:
         """Fills an empty row with the pieces at the prompt's beginning that are known.

@@ -13,18 +13,18 @@ from typing import TypeVar
 
 import torch
 
-HANDS = 2  # passes at once; more would wait for each other in Python
+WORKERS = 2  # passes at once; more would wait for each other in Python
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 
-def hands(device: torch.device) -> int:
+def workers(device: torch.device) -> int:
     """How many passes to run at once: 1 where there is but one core to share, or another device."""
-    return min(HANDS, torch.get_num_threads()) if device.type == "cpu" else 1
+    return min(WORKERS, torch.get_num_threads()) if device.type == "cpu" else 1
 
 
-def side_by_side(
+def in_parallel(
     work: Callable[[_Part], _Result], parts: Sequence[_Part], together: int
 ) -> list[_Result]:
     """The work's results in the order of the parts, so many of which run `together`.

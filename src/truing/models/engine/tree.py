@@ -7,7 +7,7 @@ and to the whole of the segments above, which is exactly what it would see if it
 The last token of a continuation is left out where only log-probabilities are wanted: nothing follows
 it, so its hidden state is never asked for.
 
-Where many trees begin alike, their *opening* is run once, and each tree begins behind it.
+Where many trees begin alike, their *shared prefix* is run once, and each tree begins behind it.
 
 Continuations of one prompt may be *merged*: then they are one segment, a trie, in which beginnings that
 they have in common stand once.
@@ -29,7 +29,7 @@ MERGED = 256  # tokens that share a segment at most: every one of them is a key 
 
 
 @dataclass(frozen=True)
-class Branch:
+class PromptWithContinuations:
     """A prompt's tokens and the tokens of each of its continuations."""
 
     prompt: Tokens
@@ -37,7 +37,7 @@ class Branch:
 
 
 @dataclass(frozen=True)
-class Opening:
+class SharedPrefix:
     """Tokens that have been run already, and their keys and values (R, K, D) by layer."""
 
     tokens: tuple[int, ...]
@@ -132,8 +132,8 @@ def common_prefix(prompts: Sequence[Tokens]) -> int:
     return shared
 
 
-def _goes_beyond(prompt: Tokens, opening: Tokens) -> bool:
-    return len(prompt) > len(opening) and tuple(prompt[: len(opening)]) == tuple(opening)
+def _goes_beyond(prompt: Tokens, prefix: Tokens) -> bool:
+    return len(prompt) > len(prefix) and tuple(prompt[: len(prefix)]) == tuple(prefix)
 
 
 def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
@@ -166,9 +166,9 @@ class _Trie:
 
 
 class TokenTree:
-    """Branches packed into one row of N tokens; also the attention plan over that row.
+    """Prompts with continuations packed into one row of N tokens; also the attention plan over that row.
 
-    `tokens_N`, `positions_N`: the packed row. For the C continuation tokens, in order of branch,
+    `tokens_N`, `positions_N`: the packed row. For the C continuation tokens, in order of prompt,
     continuation and time: `target_C` (the token), `source_C` (the index in the packed row of the
     token before it, whose hidden state predicts it) and `owner_C` (the number of the continuation).
     `prompt_last_P` is the packed index of the last token of each prompt, `last_B` that of the last
@@ -176,38 +176,40 @@ class TokenTree:
     are common to all prompts. With `merge`, tokens that continuations of a prompt begin with alike
     are packed once, so that several continuation tokens may have one source.
 
-    With an `opening`, which every prompt must begin with and go beyond, the packed row begins behind
+    With a `shared_prefix`, which every prompt must begin with and go beyond, the packed row begins behind
     it, and `prefix_length` is its length.
     """
 
     def __init__(
         self,
-        branches: Sequence[Branch],
+        requests: Sequence[PromptWithContinuations],
         *,
         keep_last: bool = False,
         merge: bool = False,
-        opening: Opening | None = None,
+        shared_prefix: SharedPrefix | None = None,
     ) -> None:
-        if not branches or any(len(branch.prompt) == 0 for branch in branches):
-            raise ValueError("a tree needs at least one branch, and a prompt at least one token")
-        if opening is not None and not all(
-            _goes_beyond(b.prompt, opening.tokens) for b in branches
+        if not requests or any(len(request.prompt) == 0 for request in requests):
+            raise ValueError("a tree needs at least one prompt, and a prompt at least one token")
+        if shared_prefix is not None and not all(
+            _goes_beyond(r.prompt, shared_prefix.tokens) for r in requests
         ):
-            raise ValueError("every prompt of a tree must begin with its opening and go beyond it")
-        self.branches = tuple(branches)
+            raise ValueError(
+                "every prompt of a tree must begin with its shared prefix and go beyond it"
+            )
+        self.requests = tuple(requests)
         self._segments: list[_Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
         self._keep_last, self._merge = keep_last, merge
-        self._opening = opening
-        if opening is not None:
-            shared = len(opening.tokens)
+        self._shared_prefix = shared_prefix
+        if shared_prefix is not None:
+            shared = len(shared_prefix.tokens)
         else:
-            shared = common_prefix([b.prompt for b in branches]) if len(branches) > 1 else 0
-        known = 0 if opening is None else shared  # tokens in front of the packed row
-        root = self._add(branches[0].prompt[:shared], parent=-1) if shared else -1
+            shared = common_prefix([r.prompt for r in requests]) if len(requests) > 1 else 0
+        known = 0 if shared_prefix is None else shared  # tokens in front of the packed row
+        root = self._add(requests[0].prompt[:shared], parent=-1) if shared else -1
         levels = [[root]] if shared > known else []
-        stems = [self._add(b.prompt[shared:], parent=root) for b in branches]
+        stems = [self._add(r.prompt[shared:], parent=root) for r in requests]
         levels.append(stems)
         self.prefix_length = shared
         self._stems, self._known = stems, known
@@ -240,8 +242,8 @@ class TokenTree:
         source: list[int] = []
         owner: list[int] = []
         last: list[int] = []
-        for branch, stem in zip(self.branches, stems, strict=True):
-            for group in self._groups(branch.continuations):
+        for request, stem in zip(self.requests, stems, strict=True):
+            for group in self._groups(request.continuations):
                 trie = _Trie()
                 paths = [trie.add(c if self._keep_last else c[:-1]) for c in group]
                 start = len(self._tokens)
@@ -289,8 +291,8 @@ class TokenTree:
         R = self.prefix_length
         apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
         apart = apart and can_join(query_NHD.device)
-        if self._opening is not None:
-            before = self._opening.states[layer]
+        if self._shared_prefix is not None:
+            before = self._shared_prefix.states[layer]
             key_NKD, value_NKD = torch.cat((before[0], key_NKD)), torch.cat((before[1], value_NKD))
         outputs = []
         for level in self._levels:

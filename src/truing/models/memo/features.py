@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
-from truing.models.engine.tree import Branch
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import Features, answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.memo.disk import DiskStore, token_key
@@ -51,18 +51,20 @@ class StoredFeatures:
     store: FeatureStore
 
     def __call__(
-        self, branches: Sequence[Branch], advance: Callable[[int], object] = lambda done: None
+        self,
+        requests: Sequence[PromptWithContinuations],
+        advance: Callable[[int], object] = lambda done: None,
     ) -> Features:
         """(continuations, 2 E) as `answer_features` gives them, float32 rounded to half precision.
 
-        Kept pass by pass, so that an interrupted reading goes on; `advance` hears how many branches
+        Kept pass by pass, so that an interrupted reading goes on; `advance` hears how many requests
         are done. Every continuation needs at least one token.
         """
         settings = f"{FEATURES_VERSION}|{self.weights}|{self.dtype}|{self.layer}"
         rows: list[Features] = []
         done = 0
-        for pack in packs(branches, HIDDEN_TOKENS):
-            keys = [[token_key(settings, b.prompt, c) for c in b.continuations] for b in pack]
+        for pack in packs(requests, HIDDEN_TOKENS):
+            keys = [[token_key(settings, r.prompt, c) for c in r.continuations] for r in pack]
             known = self.store.known([key for row in keys for key in row])
             if fresh := self._computed(pack, keys, known):
                 self.store.add(fresh)
@@ -74,22 +76,22 @@ class StoredFeatures:
 
     def _computed(
         self,
-        pack: Sequence[Branch],
+        pack: Sequence[PromptWithContinuations],
         keys: Sequence[Sequence[bytes]],
         known: dict[bytes, Features],
     ) -> dict[bytes, Features]:
         missing = [
-            {key: c for key, c in zip(row, branch.continuations, strict=True) if key not in known}
-            for row, branch in zip(keys, pack, strict=True)
+            {key: c for key, c in zip(row, request.continuations, strict=True) if key not in known}
+            for row, request in zip(keys, pack, strict=True)
         ]
-        branches = [
-            Branch(branch.prompt, list(lacking.values()))
-            for branch, lacking in zip(pack, missing, strict=True)
+        requests = [
+            PromptWithContinuations(request.prompt, list(lacking.values()))
+            for request, lacking in zip(pack, missing, strict=True)
             if lacking
         ]
-        if not branches:
+        if not requests:
             return {}
-        found = answer_features(self.model, branches, self.layer)
+        found = answer_features(self.model, requests, self.layer)
         # A model with huge activations would overflow; the sign and order of the rest still tell.
         half = found.clip(-_LARGEST, _LARGEST).astype(np.float16)
         return dict(zip((key for lacking in missing for key in lacking), half, strict=True))

@@ -150,12 +150,12 @@ class PatientClient:
     def _reason(self, response: httpx2.Response) -> str:
         """The server's own words, in parentheses, where it has any for people."""
         try:
-            said = response.json()
-            said = said.get("error", said) if isinstance(said, dict) else said
-            said = said.get("message", said.get("detail", "")) if isinstance(said, dict) else said
+            body = response.json()
+            body = body.get("error", body) if isinstance(body, dict) else body
+            body = body.get("message", body.get("detail", "")) if isinstance(body, dict) else body
         except (json.JSONDecodeError, UnicodeDecodeError):
-            said = ""
-        text = self._clean(said) if isinstance(said, str) else ""
+            body = ""
+        text = self._clean(body) if isinstance(body, str) else ""
         return f" ({text})" if text else ""
 
     def _clean(self, text: str) -> str:

@@ -75,9 +75,9 @@ def settings(kind: str) -> dict[str, Any]:
 def record_of(shown: Shown) -> dict[str, Any]:
     """A task as a record. Argilla names people by UUID: one is made of each annotator's name."""
     responses: dict[str, list[dict[str, str]]] = {}
-    for said in shown.said:
-        user = str(uuid.uuid5(uuid.NAMESPACE_URL, f"truing:{said.annotator}"))
-        for name, value in said.answers.items():
+    for judgement in shown.said:
+        user = str(uuid.uuid5(uuid.NAMESPACE_URL, f"truing:{judgement.annotator}"))
+        for name, value in judgement.answers.items():
             responses.setdefault(name, []).append({"value": value, "user_id": user})
     metadata = {f"{name}_candidate": each for name, each in shown.candidates.items()}
     metadata |= {"source": shown.source, **({"user": shown.user} if shown.user else {})}

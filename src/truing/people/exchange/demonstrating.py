@@ -30,17 +30,17 @@ def read_dialogues(name: str, consents: Collection[str] = ()) -> tuple[Dialogue,
             raise InputError(
                 "data.consent: is for a store; for a file, choose with 'truing data export --consent'"
             )
-        found = tuple(_of_file(Path(name)))
+        dialogues = tuple(_of_file(Path(name)))
     elif "://" in name or ending in STORES:
-        found = tuple(_of_store(name, consents))
+        dialogues = tuple(_of_store(name, consents))
     else:
         raise InputError(
             f"data.demonstrations: {name!r} is neither a file ({', '.join(FILES)}) nor a store (a path "
             f"that ends in {', '.join(STORES)}, or a database URL)"
         )
-    if not found:
+    if not dialogues:
         raise InputError(f"data.demonstrations: {name} holds no demonstration")
-    return found
+    return dialogues
 
 
 def _dialogue(messages: list[dict[str, str]], answer: str, record: Any, source: str) -> Dialogue:
@@ -55,23 +55,23 @@ def _dialogue(messages: list[dict[str, str]], answer: str, record: Any, source: 
     )
 
 
-def _of_record(found: Found) -> Iterator[Dialogue]:
-    if found.mistake:
-        raise InputError(f"{found.where}: {found.mistake}")
+def _of_record(record: Found) -> Iterator[Dialogue]:
+    if record.mistake:
+        raise InputError(f"{record.where}: {record.mistake}")
     try:
-        items = items_of(found.record)
+        items = items_of(record.record)
     except InputError as error:
-        raise InputError(f"{found.where}: {error}") from None
+        raise InputError(f"{record.where}: {error}") from None
     if items and not any(item.demonstration for item in items):
-        raise InputError(f"{found.where}: holds no demonstration; {_RIGHT}")
+        raise InputError(f"{record.where}: holds no demonstration; {_RIGHT}")
     for item in items:
         if item.demonstration:
-            yield _dialogue(item.messages, item.demonstration, found.record, found.where)
+            yield _dialogue(item.messages, item.demonstration, record.record, record.where)
 
 
 def _of_file(path: Path) -> Iterator[Dialogue]:
-    for found in found_in(path):
-        yield from _of_record(found)
+    for record in found_in(path):
+        yield from _of_record(record)
 
 
 def _of_store(name: str, consents: Collection[str]) -> Iterator[Dialogue]:

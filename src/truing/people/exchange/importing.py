@@ -45,15 +45,15 @@ def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[str, Record
 
     What is wrong goes to `bad_lines`, with the place. Raises InputError where the file can't be read.
     """
-    for found in found_in(path):
+    for record in found_in(path):
         try:
-            if found.mistake:
-                raise InputError(found.mistake)
-            items = items_of(found.record)
+            if record.mistake:
+                raise InputError(record.mistake)
+            items = items_of(record.record)
         except InputError as error:
-            bad_lines.append(f"{found.where}: {error}")
+            bad_lines.append(f"{record.where}: {error}")
         else:
-            yield found.where, found.record, items
+            yield record.where, record.record, items
 
 
 def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
@@ -97,8 +97,8 @@ def import_files(
         raise _refusal(imported.bad_lines)
     if not items:
         raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
-    shown = progress or SilentProgress()
-    with store.writing() as session, shown.task("Importing", len(items)) as advance:
+    reporter = progress or SilentProgress()
+    with store.writing() as session, reporter.task("Importing", len(items)) as advance:
         before = _counts(session)
         for done, (name, item) in enumerate(items, start=1):
             _add(session, item, name, consent)
@@ -178,11 +178,17 @@ def judge_elsewhere(
     its own, words may come again: they supersede what the source had said of this before.
     """
     best = {"": None, "first": 0, "second": 1}.get(preferred, preferred)
-    said = [text, str(value), str(best), str(list(ranks)), json.dumps(flags or {}, sort_keys=True)]
-    said += [use_case] if use_case else []
+    answers = [
+        text,
+        str(value),
+        str(best),
+        str(list(ranks)),
+        json.dumps(flags or {}, sort_keys=True),
+    ]
+    answers += [use_case] if use_case else []
     hashes = [completion.text_hash for completion in completions]
     submission = submission or stable_hash(
-        "imported", judge, kind, prompt.text_hash, *hashes, *said
+        "imported", judge, kind, prompt.text_hash, *hashes, *answers
     )
     if session.scalar(select(Judgement.id).where(Judgement.submission == submission)):
         return
@@ -199,7 +205,7 @@ def judge_elsewhere(
         session.add(assignment)
         session.flush()
     # The file's places to places in the task (which may be older than the file), then on the page.
-    position = {shown.completion_id: shown.position for shown in task.shown}
+    position = {each.completion_id: each.position for each in task.shown}
     place = [assignment.order.index(position[completion.id]) for completion in completions]
     answer = Answer(
         text=text,

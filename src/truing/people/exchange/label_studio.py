@@ -115,8 +115,8 @@ def _value(result: dict[str, Any]) -> Any:
         raise InputError("annotations: a result has no value")
     if "rating" in value:
         return value["rating"]
-    found = value.get("text") if "text" in value else value.get("choices")
-    listed = found if isinstance(found, list) else [found]
+    values = value.get("text") if "text" in value else value.get("choices")
+    listed = values if isinstance(values, list) else [values]
     if result.get("from_name") in _SEVERAL:
         return listed
     return listed[0] if len(listed) == 1 else "\n".join(map(str, listed))
@@ -132,7 +132,7 @@ def _person(annotation: dict[str, Any], given: list[Any], place: int) -> str:
 
 
 def _said(task: dict[str, Any], meta: dict[str, Any]) -> list[Said]:
-    said = []
+    judgements = []
     for place, annotation in enumerate(task.get("annotations") or []):
         results = annotation.get("result") if isinstance(annotation, dict) else None
         if not isinstance(results, list) or not all(isinstance(each, dict) for each in results):
@@ -144,8 +144,8 @@ def _said(task: dict[str, Any], meta: dict[str, Any]) -> list[Said]:
         seconds = annotation.get("lead_time")
         known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
         person = _person(annotation, meta.get("annotators") or [], place)
-        said.append(Said(person, answers, float(seconds) if known else None))
-    return said
+        judgements.append(Said(person, answers, float(seconds) if known else None))
+    return judgements
 
 
 def read_task(task: dict[str, Any]) -> Shown:
@@ -157,10 +157,10 @@ def read_task(task: dict[str, Any]) -> Shown:
         raise InputError(f"data: has no 'prompt', only {', '.join(map(repr, data)) or 'nothing'}")
     prompt = data["prompt"]
     messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
-    said = _said(task, meta)
+    judgements = _said(task, meta)
     texts = {name: text for name, text in data.items() if name != "prompt"}
     candidates = meta.get("candidates")
-    asked = {name for each in said for name in each.answers}
+    asked = {name for each in judgements for name in each.answers}
     return Shown(
         str(meta.get("id") or task.get("id") or ""),
         meta["kind"] if meta.get("kind") in ANSWERS else kind_of(texts, asked),
@@ -169,5 +169,5 @@ def read_task(task: dict[str, Any]) -> Shown:
         {k: str(v) for k, v in candidates.items()} if isinstance(candidates, dict) else {},
         "",
         str(meta.get("user") or ""),
-        said,
+        judgements,
     )

@@ -73,8 +73,8 @@ def _answers(judgement: Judgement, completions: Sequence[int]) -> dict[str, Any]
         return {"rating": judgement.rating.value, **flags}
     if judgement.comparison:
         # On the page the order was the annotator's own; here it is the task's.
-        found, preferred = judgement.comparison, judgement.comparison.preferred
-        if preferred != "tie" and found.first_id != completions[0]:
+        comparison, preferred = judgement.comparison, judgement.comparison.preferred
+        if preferred != "tie" and comparison.first_id != completions[0]:
             preferred = "second" if preferred == "first" else "first"
         return {"preferred": preferred}
     assert judgement.annotation is not None
@@ -106,7 +106,7 @@ def tasks_shown(
     check_consents(consents)
     with store.reading() as session:
         names = _names(session)
-        said: dict[int, list[Judgement]] = {}
+        judgements: dict[int, list[Judgement]] = {}
         current = (
             select(Judgement)
             .join(Assignment)
@@ -115,14 +115,14 @@ def tasks_shown(
             .order_by(Judgement.id)
         )
         for judgement in session.scalars(current) if judged else ():
-            said.setdefault(judgement.assignment.task_id, []).append(judgement)
-        shown = []
+            judgements.setdefault(judgement.assignment.task_id, []).append(judgement)
+        tasks = []
         for task in session.scalars(select(Task).where(Task.kind == kind).order_by(Task.id)):
             if consents and task.prompt.consent not in consents:
                 continue
             completions = [each.completion for each in task.shown]
             named = list(zip(TEXTS[kind], completions, strict=True))
-            shown.append(
+            tasks.append(
                 Shown(
                     task.key[:16],
                     kind,
@@ -137,11 +137,11 @@ def tasks_shown(
                             _answers(each, [c.id for c in completions]),
                             each.seconds,
                         )
-                        for each in said.get(task.id, [])
+                        for each in judgements.get(task.id, [])
                     ],
                 )
             )
-        return shown
+        return tasks
 
 
 def kind_of(texts: Collection[str], asked: Collection[str]) -> str:

@@ -139,20 +139,20 @@ def confusions(
     with here.store.reading() as session:
         with here.recording:
             here.record.refresh(session)
-            found = here.record.columns()
+            columns = here.record.columns()
         people = session.scalars(
             select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
         ).all()
-        if question not in found:
-            question = next(iter(found), "")
-        observed = found[question].observations() if question else []
+        if question not in columns:
+            question = next(iter(columns), "")
+        observed = columns[question].observations() if question else []
         chosen = annotator or next((each.annotator for each in observed), 0)
         counts = confusion(observed, chosen)
         values: list[Value] = sorted({v for pair in counts for v in pair}, key=str)
         return page(
             "confusion",
             person,
-            questions={name: QUESTIONS[name][0] for name in found},
+            questions={name: QUESTIONS[name][0] for name in columns},
             people=people,
             question=question,
             annotator=chosen,
@@ -193,10 +193,10 @@ def add_person(request: Request, person: LeadPoster, fields: Fields) -> Response
 def new_link(request: Request, annotator_id: Id, person: LeadPoster) -> Response:
     """A new sign-in link; the old one stops working."""
     with site(request).store.writing() as session:
-        found = session.get(Annotator, annotator_id)
-        if found is None or found.role != "annotator":
+        annotator = session.get(Annotator, annotator_id)
+        if annotator is None or annotator.role != "annotator":
             raise NotYours
-        token, name = renew_token(session, found), found.name
+        token, name = renew_token(session, annotator), annotator.name
     return _people(request, person, name=name, link=_link(request, token))
 
 
@@ -205,27 +205,27 @@ def task(request: Request, task_id: Id, person: Lead) -> Response:
     """What everybody said about one task."""
     here = site(request)
     with here.store.reading() as session:
-        found = session.get(Task, task_id)
-        if found is None:
+        stored = session.get(Task, task_id)
+        if stored is None:
             raise NotYours
         names = dict(session.execute(select(Annotator.id, Annotator.name)).all())
         with here.recording:
             here.record.refresh(session)
-            told = {each.id: each.told for each in here.record.said if each.task == task_id}
-        said = session.scalars(
-            select(Judgement).where(Judgement.id.in_(told)).order_by(Judgement.id)
+            observed = {each.id: each.told for each in here.record.said if each.task == task_id}
+        judgements = session.scalars(
+            select(Judgement).where(Judgement.id.in_(observed)).order_by(Judgement.id)
         ).all()
         gold = session.get(Gold, task_id)
         return page(
             "discuss",
             person,
-            task=found,
+            task=stored,
             names=names,
-            said=said,
+            said=judgements,
             gold=gold.judgement_id if gold else None,
-            completions={each.completion_id: each.completion for each in found.shown},
+            completions={each.completion_id: each.completion for each in stored.shown},
             questions=QUESTIONS,
-            told=told,
+            told=observed,
         )
 
 

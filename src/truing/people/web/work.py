@@ -47,11 +47,11 @@ _SENT = ("submission", "kind", "seconds", *_ANSWER)
 
 
 def _progress(here: Site, session: Session) -> Progress:
-    then, found = here.cache.get("progress", (0.0, None))
-    if not isinstance(found, Progress) or time.monotonic() - then > PROGRESS_SECONDS:
-        found = team_progress(session)
-        here.cache["progress"] = (time.monotonic(), found)
-    return found
+    then, progress = here.cache.get("progress", (0.0, None))
+    if not isinstance(progress, Progress) or time.monotonic() - then > PROGRESS_SECONDS:
+        progress = team_progress(session)
+        here.cache["progress"] = (time.monotonic(), progress)
+    return progress
 
 
 def _recent(session: Session, person_id: int, most: int) -> list[Judgement]:
@@ -77,8 +77,8 @@ def home(request: Request, person: Visitor) -> Response:
     """Where one stands, what one did last, and what one says of oneself."""
     here = site(request)
     with here.store.reading() as session:
-        found = session.get_one(Annotator, person.id)
-        groups = [(each.dimension, each.value) for each in found.groups]
+        annotator = session.get_one(Annotator, person.id)
+        groups = [(each.dimension, each.value) for each in annotator.groups]
         groups += [("", "")] * (GROUP_ROWS - len(groups))
         recent = [
             {
@@ -124,8 +124,8 @@ def groups(request: Request, person: Poster, fields: Fields) -> Response:
 @router.get("/work")
 def work(request: Request, person: Visitor) -> Response:
     """Go to what is unfinished, or to something new."""
-    found = next_assignment(site(request).store, person.id)
-    return see_other("/" if found is None else f"/assignments/{found}")
+    assignment_id = next_assignment(site(request).store, person.id)
+    return see_other("/" if assignment_id is None else f"/assignments/{assignment_id}")
 
 
 def _prefilled(assignment: Assignment, draft: Draft | None) -> dict[str, str]:
@@ -237,10 +237,10 @@ def pass_over(request: Request, assignment_id: Id, person: Poster, fields: Field
 @router.post("/assignments/{assignment_id}/draft", openapi_extra=form_schema(*_SENT))
 def draft(request: Request, assignment_id: Id, person: Poster, fields: Fields) -> Response:
     """Keep what is typed so far."""
-    kept = {name: fields[name] for name in _ANSWER if name in fields}
-    if any("\0" in value for value in kept.values()):
+    answers = {name: fields[name] for name in _ANSWER if name in fields}
+    if any("\0" in value for value in answers.values()):
         raise InputError("the text holds a NUL character; remove it")
-    save_draft(site(request).store, assignment_id, person.id, kept)
+    save_draft(site(request).store, assignment_id, person.id, answers)
     return Response(status_code=204)
 
 

@@ -15,7 +15,7 @@ import pytest
 from synthetic_sweep import synthetic_sweep
 from truing.evaluate.sweep.exports import EXPORTS, exports
 from truing.evaluate.sweep.result import SweepResult
-from truing.prompts.wordings import Context
+from truing.prompts.variants import Context
 from truing.types import InputError
 
 BEGUN = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from truing.evaluate.sweep.result import Line, SweepResult
-from truing.prompts.wordings import Context
+from truing.prompts.variants import Context
 from truing.types import Case, Row, Unscored, stable_hash
 
 

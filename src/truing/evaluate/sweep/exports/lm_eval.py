@@ -37,9 +37,9 @@ def write_lm_eval(result: SweepResult, folder: Path, begun: datetime) -> Path:
     for run in runs(result):
         place = top / own_file_name(run.line.prompt) / file_name(run.line.candidate)
         places.setdefault(place, []).append(run)
-    for place, found in places.items():
+    for place, model_runs in places.items():
         hashes = {}
-        for run in found:
+        for run in model_runs:
             samples = [_sample(place, entry) for place, entry in enumerate(run.entries)]
             task = run.line.evaluation
             write_jsonl_atomically(place / f"samples_{task}_{date}.jsonl", list(samples))
@@ -47,7 +47,7 @@ def write_lm_eval(result: SweepResult, folder: Path, begun: datetime) -> Path:
                 "".join(s["doc_hash"] + s["prompt_hash"] + s["target_hash"] for s in samples)
             )
         write_json_atomically(
-            place / f"results_{date}.json", _results(result, found, hashes, begun)
+            place / f"results_{date}.json", _results(result, model_runs, hashes, begun)
         )
     return top
 
@@ -68,16 +68,16 @@ def _sample(number: int, entry: Entry) -> dict[str, Any]:
     }
     delimiter = entry.context.delimiter if entry.context else ""
     choices = entry.answers if entry.log_likelihoods else []
-    asked = [{"arg_0": entry.text, "arg_1": delimiter + answer} for answer in choices]
+    pairs = [{"arg_0": entry.text, "arg_1": delimiter + answer} for answer in choices]
     answered = [[str(score), "None"] for score in entry.log_likelihoods]
     if entry.written is not None:
-        asked.append({"arg_0": entry.text, "arg_1": "{}"})
+        pairs.append({"arg_0": entry.text, "arg_1": "{}"})
         answered.append([entry.written])
     return {
         "doc_id": number,
         "doc": doc,
         "target": "0",  # the best true answer is the first choice
-        "arguments": {f"gen_args_{place}": pair for place, pair in enumerate(asked)},
+        "arguments": {f"gen_args_{place}": pair for place, pair in enumerate(pairs)},
         "resps": [[response] for response in answered],
         "filtered_resps": answered,
         "filter": FILTER,
@@ -90,23 +90,23 @@ def _sample(number: int, entry: Entry) -> dict[str, Any]:
 
 
 def _results(
-    result: SweepResult, found: list[Run], hashes: dict[str, str], begun: datetime
+    result: SweepResult, runs: list[Run], hashes: dict[str, str], begun: datetime
 ) -> dict[str, Any]:
-    first = found[0]
+    first = runs[0]
     name, about, spec = first.line.candidate, first.about, result.spec
     started = begun.timestamp()
     return {
-        "results": {run.line.evaluation: _figures(run) for run in found},
+        "results": {run.line.evaluation: _figures(run) for run in runs},
         "group_subtasks": {},
-        "configs": {run.line.evaluation: _config(run) for run in found},
-        "versions": {run.line.evaluation: 0 for run in found},
-        "n-shot": {run.line.evaluation: 0 for run in found},
+        "configs": {run.line.evaluation: _config(run) for run in runs},
+        "versions": {run.line.evaluation: 0 for run in runs},
+        "n-shot": {run.line.evaluation: 0 for run in runs},
         "higher_is_better": {
-            run.line.evaluation: {m: _higher(run, m) for m in run.line.metrics} for run in found
+            run.line.evaluation: {m: _higher(run, m) for m in run.line.metrics} for run in runs
         },
         "n-samples": {
             run.line.evaluation: {"original": len(run.entries), "effective": len(run.entries)}
-            for run in found
+            for run in runs
         },
         "config": {
             "model": "truing",

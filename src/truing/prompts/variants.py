@@ -24,7 +24,7 @@ PAPER = ("qa", "help", "harm", "null", "chat", "long")
 ROLES: tuple[Role, ...] = get_args(Role)
 OWN, NONE, ALL_PAPER = "own", "none", "paper"
 ALL = {f"all-{role}": role for role in ROLES}
-"""Names that stand for all our wordings in a role."""
+"""Names that stand for all our variants in a role."""
 SLOT = "{question}"
 PRESETS_VARIABLE = "TRUING_PRESETS"
 
@@ -42,10 +42,10 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Wording:
+class PromptVariant:
     """A prompt under a name: a text with a slot, or an instruction, or the candidate's own (neither).
 
-    `family` names the instruction that this is one of several wordings of, if it is. `instruction` is what
+    `family` names the instruction that this is one of several variants of, if it is. `instruction` is what
     a candidate without a prompt is told in place of its own.
     """
 
@@ -103,31 +103,31 @@ class Wording:
         return self.template.replace(SLOT, question)
 
 
-def wordings(names: Sequence[str], presets: Path | None = None) -> list[Wording]:
+def prompt_variants(names: Sequence[str], presets: Path | None = None) -> list[PromptVariant]:
     """The prompts called `names`, each once, in that order.
 
-    'paper' stands for the paper's six, 'all-helpful' for all our wordings in that role.
+    'paper' stands for the paper's six, 'all-helpful' for all our variants in that role.
 
     `presets` is the JSON file with the paper's texts; without it, the environment's TRUING_PRESETS.
     Raises InputError for an unknown name, a missing preset, or a file without the question's slot.
     """
     spread = [part for name in names for part in _parts(name)]
-    return [_wording(name, presets) for name in dict.fromkeys(spread)]
+    return [_variant(name, presets) for name in dict.fromkeys(spread)]
 
 
-def told(wording: Wording, instruction: str) -> Wording:
-    """A wording that tells a candidate without a prompt of its own the instruction of a task."""
+def with_instruction(variant: PromptVariant, instruction: str) -> PromptVariant:
+    """A variant that tells a candidate without a prompt of its own the instruction of a task."""
     return (
-        wording if wording.prompt or wording.template else replace(wording, instruction=instruction)
+        variant if variant.prompt or variant.template else replace(variant, instruction=instruction)
     )
 
 
-def families(prompts: Sequence[Wording]) -> dict[str, tuple[str, ...]]:
-    """The names of the wordings of each family of which at least two different ones are there."""
+def families(prompts: Sequence[PromptVariant]) -> dict[str, tuple[str, ...]]:
+    """The names of the variants of each family of which at least two different ones are there."""
     found: dict[str, dict[str, str]] = {}
-    for wording in prompts:
-        if wording.family:
-            found.setdefault(wording.family, {}).setdefault(wording.id, wording.name)
+    for variant in prompts:
+        if variant.family:
+            found.setdefault(variant.family, {}).setdefault(variant.id, variant.name)
     return {family: tuple(names.values()) for family, names in found.items() if len(names) > 1}
 
 
@@ -138,19 +138,19 @@ def _parts(name: str) -> Sequence[str]:
     return PAPER if name == ALL_PAPER else (name,)
 
 
-def _wording(name: str, presets: Path | None) -> Wording:
+def _variant(name: str, presets: Path | None) -> PromptVariant:
     if name == OWN:
-        return Wording(name)
+        return PromptVariant(name)
     if name == NONE:
-        return Wording(name, prompt=Prompt())
+        return PromptVariant(name, prompt=Prompt())
     if name in PAPER:
-        return Wording(name, template=_paper(name, presets))
+        return PromptVariant(name, template=_paper(name, presets))
     if role := re.fullmatch(rf"({'|'.join(ROLES)})(?:-(\d+))?", name):
         text = _instruction(role[1], int(role[2] or 1))
-        return Wording(name, prompt=Prompt(text), family=role[1])
+        return PromptVariant(name, prompt=Prompt(text), family=role[1])
     path = Path(name).expanduser()
     if path.suffix or path.exists():
-        return Wording(name, template=_from_file(path))
+        return PromptVariant(name, template=_from_file(path))
     known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""

@@ -28,9 +28,9 @@ from truing.learn import Reinforce
 from truing.learn.objectives.baselines import Constant
 from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
-from truing.models.decoding import Decoding
-from truing.models.engine import plain as module
-from truing.models.engine.tree import Branch, TokenTree
+from truing.models.decoding import BatchedGenerator
+from truing.models.engine import unpacked as module
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
@@ -100,33 +100,36 @@ def made(name: str) -> LanguageModel:
     return LanguageModel(build(name), tokenizer())
 
 
-def branches() -> list[Branch]:
+def requests() -> list[PromptWithContinuations]:
     start, one, two, *answers = texts(3, [6, 3, 5, 1, 4, 7, 2], FEW)
-    return [Branch(start + one, answers[:3]), Branch(start + two, answers[2:])]
+    return [
+        PromptWithContinuations(start + one, answers[:3]),
+        PromptWithContinuations(start + two, answers[2:]),
+    ]
 
 
 def expected(oracle: PreTrainedModel) -> torch.Tensor:
-    return torch.cat([alone(oracle, b.prompt, c) for b in branches() for c in b.continuations])
+    return torch.cat([alone(oracle, r.prompt, c) for r in requests() for c in r.continuations])
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_scores_are_those_of_each_text_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, oracle = made(name), build(name)
-    assert model.plain
+    assert model.unpacked
     with torch.no_grad():
         wanted = expected(oracle)
     for budget in (module.LOGITS_AT_ONCE, 25 * FEW):  # all rows in one pass, and a few at a time
         monkeypatch.setattr(module, "LOGITS_AT_ONCE", budget)
-        found = torch.cat([s.token_log_probs for row in model.score(branches()) for s in row])
+        found = torch.cat([s.token_log_probs for row in model.score(requests()) for s in row])
         torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
-    [scored] = model.score([Branch([3, 1], [[4], []])])
+    [scored] = model.score([PromptWithContinuations([3, 1], [[4], []])])
     assert math.isnan(scored[1].total) and not math.isnan(scored[0].total)
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_samples_have_the_log_probs_of_the_model_itself(name: str) -> None:
     model, oracle = made(name), build(name)
-    prompts = [branch.prompt for branch in branches()] + texts(4, [2], FEW)
+    prompts = [request.prompt for request in requests()] + texts(4, [2], FEW)
     found = sample(model, prompts, 6, Sampling(9, 0.8, seed=1))
     lengths = set()
     for prompt, completions in zip(prompts, found.completions, strict=True):
@@ -159,7 +162,7 @@ def test_first_tokens_have_the_exact_distribution() -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_gradients_are_those_of_the_model_itself(name: str) -> None:
     model, oracle = made(name), build(name)
-    tree = TokenTree(branches())
+    tree = TokenTree(requests())
     log_probs, entropies = model.log_probs_and_entropies(tree)
     torch.testing.assert_close(log_probs, model.continuation_log_probs(tree))
     log_probs.sum().backward()
@@ -184,8 +187,8 @@ def test_policies_learn_and_peft_loads_what_they_learned(
 ) -> None:
     model, adapter = made(name), AdapterSpec(kind=kind, rank=2)  # type: ignore[arg-type]
     policy = LanguagePolicy(model, model, adapter, "float32", seed=1)
-    assert policy.trained.plain
-    rolled = rollout(policy, [b.prompt for b in branches()], 4, Sampling(6, seed=2))
+    assert policy.trained.unpacked
+    rolled = rollout(policy, [r.prompt for r in requests()], 4, Sampling(6, seed=2))
     batch = rolled.trajectories
     torch.testing.assert_close(batch.log_prob_BT, policy.log_probs(batch), atol=1e-4, rtol=0)
     torch.testing.assert_close(batch.reference_log_prob_BT, batch.log_prob_BT, atol=1e-4, rtol=0)
@@ -202,7 +205,7 @@ def test_policies_learn_and_peft_loads_what_they_learned(
     build(name).save_pretrained(base)
     save_adapter(tmp_path / "adapter", policy.trained.model, adapter, base)
     loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter", dtype=torch.float32)
-    found = torch.cat([s.token_log_probs for row in policy.trained.score(branches()) for s in row])
+    found = torch.cat([s.token_log_probs for row in policy.trained.score(requests()) for s in row])
     with torch.no_grad():
         torch.testing.assert_close(found, expected(loaded), atol=1e-4, rtol=0)
 
@@ -210,8 +213,8 @@ def test_policies_learn_and_peft_loads_what_they_learned(
 @pytest.mark.parametrize("name", ["bloom", "gpt-oss", "mamba"])
 def test_features_are_hidden_states_of_each_text_alone(name: str) -> None:
     oracle = build(name)
-    found = answer_features(made(name), branches(), 1)
-    rows = [(b.prompt, c) for b in branches() for c in b.continuations]
+    found = answer_features(made(name), requests(), 1)
+    rows = [(r.prompt, c) for r in requests() for c in r.continuations]
     for feature, (prompt, continuation) in zip(found, rows, strict=True):
         text = torch.tensor([[*prompt, *continuation]])
         with torch.no_grad():
@@ -226,15 +229,15 @@ def test_features_are_hidden_states_of_each_text_alone(name: str) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_models_that_share_are_not_held_back(family: str, dtype: torch.dtype) -> None:
     model = LanguageModel(plain(family).to(dtype), tokenizer())
-    assert not model.plain
+    assert not model.unpacked
     assert (model.decoder is not None) == (family in ("llama", "qwen2", "qwen3"))
 
 
 def test_a_window_that_attention_is_told_of_is_no_obstacle() -> None:
-    assert not tiny("gemma3").plain
+    assert not tiny("gemma3").unpacked
     silent = plain("gpt2")
     silent.config.sliding_window = 64  # as of a model that writes it into its mask
-    assert LanguageModel(silent, tokenizer()).plain
+    assert LanguageModel(silent, tokenizer()).unpacked
 
 
 def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
@@ -242,9 +245,9 @@ def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
     layer = model.model.layers[0]  # behind the last one a norm would undo it
     layer.register_forward_hook(lambda module, given, output: output * 1.5)
     found = LanguageModel(model, tokenizer())
-    assert found.plain and found.decoder is None
+    assert found.unpacked and found.decoder is None
     prompt, answer = texts(3, [6, 4])
-    [[scored]] = found.score([Branch(prompt, [answer])])
+    [[scored]] = found.score([PromptWithContinuations(prompt, [answer])])
     with torch.no_grad():
         wanted = alone(model, prompt, answer)
     torch.testing.assert_close(scored.token_log_probs, wanted, atol=1e-5, rtol=1e-5)
@@ -252,7 +255,7 @@ def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
 
 def test_chat_and_serve_say_that_they_cannot() -> None:
     with pytest.raises(InputError, match="'granite' models can't write answers side by side"):
-        Decoding(made("granite"))
+        BatchedGenerator(made("granite"))
 
 
 def test_a_model_that_cannot_be_run_is_refused() -> None:

@@ -12,7 +12,7 @@ from tiny import tiny
 from truing.data.questions import read_questions
 from truing.data.texts import instructions
 from truing.prompts.rendering import Prompt, Renderer
-from truing.prompts.wordings import PAPER, wordings
+from truing.prompts.variants import PAPER, prompt_variants
 from truing.types import InputError
 
 OWN = Prompt("be brief")
@@ -28,8 +28,8 @@ def presets(tmp_path: Path) -> Path:
 
 
 def _text(name: str, presets: Path | None = None, form: str = "auto", chat: bool = False) -> str:
-    [wording] = wordings([name], presets)
-    context = wording.context(Renderer(tiny(chat=chat)), OWN, "who?", form)  # type: ignore[arg-type]
+    [variant] = prompt_variants([name], presets)
+    context = variant.context(Renderer(tiny(chat=chat)), OWN, "who?", form)  # type: ignore[arg-type]
     return f"{context.text}|{context.delimiter}|"
 
 
@@ -39,7 +39,7 @@ def test_the_papers_prompts_as_its_code_formats_them(presets: Path) -> None:
     assert _text("null", presets) == "Q: who?\n\nA:| |"
     for name in ("chat", "long", "harm"):
         assert _text(name, presets) == f"{name} who?\nA:| |"
-    assert [w.name for w in wordings(["qa", "paper"], presets)] == list(PAPER)
+    assert [w.name for w in prompt_variants(["qa", "paper"], presets)] == list(PAPER)
 
 
 def test_instructions_and_the_own_prompt_follow_the_form() -> None:
@@ -77,10 +77,10 @@ def test_mistakes_name_what_would_be_right(
         ("qa", "TRUING_PRESETS"),
     ):
         with pytest.raises(InputError, match=said):
-            wordings([name])
+            prompt_variants([name])
     for name, said in (("harm", "no slot"), ("qa", "presets.qa: missing"), ("long", "missing")):
         with pytest.raises(InputError, match=said):
-            wordings([name], presets)
+            prompt_variants([name], presets)
     with pytest.raises(InputError, match="no chat template"):
         _text("own", form="chat")
 
@@ -135,10 +135,10 @@ PINNED = {
 @pytest.mark.parametrize("name", PAPER)
 def test_rendered_texts_are_pinned(name: str, shared_data: Path) -> None:
     folder = shared_data / "truthfulqa"
-    [wording] = wordings([name], folder / "prompts.json")
+    [variant] = prompt_variants([name], folder / "prompts.json")
     renderer = Renderer(tiny())
     found = []
     for case in read_questions(folder / "mc_task_v1.json")[:5]:
-        text = wording.context(renderer, Prompt(), case.prompt, "auto").text
+        text = variant.context(renderer, Prompt(), case.prompt, "auto").text
         found.append((len(text), hashlib.sha256(text.encode()).hexdigest()[:12]))
     assert found == PINNED[name]

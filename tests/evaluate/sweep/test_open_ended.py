@@ -19,7 +19,7 @@ from tiny import END, VOCABULARY, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate import variant_answers as free
-from truing.evaluate.variant import Variant
+from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
 from truing.judges.correction import Calibration
@@ -30,12 +30,12 @@ from truing.models.memo.answers import Answer, AnswerStore, answer_key
 from truing.models.memo.scores import ScoreStore
 from truing.models.sampling import Sampling
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import wordings
+from truing.prompts.variants import prompt_variants
 from truing.types import Case, InputError, Unscored
 
 CASES, ANSWERS = world()
 NEW = 12
-[NONE] = wordings(["none"])
+[NONE] = prompt_variants(["none"])
 
 
 def answered(
@@ -49,7 +49,7 @@ def answered(
 ) -> FreeAnswers:
     """The cases under the question alone."""
     scores = ScoreStore(Path(store._path).with_name("scores.sqlite"))
-    variant = Variant(NONE, "auto", weights, "float32", scores, store)
+    variant = StoredVariant(NONE, "auto", weights, "float32", scores, store)
     candidate = Candidate("tiny", 0, model or tiny(), Prompt())
     return variant_answers(candidate, variant, cases, most, advance)
 
@@ -85,7 +85,7 @@ def test_every_answer_is_the_likeliest_token_each_time(store: AnswerStore, famil
             return AutoModelForCausalLM.from_config(settings).eval()
 
     model = LanguageModel(build(), tokenizer())  # type: ignore[arg-type]
-    assert model.plain == (family == "bloom")
+    assert model.unpacked == (family == "bloom")
     found = answered(store, CASES[:6], model=model)
     oracle, tokens = build(), tokenizer()
     for case, answer in zip(CASES, found.answers, strict=False):
@@ -234,9 +234,9 @@ def test_the_command_judges_free_answers(here: Path) -> None:
 def test_without_a_judge_the_built_in_ones_grade(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from truing.evaluate.sweep import free as free_rows
+    from truing.evaluate.sweep import open_ended as open_ended_module
 
-    monkeypatch.setattr(free_rows, "default_model", lambda: "model")
+    monkeypatch.setattr(open_ended_module, "default_model", lambda: "model")
     done = evaluate("--free", "--max-new-tokens", "8", "--out", "free", "--json")
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)

@@ -22,7 +22,7 @@ from truing.data.drafts import check_names, mistake
 from truing.data.question_json import elements, loads
 from truing.files import read_text
 from truing.prompts.rendering import Prompt
-from truing.prompts.wordings import OWN, SLOT, Wording, wordings
+from truing.prompts.variants import OWN, SLOT, PromptVariant, prompt_variants
 from truing.types import InputError, normalised
 
 ENDINGS = (".txt", ".json", ".jsonl")
@@ -32,35 +32,35 @@ Entry = tuple[int, str, str]  # line, name or "", text
 
 def named_prompts(
     names: Sequence[str], files: Sequence[Path], presets: Path | None = None
-) -> list[Wording]:
+) -> list[PromptVariant]:
     """The prompts called `names` and those in `files`; the candidate's own where nothing is named.
 
     Raises InputError where a prompt is wrong, or two are called the same.
     """
     named = names or (() if files else (OWN,))
-    prompts = [*wordings(named, presets), *read_wordings(files)]
-    times = Counter(wording.name for wording in prompts)
+    prompts = [*prompt_variants(named, presets), *read_variants(files)]
+    times = Counter(variant.name for variant in prompts)
     if twice := [name for name, number in times.items() if number > 1]:
         raise InputError(f"--prompts: two prompts are called {twice[0]!r}; give one another name")
     return prompts
 
 
-def read_wordings(paths: Sequence[Path]) -> list[Wording]:
+def read_variants(paths: Sequence[Path]) -> list[PromptVariant]:
     """The wordings of each file, each file a family under its own name.
 
     Without a name of its own, a wording is called after the file and its place: `mine-1`, `mine-2`.
     Raises InputError naming file and line: text that can't be read, a wording without the slot where
     others have it, or with a slot of another name, the same text or name twice, fewer than two.
     """
-    found: list[Wording] = []
+    found: list[PromptVariant] = []
     for path in paths:
         family = path.stem
-        if any(wording.family == family for wording in found):
+        if any(variant.family == family for variant in found):
             raise mistake(str(path), None, "", f"another file is called {family}", "rename one")
         found += [
-            Wording(name, template=text, family=family)
+            PromptVariant(name, template=text, family=family)
             if SLOT in text
-            else Wording(name, prompt=Prompt(text), family=family)
+            else PromptVariant(name, prompt=Prompt(text), family=family)
             for name, text in _checked(str(path), family, list(_entries(path)))
         ]
     return found

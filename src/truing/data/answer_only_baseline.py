@@ -16,7 +16,7 @@ from truing.types import Case
 
 
 @dataclass(frozen=True)
-class GiveAway:
+class AnswerOnlyBaseline:
     """How well the truth is guessed without the question. Each figure: 0.5 is chance."""
 
     bag_of_words: float
@@ -67,7 +67,7 @@ def longer_answer_accuracy(cases: Sequence[Case]) -> float:
     return float(np.mean(per_question))
 
 
-def give_away(cases: Sequence[Case]) -> GiveAway:
+def answer_only_baseline(cases: Sequence[Case]) -> AnswerOnlyBaseline:
     """All three figures for cases with at least two questions."""
     longer = longer_answer_accuracy(cases)
-    return GiveAway(bag_of_words_accuracy(cases), longer, 1.0 - longer)
+    return AnswerOnlyBaseline(bag_of_words_accuracy(cases), longer, 1.0 - longer)

@@ -10,8 +10,8 @@ import pytest
 
 from truing.data.texts import instructions
 from truing.prompts.rendering import Prompt
-from truing.prompts.wording_file import read_wordings
-from truing.prompts.wordings import ALL, ROLES, Wording, families, wordings
+from truing.prompts.variant_file import read_variants
+from truing.prompts.variants import ALL, ROLES, PromptVariant, families, prompt_variants
 from truing.types import InputError
 
 
@@ -22,23 +22,23 @@ def write(path: Path, text: str) -> Path:
 
 def test_lines_of_text_are_instructions(tmp_path: Path) -> None:
     path = write(tmp_path / "brief.txt", "\ufeffBe brief.\n\n  Keep it short. \n")
-    assert read_wordings([path]) == [
-        Wording("brief-1", prompt=Prompt("Be brief."), family="brief"),
-        Wording("brief-2", prompt=Prompt("Keep it short."), family="brief"),
+    assert read_variants([path]) == [
+        PromptVariant("brief-1", prompt=Prompt("Be brief."), family="brief"),
+        PromptVariant("brief-2", prompt=Prompt("Keep it short."), family="brief"),
     ]
 
 
 def test_json_has_names_line_breaks_and_slots(tmp_path: Path) -> None:
     entries = ["Q: {question}\nA:", {"name": "dots", "prompt": "{question} ...\u2028"}]
     expected = [
-        Wording("mine-1", template="Q: {question}\nA:", family="mine"),
-        Wording("dots", template="{question} ...", family="mine"),
+        PromptVariant("mine-1", template="Q: {question}\nA:", family="mine"),
+        PromptVariant("dots", template="{question} ...", family="mine"),
     ]
-    assert read_wordings([write(tmp_path / "mine.json", json.dumps(entries, indent=1))]) == expected
+    assert read_variants([write(tmp_path / "mine.json", json.dumps(entries, indent=1))]) == expected
     lines = "\n".join(json.dumps(entry) for entry in entries)
-    assert read_wordings([write(tmp_path / "mine.jsonl", lines)]) == expected
-    old = read_wordings([write(tmp_path / "old.txt", "Q: {0} A:\nAsk: {question} So:")])
-    assert [wording.template for wording in old] == ["Q: {question} A:", "Ask: {question} So:"]
+    assert read_variants([write(tmp_path / "mine.jsonl", lines)]) == expected
+    old = read_variants([write(tmp_path / "old.txt", "Q: {0} A:\nAsk: {question} So:")])
+    assert [variant.template for variant in old] == ["Q: {question} A:", "Ask: {question} So:"]
 
 
 @pytest.mark.parametrize(
@@ -66,26 +66,26 @@ def test_json_has_names_line_breaks_and_slots(tmp_path: Path) -> None:
 )
 def test_mistakes_name_file_and_line(tmp_path: Path, name: str, text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        read_wordings([write(tmp_path / name, text)])
+        read_variants([write(tmp_path / name, text)])
 
 
 def test_families_of_two_files_keep_apart(tmp_path: Path) -> None:
     one, two = write(tmp_path / "a.txt", "x\ny"), write(tmp_path / "a.json", '["v", "w"]')
     with pytest.raises(InputError, match=r"another file is called a; rename one"):
-        read_wordings([one, two])
+        read_variants([one, two])
     with pytest.raises(InputError, match="no such file"):
-        read_wordings([tmp_path / "gone.txt"])
+        read_variants([tmp_path / "gone.txt"])
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_all_of_a_role_are_a_family_in_their_order(role: str) -> None:
-    found = wordings([f"all-{role}"])
+    found = prompt_variants([f"all-{role}"])
     assert ALL[f"all-{role}"] == role and len(found) >= 20
     assert [w.prompt.instruction for w in found if w.prompt] == list(instructions(role))  # type: ignore[arg-type]
-    assert families([*found, *wordings([role, "own", "none"])]) == {
+    assert families([*found, *prompt_variants([role, "own", "none"])]) == {
         role: tuple(f"{role}-{n}" for n in range(1, len(found) + 1))
     }
-    assert families(wordings([role, f"{role}-1"])) == {}  # the same text twice is no spread
+    assert families(prompt_variants([role, f"{role}-1"])) == {}  # the same text twice is no spread
 
 
 def grams(text: str) -> set[str]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from truing.models.engine.attention import ScoreRule
-from truing.models.engine.tree import Branch, Tokens, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, Tokens, TokenTree
 
 LOGITS_AT_ONCE = 50_000_000
 """Bounds the memory of one pass: about 200 MB of logits in float32."""
@@ -32,9 +32,9 @@ Row = tuple[Tokens, Tokens]  # a prompt and its continuation
 Draw = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def rows_of(branches: Sequence[Branch]) -> list[Row]:
+def rows_of(requests: Sequence[PromptWithContinuations]) -> list[Row]:
     """Every continuation with its prompt, in order."""
-    return [(branch.prompt, c) for branch in branches for c in branch.continuations]
+    return [(request.prompt, c) for request in requests for c in request.continuations]
 
 
 def padded_batches(
@@ -69,13 +69,13 @@ def _padded(
 
 
 def logits_alone(
-    model: PreTrainedModel, branches: Sequence[Branch]
+    model: PreTrainedModel, requests: Sequence[PromptWithContinuations]
 ) -> Iterator[tuple[int, Tensor]]:
     """For each continuation its number and the logits (C, V), float32, before each of its tokens.
 
     In any order. Differentiable.
     """
-    rows = rows_of(branches)
+    rows = rows_of(requests)
     # Nothing follows a last token: it isn't read, and needs no room in the model's context.
     read = [(prompt, continuation[:-1]) for prompt, continuation in rows]
     for places, tokens_BT, mask_BT in padded_batches(model, read):
@@ -87,17 +87,17 @@ def logits_alone(
 
 def log_probs_alone(
     model: PreTrainedModel,
-    branches: Sequence[Branch],
+    requests: Sequence[PromptWithContinuations],
     temperature: float = 1.0,
     *,
     entropies: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Log-probabilities (C,) of all continuation tokens in order; the distributions' entropies (C,),
     zeros where they aren't asked for. Nats, float32, differentiable."""
-    rows = rows_of(branches)
+    rows = rows_of(requests)
     nothing = torch.zeros(0, device=model.device)
     found, spread = [nothing] * len(rows), [nothing] * len(rows)
-    for place, logits_CV in logits_alone(model, branches):
+    for place, logits_CV in logits_alone(model, requests):
         scores_CV = (logits_CV / temperature).log_softmax(-1)
         target_C = torch.tensor(list(rows[place][1]), dtype=torch.long, device=model.device)
         found[place] = scores_CV.gather(1, target_C[:, None])[:, 0]
@@ -152,14 +152,17 @@ def _remembered(model: PreTrainedModel, output: Any) -> dict[str, Any]:
 # --- Whether a model is one of these ----------------------------------------------------------
 
 
-class Trial(TokenTree):
+class ProbeTree(TokenTree):
     """A small tree of arbitrary tokens, which notes the windows that attention is told of."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         top = min(int(model.config.get_text_config().vocab_size), 1000) - 1
         tokens = [1 + (7919 * place) % top for place in range(24)]
-        super().__init__([Branch(tokens[:9], [tokens[9:14], tokens[14:16]]),
-                          Branch([*tokens[:5], *tokens[16:20]], [tokens[20:]])])  # fmt: skip
+        requests = (
+            PromptWithContinuations(tokens[:9], [tokens[9:14], tokens[14:16]]),
+            PromptWithContinuations([*tokens[:5], *tokens[16:20]], [tokens[20:]]),
+        )
+        super().__init__(requests)
         self.windows: set[int | None] = set()
 
     def attend(
@@ -184,7 +187,7 @@ def agree(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
 
 
 def hides_a_window(model: PreTrainedModel, windows: set[int | None]) -> bool:
-    """Whether the configuration speaks of a window, longer than the trial, that attention isn't told
+    """Whether the configuration speaks of a window, longer than the probe, that attention isn't told
     of: it would stand in a mask, which plans don't read."""
     config = model.config.get_text_config()
     set_ = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]

@@ -18,7 +18,7 @@ from truing.types import Case, Row, Unscored
 
 
 @dataclass
-class Free:
+class OpenEndedGrades:
     """Who judges, and what was made of the answers."""
 
     judge: str = "built-in"
