@@ -16,16 +16,17 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from truing.evaluate.sweep.free_answers import answers_under
-from truing.evaluate.sweep.scores import Examinee
 
 from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA, folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
+from truing.evaluate.variant import StoredVariant
+from truing.evaluate.variant_answers import variant_answers
 from truing.judges.built_in import Judges
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import Answer, AnswerStore
+from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt, Renderer
 from truing.prompts.variants import PromptVariant, prompt_variants
 from truing.rewards.reward_model import Embedder
@@ -74,8 +75,9 @@ def ours(case: str) -> Measured:
     def work() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             store = AnswerStore(Path(temporary) / "answers.sqlite")
-            examinee = Examinee(candidate, "benchmark", case)  # type: ignore[arg-type]
-            found = answers_under(examinee, qa, "text", cases, NEW_TOKENS, store)
+            scores = ScoreStore(Path(temporary) / "scores.sqlite")
+            variant = StoredVariant(qa, "text", "benchmark", case, scores, store)  # type: ignore[arg-type]
+            found = variant_answers(candidate, variant, cases, NEW_TOKENS)
             store.close()
         texts.extend(a.text for a in found.answers if isinstance(a, Answer))
         p_true.extend(_grades(judges, cases, texts))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from truing.evaluate.sweep.scores import Examinee, score_wording
 
 from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA as DATA
@@ -25,6 +24,9 @@ from _work import folder, model, timed, two_threads
 from truing.candidates import Candidate
 from truing.data.questions import read_questions
 from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.variant import StoredVariant
+from truing.evaluate.variant_choices import variant_choices
+from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import prompt_variants
@@ -47,7 +49,6 @@ def ours(case: str) -> Measured:
     """Truing, with an empty store of scores."""
     two_threads()
     candidate = Candidate("base", 0, model(case), Prompt())  # type: ignore[arg-type]
-    examinee = Examinee(candidate, "benchmark", case)  # type: ignore[arg-type]
     found: list[Choices] = []
 
     def work() -> None:
@@ -55,7 +56,9 @@ def ours(case: str) -> Measured:
         [qa] = prompt_variants(["qa"], DATA / "prompts.json")
         with tempfile.TemporaryDirectory() as temporary:
             store = ScoreStore(Path(temporary) / "scores.sqlite")
-            scoring = score_wording(examinee, qa, "text", cases, store)
+            answers = AnswerStore(Path(temporary) / "answers.sqlite")
+            variant = StoredVariant(qa, "text", "benchmark", case, store, answers)  # type: ignore[arg-type]
+            scoring = variant_choices(candidate, variant, cases)
             store.close()
         found.extend(c for c in scoring.choices if isinstance(c, Choices))
 
