@@ -18,11 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import HashingVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from truing.data.uninformative import off_topic, phrases_for_judging
 from truing.judges.correction import Calibration
@@ -87,6 +82,8 @@ class Judges:
 
     def __init__(self, cases: Sequence[Case], embed: Embed) -> None:
         self._embed = embed
+        from sklearn.feature_extraction.text import HashingVectorizer  # slow to load
+
         self._words = HashingVectorizer(ngram_range=(1, 2), n_features=2**12, dtype=np.float32)
         answers = [
             (case, answer, says)
@@ -127,6 +124,10 @@ class Judges:
             self._store_references(new, self._embed(pairs))
 
     def _fit_truth(self, cases: Sequence[Case]) -> JudgeAgreement:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         features, labels, folds, rouge = [], [], [], []
         graded: list[tuple[Case, str, int]] = []
         for case in cases:
@@ -161,6 +162,8 @@ class Judges:
 
     def _informative_features(self, answers: Sequence[str], vectors: Features) -> Any:
         """Vectors and words side by side: (answers, 2 E + words), sparse."""
+        from scipy import sparse
+
         words = self._words.transform([answer.casefold() for answer in answers])
         scaled = (vectors - self._center) / self._scale
         # Words count about as much as vectors: both blocks get the same total length.
@@ -171,6 +174,8 @@ class Judges:
     def _fit_informative(
         self, labelled: Sequence[tuple[Case, str, int]], vectors: Features
     ) -> JudgeAgreement:
+        from sklearn.linear_model import LogisticRegression
+
         x = self._informative_features([answer for _, answer, _ in labelled], vectors)
         y = np.array([says for _, _, says in labelled])
         fold = np.array([fold_of(case) for case, _, _ in labelled])

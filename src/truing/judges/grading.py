@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import balanced_accuracy_score
 
 from truing.judges.correction import Calibration
 from truing.models.features import Features
@@ -62,6 +61,8 @@ def agreement_with(
     label: Labels, probability: Features, rouge: Labels | None = None
 ) -> JudgeAgreement:
     """How probabilities (B,), and the ROUGE-1 rule's verdicts (B,), agree with labels of 0 and 1."""
+    from sklearn.metrics import balanced_accuracy_score  # scikit-learn takes a second to load
+
     predicted = (probability > 0.5).astype(int)
     share = float(label.mean())
     return JudgeAgreement(

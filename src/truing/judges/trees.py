@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from truing.models.features import Features
 
@@ -39,6 +38,8 @@ class Trees:
     @staticmethod
     def fit(rows: Features, labels: NDArray[np.int64], seed: int) -> Trees:
         """Fitted to rows (B, K) with labels 0 and 1. Raises ValueError where only one is there."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
         model = HistGradientBoostingClassifier(
             max_iter=TREES,
             learning_rate=RATE,
@@ -52,7 +53,7 @@ class Trees:
         return Trees.from_sklearn(model)
 
     @staticmethod
-    def from_sklearn(model: HistGradientBoostingClassifier) -> Trees:
+    def from_sklearn(model: Any) -> Trees:
         """The arrays of a fitted model for two classes."""
         # Not a public part of scikit-learn; a test holds our figures to its own.
         trees = [only.nodes for [only] in model._predictors]

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score
-from sklearn.model_selection import GroupKFold
 
 from truing.models.features import Features
 
@@ -46,6 +43,8 @@ class Agreement:
 
 def _fit(features: Features, labels: NDArray[np.int64], strengths: Sequence[float]) -> list[Probe]:
     """A probe for each strength. Float32 moves the weights by 1e-6 and takes a third of the time."""
+    from sklearn.linear_model import LogisticRegression  # scikit-learn takes a second to load
+
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
     scale = features.std(0, dtype=np.float64).astype(np.float32) + np.float32(1e-6)
     scaled = (features - mean) / scale
@@ -65,6 +64,9 @@ def fit_probe(
     The ridge penalty with the best cross-validated balanced accuracy is taken; with so few to choose
     from, the figure's optimism is small. Raises ValueError where a class has no example.
     """
+    from sklearn.metrics import balanced_accuracy_score
+    from sklearn.model_selection import GroupKFold
+
     splitter = GroupKFold(n_splits=min(folds, len(np.unique(groups))))
     predicted = np.zeros((len(STRENGTHS), len(labels)), dtype=np.int64)
     for train, test in splitter.split(features, labels, groups):
