@@ -101,22 +101,34 @@ class Task:
 
 def task_of(spec: Spec) -> Task:
     """The task that the spec names. Raises InputError where it can't be had."""
+    name = spec.task.name
+    if load := ADAPTERS.get(name.partition(":")[0]):
+        return _adapted(spec, load)
+    source, read = _cases_of(spec)
+    return Task(spec.task, read, source, _programs_of(name))
+
+
+def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
+    """Where the cases are, and how they are read: a file that the task names, else the built-in ones."""
     from truing.tasks import TASKS
 
     name, data = spec.task.name, spec.task.data
-    if data.cases is not None:
-        source = data.cases
-        return Task(spec.task, lambda: read_cases(source, data.columns, "task.data.cases"), source)
-    if load := ADAPTERS.get(name.partition(":")[0]):
-        return _adapted(spec, load)
+    if (source := data.cases) is not None:
+        return source, lambda: read_cases(source, data.columns, "task.data.cases")
     if name == "truthful":
         questions = spec.data.questions
-        return Task(spec.task, lambda: CaseFile(load_questions(questions), 0, questions), questions)
+        return questions, lambda: CaseFile(load_questions(questions), 0, questions)
     if name not in TASKS:
         raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
-    module = built_in(name)
-    functions = {f"{name}.{key}": function for key, function in module.PROGRAMS.items()}
-    return Task(spec.task, lambda: CaseFile(module.cases(), 0, name), f"built-in {name}", functions)
+    return f"built-in {name}", lambda: CaseFile(built_in(name).cases(), 0, name)
+
+
+def _programs_of(name: str) -> dict[str, Check]:
+    """A built-in task's own programs, also where it is given other cases."""
+    from truing.tasks import TASKS
+
+    programs: dict[str, Check] = built_in(name).PROGRAMS if name in TASKS else {}
+    return {f"{name}.{key}": function for key, function in programs.items()}
 
 
 def _adapted(spec: Spec, load: Load) -> Task:
