@@ -78,6 +78,18 @@ def test_the_page_leads_to_a_finished_comparison(folder: Path, tmp_path: Path) -
     page = (folder / "out" / "report.html").read_text(encoding="utf-8")
     assert "True and informative" not in page and "judge is weak" not in page
     assert "Running checks.py:valid_json" in done.stderr
+    added = run("eval", "attacks", "--run", "out", "--json")
+    assert added.exit_code == 0, added.output
+    assert set(json.loads(added.stdout)["candidates"]["sft"]) == {
+        "answers",
+        "trivia",
+        "drift",
+        "attacks",
+    }
+    (folder / "checks.py").write_text((folder / "checks.py").read_text() + "# another\n")
+    assert "has changed since" in message("eval", "hacking", "--run", "out")
+    again = ("--task", "task.yaml", "--profile", "smoke", "--model", model, "--out", "out")
+    assert "a file that it names has changed" in message("align", *again)
 
 
 def message(*arguments: object) -> str:
@@ -107,6 +119,11 @@ def change(folder: Path, old: str, new: str) -> None:
         ("headline:", "headlines:", "did you mean 'headline'?"),
         ("cases: cases.jsonl", "cases: none.jsonl", "none.jsonl: no such file"),
         ("name: json-extraction", "name: format", "taken by a built-in task"),
+        ("name: json-extraction", "name: a/../b", "a name has letters"),
+        ("trivia.mc1: 0.05", "trivia.mc1: -1", "must_not_fall"),
+        ("judge:same", "judge:smae", "no judge 'smae'"),
+        ("max_new_tokens: 40", "max_new_tokens: 40\nname: other", "name: given twice, in lines 1"),
+        ("[answers, trivia, drift]", "[]", "evaluations: empty"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(folder: Path, old: str, new: str, part: str) -> None:
@@ -119,6 +136,21 @@ def test_a_program_that_raises_on_every_answer_is_refused_before_training(folder
     told = message("align", "--task", "task.yaml", "--profile", "smoke", "--out", "out")
     assert "raised on each" in told and "no disk" in told
     assert not (folder / "out").exists()
+
+
+def test_a_program_that_grades_nothing_is_refused(folder: Path) -> None:
+    (folder / "checks.py").write_text("def valid_json(answer):\n    return None\n")
+    assert "graded none of 15 made-up answers" in message("tasks", "task.yaml")
+
+
+def test_other_questions_are_the_truthful_tasks_alone(folder: Path) -> None:
+    told = message("align", "--task", "format", "--questions", "cases.jsonl", "--out", "out")
+    assert "data.questions: belongs to the task truthful" in told
+
+
+@pytest.mark.parametrize("task", ["", "."])
+def test_what_is_no_task_is_said(folder: Path, task: str) -> None:
+    assert "empty" in message("tasks", task) or "is a folder" in message("tasks", task)
 
 
 def test_a_task_without_cases_is_refused(folder: Path) -> None:

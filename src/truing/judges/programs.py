@@ -118,18 +118,20 @@ class Program:
         return float(value)
 
     def failure(self, answers: Sequence[Answered]) -> str:
-        """What the program raised last where it raised on every answer, else nothing.
+        """Why the program graded none of the answers; nothing where it graded one.
 
         Raises InputError as grading does.
         """
         message = ""
         for answered in answers:
             try:
-                self._score(self._value(answered))
+                grade = self._score(self._value(answered))
             except _Raised as error:
-                message = str(error)
+                message = f"raised on each of {len(answers)} made-up answers ({error})"
             else:
-                return ""
+                if not isinstance(grade, Unscored):
+                    return ""
+                message = f"graded none of {len(answers)} made-up answers ({grade.reason})"
         return message
 
 
@@ -167,13 +169,14 @@ def _made_up(cases: Sequence[Case]) -> Iterator[Answered]:
 def try_out(programs: Mapping[str, Program], cases: Sequence[Case]) -> None:
     """Runs each program, by the place where it is named, on made-up answers to the first cases.
 
-    Raises InputError where one raised on all of them, or gave something that is no grade.
+    Raises InputError where one raised on all of them, or gave something that is no grade; or gave none
+    at all, though good answers were among them.
     """
     answers = list(_made_up(cases))
+    with_good_ones = any(case.correct_answers for case in cases[:TRIED])
     for where, tried in programs.items():
         message = tried.failure(answers)
-        if message:
+        if message and (with_good_ones or message.startswith("raised")):
             raise InputError(
-                f"{where}: {tried.name} raised on each of {len(answers)} made-up answers "
-                f"({message}); it must grade any text, an empty one as well"
+                f"{where}: {tried.name} {message}; it must grade any text, an empty one as well"
             )

@@ -16,13 +16,15 @@ import filelock
 from truing.candidates import RECORD
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.local import LocalRespondent
-from truing.evaluate.of_run import RunInstruments
+from truing.evaluate.of_run import Graders, RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
 from truing.files import write_json_atomically, write_jsonl_atomically
 from truing.progress import Progress, StderrProgress
 from truing.recipes.report import rebuild
 from truing.report.summary import Summary
+from truing.rewards.mixture import functions_hash
 from truing.runs.costs import measured
+from truing.spec.run import Spec
 from truing.tasks.task import task_of
 from truing.types import InputError
 
@@ -37,8 +39,9 @@ def add_evaluations(
     """
     check_evaluations(tuple(evaluations))
     progress = progress or StderrProgress()
-    instruments = RunInstruments(run, progress, lambda spec: task_of(spec).graders)
+    instruments = RunInstruments(run, progress, lambda spec: named_programs(spec, progress))
     _check_finished(instruments)
+    _check_unchanged(instruments)
     with _held(run):
         for name, seed, missing in _unmeasured(instruments, evaluations):
             _measure(instruments, name, seed, missing, progress)
@@ -52,6 +55,27 @@ def _check_finished(instruments: RunInstruments) -> None:
         raise InputError(f"--run {run}: a run of another kind ({kind}); give one of truing align")
     if not record.get("finished"):
         raise InputError(f"--run {run}: isn't finished; the command that began it goes on with it")
+
+
+def named_programs(spec: Spec, progress: Progress) -> Graders:
+    """The programs of a run's task; those of the user's own are named before they run."""
+    task = task_of(spec)
+    task.name_programs(progress)
+    return task.graders
+
+
+def _check_unchanged(instruments: RunInstruments) -> None:
+    """Raises InputError where a file that the run's task names, or its reward, is another by now."""
+    run, identity = instruments.folder, instruments.run.record.get("identity", {})
+    spec = instruments.spec
+    for name, now, what in (
+        ("task_hash", task_of(spec).content_hash(), "a file that its task names"),
+        ("functions_hash", functions_hash(spec.reward), "a function of its reward"),
+    ):
+        if identity.get(name, "") != now:
+            raise InputError(
+                f"--run {run}: {what} has changed since it was made; put it back, or align anew"
+            )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from truing.data.splits import split
 from truing.progress import Progress
+from truing.rewards.mixture import check_reward
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 from truing.tasks import Task, texts
@@ -53,5 +54,6 @@ def checked_task(name: str, progress: Progress) -> CheckedTask:
     spec = make_spec({"task": name})
     check_measures(spec.task)
     task = texts.checked_task(spec, progress)
+    check_reward(spec.reward, task.cases[:2], task.graders)
     train, held_out = split(task.cases, spec.data.held_out)
     return CheckedTask(task, spec, train, held_out)

@@ -32,7 +32,13 @@ from truing.version import __version__
 
 RUNS = Path("runs")
 SPEC = "spec.yaml"
-_NAMED = {"spec_digest": "spec", "functions_hash": "reward function"}
+_NAMED = {
+    "spec_digest": "spec",
+    "functions_hash": "reward function",
+    "questions_hash": "set of questions",
+    "task_hash": "task: a file that it names has changed",
+}
+"""What a run is another of, where part of its identity isn't the wanted one."""
 
 
 def default_folder(spec: Spec) -> Path:

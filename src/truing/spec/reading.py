@@ -71,12 +71,33 @@ def make_spec(
     return Spec.model_validate(merged(merged(PROFILES[profile], of_task), data), context=where)
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The nested mapping in a YAML file, unchecked. Raises InputError where there is none."""
+class _Once(yaml.SafeLoader):
+    """YAML in which no key may stand twice: the last would win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """See yaml.SafeLoader."""
+        lines: dict[str, int] = {}
+        for key, _ in node.value:
+            line = key.start_mark.line + 1
+            if key.tag != "tag:yaml.org,2002:merge" and key.value in lines:
+                raise yaml.YAMLError(
+                    f"{key.value}: given twice, in lines {lines[key.value]} and {line}"
+                )
+            lines[str(key.value)] = line
+        return super().construct_mapping(node, deep)
+
+
+def read_mapping(path: Path, what: str = "spec") -> dict[str, Any]:
+    """The nested mapping in a YAML file, unchecked; `what` it is in messages.
+
+    Raises InputError where there is none.
+    """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Once)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a YAML spec") from None
+        raise InputError(f"{path}: no such file; give the path of a YAML {what}") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder; give the path of a YAML {what}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
     except yaml.YAMLError as error:
@@ -85,6 +106,6 @@ def read_mapping(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         raise InputError(
-            f"{path}: a spec is a mapping of keys to values, not {type(data).__name__}"
+            f"{path}: a {what} is a mapping of keys to values, not {type(data).__name__}"
         )
     return data

@@ -223,6 +223,12 @@ class Spec(_Part):
     def _consistent(self) -> Self:
         if len(set(self.methods)) != len(self.methods):
             raise ValueError("methods: each may be named once")
+        own = self.task.name != TaskSpec().name or self.task.data.cases is not None
+        if own and self.data.questions != DataSpec().questions:
+            raise ValueError(
+                f"data.questions: belongs to the task truthful; the cases of {self.task.name} are named "
+                "under task.data.cases"
+            )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each may be named once")
         if "rl" in self.methods and self.rl.start == "sft":

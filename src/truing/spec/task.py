@@ -6,7 +6,7 @@ relative to it; `tasks.reading` makes them whole.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -89,7 +89,7 @@ class TaskSpec(Part):
         description="what the reward stands for: where the reward rises and none of these does, it "
         "is gamed; without any, the headline",
     )
-    must_not_fall: dict[str, float] = Field(
+    must_not_fall: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {"trivia.mc1": 0.05}, description="measures of what must not be lost, and the loss allowed"
     )
     reward: RewardSpec | None = Field(

@@ -36,6 +36,10 @@ def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
 
 def check_measures(task: TaskSpec) -> None:
     """Raises InputError where the task counts on a metric that none of its evaluations gives."""
+    if not task.evaluations:
+        raise InputError(
+            f"task {task.name}: evaluations: empty; name at least one of {', '.join(EVALUATIONS)}"
+        )
     known = [metric.key for metric in metrics_of(task)]
     for part, keys in (
         ("headline", task.headline),

@@ -7,6 +7,7 @@ file leaves out is that of GENERIC, not of the truthful task.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,8 @@ def task_mapping(value: str | Mapping[str, Any]) -> dict[str, Any]:
 def _named(name: str) -> dict[str, Any]:
     from truing.tasks import TASKS
 
+    if not name:
+        raise InputError(f"task: empty; give a name ({', '.join(TASKS)}) or a YAML file")
     if name in TASKS:
         return _dumped(built_in(name).TASK)
     kind, _, reference = name.partition(":")
@@ -112,7 +115,7 @@ def read_task_file(path: Path) -> dict[str, Any]:
 
     Raises InputError naming the file and the key that is wrong.
     """
-    mapping = read_mapping(path)
+    mapping = read_mapping(path, "task")
     _check_own_name(path, mapping)
     whole = _completed(mapping)
     checked = parsed(whole, str(path))
@@ -127,7 +130,11 @@ def _check_own_name(path: Path, mapping: Mapping[str, Any]) -> None:
     name = mapping.get("name")
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: name: missing; give the task a name")
-    if name in TASKS or ":" in name:
+    if not re.fullmatch(r"[\w .-]+", name) or not name.strip(". "):
+        raise InputError(
+            f"{path}: name: {name!r}: a name has letters, digits, spaces, dots, dashes and underscores"
+        )
+    if name in TASKS:
         raise InputError(f"{path}: name: {name!r} is taken by a built-in task; give another")
     for key in ("instruction", "data"):
         if key not in mapping:

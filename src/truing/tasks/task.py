@@ -12,6 +12,7 @@ from truing.data.questions import load_questions
 from truing.files import read_bytes
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
+from truing.progress import Progress
 from truing.rewards.user_code import is_user_function
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
@@ -68,6 +69,11 @@ class Task:
     def _program(self, check: CheckSpec, where: str) -> Program:
         columns = {name for case in self.cases for name in case.columns}
         return program(check.program, where, columns, {**CHECKS, **self.functions})
+
+    def name_programs(self, progress: Progress) -> None:
+        """Says which programs of the user's own will run."""
+        for name in self.users_programs:
+            progress.note(f"Running {name}")
 
     def check_programs(self) -> None:
         """Tries every program on made-up answers. Raises InputError where one can't grade any."""

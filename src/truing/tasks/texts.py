@@ -63,8 +63,6 @@ def read_texts(spec: Spec, progress: Progress) -> Texts:
 def checked_task(spec: Spec, progress: Progress) -> Task:
     """The task of the spec. Raises InputError at the first thing that would stop a run."""
     task = task_of(spec)
-    for program in task.users_programs:
-        progress.note(f"Running {program}")
     if preferences := task.spec.data.preferences:
         read = read_preferences(preferences, task.spec.data.columns, "task.data.preferences")
         progress.note(
@@ -73,6 +71,7 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
         say_left_out(preferences, "pair(s)", read.left_out, progress)
     if repeated := task.read.repeated:
         progress.note(f"{task.source}: {repeated} case(s) asked again are left out")
+    task.name_programs(progress)
     task.check_programs()
     if task.spec.rules:
         names = ", ".join(rule.id for rule in task.spec.rules)
