@@ -86,7 +86,8 @@ def test_a_mapping_wins_and_cases_columns_need_not_be_there(tmp_path: Path) -> N
     with pytest.raises(InputError) as caught:
         read(tmp_path, {"a": "Why?", "completion": "So."}, prompt="text")
     assert str(caught.value).endswith(
-        "no column 'text', which would be the prompt; its columns: a, completion"
+        "no column 'text', which would be the prompt, or one that is usually called that (prompt); "
+        "its columns: a, completion"
     )
 
 

@@ -162,7 +162,8 @@ def columns_of(
         if role in roles and name in table.columns:
             counted[role] = name
         elif role in roles and not (role in common and usual.has(role)):
-            wrong = f"no column {name!r}, which would be the {role}"
+            usually = f", or one that is usually called that ({NAMES[role][0]})" * (role in common)
+            wrong = f"no column {name!r}, which would be the {role}{usually}"
             raise mistake(f"{where}: {table.name}", None, "", wrong, usual.listed())
     return Columns(counted, table.columns)
 
