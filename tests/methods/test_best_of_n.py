@@ -186,6 +186,19 @@ def test_chat_gives_the_best_answer_and_the_rest_refuses(run: Path) -> None:
         open_candidate(str(folder), 0, "float32")
 
 
+def test_eval_measures_the_answers_that_the_reward_picks(run: Path, tmp_path: Path) -> None:
+    folder = str(run / "candidates" / "best_of_n")
+    line = ["eval", "attacks", "trivia", "--candidate", folder, "--limit", "4"]
+    line += ["--out", str(tmp_path / "measured"), "--json"]
+    done = CliRunner().invoke(app, line, prog_name="truing")
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout)["candidates"][folder]
+    assert figures["attacks"]["own"]["success"]["n"] > 0
+    assert figures["trivia"]["own"]["mc1"] == {
+        "value": None, "low": None, "high": None, "n": 0, "unscored": 4
+    }  # fmt: skip
+
+
 # --- Programs as rewards ----------------------------------------------------------------------
 
 

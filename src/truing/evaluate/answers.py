@@ -38,10 +38,27 @@ def answers_and_tokens(
     progress: Progress = lambda rows: None,
 ) -> tuple[list[Completion], int]:
     """The same, and how many tokens were sampled for them."""
-    renderer, chooser = candidate.renderer, candidate.best_of_n if temperature == 0 else None
-    drawn_at, samples = (chooser.temperature, chooser.n) if chooser else (temperature, 1)
-    sampling = Sampling(max_new_tokens, drawn_at, candidate.seed, renderer.stop)
+    renderer = candidate.renderer
     prompts = [renderer.case_tokens(candidate.prompt, case) for case in cases]
+    return drawn(
+        candidate, cases, prompts, renderer.stop, max_new_tokens, temperature, progress=progress
+    )
+
+
+def drawn(
+    candidate: Candidate,
+    cases: Sequence[Case],
+    prompts: Sequence[Sequence[int]],
+    stop: str,
+    max_new_tokens: int,
+    temperature: float,
+    *,
+    progress: Progress = lambda rows: None,
+) -> tuple[list[Completion], int]:
+    """The same for cases that are tokens already: one of `prompts` each; `stop` ends an answer."""
+    chooser = candidate.best_of_n if temperature == 0 else None
+    drawn_at, samples = (chooser.temperature, chooser.n) if chooser else (temperature, 1)
+    sampling = Sampling(max_new_tokens, drawn_at, candidate.seed, stop)
     sampled = sample(candidate.model, prompts, samples, sampling, progress)
     if chooser:
         return chooser.best(cases, sampled.completions), sampled.tokens

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.candidates import Candidate
-from truing.evaluate.answers import answers_and_tokens
+from truing.evaluate.answers import answers_and_tokens, drawn
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices, score_choices
 from truing.evaluate.respondent import Ability, Advance, Computed, silent
 from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
-from truing.models.sampling import Sampling, sample
 from truing.prompts.variants import Context
 from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
 from truing.types import Case, Completion, Unscored
@@ -73,7 +72,8 @@ class LocalRespondent:
         advance: Advance = silent,
     ) -> list[Completion | Unscored]:
         """See Respondent. Greedy answers under a variant are kept on disk, without their tokens."""
-        stored = self.variant is not None and temperature == 0.0 and not tokens
+        greedy = temperature == 0.0 and self.candidate.best_of_n is None
+        stored = self.variant is not None and greedy and not tokens
         key = (tuple(case.id for case in cases), max_new_tokens, temperature, stored)
         if key not in self._answers:
             self._answers[key] = (
@@ -110,11 +110,24 @@ class LocalRespondent:
             return [*answers]
         prompts, stop = prompts_under(candidate, self.variant, cases)
         longest = candidate.model.context_length
-        fitting = [prompt for prompt in prompts if len(prompt) <= longest - max_new_tokens]
-        sampling = Sampling(max_new_tokens, temperature, self.seed, stop)
-        completions = iter(sample(candidate.model, fitting, 1, sampling, finished).completions)
+        fitting = [
+            (case, prompt)
+            for case, prompt in zip(cases, prompts, strict=True)
+            if len(prompt) <= longest - max_new_tokens
+        ]
+        answers, tokens = drawn(
+            candidate,
+            [case for case, _ in fitting],
+            [prompt for _, prompt in fitting],
+            stop,
+            max_new_tokens,
+            temperature,
+            progress=finished,
+        )
+        self.computed.tokens += tokens
+        completions = iter(answers)
         return [
-            next(completions)[0]
+            next(completions)
             if len(prompt) <= longest - max_new_tokens
             else no_room(len(prompt), max_new_tokens, longest)
             for prompt in prompts

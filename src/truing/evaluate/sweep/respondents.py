@@ -57,7 +57,7 @@ class Opener:
         spec = self.spec
         with self.progress.task(f"Loading {name}"):
             candidate, weights = open_candidate(
-                name, spec.seed, spec.dtype, accept_licence=self.accept_licence
+                name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
             )
         if candidate.model.unpacked:
             self.progress.note(f"{name}: {SENTENCE}")
