@@ -9,6 +9,7 @@ from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Row, Score, Unscored
 
 GRADED = "answers"
+"""The evaluation whose metrics are the judges of the task."""
 
 
 def graded_answers(context: EvalContext, respondent: Respondent) -> list[Row]:

@@ -8,13 +8,13 @@ import numpy as np
 
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
+from truing.evaluate.graded_answers import GRADED
 from truing.learn.loop import LogRow
 from truing.learn.sources.samples import LOGGED_SAMPLES, sample_rows
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.policies.language import LanguagePolicy
 from truing.rewards.reward import Answered
-from truing.tasks.metrics import GRADED
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Score, Unscored
 

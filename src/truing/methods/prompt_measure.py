@@ -8,12 +8,12 @@ from typing import TypedDict
 
 from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
+from truing.evaluate.graded_answers import GRADED
 from truing.evaluate.multiple_choice import COMPARED_BY, CONFIRMED_BY, score_choices
 from truing.judges.programs import Program
 from truing.methods.setup import Setup
 from truing.prompts.rendering import Prompt
 from truing.rewards.reward import Answered
-from truing.tasks.metrics import GRADED
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Case, InputError, Score, Unscored
 

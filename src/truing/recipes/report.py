@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.graded_answers import GRADED
 from truing.report import Summary, TaskMetrics, show, write_report
 from truing.report.task_metrics import Key, Words
 from truing.runs.folder import RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
-from truing.tasks.metrics import GRADED, grade_metric
+from truing.tasks.metrics import grade_metric
 from truing.types import InputError, Metric
 
 if TYPE_CHECKING:

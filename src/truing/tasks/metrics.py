@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.graded_answers import GRADED
 from truing.spec.task import TaskSpec
 from truing.types import InputError, Metric
-
-GRADED = "answers"
-"""The evaluation whose metrics are the task's judges."""
 
 
 def grade_metric(task: TaskSpec, name: str) -> Metric:
