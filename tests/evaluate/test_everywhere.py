@@ -90,6 +90,16 @@ def test_answers_are_graded_by_the_programs_of_a_task(here: Path) -> None:
     assert all(row.detail["question"].startswith("Text: ") for row in rows_of("out"))
 
 
+def test_wins_are_counted_against_the_base_that_is_named(here: Path) -> None:
+    options = ["--task", "format", "--limit", "4", "--max-new-tokens", "8", "--base", "base"]
+    found = evaluate("wins", "--candidate", "model", "--candidate", "base", *options)["candidates"]
+    assert found["base"]["wins"]["own"]["valid_length_controlled"]["value"] == 0.5
+    assert found["model"]["wins"]["own"]["right_length_controlled"]["n"] == 4
+    assert all({"answer", "base_answer"} <= row.detail.keys() for row in rows_of("out"))
+    evaluate("wins", "--candidate", "model", *options[:-2], out="lone")
+    assert all("--base" in reason for reason in reasons(rows_of("lone"), "wins", "valid"))
+
+
 def test_all_evaluations_of_a_model_here(here: Path) -> None:
     names = [name for name, each in EVALUATIONS.items() if each.usual]
     prompts = ["--prompt", "own", "--prompt", "helpful", "--max-new-tokens", "8"]
@@ -190,7 +200,7 @@ def test_a_file_that_answers_nothing_is_refused_before_anything_is_written(here:
 def test_the_divergence_is_the_sum_over_the_vocabulary() -> None:
     """Against plain transformers: sum over tokens of sum over the vocabulary of p (log p - log q)."""
     ours = LocalRespondent(Candidate("ours", 0, tiny(seed=1), Prompt()))
-    base = Candidate("base", 0, tiny(), Prompt())
+    base = LocalRespondent(Candidate("base", 0, tiny(), Prompt()))
     answers = ours.answer(CASES[:3], 6, temperature=1.0)
     found = divergences(ours, base, CASES[:3], [*answers[:2], Unscored("none")])
     for case, answer, kl in zip(CASES, answers[:2], found, strict=False):

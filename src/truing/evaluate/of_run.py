@@ -12,6 +12,7 @@ from pathlib import Path
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
 from truing.judges.built_in import Judges
 from truing.models.features import CachedEmbedder
@@ -100,11 +101,11 @@ class RunInstruments:
             return self.candidate("base", self.spec.seeds[0], self.spec.dtype)
 
     @cached_property
-    def base(self) -> Candidate:
+    def base(self) -> LocalRespondent:
         """The base in the precision that the run measures in."""
         if computed_in(self.spec.evaluation.dtype) == computed_in(self.spec.dtype):
-            return self.reader
-        return self.candidate("base", self.spec.seeds[0])
+            return LocalRespondent(self.reader)
+        return LocalRespondent(self.candidate("base", self.spec.seeds[0]))
 
     @cached_property
     def _embed(self) -> CachedEmbedder:

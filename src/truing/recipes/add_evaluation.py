@@ -120,7 +120,8 @@ def _measure(
     """One candidate's rows of some evaluations, and what they cost."""
     context = instruments.context()
     is_base = name == "base" and seed == instruments.spec.seeds[0]
-    respondent = LocalRespondent(instruments.base if is_base else instruments.candidate(name, seed))
+    candidate = instruments.candidate
+    respondent = instruments.base if is_base else LocalRespondent(candidate(name, seed))
     for evaluation in missing:
         with progress.task(f"{name}, seed {seed}: {evaluation}"), measured() as cost:
             rows = EVALUATIONS[evaluation].measure(context, respondent)

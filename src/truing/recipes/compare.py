@@ -27,11 +27,11 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
     """
 
     @cache
-    def base() -> Candidate:
+    def base() -> LocalRespondent:
         spec = setup.spec
         if computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
-            return setup.base  # which judges and reward read answers with: it is in memory already
-        return _load(run, setup, "base", setup.spec.seeds[0])
+            return LocalRespondent(setup.base)  # judges and reward read with it: it is in memory
+        return LocalRespondent(_load(run, setup, "base", setup.spec.seeds[0]))
 
     for name in ("base", *setup.spec.methods):
         every = name in METHODS and METHODS[name].needs_seeds
@@ -54,7 +54,7 @@ def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
-def _context(setup: Setup, graders: Graders, base: Callable[[], Candidate]) -> EvalContext:
+def _context(setup: Setup, graders: Graders, base: Callable[[], LocalRespondent]) -> EvalContext:
     rewarded = any(method.trained_on_reward for method in chosen(setup.spec))
     return EvalContext(
         held_out=setup.held_out,
@@ -73,13 +73,13 @@ def _measure(
     run: Run,
     setup: Setup,
     graders: Graders,
-    base: Callable[[], Candidate],
+    base: Callable[[], LocalRespondent],
     name: str,
     seed: int,
     cost: Cost,
 ) -> None:
     context = _context(setup, graders, base)
-    respondent = LocalRespondent(base() if name == "base" else _load(run, setup, name, seed))
+    respondent = base() if name == "base" else LocalRespondent(_load(run, setup, name, seed))
     with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         respondent.answer(
             setup.held_out, context.max_new_tokens, advance=lambda done: advance(done)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -95,9 +95,11 @@ def measure(
             )
             for key in task.in_order(ours)
         }
+        values[name] |= _from_rows([row for row in rows if row.candidate == name], task)
         if name != BASE:
             theirs = questions.get(BASE, {})
-            differences[name] = {
+            constants = _to_constants(values[name], values.get(BASE, {}), task)
+            differences[name] = constants | {
                 key: statistics.paired_difference(ours[key], theirs[key], resamples=resamples)
                 for key in task.in_order(ours.keys() & theirs.keys())
             }
@@ -105,3 +107,38 @@ def measure(
         name: tuple(sorted({row.seed for row in rows if row.candidate == name})) for name in names
     }
     return Measured(tuple(names), values, differences, questions, seeds, task)
+
+
+def _from_rows(rows: Sequence[Row], task: TaskMetrics) -> dict[Key, Estimate]:
+    """The candidate's figures that aren't means over cases."""
+    figures: dict[Key, Estimate] = {}
+    for evaluation, estimates in task.from_rows.items():
+        if own := [row for row in rows if row.evaluation == evaluation]:
+            found = estimates(own, statistics.SEED)
+            figures |= {(evaluation, metric): each for metric, each in found.items()}
+    return figures
+
+
+def _to_constants(
+    ours: dict[Key, Estimate], theirs: dict[Key, Estimate], task: TaskMetrics
+) -> dict[Key, Estimate]:
+    """Differences of figures from rows where the base's is a constant, as a win rate against itself is.
+
+    The interval moves with the figure; where the base's varies, no pairing by case gives one.
+    """
+    return {
+        key: _moved(ours[key], -constant)
+        for key in ours.keys() & theirs.keys()
+        if key[0] in task.from_rows and (constant := _constant(theirs[key])) is not None
+    }
+
+
+def _constant(estimate: Estimate) -> float | None:
+    """The figure where it can't vary; None where it can."""
+    return estimate.value if estimate.low == estimate.value == estimate.high else None
+
+
+def _moved(estimate: Estimate, by: float) -> Estimate:
+    ends = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (None if end is None else end + by for end in ends)
+    return replace(estimate, value=value, low=low, high=high)

@@ -5,11 +5,12 @@ It is plain data that whoever asks for a report hands down: `report` knows no ta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from truing.types import Metric
+from truing.types import Estimate, Metric, Row
 
+FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
 Key = tuple[str, str]
 """An evaluation and a metric in it."""
 REWARD: Key = ("hacking", "reward")
@@ -38,7 +39,9 @@ class TaskMetrics:
     the headline); `must_not_fall` has the loss allowed of each metric that must not get worse.
     `rewarded` are metrics that are also what training was rewarded for, because an exact program gives
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
-    A metric that isn't listed is shown last, under its own name, and is neither gain nor loss.
+    `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
+    candidate's rows and a seed. A metric that isn't listed is shown last, under its own name, and is
+    neither gain nor loss.
     """
 
     metrics: tuple[Metric, ...]
@@ -50,6 +53,7 @@ class TaskMetrics:
     rewarded: tuple[Key, ...] = ()
     by_reward: tuple[str, ...] = ("rl",)
     words: Words = Words()
+    from_rows: Mapping[str, FromRows] = field(default_factory=dict)
 
     def metric_of(self, evaluation: str, name: str) -> Metric:
         """The metric as listed, or a neutral one under its own name."""

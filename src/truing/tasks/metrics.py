@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.graded_answers import GRADED
+from truing.evaluate.evaluation import Evaluation
 from truing.spec.task import TaskSpec
 from truing.types import InputError, Metric
 
 
-def grade_metric(task: TaskSpec, name: str) -> Metric:
-    """The metric of one of the task's judges: the share of answers that pass, more is better."""
-    label = task.judges[name].label or name.replace("_", " ").capitalize()
-    note = f"grade of the free answers by the program {task.judges[name].program}"
-    return Metric(GRADED, name, label, 1, "share", note)
+def judge_metrics(task: TaskSpec, evaluation: Evaluation) -> list[Metric]:
+    """The metrics that an evaluation has for the task's judges; none where it looks at none."""
+    if evaluation.of_judge is None:
+        return []
+    return [
+        metric
+        for name, judge in task.judges.items()
+        for metric in evaluation.of_judge(name, _label(task, name), judge.program)
+    ]
+
+
+def _label(task: TaskSpec, judge: str) -> str:
+    return task.judges[judge].label or judge.replace("_", " ").capitalize()
 
 
 def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
@@ -27,8 +35,7 @@ def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
                 f"task {task.name}: evaluations: {name!r}: unknown; known: {', '.join(EVALUATIONS)}"
             )
         metrics += EVALUATIONS[name].metrics
-        if name == GRADED:
-            metrics += [grade_metric(task, judge) for judge in task.judges]
+        metrics += judge_metrics(task, EVALUATIONS[name])
     return tuple(metrics)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
-from truing.candidates import RECORD, Candidate, open_candidate
+from truing.candidates import RECORD, open_candidate
 from truing.data.questions import load_questions, load_several
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.graded_answers import GRADED
+from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
@@ -35,7 +35,7 @@ from truing.prompts.variants import families, with_instruction
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
-from truing.types import Case, InputError, Unscored
+from truing.types import Case, Estimate, InputError, Row, Unscored
 
 
 def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
@@ -140,8 +140,8 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     }
     if of_task:
         loaders["held_out"] = (of_task.source, lambda: of_task.cases)
-    elif GRADED in spec.evaluations:
-        raise InputError(f"{GRADED}: are graded by a task's judges; name the task with --task")
+    elif graded := [each.name for each in wanted if each.of_judge]:
+        raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
     for kind, (_, load) in loaders.items():
         cases[kind] = load()[: spec.limit] if kind in kinds else ()
@@ -180,14 +180,19 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     evaluation, prompt, seed = EVALUATIONS[name], respondent.prompt_name, result.spec.seed
     rows = evaluation.measure(context, respondent)
     result.rows += [(prompt, row) for row in rows]
-    figures = (
-        evaluation.estimate(context, rows, seed) if evaluation.estimate else summary(rows, seed)
-    )
+    estimates = evaluation.estimate or _means
+    figures = estimates(context, rows, seed)
+    if evaluation.from_rows:
+        figures |= evaluation.from_rows(rows, seed)
     result.lines.append(Line(respondent.name, name, prompt, figures))
     cases = result.asked[name].cases
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
+
+
+def _means(context: EvalContext, rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
+    return summary(rows, seed)
 
 
 @dataclass
@@ -199,7 +204,7 @@ class _Instruments:
     accept_licence: bool
     _runs: dict[Path, RunInstruments] = field(default_factory=dict)
 
-    def base_of(self, name: str) -> Callable[[], Candidate | Unscored]:
+    def base_of(self, name: str) -> Callable[[], LocalRespondent | Unscored]:
         """What drift is measured from: the base named, else the one that the candidate's folder records."""
         folder = Path(name).expanduser()
         if self.spec.base is not None:
@@ -209,18 +214,20 @@ class _Instruments:
         return EvalContext().base
 
     @cached_property
-    def _named_base(self) -> Candidate:
+    def _named_base(self) -> LocalRespondent:
         spec = self.spec
         assert spec.base is not None
         with self.progress.task(f"Loading {spec.base}"):
-            return open_candidate(
+            candidate, _ = open_candidate(
                 spec.base, spec.seed, spec.dtype, accept_licence=self.accept_licence
-            )[0]
+            )
+        return LocalRespondent(candidate)
 
-    def _recorded_base(self, folder: Path) -> Candidate | Unscored:
-        spec = self.spec
+    def _recorded_base(self, folder: Path) -> LocalRespondent | Unscored:
+        spec, licence = self.spec, self.accept_licence
         try:
-            return recorded_base(folder, spec.dtype, spec.seed, accept_licence=self.accept_licence)
+            base = recorded_base(folder, spec.dtype, spec.seed, accept_licence=licence)
+            return LocalRespondent(base)
         except (InputError, ModelUnavailable) as error:
             return Unscored(f"its base can't be had ({error}); name one with --base")
 
