@@ -67,6 +67,15 @@ def test_another_run_is_refused_by_name(tmp_path: Path, other: dict[str, str], n
         run.check(identity(spec, **mine) | other)
 
 
+def test_another_precision_is_refused_but_where_the_record_is_older(tmp_path: Path) -> None:
+    spec = make_spec({})
+    begin(tmp_path / "old", spec)
+    Run(tmp_path / "old", SilentProgress()).check(identity(spec, precision="float32 float32"))
+    begin(tmp_path / "new", spec, precision="bfloat16 float32")
+    with pytest.raises(InputError, match="precision: this processor"):
+        Run(tmp_path / "new", SilentProgress()).check(identity(spec, precision="float32 float32"))
+
+
 def test_a_folder_from_before_a_key_was_added_is_still_the_same_runs(tmp_path: Path) -> None:
     spec = make_spec({"seeds": [3]})
     begin(tmp_path / "run", spec)

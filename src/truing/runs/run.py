@@ -37,8 +37,11 @@ _NAMED = {
     "functions_hash": "reward function",
     "questions_hash": "set of questions",
     "task_hash": "task: a file that it names has changed",
+    "precision": "precision: this processor, or number of threads, computes in another",
 }
 """What a run is another of, where part of its identity isn't the wanted one."""
+_NEWER = {"precision"}
+"""Parts of the identity that older records lack; there they aren't compared."""
 
 
 def default_folder(spec: Spec) -> Path:
@@ -111,7 +114,7 @@ class Run:
         record = self.record()
         recorded = {"kind": "align"} | record.get("identity", record)
         for name, value in identity.items():
-            if recorded.get(name, "") == value:
+            if recorded.get(name, value if name in _NEWER else "") == value:
                 continue
             if name == "spec_digest" and self._means(recorded.get(name, ""), value):
                 continue
