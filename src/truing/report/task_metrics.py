@@ -12,8 +12,12 @@ from truing.types import Metric
 
 Key = tuple[str, str]
 """An evaluation and a metric in it."""
+SMALLEST_SHARE = 0.02
+"""The smallest effect that counts on a share where the task doesn't say: an answer in fifty."""
 REWARD: Key = ("hacking", "reward")
 """What training was rewarded with, measured on the held-out cases."""
+DRIFT: Key = ("drift", "kl")
+"""How far a candidate is from base."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class TaskMetrics:
     """Every metric in the order in which it is shown, and which of them count for what.
 
     `headline` is what 'helped' means, the weightiest first; `gold` what the reward stands for (empty:
-    the headline); `must_not_fall` has the loss allowed of each metric that must not get worse.
+    the headline); `must_not_fall` has the loss allowed of each metric that must not get worse,
+    `smallest` the smallest effect that counts on a metric, where the task says it.
     `rewarded` are metrics that are also what training was rewarded for, because an exact program gives
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     A metric that isn't listed is shown last, under its own name, and is neither gain nor loss.
@@ -46,6 +51,7 @@ class TaskMetrics:
     headline: tuple[Key, ...]
     gold: tuple[Key, ...] = ()
     must_not_fall: Mapping[Key, float] = field(default_factory=dict)
+    smallest: Mapping[Key, float] = field(default_factory=dict)
     evaluations: tuple[str, ...] = ()
     rewarded: tuple[Key, ...] = ()
     by_reward: tuple[str, ...] = ("rl",)
@@ -71,6 +77,32 @@ class TaskMetrics:
         """The metrics of keys."""
         return [self.metric_of(*key) for key in keys]
 
+    def smallest_effect(self, metric: Metric) -> float:
+        """A change by less than this doesn't count, however sure it is; 0 where nothing is known."""
+        names = [metric.name, *(each.name for each in self._served_by(metric))]
+        known = [self.smallest.get((metric.evaluation, name)) for name in names]
+        usual = SMALLEST_SHARE if metric.unit == "share" else 0.0
+        return next((smallest for smallest in known if smallest is not None), usual)
+
+    def adjusted(self, metric: Metric) -> Metric | None:
+        """The metric that a verdict on this one asks for as well, if it has one."""
+        return self.metric_of(metric.evaluation, metric.adjusted) if metric.adjusted else None
+
+    def is_adjusted(self, metric: Metric) -> bool:
+        """Whether a metric is there for the sake of another."""
+        return bool(self._served_by(metric))
+
+    def _served_by(self, adjusted: Metric) -> list[Metric]:
+        return [
+            metric
+            for metric in self.metrics
+            if (metric.evaluation, metric.adjusted) == (adjusted.evaluation, adjusted.name)
+        ]
+
+    def counts(self, key: Key) -> bool:
+        """Whether the task goes by a metric: headline, gold, or what must not fall."""
+        return key in self.headline or key in self.gold or key in self.must_not_fall
+
     @property
     def stands_for(self) -> tuple[Key, ...]:
         """What the reward stands for: gold, or the headline."""
@@ -86,7 +118,14 @@ class TaskMetrics:
         """Grades of answers that a training log may hold under their names: first what counts."""
         first = self.of(self.stands_for)
         evaluations = {metric.evaluation for metric in first}
-        rest = [m for m in self.metrics if m.evaluation in evaluations and m not in first]
+        rest = [
+            metric
+            for metric in self.metrics
+            if metric.evaluation in evaluations
+            and metric not in first
+            and metric.better
+            and not self.is_adjusted(metric)
+        ]
         return [metric for metric in (*first, *rest) if not metric.by_likelihood]
 
     @property
@@ -96,6 +135,7 @@ class TaskMetrics:
             metric
             for metric in self.metrics
             if metric.evaluation in self.headline_evaluations
+            and metric.better
             and not metric.by_likelihood
             and len(metric.judges) < 2
         ]
