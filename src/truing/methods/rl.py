@@ -54,7 +54,7 @@ def describe(setup: Setup) -> str:
 def check(setup: Setup) -> None:
     """Raises InputError where the objective can't be or the reward's programs fail."""
     setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
-    check_reward(setup.spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
+    check_reward(setup.spec.reward, setup.rollout_prompts, setup.texts.task.graders)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
