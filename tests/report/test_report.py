@@ -370,7 +370,7 @@ def test_unmeasured_few_and_unscored_are_said() -> None:
     found = texts(found_for(measure(rows, ["base", "sft", "rl"])))
     assert "rl was not measured" in found
     assert "Only 2 held-out questions" in found
-    assert "sft: rows that could not be scored were left out: 1 of MC2." in found
+    assert "sft: rows that could not be scored were left out: 1 of MC2 (no tokens)." in found
     alone = texts(found_for(measure(rows_of("sft", "mc2", [0.3, 0.4]), ["base", "sft"])))
     assert "sft can’t be compared with base: base was not measured." in alone
 

@@ -99,8 +99,14 @@ def test_a_conversation_comes_as_messages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("head", "message"),
     [
-        ("def reward(answer, soluton):", r"asks for 'soluton'.*columns: answer, hard, question, sol"),
-        ("def reward(completions, soluton):", r"asks for 'soluton'.*there are completions, answers"),
+        (
+            "def reward(answer, soluton):",
+            r"asks for 'soluton'.*columns: answer, hard, question, sol",
+        ),
+        (
+            "def reward(completions, soluton):",
+            r"asks for 'soluton'.*there are completions, answers",
+        ),
         ("def reward(one):", r"must be callable as reward\(prompt, answer\), or name what it asks"),
         ("def reward(answer, x, y, z):", "asks for 'x'"),
         ("def reward():", "must be callable"),
@@ -140,7 +146,9 @@ def test_where_columns_arent_known_in_use_it_is_said(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text("def reward(answer, solution):\n    return solution\n")
     spec = RewardSpec.model_validate({"parts": [{"name": f"{file}:reward"}]})
-    with pytest.raises(InputError, match=r"^best_of_n: .* without references and columns; .*'solut"):
+    with pytest.raises(
+        InputError, match=r"^best_of_n: .* without references and columns; .*'solut"
+    ):
         check_reward(spec, [Case("Q?")], needed="best_of_n: answers are chosen by it")
 
 

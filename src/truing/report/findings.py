@@ -16,9 +16,10 @@ The rules, in one place:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from truing.report.counts import on_constant_rewards, on_counts
 from truing.report.effects import changes, effect, is_large, loss, nearest, reservations
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import improvement, moved, number
@@ -167,16 +168,7 @@ def _on_questions(data: Mapping[str, Any], measured: Measured) -> list[Finding]:
 
 
 def _on_sample(measured: Measured) -> list[Finding]:
-    notes = []
-    for name in measured.names:
-        left_out = [
-            f"{estimate.unscored} of {measured.task.metric_of(*key).label}"
-            for key, estimate in measured.values.get(name, {}).items()
-            if estimate.unscored
-        ]
-        if left_out:
-            text = f"{name}: rows that could not be scored were left out: {joined(left_out)}."
-            notes.append(Finding(text, "note", name))
+    notes = on_counts(measured)
     sizes = [
         estimate.n
         for figures in measured.values.values()
@@ -214,14 +206,19 @@ def _on_adjusted(measured: Measured) -> list[Finding]:
 
 
 def findings(
-    measured: Measured, *, judges: Mapping[str, Any], data: Mapping[str, Any], finished: bool
+    measured: Measured,
+    *,
+    judges: Mapping[str, Any],
+    data: Mapping[str, Any],
+    finished: bool,
+    rl_logs: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
 ) -> list[Finding]:
     """All findings in the order in which they are read: verdicts, damage, how far to trust it."""
     others = [name for name in measured.names if name != BASE]
     all_findings = [_verdict(measured, name) for name in others]
     for name in others:
         all_findings += on_reward(measured, name) + _damage(measured, name)
-    all_findings += on_exact_rewards(measured)
+    all_findings += on_exact_rewards(measured) + on_constant_rewards(rl_logs or {})
     all_findings += (
         _on_judges(judges, measured) + _on_questions(data, measured) + _on_sample(measured)
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from truing.report import categories, curves, examples, figures
 from truing.report.cards import cards_of
+from truing.report.counts import fewer
 from truing.report.findings import ATTACKED, GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, number
@@ -48,6 +49,8 @@ class Cell:
     mark: str = ""
     n: int = 0
     unscored: int = 0
+    partial: str = ""
+    """'48 of 85' where not all cases were asked."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         mark,
         value.n,
         value.unscored,
+        fewer(summary.measured, candidate, metric.evaluation, value),
     )
 
 
