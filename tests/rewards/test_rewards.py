@@ -64,7 +64,7 @@ def test_numbers_of_any_kind(given: Any) -> None:
         (torch.zeros(4, 2), "a Tensor for answer 0"),
         ([1.0, "2", 3.0, 4.0], "a str for answer 1"),
         ([1.0, 2.0, [3.0], 4.0], "a list for answer 2"),
-        ([1.0, 2.0, 3.0, float("inf")], "inf for answer 3; a score must be finite"),
+        ([1.0, 2.0, 3.0, float("inf")], "inf for answer 3; scores must be finite"),
         (1.0, "TypeError"),
         (None, "TypeError"),
     ],

@@ -80,5 +80,5 @@ def as_score(value: Any, giver: str, name: str, place: str = "", kind: str = "sc
     if math.isnan(value):
         return Unscored(f"{giver} gave NaN")
     if math.isinf(value):
-        raise InputError(f"{name} gave {value}{place}; a {kind} must be finite")
+        raise InputError(f"{name} gave {value}{place}; {kind}s must be finite")
     return float(value)
