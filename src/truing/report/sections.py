@@ -26,6 +26,7 @@ _JUDGE_COLUMNS = (
     ("rouge", "ROUGE alone"),
     ("calibration_error", "Calibration error"),
     ("n", "Answers"),
+    ("questions_left_out", "Questions with too few references"),
 )
 
 
