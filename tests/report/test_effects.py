@@ -164,6 +164,13 @@ def test_a_card_has_gain_damage_and_cost(tmp_path: Path) -> None:
     assert "True and informative, adjusted" in page
 
 
+def test_a_figure_of_a_few_answers_by_plan_is_no_small_sample() -> None:
+    rows = [Row("rl", 0, "truthfulness", f"c{n}", {"mc2": 0.5}) for n in range(60)]
+    rows.append(Row("rl", 0, "truthfulness", "c0", {"true_and_informative_ended": 0.5}))
+    measured = measure(rows, ["rl"], task_metrics(TaskSpec()))
+    assert not any("Only" in finding.text for finding in found_for(measured))
+
+
 def test_a_gain_too_small_to_count_is_marked_and_not_coloured(tmp_path: Path) -> None:
     run = with_adjusted(write_run(tmp_path / "run", held_out=60), {"sft": 0.1})
     limits = {"truthfulness.mc2": 0.4}

@@ -173,7 +173,7 @@ def _on_sample(measured: Measured) -> list[Finding]:
         estimate.n
         for figures in measured.values.values()
         for key, estimate in figures.items()
-        if key[0] in measured.task.headline_evaluations and estimate.n
+        if key in measured.task.headline and estimate.n
     ]
     if sizes and min(sizes) < FEW_QUESTIONS:
         text = (
