@@ -44,10 +44,19 @@ def test_questions_scored_on_one_side_are_said() -> None:
     rows += [row("sft", case, mc1=1.0, mc2=0.5 if case else EMPTY) for case in range(4)]
     rows.append(row("sft", 4, mc1=0.0))
     assert said(rows, "sft")[1:] == [
-        "sft is compared with base where both have a score: MC1 on 4 of 5 questions; MC2 on 3 of 4 "
+        "sft: compared with base where both have a score: MC1 on 4 of 5 questions; MC2 on 3 of 4 "
         "questions. The others have it on one side only."
     ]
     assert said(rows[:4], "base") == []
+
+
+def test_candidates_of_which_the_same_is_to_be_said_stand_together() -> None:
+    rows = [row(name, case, mc1=1.0, mc2=EMPTY) for name in ("base", "sft") for case in range(4)]
+    (finding,) = on_counts(measure(rows, ["base", "sft"], TASK))
+    assert finding.candidate == ""
+    assert finding.text == (
+        "base and sft: rows that could not be scored were left out: 4 of MC2 (empty answer)."
+    )
 
 
 def test_rows_that_stand_twice_are_said_and_seeds_are_no_repetition() -> None:

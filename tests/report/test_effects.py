@@ -55,7 +55,8 @@ def found_for(measured: Measured) -> list[Finding]:
         (SMALL, UP, "small", "none", "it raised good answers by +0.01 [0.01, 0.01], too small "
          "to count (below 0.02)"),
         (DOWN, UP, "loss", "loss", "did not help: it lowered good answers by −0.15"),
-        (DOWN, DOWN, "loss", "loss", "lowered good answers by −0.15"),
+        (DOWN, DOWN, "loss", "loss", "it lowered good answers by −0.15 [−0.16, −0.13] (adjusted "
+         "−0.15 [−0.16, −0.13])."),
         ([-0.01, -0.012], NOISE, "small", "none", "it lowered good answers by −0.01 ["),
     ],
 )  # fmt: skip

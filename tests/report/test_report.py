@@ -179,6 +179,8 @@ def test_the_spec_sets_the_resamples(run: Path) -> None:
 
 def test_numbers_as_people_write_them() -> None:
     assert number(0.5) == "0.500" and number(-0.0001) == "0.000" and number(None) == "–"
+    nats = [number(value, "nats") for value in (9.994, 9.996, -47.31, 99.96, -247.3)]
+    assert nats == ["9.99", "10.0", "−47.3", "100", "−247"]
     assert number(-1.234, "nats", sign=True) == "−1.23" and number(0.05, sign=True) == "+0.050"
     assert interval(Estimate(0.5, None, None, 1)) == ""
     assert interval(Estimate(0.5, -0.25, 0.75, 9)) == "[−0.250, 0.750]"

@@ -7,19 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from truing.report.measured import NO_ROWS, Measured
-from truing.report.sentences import Finding, joined
+from truing.report.sentences import Finding, Tone, joined
 from truing.types import Estimate
 
 
 def on_counts(measured: Measured) -> list[Finding]:
-    """What was left out of each candidate's figures, and of its differences to base."""
-    notes = []
-    for name in measured.names:
-        notes += _unscored(measured, name) + _one_side(measured, name) + _repeated(measured, name)
-    return notes
+    """What was left out of each candidate's figures, and of its differences to base; candidates of which
+    the same is to be said stand together."""
+    about: dict[tuple[str, Tone], list[str]] = defaultdict(list)
+    for part in (_unscored, _one_side, _repeated):
+        for name in measured.names:
+            if text := part(measured, name):
+                about[text, "warning" if part is _repeated else "note"].append(name)
+    return [
+        Finding(f"{joined(names)}: {text}", tone, names[0] if len(names) == 1 else "")
+        for (text, tone), names in about.items()
+    ]
 
 
-def _unscored(measured: Measured, name: str) -> list[Finding]:
+def _unscored(measured: Measured, name: str) -> str:
     """'2 of MC1 and MC2 (no tokens)', metrics with the same reasons together."""
     counts = measured.counts.get(name, NO_ROWS)
     alike: dict[tuple[int, str], list[str]] = defaultdict(list)
@@ -28,10 +34,9 @@ def _unscored(measured: Measured, name: str) -> list[Finding]:
             why = _reasons(counts.reasons.get(key, {}))
             alike[estimate.unscored, why].append(measured.task.metric_of(*key).label)
     if not alike:
-        return []
+        return ""
     parts = [f"{count} of {joined(labels)} ({why})" for (count, why), labels in alike.items()]
-    text = f"{name}: rows that could not be scored were left out: {'; '.join(parts)}."
-    return [Finding(text, "note", name)]
+    return f"rows that could not be scored were left out: {'; '.join(parts)}."
 
 
 def _reasons(reasons: Mapping[str, int]) -> str:
@@ -42,7 +47,7 @@ def _reasons(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count}" for reason, count in ordered)
 
 
-def _one_side(measured: Measured, name: str) -> list[Finding]:
+def _one_side(measured: Measured, name: str) -> str:
     """Questions that only one of candidate and base has a score for: no difference has them."""
     alike: dict[tuple[int, int], list[str]] = defaultdict(list)
     for key, difference in measured.differences.get(name, {}).items():
@@ -50,27 +55,25 @@ def _one_side(measured: Measured, name: str) -> list[Finding]:
             label = measured.task.metric_of(*key).label
             alike[difference.n, difference.unscored].append(label)
     if not alike:
-        return []
+        return ""
     cases = measured.task.words.cases
     parts = [
         f"{joined(labels)} on {both} of {both + one_side} {cases}"
         for (both, one_side), labels in alike.items()
     ]
-    text = (
-        f"{name} is compared with base where both have a score: {'; '.join(parts)}. The others have "
-        "it on one side only."
+    return (
+        f"compared with base where both have a score: {'; '.join(parts)}. The others have it on one "
+        "side only."
     )
-    return [Finding(text, "note", name)]
 
 
-def _repeated(measured: Measured, name: str) -> list[Finding]:
+def _repeated(measured: Measured, name: str) -> str:
     repeated = measured.counts.get(name, NO_ROWS).repeated
     if not repeated:
-        return []
+        return ""
     rows = "1 row stands" if repeated == 1 else f"{repeated} rows stand"
     case = measured.task.words.case
-    text = f"{name}: {rows} there more than once; what is counted of such a {case} is the mean."
-    return [Finding(text, "warning", name)]
+    return f"{rows} there more than once; what is counted of such a {case} is the mean."
 
 
 def fewer(measured: Measured, name: str, evaluation: str, estimate: Estimate) -> str:

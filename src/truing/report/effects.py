@@ -53,7 +53,8 @@ def changes(measured: Measured, name: str, kind: Literal["gain", "loss"]) -> str
     for metric in task.metrics:
         if metric.evaluation not in task.headline_evaluations:
             continue
-        if kind == "gain" and task.is_adjusted(metric):
+        served = task.served_by(metric)
+        if served and (kind == "gain" or any(effect(measured, name, m) == kind for m in served)):
             continue  # stands in brackets behind the metric that it is there for
         difference = _difference(measured, name, metric)
         if difference is not None and effect(measured, name, metric) == kind:

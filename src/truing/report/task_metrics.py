@@ -79,7 +79,7 @@ class TaskMetrics:
 
     def smallest_effect(self, metric: Metric) -> float:
         """A change by less than this doesn't count, however sure it is; 0 where nothing is known."""
-        names = [metric.name, *(each.name for each in self._served_by(metric))]
+        names = [metric.name, *(each.name for each in self.served_by(metric))]
         known = [self.smallest.get((metric.evaluation, name)) for name in names]
         usual = SMALLEST_SHARE if metric.unit == "share" else 0.0
         return next((smallest for smallest in known if smallest is not None), usual)
@@ -88,11 +88,8 @@ class TaskMetrics:
         """The metric that a verdict on this one asks for as well, if it has one."""
         return self.metric_of(metric.evaluation, metric.adjusted) if metric.adjusted else None
 
-    def is_adjusted(self, metric: Metric) -> bool:
-        """Whether a metric is there for the sake of another."""
-        return bool(self._served_by(metric))
-
-    def _served_by(self, adjusted: Metric) -> list[Metric]:
+    def served_by(self, adjusted: Metric) -> list[Metric]:
+        """The metrics that an adjusted one is there for; none where it is an ordinary one."""
         return [
             metric
             for metric in self.metrics
@@ -124,7 +121,7 @@ class TaskMetrics:
             if metric.evaluation in evaluations
             and metric not in first
             and metric.better
-            and not self.is_adjusted(metric)
+            and not self.served_by(metric)
         ]
         return [metric for metric in (*first, *rest) if not metric.by_likelihood]
 

@@ -38,7 +38,7 @@ def _cell(cell: Cell) -> Text:
     if cell.unscored:
         text.append(f"\n{cell.unscored} unscored", style="yellow")
     if cell.partial:
-        text.append(f"\nof {cell.n} only", style="yellow")
+        text.append(f"\n{cell.partial} asked", style="yellow")
     return text
 
 
