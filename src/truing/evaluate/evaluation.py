@@ -28,6 +28,9 @@ NEEDS: dict[Need, str] = {
     "reward": "the reward of the run that a candidate lies in",
 }
 
+LOG_PROBABILITIES = ("margin", "best_true", "best_false")
+"""What a choice between answers rests on: shares of probability hide that all became less likely."""
+
 
 def _no_base() -> Unscored:
     return Unscored("no base is known; name one with --base")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,6 +119,17 @@ def show_progress(
             return True
 
         yield after_step
+
+
+def say_constant_reward(
+    progress: Progress, step: int, row: LogRow, earlier: Sequence[LogRow]
+) -> None:
+    """Warns, the first time in a training, that a reward told no answer from another."""
+    if "constant_reward" in row and not any("constant_reward" in other for other in earlier):
+        progress.note(
+            f"  step {step}: all answers got the same reward ({row['constant_reward']:.2f}), so it says "
+            "nothing about which is better; the report counts such steps"
+        )
 
 
 def say_samples(progress: Progress, step: int, row: LogRow) -> None:

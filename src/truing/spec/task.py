@@ -92,6 +92,11 @@ class TaskSpec(Part):
     must_not_fall: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {"trivia.mc1": 0.05}, description="measures of what must not be lost, and the loss allowed"
     )
+    smallest_effect: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        description="the smallest effect that counts on a measure, however sure it is; of a share "
+        "0.02 where nothing is said, of anything else 0",
+    )
     reward: RewardSpec | None = Field(
         None, description="what answers are rewarded for where the spec's reward doesn't say"
     )

@@ -50,6 +50,7 @@ def check_measures(task: TaskSpec) -> None:
         ("headline", task.headline),
         ("gold", task.gold),
         ("must_not_fall", task.must_not_fall),
+        ("smallest_effect", task.smallest_effect),
     ):
         for key in keys:
             if key not in known:

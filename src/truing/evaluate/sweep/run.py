@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -87,6 +88,8 @@ def run_sweep(
         connection or Connection(),
         accept_licence,
     )
+    for sentence in named_twice(spec):
+        progress.note(sentence)
     instruments = _Instruments(spec, progress, accept_licence)
     for name in dict.fromkeys(spec.candidates):
         of_candidate = replace(
@@ -143,8 +146,11 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     elif graded := [each.name for each in wanted if each.of_judge]:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
+    left_out = dict.fromkeys(loaders, 0)
     for kind, (_, load) in loaders.items():
-        cases[kind] = load()[: spec.limit] if kind in kinds else ()
+        every = load() if kind in kinds else ()
+        cases[kind] = every[: spec.limit]
+        left_out[kind] = len(every) - len(cases[kind])
         if kind in kinds and not cases[kind]:
             raise InputError(
                 f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
@@ -161,14 +167,27 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     )
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
-    questions = {
-        each.name: Asked(
-            loaders["controls" if each.cases == "controls" else "held_out"][0],
-            tuple(each.cases_in(context)),
-        )
-        for each in wanted
-    }
+    questions = {}
+    for each in wanted:
+        kind = "controls" if each.cases == "controls" else "held_out"
+        # An evaluation with cases of its own makes some from the questions: none of them is left out.
+        of_kind = left_out[kind] if each.cases in loaders else 0
+        questions[each.name] = Asked(loaders[kind][0], tuple(each.cases_in(context)), of_kind)
     return context, questions
+
+
+def named_twice(spec: SweepSpec) -> list[str]:
+    """What to say where a name is given more than once: it is measured once."""
+    return [
+        f"{option} {name}: named {count} times, measured once"
+        for option, names in (
+            ("--candidate", spec.candidates),
+            ("--prompt", spec.prompts),
+            ("evaluation", spec.evaluations),
+        )
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
 
 
 def _all_cases(questions: dict[str, Asked]) -> list[Case]:
