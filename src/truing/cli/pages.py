@@ -5,13 +5,40 @@ As in main.py: parses, calls, prints, and imports what a command needs inside it
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from truing.cli.common import AcceptLicence, explained
+from truing.types import InputError
+
+TOKEN_VARIABLE = "TRUING_TOKEN"
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="a file that holds the token; so does the variable TRUING_TOKEN. What is given by --token "
+        "can be read by all who use this machine",
+    ),
+]
+
+
+def _token(token: str | None, file: Path | None) -> str | None:
+    """The token that was given, if any. Raises InputError for a file without one."""
+    if token is not None and file is not None:
+        raise InputError("--token, --token-file: give one of the two")
+    if token is not None or file is None:
+        return token if token is not None else os.environ.get(TOKEN_VARIABLE)
+    from truing.files import read_text
+
+    lines = read_text(file).split()
+    if len(lines) != 1:
+        raise InputError(f"{file}: must hold the token and nothing else")
+    return lines[0]
 
 
 def label(
@@ -28,9 +55,32 @@ def label(
         str | None,
         typer.Option(metavar="T", help="the lead's sign-in token; without it, a new one is drawn"),
     ] = None,
+    token_file: TokenFile = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="fill an empty store with prompts to try it on")
     ] = False,
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="the address to listen on; 0.0.0.0 lets phones and others on the network in",
+        ),
+    ] = "127.0.0.1",
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="the address of a proxy before it (https://label.example.org), for links",
+        ),
+    ] = None,
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="the proxy's own address, whose X-Forwarded-For says who is asking; without it, the "
+            "header is ignored",
+        ),
+    ] = None,
 ) -> None:
     """Serve the page on which people write, rate, compare and rank answers, on 127.0.0.1.
 
@@ -40,7 +90,17 @@ def label(
         from truing.people.serving import label as serve
 
         name = store or ("demo.db" if demo else "people.db")
-        serve(name, port=port, token=token, demo=demo, say=typer.echo)
+        serve(
+            name,
+            port=port,
+            token=_token(token, token_file),
+            demo=demo,
+            host=host,
+            public_url=public_url,
+            proxy=proxy,
+            say=typer.echo,
+            warn=lambda text: typer.echo(f"Warning: {text}", err=True),
+        )
 
 
 def serve(
@@ -63,6 +123,7 @@ def serve(
     token: Annotated[
         str | None, typer.Option(metavar="T", help="the server's key; without it, one is drawn")
     ] = None,
+    token_file: TokenFile = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Serve a candidate on 127.0.0.1: OpenAI's chat API, and a page to talk to it.
@@ -77,7 +138,7 @@ def serve(
             candidate,
             store=store,
             port=port,
-            token=token,
+            token=_token(token, token_file),
             accept_licence=accept_licence,
             say=typer.echo,
         )

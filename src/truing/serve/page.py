@@ -82,13 +82,22 @@ def _gate(request: Request) -> Gate:
     return gate
 
 
+def visit_token(token: str) -> str:
+    """What a visitor's cookie says. Not the key: browsers send it to every port of this machine."""
+    return hmac.new(token.encode(), b"truing visit", hashlib.sha256).hexdigest()
+
+
 def visitor(request: Request) -> None:
-    """Somebody whose cookie holds the key. Raises Refusal."""
+    """Somebody who opened the link before. Raises Refusal."""
     gate = _gate(request)
     given = request.cookies.get(gate.cookie)
     if given is None:
         raise Refusal(401, "Open the link that 'truing serve' printed.")
-    gate.check(given, client_of(request), "The link isn't valid any more. Ask for a new one.")
+    ours = hmac.compare_digest(
+        visit_token(gate.token).encode(), given.encode("utf-8", "surrogatepass")
+    )
+    key = gate.token if ours else ""
+    gate.check(key, client_of(request), "The link isn't valid any more. Ask for a new one.")
 
 
 def from_our_page(request: Request, _: Annotated[None, Depends(visitor)]) -> None:
@@ -115,7 +124,11 @@ def chat(request: Request, token: str | None = None) -> Response:
     # Not a redirect: browsers follow one from another site's link without a SameSite=Strict cookie.
     response = html("signed_in")
     response.set_cookie(
-        gate.cookie, token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict"
+        gate.cookie,
+        visit_token(gate.token),
+        max_age=COOKIE_SECONDS,
+        httponly=True,
+        samesite="strict",
     )
     return response
 
