@@ -9,7 +9,7 @@ import re
 import numpy as np
 from starlette.testclient import TestClient
 
-from people_work import Someone, fill, someone, submission, work
+from people_work import fill, someone, submission, work
 from truing.people import Store
 from truing.people.annotators import sign_in_lead
 from truing.people.assigning import next_assignment

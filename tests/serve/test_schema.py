@@ -26,7 +26,7 @@ def test_schemathesis_finds_no_server_error(sqlite_store: Store) -> None:
     app.state.gate.requests = RateLimit(1e9, 1e9)
     schema = schemathesis.openapi.from_dict(app.openapi())
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 9
+    assert len(operations) == 10
     statuses: set[int] = set()
     for operation in operations:
 

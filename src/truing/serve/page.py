@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from truing.people.pilot import Kept, compare, rate
 from truing.people.store import Store
+from truing.people.web.markdown import rendered
 from truing.people.web.security import COOKIE_SECONDS, csrf_token
 from truing.serve.access import Gate, client_of
 from truing.serve.answering import ask
@@ -60,6 +61,12 @@ class PickForm(Form):
     second: _Receipt
     preferred: Literal["first", "second", "tie"]
     submission: _Submission
+
+
+class MarkdownForm(Form):
+    """The body of POST /page/markdown."""
+
+    texts: Annotated[list[str], Field(max_length=2)]
 
 
 def _environment() -> Environment:
@@ -176,6 +183,13 @@ async def answers(request: Request, _: OurPage) -> Response:
     written, prompt = await ask(here.engine, here.candidate, form)
     after = _receipts(_gate(request), question.user)
     return Streaming(written, told(here, form, written, prompt, new_head(here), after))
+
+
+@router.post("/page/markdown", openapi_extra=body_schema(MarkdownForm))
+async def markdown(request: Request, _: OurPage) -> dict[str, list[str | None]]:
+    """HTML of finished answers that is safe to stand in the page; null where the text says it all."""
+    form = await read_form(request, MarkdownForm)
+    return {"html": [await run_in_threadpool(rendered, text) for text in form.texts]}
 
 
 def _store(request: Request) -> Store:
