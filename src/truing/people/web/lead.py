@@ -27,6 +27,7 @@ from truing.people.overview import (
     progress_by_kind,
     workers,
 )
+from truing.people.results import MeanRating, Win, ratings, wins
 from truing.people.tables import Annotator, AnnotatorGroup, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS, SKIP_REASONS
 from truing.people.web.security import Person
@@ -46,6 +47,8 @@ from truing.statistics.agreement import Value, agreement_rate, confusion
 from truing.types import Estimate
 
 router = APIRouter(prefix="/lead")
+MOST_PAIRS = 20
+"""Candidates, or pairs of them, on the lead's page."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,8 @@ class Overview:
     agreement: list[tuple[str, Estimate]]
     disagreements: list[Disagreement]
     contrasts: list[GroupContrast]
+    wins: list[Win]
+    ratings: list[MeanRating]
     skips: list[tuple[str, int]]
     skipped: list[tuple[int, str, str]]
     """The latest skips: task, reason, note."""
@@ -114,6 +119,8 @@ def _compute(session: Session, record: Record) -> Overview:
         agreement=alphas.by_question(),
         disagreements=disagreements(columns),
         contrasts=group_contrasts(people, alphas),
+        wins=wins(session)[:MOST_PAIRS],
+        ratings=ratings(session)[:MOST_PAIRS],
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
         skipped=_skipped(session),
         made_at=now(),
