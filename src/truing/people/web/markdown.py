@@ -7,6 +7,7 @@ rendering could hide something (too long, nested too deep) there is none, and th
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import nh3
 from markdown_it import MarkdownIt
@@ -69,12 +70,12 @@ def rendered(text: str) -> Markup | None:
     """HTML of an answer, safe to stand in a page; None where the raw text shows as much or more."""
     if len(text) > MOST:
         return None
-    tokens = _PARSER.parse(text)
-    if not _tamed(tokens):
+    references: dict[str, Any] = {}
+    tokens = _PARSER.parse(text, references)
+    # A line that defines a reference is in no rendering.
+    if references.get("references") or not _tamed(tokens) or _is_plain(tokens, text):
         return None
-    if _is_plain(tokens, text):
-        return None
-    html = _PARSER.renderer.render(tokens, _PARSER.options, {})
+    html = _PARSER.renderer.render(tokens, _PARSER.options, references)
     return Markup(
         nh3.clean(
             html,
