@@ -111,8 +111,8 @@ def test_two_people_who_disagree_leave_it_open(sqlite_store: Store, folder: Path
 def test_ratings_and_rankings_of_all_candidates(sqlite_store: Store, folder: Path) -> None:
     request = RunRequest(folder, ("rating", "ranking"), limit=5, seed=4)
     asked = questions_of_run(request)
-    assert len(asked.questions) + asked.alike + asked.unanswered == 5
     count = len(asked.questions)
+    assert count == 5
     assert asked.ask(sqlite_store) == 5 * count
     judge_all(sqlite_store, someone(sqlite_store, "Ada"), "rl")
     with sqlite_store.reading() as session:
@@ -130,7 +130,11 @@ def test_ratings_and_rankings_of_all_candidates(sqlite_store: Store, folder: Pat
     ("ask", "between", "words"),
     [
         (("comparison",), None, "--between: say which two are compared, of base, prompt, sft, rl"),
-        (("comparison",), ("base", "dpo"), "has no 'dpo'; it has base, prompt, sft, rl"),
+        (
+            ("comparison",),
+            ("base", "dpo"),
+            "no answers of 'dpo'; it has those of base, prompt, sft, rl",
+        ),
         (("rating",), ("sft", "sft"), "two different"),
         (("compare",), BOTH, "no kind 'compare'"),
         ((), BOTH, "--ask: say what"),
@@ -142,6 +146,15 @@ def test_what_cannot_be_asked(
     with pytest.raises(InputError, match="--") as mistake:
         questions_of_run(RunRequest(folder, ask, between))
     assert words in str(mistake.value)
+
+
+def test_a_run_without_two_different_answers_has_nothing_to_compare(folder: Path) -> None:
+    rows = read_jsonl(folder / "rows/truthfulness/base-seed0.jsonl")
+    for seed in (0, 1):
+        same = [row | {"candidate": "sft", "seed": seed} for row in rows]
+        write_lines(folder / f"rows/truthfulness/sft-seed{seed}.jsonl", same)
+    with pytest.raises(InputError, match="nothing to ask about base, sft: 24 questions"):
+        questions_of_run(RunRequest(folder, ("comparison",), BOTH))
 
 
 def test_the_command_makes_no_store_where_the_run_is_unusable(

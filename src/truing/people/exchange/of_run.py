@@ -84,14 +84,15 @@ def questions_of_run(request: RunRequest) -> RunQuestions:
     """
     run = RunFolder.open(request.folder)
     rows, cases = run.rows(), run.questions()
-    names = _candidates(request, run.candidates(rows))
     answers = _answers(rows, cases, request.seed)
-    if not answers:
-        raise InputError(f"{request.folder}: no rows with answers; let 'truing align' end first")
+    answered = {name for texts in answers.values() for name in texts}
+    names = _candidates(request, [name for name in run.candidates(rows) if name in answered])
     drawn = sorted(answers, key=lambda case: stable_hash("asked", str(request.seed), case))
     questions: list[tuple[Messages, dict[str, str]]] = []
     alike = unanswered = 0
-    for case in drawn[: request.limit]:
+    for case in drawn:
+        if len(questions) == request.limit:
+            break
         texts = {name: answers[case].get(name, "") for name in names}
         if not all(texts.values()):
             unanswered += 1
@@ -101,19 +102,28 @@ def questions_of_run(request: RunRequest) -> RunQuestions:
             where = f"{request.folder}: case {case}"
             checked = {name: checked_text(text, f"{where}, {name}") for name, text in texts.items()}
             questions.append((_messages(cases[case], where), checked))
+    if not questions:
+        raise InputError(
+            f"{request.folder}: nothing to ask about {', '.join(names)}: {alike} questions have the "
+            f"same answers, {unanswered} lack one"
+        )
     return RunQuestions(request, tuple(questions), alike, unanswered)
 
 
 def _candidates(request: RunRequest, names: Sequence[str]) -> list[str]:
-    """Whose answers are asked about. Raises InputError."""
+    """Whose answers are asked about, of those who have some. Raises InputError."""
     if unknown := [kind for kind in request.ask if kind not in KINDS]:
         raise InputError(f"--ask: no kind {unknown[0]!r}; give one of {', '.join(KINDS)}")
     if not request.ask:
         raise InputError(f"--ask: say what people are to do: {', '.join(KINDS)}")
+    if not names:
+        raise InputError(f"{request.folder}: no rows with answers; let 'truing align' end first")
     listed = ", ".join(names)
     chosen = list(request.between or names)
     if unknown := [name for name in chosen if name not in names]:
-        raise InputError(f"--between: {request.folder} has no {unknown[0]!r}; it has {listed}")
+        raise InputError(
+            f"--between: {request.folder} has no answers of {unknown[0]!r}; it has those of {listed}"
+        )
     if len(set(chosen)) < len(chosen):
         raise InputError(f"--between: give two different candidates of {listed}")
     fewest = max(COMPLETIONS_NEEDED[kind][0] for kind in request.ask)
