@@ -277,11 +277,14 @@ def test_a_stale_tab_stops_asking(browser: Browser, site: Site) -> None:
 
 
 def test_a_link_is_copied_and_a_person_removed(browser: Browser, site: Site) -> None:
-    page, complaints = open_page(browser, site, "desk")
+    page, complaints = open_page(browser, site, "phone")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(f"{site.url}/lead/people")
-    page.fill("[name=name]", "Grace")
+    page.fill("[name=name]", "Grace Brewster Hopper")
     page.click("text=Add an annotator")
+    name = page.locator(".recent strong").bounding_box()
+    assert name and name["height"] < 30  # on one line, beside nothing that squeezes it
+    assert page.evaluate(OVERFLOWING) == []
     page.click("text=Copy the link")
     page.get_by_text("Copied", exact=True).wait_for()
     link = page.input_value("#link")
