@@ -105,8 +105,8 @@ def _fill(
 ) -> Callable[[Store], object] | None:
     """What puts a run's answers into the store, if that is asked for. Raises InputError."""
     if run is None:
-        if ask or between or limit:
-            raise InputError("--ask, --between, --limit: belong to --run")
+        if ask or between or limit or wanted != 1 or seed:
+            raise InputError("--ask, --between, --wanted, --limit, --seed: belong to --run")
         return None
     from truing.people.exchange.of_run import RunRequest, questions_of_run
 
