@@ -113,8 +113,8 @@ def export(
         typer.Option(
             metavar="NAME",
             help="messages, liked (these and answers that people liked best), prompt-completion, "
-            "preference, ratings or annotations; or tasks for another labelling program: argilla, "
-            "label-studio",
+            "preference, ratings or annotations; results (which candidate won, with intervals); or "
+            "tasks for another labelling program: argilla, label-studio",
         ),
     ] = "messages",
     kind: Annotated[
