@@ -22,7 +22,9 @@ from truing.cli.common import (
     given,
     print_json,
 )
+from truing.cli.lists import Listing
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
+from truing.terminal import say
 
 if TYPE_CHECKING:
     from truing.evaluate.sweep.request import SweepSpec
@@ -157,6 +159,12 @@ Timeout = Annotated[
 ]
 
 
+class Evaluating(Listing):
+    """Behind a list of candidates, prompts or files the name of an evaluation is an evaluation."""
+
+    ends = staticmethod(EVALUATIONS.__contains__)
+
+
 def evaluate(
     evaluations: Evaluations,
     candidate: Candidates = None,
@@ -226,12 +234,11 @@ def evaluate(
         if as_json:
             print_json(result.to_json())
             return
-        from rich.console import Console
-
         from truing.evaluate.sweep.page import show
+        from truing.terminal.console import console
 
-        show(result, Console())
-        typer.echo(f"Page: {page}")
+        show(result, console())
+        say(f"Page: {page}")
 
 
 def _add_to(
@@ -255,12 +262,11 @@ def _add_to(
     if as_json:
         print_json(summary.to_json())
         return
-    from rich.console import Console
-
     from truing.report import show
+    from truing.terminal.console import console
 
-    show(summary, Console())
-    typer.echo(f"Report: {run / 'report.html'}")
+    show(summary, console())
+    say(f"Report: {run / 'report.html'}")
 
 
 def _evaluated(

@@ -8,7 +8,6 @@ interrupted. What a command needs is imported inside it, so that `truing --help`
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
@@ -27,24 +26,23 @@ from truing.cli.common import (
     spec_of,
 )
 from truing.cli.data import data
-from truing.cli.eval import evaluate
+from truing.cli.eval import Evaluating, evaluate
+from truing.cli.lists import Commands
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
+from truing.terminal import ends_quietly, prepare_streams, say, say_defect
 
-app = typer.Typer(
+app = Commands(
     name="truing",
     help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
     "see what each method gained, cost and broke.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"truing {__version__}")
+        say(f"truing {__version__}")
         raise typer.Exit()
 
 
@@ -134,15 +132,14 @@ def align(
         if as_json:
             print_json(result.to_json())
             return
-        from rich.console import Console
-
         from truing.report import show
+        from truing.terminal.console import console
 
-        show(result.summary, Console())
-        typer.echo(f"Report: {result.report}")
+        show(result.summary, console())
+        say(f"Report: {result.report}")
 
 
-app.command("eval")(evaluate)
+app.command("eval", cls=Evaluating)(evaluate)
 app.command()(train)
 
 
@@ -156,8 +153,9 @@ def models(as_json: AsJson = False) -> None:
         if as_json:
             print_json(listed)
             return
-        from rich.console import Console
         from rich.table import Table
+
+        from truing.terminal.console import console
 
         table = Table("name", "parameters", "download", "here", "licence", "what", box=None)
         for entry in listed:
@@ -169,7 +167,7 @@ def models(as_json: AsJson = False) -> None:
                 entry["licence"],
                 entry["what"],
             )
-        Console().print(table)
+        console().print(table)
 
 
 @app.command()
@@ -182,11 +180,10 @@ def report(
     With --json: a list with one object for each run, each as 'truing align --json' prints it.
     """
     with explained():
-        from rich.console import Console
-
         from truing.recipes.report import report_runs
+        from truing.terminal.console import console
 
-        summaries = report_runs(runs, None if as_json else Console())
+        summaries = report_runs(runs, None if as_json else console())
         if as_json:
             print_json([summary.to_json() for summary in summaries])
 
@@ -224,7 +221,7 @@ def chat(
                 candidate, max_new_tokens, temperature, seed, accept_licence=accept_licence
             )
         for question in lines():
-            typer.echo(talk.answer(question))
+            say(talk.answer(question))
 
 
 @app.command()
@@ -285,12 +282,11 @@ def grid(
         if as_json:
             print_json(to_json(run))
             return
-        from rich.console import Console
-
         from truing.grid.terminal import show
+        from truing.terminal.console import console
 
-        show(run, Console())
-        typer.echo(f"Page: {folder / 'grid.html'}")
+        show(run, console())
+        say(f"Page: {folder / 'grid.html'}")
 
 
 app.command()(tasks)
@@ -299,35 +295,15 @@ app.command()(serve)
 app.add_typer(data, name="data")  # with the commands of cli/people.py
 
 
-def spread(arguments: Sequence[str]) -> list[str]:
-    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
-    and so are those behind --curve; plain words behind --method are methods.
-
-    For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
-    """
-    result: list[str] = []
-    evaluating = arguments[:1] == ["eval"]
-    named = ("truthfulness", "trivia")
-    many = ("--candidate", "--prompt", "--prompts", "--controls", "--export")
-    option = ""
-    for argument in arguments:
-        if argument.startswith("-"):
-            option = argument
-        elif option in ("--seed", "--curve"):
-            option = option if argument.isdecimal() else ""
-        elif option == "--method":
-            option = option if argument.replace("-", "_").isidentifier() else ""
-        elif not (evaluating and option in many) or argument in named:
-            option = ""
-        if option and not argument.startswith("-") and result[-1] != option:
-            result.append(option)
-        result.append(argument)
-    return result
-
-
 def main() -> None:
     """The console's entry point."""
-    app(spread(sys.argv[1:]), prog_name="truing")
+    prepare_streams()
+    with ends_quietly():
+        try:
+            app(prog_name="truing")
+        except Exception:  # a defect: its traceback may quote what is foreign
+            say_defect()
+            sys.exit(1)
 
 
 if __name__ == "__main__":

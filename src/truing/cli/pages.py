@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from truing.cli.common import AcceptLicence, explained
+from truing.terminal import say
 
 
 def label(
@@ -40,7 +41,7 @@ def label(
         from truing.people.serving import label as serve
 
         name = store or ("demo.db" if demo else "people.db")
-        serve(name, port=port, token=token, demo=demo, say=typer.echo)
+        serve(name, port=port, token=token, demo=demo, say=say)
 
 
 def serve(
@@ -79,5 +80,5 @@ def serve(
             port=port,
             token=token,
             accept_licence=accept_licence,
-            say=typer.echo,
+            say=say,
         )

@@ -24,6 +24,7 @@ from truing.cli.common import (
     print_json,
     spec_of,
 )
+from truing.terminal import say
 from truing.types import InputError
 
 
@@ -106,11 +107,10 @@ def train(
             print_json(result.document)
             return
         for line in result.lines():
-            typer.echo(line)
+            say(line)
         if found := result.document.get("curve"):
-            from rich.console import Console
-
             from truing.recipes.curve_page import show
+            from truing.terminal.console import console
 
-            show(found, Console())
-            typer.echo(f"Page: {result.folder / 'curve.html'}")
+            show(found, console())
+            say(f"Page: {result.folder / 'curve.html'}")

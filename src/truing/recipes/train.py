@@ -16,6 +16,7 @@ from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
 from truing.methods.prompt_search import check_search, found_prompt, search_lines
+from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
 from truing.methods.setup import Read, Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, SilentProgress, StderrProgress
@@ -188,7 +189,10 @@ def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec, methods = setup.spec, chosen(setup.spec)
     followed = any(method.trained_on_reward for method in methods)
-    if kind == REWARD or (followed and needs_model(spec.reward)):
+    fits_reward = kind == REWARD or (followed and needs_model(spec.reward))
+    makes = [f"{method.name}-seed{seed}" for seed in spec.seeds for method in methods]
+    run.plan([*([REWARD_STAGE] if fits_reward else []), *makes])
+    if fits_reward:
         fit_reward(run, setup, account=REWARD)
     graders = Graders(setup, run.folder)
     if kind == "sft" and spec.sft.curve:
