@@ -6,7 +6,6 @@ for; none is part of this project.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Literal, cast, get_args
 
 from truing.data.texts import Role, instructions
 from truing.files import read_json, read_text
+from truing.hints import did_you_mean
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import InputError, stable_hash
 
@@ -152,8 +152,7 @@ def _variant(name: str, presets: Path | None) -> PromptVariant:
     if path.suffix or path.exists():
         return PromptVariant(name, template=_from_file(path))
     known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, known)
     raise InputError(
         f"--prompt {name}: unknown prompt; {hint}known: {', '.join(known)}; or name a text file "
         f"that has {SLOT} where the question belongs"

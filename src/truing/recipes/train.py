@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import read_json, read_jsonl
+from truing.hints import did_you_mean
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
@@ -122,7 +123,8 @@ def train_one(
     """
     if kind not in (*METHODS, REWARD):
         known = ", ".join((*METHODS, REWARD, "judge"))
-        raise InputError(f"train: {kind!r} can't be trained; give {known}")
+        hint = did_you_mean(kind, (*METHODS, REWARD, "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; {hint}give {known}")
     if kind not in ("sft", "rl"):
         check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
+from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
@@ -188,7 +189,8 @@ def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list
     Raises InputError for an unknown form or consent.
     """
     if form not in EXPORT_FORMS:
-        raise InputError(f"--form: no {form!r}; give one of {', '.join(EXPORT_FORMS)}")
+        hint = did_you_mean(form, EXPORT_FORMS)
+        raise InputError(f"--form: no {form!r}; {hint}give one of {', '.join(EXPORT_FORMS)}")
     check_consents(consents)
     rows_of = EXPORT_FORMS[form][1]
     with store.reading() as session:
