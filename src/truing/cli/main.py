@@ -28,6 +28,7 @@ from truing.cli.common import (
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
 from truing.cli.lists import Commands
+from truing.cli.machine import models
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
@@ -143,31 +144,7 @@ app.command("eval", cls=Evaluating)(evaluate)
 app.command()(train)
 
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the models of the catalogue: size, licence, and whether they are on this machine."""
-    with explained():
-        from truing.models.weights.catalogue import list_models
-
-        listed = list_models()
-        if as_json:
-            print_json(listed)
-            return
-        from rich.table import Table
-
-        from truing.terminal.console import console
-
-        table = Table("name", "parameters", "download", "here", "licence", "what", box=None)
-        for entry in listed:
-            table.add_row(
-                entry["name"],
-                f"{entry['parameters'] / 1e6:.0f} M",
-                f"{entry['download_size'] / 1e6:.0f} MB",
-                f"{entry['size_on_disk'] / 1e6:.0f} MB" if entry["cached"] else "no",
-                entry["licence"],
-                entry["what"],
-            )
-        console().print(table)
+app.command()(models)
 
 
 @app.command()

@@ -115,7 +115,8 @@ class Task(BaseModel):
             where, text = name, read_text(Path(name))
         else:
             raise InputError(
-                f"--task: no {name!r}; {did_you_mean(name, built_in())}give {', '.join(built_in())}, or the path of a YAML file"
+                f"--task: no {name!r}; {did_you_mean(name, built_in())}"
+                f"give {', '.join(built_in())}, or the path of a YAML file"
             )
         return cls._from_yaml(where, text)
 
