@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from truing.cli import completion
 from truing.terminal import say
 from truing.types import InputError
 
@@ -26,6 +27,7 @@ TaskName = Annotated[
     str | None,
     typer.Option(
         metavar="T",
+        autocompletion=completion.tasks,
         help="a built-in task ('truing tasks' lists them), a task file (YAML), or another package's "
         "task; without it, that of the spec, or truthful",
     ),

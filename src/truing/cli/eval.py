@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -34,6 +35,7 @@ Evaluations = Annotated[
     list[str],
     typer.Argument(
         metavar="EVALUATION...",
+        autocompletion=completion.evaluations,
         help="one or more of: "
         + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
     ),
@@ -42,6 +44,7 @@ Candidates = Annotated[
     list[str] | None,
     typer.Option(
         metavar="C",
+        autocompletion=completion.models,
         help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
         "(RUN/candidates/sft), a server's model, endpoint:URL#MODEL, or answers that were made "
         "elsewhere, answers:FILE (JSONL of prompt and answer); several may follow",
@@ -51,6 +54,7 @@ PromptNames = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=completion.prompts,
         help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
         "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
         "paper; or a text file with {question} in it; several may follow",
@@ -140,6 +144,7 @@ Exports = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FORM",
+        autocompletion=completion.exports,
         help="write the rows as parquet, lm-eval or inspect as well; several may follow",
     ),
 ]

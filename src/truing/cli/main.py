@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 
 from truing import __version__
+from truing.cli import completion
+from truing.cli.beginning import doctor, init, models
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -28,7 +30,6 @@ from truing.cli.common import (
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
 from truing.cli.lists import Commands
-from truing.cli.machine import models
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
@@ -68,8 +69,9 @@ def align(
     model: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.models,
             help="a catalogue name, a Hugging Face id, a local folder, a LoRA adapter's folder or a "
-            "run's candidate folder"
+            "run's candidate folder",
         ),
     ] = None,
     questions: Annotated[
@@ -88,11 +90,19 @@ def align(
     ] = None,
     profile: Annotated[
         str,
-        typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
+        typer.Option(
+            metavar="NAME",
+            help="how much is done: smoke, default or full",
+            autocompletion=completion.profiles,
+        ),
     ] = "default",
     method: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="try this method, or several: --method prompt sft"),
+        typer.Option(
+            metavar="NAME",
+            help="try this method, or several: --method prompt sft",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     seed: Annotated[
         list[int] | None,
@@ -144,6 +154,8 @@ app.command("eval", cls=Evaluating)(evaluate)
 app.command()(train)
 
 
+app.command()(init)
+app.command()(doctor)
 app.command()(models)
 
 
@@ -170,8 +182,9 @@ def chat(
     candidate: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder"
+            "id or a local folder",
         ),
     ],
     max_new_tokens: Annotated[
@@ -206,7 +219,9 @@ def grid(
     map: Annotated[
         str | None,
         typer.Argument(
-            metavar="MAP", help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file"
+            metavar="MAP",
+            autocompletion=completion.maps,
+            help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file",
         ),
     ] = None,
     episodes: Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AcceptLicence, explained
 from truing.terminal import say
 
@@ -48,8 +49,9 @@ def serve(
     candidate: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder"
+            "id or a local folder",
         ),
     ],
     store: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AsJson, explained, print_json
 from truing.terminal import say
 
@@ -19,6 +20,7 @@ TaskName = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME|FILE",
+        autocompletion=completion.tasks,
         help="a built-in task, a task file (YAML), reasoning_gym:NAME, verifiers:MODULE or "
         "inspect:FILE.py@task; without one, the built-in ones are listed",
     ),

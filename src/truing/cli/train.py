@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -56,7 +57,9 @@ def train(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="sft|rl|reward|prompt|judge", help="what to train, as the spec describes it"
+            metavar="sft|rl|reward|prompt|judge",
+            help="what to train, as the spec describes it",
+            autocompletion=completion.trainings,
         ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],

@@ -25,6 +25,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 OWN, NONE, ALL_PAPER = "own", "none", "paper"
 ALL = {f"all-{role}": role for role in ROLES}
 """Names that stand for all our variants in a role."""
+KNOWN = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
+"""The names that `--prompt` knows; numbered ones (helpful-2) beside."""
 SLOT = "{question}"
 PRESETS_VARIABLE = "TRUING_PRESETS"
 
@@ -151,10 +153,9 @@ def _variant(name: str, presets: Path | None) -> PromptVariant:
     path = Path(name).expanduser()
     if path.suffix or path.exists():
         return PromptVariant(name, template=_from_file(path))
-    known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
-    hint = did_you_mean(name, known)
+    hint = did_you_mean(name, KNOWN)
     raise InputError(
-        f"--prompt {name}: unknown prompt; {hint}known: {', '.join(known)}; or name a text file "
+        f"--prompt {name}: unknown prompt; {hint}known: {', '.join(KNOWN)}; or name a text file "
         f"that has {SLOT} where the question belongs"
     )
 
