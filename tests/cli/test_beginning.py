@@ -13,7 +13,6 @@ import pytest
 from commands import refused, run
 from truing.cli import completion
 from truing.evaluate import EVALUATIONS
-from truing.learn.objectives.objective import Objective  # noqa: F401  (loads what methods need)
 from truing.methods import METHODS
 from truing.models.weights.catalogue import CATALOGUE
 from truing.spec.reading import PROFILES, make_spec, read_mapping
