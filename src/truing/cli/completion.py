@@ -6,9 +6,7 @@ where it gives none, the shell completes files.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from importlib.resources import files
 
 
 def _begins(names: Iterable[str], typed: str) -> list[str]:
@@ -17,6 +15,9 @@ def _begins(names: Iterable[str], typed: str) -> list[str]:
 
 def _methods() -> list[str]:
     """As the spec's schema lists them: the modules that know them take seconds to load."""
+    import json
+    from importlib.resources import files
+
     text = files("truing.spec").joinpath("spec.schema.json").read_text(encoding="utf-8")
     return list(json.loads(text)["properties"]["methods"]["items"]["enum"])
 
