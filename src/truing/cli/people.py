@@ -25,7 +25,7 @@ StoreOption = Annotated[
 ]
 Consents = Annotated[
     list[str] | None,
-    typer.Option(metavar="WORD", help="only prompts with this consent; may be given several times"),
+    typer.Option(metavar="WORD", help="only prompts with this consent; several may follow"),
 ]
 
 
@@ -50,7 +50,7 @@ def import_(
         typer.Option(
             metavar="KIND",
             help="have people do this with what comes in: demonstration, rating, comparison, ranking "
-            "or annotation; may be given several times",
+            "or annotation; several may follow",
         ),
     ] = None,
     wanted: Annotated[
@@ -180,9 +180,7 @@ def sample(
     ] = "proportional",
     source: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="only from there; without it pilot; several may be given"
-        ),
+        typer.Option(metavar="NAME", help="only from there; without it pilot; several may follow"),
     ] = None,
     consent: Consents = None,
     ask: Annotated[
@@ -190,7 +188,7 @@ def sample(
         typer.Option(
             metavar="KIND",
             help="have people do this with what is drawn: demonstration, rating, comparison, ranking "
-            "or annotation; may be given several times",
+            "or annotation; several may follow",
         ),
     ] = None,
     wanted: Annotated[
