@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,8 @@ def spec_text(task: str | None, file: str) -> str:
 
 def _choices(key: str) -> str:
     """What there is to choose from, where that is more than the description says."""
-    named = {"methods": METHODS, "task": TASKS}.get(key)
-    return f": {', '.join(named)}" if named else ""
+    named: dict[str, Iterable[str]] = {"methods": METHODS, "task": TASKS}
+    return f": {', '.join(named[key])}" if key in named else ""
 
 
 def _part(key: str, value: Any, field: FieldInfo, depth: int = 0) -> Iterator[str]:
