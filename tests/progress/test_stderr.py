@@ -111,7 +111,7 @@ def test_on_a_terminal_bars_of_nested_work_and_what_is_left(
         assert progress.beat() > 1  # no lines between bars
     text = screen.getvalue()
     assert "[red]Outer[/red] \\x1b[31m" in text
-    assert "1/4" in text and "about 3 min left" in text
+    assert "1/4" in text and "1:00 about 3 min left" in text
 
 
 def test_names_and_notes_are_harmless(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

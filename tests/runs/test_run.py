@@ -166,3 +166,13 @@ def test_what_is_left_is_known_by_stages_of_the_same_kind(tmp_path: Path) -> Non
     write_json_atomically(tmp_path / "run.json", {})
     headings = staged(tmp_path, *PLAN[:3], seconds=120.0)
     assert headings[0] == "Stage 4 of 5: Evaluate-Sft-Seed0 (about 4 min left in all)"
+
+
+@pytest.mark.parametrize("mark", ["{}", '{"cost": 3}', '{"cost": {"wall_seconds": "long"}}', "{"])
+def test_a_broken_mark_gives_no_estimate_and_no_traceback(tmp_path: Path, mark: str) -> None:
+    write_json_atomically(tmp_path / "run.json", {})
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "base.json").write_text(mark)
+    run = Run(tmp_path, Headings())
+    run.plan(["base", "base-seed1"])
+    assert run._heading("base-seed1", "Again") == "Stage 2 of 2: Again"

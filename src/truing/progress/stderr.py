@@ -16,7 +16,6 @@ from rich.progress import (
     Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
 )
 from rich.progress import Progress as RichProgress
 from rich.text import Text
@@ -72,8 +71,8 @@ class _CountColumn(ProgressColumn):
         return (self._in_bytes if task.fields["operation"].in_bytes else self._plain).render(task)
 
 
-class _LeftColumn(ProgressColumn):
-    """How long the rest will take."""
+class _TimeColumn(ProgressColumn):
+    """How long it has taken, and how long the rest will take."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
@@ -82,7 +81,9 @@ class _LeftColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See rich."""
         operation: _Operation = task.fields["operation"]
-        return Text(in_words(operation.pace.left(self._clock(), operation.total)))
+        now = self._clock()
+        left = in_words(operation.pace.left(now, operation.total))
+        return Text(f"{clock_time(now - operation.begun)} {left}".rstrip(), style="yellow")
 
 
 class _Pulse(threading.Thread):
@@ -237,8 +238,7 @@ class StderrProgress:
                 TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 _CountColumn(),
-                TimeElapsedColumn(),
-                _LeftColumn(self._clock),
+                _TimeColumn(self._clock),
                 TextColumn("{task.fields[note]}", markup=False),
                 console=self._console,
                 transient=True,

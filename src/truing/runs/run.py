@@ -219,13 +219,18 @@ class Run:
     def _seconds_left(self) -> float | None:
         """What the stages that have no mark yet will take, where one like each of them has been done."""
         kinds: dict[str, list[float]] = {}
-        for name in filter(lambda name: self._mark(name).is_file(), self._plan):
-            seconds = float(read_json(self._mark(name))["cost"]["wall_seconds"])
-            kinds.setdefault(name.partition("-")[0], []).append(seconds)
-        missing = [n.partition("-")[0] for n in self._plan if not self._mark(n).is_file()]
-        if not set(missing) <= set(kinds):
+        missing: set[str] = set()
+        for name in self._plan:
+            kind, mark = name.partition("-")[0], self._mark(name)
+            if not mark.is_file():
+                missing.add(name)
+                continue
+            with suppress(InputError, LookupError, TypeError, ValueError):  # said where it matters
+                seconds = float(read_json(mark)["cost"]["wall_seconds"])
+                kinds.setdefault(kind, []).append(seconds)
+        if not {name.partition("-")[0] for name in missing} <= set(kinds):
             return None
-        return sum(fmean(kinds[kind]) for kind in missing)
+        return sum(fmean(kinds[name.partition("-")[0]]) for name in missing)
 
     def _mark(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
