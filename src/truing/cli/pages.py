@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AcceptLicence, explained
+from truing.terminal import say
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -116,7 +118,7 @@ def _fill(
     def fill(store: Store) -> None:
         tasks, left_out = asked.ask(store), asked.left_out()
         more = f"; {left_out}" if left_out else ""
-        typer.echo(f"Asked: {tasks} tasks about {len(asked.questions)} questions{more}")
+        say(f"Asked: {tasks} tasks about {len(asked.questions)} questions{more}")
 
     return fill
 
@@ -172,8 +174,8 @@ def label(
             public_url=public_url,
             proxy=proxy,
             fill=fill,
-            say=typer.echo,
-            warn=lambda text: typer.echo(f"Warning: {text}", err=True),
+            say=say,
+            warn=lambda text: say(f"Warning: {text}", error=True),
         )
 
 
@@ -181,8 +183,9 @@ def serve(
     candidate: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder"
+            "id or a local folder",
         ),
     ],
     store: Annotated[
@@ -214,5 +217,5 @@ def serve(
             port=port,
             token=_token(token, token_file),
             accept_licence=accept_licence,
-            say=typer.echo,
+            say=say,
         )

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, Check
 from truing.rewards.calling import Parameters, one_of
 from truing.rewards.reward import Answered, as_score
@@ -102,7 +103,8 @@ def program(
         found = Program.of(name, known[name], where)
     else:
         raise InputError(
-            f"{where}: unknown program {name!r}; known: {', '.join(known)}, or "
+            f"{where}: unknown program {name!r}; {did_you_mean(name, known)}"
+            f"known: {', '.join(known)}, or "
             "path/to/file.py:function"
         )
     found.check_columns(columns, where)

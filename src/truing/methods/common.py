@@ -19,6 +19,10 @@ from truing.progress import Progress
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
+from truing.terminal.text import shortly
+
+_PROMPT, _ANSWER = 60, 200
+"""Characters of a sample that are shown."""
 
 
 def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
@@ -99,11 +103,18 @@ def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
 
 @contextmanager
 def show_progress(
-    progress: Progress, what: str, steps: int, logged_keys: Mapping[str, str]
+    progress: Progress,
+    what: str,
+    steps: int,
+    logged_keys: Mapping[str, str],
+    checkpoint: Checkpoint,
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps; adds the step's processor seconds. `logged_keys` maps the figures of a row
-    that stand behind the bar to their names there."""
+    """A bar over the steps, from where the checkpoint is; adds the step's processor seconds.
+
+    `logged_keys` maps the figures of a row that stand behind the bar to their names there.
+    """
     with progress.task(what, steps) as advance:
+        advance(checkpoint.saved_step)
         spent = time.process_time()
 
         def after_step(step: int, row: LogRow) -> bool:
@@ -139,7 +150,8 @@ def say_samples(progress: Progress, step: int, row: LogRow) -> None:
     for sample in row.get("samples", ()):
         prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
-        progress.note(f"  step {step} [{reward}] {prompt[-60:]} -> {answer[:200] or '(empty)'}")
+        shown = shortly(answer, _ANSWER) or "(empty)"
+        progress.note(f"  step {step} [{reward}] {shortly(prompt, _PROMPT)} -> {shown}")
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:

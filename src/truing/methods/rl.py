@@ -89,7 +89,9 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     checkpoint = checkpoint_of(run, "rl", seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
-    with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
+    with show_progress(
+        run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS, checkpoint
+    ) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):

@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from truing.hints import did_you_mean
 from truing.rewards.calling import Parameters
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.user_code import imported_function, is_user_function
@@ -194,7 +195,8 @@ def program(
     if name not in REWARDS:
         known = ", ".join(["reward_model", *REWARDS])
         raise InputError(
-            f"{where}.name: unknown reward {name!r}; known: {known}, or path/to/file.py:function"
+            f"{where}.name: unknown reward {name!r}; "
+            f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"
         )
     try:
         return REWARDS[name].model_validate(dict(options))

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from truing.hints import did_you_mean
 from truing.spec.part import Part
 from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
@@ -109,7 +110,8 @@ class TaskSpec(Part):
         for role in self.data.columns:
             if role not in COLUMN_ROLES:
                 raise ValueError(
-                    f"data.columns.{role}: nothing is called that; known: {', '.join(COLUMN_ROLES)}"
+                    f"data.columns.{role}: nothing is called that; "
+                    f"{did_you_mean(role, COLUMN_ROLES)}known: {', '.join(COLUMN_ROLES)}"
                 )
         names = [rule.id for rule in self.rules]
         if len(set(names)) != len(names):

@@ -91,7 +91,9 @@ def run_sweep(
     for sentence in named_twice(spec):
         progress.note(sentence)
     instruments = _Instruments(spec, progress, accept_licence)
-    for name in dict.fromkeys(spec.candidates):
+    names = dict.fromkeys(spec.candidates)
+    stages = len(names) * len(result.asked) * len(result.prompts)
+    for name in names:
         of_candidate = replace(
             context, base=instruments.base_of(name), reward=instruments.reward_of(name)
         )
@@ -99,7 +101,9 @@ def run_sweep(
             result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
-                    _measure(result, of_candidate, evaluation, respondent)
+                    stage = f"Stage {len(result.lines) + 1} of {stages}"
+                    with progress.stage(stage, at_once=False):
+                        _measure(result, of_candidate, evaluation, respondent)
             result.models[name] = respondents[0].about()
             result.answers_computed += sum(each.computed.choices for each in respondents)
             result.open_ended.generated += sum(each.computed.answers for each in respondents)

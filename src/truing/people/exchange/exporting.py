@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
+from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
@@ -191,7 +192,9 @@ def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list
     Raises InputError for an unknown form or consent.
     """
     if form not in EXPORT_FORMS and form != RESULTS:
-        raise InputError(f"--form: no {form!r}; give one of {', '.join((*EXPORT_FORMS, RESULTS))}")
+        forms = (*EXPORT_FORMS, RESULTS)
+        hint = did_you_mean(form, forms)
+        raise InputError(f"--form: no {form!r}; {hint}give one of {', '.join(forms)}")
     check_consents(consents)
     if form == RESULTS:
         with store.reading() as session:
