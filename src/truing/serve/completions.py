@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
@@ -19,6 +19,7 @@ from truing.serve.answering import begin
 from truing.serve.api import body_schema, known, read_form
 from truing.serve.engine import QUEUE
 from truing.serve.forms import Drawing
+from truing.serve.neutral import OF_COMPLETIONS, Neutral
 from truing.serve.replies import Refusal, usage
 from truing.serve.scoring import MOST_ALTERNATIVES, ScoredToken, log_probs_json, score_texts
 from truing.serve.service import service
@@ -32,6 +33,7 @@ DEFAULT_TOKENS = 16
 class CompletionForm(Drawing):
     """The body of POST /v1/completions."""
 
+    neutral: ClassVar[Neutral] = OF_COMPLETIONS
     prompt: str | list[str] | list[int] | list[list[int]]
     max_tokens: int | None = Field(None, ge=0, description=f"without it {DEFAULT_TOKENS}")
     echo: bool | None = Field(None, description="the prompt, too, is part of the answer")
