@@ -19,7 +19,7 @@ from truing.people import Store, tables
 from truing.people.web.security import MAX_BODY, RateLimit
 from truing.serve.app import make_app
 from truing.serve.chat import Chat
-from truing.serve.engine import Busy, Closing, Engine, Update
+from truing.serve.engine import Busy, Closing, Engine
 from truing.serve.service import Service
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
@@ -247,8 +247,8 @@ def test_a_client_that_leaves_frees_its_place(
     until(lambda: engine.load == (0, 0))
 
 
-def heard(engine: Engine, count: int, most: int = 50) -> list[list[Update]]:
-    news: list[list[Update]] = [[] for _ in range(count)]
+def heard(engine: Engine, count: int, most: int = 50) -> list[list[str | None]]:
+    news: list[list[str | None]] = [[] for _ in range(count)]
     asked = [Request((5, 6), most, 3.0, seed=number) for number in range(count)]
     engine.submit(asked, [each.append for each in news])
     return news
@@ -273,7 +273,7 @@ def test_shutting_down_ends_what_is_unfinished(halted: threading.Event) -> None:
     until(lambda: engine.load == (2, 1))
     halted.set()
     engine.close()
-    assert all(each[-1].finish in ("error", "stop", "length") for each in news)
+    assert all(each[-1] in ("error", "stop", "length") for each in news)
     with pytest.raises(Closing):
         heard(engine, 1)
 

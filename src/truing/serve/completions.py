@@ -98,10 +98,12 @@ async def _write(request: Request, form: CompletionForm, parts: list[_Part]) -> 
     most = DEFAULT_TOKENS if form.max_tokens is None else form.max_tokens
     if not most:
         return
-    with begin(here.engine, [form.request(part.tokens, most) for part in parts]) as answers:
+    requests = [form.request(part.tokens, most) for part in parts]
+    with begin(here.engine, requests, "prompt") as answers:
         await finished(request, answers)
-        for part, update, tokens in zip(parts, answers.latest, answers.tokens, strict=True):
-            part.written, part.finish, part.new = update.text, update.finish or "", tokens
+        for part, given in zip(parts, answers.given, strict=True):
+            part.written, part.finish = given.text, given.finish or ""
+            part.new = tuple(given.tokens)
 
 
 def _scored(model: LanguageModel, form: CompletionForm, parts: list[_Part]) -> list[Any]:

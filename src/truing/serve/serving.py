@@ -35,7 +35,7 @@ def serve(
     with listen(port) as listening, closing(opened) if opened else nullcontext():
         number = listening.getsockname()[1]
         dtype = EvaluationSpec().dtype  # as in truing chat: the tokens are to be the same
-        candidate, _ = open_candidate(name, 0, dtype, accept_licence=accept_licence)
+        candidate, _ = open_candidate(name, 0, dtype, accept_licence=accept_licence, choosing=True)
         engine = Engine(candidate.model, candidate.renderer.shared_prefix(candidate.prompt))
         try:
             say(f"OpenAI's API: http://{HOST}:{number}/v1 (model {candidate.name}, key {token})")

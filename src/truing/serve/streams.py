@@ -63,14 +63,14 @@ async def told(
 ) -> AsyncIterator[str]:
     """The events of a streamed chat completion; at its end what `after` says of what was kept."""
     wants_usage = bool(form.stream_options and form.stream_options.include_usage)
-    for index in range(len(answers.latest)):
+    for index in range(answers.count):
         yield event(head.chunk([piece(index, {"role": "assistant", "content": ""})]))
     try:
-        async for index, added, update in answers.news():
+        async for index, added, finish in answers.news():
             if added:
                 yield event(head.chunk([piece(index, {"content": added})]))
-            if update.finish:
-                yield event(head.chunk([piece(index, {}, update.finish)]))
+            if finish:
+                yield event(head.chunk([piece(index, {}, finish)]))
     except Refusal as refusal:
         yield event(problem(refusal.message, refusal.status, code=refusal.code))
         return
