@@ -8,7 +8,6 @@ from collections.abc import Callable
 from importlib.resources import as_file, files
 from urllib.parse import quote
 
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import select
 
@@ -18,10 +17,10 @@ from truing.people.store import Store, open_store
 from truing.people.tables import Prompt
 from truing.people.vocabulary import KINDS
 from truing.people.web import make_app
+from truing.people.web.connections import make_server, quieten_logs
 from truing.types import InputError
 
 HOST = "127.0.0.1"
-KEEP_ALIVE_SECONDS = 75
 
 
 def fill_with_demo(store: Store) -> None:
@@ -61,20 +60,15 @@ def link(port: int, token: str) -> str:
     return f"http://{HOST}:{port}/?token={quote(token, safe='')}"
 
 
-def run(app: FastAPI, listening: socket.socket) -> None:
-    """Serve an application until interrupted; answers under way have a few seconds to end."""
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # it would write down sign-in links
-        server_header=False,
-        timeout_graceful_shutdown=5,
-        # People think for longer than uvicorn's 5 s; a connection that is closed in the very moment
-        # when somebody sends is a lost request.
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
+def run(app: FastAPI, listening: socket.socket, closing: Callable[[], None] = lambda: None) -> None:
+    """Serve an application until interrupted; answers under way have a few seconds to end.
+
+    `closing` as for `make_server`.
+    """
+    server = make_server(app, closing)
+    quieten_logs()
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def check_token(token: str | None) -> None:

@@ -40,6 +40,7 @@ def serve(
         try:
             say(f"OpenAI's API: http://{HOST}:{number}/v1 (model {candidate.name}, key {token})")
             say(f"The page to talk to it: {link(number, token)}")
-            run(make_app(Service(candidate, engine, opened), token, port=number), listening)
+            app = make_app(Service(candidate, engine, opened), token, port=number)
+            run(app, listening, engine.stop)
         finally:
             engine.close()

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1_500_000
-"""Bytes in one request: `vocabulary.MAX_TEXT` characters may take 12 each in a form."""
+"""Bytes in one request: `data.messages.MAX_TEXT` characters may take 12 each in a form."""
 REQUESTS_PER_SECOND = 20.0
 BURST = 60.0
 FAILURES_PER_SECOND = 0.2
@@ -93,6 +94,22 @@ class RateLimit:
             return allowed
 
 
+def hostname(address: str) -> str | None:
+    """The host's name in an address, None where there is none that could be read ("//[")."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def comes_from(origin: str, host: str) -> bool:
+    """Whether a browser that sends this origin shows a page of this host (name and port)."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
 class _TooLarge(Exception):
     pass
 
@@ -149,16 +166,18 @@ class Guard:
         except _TooLarge:
             if not started:
                 await self._too_large()(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # in the middle of a request: nobody is there to be answered
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         # Another name for this address is a site that had its name point here (DNS rebinding).
-        if urlsplit(f"//{host}").hostname not in self._hosts:
+        if hostname(f"//{host}") not in self._hosts:
             return self._refuse("This server doesn't go by that name.", 400)
         if scope["method"] not in ("GET", "HEAD"):
             origin = headers.get("origin")
-            if origin is not None and urlsplit(origin).netloc != host:
+            if origin is not None and not comes_from(origin, host):
                 return self._refuse("This came from another site.", 403)
         length = headers.get("content-length", "0")
         if not length.isascii() or not length.isdigit() or int(length[:20]) > MAX_BODY:
