@@ -113,7 +113,9 @@ def test_a_conversation_with_thumbs_and_a_choice(
 def test_scripts_from_people_and_from_the_model_do_not_run(
     browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("truing.models.decoding.Generation.text", property(lambda generation: EVIL))
+    monkeypatch.setattr(
+        "truing.models.decoding.Generation.text_from", lambda generation, start: EVIL[start:]
+    )
     page, complaints = open_page(browser, url)
     page.check("#consent")
     ask(page, EVIL)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
@@ -71,7 +72,8 @@ def test_what_is_not_read_is_kept_once(engine: Engine) -> None:
             await asyncio.to_thread(until, lambda: engine.load == (0, 0))
             return answers, [each async for each in answers.news()]
 
-    answers, pieces = asyncio.run(read_late())
+    with ThreadPoolExecutor(1) as pool:  # this thread may have a loop of a browser's
+        answers, pieces = pool.submit(asyncio.run, read_late()).result()
     assert [index for index, _, _ in pieces] == [0, 1, 2]
     assert [added for _, added, _ in pieces] == answers.texts
     assert all(finish for _, _, finish in pieces) and all(answers.texts)

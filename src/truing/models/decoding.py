@@ -83,7 +83,7 @@ class Generation:
     @property
     def text(self) -> str:
         """Never ends within a character or within what may become a stop text, until it is finished."""
-        return self._stream.text
+        return self.text_from(0)
 
     def text_from(self, start: int) -> str:
         """The same from a character on. May be asked for in another thread than the one that writes."""

@@ -48,7 +48,7 @@ def scoring_bytes(model: LanguageModel, lengths: Sequence[int], alternatives: in
     masked = 3 * 4 * min(MASKED, config.num_attention_heads * min(longest, PACK_TOKENS) ** 2)
     logits = 3 * 4 * CHUNK * int(config.vocab_size)
     answered = sum(lengths) * (TOKEN_BYTES + alternatives * ALTERNATIVE_BYTES)
-    return kept + activations + masked + logits + answered
+    return int(kept + activations + masked + logits + answered)
 
 
 def score_texts(

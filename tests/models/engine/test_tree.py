@@ -10,7 +10,7 @@ import torch
 
 from tiny import FAMILIES, alone, plain, texts, tiny
 from truing.models import language_model
-from truing.models.engine import tree
+from truing.models.engine import packing, tree
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import (
     PromptWithContinuations,
@@ -186,9 +186,7 @@ def test_an_opening_run_once_changes_nothing(
 ) -> None:
     monkeypatch.setattr(language_model, "LONG_PREFIX", 0)
     monkeypatch.setattr(tree, "LONG_PREFIX", 0 if apart else 100)
-    monkeypatch.setattr(
-        language_model, "packs", lambda requests, size: packs(requests, min(size, 20))
-    )
+    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 20)))
     requests = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
     passes: list[list[int]] = []
