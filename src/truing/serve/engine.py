@@ -76,7 +76,8 @@ class Engine:
         self._queue = queue
         self._generator = BatchedGenerator(model, shared_prefix)
         self._token_bytes = key_value_bytes(model.model, model.dtype)
-        free = available_bytes(model.device) - KEPT_BYTES
+        free = available_bytes(model.device)
+        free = max(free - KEPT_BYTES, free // 2)  # for the prefixes that are kept
         self._most_bytes = int(SHARE * free) if most_bytes is None else most_bytes
         self._waiting: deque[RequestHandle] = deque()
         self._running: list[RequestHandle] = []

@@ -163,9 +163,7 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
     together = model.score(requests)
     backwards = model.score(requests[::-1])[::-1]
     one_by_one = [model.score([request])[0] for request in requests]
-    monkeypatch.setattr(
-        language_model, "packs", lambda requests, size: packs(requests, min(size, 30))
-    )
+    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 30)))
     in_packs = model.score(requests)
     for other in (backwards, one_by_one, in_packs):
         assert [len(row) for row in other] == [len(row) for row in together]
