@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from pilot_server import TOKEN, candidate, running
+from pilot_server import TOKEN, candidate, running, until
 from truing.models.decoding import BatchedGenerator, Request
 from truing.people import Store, tables
 from truing.people.web.security import MAX_BODY, RateLimit
@@ -208,14 +208,6 @@ def test_only_the_key_opens(web: TestClient) -> None:
     elsewhere = {"Origin": "http://evil.example"}
     assert web.post("/v1/chat/completions", json=ASK, headers=elsewhere).status_code == 403
     assert web.get("/v1/models", headers={"Host": "evil.example"}).status_code == 400
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited for 10 s")
 
 
 @pytest.fixture()

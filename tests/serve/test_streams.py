@@ -6,8 +6,7 @@ import asyncio
 import json
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import FastAPI
 
-from pilot_server import TOKEN, candidate, running
+from pilot_server import TOKEN, candidate, running, until
 from truing.models.decoding import BatchedGenerator, Request
 from truing.people.web import connections
 from truing.serve import streams
@@ -53,14 +52,6 @@ def halted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(BatchedGenerator, "step", step)
     return go
-
-
-def until(true: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited for 10 s")
 
 
 def test_what_is_not_read_is_kept_once(engine: Engine) -> None:

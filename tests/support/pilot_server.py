@@ -35,3 +35,12 @@ def running(app: FastAPI, closing: Callable[[], None] = lambda: None) -> Iterato
     finally:
         server.should_exit = True
         thread.join()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits for something to be true. Raises AssertionError after 10 seconds."""
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited for 10 s")

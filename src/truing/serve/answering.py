@@ -217,7 +217,7 @@ def _chooser(here: Service, form: ChatForm) -> Choose:
 
     async def chosen(drawn: Sequence[Generation]) -> int:
         try:
-            async with here.scoring:
+            async with here.choosing:
                 return await run_in_threadpool(choose, best_of_n, form.conversation, drawn)
         except InputError as error:
             # Not its sentence: a program's mistake may quote the answer.
