@@ -7,7 +7,6 @@ import socket
 from collections.abc import Callable
 from importlib.resources import as_file, files
 
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import select
 
@@ -25,10 +24,10 @@ from truing.people.store import Store, open_store
 from truing.people.tables import Prompt
 from truing.people.vocabulary import KINDS
 from truing.people.web import make_app
+from truing.people.web.connections import make_server, quieten_logs
 from truing.types import InputError
 
 HOST = LOOPBACK
-KEEP_ALIVE_SECONDS = 75
 
 
 def fill_with_demo(store: Store) -> None:
@@ -74,30 +73,21 @@ def link(port: int, token: str) -> str:
     return Address(port).link(token)
 
 
-def server_config(app: FastAPI, proxy: str | None = None) -> uvicorn.Config:
-    """How an application is served.
+def run(
+    app: FastAPI,
+    listening: socket.socket,
+    closing: Callable[[], None] = lambda: None,
+    *,
+    proxy: str | None = None,
+) -> None:
+    """Serve an application until interrupted; answers under way have a few seconds to end.
 
-    A visitor's address is the connection's, whatever headers say, unless a proxy is named that is
-    trusted to say whose request it passes on.
+    `closing` and `proxy` as for `make_server`.
     """
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # it would write down sign-in links
-        server_header=False,
-        proxy_headers=proxy is not None,
-        forwarded_allow_ips=proxy,
-        timeout_graceful_shutdown=5,
-        # People think for longer than uvicorn's 5 s; a connection that is closed in the very moment
-        # when somebody sends is a lost request.
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-    )
-
-
-def run(app: FastAPI, listening: socket.socket, proxy: str | None = None) -> None:
-    """Serve an application until interrupted; answers under way have a few seconds to end."""
+    server = make_server(app, closing, proxy=proxy)
+    quieten_logs()
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        uvicorn.Server(server_config(app, proxy)).run(sockets=[listening])
+        server.run(sockets=[listening])
 
 
 def check_token(token: str | None) -> None:
@@ -153,6 +143,6 @@ def label(
             if address.is_open and warn:
                 warn(warning(address))
             say(f"The lead's sign-in link: {address.link(token)}")
-            run(make_app(store, port=address.port, address=address), listening, proxy)
+            run(make_app(store, port=address.port, address=address), listening, proxy=proxy)
     finally:
         store.close()

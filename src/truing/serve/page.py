@@ -180,7 +180,7 @@ async def answers(request: Request, _: OurPage) -> Response:
             "metadata": {"consent": "yes" if question.consent else "no"},
         }
     )
-    written, prompt = await ask(here.engine, here.candidate, form)
+    written, prompt = await ask(here, form)
     after = _receipts(_gate(request), question.user)
     return Streaming(written, told(here, form, written, prompt, new_head(here), after))
 

@@ -10,7 +10,6 @@ import time
 
 import httpx2
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
@@ -20,10 +19,10 @@ from truing.people import Store
 from truing.people.addresses import Address, checked_public_url, checked_token
 from truing.people.annotators import sign_in_lead
 from truing.people.assigning import next_assignment
-from truing.people.serving import server_config
 from truing.people.sign_ins import LASTS, sign_in
 from truing.people.tables import Assignment, Judgement, SignIn, now
 from truing.people.web import make_app
+from truing.people.web.connections import make_server
 from truing.people.web.security import (
     BURST,
     FAILURES_BURST,
@@ -179,7 +178,7 @@ def test_who_is_removed_is_out_and_what_they_said_stays(
 def test_a_header_that_names_an_address_is_heard_from_a_named_proxy_alone(
     sqlite_store: Store, proxy: str | None, statuses: set[int]
 ) -> None:
-    server = uvicorn.Server(server_config(make_app(sqlite_store), proxy))
+    server = make_server(make_app(sqlite_store), proxy=proxy)
     server.config.port = 0
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

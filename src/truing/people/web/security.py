@@ -13,14 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 1_500_000
-"""Bytes in one request: `vocabulary.MAX_TEXT` characters may take 12 each in a form."""
+"""Bytes in one request: `data.messages.MAX_TEXT` characters may take 12 each in a form."""
 REQUESTS_PER_SECOND = 20.0
 BURST = 60.0
 FAILURES_PER_SECOND = 0.2
@@ -96,21 +97,24 @@ class RateLimit:
             return allowed
 
 
+def hostname(address: str) -> str | None:
+    """The host's name in an address, None where there is none that could be read ("//[")."""
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
+
+
+def comes_from(origin: str, host: str) -> bool:
+    """Whether a browser that sends this origin shows a page of this host (name and port)."""
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:
+        return False
+
+
 class _TooLarge(Exception):
     pass
-
-
-def _split(address: str) -> SplitResult:
-    """The parts of an address, all empty where it isn't one."""
-    try:
-        return urlsplit(address)
-    except ValueError:  # half a pair of brackets
-        return urlsplit("")
-
-
-def host_name(host: str) -> str:
-    """The name in a Host header, without its port; empty where there is none."""
-    return _split(f"//{host}").hostname or ""
 
 
 class Guard:
@@ -128,7 +132,7 @@ class Guard:
         public: str | None = None,
     ) -> None:
         self._app = app
-        self._public = _split(public or "").netloc
+        self._public = urlsplit(public or "").netloc  # checked where it was given
         self._hosts = frozenset(hosts)
         self._refuse = refuse
 
@@ -168,12 +172,14 @@ class Guard:
         except _TooLarge:
             if not started:
                 await self._too_large()(scope, receive, send_with_headers)
+        except ClientDisconnect:
+            pass  # in the middle of a request: nobody is there to be answered
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         # Another name for this address is a site that had its name point here (DNS rebinding).
-        if host_name(host) not in self._hosts:
+        if hostname(f"//{host}") not in self._hosts:
             return self._refuse("This server doesn't go by that name.", 400)
         if scope["method"] not in ("GET", "HEAD"):
             origin = headers.get("origin")
@@ -185,8 +191,7 @@ class Guard:
         return None
 
     def _ours(self, origin: str, host: str) -> bool:
-        place = _split(origin).netloc
-        return place != "" and place in (host, self._public)
+        return any(comes_from(origin, place) for place in (host, self._public) if place)
 
     def _too_large(self) -> Response:
         return self._refuse(f"Too large: at most {MAX_BODY:,} bytes at once.", 413)

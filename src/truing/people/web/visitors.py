@@ -31,6 +31,7 @@ from truing.people.web.security import (
     BURST,
     FAILURES_BURST,
     FAILURES_PER_SECOND,
+    MAX_BODY,
     REQUESTS_PER_SECOND,
     Person,
     RateLimit,
@@ -192,7 +193,8 @@ def lead(person: Annotated[Person, Depends(visitor)]) -> Person:
 
 async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a form, each once. Raises Refused for files, repetitions and too many fields."""
-    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    # Sizes are counted before escapes are undone: 12 bytes for one character.
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY)
     fields: dict[str, str] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile) or name in fields:

@@ -75,7 +75,7 @@ async function* events(response) {
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) throw new Error("The answer broke off. Your message is still here; try again in a moment.");
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
     for (const part of parts) {
