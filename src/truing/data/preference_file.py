@@ -93,7 +93,8 @@ def _voted(table: Table) -> Table:
     if not set(_VOTES) <= set(table.columns):
         return table
     rows = tuple(TableRow(row.place, _by_vote(row)) for row in table.rows)
-    return Table(table.name, (*table.columns, "prompt", "chosen", "rejected"), rows)
+    columns = (*table.columns, "prompt", "chosen", "rejected")
+    return Table(table.name, columns, rows, table.remarks)
 
 
 def _by_vote(row: TableRow) -> dict[str, Any]:

@@ -134,6 +134,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractCon
         profile=profile,
         command=command,
         questions_left_out=setup.texts.left_out,
+        **({"reading": setup.texts.reading} if setup.texts.reading else {}),
         candidates=["base", *setup.spec.methods],
         methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
     )

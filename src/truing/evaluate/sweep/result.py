@@ -28,10 +28,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Asked:
-    """The cases of one evaluation and where they are from."""
+    """The cases of one evaluation and where they are from.
+
+    `lines` is what the user is told of how they were read, `reading` the same for the document.
+    """
 
     source: str
     cases: tuple[Case, ...]
+    lines: tuple[str, ...] = ()
+    reading: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Source, number and hash of the cases."""
@@ -42,6 +47,7 @@ class Asked:
             "file": self.source,
             "n": len(self.cases),
             "hash": stable_hash("cases", *texts)[:16],
+            **({"reading": dict(self.reading)} if self.reading else {}),
         }
 
 

@@ -10,7 +10,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, Candidate, open_candidate
-from truing.data.questions import load_questions, load_several
+from truing.data.distinct import CaseFile
+from truing.data.questions import question_file, several_files
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.graded_answers import GRADED
@@ -68,6 +69,8 @@ def run_sweep(
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
+    for line in dict.fromkeys(line for asked in result.asked.values() for line in asked.lines):
+        progress.note(line)
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
@@ -134,17 +137,21 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
     kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
-    loaders: dict[str, tuple[str, Callable[[], tuple[Case, ...]]]] = {
-        "held_out": (spec.questions, lambda: load_questions(spec.questions)),
-        "controls": (", ".join(spec.controls), lambda: load_several(spec.controls)),
+    loaders: dict[str, Callable[[], CaseFile]] = {
+        "held_out": lambda: question_file(spec.questions),
+        "controls": lambda: several_files(spec.controls),
     }
+    sources = {"held_out": spec.questions, "controls": ", ".join(spec.controls)}
     if of_task:
-        loaders["held_out"] = (of_task.source, lambda: of_task.cases)
+        loaders["held_out"] = lambda: CaseFile(of_task.cases, 0, of_task.source)
+        sources["held_out"] = of_task.source
     elif GRADED in spec.evaluations:
         raise InputError(f"{GRADED}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
-    for kind, (_, load) in loaders.items():
-        cases[kind] = load()[: spec.limit] if kind in kinds else ()
+    read: dict[str, CaseFile] = {}
+    for kind, load in loaders.items():
+        read[kind] = load() if kind in kinds else CaseFile((), 0, sources[kind])
+        cases[kind] = read[kind].cases[: spec.limit]
         if kind in kinds and not cases[kind]:
             raise InputError(
                 f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
@@ -162,13 +169,15 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
     questions = {
-        each.name: Asked(
-            loaders["controls" if each.cases == "controls" else "held_out"][0],
-            tuple(each.cases_in(context)),
-        )
+        each.name: Asked(sources[kind], tuple(each.cases_in(context)), *_said(read[kind]))
         for each in wanted
+        for kind in ["controls" if each.cases == "controls" else "held_out"]
     }
     return context, questions
+
+
+def _said(read: CaseFile) -> tuple[tuple[str, ...], dict[str, object]]:
+    return tuple(read.lines), read.record
 
 
 def _all_cases(questions: dict[str, Asked]) -> list[Case]:
