@@ -14,7 +14,6 @@ from truing.types import Case, answer_key
 REPEATED = "question(s) that ask again what an earlier one asks"
 CONTRADICTED = "question(s) that an earlier one asks with another right answer"
 """What isn't used of a source, by what it is."""
-DISTINGUISHED = "question(s) with an earlier one's stem, letter case and width aside, that ask something else: read"
 
 
 @dataclass(frozen=True)
@@ -44,14 +43,21 @@ class CaseFile:
     @property
     def lines(self) -> list[str]:
         """What the user is told: a line for each thing."""
-        total = len(self.cases) + self.repeated + self.left_out.get(CONTRADICTED, 0)
+        dropped = self.repeated + self.left_out.get(CONTRADICTED, 0)
+        alike = sum(bool(case.distinction) for case in self.cases)
         counted = [f"left out: {count:,} {what}" for what, count in self.all_left_out.items()]
-        read = [f"{total:,} questions read"] if total > len(self.cases) else []
-        return [f"{self.source}: {line}" for line in (*self.remarks, *read, *counted)]
+        if dropped:
+            counted = [f"{len(self.cases) + dropped:,} questions read", *counted]
+        if alike:
+            counted.append(
+                f"{alike:,} question(s) have an earlier one's stem, letter case and width aside, and ask "
+                "something else"
+            )
+        return [f"{self.source}: {line}" for line in (*self.remarks, *counted)]
 
     @property
     def record(self) -> dict[str, object]:
-        """The same for a run's record; empty where there is nothing to say."""
+        """What isn't used and how the source was read, for a run's record; empty where all is plain."""
         parts = {"left_out": self.all_left_out, "remarks": list(self.remarks)}
         return {name: value for name, value in parts.items() if value}
 
@@ -79,9 +85,7 @@ def distinct_cases(
         ids.add(first[key].id)
     repeated = dropped.pop(REPEATED, 0)
     counted = dict(Counter(left_out or {}) + dropped)
-    alike = sum(bool(case.distinction) for case in first.values())
-    said = [f"{alike:,} {DISTINGUISHED}"] if alike else []
-    return CaseFile(tuple(first.values()), repeated, source, counted, (*remarks, *said))
+    return CaseFile(tuple(first.values()), repeated, source, counted, tuple(remarks))
 
 
 def _true(case: Case) -> set[str]:
