@@ -233,7 +233,10 @@ def test_parquet_with_nested_columns(tmp_path: Path) -> None:
         ({"prompt": "\ud800"}, "prompt: half of a surrogate pair"),
         ({"prompt": "x", "answer": ["\ud800"]}, "answer: half of a surrogate pair"),
         ({"prompt": "x", "category": ["a"]}, "category: a list stands here; give text"),
-        ({"prompt": "x", "answer": "A.", "wrong": ["A."]}, "'A.' is a reference and a wrong answer"),
+        (
+            {"prompt": "x", "answer": "A.", "wrong": ["A."]},
+            "'A.' is a reference and a wrong answer",
+        ),
         ({"id": 1, "note": "x"}, "no prompt; its columns: prompt, id, note"),
         ({"prompt": " "}, "no prompt"),
         ({"instruction": "Add.", "instances": [7]}, "instance 1: instances: a number stands here"),
