@@ -178,7 +178,7 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
     """Demonstrations of the task, or those that people wrote."""
     if source == spec.task.data.demonstrations:
         read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
-        say_left_out(source, "demonstration(s)", read.left_out, progress)
+        say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
         return read.dialogues
     from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
 

@@ -81,7 +81,7 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
         progress.note(
             f"{preferences}: {len(read.preferences)} pair(s) read; nothing learns from them yet"
         )
-        say_left_out(preferences, "pair(s)", read.left_out, progress)
+        say_left_out(preferences, "pair(s)", read.left_out, progress, read.remarks)
     say(task.read, progress)
     task.name_programs(progress)
     task.check_programs()
@@ -97,8 +97,16 @@ def say(read: CaseFile, progress: Progress) -> None:
         progress.note(line)
 
 
-def say_left_out(source: str, what: str, left_out: Mapping[str, int], progress: Progress) -> None:
-    """Counts what a file holds and isn't used, by its reason."""
+def say_left_out(
+    source: str,
+    what: str,
+    left_out: Mapping[str, int],
+    progress: Progress,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Says how a file was read, and counts what it holds and isn't used, by its reason."""
+    for remark in remarks:
+        progress.note(f"{source}: {remark}")
     for reason, count in left_out.items():
         progress.note(f"{source}: left out: {count} {what}: {reason}")
 

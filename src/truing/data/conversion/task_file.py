@@ -16,7 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from truing.data.conversion.slots import SlotText, parse_slots
 from truing.data.drafts import mistake
 from truing.files import read_text
-from truing.types import InputError, normalised
+from truing.spec.yaml_text import yaml_node, yaml_value
+from truing.types import InputError, answer_key
 
 LABEL = "label"
 """The slot that holds the label, where a task has one."""
@@ -56,7 +57,7 @@ class Template(BaseModel):
         """Labels and what their slots held that give this completion; one, where it is certain.
 
         Answers without a slot come first: 'Not in the text.' is that answer, and not whatever a bare
-        {answer} could hold. They are compared without case, spacing and a last full stop.
+        {answer} could hold. They are compared without spacing and a last full stop.
         """
         if not self.answers:
             return [("", values) for values in parse_slots(self.completion).readings(completion)]
@@ -75,7 +76,7 @@ class Template(BaseModel):
 
 
 def _key(answer: str) -> str:
-    return normalised(answer).rstrip(". ")
+    return answer_key(answer).rstrip(". ")
 
 
 class Task(BaseModel):
@@ -120,15 +121,9 @@ class Task(BaseModel):
 
     @classmethod
     def _from_yaml(cls, file: str, text: str) -> Self:
-        try:
-            # As text alone: a label may be 0, yes or null, and stays what was written.
-            node = yaml.compose(text, Loader=yaml.BaseLoader)
-            data = yaml.load(text, Loader=yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            said = " ".join(str(error).split())
-            raise InputError(f"{file}: not valid YAML ({said})") from None
-        except RecursionError:
-            raise InputError(f"{file}: not valid YAML (nested too deeply)") from None
+        node = yaml_node(text, file)
+        # As text alone: a label may be 0, yes or null, and stays what was written.
+        data = yaml_value(text, file, as_text=True)
         if not isinstance(data, dict):
             raise InputError(f"{file}: a task is a mapping of keys to values; see docs/data.md")
         try:
