@@ -82,27 +82,33 @@ def _bad(where: str, error: Exception) -> InputError:
 
 
 def _check(root: yaml.Node, where: str) -> None:
-    """Counts values as aliases repeat them, each node of the tree looked at once."""
-    sizes: dict[int, int] = {}
+    """Counts values and levels as aliases repeat them, each node of the tree looked at once."""
+    known: dict[int, tuple[int, int]] = {}
+    above: set[int] = set()
 
-    def size(node: yaml.Node, above: tuple[int, ...]) -> int:
-        line = node.start_mark.line + 1
-        if id(node) in above:
+    def measured(node: yaml.Node) -> tuple[int, int]:
+        line, me = node.start_mark.line + 1, id(node)
+        if me in above:
             raise InputError(f"{where}:{line}: refers to itself; write out what is meant")
-        if len(above) > DEEPEST:  # through aliases
-            raise InputError(f"{where}:{line}: nests more than {DEEPEST} levels; make it flatter")
+        if me in known:
+            return known[me]
         if isinstance(node, yaml.ScalarNode) and not _is_whole(node.value):
             raise InputError(f"{where}:{line}: half of a surrogate pair; write whole characters")
-        if id(node) not in sizes:
-            below = (*above, id(node))
-            sizes[id(node)] = 1 + sum(size(each, below) for each in _children(node))
-        if sizes[id(node)] > MOST_VALUES:
+        above.add(me)
+        below = [measured(each) for each in _children(node)]
+        above.remove(me)
+        values = 1 + sum(count for count, _ in below)
+        levels = 1 + max((level for _, level in below), default=0)
+        if values > MOST_VALUES:
             raise InputError(
                 f"{where}:{line}: stands for more than {MOST_VALUES:,} values; use fewer aliases"
             )
-        return sizes[id(node)]
+        if levels > DEEPEST:
+            raise InputError(f"{where}:{line}: nests more than {DEEPEST} levels; make it flatter")
+        known[me] = (values, levels)
+        return known[me]
 
-    size(root, ())
+    measured(root)
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:

@@ -77,6 +77,7 @@ def read_rows(path: Path, bad: list[str], remarks: list[str]) -> list[SourceRow]
 
 
 def _jsonl(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
+    data = data.removeprefix(b"\xef\xbb\xbf")
     lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     for number, line in enumerate(lines, start=1):
         if line.strip():

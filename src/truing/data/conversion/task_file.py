@@ -17,7 +17,7 @@ from truing.data.conversion.slots import SlotText, parse_slots
 from truing.data.drafts import mistake
 from truing.files import read_text
 from truing.spec.yaml_text import yaml_node, yaml_value
-from truing.types import InputError, answer_key
+from truing.types import InputError, normalised
 
 LABEL = "label"
 """The slot that holds the label, where a task has one."""
@@ -57,7 +57,7 @@ class Template(BaseModel):
         """Labels and what their slots held that give this completion; one, where it is certain.
 
         Answers without a slot come first: 'Not in the text.' is that answer, and not whatever a bare
-        {answer} could hold. They are compared without spacing and a last full stop.
+        {answer} could hold. They are compared without case, spacing and a last full stop.
         """
         if not self.answers:
             return [("", values) for values in parse_slots(self.completion).readings(completion)]
@@ -76,7 +76,7 @@ class Template(BaseModel):
 
 
 def _key(answer: str) -> str:
-    return answer_key(answer).rstrip(". ")
+    return normalised(answer).rstrip(". ")
 
 
 class Task(BaseModel):

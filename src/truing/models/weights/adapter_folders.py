@@ -6,7 +6,6 @@ name of our catalogue.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
