@@ -12,7 +12,7 @@ import pytest
 
 import truing
 from truing.data.case_file import read_cases
-from truing.data.conversion.rows import read_rows
+from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.labelled_answers import read_labelled_answers
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import load_questions
@@ -34,6 +34,10 @@ def _lines(*records: object) -> str:
     return "".join(f"{json.dumps(record)}\n" for record in records)
 
 
+def _rows(path: Path) -> list[SourceRow]:
+    return read_rows(path, [], [])
+
+
 READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "questions as CSV": ("q.csv", TABLE, load_questions),
     "questions as TSV": ("q.tsv", TABLE.replace(",", "\t"), load_questions),
@@ -48,9 +52,9 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "wordings as JSON": ("w.json", '["Be brief.",\n "Be kind."]', lambda path: read_variants([path])),
     "recorded answers": ("a.jsonl", _lines(ANSWER), lambda path: read_answers(f"answers:{path}").answers),
     "labelled answers": ("l.jsonl", _lines(LABELLED), read_labelled_answers),
-    "benchmark's rows": ("b.csv", TABLE, lambda path: [r.values for r in read_rows(path, [], [])]),
-    "benchmark's lines": ("b.jsonl", _lines(ANSWER), lambda p: [r.values for r in read_rows(p, [], [])]),
-    "prompts of a study": ("s.txt", "Why?\nHow?\n", lambda path: [p.text for p in read_side(str(path), [])]),
+    "benchmark's rows": ("b.csv", TABLE, lambda p: [row.values for row in _rows(p)]),
+    "benchmark's lines": ("b.jsonl", _lines(ANSWER), lambda p: [row.values for row in _rows(p)]),
+    "prompts of a study": ("s.txt", "Why?\nHow?\n", lambda p: [each.text for each in read_side(str(p), [])]),
     "a map": ("m.txt", "#####\n#S.*#\n#####\n", load_map),
     "an object": ("o.json", '{"a":\n 1}', read_json),
     "text": ("t.txt", "a\nb", read_text),

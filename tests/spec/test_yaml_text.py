@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,11 @@ from truing.types import InputError
 
 NAMES = "abcdefghij"
 SEQUENCES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
-    for before, name in zip(NAMES, NAMES[1:], strict=False)
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise(NAMES)
 )
 MERGES = "a: &a {x: 1, y: 2}\n" + "".join(
     f"{name}: &{name} {{<<: [{', '.join([f'*{before}'] * 9)}], {name}: 1}}\n"
-    for before, name in zip(NAMES, NAMES[1:], strict=False)
+    for before, name in pairwise(NAMES)
 )
 
 WRONG = {

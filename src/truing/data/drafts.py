@@ -69,7 +69,7 @@ def bad_json(file: str, line: int | None, error: NotJSONError, right: str) -> In
 
 def check_names(
     file: str,
-    line: int,
+    line: int | None,
     kind: str,
     found: Iterable[str],
     required: Sequence[str],

@@ -220,10 +220,10 @@ def _labelled(
 ) -> tuple[list[str], list[str]]:
     """The labels and texts of choices: a list of pairs, or a pair of lists."""
     if isinstance(choices, dict):
-        both = (choices.get("label"), choices.get("text"))
-        if not all(isinstance(each, list) for each in both) or len(both[0]) != len(both[1]):
+        names, values = choices.get("label"), choices.get("text")
+        if not (isinstance(names, list) and isinstance(values, list) and len(names) == len(values)):
             raise mistake(file, line, field, "no lists of text and label, equally long", _CHOICES)
-        pairs = list(zip(*both, strict=True))
+        pairs = list(zip(names, values, strict=True))
     else:
         pairs = [
             (each.get("label"), each.get("text")) if isinstance(each, dict) else (None, None)
@@ -282,15 +282,14 @@ def _once(mc1: Marked, mc2: Marked, wanted: int) -> list[str]:
 def _marked(file: str, line: int | None, record: Record, key: str) -> Marked:
     """Answers with 1 where they are true, 0 where they aren't."""
     value = record.get(key)
-    value = {} if value is None else value
-    marks: Any = value
-    if isinstance(value, dict) and isinstance(value.get("choices"), list):
-        answers, labels = value["choices"], value.get("labels")
-        fitting = isinstance(labels, list) and len(labels) == len(answers)
-        pairs = list(zip(answers, labels or (), strict=True)) if fitting else [("", None)]
-    else:
-        pairs = list(marks.items()) if isinstance(value, dict) else [("", None)]
-    if not all(isinstance(answer, str) and mark in (0, 1) for answer, mark in pairs):
+    pairs: list[tuple[Any, Any]] | None = [] if value is None else None
+    if isinstance(value, dict):
+        answers, labels = value.get("choices"), value.get("labels")
+        if not isinstance(answers, list):
+            pairs = list(value.items())
+        elif isinstance(labels, list) and len(labels) == len(answers):
+            pairs = list(zip(answers, labels, strict=True))
+    if pairs is None or not all(isinstance(text, str) and mark in (0, 1) for text, mark in pairs):
         right = 'give {"answer": 1 where it is true, 0 where it is false}'
         raise mistake(file, line, key, "not a mapping of answers to 1 or 0", right)
     return pairs

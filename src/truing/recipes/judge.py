@@ -90,7 +90,7 @@ def train_judge(
     )
     run = Run(folder, progress, kind="train judge", record=RECORD)
     run.check({"digest": digest})
-    begun = {"truing": __version__, "digest": digest, "command": command}
+    begun: dict[str, Any] = {"truing": __version__, "digest": digest, "command": command}
     if questions.record:
         begun["reading"] = questions.record
     new = {**begun, "finished": False}

@@ -24,9 +24,9 @@ class _Once(yaml.SafeLoader):
         """See yaml.SafeLoader."""
         self.levels += 1
         if self.levels > DEEPEST:
-            line = self.peek_event().start_mark.line + 1
+            line = self.get_mark().line + 1
             raise yaml.YAMLError(f"nests more than {DEEPEST} levels, in line {line}")
-        node: yaml.Node | None = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: yaml.Node | None = super().compose_node(parent, index)
         self.levels -= 1
         return node
 
