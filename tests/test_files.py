@@ -54,7 +54,7 @@ READERS: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
     "labelled answers": ("l.jsonl", _lines(LABELLED), read_labelled_answers),
     "benchmark's rows": ("b.csv", TABLE, lambda p: [row.values for row in _rows(p)]),
     "benchmark's lines": ("b.jsonl", _lines(ANSWER), lambda p: [row.values for row in _rows(p)]),
-    "prompts of a study": ("s.txt", "Why?\nHow?\n", lambda p: [each.text for each in read_side(str(p), [])]),
+    "prompts of a study": ("s.txt", "Why?\nHow?\n", lambda p: [e.text for e in read_side(str(p), [])]),
     "a map": ("m.txt", "#####\n#S.*#\n#####\n", load_map),
     "an object": ("o.json", '{"a":\n 1}', read_json),
     "text": ("t.txt", "a\nb", read_text),
