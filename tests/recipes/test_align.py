@@ -18,6 +18,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from headings import Headings
 from tiny import alone, config, tokenizer
 from truing.candidates import load_candidate
+from truing.data.distinct import REPEATED
+from truing.data.drafts import ANSWER_TWICE
 from truing.data.questions import load_questions
 from truing.files import read_jsonl
 from truing.methods.setup import make_setup, opened
@@ -106,6 +108,25 @@ def test_a_run_that_goes_on_counts_its_stages_as_the_whole_run_does(
     ]
     assert all("left in all" in name for name in headings.names)
     assert rows(tmp_path / "run") == rows(finished)
+
+
+def test_what_readers_leave_out_is_said_and_recorded(model_folder: Path, tmp_path: Path) -> None:
+    controls = tmp_path / "sums_test.csv"
+    controls.write_text("2 + 2?,4,5,5,6,A\n" * 2)
+    notes: list[str] = []
+
+    class Noted(SilentProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    setup = make_setup(small(model_folder, data={"controls": str(controls)}), Noted())
+    left_out = {REPEATED: 1, ANSWER_TWICE: 2}
+    assert [f"{controls}: left out: {n} {what}" in notes for what, n in left_out.items()] == [
+        True
+    ] * 2
+    with opened(Run(tmp_path / "run", setup.progress), setup, profile="default", command="truing"):
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["reading"] == {"controls": {"left_out": left_out}}
 
 
 def test_kl_is_measured_on_as_many_questions_as_asked(finished: Path) -> None:

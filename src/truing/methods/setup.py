@@ -134,6 +134,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractCon
         profile=profile,
         command=command,
         questions_left_out=setup.texts.left_out,
+        **({"reading": setup.texts.reading} if setup.texts.reading else {}),
         candidates=["base", *setup.spec.methods],
         methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
     )
@@ -178,7 +179,7 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
     """Demonstrations of the task, or those that people wrote."""
     if source == spec.task.data.demonstrations:
         read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
-        say_left_out(source, "demonstration(s)", read.left_out, progress)
+        say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
         return read.dialogues
     from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
 

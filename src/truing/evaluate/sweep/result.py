@@ -28,11 +28,16 @@ class Line:
 
 @dataclass(frozen=True)
 class Asked:
-    """The cases of one evaluation, where they are from, and how many `--limit` left out."""
+    """The cases of one evaluation, where they are from, and how many `--limit` left out.
+
+    `lines` is what the user is told of how they were read, `reading` the same for the document.
+    """
 
     source: str
     cases: tuple[Case, ...]
     left_out: int = 0
+    lines: tuple[str, ...] = ()
+    reading: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def about(self) -> str:
@@ -50,6 +55,7 @@ class Asked:
             "n": len(self.cases),
             "left_out": self.left_out,
             "hash": stable_hash("cases", *texts)[:16],
+            **({"reading": dict(self.reading)} if self.reading else {}),
         }
 
 

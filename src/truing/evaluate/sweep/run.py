@@ -11,7 +11,8 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, open_candidate
-from truing.data.questions import load_questions, load_several
+from truing.data.distinct import CaseFile
+from truing.data.questions import question_file, several_files
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
@@ -69,6 +70,8 @@ def run_sweep(
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
+    for line in dict.fromkeys(line for asked in result.asked.values() for line in asked.lines):
+        progress.note(line)
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
@@ -141,20 +144,21 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
     kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
-    loaders: dict[str, tuple[str, Callable[[], tuple[Case, ...]]]] = {
-        "held_out": (spec.questions, lambda: load_questions(spec.questions)),
-        "controls": (", ".join(spec.controls), lambda: load_several(spec.controls)),
+    loaders: dict[str, Callable[[], CaseFile]] = {
+        "held_out": lambda: question_file(spec.questions),
+        "controls": lambda: several_files(spec.controls),
     }
+    sources = {"held_out": spec.questions, "controls": ", ".join(spec.controls)}
     if of_task:
-        loaders["held_out"] = (of_task.source, lambda: of_task.cases)
+        loaders["held_out"] = lambda: CaseFile(of_task.cases, 0, of_task.source)
+        sources["held_out"] = of_task.source
     elif graded := [each.name for each in wanted if each.of_judge]:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
-    left_out = dict.fromkeys(loaders, 0)
-    for kind, (_, load) in loaders.items():
-        every = load() if kind in kinds else ()
-        cases[kind] = every[: spec.limit]
-        left_out[kind] = len(every) - len(cases[kind])
+    read: dict[str, CaseFile] = {}
+    for kind, load in loaders.items():
+        read[kind] = load() if kind in kinds else CaseFile((), 0, sources[kind])
+        cases[kind] = read[kind].cases[: spec.limit]
         if kind in kinds and not cases[kind]:
             raise InputError(
                 f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
@@ -174,9 +178,16 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     questions = {}
     for each in wanted:
         kind = "controls" if each.cases == "controls" else "held_out"
+        of_kind = read[kind]
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
-        of_kind = left_out[kind] if each.cases in loaders else 0
-        questions[each.name] = Asked(loaders[kind][0], tuple(each.cases_in(context)), of_kind)
+        left_out = len(of_kind.cases) - len(cases[kind]) if each.cases in loaders else 0
+        questions[each.name] = Asked(
+            sources[kind],
+            tuple(each.cases_in(context)),
+            left_out,
+            tuple(of_kind.lines),
+            of_kind.record,
+        )
     return context, questions
 
 
