@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from truing.evaluate.multiple_choice import finite
-from truing.models.remote.endpoint import without_thoughts
+from truing.models.templates.thoughts import without_thoughts
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
 LETTERS = string.ascii_uppercase

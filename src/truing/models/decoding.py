@@ -34,6 +34,7 @@ class Request:
     Temperature 0 takes the likeliest token. With `top_p` below 1, tokens are drawn from the smallest
     set of likeliest ones whose probability is at least that (Holtzman et al., 2020, eq. 2). Draw
     `sample` of a prompt depends on seed, prompt and its number alone, as in `sampling.sample`.
+    `hide_thoughts` leaves out of the text what the model thinks aloud before its answer.
     """
 
     prompt: tuple[int, ...]
@@ -43,6 +44,7 @@ class Request:
     seed: int = 0
     sample: int = 0
     stop: tuple[str, ...] = ()
+    hide_thoughts: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -72,6 +74,8 @@ class Generation:
         self.row = Row()
         self._stream = TextStream(model.decode, request.stop)
         self._ends = model.end_tokens
+        self._thoughts = model.speech.turn.thoughts if request.hide_thoughts else None
+        self._opened = self._thoughts is not None and model.speech.opens(request.prompt)
         self._uniforms = uniforms(
             request.prompt, request.seed, request.sample, request.max_new_tokens
         )
@@ -79,7 +83,10 @@ class Generation:
     @property
     def text(self) -> str:
         """Never ends within a character or within what may become a stop text, until it is finished."""
-        return self._stream.text
+        text, ended = self._stream.text, self.finish is not None
+        if self._thoughts is None:
+            return text
+        return self._thoughts.shown(text, opened=self._opened, ended=ended)
 
     @property
     def has_read(self) -> bool:

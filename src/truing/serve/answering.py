@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from secrets import randbits
 
 from starlette.concurrency import run_in_threadpool
@@ -91,7 +92,8 @@ def _requests(candidate: Candidate, form: ChatForm) -> list[Request]:
     stops = (candidate.renderer.stop,) if candidate.renderer.stop else ()
     # Without a seed, one is drawn for all answers: they differ by their numbers.
     seeded = form if form.seed is not None else form.model_copy(update={"seed": randbits(62)})
-    return [seeded.request(prompt, most, sample, stops) for sample in range(form.n or 1)]
+    each = [seeded.request(prompt, most, sample, stops) for sample in range(form.n or 1)]
+    return [replace(request, hide_thoughts=True) for request in each]
 
 
 def begin(engine: Engine, requests: list[Request]) -> Answers:

@@ -64,6 +64,7 @@ class Chat:
             self.temperature,
             seed=self.seed,
             stop=(renderer.stop,) if renderer.stop else (),
+            hide_thoughts=True,
         )
         return self.generator.write(request).text.strip()
 
