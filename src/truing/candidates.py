@@ -8,7 +8,6 @@ front of a conversation that has no system message of its own. `candidate.json` 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models.identity import ModelIdentity, settings_hash, settings_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
@@ -35,7 +35,6 @@ from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
 ADAPTER = "adapter_config.json"
-_ORIGINS = {"_name_or_path", "transformers_version", "base_model_name_or_path", "peft_version"}
 CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
 
 
@@ -230,12 +229,10 @@ def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> L
 
 def open_candidate(
     name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, choosing: bool = False
-) -> tuple[Candidate, str]:
-    """A run's candidate folder, or any model or peft adapter with an empty prompt; and the hash of its
-    weights.
+) -> tuple[Candidate, ModelIdentity]:
+    """A run's candidate folder, or any model or peft adapter with an empty prompt; and its identity.
 
-    The hash covers what scores depend on beside the tokens: weights, their configuration and an
-    adapter; never a name or a place. Raises InputError where there is no such model, or where it is one
+    Raises InputError where there is no such model, or where it is one
     that chooses among its answers and the caller can't do that (`choosing`); ModelUnavailable where it
     can't be had now.
     """
@@ -252,27 +249,32 @@ def open_candidate(
                 "base for the rest"
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
-        return candidate, _identity(folder, Path(_record_of(folder)["base"]))
+        own_base = Path(_record_of(folder)["base"])
+        return candidate, _identity(folder, own_base, own_base)
     if is_adapter(folder):
         base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder
-        model = _with_adapter(base, folder, tokenizer_folder(folder, base), dtype)
-        return Candidate(folder.resolve().name, seed, model, Prompt()), _identity(folder, base)
+        tokenizer = tokenizer_folder(folder, base)
+        candidate = Candidate(
+            folder.resolve().name, seed, _with_adapter(base, folder, tokenizer, dtype), Prompt()
+        )
+        return candidate, _identity(folder, base, tokenizer)
     source = resolve_model(name, accept_licence=accept_licence)
     model = LanguageModel.load(source.folder, dtype)
-    return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)
+    candidate = Candidate(source.name, seed, model, Prompt())
+    return candidate, _identity(source.folder, source.folder, source.folder)
 
 
-def _identity(folder: Path, base: Path | None = None) -> str:
+def _identity(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
+    """Of the weights in `folder`, which may be an adapter of those in `base`."""
+    whole = base if (folder / ADAPTER).is_file() else folder
+    return ModelIdentity(_weights_identity(folder, base), settings_hash(whole, tokenizer))
+
+
+def _weights_identity(folder: Path, base: Path) -> str:
     adapter = folder / ADAPTER
     parts = [weights_hash(folder, StderrProgress())]
-    if adapter.is_file() and base is not None:
-        parts += [_settings(adapter), _identity(base)]
+    if adapter.is_file():
+        parts += [settings_of(adapter), _weights_identity(base, base)]
     else:
-        parts.append(_settings(folder / "config.json"))
+        parts.append(settings_of(folder / "config.json"))
     return stable_hash("model", *parts)
-
-
-def _settings(path: Path) -> str:
-    """A configuration's content, without what says where it came from."""
-    read = read_json(path)
-    return json.dumps({k: v for k, v in read.items() if k not in _ORIGINS}, sort_keys=True)

@@ -37,8 +37,11 @@ _NAMED = {
     "functions_hash": "reward function",
     "questions_hash": "set of questions",
     "task_hash": "task: a file that it names has changed",
+    "settings_hash": "model: its tokenizer, chat template, configuration or end tokens have changed",
 }
 """What a run is another of, where part of its identity isn't the wanted one."""
+_ADDED_LATER = frozenset({"settings_hash"})
+"""Parts of which the records of earlier versions say nothing."""
 
 
 def default_folder(spec: Spec) -> Path:
@@ -111,7 +114,8 @@ class Run:
         record = self.record()
         recorded = {"kind": "align"} | record.get("identity", record)
         for name, value in identity.items():
-            if recorded.get(name, "") == value:
+            unknown = name in _ADDED_LATER and name not in recorded
+            if unknown or recorded.get(name, "") == value:
                 continue
             if name == "spec_digest" and self._means(recorded.get(name, ""), value):
                 continue

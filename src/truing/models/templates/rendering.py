@@ -143,20 +143,21 @@ class _Worker:
 
 _worker = _Worker()
 atexit.register(_worker.close)
-_as_of: list[datetime.datetime] = []
+_as_of: list[datetime.datetime | None] = [None]
 
 
 def _now() -> datetime.datetime:
-    return _as_of[-1] if _as_of else datetime.datetime.now()
+    return _as_of[-1] or datetime.datetime.now()
 
 
 @contextmanager
-def as_of(moment: str) -> Iterator[None]:
+def as_of(moment: str | None) -> Iterator[None]:
     """Templates that write the date write this one (ISO 8601), in the local time, meanwhile.
 
-    So all of a run has the date on which it was begun, and goes on with it another day.
+    So all of a run has the date on which it was begun, and goes on with it another day. None: today's.
     """
-    _as_of.append(datetime.datetime.fromisoformat(moment).astimezone().replace(tzinfo=None))
+    then = datetime.datetime.fromisoformat(moment).astimezone() if moment else None
+    _as_of.append(then and then.replace(tzinfo=None))
     try:
         yield
     finally:

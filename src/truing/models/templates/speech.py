@@ -43,7 +43,8 @@ class Speech:
             following = _first_special(tokenizer, turn.next)
             written = following if following in ends else None
         end = written if written is not None else own if isinstance(own, int) else None
-        return cls(tokenizer, template, turn, end, frozenset(ends | ({end} - {None})))  # type: ignore[arg-type]
+        ends |= set() if end is None else {end}
+        return cls(tokenizer, template, turn, end, frozenset(ends))
 
     def opens(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt ends within a block of thoughts, as the template leaves it open."""

@@ -16,7 +16,7 @@ import json
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import jinja2
 import jinja2.ext
@@ -34,7 +34,7 @@ except ImportError:  # Windows: whoever asks gives up after a while all the same
 class _Generation(jinja2.ext.Extension):
     """`{% generation %}` marks what an assistant said; the text is that of its body."""
 
-    tags: ClassVar[set[str]] = {"generation"}
+    tags = {"generation"}  # noqa: RUF012  # as jinja2 has it
 
     def parse(self, parser: jinja2.parser.Parser) -> jinja2.nodes.Node:
         line = next(parser.stream).lineno
