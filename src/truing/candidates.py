@@ -35,7 +35,8 @@ from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
 ADAPTER = "adapter_config.json"
-CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
+GENERATION = "generation_config.json"
+CONFIGURATION = ("config.json", GENERATION, "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
@@ -116,25 +117,27 @@ def save_candidate(
     link: bool,
     record: Mapping[str, Any],
     card: str,
+    base_name: str = "",
     files: Mapping[str, Path] | None = None,
 ) -> None:
     """Writes a candidate folder whole, or not at all.
 
     `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
-    unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in
-    candidate.json, `card` becomes README.md; `files` are copied, under the names they get.
+    unchanged); `base_name` is what another machine calls the base. `link`: whether unchanged weights
+    may be linked. `record` joins the prompt in candidate.json, `card` becomes README.md; `files` are
+    copied, under the names they get.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         if policy is not None and policy.adapter.kind == "lora":
-            save_adapter(temporary, policy.trained.model, policy.adapter, base)
+            save_adapter(temporary, policy.trained.model, policy.adapter, base_name or str(base))
         elif policy is not None:
             policy.trained.model.save_pretrained(temporary, safe_serialization=True)
         else:
             _copy_weights(base, temporary, link=link)
-        _save_tokenizer(temporary, model, prompt)
+        save_settings(temporary, model, prompt)
         write_json_atomically(
             temporary / RECORD, {"prompt": prompt_to_json(prompt), "base": str(base), **record}
         )
@@ -149,15 +152,32 @@ def save_candidate(
         raise
 
 
-def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
+def template_with(model: LanguageModel, prompt: Prompt) -> str | None:
+    """The model's chat template with a prompt written into it; None where it has none."""
+    template = model.speech.template
+    return _with_prompt(template.source, prompt) if template else None
+
+
+def save_settings(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
+    """Writes the tokenizer with the prompt in its template, and the end token beside whole weights, so
+    that whoever loads them stops where training did."""
     tokenizer = model.tokenizer
     template = tokenizer.chat_template
     try:
-        if isinstance(template, str):
-            tokenizer.chat_template = _with_prompt(template, prompt)
+        if template:
+            tokenizer.chat_template = template_with(model, prompt)
         tokenizer.save_pretrained(folder)
     finally:
         tokenizer.chat_template = template
+    path = folder / GENERATION
+    if not path.is_file():
+        return
+    settings = read_json(path)
+    ends = settings.get("eos_token_id")
+    listed = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if model.speech.end_token not in (None, *listed):
+        listed = [*listed, model.speech.end_token]
+        write_json_atomically(path, settings | {"eos_token_id": listed})
 
 
 def _record_of(folder: Path) -> dict[str, Any]:
