@@ -252,9 +252,8 @@ def open_candidate(
 ) -> tuple[Candidate, ModelIdentity]:
     """A run's candidate folder, or any model or peft adapter with an empty prompt; and its identity.
 
-    Raises InputError where there is no such model, or where it is one
-    that chooses among its answers and the caller can't do that (`choosing`); ModelUnavailable where it
-    can't be had now.
+    Raises InputError where there is no such model, or where it is one that chooses among its answers
+    and the caller can't do that (`choosing`); ModelUnavailable where it can't be had now.
     """
     if name.startswith("endpoint:"):
         raise InputError(

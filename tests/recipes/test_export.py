@@ -93,6 +93,8 @@ def test_a_merged_export_is_the_candidate_with_its_prompt_and_its_end_token(
     settings = json.loads((out / "generation_config.json").read_text())
     assert settings["eos_token_id"] == [0, byte_bpe.TURN_END]
     assert not (out / "adapter_config.json").exists()
+    for path in set(out.iterdir()) - {out / "README.md"}:
+        assert str(tmp_path).encode() not in path.read_bytes(), path
     assert str(tmp_path / "base") in (out / "README.md").read_text()  # as it was given
 
 

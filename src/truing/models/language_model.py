@@ -6,10 +6,11 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -172,7 +173,12 @@ class LanguageModel:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of some tokens, special ones left out."""
+        """The text of some tokens, special ones left out but for the tags around thoughts."""
+        tags = self.speech.tags
+        runs = groupby(tokens, key=tags.get) if tags else [(None, iter(tokens))]
+        return "".join(tag * len(list(run)) if tag else self._text(run) for tag, run in runs)
+
+    def _text(self, tokens: Iterable[int]) -> str:
         text = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text if isinstance(text, str) else "".join(text)
 

@@ -195,3 +195,22 @@ def test_answers_written_side_by_side_hide_thoughts_where_that_is_wanted() -> No
     assert other.text == BLOCK.left_out(
         BatchedGenerator(model).write(Request((BOT, 5), 12, 0.0)).text
     )
+
+
+def test_tags_that_count_as_special_are_seen_all_the_same() -> None:
+    model = model_with("opens")
+    special = tokenizer(chat=True)
+    special.add_special_tokens({"extra_special_tokens": ["<think>", "</think>", "<turn>"]})
+    special.chat_template = TEMPLATES["opens"]
+    again = LanguageModel(model.model, special)
+    assert again.speech.tags == {THINK: "<think>", THOUGHT: "</think>"}
+    tokens = [5, THOUGHT, 6, TURN, END]
+    assert again.decode(tokens) == "b</think>c" != special.decode(tokens, skip_special_tokens=True)
+    prompt = Renderer(again).tokens(Prompt(), "why?")
+    assert again.speech.reply(prompt, again.decode(tokens)) == "c"
+
+
+def test_a_template_that_writes_other_words_tells_nothing() -> None:
+    assert turn_of(
+        ChatTemplate("<s>{% for m in messages %}{{ m.content | upper }}{% endfor %}")
+    ) == (Turn())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -18,7 +18,8 @@ class Speech:
     """The turn that the template writes and the tokens that end it.
 
     `end_token` is what training puts behind an answer, None where nothing names one; `end_tokens` are
-    all that end an answer when it is written.
+    all that end an answer when it is written. `tags` are those around thoughts that the tokenizer counts
+    as special and leaves out of texts, which they mustn't be.
     """
 
     tokenizer: PreTrainedTokenizerBase
@@ -26,6 +27,7 @@ class Speech:
     turn: Turn
     end_token: int | None
     end_tokens: frozenset[int]
+    tags: Mapping[int, str]
 
     @classmethod
     def of(cls, tokenizer: PreTrainedTokenizerBase, settings: int | Sequence[int] | None) -> Speech:
@@ -44,7 +46,7 @@ class Speech:
             written = following if following in ends else None
         end = written if written is not None else own if isinstance(own, int) else None
         ends |= set() if end is None else {end}
-        return cls(tokenizer, template, turn, end, frozenset(ends))
+        return cls(tokenizer, template, turn, end, frozenset(ends), _special_tags(tokenizer, turn))
 
     def opens(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt ends within a block of thoughts, as the template leaves it open."""
@@ -68,6 +70,14 @@ def template_of(tokenizer: PreTrainedTokenizerBase) -> ChatTemplate | None:
         return None
     special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     return ChatTemplate(tokenizer.get_chat_template(), tuple(special.items()))
+
+
+def _special_tags(tokenizer: PreTrainedTokenizerBase, turn: Turn) -> dict[int, str]:
+    if turn.thoughts is None:
+        return {}
+    known, special = tokenizer.get_added_vocab(), set(tokenizer.all_special_ids)
+    tags = (turn.thoughts.opening, turn.thoughts.closing)
+    return {known[tag]: tag for tag in tags if known.get(tag) in special}
 
 
 def _first_special(tokenizer: PreTrainedTokenizerBase, text: str) -> int | None:

@@ -44,10 +44,13 @@ def turn_of(template: ChatTemplate) -> Turn:
     """
     try:
         prompt = template.render([_QUESTION])
-        before, end = _around(template.render([_QUESTION, _ANSWER], prompt=False))
+        pair = template.render([_QUESTION, _ANSWER], prompt=False)
         _, rest = _around(template.render([_QUESTION, _ANSWER, _MORE], prompt=False))
     except TemplateRefusal:
         return Turn()
+    if _ANSWER["content"] not in pair:  # it writes something else: nothing can be seen
+        return Turn()
+    before, end = _around(pair)
     following = rest[: rest.rfind(_MORE["content"])]
     if before.startswith(prompt):
         space, closing, opened = _answered(prompt, before[len(prompt) :])
