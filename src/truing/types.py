@@ -180,7 +180,9 @@ class Metric:
 
     `label` is its name for people, `short` the same for narrow places, `note` says what it is, `phrase`
     is what a sentence calls it ("true answers"). `judges` names the judges behind it, none where it is
-    exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones.
+    exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones. `adjusted`
+    names the metric of the same evaluation that is this one without what may flatter it: a gain counts
+    where both gained.
     """
 
     evaluation: str
@@ -193,6 +195,7 @@ class Metric:
     phrase: str = ""
     judges: tuple[str, ...] = ()
     by_likelihood: bool = False
+    adjusted: str = ""
 
     @property
     def brief(self) -> str:

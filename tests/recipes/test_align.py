@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from headings import Headings
 from tiny import alone, config, tokenizer
 from truing.candidates import load_candidate
 from truing.data.questions import load_questions
@@ -21,7 +23,7 @@ from truing.files import read_jsonl
 from truing.methods.setup import make_setup, opened
 from truing.models.engine.tree import PromptWithContinuations
 from truing.progress import SilentProgress
-from truing.recipes.align import align
+from truing.recipes.align import _planned, align
 from truing.runs.run import Run
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
@@ -83,6 +85,27 @@ def test_questions_that_the_limit_leaves_out_are_counted(finished: Path) -> None
     assert kept == 20 and record["questions_left_out"] == len(load_questions("built-in")) - 20
     page = (finished / "report.html").read_text()
     assert f"{record['questions_left_out']} questions" in page
+
+
+def test_a_run_that_goes_on_counts_its_stages_as_the_whole_run_does(
+    finished: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    stages = tmp_path / "run" / "stages"
+    planned = _planned(small(model_folder))
+    assert {path.stem for path in stages.iterdir()} == set(planned)
+    for name in planned[-2:]:
+        (stages / f"{name}.json").unlink()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "finished": None}))
+    headings = Headings()
+    align(small(model_folder), tmp_path / "run", progress=headings)
+    assert [name.partition(" (")[0] for name in headings.names] == [
+        "Stage 8 of 9: Measuring sft, seed 0",
+        "Stage 9 of 9: Measuring rl, seed 0",
+    ]
+    assert all("left in all" in name for name in headings.names)
+    assert rows(tmp_path / "run") == rows(finished)
 
 
 def test_kl_is_measured_on_as_many_questions_as_asked(finished: Path) -> None:

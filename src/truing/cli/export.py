@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from truing.cli.common import AcceptLicence, AsJson, explained, print_json
+from truing.terminal import say
 from truing.types import InputError
 
 
@@ -68,6 +69,6 @@ def export(
         if as_json:
             print_json(exported.to_json())
             return
-        typer.echo(f"Written: {exported.path}")
+        say(f"Written: {exported.path}")
         if exported.pushed:
-            typer.echo(f"Pushed: {exported.pushed}")
+            say(f"Pushed: {exported.pushed}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from truing.data.drafts import mistake, utf8_text
 from truing.types import Case
@@ -15,7 +16,8 @@ _RIGHT = "give .jsonl with a 'prompt' in each line, or .txt with one prompt a li
 def read_prompts(path: Path) -> tuple[Case, ...]:
     """The prompts of a file in order, blank lines and repetitions left out.
 
-    Each case's `source` is `file:line`, so that a later message can name it. Raises InputError at the
+    Each case's `source` is `file:line`, so that a later message can name it. Where a line has more than
+    its prompt, the case has all of it as columns, for rewards. Raises InputError at the
     first mistake: a missing or empty file, an unknown ending, text that isn't UTF-8, a line that
     holds no prompt.
     """
@@ -38,17 +40,19 @@ def read_prompts(path: Path) -> tuple[Case, ...]:
     ]
     if not lines:
         raise mistake(file, None, "", "holds no prompt", _RIGHT)
-    first: dict[str, int] = {}
-    for number, prompt in lines:
-        first.setdefault(prompt, number)
-    return tuple(Case(prompt, source=f"{file}:{number}") for prompt, number in first.items())
+    first: dict[str, Case] = {}
+    for number, row in lines:
+        prompt = row["prompt"].strip()
+        columns = row if row.keys() != {"prompt"} else {}
+        first.setdefault(prompt, Case(prompt, source=f"{file}:{number}", columns=columns))
+    return tuple(first.values())
 
 
-def _line(file: str, number: int, line: str) -> str:
-    return line.strip()
+def _line(file: str, number: int, line: str) -> dict[str, Any]:
+    return {"prompt": line}
 
 
-def _prompt(file: str, number: int, line: str) -> str:
+def _prompt(file: str, number: int, line: str) -> dict[str, Any]:
     right = 'give an object like {"prompt": "Why is the sky blue?"}'
     try:
         record = json.loads(line)
@@ -64,4 +68,4 @@ def _prompt(file: str, number: int, line: str) -> str:
         prompt.encode("utf-8")
     except UnicodeEncodeError:
         raise mistake(file, number, "prompt", "half of a surrogate pair", right) from None
-    return prompt.strip()
+    return record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from importlib.resources import files
@@ -12,6 +11,7 @@ from pathlib import Path
 from truing.data.drafts import cases_from, mistake, utf8_text
 from truing.data.question_csv import csv_drafts
 from truing.data.question_json import json_drafts, jsonl_drafts
+from truing.hints import did_you_mean
 from truing.types import Case
 
 ENDINGS = (".csv", ".json", ".jsonl")
@@ -44,8 +44,7 @@ def read_questions(path: Path) -> tuple[Case, ...]:
             raise mistake(file, None, "", "this is a folder", right)
         data = path.read_bytes()
     except FileNotFoundError:
-        close = difflib.get_close_matches(file, ["built-in", "none"], n=1)
-        right = f"did you mean '{close[0]}'?" if close else right
+        right = did_you_mean(file, ["built-in", "none"]).strip() or right
         raise mistake(file, None, "", "no such file", right) from None
     except (OSError, ValueError) as error:
         raise mistake(file, None, "", f"can't be read ({error})", right) from None

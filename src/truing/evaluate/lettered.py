@@ -20,12 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from truing.evaluate.evaluation import LOG_PROBABILITIES
 from truing.evaluate.multiple_choice import finite
 from truing.models.templates.thoughts import without_thoughts
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
 LETTERS = string.ascii_uppercase
 NO_MC2 = "the model names a letter and gives no likelihoods, which MC2 needs"
+NO_LIKELIHOODS = "the model names a letter and gives no likelihoods"
 NO_LETTER = "a reply named none of the letters, so the order of choices isn't balanced"
 
 
@@ -95,6 +97,11 @@ class Lettered:
             "mc2": Unscored(NO_MC2),
             "binary": _share(self.among_two),
         }
+
+    @property
+    def log_probabilities(self) -> dict[str, Score]:
+        """Unscored, as MC2 is."""
+        return dict.fromkeys(LOG_PROBABILITIES, Unscored(NO_LIKELIHOODS))
 
     @property
     def nothing(self) -> Unscored | None:

@@ -17,7 +17,7 @@ from truing.files import jsonl
 from truing.models.engine.unpacked import SENTENCE
 from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
-from truing.models.precision import substitution
+from truing.models.precision import computed_in, substitution
 from truing.models.templates.rendering import as_of
 from truing.models.weights.catalogue import ModelSource, resolve_model
 from truing.progress import Progress
@@ -163,6 +163,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "questions_hash": stable_hash("questions", *texts),
         "functions_hash": functions_hash(setup.spec.reward),
         "task_hash": setup.texts.task.content_hash(),
+        "precision": " ".join(map(computed_in, (setup.spec.dtype, setup.spec.evaluation.dtype))),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from truing.hints import did_you_mean
 from truing.spec.part import merged
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
@@ -67,7 +68,10 @@ def make_spec(
     if profile is None:
         return Spec.model_validate(merged(of_task, data), context=where)
     if profile not in PROFILES:
-        raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
+        hint = did_you_mean(profile, PROFILES)
+        raise InputError(
+            f"profile: unknown profile {profile!r}; {hint}known: {', '.join(PROFILES)}"
+        )
     return Spec.model_validate(merged(merged(PROFILES[profile], of_task), data), context=where)
 
 

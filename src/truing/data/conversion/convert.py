@@ -16,6 +16,7 @@ from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.conversion.task_file import LABEL, Task, Template
 from truing.data.messages import checked_text
 from truing.files import write_jsonl_atomically
+from truing.hints import did_you_mean
 from truing.types import InputError, normalised, stable_hash
 
 Record = dict[str, Any]
@@ -138,7 +139,8 @@ def convert_files(paths: Sequence[Path], task: str, out: Path, settings: Setting
 
 def _check(task: Task, settings: Settings) -> None:
     if settings.form not in FORMS:
-        raise InputError(f"--form: no {settings.form!r}; give one of {', '.join(FORMS)}")
+        hint = did_you_mean(settings.form, FORMS)
+        raise InputError(f"--form: no {settings.form!r}; {hint}give one of {', '.join(FORMS)}")
     if settings.split and settings.split not in task.splits:
         known = ", ".join(task.splits) or "none: name them under 'splits' in a template file"
         raise InputError(f"--split: no {settings.split!r}; the task's splits are {known}")

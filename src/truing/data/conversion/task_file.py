@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from truing.data.conversion.slots import SlotText, parse_slots
 from truing.data.drafts import mistake
 from truing.files import read_text
+from truing.hints import did_you_mean
 from truing.types import InputError, normalised
 
 LABEL = "label"
@@ -114,7 +115,8 @@ class Task(BaseModel):
             where, text = name, read_text(Path(name))
         else:
             raise InputError(
-                f"--task: no {name!r}; give {', '.join(built_in())}, or the path of a YAML file"
+                f"--task: no {name!r}; {did_you_mean(name, built_in())}"
+                f"give {', '.join(built_in())}, or the path of a YAML file"
             )
         return cls._from_yaml(where, text)
 

@@ -28,10 +28,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Asked:
-    """The cases of one evaluation and where they are from."""
+    """The cases of one evaluation, where they are from, and how many `--limit` left out."""
 
     source: str
     cases: tuple[Case, ...]
+    left_out: int = 0
+
+    @property
+    def about(self) -> str:
+        """'40 questions from mine.csv (608 more left out by --limit)'."""
+        more = f" ({self.left_out} more left out by --limit)" if self.left_out else ""
+        return f"{len(self.cases)} questions from {self.source}{more}"
 
     def to_json(self) -> dict[str, Any]:
         """Source, number and hash of the cases."""
@@ -41,6 +48,7 @@ class Asked:
         return {
             "file": self.source,
             "n": len(self.cases),
+            "left_out": self.left_out,
             "hash": stable_hash("cases", *texts)[:16],
         }
 
