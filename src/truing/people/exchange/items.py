@@ -14,7 +14,8 @@ class Item:
     `completions` holds (candidate, text); an empty candidate is filled in with the file's source.
     `preferred` says which of exactly two completions is better: first, second or tie; `ranks` gives a
     rank (1 the best) for places. `demonstration` is an answer meant to be imitated. `use_case`
-    describes the prompt. `flags` belong to the rating or to the use case.
+    describes the prompt. `flags` belong to the rating or to the use case. `consent` is the prompt's
+    writer's, where the record says so.
     """
 
     messages: Messages
@@ -27,3 +28,8 @@ class Item:
     flags: dict[str, str] = field(default_factory=dict)
     user: str = ""
     judge: str = ""
+    consent: str = ""
+
+
+class LeftOut(Exception):
+    """Why a record is neither wrong nor imported: nobody is to learn from it."""
