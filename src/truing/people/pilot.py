@@ -23,11 +23,10 @@ from truing.people.judged_elsewhere import Statement, record_elsewhere
 from truing.people.masking import mask
 from truing.people.store import Store
 from truing.people.tables import Asking, Completion, Prompt, now
+from truing.people.vocabulary import THUMBS
 from truing.types import InputError, stable_hash
 
 SOURCE = "pilot"
-THUMBS = {"up": 7, "down": 1}
-"""What a thumb says on the scale of ratings."""
 PICKS = ("first", "second", "tie")
 
 

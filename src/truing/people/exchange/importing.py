@@ -104,18 +104,21 @@ Asked = tuple[StoredPrompt, Sequence[StoredCompletion]]
 
 
 def read_records(
-    path: Path, bad_lines: list[str], left_out: Counter[str] | None = None
+    path: Path,
+    bad_lines: list[str],
+    left_out: Counter[str] | None = None,
+    ignore: Collection[str] = (),
 ) -> Iterator[tuple[str, Record, list[Item]]]:
     """Places (`file:line`), records and items of a data file.
 
     What is wrong goes to `bad_lines`, with the place; records that aren't to be learned from are
-    counted in `left_out`, by reason. Raises InputError where the file can't be read.
+    counted in `left_out`, by reason. Keys to `ignore` are as if they weren't there. Raises InputError where the file can't be read.
     """
     for record in found_in(path):
         try:
             if record.mistake:
                 raise InputError(record.mistake)
-            items = items_of(record.record)
+            items = items_of(record.record, ignore)
         except InputError as error:
             bad_lines.append(f"{record.where}: {error}")
         except LeftOut as reason:
@@ -143,6 +146,7 @@ def import_files(
     wanted: int = 1,
     seed: int = 0,
     keep_good_lines: bool = False,
+    ignore: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Imported:
     """Read data files into the store and make tasks of the kinds in `ask` for `wanted` people each.
@@ -154,14 +158,12 @@ def import_files(
     """
     check_consents([consent] if consent else [])
     imported = Imported()
-    files = [_coming(path, source or path.name, consent, imported) for path in paths]
+    files = [_coming(path, source or path.name, consent, ignore, imported) for path in paths]
     if imported.bad_lines and not keep_good_lines:
         raise _refusal(imported.bad_lines)
     total = sum(map(len, files))
-    if not total:
-        left = "; ".join(imported.notes())
-        reason = f"no line with a prompt ({left})" if left else "no line with a prompt"
-        raise InputError(f"{', '.join(map(str, paths))}: {reason}; nothing to import")
+    if not imported.records:
+        raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
     reporter = progress or SilentProgress()
     with store.writing() as session, reporter.task("Importing", total) as advance:
         done = 0
@@ -176,12 +178,14 @@ def import_files(
     return imported
 
 
-def _coming(path: Path, source: str, consent: str | None, imported: Imported) -> list[_Coming]:
+def _coming(
+    path: Path, source: str, consent: str | None, ignore: Collection[str], imported: Imported
+) -> list[_Coming]:
     """What a file brings."""
     before: Counter[str] = Counter()
     coming = []
     left_out = imported.left_out.total()
-    for _, _, items in read_records(path, imported.bad_lines, imported.left_out):
+    for _, _, items in read_records(path, imported.bad_lines, imported.left_out, ignore):
         imported.records += 1
         for item in items:
             agreed = consent or item.consent or "unknown"
