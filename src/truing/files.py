@@ -70,6 +70,8 @@ def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
         return
     if path.is_symlink():
         path = Path(os.path.realpath(path))
+        if path.is_symlink():  # which leads to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is only atomic within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")

@@ -91,9 +91,7 @@ def source_annotators(session: Session, names: Iterable[str]) -> dict[str, int]:
         people = select(Annotator.name, Annotator.id, Annotator.role)
         for name, id_, role in session.execute(people.where(Annotator.name.in_(part))):
             if role != "source":
-                raise InputError(
-                    f"source: {name!r} is the name of an annotator; give another one"
-                )
+                raise InputError(f"source: {name!r} is the name of an annotator; give another one")
             ids[name] = id_
     new = [name for name in wanted if name not in ids]
     rows = [{"name": name, "role": "source"} for name in new]

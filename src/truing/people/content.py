@@ -162,7 +162,9 @@ def add_completions(
         stored = select(
             Completion.prompt_id, Completion.candidate, Completion.text_hash, Completion.id
         ).where(Completion.prompt_id.in_(part))
-        ids |= {(prompt, name, digest): id_ for prompt, name, digest, id_ in session.execute(stored)}
+        ids |= {
+            (prompt, name, digest): id_ for prompt, name, digest, id_ in session.execute(stored)
+        }
     rows: dict[tuple[int, str, str], dict[str, Any]] = {}
     for key, each in zip(keys, wanted, strict=True):
         if key not in ids:
@@ -230,9 +232,7 @@ def _insert_tasks(
     return new
 
 
-def add_tasks(
-    session: Session, wanted: Sequence[NewTask], added: Counter[str]
-) -> list[StoredTask]:
+def add_tasks(session: Session, wanted: Sequence[NewTask], added: Counter[str]) -> list[StoredTask]:
     """The tasks about these texts. One that was judged elsewhere (0 wanted) may be asked here too.
 
     Raises InputError for an unknown kind or a number of completions that the kind can't show.

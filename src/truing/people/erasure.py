@@ -132,7 +132,9 @@ def _write_anew(store: Store) -> str:
     except DBAPIError as error:
         return f"PostgreSQL's files still hold what was deleted ({trouble(error)}): {_LATER}"
     if busy:
-        return f"PostgreSQL's files may still hold what was deleted, for others were reading: {_LATER}"
+        return (
+            f"PostgreSQL's files may still hold what was deleted, for others were reading: {_LATER}"
+        )
     return (
         "PostgreSQL's tables are written anew; its write-ahead log holds what was deleted until it is "
         "reused, and replicas and archives of it longer"

@@ -150,9 +150,7 @@ def _assigned(
             "task_id": pair[0],
             "annotator_id": pair[1],
             "slot": None,
-            "order": display_order(
-                tasks[pair].sort_key, len(tasks[pair].completions), pair[1]
-            ),
+            "order": display_order(tasks[pair].sort_key, len(tasks[pair].completions), pair[1]),
         }
         for pair in new
     ]

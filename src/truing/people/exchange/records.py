@@ -11,6 +11,7 @@ from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
 from truing.data.transcripts import hh_messages
+from truing.people.content import check_consents
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.conversations import (
     answered,
@@ -230,7 +231,11 @@ def _label_studio_min(record: Record) -> list[Item]:
 def _annotation(record: Record) -> list[Item]:
     """What an annotator said of a prompt; use cases and metadata with other words are the file's own."""
     use_case, flags = record["use_case"], record["metadata"]
-    if use_case not in USE_CASES or not isinstance(flags, dict) or not flags.keys() <= METADATA.keys():
+    if (
+        use_case not in USE_CASES
+        or not isinstance(flags, dict)
+        or not flags.keys() <= METADATA.keys()
+    ):
         return [Item(_prompt(record))]
     for name, value in flags.items():
         if value not in FLAG_VALUES:
@@ -307,8 +312,12 @@ def _completed(item: Item, record: Record) -> Item:
     """With what any form may say: who asked, who judged, and whether the asker agreed."""
     item.user = item.user or _optional(record, "user")
     judge = record.get("annotator")
-    item.judge = item.judge or (str(judge) if type(judge) is int else _optional(record, "annotator"))
-    item.consent = _optional(record, "consent")
+    item.judge = item.judge or (
+        str(judge) if type(judge) is int else _optional(record, "annotator")
+    )
+    if consent := _optional(record, "consent"):
+        check_consents([consent])
+        item.consent = consent
     if item.wanted is not None:
         item.rating = THUMBS["up" if item.wanted else "down"]
     return item
