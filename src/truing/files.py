@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -52,10 +53,11 @@ def _write_into(path: Path, write: Callable[[Path], object]) -> None:
         made = Path(folder) / path.name
         write(made)
         descriptor = _descriptor(path)
+        sys.stdout.flush()  # what was printed before comes before
         # As it was opened: opened anew, a file that is appended to would begin again.
-        target = open(path, "wb") if descriptor is None else open(os.dup(descriptor), "wb")
-        with target, open(made, "rb") as source:
-            shutil.copyfileobj(source, target)
+        target = str(path) if descriptor is None else os.dup(descriptor)
+        with open(target, "wb") as stream, open(made, "rb") as source:
+            shutil.copyfileobj(source, stream)
 
 
 def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:

@@ -53,9 +53,12 @@ class Text(Protocol):
     """A completion, as far as judgements name it."""
 
     @property
-    def id(self) -> int: ...
+    def id(self) -> int:
+        """Its row."""
+
     @property
-    def text_hash(self) -> str: ...
+    def text_hash(self) -> str:
+        """SHA-256 of the text."""
 
 
 Rows = list[tuple[type[Base], dict[str, Any]]]

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.orm import Session
 
 from truing.data.messages import Messages, prompt_hash, text_hash
@@ -26,18 +28,34 @@ from truing.people.tables import (
 from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS
 from truing.types import InputError, stable_hash
 
-_MOST_VALUES = 500
+_MOST_VALUES = 900
 """Values in one condition: databases limit how many there may be."""
 _T = TypeVar("_T")
 
 
-class NewPrompt(NamedTuple):
+@dataclass(frozen=True)
+class NewPrompt:
     """A prompt as it comes in."""
 
     messages: Messages
     source: str
     consent: str
     user_key: str | None = None
+
+    @cached_property
+    def text_hash(self) -> str:
+        """SHA-256 of the messages."""
+        return prompt_hash(self.messages)
+
+    def row(self) -> dict[str, Any]:
+        """Its row of prompts."""
+        return {
+            "messages": self.messages,
+            "text_hash": self.text_hash,
+            "source": self.source,
+            "consent": self.consent,
+            "user_key": self.user_key,
+        }
 
 
 class StoredPrompt(NamedTuple):
@@ -123,12 +141,22 @@ def insert_rows(
     if not rows:
         return []
     added[table.__tablename__] += len(rows)
-    names = _UNIQUE[table]
-    # Ids come back in any order: to ask for the rows' own order would insert them one by one.
-    columns = [getattr(table, name) for name in ("id", *names)]
-    inserted = session.execute(insert(table).returning(*columns), rows)
-    ids = {tuple(key): int(id_) for id_, *key in inserted}
-    return [ids[tuple(row[name] for name in names)] for row in rows]
+    insert_parts(session, table, rows)
+    first, *others = _UNIQUE[table]
+    # Asked for afterwards: drivers insert many rows at once only where they needn't give ids back.
+    columns = [getattr(table, name) for name in ("id", first, *others)]
+    ids: dict[tuple[Any, ...], int] = {}
+    for part in parted(row[first] for row in rows):
+        stored = session.execute(select(*columns).where(columns[1].in_(part)))
+        ids |= {tuple(key): id_ for id_, *key in stored}
+    return [ids[tuple(row[name] for name in (first, *others))] for row in rows]
+
+
+def insert_parts(session: Session, table: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+    """New rows of a table, whose ids nobody needs; by the names that attributes have."""
+    columns = {each.key: each.columns[0].name for each in inspect(table).column_attrs}
+    named = [{columns[key]: value for key, value in row.items()} for row in rows]
+    session.execute(insert(inspect(table).local_table), named)
 
 
 def add_prompts(
@@ -136,7 +164,7 @@ def add_prompts(
 ) -> list[StoredPrompt]:
     """The prompts with these messages; the first source and consent of a text stay."""
     check_consents(dict.fromkeys(each.consent for each in wanted))
-    digests = [prompt_hash(each.messages) for each in wanted]
+    digests = [each.text_hash for each in wanted]
     ids: dict[str, int] = {}
     for part in parted(digests):
         stored = select(Prompt.text_hash, Prompt.id).where(Prompt.text_hash.in_(part))
@@ -144,7 +172,7 @@ def add_prompts(
     rows: dict[str, dict[str, Any]] = {}
     for digest, each in zip(digests, wanted, strict=True):
         if digest not in ids:
-            rows.setdefault(digest, {**each._asdict(), "text_hash": digest})
+            rows.setdefault(digest, each.row())
     ids |= zip(rows, insert_rows(session, Prompt, list(rows.values()), added), strict=True)
     return [
         StoredPrompt(ids[digest], digest, each.messages)
@@ -228,7 +256,7 @@ def _insert_tasks(
         for position, completion in enumerate(task.completions)
     ]
     if shown:
-        session.execute(insert(TaskCompletion), shown)
+        insert_parts(session, TaskCompletion, shown)
     return new
 
 
@@ -247,10 +275,10 @@ def add_tasks(session: Session, wanted: Sequence[NewTask], added: Counter[str]) 
         places[key] = max(places.get(key, 0), task.wanted)
         if key not in stored:
             new.setdefault(key, task)
-    tasks = {key: task for key, (task, _) in stored.items()}
-    for key, (task, before) in stored.items():
+    tasks = {key: row for key, (row, _) in stored.items()}
+    for key, (row, before) in stored.items():
         if places[key] > before:
-            session.execute(update(Task).where(Task.id == task.id).values(wanted=places[key]))
+            session.execute(update(Task).where(Task.id == row.id).values(wanted=places[key]))
     tasks |= _insert_tasks(session, new, places, added)
     return [tasks[key] for key in keys]
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from truing.people.annotators import source_annotators
@@ -24,6 +24,7 @@ from truing.people.content import (
     StoredPrompt,
     StoredTask,
     add_tasks,
+    insert_parts,
     insert_rows,
     parted,
 )
@@ -165,7 +166,7 @@ def _look_back(
 ) -> None:
     """Find out what was said on the assignments before, other than what is said together now."""
     by_id = {each.id: each for each in assigned}
-    gone: set[int] = set()
+    gone: set[int | None] = set()
     said: defaultdict[int, list[int]] = defaultdict(list)
     for part in parted(by_id):
         stored = (
@@ -238,4 +239,4 @@ def _insert(
         for table, values in rows_of(each.kind, answer, shown, each.prompt.messages):
             details.setdefault(table, []).append({"judgement_id": id_, **values})
     for table, parts in details.items():
-        session.execute(insert(table), parts)
+        insert_parts(session, table, parts)

@@ -15,7 +15,7 @@ _SHAREGPT = ("from", "value")
 
 
 def check_weight(value: object, what: str) -> None:
-    """Raises LeftOut for a weight of 0: nobody is to learn from it; InputError for one that isn't 0 or 1."""
+    """Raises LeftOut for 0, of which nobody is to learn, and InputError for what isn't 0 or 1."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or value not in (0, 1):
@@ -61,7 +61,7 @@ def prompt_and_answer(value: object, what: str) -> tuple[Messages, str]:
 
 
 def answered(prompt: Messages, answer: str, candidate: str, wanted: bool | None) -> list[Item]:
-    """A prompt with an answer: to be imitated, or one that a candidate gave, or that people want or don't."""
+    """A prompt with an answer: to be imitated, or a candidate's, or one that people want or don't."""
     if wanted is not None:
         return [Item(prompt, completions=[(candidate, answer)], wanted=wanted)]
     if candidate:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
-from truing.data.messages import prompt_hash, text_hash
+from truing.data.messages import text_hash
 from truing.people.answers import Answer
 from truing.people.content import (
     NewCompletion,
@@ -33,7 +33,7 @@ from truing.people.vocabulary import COMPLETIONS_NEEDED
 from truing.progress import Progress, SilentProgress
 from truing.types import InputError
 
-BATCH = 1_000
+BATCH = 5_000
 """Items that are stored together."""
 
 
@@ -96,7 +96,7 @@ class _Coming(NamedTuple):
 
     item: Item
     source: str
-    consent: str
+    prompt: NewPrompt
     said: tuple[_Said, ...]
 
 
@@ -112,7 +112,8 @@ def read_records(
     """Places (`file:line`), records and items of a data file.
 
     What is wrong goes to `bad_lines`, with the place; records that aren't to be learned from are
-    counted in `left_out`, by reason. Keys to `ignore` are as if they weren't there. Raises InputError where the file can't be read.
+    counted in `left_out`, by reason. Keys to `ignore` are as if they weren't there. Raises InputError
+    where the file can't be read.
     """
     for record in found_in(path):
         try:
@@ -189,15 +190,16 @@ def _coming(
         imported.records += 1
         for item in items:
             agreed = consent or item.consent or "unknown"
-            coming.append(_Coming(item, source, agreed, tuple(_said(item, source, before))))
+            prompt = NewPrompt(item.messages, source, agreed, item.user or None)
+            said = tuple(_said(item, source, prompt.text_hash, before))
+            coming.append(_Coming(item, source, prompt, said))
     imported.records += imported.left_out.total() - left_out
     return coming
 
 
-def _said(item: Item, source: str, before: Counter[str]) -> Iterator[_Said]:
-    """What an item says. `before` counts what its file has said so far."""
+def _said(item: Item, source: str, prompt: str, before: Counter[str]) -> Iterator[_Said]:
+    """What an item says of a prompt (its hash). `before` counts what its file has said so far."""
     judge = f"{source}/{item.judge}" if item.judge else source
-    prompt = prompt_hash(item.messages)
     texts = [text_hash(text) for _, text in item.completions]
     for kind, answer, places in _answers(item):
         about = [texts[place] for place in places]
@@ -234,8 +236,7 @@ def _store(
     session: Session, coming: Sequence[_Coming], together: Collection[str], imported: Imported
 ) -> list[Asked]:
     """Store items with what was judged about them elsewhere."""
-    new = [NewPrompt(c.item.messages, c.source, c.consent, c.item.user or None) for c in coming]
-    prompts = add_prompts(session, new, imported.added)
+    prompts = add_prompts(session, [each.prompt for each in coming], imported.added)
     answers = [
         NewCompletion(prompt.id, candidate or each.source, text)
         for prompt, each in zip(prompts, coming, strict=True)
