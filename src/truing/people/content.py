@@ -156,7 +156,7 @@ def insert_parts(session: Session, table: type[Base], rows: Sequence[dict[str, A
     """New rows of a table, whose ids nobody needs; by the names that attributes have."""
     columns = {each.key: each.columns[0].name for each in inspect(table).column_attrs}
     named = [{columns[key]: value for key, value in row.items()} for row in rows]
-    session.execute(insert(inspect(table).local_table), named)
+    session.connection().execute(insert(table), named)
 
 
 def add_prompts(
