@@ -29,7 +29,7 @@ from truing.data.turns import (
 ROLES = ("prompt", "messages", "completion", "references")
 """What a mapping can say of a file of demonstrations."""
 _COMMON = ("prompt", "messages", "references")
-_JUDGING = ("rating", "completions", "label", "weight", "chosen", "rejected")
+_JUDGING = ("rating", "label", "weight", "chosen", "rejected")
 """Columns that say how good an answer is: one that is nearly called so may be meant for it."""
 _CLOSE = 0.85
 UNWANTED = "marked unwanted (label is false)"
