@@ -7,7 +7,11 @@ import errno
 import gzip
 import json
 import os
+import re
 import secrets
+import shutil
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,12 +30,50 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open file of ours that a path such as /dev/stdout stands for, if it does."""
+    name = os.path.abspath(path)
+    match = re.fullmatch(r"(?:/dev|/proc/self)/fd/(\d+)", name)
+    return int(match[1]) if match else _STANDARD.get(name)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written to a path flows on: an open file of ours, a device, a pipe."""
+    if _descriptor(path) is not None:
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _write_into(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file, and copy what is in it into a stream."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        write(made)
+        descriptor = _descriptor(path)
+        sys.stdout.flush()  # what was printed before comes before
+        # As it was opened: opened anew, a file that is appended to would begin again.
+        target = str(path) if descriptor is None else os.dup(descriptor)
+        with open(target, "wb") as stream, open(made, "rb") as source:
+            shutil.copyfileobj(source, stream)
+
+
 def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file under a temporary name, then put it in the place of `path`.
 
-    The parent folder is made if need be. Raises what `write` raises (OSError on a full disk, say),
-    leaving no trace then.
+    A link stays, and the file that it leads to is replaced; what is no file (a device, a pipe, standard
+    output) is written into. The parent folder is made if need be. Raises what `write` raises (OSError on
+    a full disk, say), leaving no trace then.
     """
+    if is_stream(path):
+        _write_into(path, write)
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():  # which leads to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is only atomic within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
