@@ -18,11 +18,11 @@ from commands import refused, run
 from people_work import fill, someone, work
 from truing.files import read_jsonl
 from truing.people import Store, open_store
-from truing.people import serving as serving_module
 from truing.people.annotators import by_token
 from truing.people.serving import fill_with_demo, label
 from truing.people.tables import Prompt, Task
 from truing.people.vocabulary import KINDS
+from truing.people.web import connections
 from truing.types import InputError
 
 
@@ -140,7 +140,7 @@ class Stopped:
     configs: ClassVar[list[uvicorn.Config]] = []
     places: ClassVar[list[str]] = []
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, closing: object) -> None:
         self.configs.append(config)
 
     def run(self, sockets: list[socket.socket]) -> None:
@@ -150,7 +150,7 @@ class Stopped:
 
 @pytest.fixture()
 def stopped(monkeypatch: pytest.MonkeyPatch) -> type[Stopped]:
-    monkeypatch.setattr(serving_module.uvicorn, "Server", Stopped)
+    monkeypatch.setattr(connections, "Server", Stopped)
     Stopped.configs, Stopped.places = [], []
     return Stopped
 
@@ -212,7 +212,7 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
     seen: list[tuple[str, bool]] = []
 
     class Server:
-        def __init__(self, config: object) -> None:
+        def __init__(self, config: object, closing: object) -> None:
             self.quiet = not config.access_log  # type: ignore[attr-defined]
 
         def run(self, sockets: list[socket.socket]) -> None:
@@ -220,7 +220,7 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
             sockets[0].close()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving_module.uvicorn, "Server", Server)
+    monkeypatch.setattr(connections, "Server", Server)
     said: list[str] = []
     for token in ("my token", None, None):
         label("people.db", port=0, token=token, say=said.append)
