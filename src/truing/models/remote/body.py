@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 LARGEST = 16 * 2**20
-"""Bytes of an answer, unpacked. Log-probabilities of 150,000 tokens fit; more than an answer needs."""
-MOST_VALUES = 1_000_000
-"""Values in an answer: small ones take 80 times the memory of their text."""
+"""Bytes of an answer, unpacked."""
+MOST_VALUES = 400_000
+"""Values in an answer, which may take 80 times the memory of their text: the log-probabilities of some
+70,000 tokens, as servers list them."""
 _GZIP = zlib.MAX_WBITS | 16
 _PACKED = {"": False, "identity": False, "gzip": True, "x-gzip": True}
 _PLAIN = 4096  # bytes of a body that isn't JSON in which a complaint is looked for
