@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gzip
 import json
 import os
+import re
 import secrets
+import stat
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from truing.types import InputError
+
+_TEMPORARY = re.compile(r"\..+\.(?P<process>\d{1,9})-[0-9a-f]{8}\.tmp")
 
 
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` last through a power cut. Not every system can."""
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -29,8 +35,8 @@ def sync_folder(folder: Path) -> None:
 def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file under a temporary name, then put it in the place of `path`.
 
-    The parent folder is made if need be. Raises what `write` raises (OSError on a full disk, say),
-    leaving no trace then.
+    The parent folder is made if need be. Raises what `write` raises (OSError on a full disk, say), and
+    InputError where a folder is in the place; it leaves no trace then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is only atomic within one file system.
@@ -42,6 +48,10 @@ def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, IsADirectoryError) and path.is_dir():
+            raise InputError(
+                f"{path}: a folder is there, where a file is to be; remove it"
+            ) from None
         if isinstance(error, OSError) and error.errno is not None and error.filename is None:
             error.filename = str(path)  # a full disk doesn't name the file
         raise
@@ -108,6 +118,55 @@ def is_disk_full(error: BaseException) -> bool:
     return any(words in str(error) for words in ("No space left on device", "os error 28"))
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; a link to one is. Raises InputError where something else is, or nobody
+    may look."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if not path.is_symlink():
+            return False
+        raise InputError(f"{path}: a link to a file that isn't there; put the file back") from None
+    except OSError as error:
+        raise InputError(f"{path}: can't be read ({error.strerror})") from None
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: must be a file; something else is there")
+    return True
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted; nothing where there is no such folder.
+
+    Unlike glob's, a folder that can't be read isn't an empty one. Raises InputError then.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        if not folder.is_symlink():
+            return []
+        raise InputError(f"{folder}: a link to nothing; put the folder back") from None
+    except OSError as error:
+        raise InputError(f"{folder}: can't be read as a folder ({error.strerror})") from None
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Removes temporary files below a folder whose writer was killed, as far as the system lets us."""
+    with suppress(OSError):
+        for path in folder.rglob(".*.tmp"):
+            match = _TEMPORARY.fullmatch(path.name)
+            with suppress(OSError):
+                if match and not _writing(int(match["process"]), path.stat().st_mtime):
+                    path.unlink()
+
+
+def _writing(process: int, when: float) -> bool:
+    """Whether a process was there at that time and still is; a later one may have its number."""
+    try:
+        return psutil.Process(process).create_time() <= when + 1
+    except psutil.Error:
+        return False
+
+
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} isn't JSON")
 
@@ -149,7 +208,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(read_text(path), parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not valid JSON ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: must hold a JSON object, not {type(data).__name__}")
@@ -169,7 +228,7 @@ def numbered_jsonl(path: Path, *, torn_end: bool = False) -> Iterator[tuple[int,
             continue
         try:
             record = json.loads(line, parse_constant=_refuse_constant)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if torn_end and number == len(lines):
                 return
             message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)

@@ -16,6 +16,7 @@ from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import metrics_in
 from truing.files import (
     read_json,
+    remove_left_behind,
     write_json_atomically,
     write_jsonl_atomically,
     write_text_atomically,
@@ -24,6 +25,7 @@ from truing.runs.run import RUNS, own_folder
 from truing.types import Row, Unscored, stable_hash
 
 RESULTS = "results.json"
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones in East Asian versions
 COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 
@@ -43,6 +45,7 @@ def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
     """The folder of an evaluation, marked as its own. Raises InputError where something else is in it."""
     digest = _digest(spec)
     folder = own_folder(out or RUNS / f"eval-{digest[:8]}", RESULTS, digest)
+    remove_left_behind(folder)
     if not (folder / RESULTS).exists():  # whose folder this is, before any time is spent
         write_json_atomically(
             folder / RESULTS, {"digest": digest, "finished": False, "begun": _now()}
@@ -77,9 +80,9 @@ def _csv(result: SweepResult) -> str:
     writer = csv.writer(text, lineterminator="\n")
     metrics = metrics_in(result.lines)
     answer = ("answer",) if any("answer" in row.detail for _, row in result.rows) else ()
-    writer.writerow((*COLUMNS, *metrics, *answer, "unscored"))
+    writer.writerow(map(_inert, (*COLUMNS, *metrics, *answer, "unscored")))
     for prompt, row in result.rows:
-        writer.writerow(_cells(prompt, row, metrics, answer))
+        writer.writerow(map(_inert, _cells(prompt, row, metrics, answer)))
     return text.getvalue()
 
 
@@ -96,3 +99,9 @@ def _cells(
         yield "" if isinstance(score, Unscored) else score
     yield from (row.detail.get(name) for name in details)
     yield "; ".join(dict.fromkeys(reasons))
+
+
+def _inert(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe
+    before it, numbers are left alone."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
