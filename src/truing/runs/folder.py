@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
 _SPLITS = {"train", "held_out", "control", "prompt"}
 
 RECORD = "run.json"
+_TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
+_OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
 
 def unwritable(folder: Path, reason: str | None) -> InputError:
@@ -65,6 +68,10 @@ def _files(folder: Path, ending: str) -> list[Path]:
     return [path for path in entries(folder) if path.suffix == ending and is_file(path)]
 
 
+def _lines(path: Path) -> int:
+    return sum(1 for line in read_text(path).split("\n") if line.strip())
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows in a JSONL file. Raises InputError naming file and line of a row that isn't one."""
     rows = []
@@ -80,6 +87,16 @@ def read_rows(path: Path) -> list[Row]:
                 raise InputError(f"{path}:{number}: metric '{name}' isn't finite; mark it unscored")
         rows.append(row)
     return rows
+
+
+def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises InputError where a part of run.json is of another kind than any version wrote."""
+    for kind, what, names in ((str, "text", _TEXTS), (dict, "an object", _OBJECTS)):
+        for name in names:
+            if not isinstance(record.get(name), kind | None):
+                raise InputError(
+                    f"{path}: {name}: must be {what}, not {type(record[name]).__name__}"
+                )
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class RunFolder:
         if not is_file(path / "run.json"):
             raise InputError(f"{path}: not a run folder (it has no run.json); {hint}")
         record = read_json(path / "run.json")
+        _check_parts(path / "run.json", record)
         names = record.get("candidates")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path / 'run.json'}: candidates: must be a list of names")
@@ -140,10 +158,10 @@ class RunFolder:
     def sizes(self) -> dict[str, int]:
         """How much is in each file that a report is made from: lines, or keys where it is one object."""
         tables = [*self._row_files(), *self._log_files(), self.path / "questions.jsonl"]
-        lines = {path: path.read_bytes().count(b"\n") for path in tables if path.is_file()}
+        lines = {path: _lines(path) for path in tables if is_file(path)}
         keys = {self.path / "judges.json": self.judges(), self.path / "spec.yaml": self.spec()}
-        sizes = {**lines, **{path: len(part) for path, part in keys.items() if part}}
-        return {str(path.relative_to(self.path)): size for path, size in sizes.items()}
+        sizes = {**lines, **{path: len(part) for path, part in keys.items()}}
+        return {str(path.relative_to(self.path)): size for path, size in sizes.items() if size}
 
     def questions(self) -> dict[str, dict[str, Any]]:
         """Every case by its id, as written. Raises InputError naming the line of a wrong one."""

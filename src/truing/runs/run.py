@@ -205,7 +205,7 @@ class Run:
                 write_json_atomically(self._record, record)
             # Behind the record, which says whose folder it is: a kill in between is made good here.
             for name in files:
-                if not (self.folder / name).is_file():
+                if not is_file(self.folder / name) or not (self.folder / name).stat().st_size:
                     write_text_atomically(self.folder / name, files[name])
         except OSError:
             if not begun:
