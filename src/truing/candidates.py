@@ -248,8 +248,8 @@ def open_candidate(
     if (folder / RECORD).is_file():
         if not choosing and _record_of(folder).get("best_of_n") is not None:
             raise InputError(
-                f"{name}: answers by best-of-n, which `truing align`, `eval` and `chat` do; name the "
-                "base for the rest"
+                f"{name}: answers by best-of-n, which `truing align`, `eval`, `chat` and `serve` do; "
+                "name the base for the rest"
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
         return candidate, _identity(folder, Path(_record_of(folder)["base"]))

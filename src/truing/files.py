@@ -167,17 +167,100 @@ def _writing(process: int, when: float) -> bool:
         return False
 
 
-def _refuse_constant(name: str) -> float:
+# --- The one door for text files ----------------------------------------------------------------
+
+DEEPEST = 200
+"""Levels that JSON may nest: some 100 are the most that a real file has, and programs recurse."""
+MOST_DIGITS = 308
+"""Digits of an integer: a float holds no more."""
+
+
+class NotJSONError(ValueError):
+    """A text isn't JSON: why, and where in the text (both from 1; 0 where that isn't known)."""
+
+    def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
+        """See the class."""
+        super().__init__(reason)
+        self.line, self.column = line, column
+
+
+def refuse_constant(name: str) -> float:
+    """Refuses NaN and Infinity, which Python takes for JSON."""
     raise ValueError(f"{name} isn't JSON")
 
 
-def read_text(path: Path) -> str:
-    """The UTF-8 text of a file. Raises InputError where it can't be read as such."""
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"an integer of {len(digits):,} digits")
+    return int(digits)
+
+
+def json_value(text: str, parse_constant: Callable[[str], Any] | None = refuse_constant) -> Any:
+    """The value of a JSON text, neither nested too deeply nor with integers too large to count with.
+
+    Raises NotJSONError.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=parse_constant, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise NotJSONError(error.msg, error.lineno, error.colno) from None
+    except RecursionError:
+        raise NotJSONError("nested too deeply") from None
+    except ValueError as error:
+        raise NotJSONError(str(error)) from None
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise NotJSONError("nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        lists = [each for each in level if isinstance(each, dict | list)]
+        level = [
+            each for some in lists for each in (some.values() if isinstance(some, dict) else some)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def decoded(file: str, data: bytes) -> str:
+    """The text in the bytes of a file: UTF-8, with or without a byte order mark; line ends as they are.
+
+    Raises InputError naming the line that is something else.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise InputError(f"{file}:{line}: {wrong}; save the file as UTF-8") from None
+
+
+def unix_line_ends(text: str) -> str:
+    """The text with a line feed at the end of every line, also where there was a carriage return alone."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of each line that has anything in it."""
+    # Not splitlines: a text may hold a Unicode line separator, which ends no line of a file.
+    for number, line in enumerate(unix_line_ends(text).split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a file, without byte order mark, with Unix line ends.
+
+    Raises InputError where it can't be read as such.
+    """
+    try:
+        return unix_line_ends(decoded(str(path), path.read_bytes()))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
 
 
@@ -194,22 +277,20 @@ def read_bytes(path: Path) -> bytes:
 def read_json_line(line: bytes) -> Any:
     """The JSON value in one line of a file. Raises InputError with what is wrong, without the place."""
     try:
-        return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        return json_value(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
-    except (ValueError, RecursionError) as error:
-        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"not valid JSON ({message})") from None
+    except NotJSONError as error:
+        raise InputError(f"not valid JSON ({error})") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises InputError naming file and line where there is none."""
     try:
-        data = json.loads(read_text(path), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
+        data = json_value(read_text(path))
+    except NotJSONError as error:
+        place = f"{path}:{error.line}" if error.line else str(path)
+        raise InputError(f"{place}: not valid JSON ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: must hold a JSON object, not {type(data).__name__}")
     return data
@@ -221,18 +302,15 @@ def numbered_jsonl(path: Path, *, torn_end: bool = False) -> Iterator[tuple[int,
     `torn_end` forgives a broken last line that has no line break: the writer was killed there.
     Raises InputError naming file and line.
     """
-    # Not splitlines: an answer may hold a Unicode line separator, which JSON needn't escape.
-    lines = read_text(path).split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    text = read_text(path)
+    last = text.count("\n") + 1
+    for number, line in numbered_lines(text):
         try:
-            record = json.loads(line, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
-            if torn_end and number == len(lines):
+            record = json_value(line)
+        except NotJSONError as error:
+            if torn_end and number == last:
                 return
-            message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError(f"{path}:{number}: not valid JSON ({message})") from None
+            raise InputError(f"{path}:{number}: not valid JSON ({error})") from None
         if not isinstance(record, dict):
             raise InputError(
                 f"{path}:{number}: each line is a JSON object, not {type(record).__name__}"

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import uvicorn
 from sqlalchemy import func, select, text
 
 from commands import refused, run
@@ -117,6 +119,78 @@ def test_the_demo_has_every_kind_and_stays_out_of_your_store(sqlite_store: Store
     fill(sqlite_store)
     with pytest.raises(InputError, match="holds prompts of yours"):
         fill_with_demo(sqlite_store)
+
+
+class Stopped:
+    """A server that ends at once, and what it was to serve."""
+
+    configs: ClassVar[list[uvicorn.Config]] = []
+    places: ClassVar[list[str]] = []
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self.configs.append(config)
+
+    def run(self, sockets: list[socket.socket]) -> None:
+        self.places.append(sockets[0].getsockname()[0])
+        raise KeyboardInterrupt
+
+
+@pytest.fixture()
+def stopped(monkeypatch: pytest.MonkeyPatch) -> type[Stopped]:
+    monkeypatch.setattr(serving_module.uvicorn, "Server", Stopped)
+    Stopped.configs, Stopped.places = [], []
+    return Stopped
+
+
+def test_the_token_may_come_from_a_file_or_a_variable(
+    stopped: type[Stopped], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("token.txt").write_text("of-a-file\n")
+    Path("two.txt").write_text("of a file\n")
+    monkeypatch.setenv("TRUING_TOKEN", "of-a-variable")
+    words = ("label", "--port", "0")
+    for options, token in (
+        ((), "of-a-variable"),
+        (("--token-file", "token.txt"), "of-a-file"),
+        (("--token", "of-the-line"), "of-the-line"),
+    ):
+        assert f"?token={token}\n" in run(*words, *options).stdout
+    assert "one of the two" in refused(run(*words, "--token", "x", "--token-file", "token.txt"))
+    assert "two.txt: must hold the token" in refused(run(*words, "--token-file", "two.txt"))
+    assert "no such file" in refused(run("serve", "absent", "--token-file", "absent.txt"))
+
+
+def test_others_are_let_in_only_when_it_is_asked_for_and_with_a_warning(
+    stopped: type[Stopped],
+) -> None:
+    alone = run("label", "--port", "0")
+    assert alone.stderr == "" and "http://127.0.0.1:" in alone.stdout
+    anywhere = run("label", "--port", "0", "--host", "0.0.0.0")
+    assert "need a link" in anywhere.stderr and "without TLS" in anywhere.stderr
+    assert "0.0.0.0" not in anywhere.stdout
+    public = ("--public-url", "https://label.example.org/", "--proxy", "10.1.2.3")
+    proxied = run("label", "--port", "0", *public)
+    assert "link: https://label.example.org/?token=" in proxied.stdout
+    assert "proxy with TLS" in proxied.stderr and "without TLS" not in proxied.stderr
+    assert stopped.places == ["127.0.0.1", "0.0.0.0", "127.0.0.1"]
+    assert [each.proxy_headers for each in stopped.configs] == [False, False, True]
+    assert stopped.configs[-1].forwarded_allow_ips == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--host", "192.0.2.1"), "--host: '192.0.2.1' is no address of this machine"),
+        (("--host", "no.such.host.invalid"), "is no address of this machine"),
+        (("--public-url", "label.example.org"), "--public-url"),
+        (("--host", "0.0.0.0", "--token", "short"), "16 characters"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused(
+    stopped: type[Stopped], options: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(run("label", "--port", "0", *options))
+    assert stopped.places == []
 
 
 def test_label_says_the_link_and_binds_to_this_machine_alone(

@@ -22,9 +22,12 @@ from truing.evaluate.divergence import divergences
 from truing.evaluate.evaluation import NEEDS, EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.recorded import RecordedRespondent, read_answers
+from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.run import named_twice
+from truing.evaluate.sweep.shown import remark
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import prompt_variants
-from truing.types import Case, Completion, InputError, Row, Unscored
+from truing.types import Case, Completion, Estimate, InputError, Row, Unscored
 
 
 @pytest.fixture
@@ -88,6 +91,16 @@ def test_answers_are_graded_by_the_programs_of_a_task(here: Path) -> None:
     found = evaluate("answers", "--candidate", "model", *options)["candidates"]["model"]
     assert found["answers"]["own"]["valid"]["n"] == 4 == found["answers"]["own"]["right"]["n"]
     assert all(row.detail["question"].startswith("Text: ") for row in rows_of("out"))
+
+
+def test_wins_are_counted_against_the_base_that_is_named(here: Path) -> None:
+    options = ["--task", "format", "--limit", "4", "--max-new-tokens", "8", "--base", "base"]
+    found = evaluate("wins", "--candidate", "model", "--candidate", "base", *options)["candidates"]
+    assert found["base"]["wins"]["own"]["valid_length_controlled"]["value"] == 0.5
+    assert found["model"]["wins"]["own"]["right_length_controlled"]["n"] == 4
+    assert all({"answer", "base_answer"} <= row.detail.keys() for row in rows_of("out"))
+    evaluate("wins", "--candidate", "model", *options[:-2], out="lone")
+    assert all("--base" in reason for reason in reasons(rows_of("lone"), "wins", "valid"))
 
 
 def test_all_evaluations_of_a_model_here(here: Path) -> None:
@@ -190,7 +203,7 @@ def test_a_file_that_answers_nothing_is_refused_before_anything_is_written(here:
 def test_the_divergence_is_the_sum_over_the_vocabulary() -> None:
     """Against plain transformers: sum over tokens of sum over the vocabulary of p (log p - log q)."""
     ours = LocalRespondent(Candidate("ours", 0, tiny(seed=1), Prompt()))
-    base = Candidate("base", 0, tiny(), Prompt())
+    base = LocalRespondent(Candidate("base", 0, tiny(), Prompt()))
     answers = ours.answer(CASES[:3], 6, temperature=1.0)
     found = divergences(ours, base, CASES[:3], [*answers[:2], Unscored("none")])
     for case, answer, kl in zip(CASES, answers[:2], found, strict=False):
@@ -214,3 +227,44 @@ def test_a_run_is_asked_as_it_trains(here: Path) -> None:
         wanted = float(alone(plain("llama"), prompt, tokenizer().encode(" nobody")).sum())
     assert chosen.true[1] == pytest.approx(wanted, abs=1e-4)  # type: ignore[union-attr]
     assert respondent.answer(CASES, 5) is respondent.answer(CASES, 5)
+
+
+def test_what_is_left_out_or_named_twice_is_counted_and_said(here: Path) -> None:
+    twice = ["--candidate", "model", "--candidate", "model", "--prompt", "own", "--prompt", "own"]
+    document = evaluate("trivia", "attacks", "trivia", *twice, "--limit", "4")
+    trivia, attacks = document["questions"]["trivia"], document["questions"]["attacks"]
+    assert (trivia["n"], trivia["left_out"]) == (4, len(CASES) - 4)
+    assert attacks["left_out"] == 0  # made from the questions, and all of them asked
+    page = Path("out/report.html").read_text()
+    assert "4 questions from questions.jsonl (2 more left out by --limit)" in page
+    whole = evaluate("trivia", "--candidate", "model", out="whole")["questions"]["trivia"]
+    assert (whole["n"], whole["left_out"]) == (len(CASES), 0)
+    repeated = SweepSpec(("trivia", "attacks", "trivia"), ("a", "b", "a", "a"), ("own", "own"))
+    assert named_twice(repeated) == [
+        "--candidate a: named 3 times, measured once",
+        "--prompt own: named 2 times, measured once",
+        "evaluation trivia: named 2 times, measured once",
+    ]
+    plain = SweepSpec(("trivia",), ("a", "b"), ("own",))
+    assert named_twice(plain) == []
+
+
+def test_every_row_is_in_the_figure_or_counted(here: Path) -> None:
+    document = evaluate("drift", "truthfulness", "--candidate", "model", "--base", "base")
+    found, rows = document["candidates"]["model"], rows_of("out")
+    for evaluation, by_prompt in found.items():
+        for metric, figure in by_prompt["own"].items():
+            there = [r for r in rows if r.evaluation == evaluation and metric in r.metrics]
+            assert figure["n"] + figure["unscored"] == len(there), (evaluation, metric)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.5, 0.4, 0.6, 48), "48 of 85 asked"),
+        (Estimate(0.5, 0.4, 0.6, 80, 5), "5 unscored"),
+        (Estimate(0.5, 0.4, 0.6, 85), ""),
+    ],
+)
+def test_a_cell_says_what_is_missing(estimate: Estimate, text: str) -> None:
+    assert remark(estimate, 85) == text

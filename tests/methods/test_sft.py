@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import truing.recipes.curve as curve_module
 from people_work import fill, someone, work
 from tiny import alone, saved
-from truing.cli.main import app, spread
+from truing.cli.main import app
 from truing.files import read_jsonl
 from truing.methods.sft import held_out_losses
 from truing.models.language_model import LanguageModel
@@ -74,7 +74,7 @@ def spec(model: Path, demonstrations: str | None, *, sft: Any = (), **data: Any)
 
 def train(content: dict[str, Any], *options: str, out: str = "run") -> Result:
     Path("spec.yaml").write_text(yaml.safe_dump(content))
-    line = spread(["train", "sft", "spec.yaml", "--out", out, *options])
+    line = ["train", "sft", "spec.yaml", "--out", out, *options]
     return CliRunner().invoke(app, line, prog_name="truing", catch_exceptions=False)
 
 

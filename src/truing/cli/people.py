@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from truing.cli.common import AsJson, explained, print_json
+from truing.cli.lists import Commands
+from truing.terminal import say
 from truing.types import InputError
 
 StoreOption = Annotated[
@@ -23,14 +25,13 @@ StoreOption = Annotated[
 ]
 Consents = Annotated[
     list[str] | None,
-    typer.Option(metavar="WORD", help="only prompts with this consent; may be given several times"),
+    typer.Option(metavar="WORD", help="only prompts with this consent; several may follow"),
 ]
 
 
-data = typer.Typer(
+data = Commands(
     help="Prompts, answers and judgements: into the store of people's work and out of it, from "
     "benchmarks, and how far they are from what users ask.",
-    no_args_is_help=True,
 )
 
 
@@ -49,7 +50,7 @@ def import_(
         typer.Option(
             metavar="KIND",
             help="have people do this with what comes in: demonstration, rating, comparison, ranking "
-            "or annotation; may be given several times",
+            "or annotation; several may follow",
         ),
     ] = None,
     wanted: Annotated[
@@ -91,12 +92,12 @@ def import_(
             progress=StderrProgress(),
         )
         for line in imported.bad_lines:
-            typer.echo(f"Left out: {line}", err=True)
+            say(f"Left out: {line}", error=True)
         if as_json:
             print_json(imported.to_json())
             return
         added = ", ".join(f"{count} {name}" for name, count in imported.added.items())
-        typer.echo(f"Added: {added or 'nothing new'}")
+        say(f"Added: {added or 'nothing new'}")
 
 
 @data.command()
@@ -113,8 +114,8 @@ def export(
         typer.Option(
             metavar="NAME",
             help="messages, liked (these and answers that people liked best), prompt-completion, "
-            "preference, ratings or annotations; or tasks for another labelling program: argilla, "
-            "label-studio",
+            "preference, ratings or annotations; results (which candidate won, with intervals); or "
+            "tasks for another labelling program: argilla, label-studio",
         ),
     ] = "messages",
     kind: Annotated[
@@ -149,7 +150,7 @@ def export(
                 found = {"file": str(file), "beside": str(beside), "form": form, "tasks": tasks}
                 print_json(found)
                 return
-            typer.echo(f"{file}: {tasks} tasks; settings: {beside}")
+            say(f"{file}: {tasks} tasks; settings: {beside}")
             return
         if kind or judged:
             raise InputError(f"--kind, --judged: belong to --form {' and '.join(PROGRAMS)}")
@@ -157,7 +158,7 @@ def export(
         if as_json:
             print_json({"file": str(file), "form": form, "rows": rows})
             return
-        typer.echo(f"{file}: {rows} rows")
+        say(f"{file}: {rows} rows")
 
 
 @data.command()
@@ -179,9 +180,7 @@ def sample(
     ] = "proportional",
     source: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="only from there; without it pilot; several may be given"
-        ),
+        typer.Option(metavar="NAME", help="only from there; without it pilot; several may follow"),
     ] = None,
     consent: Consents = None,
     ask: Annotated[
@@ -189,7 +188,7 @@ def sample(
         typer.Option(
             metavar="KIND",
             help="have people do this with what is drawn: demonstration, rating, comparison, ranking "
-            "or annotation; may be given several times",
+            "or annotation; several may follow",
         ),
     ] = None,
     wanted: Annotated[
@@ -224,9 +223,9 @@ def sample(
             print_json(drawn.to_json())
             return
         for name, figures in drawn.to_json()["use_cases"].items():
-            typer.echo(f"{name}: {figures['drawn']} of {figures['found']}")
+            say(f"{name}: {figures['drawn']} of {figures['found']}")
         where = f", written to {file}" if file else ""
-        typer.echo(f"Drawn: {len(drawn.rows)} prompts{where}; {drawn.tasks} tasks")
+        say(f"Drawn: {len(drawn.rows)} prompts{where}; {drawn.tasks} tasks")
 
 
 @data.command()
@@ -253,4 +252,4 @@ def erase(
         if as_json:
             print_json({"erased": rows})
             return
-        typer.echo(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")
+        say(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")

@@ -38,11 +38,13 @@ _RIGHT = (
 
 @dataclass(frozen=True)
 class DemonstrationFile:
-    """The demonstrations of a source in order; `left_out` counts rows that are none, by reason."""
+    """The demonstrations of a source in order; `left_out` counts rows that are none, by reason,
+    `remarks` says how it was read where that isn't plain."""
 
     dialogues: tuple[Dialogue, ...]
     left_out: Mapping[str, int]
     source: str
+    remarks: tuple[str, ...] = ()
 
 
 def read_demonstrations(source: str, columns: Mapping[str, str], where: str) -> DemonstrationFile:
@@ -68,7 +70,7 @@ def read_demonstrations(source: str, columns: Mapping[str, str], where: str) -> 
     if not dialogues:
         reasons = "; ".join(f"{count} rows {reason}" for reason, count in left_out.items())
         raise mistake(place, None, "", f"no demonstration in it ({reasons or 'no row'})", _RIGHT)
-    return DemonstrationFile(tuple(dialogues), dict(left_out), source)
+    return DemonstrationFile(tuple(dialogues), dict(left_out), source, table.remarks)
 
 
 def _check_form(table: Table, place: str) -> None:

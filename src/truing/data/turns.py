@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.data.columns import MESSAGES, Columns, Field
-from truing.data.question_csv import split_answers
-from truing.data.question_json import kind_of
+from truing.data.question_layouts import kind_of, split_answers
 from truing.data.tables import TableRow
 
 Turn = tuple[str, str]

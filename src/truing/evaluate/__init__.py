@@ -12,10 +12,11 @@ from truing.evaluate.graded_answers import ANSWERS
 from truing.evaluate.hacking import HACKING
 from truing.evaluate.trivia import TRIVIA
 from truing.evaluate.truthfulness import TRUTHFULNESS
+from truing.evaluate.wins import WINS
 from truing.types import Metric
 
 EVALUATIONS: dict[str, Evaluation] = {
-    each.name: each for each in (TRUTHFULNESS, ANSWERS, TRIVIA, ATTACKS, DRIFT, HACKING)
+    each.name: each for each in (TRUTHFULNESS, ANSWERS, WINS, TRIVIA, ATTACKS, DRIFT, HACKING)
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from truing.candidates import Candidate
 from truing.evaluate.local import LocalRespondent
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
@@ -19,12 +18,12 @@ _GROUP = 16  # answers that share a pass
 
 def divergences(
     respondent: LocalRespondent,
-    base: Candidate,
+    base: LocalRespondent,
     cases: Sequence[Case],
     answers: Sequence[Completion | Unscored],
 ) -> list[Score]:
     """KL to the base of each answer, summed over its tokens (nats). The base is asked its own way."""
-    ours, theirs = respondent.candidate.model, base.model
+    ours, theirs = respondent.candidate.model, base.candidate.model
     if _vocabulary(ours) != _vocabulary(theirs):
         return [
             Unscored("the base has another vocabulary: their distributions can't be compared")
@@ -32,7 +31,7 @@ def divergences(
     places = [n for n, answer in enumerate(answers) if isinstance(answer, Completion)]
     chosen = [cases[n] for n in places]
     drawn = [answer.tokens for answer in answers if isinstance(answer, Completion)]
-    prompts, base_prompts = respondent.prompts(chosen), LocalRespondent(base).prompts(chosen)
+    prompts, base_prompts = respondent.prompts(chosen), base.prompts(chosen)
     scores: list[Score] = [a if isinstance(a, Unscored) else 0.0 for a in answers]
     for start in range(0, len(places), _GROUP):
         some = slice(start, start + _GROUP)

@@ -55,7 +55,7 @@ def _distances(
     base = context.base()
     if isinstance(base, Unscored):
         return [base] * len(cases)
-    if respondent.candidate is base:
+    if respondent.candidate is base.candidate:
         return []
     drawn = context.answer(respondent, cases, temperature=1.0, tokens=True)
     return divergences(respondent, base, cases, drawn)

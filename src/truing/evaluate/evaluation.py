@@ -10,8 +10,8 @@ from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
-    from truing.candidates import Candidate
     from truing.evaluate.lettered import Lettered
+    from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
     from truing.judges.grading import Grader
     from truing.progress import Progress
@@ -27,6 +27,9 @@ NEEDS: dict[Need, str] = {
     "base": "a base to compare with (--base, or the run's)",
     "reward": "the reward of the run that a candidate lies in",
 }
+
+LOG_PROBABILITIES = ("margin", "best_true", "best_false")
+"""What a choice between answers rests on: shares of probability hide that all became less likely."""
 
 
 def _no_base() -> Unscored:
@@ -46,9 +49,9 @@ class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
 
     `held_out` are the questions nobody trained on, `controls` questions without a misconception.
-    `base` is the unaligned candidate, which drift is measured from. Without `judges` free answers aren't
-    judged. `graders` are the programs of the task's judges. A `reward` of None: the run has none, and
-    says so by having no rows.
+    `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
+    `judges` free answers aren't judged. `graders` are the programs of the task's judges. A `reward` of
+    None: the run has none, and says so by having no rows.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -61,7 +64,7 @@ class EvalContext:
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
-    base: Callable[[], Candidate | Unscored] = _no_base
+    base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
     progress: Progress | None = None
@@ -122,7 +125,7 @@ class EvalContext:
         assert self.progress is not None
         case, reason = left_out[0]
         first = f"{what}: question {case.prompt[:60]!r}: {reason}"
-        if len(left_out) == len(cases) and respondent.hint:
+        if self.standalone and len(left_out) == len(cases) and respondent.hint:
             raise InputError(f"{first}; so are all others: {respondent.hint}")
         self.progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
 
@@ -149,6 +152,8 @@ class EvalContext:
 
 Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
+FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
+OfJudge = Callable[[str, str, str], tuple[Metric, ...]]
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,11 @@ class Evaluation:
 
     `metrics` are declared in the order in which they are shown; `measure` gives rows that have them, a
     row for each of `cases`. `needs` says what which metrics ask for: where the respondent or the context
-    can't give it, they are unscored with the reason. `estimate` gives the figures of standalone rows
-    that aren't means over cases, from context, rows and seed. `headline` are the metrics for overviews.
+    can't give it, they are unscored with the reason. `headline` are the metrics for overviews.
+
+    Figures are means over cases. `from_rows` gives further ones, from a candidate's rows and the seed of
+    the intervals; `estimate` gives those of standalone rows in place of the means, from the context too.
+    `of_judge` gives the metrics of each of a task's judges, from its name, its label and its program.
     """
 
     name: str
@@ -169,6 +177,8 @@ class Evaluation:
     cases: Cases = "held_out"
     needs: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
     estimate: Estimator | None = None
+    from_rows: FromRows | None = None
+    of_judge: OfJudge | None = None
     headline: tuple[str, ...] = ()
     short_title: str = ""
     usual: bool = True

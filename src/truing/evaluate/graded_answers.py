@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
-from truing.types import Case, Completion, Row, Score, Unscored
+from truing.types import Case, Completion, Metric, Row, Score, Unscored
 
 GRADED = "answers"
 """The evaluation whose metrics are the judges of the task."""
@@ -39,11 +39,18 @@ def _detail(answer: Completion | Unscored) -> dict[str, str | bool | None]:
     return {"answer": answer.text.strip(), "finished": answer.finished}
 
 
+def grade_metric(judge: str, label: str, program: str) -> tuple[Metric, ...]:
+    """The metric of one of the task's judges: the share of answers that pass, more is better."""
+    note = f"grade of the free answers by the program {program}"
+    return (Metric(GRADED, judge, label, 1, "share", note),)
+
+
 ANSWERS = Evaluation(
     name=GRADED,
     title="Answers, to held-out cases",
     about="the task's cases, answered freely and graded by its judges (--task)",
-    metrics=(),  # one for each judge of the task: see truing.tasks.metrics
+    metrics=(),
+    of_judge=grade_metric,
     measure=graded_answers,
     needs={"answers": ()},
     usual=False,

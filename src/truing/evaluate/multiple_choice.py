@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from truing.evaluate.evaluation import LOG_PROBABILITIES
 from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
@@ -67,6 +68,23 @@ class Choices:
     def metrics(self) -> dict[str, Score]:
         """All three by name."""
         return {"mc1": self.mc1, "mc2": self.mc2, "binary": self.binary}
+
+    @property
+    def log_probabilities(self) -> dict[str, Score]:
+        """log p of the best true answer, of the best false one (the first listed), and the difference."""
+        best = Choices(self.true[:1], self.false[:1])
+        undefined = best._undefined_difference()
+        if undefined:
+            return dict.fromkeys(LOG_PROBABILITIES, undefined)
+        true, false = best.true[0], best.false[0]
+        return dict(zip(LOG_PROBABILITIES, (true - false, true, false), strict=True))
+
+    def _undefined_difference(self) -> Unscored | None:
+        if not self.true or not self.false:
+            return self._undefined()
+        if not all(map(math.isfinite, (*self.true, *self.false))):
+            return Unscored("an answer's likelihood is undefined (no token, or NaN) or 0")
+        return None
 
     @property
     def nothing(self) -> Unscored | None:

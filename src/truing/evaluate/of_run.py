@@ -12,12 +12,14 @@ from pathlib import Path
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
 from truing.judges.built_in import Judges
 from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
+from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
@@ -100,11 +102,11 @@ class RunInstruments:
             return self.candidate("base", self.spec.seeds[0], self.spec.dtype)
 
     @cached_property
-    def base(self) -> Candidate:
+    def base(self) -> LocalRespondent:
         """The base in the precision that the run measures in."""
         if computed_in(self.spec.evaluation.dtype) == computed_in(self.spec.dtype):
-            return self.reader
-        return self.candidate("base", self.spec.seeds[0])
+            return LocalRespondent(self.reader)
+        return LocalRespondent(self.candidate("base", self.spec.seeds[0]))
 
     @cached_property
     def _embed(self) -> CachedEmbedder:
@@ -124,7 +126,8 @@ class RunInstruments:
         ]
         if not any(method.get("trained_on_reward") for method in methods):
             return None
-        return build_reward(self.spec.reward, self._reward_model, self.graders)
+        columns = columns_of(map(Case.from_json, self._cases.values()))
+        return build_reward(self.spec.reward, self._reward_model, self.graders, columns)
 
     def _reward_model(self) -> Reward:
         folder = self.folder / "reward_model"

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from truing.evaluate.lettered import LETTERS, Lettered, lettered_question, named, offered, orders
+from truing.evaluate.lettered import Lettered, lettered_question, offered, orders
 from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.named_choice import LETTERS, named
 from truing.evaluate.respondent import Advance, silent
 from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore, text_key
@@ -27,6 +28,9 @@ from truing.types import Case, InputError, Unscored
 Mode = Literal["log-probabilities", "letters"]
 REPLY_TOKENS = 16  # a letter, with room for a sentence around it
 THOUGHT_TOKENS = 2048  # a letter behind as much reasoning as a question takes
+
+_READING = "letter, if it is the only one"
+"""Names how replies are read, so that figures from another reading aren't taken for these."""
 
 Filed = tuple[float, str]  # a figure and the fingerprint it came with
 
@@ -136,7 +140,7 @@ def _letters(
             filed.append((index, reply.fingerprint))
         return filed
 
-    parts = [("letter", json.dumps(messages), *roomy) for messages in conversations]
+    parts = [(_READING, json.dumps(messages), *roomy) for messages in conversations]
     return Question(parts, ask)
 
 

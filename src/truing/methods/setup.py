@@ -16,7 +16,7 @@ from truing.data.splits import share
 from truing.files import jsonl
 from truing.models.engine.unpacked import SENTENCE
 from truing.models.language_model import LanguageModel
-from truing.models.precision import substitution
+from truing.models.precision import computed_in, substitution
 from truing.models.weights.catalogue import ModelSource, resolve_model
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
@@ -134,6 +134,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractCon
         profile=profile,
         command=command,
         questions_left_out=setup.texts.left_out,
+        **({"reading": setup.texts.reading} if setup.texts.reading else {}),
         candidates=["base", *setup.spec.methods],
         methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
     )
@@ -155,6 +156,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "questions_hash": stable_hash("questions", *texts),
         "functions_hash": functions_hash(setup.spec.reward),
         "task_hash": setup.texts.task.content_hash(),
+        "precision": " ".join(map(computed_in, (setup.spec.dtype, setup.spec.evaluation.dtype))),
     }
 
 
@@ -177,7 +179,7 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
     """Demonstrations of the task, or those that people wrote."""
     if source == spec.task.data.demonstrations:
         read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
-        say_left_out(source, "demonstration(s)", read.left_out, progress)
+        say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
         return read.dialogues
     from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
 

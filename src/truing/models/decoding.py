@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -72,14 +73,21 @@ class Generation:
         self.row = Row()
         self._stream = TextStream(model.decode, request.stop)
         self._ends = model.end_tokens
-        self._uniforms = uniforms(
-            request.prompt, request.seed, request.sample, request.max_new_tokens
-        )
+
+    @cached_property
+    def _uniforms(self) -> Tensor:
+        """One for each token to be drawn; made when the first is: many may wait for their turn."""
+        request = self.request
+        return uniforms(request.prompt, request.seed, request.sample, request.max_new_tokens)
 
     @property
     def text(self) -> str:
         """Never ends within a character or within what may become a stop text, until it is finished."""
-        return self._stream.text
+        return self.text_from(0)
+
+    def text_from(self, start: int) -> str:
+        """The same from a character on. May be asked for in another thread than the one that writes."""
+        return self._stream.text_from(start)
 
     @property
     def has_read(self) -> bool:
@@ -201,14 +209,19 @@ class BatchedGenerator:
 
     def write(self, request: Request) -> Generation:
         """One answer from beginning to end. Raises InputError and ArithmeticError."""
-        generation = self.begin(request)
-        while not generation.has_read:
-            self.read(generation)
-        while generation.finish is None:
-            self.step([generation])
-        if generation.finish == "error":
+        return self.write_all([request])[0]
+
+    def write_all(self, requests: Sequence[Request]) -> list[Generation]:
+        """Answers side by side, from beginning to end. Raises InputError and ArithmeticError."""
+        generations = [self.begin(request) for request in requests]
+        for generation in generations:
+            while not generation.has_read:
+                self.read(generation)
+        while writing := [each for each in generations if each.finish is None]:
+            self.step(writing)
+        if any(each.finish == "error" for each in generations):
             raise ArithmeticError("the model's scores are not finite")
-        return generation
+        return generations
 
 
 class _OnlyItself:

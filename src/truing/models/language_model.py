@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,7 +21,8 @@ from transformers.utils import logging as transformers_logging
 from truing.models.engine.attention import NAME, AttentionPlan, use_plans
 from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
-from truing.models.engine.packing import PACK_TOKENS, packs
+from truing.models.engine.long_rows import is_long, long_log_probs, long_prefix
+from truing.models.engine.packing import PACK_TOKENS, shared_out
 from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,
@@ -56,11 +58,8 @@ class Scored:
     @property
     def total(self) -> float:
         """Log-probability of the whole continuation, in float64. NaN where it has no token."""
-        return (
-            float(self.token_log_probs.double().sum())
-            if len(self.token_log_probs)
-            else float("nan")
-        )
+        each = self.token_log_probs
+        return float(each.double().sum()) if len(each) else float("nan")
 
 
 # Loading takes a second or two; a bar for it would be noise between the run's own.
@@ -306,6 +305,8 @@ class LanguageModel:
         if self.unpacked or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
+        if shared > PACK_TOKENS:
+            return long_prefix(self.hidden, tokens)
         tree = TokenTree([PromptWithContinuations(tokens, ())])
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
@@ -324,27 +325,25 @@ class LanguageModel:
         if shared_prefix is None:
             shared_prefix = self.shared_prefix([request.prompt for request in requests])
 
-        def work(pack: Sequence[PromptWithContinuations]) -> list[list[Scored]]:
-            return self._score_pack(pack, shared_prefix)
-
-        found = in_parallel(work, self._shared_out(requests), self.workers)
+        work = partial(self._score_pack, shared_prefix=shared_prefix)
+        found = in_parallel(work, shared_out(requests, self.workers), self.workers)
         return [scored for pack in found for scored in pack]
-
-    def _shared_out(
-        self, requests: Sequence[PromptWithContinuations]
-    ) -> list[list[PromptWithContinuations]]:
-        """Packs of about one size for as many workers as there are, of `PACK_TOKENS` together."""
-        prompts = [request.prompt for request in requests]
-        shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
-        parts = max(1, -(-own // PACK_TOKENS)) * self.workers
-        return list(packs(requests, shared + -(-own // parts)))
 
     def _score_pack(
         self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
     ) -> list[list[Scored]]:
+        known = 0 if shared_prefix is None else len(shared_prefix.tokens)
+        if not self.unpacked and any(is_long(request, known) for request in pack):
+            return [self._score_long(request) for request in pack]
         tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
         log_probs_C = self.continuation_log_probs(tree)
         lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]
+
+    def _score_long(self, request: PromptWithContinuations) -> list[Scored]:
+        """The same for a text too long for one pass: what its continuations begin with is run once."""
+        if not is_long(PromptWithContinuations((), request.continuations)):
+            return self._score_pack([request], long_prefix(self.hidden, request.prompt[:-1]))[0]
+        found = long_log_probs(self.hidden, self._head, self._softcap, request)
+        return [Scored(log_probs_C) for log_probs_C in found]

@@ -1,28 +1,100 @@
 """The precision that a computation is really done in.
 
-bfloat16 is asked for because it is faster. A processor without instructions for it multiplies it ten
-times slower than float32 (LOG.md), so there float32 is used instead: never slower, never less exact.
+bfloat16 is asked for because it is faster. A processor may lack instructions for it, and oneDNN then
+emulates it, many times slower than float32, though it calls bfloat16 supported (LOG.md). So both are
+timed, once for each machine, version of PyTorch and number of threads; where bfloat16 isn't faster,
+float32 is used instead: never slower, never less exact.
 """
 
 from __future__ import annotations
 
+import math
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import torch
 
-from truing.types import Dtype
+from truing.files import write_json_atomically
+from truing.models.user_cache import ModelUnavailable, cache_folder, one_process, remembered
+from truing.progress import SilentProgress
+from truing.types import Dtype, InputError, stable_hash
 
 _TORCH: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_ROWS, _IN, _OUT = 512, 576, 1536  # a pass of the default model through half a feed-forward layer
+_ROUNDS = 5
+_MEMORY = "precision.json"
+_CPUINFO = Path("/proc/cpuinfo")
+_NAMING = ("model name", "flags", "Features", "CPU part")
+_LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "MKL_ENABLE_INSTRUCTIONS",
+)
+"""Variables that forbid libraries some of the processor's instructions."""
 
 
 @cache
 def has_fast_bfloat16() -> bool:
-    """Whether this machine multiplies bfloat16 at least as fast as float32."""
-    if torch.accelerator.is_available():
-        return True
-    return bool(
-        torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    )
+    """Whether this machine multiplies bfloat16 at least as fast as float32.
+
+    Measured where the cache folder doesn't say it yet.
+    """
+    key = f"{processor()}|{torch.__version__}|{torch.get_num_threads()} threads"
+    try:
+        # One at a time, so that processes that learn together find the same.
+        with one_process("precision", SilentProgress()):
+            return _remembered_faster(cache_folder() / _MEMORY, key) == "bfloat16"
+    except (InputError, ModelUnavailable):  # without a cache it is measured each time
+        return _faster() == "bfloat16"
+
+
+@cache
+def processor() -> str:
+    """What decides how fast this processor multiplies: its name, its instructions, those forbidden."""
+    parts = [platform.machine(), platform.processor()]
+    with suppress(OSError):
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        parts += dict.fromkeys(line for line in lines if line.startswith(_NAMING))
+    parts += [f"{name}={os.environ[name]}" for name in _LIMITS if name in os.environ]
+    return stable_hash("processor", *parts)
+
+
+def _remembered_faster(memory: Path, key: str) -> str:
+    known = remembered(memory)
+    if known.get(key) not in _TORCH:
+        known[key] = _faster()
+        with suppress(OSError):
+            write_json_atomically(memory, known)
+    return known[key]
+
+
+def _faster() -> Dtype:
+    """The precision in which a product is done first, each by the best of a few turns."""
+    products = {dtype: _product(dtype) for dtype in _TORCH}
+    best = dict.fromkeys(products, math.inf)
+    for _ in range(_ROUNDS):
+        for dtype, product in products.items():  # in turns: what disturbs one disturbs the other
+            begun = time.perf_counter()
+            product()
+            best[dtype] = min(best[dtype], time.perf_counter() - begun)
+    return "bfloat16" if best["bfloat16"] <= best["float32"] else "float32"
+
+
+def _product(dtype: Dtype) -> Callable[[], torch.Tensor]:
+    rows_NE = torch.ones(_ROWS, _IN, dtype=_TORCH[dtype])
+    weight_FE = torch.ones(_OUT, _IN, dtype=_TORCH[dtype])
+
+    def product() -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.nn.functional.linear(rows_NE, weight_FE)
+
+    return product
 
 
 def computed_in(dtype: Dtype) -> Dtype:

@@ -118,7 +118,7 @@ def weights_hash(folder: Path, progress: Progress) -> str:
     A file is read again only when its path, size or time of change differs from last time.
     """
     memory = cache_folder() / "hashes.json"
-    known = _remembered(memory)
+    known = remembered(memory)
     fresh: dict[str, str] = {}
     parts: list[str] = []
     for path in sorted(folder.glob("*.safetensors")):
@@ -129,14 +129,15 @@ def weights_hash(folder: Path, progress: Progress) -> str:
                 fresh[key] = file_sha256(path)
         parts += [path.name, known.get(key) or fresh[key]]
     if fresh:
-        kept = list({**_remembered(memory), **fresh}.items())[-MAX_REMEMBERED_HASHES:]
+        kept = list({**remembered(memory), **fresh}.items())[-MAX_REMEMBERED_HASHES:]
         # A cache that can't be written costs time, nothing else.
         with suppress(OSError):
             write_json_atomically(memory, dict(kept))
     return stable_hash("weights", *parts)
 
 
-def _remembered(memory: Path) -> dict[str, str]:
+def remembered(memory: Path) -> dict[str, str]:
+    """What a small file of the cache says; nothing where it isn't there or broken."""
     try:
         data = json.loads(memory.read_text(encoding="utf-8"))
     except (OSError, ValueError):

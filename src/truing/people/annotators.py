@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from truing.people.tables import Annotator, AnnotatorGroup
+from truing.people.tables import Annotator, AnnotatorGroup, SignIn
 from truing.people.vocabulary import Role
 from truing.types import InputError
 
@@ -50,19 +50,32 @@ def sign_in_lead(session: Session, token: str) -> Annotator:
     if lead is None:
         lead = Annotator(name="lead", role="lead")
         session.add(lead)
+        session.flush()
     other = session.scalar(select(Annotator).where(Annotator.token_hash == token_hash(token)))
     if other is not None and other is not lead:
         raise InputError("--token: an annotator has this token; give another one")
-    lead.token_hash = token_hash(token)
+    if lead.token_hash != token_hash(token):
+        _set_token(session, lead, token)
     session.flush()
     return lead
+
+
+def _set_token(session: Session, annotator: Annotator, token: str | None) -> None:
+    """Another token, or none: whoever is signed in by the old one isn't any more."""
+    annotator.token_hash = token and token_hash(token)
+    session.execute(delete(SignIn).where(SignIn.annotator_id == annotator.id))
 
 
 def renew_token(session: Session, annotator: Annotator) -> str:
     """A new token; the old one stops working."""
     token = new_token()
-    annotator.token_hash = token_hash(token)
+    _set_token(session, annotator, token)
     return token
+
+
+def remove_annotator(session: Session, annotator: Annotator) -> None:
+    """End an annotator's link and sign-ins. What they said stays, and a new link lets them in again."""
+    _set_token(session, annotator, None)
 
 
 def by_token(session: Session, token: str) -> Annotator | None:

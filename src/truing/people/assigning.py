@@ -150,6 +150,27 @@ def _give(session: Session, annotator_id: int) -> int | None:
     return assignment.id
 
 
+def has_work(session: Session, annotator_id: int) -> bool:
+    """Whether there is something for this person, as far as a look without a change can tell.
+
+    What others opened and left becomes free only when somebody asks for work.
+    """
+    return bool(
+        open_assignment(session, annotator_id)
+        or _gold(session, annotator_id)
+        or _ordinary(session, annotator_id)
+    )
+
+
+def release_open(session: Session, annotator_id: int) -> None:
+    """Free the places of what this person has begun and not finished, for others."""
+    begun = select(Assignment).where(
+        Assignment.annotator_id == annotator_id, Assignment.slot.is_not(None), _is_open()
+    )
+    for assignment in session.scalars(begun):
+        assignment.slot = None
+
+
 def next_assignment(store: Store, annotator_id: int) -> int | None:
     """The id of what this person should do now: what they have begun, or something new.
 

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from truing.data.messages import Messages, prompt_hash, text_hash
+from truing.hints import did_you_mean
 from truing.people.tables import Completion, Prompt, Task, TaskCompletion
 from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS
 from truing.types import InputError, stable_hash
@@ -17,7 +18,8 @@ def check_consents(consents: Iterable[str]) -> None:
     """Raises InputError for a word that no consent has."""
     for consent in consents:
         if consent not in CONSENTS:
-            raise InputError(f"consent: no {consent!r}; give one of {', '.join(CONSENTS)}")
+            hint = did_you_mean(consent, CONSENTS)
+            raise InputError(f"consent: no {consent!r}; {hint}give one of {', '.join(CONSENTS)}")
 
 
 def add_prompt(
@@ -70,7 +72,8 @@ def add_task(
     Raises InputError for an unknown kind or a number of completions that the kind can't show.
     """
     if kind not in KINDS:
-        raise InputError(f"task: no kind {kind!r}; give one of {', '.join(KINDS)}")
+        hint = did_you_mean(kind, KINDS)
+        raise InputError(f"task: no kind {kind!r}; {hint}give one of {', '.join(KINDS)}")
     fewest, most = COMPLETIONS_NEEDED[kind]
     if not fewest <= len(completions) <= (most if wanted else max(most, len(completions))):
         span = str(fewest) if fewest == most else f"{fewest} to {most}"

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from truing.files import write_jsonl_atomically
+from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.exchange.importing import ask_about
 from truing.people.store import Store
@@ -50,10 +51,14 @@ class DrawSpec:
             raise InputError(f"--shares: no {self.shares!r}; give {' or '.join(SHARES)}")
         for kind in self.ask:
             if kind not in KINDS:
-                raise InputError(f"--ask: no {kind!r}; give one of {', '.join(KINDS)}")
+                hint = did_you_mean(kind, KINDS)
+                raise InputError(f"--ask: no {kind!r}; {hint}give one of {', '.join(KINDS)}")
         for consent in self.consents:
             if consent not in CONSENTS:
-                raise InputError(f"--consent: no {consent!r}; give one of {', '.join(CONSENTS)}")
+                hint = did_you_mean(consent, CONSENTS)
+                raise InputError(
+                    f"--consent: no {consent!r}; {hint}give one of {', '.join(CONSENTS)}"
+                )
 
 
 @dataclass

@@ -31,6 +31,7 @@ from truing.people.tables import (
     Prompt,
     Ranking,
     Rating,
+    SignIn,
     Task,
     TaskCompletion,
 )
@@ -106,6 +107,7 @@ def erase_annotator(store: Store, name: str) -> dict[str, int]:
         eraser = _Eraser(session)
         eraser.assignments(eraser.ids(Assignment, "annotator_id", [person.id]))
         eraser.delete(AnnotatorGroup, "annotator_id", [person.id])
+        eraser.delete(SignIn, "annotator_id", [person.id])
         eraser.delete(Annotator, "id", [person.id])
         counts = _finish(eraser)
     _empty_log(store)

@@ -7,8 +7,9 @@ the report is built anew. What has been measured already isn't measured again.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import filelock
@@ -43,8 +44,11 @@ def add_evaluations(
     _check_finished(instruments)
     _check_unchanged(instruments)
     with _held(run):
-        for name, seed, missing in _unmeasured(instruments, evaluations):
-            _measure(instruments, name, seed, missing, progress)
+        work = list(_unmeasured(instruments, evaluations))
+        total = sum(len(missing) for _, _, missing in work)
+        stages = (f"Stage {number} of {total}" for number in count(1))
+        for name, seed, missing in work:
+            _measure(instruments, name, seed, zip(missing, stages, strict=False), progress)
         return rebuild(run)
 
 
@@ -115,14 +119,23 @@ def _unmeasured(
 
 
 def _measure(
-    instruments: RunInstruments, name: str, seed: int, missing: Sequence[str], progress: Progress
+    instruments: RunInstruments,
+    name: str,
+    seed: int,
+    missing: Iterable[tuple[str, str]],
+    progress: Progress,
 ) -> None:
-    """One candidate's rows of some evaluations, and what they cost."""
+    """One candidate's rows of some evaluations, each with its stage, and what they cost."""
     context = instruments.context()
     is_base = name == "base" and seed == instruments.spec.seeds[0]
-    respondent = LocalRespondent(instruments.base if is_base else instruments.candidate(name, seed))
-    for evaluation in missing:
-        with progress.task(f"{name}, seed {seed}: {evaluation}"), measured() as cost:
+    candidate = instruments.candidate
+    respondent = instruments.base if is_base else LocalRespondent(candidate(name, seed))
+    for evaluation, stage in missing:
+        with (
+            progress.stage(stage, at_once=False),
+            progress.task(f"{name}, seed {seed}: {evaluation}"),
+            measured() as cost,
+        ):
             rows = EVALUATIONS[evaluation].measure(context, respondent)
         write_jsonl_atomically(
             _rows(instruments.folder, evaluation, name, seed), [row.to_json() for row in rows]

@@ -21,7 +21,7 @@ from truing.runs.folder import RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
-from truing.tasks.metrics import grade_metric
+from truing.tasks.metrics import judge_metrics
 from truing.types import InputError, Metric
 
 if TYPE_CHECKING:
@@ -41,16 +41,18 @@ def task_metrics(
     `reward` is what a run rewarded (without parts: what the task does), `by_reward` names the methods
     that followed it.
     """
-    own = [grade_metric(task, name) for name in task.judges]
+    own = [metric for each in EVALUATIONS.values() for metric in judge_metrics(task, each)]
     declared = [metric for each in EVALUATIONS.values() for metric in each.metrics]
     return TaskMetrics(
         metrics=(*own, *declared),
         titles={name: each.title for name, each in EVALUATIONS.items()},
+        from_rows={n: each.from_rows for n, each in EVALUATIONS.items() if each.from_rows},
         headline=_keys(task.headline),
         gold=_keys(task.gold),
         must_not_fall=dict(
             zip(_keys(task.must_not_fall), task.must_not_fall.values(), strict=True)
         ),
+        smallest=dict(zip(_keys(task.smallest_effect), task.smallest_effect.values(), strict=True)),
         evaluations=task.evaluations,
         rewarded=_rewarded(task, reward),
         by_reward=tuple(by_reward),

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from truing.files import entries, is_file, numbered_jsonl, read_json, read_text
 from truing.spec.renamed import up_to_date
+from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
@@ -210,11 +209,5 @@ class RunFolder:
 
         Names that have changed since are today's.
         """
-        try:
-            data = yaml.safe_load(self.spec_text())
-        except yaml.YAMLError as error:
-            message = " ".join(str(error).split())
-            raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({message})") from None
-        except (ValueError, RecursionError) as error:  # thousands of digits, or of brackets
-            raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({error})") from None
+        data = yaml_value(self.spec_text(), str(self.path / "spec.yaml"))
         return up_to_date(data)[0] if isinstance(data, dict) else {}

@@ -202,7 +202,7 @@ TASK = TaskSpec(
         "share_kept": CheckSpec(program="instructions.share_kept", label="constraints kept"),
         "all_kept": CheckSpec(program="instructions.all_kept", label="all constraints kept"),
     },
-    evaluations=("answers", "trivia", "drift", "hacking"),
+    evaluations=("answers", "wins", "trivia", "drift", "hacking"),
     headline=("answers.share_kept", "answers.all_kept"),
     gold=("answers.all_kept",),
     must_not_fall={"trivia.mc1": 0.05},

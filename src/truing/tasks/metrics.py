@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.graded_answers import GRADED
+from truing.evaluate.evaluation import Evaluation
+from truing.hints import did_you_mean
 from truing.spec.task import TaskSpec
 from truing.types import InputError, Metric
 
 
-def grade_metric(task: TaskSpec, name: str) -> Metric:
-    """The metric of one of the task's judges: the share of answers that pass, more is better."""
-    label = task.judges[name].label or name.replace("_", " ").capitalize()
-    note = f"grade of the free answers by the program {task.judges[name].program}"
-    return Metric(GRADED, name, label, 1, "share", note)
+def judge_metrics(task: TaskSpec, evaluation: Evaluation) -> list[Metric]:
+    """The metrics that an evaluation has for the task's judges; none where it looks at none."""
+    if evaluation.of_judge is None:
+        return []
+    return [
+        metric
+        for name, judge in task.judges.items()
+        for metric in evaluation.of_judge(name, _label(task, name), judge.program)
+    ]
+
+
+def _label(task: TaskSpec, judge: str) -> str:
+    return task.judges[judge].label or judge.replace("_", " ").capitalize()
 
 
 def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
@@ -24,11 +33,11 @@ def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
     for name in task.evaluations:
         if name not in EVALUATIONS:
             raise InputError(
-                f"task {task.name}: evaluations: {name!r}: unknown; known: {', '.join(EVALUATIONS)}"
+                f"task {task.name}: evaluations: {name!r}: unknown; "
+                f"{did_you_mean(name, EVALUATIONS)}known: {', '.join(EVALUATIONS)}"
             )
         metrics += EVALUATIONS[name].metrics
-        if name == GRADED:
-            metrics += [grade_metric(task, judge) for judge in task.judges]
+        metrics += judge_metrics(task, EVALUATIONS[name])
     return tuple(metrics)
 
 
@@ -43,12 +52,13 @@ def check_measures(task: TaskSpec) -> None:
         ("headline", task.headline),
         ("gold", task.gold),
         ("must_not_fall", task.must_not_fall),
+        ("smallest_effect", task.smallest_effect),
     ):
         for key in keys:
             if key not in known:
                 raise InputError(
-                    f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; there are "
-                    f"{', '.join(known)}"
+                    f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; "
+                    f"{did_you_mean(key, known)}there are {', '.join(known)}"
                 )
     if not task.headline:
         raise InputError(f"task {task.name}: headline: empty; name what 'helped' means")

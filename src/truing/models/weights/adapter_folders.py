@@ -6,7 +6,6 @@ name of our catalogue.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from truing.files import json_value
 from truing.models.user_cache import (
     cache_folder,
     flush_folder,
@@ -51,7 +51,7 @@ class AdapterFolder:
         """Raises InputError where the adapter isn't one that can be merged safely."""
         path = folder / CONFIG
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = json_value(path.read_text(encoding="utf-8"), None)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: can't be read as JSON ({error})") from None
         if not isinstance(settings, dict):

@@ -6,7 +6,6 @@ fetched and converted once, into the user's cache; after that no network is need
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from truing.files import read_json, write_json_atomically
+from truing.hints import did_you_mean
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -226,8 +226,7 @@ def _unknown(name: str, folder: Path) -> str:
         return f"model: {name} is a file; name the folder that holds config.json and *.safetensors"
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         return f"model: {name}: no such folder"
-    close = difflib.get_close_matches(name.casefold(), CATALOGUE, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, CATALOGUE, cutoff=0.5)
     return (
         f"model: unknown model {name!r}; {hint}the catalogue has {', '.join(CATALOGUE)}; or name a "
         "local folder of safetensors or a Hugging Face id org/name"

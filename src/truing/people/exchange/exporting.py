@@ -17,16 +17,20 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
+from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
 from truing.people.exchange.tasks import Shown, tasks_shown
+from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Annotator, Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import FLAGS, METADATA
 from truing.types import InputError
 
 Row = dict[str, Any]
+RESULTS = "results"
+"""The one form that sums up: which candidate won, by how much, and how sure that is."""
 LIKED = 6
 """The least rating of an answer that is worth imitating."""
 
@@ -187,9 +191,14 @@ def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list
 
     Raises InputError for an unknown form or consent.
     """
-    if form not in EXPORT_FORMS:
-        raise InputError(f"--form: no {form!r}; give one of {', '.join(EXPORT_FORMS)}")
+    if form not in EXPORT_FORMS and form != RESULTS:
+        forms = (*EXPORT_FORMS, RESULTS)
+        hint = did_you_mean(form, forms)
+        raise InputError(f"--form: no {form!r}; {hint}give one of {', '.join(forms)}")
     check_consents(consents)
+    if form == RESULTS:
+        with store.reading() as session:
+            return result_rows(session, consents)
     rows_of = EXPORT_FORMS[form][1]
     with store.reading() as session:
         kept = [

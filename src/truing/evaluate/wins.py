@@ -1,0 +1,136 @@
+"""Wins against the base: how often a judge grades a candidate's answer above the base's to the same case.
+
+For each judge of the task there are two figures: the share of cases that are won, a tie counting half
+(the base against itself: 0.5), and the same share as it would be if both answers were of one length,
+since judges tend to like the longer one (Dubois et al. 2024; see `truing.statistics.win_rate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.respondent import Respondent
+from truing.types import Case, Completion, Estimate, Metric, Row, Score, Unscored
+
+if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.rewards.reward import Answered
+
+NAME = "wins"
+CONTROLLED = "_length_controlled"
+"""Ends the name of the figure at equal lengths; what stands before it is the judge."""
+LONGER_BY = "longer_by"
+"""What a row's detail calls the characters that the answer has more than the base's."""
+
+Answer = Completion | Unscored
+
+
+def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
+    """Rows with 1, 0.5 or 0 of each judge for every held-out case, and the difference in length.
+
+    Unscored where either side has no answer or no grade, or where no base is known.
+    """
+    graders, cases, base = context.graders(), context.held_out, context.base()
+    answers = context.answer(respondent, cases)
+    others: Sequence[Answer] = (
+        [base] * len(cases)
+        if isinstance(base, Unscored)
+        else base.answer(cases, context.max_new_tokens)
+    )
+    return [
+        context.row(
+            respondent, NAME, case, _wins(graders, case, ours, theirs), _detail(ours, theirs)
+        )
+        for case, ours, theirs in zip(cases, answers, others, strict=True)
+    ]
+
+
+def _wins(
+    graders: Mapping[str, Callable[[Answered], Score]], case: Case, ours: Answer, theirs: Answer
+) -> dict[str, Score]:
+    from truing.rewards.reward import Answered
+
+    for answer in (ours, theirs):
+        if isinstance(answer, Unscored):
+            return dict.fromkeys(graders, answer)
+    assert isinstance(ours, Completion)
+    assert isinstance(theirs, Completion)
+    pair = Answered.of(case, ours), Answered.of(case, theirs)
+    return {name: _win(grade(pair[0]), grade(pair[1])) for name, grade in graders.items()}
+
+
+def _win(ours: Score, theirs: Score) -> Score:
+    for grade in (ours, theirs):
+        if isinstance(grade, Unscored):
+            return grade
+    return 0.5 if ours == theirs else float(ours > theirs)  # type: ignore[operator]
+
+
+def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
+    texts = [None if isinstance(a, Unscored) else a.text.strip() for a in (ours, theirs)]
+    known = [text for text in texts if text is not None]
+    longer = len(known[0]) - len(known[1]) if len(known) == len(texts) else None
+    return {"answer": texts[0], "base_answer": texts[1], LONGER_BY: longer}
+
+
+def win_rates(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
+    """Each judge's win rate at equal lengths, from a candidate's rows; several seeds of a case pooled."""
+    judges = dict.fromkeys(judge for row in rows for judge in row.metrics)
+    return {f"{judge}{CONTROLLED}": _win_rate(rows, judge, seed) for judge in judges}
+
+
+def _win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
+    from truing.statistics.win_rate import length_controlled_win_rate
+
+    scores = [(row, row.metrics[judge]) for row in rows if judge in row.metrics]
+    by_case: dict[str, list[tuple[float, float]]] = {}
+    for row, score in scores:
+        if not isinstance(score, Unscored):
+            by_case.setdefault(row.case, []).append((score, row.detail[LONGER_BY]))
+    pooled = [
+        [sum(part) / len(part) for part in zip(*by_case[case], strict=True)]
+        for case in sorted(by_case)
+    ]
+    scored = sum(len(each) for each in by_case.values())
+    return length_controlled_win_rate(
+        [win for win, _ in pooled],
+        [longer for _, longer in pooled],
+        unscored=len(scores) - scored,
+        seed=seed,
+    )
+
+
+def win_metrics(judge: str, label: str, program: str) -> tuple[Metric, ...]:
+    """The two figures of one of the task's judges."""
+    return (
+        Metric(
+            NAME,
+            judge,
+            f"Wins by {label}",
+            1,
+            "share",
+            f"share of cases whose answer {program} grades above the base’s, ties half (base: 0.5)",
+        ),
+        Metric(
+            NAME,
+            f"{judge}{CONTROLLED}",
+            f"Wins by {label}, length-controlled",
+            1,
+            "share",
+            "the same, if both answers were of one length (Dubois et al. 2024)",
+        ),
+    )
+
+
+WINS = Evaluation(
+    name=NAME,
+    title="Wins against the base, on held-out cases",
+    about="answers that the task's judges grade above the base's (--task, --base)",
+    metrics=(),
+    of_judge=win_metrics,
+    measure=wins,
+    from_rows=win_rates,
+    needs={"answers": (), "base": ()},
+    usual=False,
+)
