@@ -17,6 +17,7 @@ from truing.cli.main import app
 from truing.files import read_json
 from truing.progress import SilentProgress
 from truing.recipes.align import align
+from truing.recipes.evaluate import task_cases
 from truing.recipes.report import build_report
 from truing.runs.run import Run
 from truing.spec.reading import make_spec
@@ -161,6 +162,35 @@ def test_parts_of_another_kind_are_refused_or_left_out(run: Path, kind: object) 
             build_report(run)
         except InputError as error:
             assert is_one_line(error) and f"run.json: {name}" in str(error)
+
+
+# --- What `truing eval` leaves ------------------------------------------------------------------
+
+
+@pytest.fixture
+def evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A finished evaluation of recorded answers in `out`, and the command that made it."""
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    cases = task_cases("format", SilentProgress()).cases[:2]
+    lines = [{"prompt": case.prompt, "answer": "=1+1"} for case in cases]
+    Path("answers.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    command = ["eval", "answers", "--task", "format", "--limit", "2", "--out", "out"]
+    command += ["--candidate", "answers:answers.jsonl"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    return command
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_evaluation_is_written_again_or_refused(evaluated: list[str], way: str) -> None:
+    whole = {path: path.read_bytes() for path in Path("out").iterdir()}
+    for path in tampered(Path("out"), list(whole), way):
+        done = CliRunner().invoke(app, evaluated)
+        assert done.exit_code in (0, 2), (path, done.exception)
+        if done.exit_code == 2:
+            assert done.stderr.strip().splitlines()[-1].startswith("Error: out"), path
+        else:
+            assert (path.name == "results.json") or path.read_bytes() == whole[path]
 
 
 # --- Candidates --------------------------------------------------------------------------------

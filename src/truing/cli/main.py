@@ -29,6 +29,7 @@ from truing.cli.common import (
 )
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
+from truing.cli.export import export
 from truing.cli.lists import Commands
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
@@ -284,6 +285,7 @@ def grid(
 app.command()(tasks)
 app.command()(label)
 app.command()(serve)
+app.command()(export)
 app.add_typer(data, name="data")  # with the commands of cli/people.py
 
 

@@ -107,9 +107,8 @@ def choice_requests(
 ) -> list[PromptWithContinuations]:
     """Each question behind the prompt, with all of its answers."""
     return [
-        PromptWithContinuations(
-            renderer.case_tokens(prompt, case),
-            renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
+        renderer.scoring_request(
+            renderer.case_tokens(prompt, case), [*case.correct_answers, *case.incorrect_answers]
         )
         for case in cases
     ]

@@ -12,7 +12,7 @@ import string
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from truing.models.remote.endpoint import without_thoughts
+from truing.models.templates.thoughts import without_thoughts
 from truing.types import answer_key, split_key
 
 LETTERS = string.ascii_uppercase

@@ -35,6 +35,7 @@ class Request:
     Temperature 0 takes the likeliest token. With `top_p` below 1, tokens are drawn from the smallest
     set of likeliest ones whose probability is at least that (Holtzman et al., 2020, eq. 2). Draw
     `sample` of a prompt depends on seed, prompt and its number alone, as in `sampling.sample`.
+    `hide_thoughts` leaves out of the text what the model thinks aloud before its answer.
     """
 
     prompt: tuple[int, ...]
@@ -44,6 +45,7 @@ class Request:
     seed: int = 0
     sample: int = 0
     stop: tuple[str, ...] = ()
+    hide_thoughts: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -73,6 +75,8 @@ class Generation:
         self.row = Row()
         self._stream = TextStream(model.decode, request.stop)
         self._ends = model.end_tokens
+        self._thoughts = model.speech.turn.thoughts if request.hide_thoughts else None
+        self._opened = self._thoughts is not None and model.speech.opens(request.prompt)
 
     @cached_property
     def _uniforms(self) -> Tensor:
@@ -87,7 +91,14 @@ class Generation:
 
     def text_from(self, start: int) -> str:
         """The same from a character on. May be asked for in another thread than the one that writes."""
-        return self._stream.text_from(start)
+        ended = (
+            self.finish is not None
+        )  # looked at first: what is written meanwhile comes next time
+        if self._thoughts is None:
+            return self._stream.text_from(start)
+        return self._thoughts.shown(self._stream.text_from(0), opened=self._opened, ended=ended)[
+            start:
+        ]
 
     @property
     def has_read(self) -> bool:

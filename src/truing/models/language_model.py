@@ -6,15 +6,16 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -45,7 +46,8 @@ from truing.models.engine.unpacked import (
     log_probs_alone,
     logits_alone,
 )
-from truing.models.precision import torch_dtype
+from truing.models.loading import read_tokenizer, read_weights
+from truing.models.templates.speech import Speech
 from truing.types import Dtype, InputError
 
 
@@ -129,40 +131,30 @@ class LanguageModel:
     @staticmethod
     def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
         """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"model: {folder} can't be loaded ({reason})") from None
-        return LanguageModel(model, LanguageModel.load_tokenizer(folder))
+        return LanguageModel(read_weights(folder, dtype), read_tokenizer(folder))
 
     @staticmethod
     def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         """The tokenizer in a folder. Raises InputError where there is none."""
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"model: {folder} has no usable tokenizer ({reason})") from None
-        assert isinstance(tokenizer, PreTrainedTokenizerBase)
-        return tokenizer
+        return read_tokenizer(folder)
+
+    @cached_property
+    def speech(self) -> Speech:
+        """How its chat template and its tokenizer begin and end an answer."""
+        ends = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        return Speech.of(self.tokenizer, ends)
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Tokens that end an answer: the tokenizer's and the generation settings'."""
-        ends = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        listed = ends if isinstance(ends, list) else [ends]
-        return frozenset(int(t) for t in (*listed, self.tokenizer.eos_token_id) if t is not None)
+        """Tokens that end an answer: the template's, the tokenizer's and the generation settings'."""
+        return self.speech.end_tokens
 
     @property
     def end_token(self) -> int:
-        """The token that training puts at the end of an answer."""
-        token = self.tokenizer.eos_token_id
-        if not isinstance(token, int):
+        """The token that training puts at the end of an answer: the one that the template writes."""
+        if self.speech.end_token is None:
             raise InputError("model: its tokenizer names no end token (eos_token)")
-        return token
+        return self.speech.end_token
 
     @property
     def device(self) -> torch.device:
@@ -179,7 +171,12 @@ class LanguageModel:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of some tokens, special ones left out."""
+        """The text of some tokens, special ones left out but for the tags around thoughts."""
+        tags = self.speech.tags
+        runs = groupby(tokens, key=tags.get) if tags else [(None, iter(tokens))]
+        return "".join(tag * len(list(run)) if tag else self._text(run) for tag, run in runs)
+
+    def _text(self, tokens: Iterable[int]) -> str:
         text = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text if isinstance(text, str) else "".join(text)
 

@@ -36,11 +36,16 @@ FORMS = get_args(Form)
 
 @dataclass(frozen=True)
 class Context:
-    """What an answer continues, what stands between the two, and the text that ends a free answer."""
+    """What an answer continues, what stands between the two, and the text that ends a free answer.
+
+    `closing` stands before the delimiter where an answer is given and not written: it closes the
+    thoughts that a model would begin with.
+    """
 
     text: str
     delimiter: str
     stop: str = ""
+    closing: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,8 @@ class PromptVariant:
                 "that has one"
             )
         if form == "chat" or (form == "auto" and renderer.chat and not self.template):
-            return Context(renderer.chat_text(self.messages(own, question)), "")
+            text = renderer.chat_text(self.messages(own, question))
+            return Context(text, renderer.space, closing=renderer.thoughts_closed)
         return self.plain(own, question)
 
     def plain(self, own: Prompt, question: str) -> Context:

@@ -19,7 +19,9 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import Graders, RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
-from truing.files import write_json_atomically, write_jsonl_atomically
+from truing.files import read_json, write_json_atomically, write_jsonl_atomically
+from truing.models.identity import settings_hash
+from truing.models.templates.rendering import as_of
 from truing.progress import Progress, StderrProgress
 from truing.recipes.report import rebuild
 from truing.report.summary import Summary
@@ -43,7 +45,7 @@ def add_evaluations(
     instruments = RunInstruments(run, progress, lambda spec: named_programs(spec, progress))
     _check_finished(instruments)
     _check_unchanged(instruments)
-    with _held(run):
+    with _held(run), as_of(instruments.run.record.get("created")):
         work = list(_unmeasured(instruments, evaluations))
         total = sum(len(missing) for _, _, missing in work)
         stages = (f"Stage {number} of {total}" for number in count(1))
@@ -77,9 +79,18 @@ def _check_unchanged(instruments: RunInstruments) -> None:
         ("functions_hash", functions_hash(spec.reward), "a function of its reward"),
     ):
         if identity.get(name, "") != now:
-            raise InputError(
-                f"--run {run}: {what} has changed since it was made; put it back, or align anew"
-            )
+            raise _changed(run, what)
+    record = run / "candidates" / "base" / RECORD
+    base = Path(str(read_json(record).get("base", ""))) if record.is_file() else Path()
+    made_with = identity.get("settings_hash", "")  # runs of before say nothing of it
+    if made_with and (base / "config.json").is_file() and settings_hash(base, base) != made_with:
+        raise _changed(run, "its model's tokenizer, chat template or configuration")
+
+
+def _changed(run: Path, what: str) -> InputError:
+    return InputError(
+        f"--run {run}: {what} has changed since it was made; put it back, or align anew"
+    )
 
 
 @contextmanager

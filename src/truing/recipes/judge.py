@@ -86,7 +86,11 @@ def train_judge(
     folder = Path(out) if out is not None else usual.with_name(f"judge-{usual.name}")
     texts = [t for c in cases for t in (c.prompt, *c.correct_answers, "", *c.incorrect_answers)]
     digest = stable_hash(
-        "train judge", spec.digest(), reader.weights, *map(file_sha256, files.values()), *texts
+        "train judge",
+        spec.digest(),
+        reader.identity.hash,
+        *map(file_sha256, files.values()),
+        *texts,
     )
     run = Run(folder, progress, kind="train judge", record=RECORD)
     run.check({"digest": digest})
@@ -130,7 +134,8 @@ def _saved(
     facts = {
         "truing": __version__,
         "model": spec.model,
-        "weights": reader.weights,
+        "weights": reader.identity.weights,
+        "settings": reader.identity.settings,
         "dtype": spec.judge.dtype,
         "layer": reader.features.layer,
         "folds": FOLDS,

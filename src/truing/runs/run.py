@@ -48,10 +48,11 @@ _NAMED = {
     "functions_hash": "reward function",
     "questions_hash": "set of questions",
     "task_hash": "task: a file that it names has changed",
+    "settings_hash": "model: its tokenizer, chat template, configuration or end tokens have changed",
     "precision": "precision: this processor, or number of threads, computes in another",
 }
 """What a run is another of, where part of its identity isn't the wanted one."""
-_NEWER = {"precision"}
+_NEWER = {"precision", "settings_hash"}
 """Parts of the identity that older records lack; there they aren't compared."""
 
 

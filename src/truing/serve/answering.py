@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from secrets import randbits
 
 from starlette.concurrency import run_in_threadpool
@@ -161,10 +162,9 @@ def _requests(candidate: Candidate, form: ChatForm) -> list[Request]:
     if candidate.best_of_n and form.temperature is None:
         more["temperature"] = 0.0
     seeded = form.model_copy(update=more)
+    each = [seeded.request(prompt, most, sample, stops) for sample in range(form.n or 1)]
     return [
-        draw
-        for sample in range(form.n or 1)
-        for draw in draws(candidate, seeded.request(prompt, most, sample, stops))
+        draw for request in each for draw in draws(candidate, replace(request, hide_thoughts=True))
     ]
 
 

@@ -59,6 +59,7 @@ class Chat:
             self.temperature,
             seed=self.seed,
             stop=(renderer.stop,) if renderer.stop else (),
+            hide_thoughts=True,
         )
         written = self.generator.write_all(draws(self.candidate, request))
         chooser = self.candidate.best_of_n

@@ -186,6 +186,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Entry]:
         write_wheel(folder, "tiny_weights_part2", data[half:], b"You may."),
     )
     entry = Entry(
+        hub="org/tiny",
         name="tiny",
         what="a random model",
         licence="Tiny Terms",

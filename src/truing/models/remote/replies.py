@@ -12,13 +12,14 @@ from typing import Any
 
 from truing.models.remote.body import whole_text
 from truing.models.remote.client import Refused
+from truing.models.templates.thoughts import without_thoughts
 
 NONE_LISTED = "lists no log-probabilities of the text it was given"
-_LONGEST_TOKEN = 256  # characters; more aren't in a vocabulary
+_LONGEST_TOKEN = 32  # characters, on average over a reply
+_ALWAYS = 4096  # characters that any reply may have
 _ROUNDING = 0.01  # nats by which a log-probability in 16 bits may exceed 0
 _TEXT_PARTS = ("text", "output_text")
 _REASONING = ("reasoning_content", "reasoning")
-_TAGS = ("<think>", "</think>", "[THINK]")
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,10 @@ def _reply(
 ) -> Reply:
     if not isinstance(text, str):
         raise Refused("answered with something else than text")
-    if len(text) > _LONGEST_TOKEN * (max_tokens + 16):
+    if len(text) > _LONGEST_TOKEN * max_tokens + _ALWAYS:
         raise Refused(f"wrote {len(text):,} characters where {max_tokens} tokens were asked for")
     cut = choice.get("finish_reason") == "length"
-    thought = any(tag in text for tag in _TAGS)
+    thought = without_thoughts(text) != text.strip()
     return Reply(whole_text(text), cut, fingerprint_in(document), thought)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from truing.files import json_value
+from truing.models.identity import settings_hash
 from truing.models.user_cache import (
     cache_folder,
     flush_folder,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # names of models are resolved before anything heavy is loade
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-_TEMPLATES = ("tokenizer_config.json", "chat_template.jinja")
 _CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
 
 
@@ -124,20 +124,16 @@ def merged_folder(base: Path, weights: Path, tokenizer: Path, progress: Progress
     where it doesn't fit, ModelUnavailable where the disk is full.
     """
     adapter = is_adapter(weights)
-    settings = (weights / (CONFIG if adapter else "config.json")).read_text(encoding="utf-8")
     hashes = weights_hash(weights, progress), weights_hash(base, progress)
-    texts = [settings, *(_text(tokenizer / name) for name in ("tokenizer.json", *_TEMPLATES))]
-    digest = stable_hash("merged", *hashes, *texts)[:16]
+    settings = settings_hash(base if adapter else weights, tokenizer)
+    own = (weights / CONFIG).read_text(encoding="utf-8") if adapter else ""
+    digest = stable_hash("merged", *hashes, settings, own)[:16]
     target = cache_folder() / "models" / f"merged-{digest}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with one_process(target.name, progress):
         if not (target / "config.json").is_file():
             _make(target, base, weights, tokenizer, progress, adapter=adapter)
     return target
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _make(

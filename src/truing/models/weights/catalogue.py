@@ -69,6 +69,8 @@ class Entry:
     licence_address: str
     parameters: int
     gguf: Gguf
+    hub: str
+    """where the same model is on the Hugging Face hub, in its makers' own precision"""
     digits_apart: bool
     """the tokenizer cuts at every digit, which the GGUF file says and transformers overlooks"""
     asks_first: bool = False
@@ -145,6 +147,7 @@ CATALOGUE: dict[str, Entry] = {
         licence_address="https://www.apache.org/licenses/LICENSE-2.0",
         parameters=134_515_008,
         gguf=_SMOLLM2,
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
         digits_apart=True,
     ),
     "gemma3-270m": Entry(
@@ -154,6 +157,7 @@ CATALOGUE: dict[str, Entry] = {
         licence_address="https://ai.google.dev/gemma/terms",
         parameters=268_098_176,
         gguf=_GEMMA3,
+        hub="google/gemma-3-270m",
         digits_apart=False,
         asks_first=True,
     ),
@@ -219,6 +223,15 @@ def adapter_base(folder: Path, *, accept_licence: bool, progress: Progress) -> M
         return resolve_model(adapter.base, accept_licence=accept_licence, progress=progress)
     except InputError as error:
         raise adapter.no_base(error) from None
+
+
+def portable_name(name: str) -> str:
+    """A model's name as another machine can resolve it: the hub's for one of the catalogue, and a whole
+    path for a folder, which is at least the same everywhere on this one."""
+    if name in CATALOGUE:
+        return CATALOGUE[name].hub
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if name and folder.is_dir() else name
 
 
 def _unknown(name: str, folder: Path) -> str:
