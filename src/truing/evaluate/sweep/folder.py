@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -76,14 +76,18 @@ def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence
 
 
 def _csv(result: SweepResult) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = metrics_in(result.lines)
     answer = ("answer",) if any("answer" in row.detail for _, row in result.rows) else ()
-    writer.writerow(map(_inert, (*COLUMNS, *metrics, *answer, "unscored")))
-    for prompt, row in result.rows:
-        writer.writerow(map(_inert, _cells(prompt, row, metrics, answer)))
-    return text.getvalue()
+    lines = [_line((*COLUMNS, *metrics, *answer, "unscored"))]
+    lines += [_line(_cells(prompt, row, metrics, answer)) for prompt, row in result.rows]
+    return "".join(lines)
+
+
+def _line(cells: Iterable[object]) -> str:
+    """One row. Before Python 3.13 the writer leaves a lone CR unquoted unless its own lines end in one."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(map(_inert, cells))
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _cells(
