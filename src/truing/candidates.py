@@ -23,6 +23,7 @@ from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
 from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
 from truing.models.weights.catalogue import adapter_base, resolve_model
+from truing.models.weights.folders import check_folder
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
@@ -215,10 +216,18 @@ def load_candidate(
         model = _with_adapter(base, folder, base, dtype)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
+        check_folder(folder)
         weights = LanguageModel.load(folder, dtype)
         model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
-    prompt = prompt_from_json(record["prompt"])
+    prompt = _prompt_of(folder, record)
     return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt, judges))
+
+
+def _prompt_of(folder: Path, record: Mapping[str, Any]) -> Prompt:
+    try:
+        return prompt_from_json(record["prompt"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder / RECORD}: prompt: can't be read ({error})") from None
 
 
 def _best_of_n(

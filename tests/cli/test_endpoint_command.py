@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from endpoints import CASES, Answer, Chat, Completions, knows, serving
+from hostile import MISBEHAVIOURS, raw_serving
 from truing.cli.main import app
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import EndpointName
@@ -116,3 +117,42 @@ def test_servers_that_give_nothing_end_with_one_message(
         "--candidate", "endpoint:http://127.0.0.1:1#m", "--key-variable", "NO_SUCH", out="nobody"
     )
     assert done.exit_code == 2 and "NO_SUCH" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nothing",
+        "a page",
+        "brackets",
+        "packed, but not",
+        "content: 5",
+        "a body a byte at a time",
+        "an error of text",
+        "a number without end",
+    ],
+)
+def test_hostile_servers_end_with_one_message(
+    name: str, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = partial(Connection, first_wait=0.001, attempts=2, longest=0.3, timeout=0.3)
+    monkeypatch.setattr("truing.models.remote.client.Connection", hasty)
+    monkeypatch.setattr("truing.evaluate.sweep.run.Connection", hasty)
+    with raw_serving(lambda path, body: MISBEHAVIOURS[name]()) as server:
+        done = evaluate("--candidate", f"endpoint:{server.url}#tiny", "--timeout", "0.3")
+    assert done.exit_code == 2, done.output
+    assert done.stderr.splitlines()[-1].startswith("Error: endpoint:http") and done.stdout == ""
+
+
+def test_texts_that_no_file_can_hold_are_written_down(here: Path) -> None:
+    """Half of a surrogate pair, a null and a terminal's codes, as an answer and as a fingerprint."""
+    odd = "odd \ud800\udfff\x00\x1b[31m[red]<b>"
+
+    choice = {"message": {"content": odd}, "finish_reason": "stop"}
+    document = {"choices": [choice], "system_fingerprint": odd}
+    with serving(lambda path, body: (200, document)) as server:
+        line = ["eval", "answers", "--task", "format", "--limit", "2", "--out", "out"]
+        done = CliRunner().invoke(app, [*line, "--candidate", server.name], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert "odd" in Path("out/rows.csv").read_text(encoding="utf-8")
+    assert "[red]<b>" not in Path("out/report.html").read_text(encoding="utf-8")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from synthetic_run import row, write_lines, write_run
@@ -163,13 +164,20 @@ def test_summary_equals_a_plain_loop_over_the_files(built: Path) -> None:
     assert set(summary) >= {"spec_digest", "judges", "findings"}
 
 
+def edit_spec(run: Path, resamples: object) -> None:
+    path = run / "spec.yaml"
+    spec = yaml.safe_load(path.read_text())
+    spec["evaluation"]["resamples"] = resamples
+    path.write_text(yaml.safe_dump(spec))
+
+
 def test_the_spec_sets_the_resamples(run: Path) -> None:
     before = json.loads((run / "summary.json").read_text())["candidates"]["base"]["trivia"]["mc1"]
-    (run / "spec.yaml").write_text("evaluation: {resamples: 400}\n")
+    edit_spec(run, 400)
     build_report(run)
     after = json.loads((run / "summary.json").read_text())["candidates"]["base"]["trivia"]["mc1"]
     assert before["value"] == after["value"] and before != after
-    (run / "spec.yaml").write_text("evaluation: {resamples: many}\n")
+    edit_spec(run, "many")
     with pytest.raises(InputError, match=r"evaluation\.resamples"):
         build_report(run)
 
@@ -499,6 +507,7 @@ def test_the_page_has_the_figures_of_the_summary(built: Path) -> None:
 
 def test_whatever_the_user_brings_is_inert(run: Path) -> None:
     evil = "<script>alert(1)</script> & \"'><img src=http://x onerror=y>"
+    (run / "summary.json").unlink()  # a log is shorter than it was
     path = run / "questions.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     for line in lines:
@@ -560,8 +569,13 @@ def test_a_failed_candidate_no_logs_and_unscored_rows_do_not_break_it(tmp_path: 
 
 @pytest.mark.parametrize("gone", ["questions.jsonl", "spec.yaml", "rows", "judges.json"])
 def test_any_part_may_be_missing(run: Path, gone: str) -> None:
-    target = run / gone
+    """But what a report was made from isn't dropped from the next one without a word."""
+    target, before = run / gone, (run / "report.html").read_bytes()
     shutil.rmtree(target) if target.is_dir() else target.unlink()
+    with pytest.raises(InputError, match="is gone that the report was made from; put it back"):
+        build_report(run)
+    assert (run / "report.html").read_bytes() == before
+    (run / "summary.json").unlink()
     Page(build_report(run).read_text(encoding="utf-8"))
 
 

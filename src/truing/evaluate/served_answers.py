@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from truing.evaluate.respondent import Advance, silent
@@ -17,7 +18,8 @@ from truing.evaluate.variant_answers import FreeAnswers, cut_at
 from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
 from truing.models.remote.client import EndpointError
 from truing.models.remote.concurrent import asked_at_once
-from truing.models.remote.endpoint import Endpoint, Reply
+from truing.models.remote.endpoint import Endpoint
+from truing.models.remote.replies import Reply
 from truing.models.templates.thoughts import without_thoughts
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import Form, PromptVariant
@@ -56,12 +58,15 @@ def choose_interface(endpoint: Endpoint, form: Form) -> tuple[Interface, str]:
     """
     failures: list[EndpointError] = []
     for interface in TRIED[form]:
-        trial = _request(endpoint, interface, _TRIAL, _TRIAL_QUESTION, 1)
         try:
-            return interface, trial.send().fingerprint
+            return interface, endpoint.tried(partial(_trial, endpoint, interface)).fingerprint
         except EndpointError as error:
             failures.append(error)
     raise endpoint.unusable(failures[0])
+
+
+def _trial(endpoint: Endpoint, interface: Interface, room: int) -> Reply:
+    return _request(endpoint, interface, _TRIAL, _TRIAL_QUESTION, room).send()
 
 
 def served_answers(

@@ -27,6 +27,7 @@ from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
 REPLY_TOKENS = 16  # a letter, with room for a sentence around it
+THOUGHT_TOKENS = 2048  # a letter behind as much reasoning as a question takes
 
 _READING = "letter, if it is the only one"
 """Names how replies are read, so that figures from another reading aren't taken for these."""
@@ -39,7 +40,7 @@ class Question:
     """What is asked for one case: for each figure the texts that it depends on, and how to get those at
     some places."""
 
-    parts: list[tuple[str, ...]]
+    parts: Sequence[tuple[str, ...]]
     ask: Callable[[Sequence[int]], list[Filed]]
 
 
@@ -127,16 +128,20 @@ def _letters(
         for order in shown_orders
     ]
 
+    room = THOUGHT_TOKENS if endpoint.thinks else REPLY_TOKENS
+    roomy = (str(room),) if endpoint.thinks else ()  # what was filed before knows of one room alone
+
     def ask(places: Sequence[int]) -> list[Filed]:
         filed = []
         for place in places:
-            reply = endpoint.chat(conversations[place], max_tokens=REPLY_TOKENS, seed=seed)
+            reply = endpoint.chat(conversations[place], max_tokens=room, seed=seed)
             taken = named(reply.text, [choices[n] for n in shown_orders[place]])
             index = math.nan if taken is None else float(shown_orders[place][taken])
             filed.append((index, reply.fingerprint))
         return filed
 
-    return Question([(_READING, json.dumps(messages)) for messages in conversations], ask)
+    parts = [(_READING, json.dumps(messages), *roomy) for messages in conversations]
+    return Question(parts, ask)
 
 
 def _lettered(case: Case, taken: Sequence[float]) -> Lettered:

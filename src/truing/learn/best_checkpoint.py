@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from truing.models.tensor_files import write_tensors_atomically
+from truing.models.tensor_files import opened_tensors, write_tensors_atomically
 
 
 class BestCheckpoint:
@@ -21,7 +20,9 @@ class BestCheckpoint:
     def _metadata(self) -> dict[str, str]:
         if not self.file.exists():
             return {}
-        with safe_open(self.file, framework="pt") as stored:
+        with opened_tensors(
+            self.file, "pt", "delete it to do without the best step so far"
+        ) as stored:
             return dict(stored.metadata())
 
     def offer(self, step: int, score: float | None, parameters: dict[str, nn.Parameter]) -> None:

@@ -9,6 +9,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from truing.files import read_json
 from truing.models.precision import torch_dtype
+from truing.models.tensor_files import UNREADABLE
 from truing.types import Dtype, InputError
 
 
@@ -23,7 +24,7 @@ def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
             trust_remote_code=False,
             local_files_only=True,
         )
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise _unusable(folder, "can't be loaded", error) from None
     assert isinstance(model, PreTrainedModel)
     return model
@@ -35,7 +36,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True
         )
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise _unusable(folder, "has no usable tokenizer", error) from None
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
     return tokenizer
@@ -47,7 +48,7 @@ def _unusable(folder: Path, what: str, error: Exception) -> InputError:
             f"model: {folder} {what} without running code that lies in it, which Truing never does; "
             "use a model whose architecture and tokenizer transformers itself has"
         )
-    return InputError(f"model: {folder} {what} ({str(error).splitlines()[0]})")
+    return InputError(f"model: {folder} {what} ({' '.join(str(error).split())[:300]})")
 
 
 def _check_kernels(path: Path) -> None:

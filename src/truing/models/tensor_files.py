@@ -7,11 +7,21 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from truing.files import write_file_atomically
+from truing.types import InputError
 
+UNREADABLE = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError),
+    SafetensorError,
+)
+"""What libraries raise over a model's folder whose files are broken, or don't belong together."""
 _METADATA = "__metadata__"
 
 
@@ -23,6 +33,21 @@ def write_tensors_atomically(path: Path, write: Callable[[Path], object]) -> Non
         _order_metadata(temporary)
 
     write_file_atomically(path, ordered)
+
+
+@contextmanager
+def opened_tensors(path: Path, framework: str, remedy: str) -> Iterator[Any]:
+    """A safetensors file while the context lasts; `framework` is 'pt' or 'np'.
+
+    Raises InputError, with the `remedy`, where it isn't there or isn't whole, in the context too.
+    """
+    try:
+        with safe_open(path, framework=framework) as stored:
+            yield stored
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: not a whole safetensors file ({error}); {remedy}") from None
 
 
 def _order_metadata(path: Path) -> None:

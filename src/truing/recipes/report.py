@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.graded_answers import GRADED
+from truing.files import is_disk_full, remove_left_behind
 from truing.report import Summary, TaskMetrics, show, write_report
 from truing.report.task_metrics import Key, Words
 from truing.runs.folder import RunFolder
@@ -107,7 +108,13 @@ def rebuild(run: Path) -> Summary:
     is touched.
     """
     folder = RunFolder.open(run)
-    return write_report(folder, metrics_of(folder))
+    remove_left_behind(run)
+    try:
+        return write_report(folder, metrics_of(folder))
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise InputError(f"{run}: its report can't be written ({error.strerror})") from None
 
 
 def build_report(run: Path) -> Path:

@@ -135,7 +135,8 @@ def _raced_by(summary: Summary) -> Metric | None:
 def _tried(summary: Summary) -> list[dict[str, Any]]:
     part = summary.run.part("prompts").get("prompt")
     tried = part.get("tried") if isinstance(part, dict) else None
-    return [entry for entry in tried or [] if isinstance(entry, dict)]
+    entries = tried if isinstance(tried, list) else []
+    return [entry for entry in entries if isinstance(entry, dict)]
 
 
 def _prompts(summary: Summary) -> list[dict[str, Any]]:

@@ -16,20 +16,20 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import Embed, Features, answer_features, middle_layer
-from truing.models.tensor_files import write_tensors_atomically
+from truing.models.tensor_files import opened_tensors, write_tensors_atomically
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.probe import Agreement, Probe, fit_probe
 from truing.rewards.reward import Answered
 from truing.spec.reward import RewardSpec
-from truing.types import Case, Score, Unscored
+from truing.types import Case, InputError, Score, Unscored
 
 _TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is
 
@@ -123,18 +123,30 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
 
 
 def load_reward_model(folder: Path, embed: Embed, spec: RewardSpec) -> RewardModel:
-    """The inverse of `save_reward_model`, on the same frozen base model."""
-    with safe_open(folder / "reward.safetensors", framework="np") as stored:
-        metadata = stored.metadata()
-        probes = {
-            name: Probe(
-                mean=stored.get_tensor(f"{name}/mean"),
-                scale=stored.get_tensor(f"{name}/scale"),
-                weights=stored.get_tensor(f"{name}/weights"),
-                bias=float(stored.get_tensor(f"{name}/bias")[0]),
-            )
-            for name in ("truth", "informative")
-        }
+    """The inverse of `save_reward_model`, on the same frozen base model.
+
+    Raises InputError where the file isn't whole.
+    """
+    file = folder / "reward.safetensors"
+    again = "put it back, or remove the mark of the stage 'reward', and it is fitted again"
+    with opened_tensors(file, "np", again) as stored:
+        try:
+            return _reward_model_in(stored, embed, spec)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            raise InputError(f"{file}: not a reward model ({error}); {again}") from None
+
+
+def _reward_model_in(stored: Any, embed: Embed, spec: RewardSpec) -> RewardModel:
+    metadata = stored.metadata()
+    probes = {
+        name: Probe(
+            mean=stored.get_tensor(f"{name}/mean"),
+            scale=stored.get_tensor(f"{name}/scale"),
+            weights=stored.get_tensor(f"{name}/weights"),
+            bias=float(stored.get_tensor(f"{name}/bias")[0]),
+        )
+        for name in ("truth", "informative")
+    }
     facts = json.loads(metadata["agreement"])
     agreement = {name: Agreement(**fact) for name, fact in facts.items()}
     return RewardModel(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.files import numbered_jsonl, read_json, read_text
+from truing.files import entries, is_file, numbered_jsonl, read_json, read_text
 from truing.spec.renamed import up_to_date
 from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, Row, Unscored
@@ -21,6 +22,8 @@ _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
 _SPLITS = {"train", "held_out", "control", "prompt"}
 
 RECORD = "run.json"
+_TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
+_OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
 
 def unwritable(folder: Path, reason: str | None) -> InputError:
@@ -59,6 +62,15 @@ def check_folder(folder: Path, record: str = RECORD) -> None:
         raise unwritable(folder, f"no right to write in {standing}")
 
 
+def _files(folder: Path, ending: str) -> list[Path]:
+    """The files in a folder whose names end so. Raises InputError where one can't be read."""
+    return [path for path in entries(folder) if path.suffix == ending and is_file(path)]
+
+
+def _lines(path: Path) -> int:
+    return sum(1 for line in read_text(path).split("\n") if line.strip())
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows in a JSONL file. Raises InputError naming file and line of a row that isn't one."""
     rows = []
@@ -76,6 +88,16 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
+def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
+    """Raises InputError where a part of run.json is of another kind than any version wrote."""
+    for kind, what, names in ((str, "text", _TEXTS), (dict, "an object", _OBJECTS)):
+        for name in names:
+            if not isinstance(record.get(name), kind | None):
+                raise InputError(
+                    f"{path}: {name}: must be {what}, not {type(record[name]).__name__}"
+                )
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The read side of a run. All but run.json may be missing: an unfinished run is a run."""
@@ -91,9 +113,10 @@ class RunFolder:
             raise InputError(f"{path}: no such folder; {hint}")
         if not path.is_dir():
             raise InputError(f"{path}: a file, not a run folder; {hint}")
-        if not (path / "run.json").is_file():
+        if not is_file(path / "run.json"):
             raise InputError(f"{path}: not a run folder (it has no run.json); {hint}")
         record = read_json(path / "run.json")
+        _check_parts(path / "run.json", record)
         names = record.get("candidates")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise InputError(f"{path / 'run.json'}: candidates: must be a list of names")
@@ -112,7 +135,7 @@ class RunFolder:
     def rows(self) -> list[Row]:
         """Every row of every evaluation. Raises InputError on a row in another's folder."""
         rows: list[Row] = []
-        for path in sorted(self.path.glob("rows/*/*.jsonl")):
+        for path in self._row_files():
             for row in read_rows(path):
                 if row.evaluation != path.parent.name:
                     raise InputError(
@@ -122,11 +145,28 @@ class RunFolder:
                 rows.append(row)
         return rows
 
+    def _row_files(self) -> list[Path]:
+        folders = entries(self.path / "rows")
+        return [f for folder in folders for f in _files(folder, ".jsonl")]
+
+    def _log_files(self) -> list[Path]:
+        return [
+            path for path in _files(self.path / "logs", ".jsonl") if _SEEDED.fullmatch(path.name)
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """How much is in each file that a report is made from: lines, or keys where it is one object."""
+        tables = [*self._row_files(), *self._log_files(), self.path / "questions.jsonl"]
+        lines = {path: _lines(path) for path in tables if is_file(path)}
+        keys = {self.path / "judges.json": self.judges(), self.path / "spec.yaml": self.spec()}
+        sizes = {**lines, **{path: len(part) for path, part in keys.items()}}
+        return {str(path.relative_to(self.path)): size for path, size in sizes.items() if size}
+
     def questions(self) -> dict[str, dict[str, Any]]:
         """Every case by its id, as written. Raises InputError naming the line of a wrong one."""
         path = self.path / "questions.jsonl"
         cases: dict[str, dict[str, Any]] = {}
-        if not path.is_file():
+        if not is_file(path):
             return cases
         for number, case in numbered_jsonl(path):
             if not isinstance(case.get("id"), str) or not isinstance(case.get("prompt"), str):
@@ -142,7 +182,7 @@ class RunFolder:
     def logs(self, kind: str) -> dict[int, list[dict[str, Any]]]:
         """Training logs of a kind ('sft', 'rl') by seed, lines in the order of their steps."""
         logs = {}
-        for path in sorted(self.path.glob("logs/*.jsonl")):
+        for path in self._log_files():
             match = _SEEDED.fullmatch(path.name)
             if match is None or match["name"] != kind:
                 continue
@@ -157,12 +197,12 @@ class RunFolder:
     def judges(self) -> dict[str, Any]:
         """How far each judge agrees with labelled answers; empty where none was measured."""
         path = self.path / "judges.json"
-        return read_json(path) if path.is_file() else {}
+        return read_json(path) if is_file(path) else {}
 
     def spec_text(self) -> str:
         """The resolved spec as it stands in the folder; empty where there is none."""
         path = self.path / "spec.yaml"
-        return read_text(path) if path.is_file() else ""
+        return read_text(path) if is_file(path) else ""
 
     def spec(self) -> dict[str, Any]:
         """The resolved spec as nested mappings, unchecked: an older run stays readable.

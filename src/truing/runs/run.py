@@ -13,6 +13,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -21,7 +22,15 @@ import filelock
 import psutil
 import torch
 
-from truing.files import is_disk_full, read_json, write_json_atomically, write_text_atomically
+from truing.files import (
+    entries,
+    is_disk_full,
+    is_file,
+    read_json,
+    remove_left_behind,
+    write_json_atomically,
+    write_text_atomically,
+)
 from truing.progress import Progress, SilentProgress
 from truing.progress.pace import in_words
 from truing.runs.costs import Cost, give_memory_back, measured
@@ -92,7 +101,7 @@ class Run:
     @property
     def is_begun(self) -> bool:
         """Whether the folder has its record."""
-        return self._record.is_file()
+        return is_file(self._record)
 
     def record(self) -> dict[str, Any]:
         """The record as it stands."""
@@ -116,7 +125,10 @@ class Run:
         if not self.is_begun:
             return
         record = self.record()
-        recorded = {"kind": "align"} | record.get("identity", record)
+        recorded = record.get("identity", record)
+        if not isinstance(recorded, dict):
+            raise InputError(f"{self._record}: identity: must be an object of names and hashes")
+        recorded = {"kind": "align"} | recorded
         for name, value in identity.items():
             if recorded.get(name, value if name in _NEWER else "") == value:
                 continue
@@ -193,12 +205,14 @@ class Run:
         """The digest of the spec that the folder was begun with; empty where it has none."""
         begun = self.is_begun
         self.check(identity)
+        remove_left_behind(self.folder)
+        self.costs()  # a broken mark is told before there is work behind it
         try:
             if not begun:
                 write_json_atomically(self._record, record)
             # Behind the record, which says whose folder it is: a kill in between is made good here.
             for name in files:
-                if not (self.folder / name).is_file():
+                if not is_file(self.folder / name) or not (self.folder / name).stat().st_size:
                     write_text_atomically(self.folder / name, files[name])
         except OSError:
             if not begun:
@@ -253,7 +267,7 @@ class Run:
         `account` is the candidate (or 'evaluation') that the cost is put down to. Of several processes
         the first does it, or all of them `together`; the cost is that of the first.
         """
-        if self.ranks.from_first(self._mark(name).is_file):
+        if self.ranks.from_first(lambda: is_file(self._mark(name))):
             return
 
         def done() -> Cost:
@@ -270,12 +284,35 @@ class Run:
     def costs(self) -> dict[str, dict[str, Any]]:
         """The cost of each account, and their total."""
         accounts: dict[str, Cost] = {}
-        for path in sorted((self.folder / "stages").glob("*.json")):
-            mark = read_json(path)
-            account = accounts.get(mark["account"], Cost())
-            accounts[mark["account"]] = account + Cost(**mark["cost"])
+        for path in entries(self.folder / "stages"):
+            if path.suffix == ".json":
+                name, cost = _mark_in(path)
+                accounts[name] = accounts.get(name, Cost()) + cost
         total = sum(accounts.values(), Cost())
         return {name: cost.to_json() for name, cost in {**accounts, "total": total}.items()}
+
+
+def _mark_in(path: Path) -> tuple[str, Cost]:
+    """The account and the cost in a stage's mark. Raises InputError where it isn't one."""
+    again = f"delete it, and '{path.stem}' is done again"
+    if not is_file(path):
+        raise InputError(f"{path}: isn't there any more; {again}")
+    try:
+        mark = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error}; {again}") from None
+    account, cost = mark.get("account"), mark.get("cost")
+    if not isinstance(account, str) or not isinstance(cost, dict) or not _are_costs(cost):
+        raise InputError(
+            f"{path}: must hold an 'account' and a 'cost', an object of numbers; {again}"
+        )
+    return account, Cost(**cost)
+
+
+def _are_costs(cost: Mapping[str, Any]) -> bool:
+    known = {field.name for field in fields(Cost)}
+    numbers = (isinstance(v, int | float) and not isinstance(v, bool) for v in cost.values())
+    return cost.keys() <= known and all(numbers)
 
 
 def own_folder(folder: Path, record: str, digest: str) -> Path:

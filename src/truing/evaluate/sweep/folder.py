@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import metrics_in
 from truing.files import (
     read_json,
+    remove_left_behind,
     write_json_atomically,
     write_jsonl_atomically,
     write_text_atomically,
@@ -24,6 +25,7 @@ from truing.runs.run import RUNS, own_folder
 from truing.types import Row, Unscored, stable_hash
 
 RESULTS = "results.json"
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones in East Asian versions
 COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 
@@ -43,6 +45,7 @@ def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
     """The folder of an evaluation, marked as its own. Raises InputError where something else is in it."""
     digest = _digest(spec)
     folder = own_folder(out or RUNS / f"eval-{digest[:8]}", RESULTS, digest)
+    remove_left_behind(folder)
     if not (folder / RESULTS).exists():  # whose folder this is, before any time is spent
         write_json_atomically(
             folder / RESULTS, {"digest": digest, "finished": False, "begun": _now()}
@@ -73,14 +76,18 @@ def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence
 
 
 def _csv(result: SweepResult) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     metrics = metrics_in(result.lines)
     answer = ("answer",) if any("answer" in row.detail for _, row in result.rows) else ()
-    writer.writerow((*COLUMNS, *metrics, *answer, "unscored"))
-    for prompt, row in result.rows:
-        writer.writerow(_cells(prompt, row, metrics, answer))
-    return text.getvalue()
+    lines = [_line((*COLUMNS, *metrics, *answer, "unscored"))]
+    lines += [_line(_cells(prompt, row, metrics, answer)) for prompt, row in result.rows]
+    return "".join(lines)
+
+
+def _line(cells: Iterable[object]) -> str:
+    """One row. Before Python 3.13 the writer leaves a lone CR unquoted unless its own lines end in one."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(map(_inert, cells))
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _cells(
@@ -96,3 +103,9 @@ def _cells(
         yield "" if isinstance(score, Unscored) else score
     yield from (row.detail.get(name) for name in details)
     yield "; ".join(dict.fromkeys(reasons))
+
+
+def _inert(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe
+    before it, numbers are left alone."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

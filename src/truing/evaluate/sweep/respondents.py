@@ -97,10 +97,11 @@ class Opener:
                 for variant in self.variants
             ]
             if len(endpoint.fingerprints) > 1:
+                names, more = endpoint.fingerprints[:5], len(endpoint.fingerprints) - 5
                 self.progress.note(
                     f"{endpoint.name.model}: the server's fingerprint changed meanwhile "
-                    f"({', '.join(map(repr, endpoint.fingerprints))}): more than one model or version "
-                    "may have answered."
+                    f"({', '.join(map(repr, names))}{f' and {more} more' if more > 0 else ''}): more "
+                    "than one model or version may have answered."
                 )
         finally:
             endpoint.close()

@@ -2,7 +2,7 @@
 
 Timeouts, lost connections, 408, 429, any 5xx and answers that aren't JSON are tried again, after a wait
 that doubles each time or lasts as long as the server asks for (Retry-After). What can't get better by
-waiting, any other 4xx, isn't.
+waiting, any other 4xx, isn't. Nothing that a server sends takes more than a bounded time and memory.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import itertools
-import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -20,6 +20,16 @@ from typing import Any
 
 import httpx2
 
+from truing.models.remote.body import (
+    Unusable,
+    complaint,
+    complaint_in,
+    error_in,
+    error_status,
+    json_object,
+    unpacked,
+)
+from truing.models.remote.deadline import Deadline
 from truing.types import InputError
 
 KEY_VARIABLE = "TRUING_ENDPOINT_KEY"
@@ -29,11 +39,11 @@ _BUSY = frozenset({408, 429})
 
 class EndpointError(Exception):
     """The server gave no usable answer; the message says why, without the key. `status` is HTTP's, 0
-    where that isn't the trouble."""
+    where that isn't the trouble; `complaint` is all that the server says about it."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, complaint: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.complaint = status, complaint
 
 
 class Refused(EndpointError):
@@ -47,10 +57,12 @@ class Unreachable(EndpointError):
 @dataclass(frozen=True)
 class Connection:
     """How servers are asked. `key_variable` names the environment variable that holds the key; without
-    it, TRUING_ENDPOINT_KEY where that is set. Times are in seconds."""
+    it, TRUING_ENDPOINT_KEY where that is set. Times are in seconds: `timeout` is the longest silence,
+    `longest` the most that one answer may take."""
 
     key_variable: str | None = None
     timeout: float = 60.0
+    longest: float = 900.0
     at_once: int = 4
     attempts: int = 5
     first_wait: float = 1.0
@@ -85,13 +97,22 @@ class PatientClient:
         local = is_loopback(url)
         if self._key and url.startswith("http://") and not local:
             say(f"Warning: {url} isn't encrypted; everybody on the way can read the key.")
-        self._client = httpx2.Client(
-            base_url=url.rstrip("/") + "/",
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
-            timeout=connection.timeout,
-            trust_env=not local,  # a proxy has no business between this machine and itself
-            follow_redirects=False,  # the key is for the server that was named
-        )
+        self._deadline = Deadline()
+        try:
+            self._client = httpx2.Client(
+                base_url=url.rstrip("/") + "/",
+                headers={"Accept-Encoding": "gzip"}
+                | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+                timeout=connection.timeout,
+                trust_env=not local,  # a proxy has no business between this machine and itself
+                follow_redirects=False,  # the key is for the server that was named
+            )
+        except (httpx2.InvalidURL, ValueError, OSError, ImportError) as error:
+            raise InputError(
+                f"{url}: can't be asked with the proxy or certificates that the environment names "
+                f"({error}); set or unset HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and their like"
+            ) from None
+        self._deadline.hold(self._client)
 
     def post(
         self, path: str, body: dict[str, Any], *, attempts_at_500: int | None = None
@@ -124,42 +145,48 @@ class PatientClient:
 
     def _once(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            response = self._client.post(path, json=body)
+            status, waits, content = self._exchanged(path, body)
+            if status == 200:
+                document = json_object(content)
+                if (error := error_in(document)) is None:
+                    return document
+                raise self._trouble(error_status(error), complaint_in(error), waits)
+        except Unusable as unusable:
+            raise (_Later if unusable.passes else Refused)(str(unusable)) from None
+        raise self._trouble(status, complaint(content), waits)
+
+    def _exchanged(self, path: str, body: dict[str, Any]) -> tuple[int, float | None, bytes]:
+        """The answer's status, the wait that it asks for, and its body."""
+        begun, longest = time.monotonic(), max(self._connection.longest, self._connection.timeout)
+        try:
+            with (
+                self._deadline.within(longest),
+                self._client.stream("POST", path, json=body) as response,
+            ):
+                headers = response.headers
+                content = unpacked(response.iter_raw(), headers.get("content-encoding", ""))
+                return response.status_code, retry_after(headers.get("retry-after")), content
         except httpx2.TimeoutException:
+            if time.monotonic() - begun >= longest:
+                raise Unreachable(f"gave no whole answer within {longest:g} s") from None
             raise _Later(f"gave no answer within {self._connection.timeout:g} s") from None
-        except httpx2.TransportError as error:
-            raise _Later(f"can't be reached ({self._clean(str(error))})") from None
+        except httpx2.HTTPError as error:
+            raise _Later(f"can't be reached ({self._shown(str(error))})") from None
         except UnicodeEncodeError:
             raise Refused("can't be sent this text: it isn't valid Unicode") from None
-        except RuntimeError:  # the client was closed meanwhile
+        except (RuntimeError, httpx2.StreamError):  # the client was closed meanwhile
             raise Unreachable("was left before it answered") from None
-        status = response.status_code
+
+    def _trouble(self, status: int, text: str, waits: float | None) -> Exception:
+        """What to raise for an error that the server names."""
+        words = self._shown(text)
+        what = f"answered {status or 'an error'}{f' ({words})' if words else ''}"
         if status in _BUSY or status >= 500:
-            what = f"answered {status}{self._reason(response)}"
-            raise _Later(what, status, retry_after(response.headers.get("retry-after")))
-        if status != 200:
-            raise Refused(f"answered {status}{self._reason(response)}", status)
-        try:
-            document = response.json()
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            document = None
-        if not isinstance(document, dict):
-            raise _Later("answered something that isn't a JSON object")
-        return document
+            return _Later(what, status, waits)
+        return Refused(what, status, text)
 
-    def _reason(self, response: httpx2.Response) -> str:
-        """The server's own words, in parentheses, where it has any for people."""
-        try:
-            body = response.json()
-            body = body.get("error", body) if isinstance(body, dict) else body
-            body = body.get("message", body.get("detail", "")) if isinstance(body, dict) else body
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            body = ""
-        text = self._clean(body) if isinstance(body, str) else ""
-        return f" ({text})" if text else ""
-
-    def _clean(self, text: str) -> str:
-        """A server may quote the key back; nothing of it is shown."""
+    def _shown(self, text: str) -> str:
+        """A server's words in one short line. It may quote the key back; nothing of that is shown."""
         text = " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
         text = text.replace(self._key, "KEY") if self._key else text
         return text if len(text) <= 200 else text[:199] + "…"
@@ -191,7 +218,7 @@ def retry_after(value: str | None) -> float | None:
         return float(value)
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)

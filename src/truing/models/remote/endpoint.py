@@ -16,7 +16,8 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx2
@@ -28,16 +29,29 @@ from truing.models.remote.client import (
     Refused,
     Unreachable,
 )
+from truing.models.remote.replies import (
+    NONE_LISTED,
+    Reply,
+    chat_reply,
+    completion_reply,
+    fingerprint_in,
+    token_log_probs,
+)
 from truing.types import InputError, stable_hash
 
 PREFIX = "endpoint:"
+TRIAL_TOKENS = 16
+ROOM_TO_THINK = 512
+"""Tokens of a trial: few, which suffice a model that answers at once, then enough for one that thinks."""
+_NO_ROOM = re.compile(
+    r"max\w*_tokens|(output|token|length) limit|too (small|low|short|few)|at least", re.IGNORECASE
+)
 _TRIAL = ("Q: 1\nA:", "Q: 1\nA: one")
 _INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": None}
 """What to send, if anything, where a server refuses one of a chat's parameters."""
 _UNSUPPORTED = re.compile(
     r"support|unknown|unrecogni|unexpected|not permitted|max_completion", re.IGNORECASE
 )
-_NONE_LISTED = "lists no log-probabilities of the text it was given"
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,8 @@ class EndpointName:
             raise InputError(f"{name}: names no model; {right}")
         try:
             url = httpx2.URL(text)
-        except httpx2.InvalidURL as error:
+            url.raw_host.decode("ascii").encode("idna")  # as the name will be looked up
+        except (httpx2.InvalidURL, ValueError) as error:
             raise InputError(f"{PREFIX}...#{model}: not a URL ({error}); {right}") from None
         if url.userinfo:
             raise InputError(
@@ -72,15 +87,6 @@ class EndpointName:
 def is_endpoint(name: str) -> bool:
     """Whether a candidate's name means a server."""
     return name.startswith(PREFIX)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a server wrote. `cut`: the length limit ended it."""
-
-    text: str
-    cut: bool
-    fingerprint: str
 
 
 class Endpoint:
@@ -100,6 +106,7 @@ class Endpoint:
         self.fingerprints: list[str] = []
         self._together, self._max_tokens = True, 0  # how the completions API wants to be asked
         self._renamed: dict[str, str | None] = {}  # what this server wants in a chat instead
+        self.thinks = False  # whether a trial's reply showed that the model reasons first
 
     @property
     def fingerprint(self) -> str:
@@ -129,8 +136,7 @@ class Endpoint:
         document = self._client.post(
             path, {"model": self.name.model, **body}, attempts_at_500=attempts_at_500
         )
-        fingerprint = document.get("system_fingerprint")
-        fingerprint = fingerprint if isinstance(fingerprint, str) else ""
+        fingerprint = fingerprint_in(document)
         with self._lock:
             if fingerprint not in self.fingerprints:
                 self.fingerprints.append(fingerprint)
@@ -150,7 +156,7 @@ class Endpoint:
             try:
                 (context, whole), fingerprint = self._echoed(_TRIAL, attempts_at_500=2)
                 if not 0 < len(context) < len(whole) or not all(map(math.isfinite, whole[1:])):
-                    raise Refused(_NONE_LISTED)
+                    raise Refused(NONE_LISTED)
                 self.fingerprints = [fingerprint]
                 return ""
             except Refused as error:
@@ -195,20 +201,33 @@ class Endpoint:
                 "temperature": 0,
             }
             document, fingerprint = self._post("completions", body, attempts_at_500)
-            rows += _token_log_probs(document, group, self._max_tokens)
+            rows += token_log_probs(document, group, self._max_tokens)
         return rows, fingerprint
 
     # --- Chat ------------------------------------------------------------------------------------
 
     def try_chat(self) -> None:
-        """Raises InputError where it doesn't chat."""
+        """Raises InputError where it doesn't chat. Learns whether the model reasons first."""
+        trial = [{"role": "user", "content": "Reply with the letter A."}]
         try:
-            reply = self.chat(
-                [{"role": "user", "content": "Reply with the letter A."}], max_tokens=1
-            )
+            reply = self.tried(lambda room: self.chat(trial, max_tokens=room))
         except EndpointError as error:
             raise self.unusable(error) from None
         self.fingerprints = [reply.fingerprint]
+        self.thinks = reply.thought
+        if reply.cut and not reply.thought:
+            with suppress(EndpointError):  # the trial itself has succeeded
+                self.thinks = self.chat(trial, max_tokens=ROOM_TO_THINK).thought
+
+    def tried(self, send: Callable[[int], Reply]) -> Reply:
+        """The reply to a request of few tokens, or with room to think where the server says that those
+        are too few. Raises Refused or Unreachable."""
+        try:
+            return send(TRIAL_TOKENS)
+        except Refused as error:
+            if error.status not in (400, 422) or not _NO_ROOM.search(error.complaint):
+                raise
+        return replace(send(ROOM_TO_THINK), thought=True)
 
     def chat(
         self,
@@ -226,27 +245,25 @@ class Endpoint:
                 if sent := self._renamed.get(name, name):
                     body[sent] = value
             try:
-                document, fingerprint = self._post("chat/completions", body)
+                document, _ = self._post("chat/completions", body)
             except Refused as error:
-                if error.status not in (400, 422) or not self._adapted(str(error)):
+                if error.status not in (400, 422) or not self._adapted(error.complaint):
                     raise
                 continue
-            return _reply(
-                document, fingerprint, lambda choice: choice["message"].get("content") or ""
-            )
+            return chat_reply(document, max_tokens)
 
     def write(self, text: str, *, max_tokens: int, stop: str) -> Reply:
         """The likeliest tokens behind a text, up to `stop`. Raises Refused or Unreachable."""
         body = {"prompt": text, "max_tokens": max_tokens, "temperature": 0, "stop": [stop]}
-        document, fingerprint = self._post("completions", body)
-        return _reply(document, fingerprint, lambda choice: choice["text"])
+        document, _ = self._post("completions", body)
+        return completion_reply(document, max_tokens)
 
     def _adapted(self, complaint: str) -> bool:
         """Whether a complaint about a parameter could be met: newer models refuse some of the old."""
         if not _UNSUPPORTED.search(complaint):
             return False
         for name, instead in _INSTEAD.items():
-            if name in complaint and name not in self._renamed:
+            if name not in self._renamed and re.search(rf"\b{name}\b", complaint):
                 self._renamed[name] = instead
                 return True
         return False
@@ -268,58 +285,3 @@ class Endpoint:
 
 def _total(log_probs: Sequence[float]) -> float:
     return math.fsum(log_probs) if log_probs else math.nan
-
-
-def _token_log_probs(
-    document: Mapping[str, Any], texts: Sequence[str], max_tokens: int
-) -> list[list[float]]:
-    """Each text's own tokens, in the order sent; what the server generated behind them is cut off."""
-    try:
-        choices = sorted(document["choices"], key=lambda choice: choice["index"])
-        listed = [choice["logprobs"]["token_logprobs"] for choice in choices]
-        shown = [choice["text"] for choice in choices]
-        lengths = [len(row) for row in listed]
-    except (KeyError, TypeError, AttributeError):
-        raise Refused(_NONE_LISTED) from None
-    if len(listed) != len(texts):
-        raise Refused(f"gave {len(listed)} answers to {len(texts)} texts")
-    generated = _generated(document.get("usage"), lengths, max_tokens)
-    for text, back in zip(texts, shown, strict=True):
-        if not isinstance(back, str) or len(back.rstrip()) < len(text.rstrip()):
-            raise Refused("doesn't echo the text it was given")
-        if max_tokens == 0 and len(back) > len(text) + 8:
-            raise Refused("writes on where no token was asked for")
-    return [[_number(value) for value in row[: len(row) - generated]] for row in listed]
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
-
-
-def _generated(usage: object, lengths: Sequence[int], max_tokens: int) -> int:
-    """How many tokens at the end of each row aren't the text's own.
-
-    lm-evaluation-harness asks for one and cuts one off; but a server needn't list an end token, which
-    its own count of tokens tells.
-    """
-    if max_tokens == 0 or not isinstance(usage, Mapping):
-        return max_tokens
-    own, new, listed = usage.get("prompt_tokens"), usage.get("completion_tokens"), sum(lengths)
-    if own == listed or new == 0:
-        return 0
-    if isinstance(own, int) and isinstance(new, int) and own + new == listed and new < len(lengths):
-        raise Refused("doesn't say which texts it has written on behind")
-    return max_tokens
-
-
-def _reply(
-    document: Mapping[str, Any], fingerprint: str, text_in: Callable[[Mapping[str, Any]], object]
-) -> Reply:
-    try:
-        choice = document["choices"][0]
-        text = text_in(choice)
-    except (KeyError, IndexError, TypeError, AttributeError):
-        raise Refused("answered without a message") from None
-    if not isinstance(text, str):
-        raise Refused("answered with something else than text")
-    return Reply(text, choice.get("finish_reason") == "length", fingerprint)

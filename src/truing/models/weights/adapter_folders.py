@@ -96,12 +96,18 @@ class AdapterFolder:
 def merge(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """A base with the adapter in `folder` merged into it. Raises InputError where it doesn't fit."""
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     with warnings.catch_warnings():
         # peft still asks for an attribute that transformers has renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         try:
             merged = PeftModel.from_pretrained(base, folder).merge_and_unload()
+        except (SafetensorError, OSError) as error:
+            raise InputError(
+                f"{folder / WEIGHTS}: can't be read as safetensors ({' '.join(str(error).split())}); "
+                "save the adapter again"
+            ) from None
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(

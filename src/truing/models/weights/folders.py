@@ -22,6 +22,10 @@ HUB_FILES = (
 """What is fetched from the hub: never code, never pickled weights."""
 
 
+_OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
+"""Files that a model folder may have, and that hold a JSON object then."""
+
+
 def check_folder(folder: Path) -> None:
     """Raise InputError unless plain transformers can load a model and a tokenizer from `folder`."""
     _check_config(folder)
@@ -60,6 +64,9 @@ def _check_config(folder: Path) -> None:
     config = _read_object(path)
     if not isinstance(config.get("model_type"), str):
         raise InputError(f"{path}: model_type: missing; it names the architecture, such as 'llama'")
+    for name in _OBJECTS:
+        if (folder / name).exists():
+            _read_object(folder / name)
 
 
 def _read_object(path: Path) -> dict[str, Any]:
