@@ -306,7 +306,7 @@ class LanguageModel:
         if self.unpacked or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
-        tree = TokenTree([PromptWithContinuations(tokens, ())])
+        tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
         return SharedPrefix(tokens, prefill.stored)
@@ -343,8 +343,8 @@ class LanguageModel:
     def _score_pack(
         self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
     ) -> list[list[Scored]]:
-        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
-        log_probs_C = self.continuation_log_probs(tree)
+        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix, device=self.device)
+        log_probs_C = self.continuation_log_probs(tree).cpu()
         lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]
