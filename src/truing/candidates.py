@@ -8,7 +8,6 @@ front of a conversation that has no system message of its own. `candidate.json` 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models.identity import ModelIdentity, settings_hash, settings_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
@@ -35,8 +35,8 @@ from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
 ADAPTER = "adapter_config.json"
-_ORIGINS = {"_name_or_path", "transformers_version", "base_model_name_or_path", "peft_version"}
-CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
+GENERATION = "generation_config.json"
+CONFIGURATION = ("config.json", GENERATION, "model.safetensors.index.json")
 
 
 @dataclass(frozen=True)
@@ -117,25 +117,27 @@ def save_candidate(
     link: bool,
     record: Mapping[str, Any],
     card: str,
+    base_name: str = "",
     files: Mapping[str, Path] | None = None,
 ) -> None:
     """Writes a candidate folder whole, or not at all.
 
     `base` is the folder of the base weights, `policy` what was trained (None: the base's weights
-    unchanged). `link`: whether unchanged weights may be linked. `record` joins the prompt in
-    candidate.json, `card` becomes README.md; `files` are copied, under the names they get.
+    unchanged); `base_name` is what another machine calls the base. `link`: whether unchanged weights
+    may be linked. `record` joins the prompt in candidate.json, `card` becomes README.md; `files` are
+    copied, under the names they get.
     """
     temporary = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         if policy is not None and policy.adapter.kind == "lora":
-            save_adapter(temporary, policy.trained.model, policy.adapter, base)
+            save_adapter(temporary, policy.trained.model, policy.adapter, base_name or str(base))
         elif policy is not None:
             policy.trained.model.save_pretrained(temporary, safe_serialization=True)
         else:
             _copy_weights(base, temporary, link=link)
-        _save_tokenizer(temporary, model, prompt)
+        save_settings(temporary, model, prompt)
         write_json_atomically(
             temporary / RECORD, {"prompt": prompt_to_json(prompt), "base": str(base), **record}
         )
@@ -150,15 +152,32 @@ def save_candidate(
         raise
 
 
-def _save_tokenizer(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
+def template_with(model: LanguageModel, prompt: Prompt) -> str | None:
+    """The model's chat template with a prompt written into it; None where it has none."""
+    template = model.speech.template
+    return _with_prompt(template.source, prompt) if template else None
+
+
+def save_settings(folder: Path, model: LanguageModel, prompt: Prompt) -> None:
+    """Writes the tokenizer with the prompt in its template, and the end token beside whole weights, so
+    that whoever loads them stops where training did."""
     tokenizer = model.tokenizer
     template = tokenizer.chat_template
     try:
-        if isinstance(template, str):
-            tokenizer.chat_template = _with_prompt(template, prompt)
+        if template:
+            tokenizer.chat_template = template_with(model, prompt)
         tokenizer.save_pretrained(folder)
     finally:
         tokenizer.chat_template = template
+    path = folder / GENERATION
+    if not path.is_file():
+        return
+    settings = read_json(path)
+    ends = settings.get("eos_token_id")
+    listed = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    if model.speech.end_token not in (None, *listed):
+        listed = [*listed, model.speech.end_token]
+        write_json_atomically(path, settings | {"eos_token_id": listed})
 
 
 def _record_of(folder: Path) -> dict[str, Any]:
@@ -230,14 +249,11 @@ def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> L
 
 def open_candidate(
     name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, choosing: bool = False
-) -> tuple[Candidate, str]:
-    """A run's candidate folder, or any model or peft adapter with an empty prompt; and the hash of its
-    weights.
+) -> tuple[Candidate, ModelIdentity]:
+    """A run's candidate folder, or any model or peft adapter with an empty prompt; and its identity.
 
-    The hash covers what scores depend on beside the tokens: weights, their configuration and an
-    adapter; never a name or a place. Raises InputError where there is no such model, or where it is one
-    that chooses among its answers and the caller can't do that (`choosing`); ModelUnavailable where it
-    can't be had now.
+    Raises InputError where there is no such model, or where it is one that chooses among its answers
+    and the caller can't do that (`choosing`); ModelUnavailable where it can't be had now.
     """
     if name.startswith("endpoint:"):
         raise InputError(
@@ -248,31 +264,36 @@ def open_candidate(
     if (folder / RECORD).is_file():
         if not choosing and _record_of(folder).get("best_of_n") is not None:
             raise InputError(
-                f"{name}: answers by best-of-n, which `truing align`, `eval` and `chat` do; name the "
-                "base for the rest"
+                f"{name}: answers by best-of-n, which `truing align`, `eval`, `chat` and `serve` do; "
+                "name the base for the rest"
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
-        return candidate, _identity(folder, Path(_record_of(folder)["base"]))
+        own_base = Path(_record_of(folder)["base"])
+        return candidate, _identity(folder, own_base, own_base)
     if is_adapter(folder):
         base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder
-        model = _with_adapter(base, folder, tokenizer_folder(folder, base), dtype)
-        return Candidate(folder.resolve().name, seed, model, Prompt()), _identity(folder, base)
+        tokenizer = tokenizer_folder(folder, base)
+        candidate = Candidate(
+            folder.resolve().name, seed, _with_adapter(base, folder, tokenizer, dtype), Prompt()
+        )
+        return candidate, _identity(folder, base, tokenizer)
     source = resolve_model(name, accept_licence=accept_licence)
     model = LanguageModel.load(source.folder, dtype)
-    return Candidate(source.name, seed, model, Prompt()), _identity(source.folder)
+    candidate = Candidate(source.name, seed, model, Prompt())
+    return candidate, _identity(source.folder, source.folder, source.folder)
 
 
-def _identity(folder: Path, base: Path | None = None) -> str:
+def _identity(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
+    """Of the weights in `folder`, which may be an adapter of those in `base`."""
+    whole = base if (folder / ADAPTER).is_file() else folder
+    return ModelIdentity(_weights_identity(folder, base), settings_hash(whole, tokenizer))
+
+
+def _weights_identity(folder: Path, base: Path) -> str:
     adapter = folder / ADAPTER
     parts = [weights_hash(folder, StderrProgress())]
-    if adapter.is_file() and base is not None:
-        parts += [_settings(adapter), _identity(base)]
+    if adapter.is_file():
+        parts += [settings_of(adapter), _weights_identity(base, base)]
     else:
-        parts.append(_settings(folder / "config.json"))
+        parts.append(settings_of(folder / "config.json"))
     return stable_hash("model", *parts)
-
-
-def _settings(path: Path) -> str:
-    """A configuration's content, without what says where it came from."""
-    read = read_json(path)
-    return json.dumps({k: v for k, v in read.items() if k not in _ORIGINS}, sort_keys=True)

@@ -7,7 +7,11 @@ import errno
 import gzip
 import json
 import os
+import re
 import secrets
+import shutil
+import sys
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,12 +30,50 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
+def _descriptor(path: Path) -> int | None:
+    """The open file of ours that a path such as /dev/stdout stands for, if it does."""
+    name = os.path.abspath(path)
+    match = re.fullmatch(r"(?:/dev|/proc/self)/fd/(\d+)", name)
+    return int(match[1]) if match else _STANDARD.get(name)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether what is written to a path flows on: an open file of ours, a device, a pipe."""
+    if _descriptor(path) is not None:
+        return True
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _write_into(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` make a file, and copy what is in it into a stream."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / path.name
+        write(made)
+        descriptor = _descriptor(path)
+        sys.stdout.flush()  # what was printed before comes before
+        # As it was opened: opened anew, a file that is appended to would begin again.
+        target = str(path) if descriptor is None else os.dup(descriptor)
+        with open(target, "wb") as stream, open(made, "rb") as source:
+            shutil.copyfileobj(source, stream)
+
+
 def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make a file under a temporary name, then put it in the place of `path`.
 
-    The parent folder is made if need be. Raises what `write` raises (OSError on a full disk, say),
-    leaving no trace then.
+    A link stays, and the file that it leads to is replaced; what is no file (a device, a pipe, standard
+    output) is written into. The parent folder is made if need be. Raises what `write` raises (OSError on
+    a full disk, say), leaving no trace then.
     """
+    if is_stream(path):
+        _write_into(path, write)
+        return
+    if path.is_symlink():
+        path = Path(os.path.realpath(path))
+        if path.is_symlink():  # which leads to itself
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is only atomic within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -108,17 +150,100 @@ def is_disk_full(error: BaseException) -> bool:
     return any(words in str(error) for words in ("No space left on device", "os error 28"))
 
 
-def _refuse_constant(name: str) -> float:
+# --- The one door for text files ----------------------------------------------------------------
+
+DEEPEST = 200
+"""Levels that JSON may nest: some 100 are the most that a real file has, and programs recurse."""
+MOST_DIGITS = 308
+"""Digits of an integer: a float holds no more."""
+
+
+class NotJSONError(ValueError):
+    """A text isn't JSON: why, and where in the text (both from 1; 0 where that isn't known)."""
+
+    def __init__(self, reason: str, line: int = 0, column: int = 0) -> None:
+        """See the class."""
+        super().__init__(reason)
+        self.line, self.column = line, column
+
+
+def refuse_constant(name: str) -> float:
+    """Refuses NaN and Infinity, which Python takes for JSON."""
     raise ValueError(f"{name} isn't JSON")
 
 
-def read_text(path: Path) -> str:
-    """The UTF-8 text of a file. Raises InputError where it can't be read as such."""
+def _integer(digits: str) -> int:
+    if len(digits) > MOST_DIGITS:
+        raise ValueError(f"an integer of {len(digits):,} digits")
+    return int(digits)
+
+
+def json_value(text: str, parse_constant: Callable[[str], Any] | None = refuse_constant) -> Any:
+    """The value of a JSON text, neither nested too deeply nor with integers too large to count with.
+
+    Raises NotJSONError.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        value = json.loads(text, parse_constant=parse_constant, parse_int=_integer)
+    except json.JSONDecodeError as error:
+        raise NotJSONError(error.msg, error.lineno, error.colno) from None
+    except RecursionError:
+        raise NotJSONError("nested too deeply") from None
+    except ValueError as error:
+        raise NotJSONError(str(error)) from None
+    if text.count("[") + text.count("{") > DEEPEST and _is_deep(value):
+        raise NotJSONError("nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        lists = [each for each in level if isinstance(each, dict | list)]
+        level = [
+            each for some in lists for each in (some.values() if isinstance(some, dict) else some)
+        ]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def decoded(file: str, data: bytes) -> str:
+    """The text in the bytes of a file: UTF-8, with or without a byte order mark; line ends as they are.
+
+    Raises InputError naming the line that is something else.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = 1 + data.count(b"\n", 0, error.start)
+        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
+        raise InputError(f"{file}:{line}: {wrong}; save the file as UTF-8") from None
+
+
+def unix_line_ends(text: str) -> str:
+    """The text with a line feed at the end of every line, also where there was a carriage return alone."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """(number from 1, text) of each line that has anything in it."""
+    # Not splitlines: a text may hold a Unicode line separator, which ends no line of a file.
+    for number, line in enumerate(unix_line_ends(text).split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def read_text(path: Path) -> str:
+    """The UTF-8 text of a file, without byte order mark, with Unix line ends.
+
+    Raises InputError where it can't be read as such.
+    """
+    try:
+        return unix_line_ends(decoded(str(path), path.read_bytes()))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
 
 
@@ -135,22 +260,20 @@ def read_bytes(path: Path) -> bytes:
 def read_json_line(line: bytes) -> Any:
     """The JSON value in one line of a file. Raises InputError with what is wrong, without the place."""
     try:
-        return json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
+        return json_value(line.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
-    except (ValueError, RecursionError) as error:
-        message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise InputError(f"not valid JSON ({message})") from None
+    except NotJSONError as error:
+        raise InputError(f"not valid JSON ({error})") from None
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises InputError naming file and line where there is none."""
     try:
-        data = json.loads(read_text(path), parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
+        data = json_value(read_text(path))
+    except NotJSONError as error:
+        place = f"{path}:{error.line}" if error.line else str(path)
+        raise InputError(f"{place}: not valid JSON ({error})") from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: must hold a JSON object, not {type(data).__name__}")
     return data
@@ -162,18 +285,15 @@ def numbered_jsonl(path: Path, *, torn_end: bool = False) -> Iterator[tuple[int,
     `torn_end` forgives a broken last line that has no line break: the writer was killed there.
     Raises InputError naming file and line.
     """
-    # Not splitlines: an answer may hold a Unicode line separator, which JSON needn't escape.
-    lines = read_text(path).split("\n")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    text = read_text(path)
+    last = text.count("\n") + 1
+    for number, line in numbered_lines(text):
         try:
-            record = json.loads(line, parse_constant=_refuse_constant)
-        except ValueError as error:
-            if torn_end and number == len(lines):
+            record = json_value(line)
+        except NotJSONError as error:
+            if torn_end and number == last:
                 return
-            message = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError(f"{path}:{number}: not valid JSON ({message})") from None
+            raise InputError(f"{path}:{number}: not valid JSON ({error})") from None
         if not isinstance(record, dict):
             raise InputError(
                 f"{path}:{number}: each line is a JSON object, not {type(record).__name__}"

@@ -27,8 +27,21 @@ def stable_hash(*parts: str) -> str:
 
 
 def normalised(text: str) -> str:
-    """Text as the split sees it: Unicode NFKC, case folded, white space collapsed."""
+    """Text to look for words in: Unicode NFKC, case folded, white space collapsed.
+
+    Too coarse to call two texts the same: mW becomes MW, and x² becomes x2. See the keys below.
+    """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def split_key(text: str) -> str:
+    """Equal for texts that must be on one side of a split: letter case, width and white space aside."""
+    return normalised(text)
+
+
+def answer_key(text: str) -> str:
+    """Equal for answers, and for any texts, that are the same: exactly, but for white space."""
+    return " ".join(text.split())
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,9 @@ class Case:
     `messages` (role, content) is the conversation up to the user's last turn where there is more than
     one turn; `prompt` is then all of it, a message a paragraph. Cases of one `family` (contrast pairs,
     twins) land on one side of the split. `columns` is the row that the case was read from, by name, for
-    programs that grade answers to it.
+    programs that grade answers to it. `distinction` tells a case from an earlier one with the same
+    split key (x² and x2, one stem with other choices); it is empty for the first, whose id is as it
+    would be alone.
     """
 
     prompt: str
@@ -53,14 +68,28 @@ class Case:
     messages: tuple[tuple[str, str], ...] = ()
     family: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    distinction: str = ""
 
     @property
     def id(self) -> str:
-        """16 hexadecimal digits of the normalised prompt: the case's name in every table of rows."""
+        """16 hexadecimal digits of the prompt's split key, and of what tells the case from others with
+        that key: the case's name in every table of rows."""
+        more = [self.distinction] if self.distinction else []
         if self.messages:
-            parts = [part for role, text in self.messages for part in (role, normalised(text))]
-            return stable_hash("conversation", *parts)[:16]
-        return stable_hash("case", normalised(self.prompt))[:16]
+            parts = [part for role, text in self.messages for part in (role, split_key(text))]
+            return stable_hash("conversation", *parts, *more)[:16]
+        return stable_hash("case", split_key(self.prompt), *more)[:16]
+
+    @property
+    def question_key(self) -> str:
+        """Equal for cases that ask the same: stem and choices, exactly but for white space.
+
+        Choices are all answers that are offered, in any order; a case without false answers offers none.
+        """
+        turns = self.messages or (("user", self.prompt),)
+        stem = [part for role, text in turns for part in (role, answer_key(text))]
+        offered = (*self.correct_answers, *self.incorrect_answers) if self.incorrect_answers else ()
+        return stable_hash("question", *stem, "", *sorted({answer_key(each) for each in offered}))
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object, with what few cases have only where it is there."""
@@ -69,6 +98,7 @@ class Case:
             "messages": [{"role": role, "content": text} for role, text in self.messages],
             "family": self.family,
             "columns": dict(self.columns),
+            "distinction": self.distinction,
         }
         return {
             "id": self.id,
@@ -93,6 +123,7 @@ class Case:
             tuple((turn["role"], turn["content"]) for turn in data.get("messages", ())),
             str(data.get("family", "")),
             dict(data.get("columns", {})),
+            str(data.get("distinction", "")),
         )
 
 
@@ -180,7 +211,9 @@ class Metric:
 
     `label` is its name for people, `short` the same for narrow places, `note` says what it is, `phrase`
     is what a sentence calls it ("true answers"). `judges` names the judges behind it, none where it is
-    exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones.
+    exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones. `adjusted`
+    names the metric of the same evaluation that is this one without what may flatter it: a gain counts
+    where both gained.
     """
 
     evaluation: str
@@ -193,6 +226,7 @@ class Metric:
     phrase: str = ""
     judges: tuple[str, ...] = ()
     by_likelihood: bool = False
+    adjusted: str = ""
 
     @property
     def brief(self) -> str:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from questions import CASES
 from tiny import plain, tokenizer
 from truing.candidates import open_candidate
-from truing.cli.main import app, spread
+from truing.cli.main import app
 from truing.evaluate.sweep.exports import EXPORTS
 from truing.types import InputError
 
@@ -163,10 +163,10 @@ def test_the_question_that_is_too_long_is_named_with_its_tokens(folder: Path) ->
 
 
 def test_mistakes_end_with_one_message(folder: Path) -> None:
-    both = '{"question": "q", "correct_answers": ["a"], "incorrect_answers": ["A."]}'
+    both = '{"question": "q", "correct_answers": ["a"], "incorrect_answers": [" a"]}'
     Path("both.jsonl").write_text(both)
     for arguments, said in (
-        (["nonsense", "--candidate", str(folder)], "known: truthfulness, answers, trivia"),
+        (["nonsense", "--candidate", str(folder)], "known: truthfulness, answers, wins, trivia"),
         (["truthfulness", "--candidate", str(folder), "--form", "x"], "known: auto, text, chat"),
         (["truthfulness", "--candidate", str(folder), "--dtype", "int8"], "float32, bfloat16"),
         (
@@ -185,15 +185,3 @@ def test_mistakes_end_with_one_message(folder: Path) -> None:
     for wrong in (["--prompt", "helpfull"], ["--questions", "both.jsonl"]):
         assert CliRunner().invoke(app, [*before, *wrong]).exit_code == 2
     assert not Path("untouched").exists()
-
-
-def test_words_behind_an_option_belong_to_it() -> None:
-    given = "eval --candidate a b truthfulness --prompt qa help --limit 3 trivia"
-    expected = (
-        "eval --candidate a --candidate b truthfulness --prompt qa --prompt help --limit 3 trivia"
-    )
-    assert spread(given.split()) == expected.split()
-    given = "eval trivia --controls a b --export parquet inspect --prompts x.txt truthfulness"
-    assert spread(given.split())[-1] == "truthfulness"
-    assert spread(given.split()).count("--controls") == 2
-    assert spread(given.split()).count("--export") == 2

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import uvicorn
 from sqlalchemy import func, select, text
 
 from commands import refused, run
 from people_work import fill, someone, work
 from truing.files import read_jsonl
 from truing.people import Store, open_store
-from truing.people import serving as serving_module
 from truing.people.annotators import by_token
 from truing.people.serving import fill_with_demo, label
 from truing.people.tables import Prompt, Task
 from truing.people.vocabulary import KINDS
+from truing.people.web import connections
 from truing.types import InputError
 
 
@@ -33,20 +36,32 @@ def test_import_export_and_erase() -> None:
     Path("pairs.jsonl").write_text(json.dumps(pair) + "\n", encoding="utf-8")
     done = run("data", "import", "pairs.jsonl", "--consent", "given", "--ask", "rating", "--json")
     assert json.loads(done.stdout) == {
-        "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3}, "bad_lines": []
+        "records": 1, "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3},
+        "judgements_there_already": 0, "of_these_superseded": 0, "judgements_superseded": 0,
+        "left_out": {}, "bad_lines": [],
     }  # fmt: skip
-    assert run("data", "import", "pairs.jsonl").stdout == "Added: nothing new\n"
+    again = run("data", "import", "pairs.jsonl").stdout
+    assert again == "Added: nothing new\n1 judgements were there already\n"
     done = run(
         "data", "export", "out.jsonl", "--form", "preference", "--consent", "given", "--json"
     )
-    assert json.loads(done.stdout) == {"file": "out.jsonl", "form": "preference", "rows": 1}
+    assert json.loads(done.stdout) == {
+        "file": "out.jsonl", "form": "preference", "rows": 1, "judgements": 1, "left_out": {}
+    }  # fmt: skip
     (row,) = read_jsonl(Path("out.jsonl"))
     wanted = {"chosen": "A", "source": "pairs.jsonl", "consent": "given", "user": "u1"}
     assert wanted.items() <= row.items()
-    assert (
-        json.loads(run("data", "erase", "--user", "u1", "--json").stdout)["erased"]["prompts"] == 1
-    )
+    erased = json.loads(run("data", "erase", "--user", "u1", "--json").stdout)
+    assert erased["erased"]["prompts"] == 1 and erased["remains"] == ""
     assert run("data", "export", "out.jsonl").stdout == "out.jsonl: 0 rows\n"
+
+
+def test_what_goes_to_standard_output_is_the_rows_alone() -> None:
+    Path("a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n', encoding="utf-8")
+    assert run("data", "import", "a.jsonl").exit_code == 0
+    done = run("data", "export", os.devnull, "--form", "messages")
+    assert done.stdout == "" and done.stderr == f"{os.devnull}: 1 rows\n"
+    assert Path(os.devnull).is_char_device()
 
 
 def test_bad_lines_are_told_on_standard_error() -> None:
@@ -119,13 +134,85 @@ def test_the_demo_has_every_kind_and_stays_out_of_your_store(sqlite_store: Store
         fill_with_demo(sqlite_store)
 
 
+class Stopped:
+    """A server that ends at once, and what it was to serve."""
+
+    configs: ClassVar[list[uvicorn.Config]] = []
+    places: ClassVar[list[str]] = []
+
+    def __init__(self, config: uvicorn.Config, closing: object) -> None:
+        self.configs.append(config)
+
+    def run(self, sockets: list[socket.socket]) -> None:
+        self.places.append(sockets[0].getsockname()[0])
+        raise KeyboardInterrupt
+
+
+@pytest.fixture()
+def stopped(monkeypatch: pytest.MonkeyPatch) -> type[Stopped]:
+    monkeypatch.setattr(connections, "Server", Stopped)
+    Stopped.configs, Stopped.places = [], []
+    return Stopped
+
+
+def test_the_token_may_come_from_a_file_or_a_variable(
+    stopped: type[Stopped], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("token.txt").write_text("of-a-file\n")
+    Path("two.txt").write_text("of a file\n")
+    monkeypatch.setenv("TRUING_TOKEN", "of-a-variable")
+    words = ("label", "--port", "0")
+    for options, token in (
+        ((), "of-a-variable"),
+        (("--token-file", "token.txt"), "of-a-file"),
+        (("--token", "of-the-line"), "of-the-line"),
+    ):
+        assert f"?token={token}\n" in run(*words, *options).stdout
+    assert "one of the two" in refused(run(*words, "--token", "x", "--token-file", "token.txt"))
+    assert "two.txt: must hold the token" in refused(run(*words, "--token-file", "two.txt"))
+    assert "no such file" in refused(run("serve", "absent", "--token-file", "absent.txt"))
+
+
+def test_others_are_let_in_only_when_it_is_asked_for_and_with_a_warning(
+    stopped: type[Stopped],
+) -> None:
+    alone = run("label", "--port", "0")
+    assert alone.stderr == "" and "http://127.0.0.1:" in alone.stdout
+    anywhere = run("label", "--port", "0", "--host", "0.0.0.0")
+    assert "need a link" in anywhere.stderr and "without TLS" in anywhere.stderr
+    assert "0.0.0.0" not in anywhere.stdout
+    public = ("--public-url", "https://label.example.org/", "--proxy", "10.1.2.3")
+    proxied = run("label", "--port", "0", *public)
+    assert "link: https://label.example.org/?token=" in proxied.stdout
+    assert "proxy with TLS" in proxied.stderr and "without TLS" not in proxied.stderr
+    assert stopped.places == ["127.0.0.1", "0.0.0.0", "127.0.0.1"]
+    assert [each.proxy_headers for each in stopped.configs] == [False, False, True]
+    assert stopped.configs[-1].forwarded_allow_ips == "10.1.2.3"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--host", "192.0.2.1"), "--host: '192.0.2.1' is no address of this machine"),
+        (("--host", "no.such.host.invalid"), "is no address of this machine"),
+        (("--public-url", "label.example.org"), "--public-url"),
+        (("--host", "0.0.0.0", "--token", "short"), "16 characters"),
+    ],
+)
+def test_addresses_that_cannot_be_are_refused(
+    stopped: type[Stopped], options: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(run("label", "--port", "0", *options))
+    assert stopped.places == []
+
+
 def test_label_says_the_link_and_binds_to_this_machine_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[tuple[str, bool]] = []
 
     class Server:
-        def __init__(self, config: object) -> None:
+        def __init__(self, config: object, closing: object) -> None:
             self.quiet = not config.access_log  # type: ignore[attr-defined]
 
         def run(self, sockets: list[socket.socket]) -> None:
@@ -133,7 +220,7 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
             sockets[0].close()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving_module.uvicorn, "Server", Server)
+    monkeypatch.setattr(connections, "Server", Server)
     said: list[str] = []
     for token in ("my token", None, None):
         label("people.db", port=0, token=token, say=said.append)

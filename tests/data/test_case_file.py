@@ -12,8 +12,9 @@ import pyarrow.parquet
 import pytest
 
 from paths import DOCS
-from truing.data.case_file import CaseFile, read_cases
+from truing.data.case_file import read_cases
 from truing.data.columns import NAMES
+from truing.data.distinct import REPEATED, CaseFile
 from truing.data.splits import share, split
 from truing.spec.task import COLUMN_ROLES
 from truing.types import Case, InputError
@@ -171,10 +172,19 @@ def test_conversations_split_by_all_of_their_text(tmp_path: Path) -> None:
 
 
 def test_what_is_asked_again_is_left_out_and_counted(tmp_path: Path) -> None:
-    rows = [{"prompt": "Who?", "answer": "a"}, {"prompt": " who? ", "answer": "b"}, {"prompt": "b"}]
+    rows = [{"prompt": "Who  is?", "answer": "a"}, {"prompt": " Who is? "}, {"prompt": "b"}]
     file = read(tmp_path, *rows)
-    assert file.repeated == 1
+    assert file.repeated == 1 and file.record == {"left_out": {REPEATED: 1}}
     assert [case.correct_answers for case in file.cases] == [("a",), ()]
+
+
+def test_prompts_that_a_coarse_look_takes_for_one_are_two_cases_on_one_side(tmp_path: Path) -> None:
+    rows = [{"prompt": prompt, "answer": "a"} for prompt in ("3² + 1", "32 + 1", "mW?", "MW?")]
+    file = read(tmp_path, *rows)
+    assert file.repeated == 0 and len({case.id for case in file.cases}) == len(file.cases) == 4
+    assert len({share(case, "split") for case in file.cases}) == 2
+    assert [bool(case.distinction) for case in file.cases] == [False, True, False, True]
+    assert [Case.from_json(case.to_json()) for case in file.cases] == list(file.cases)
 
 
 def test_instructions_with_instances_are_a_case_each(tmp_path: Path) -> None:
@@ -223,7 +233,10 @@ def test_parquet_with_nested_columns(tmp_path: Path) -> None:
         ({"prompt": "\ud800"}, "prompt: half of a surrogate pair"),
         ({"prompt": "x", "answer": ["\ud800"]}, "answer: half of a surrogate pair"),
         ({"prompt": "x", "category": ["a"]}, "category: a list stands here; give text"),
-        ({"prompt": "x", "answer": "A.", "wrong": ["a"]}, "'A.' is a reference and a wrong answer"),
+        (
+            {"prompt": "x", "answer": "A.", "wrong": ["A."]},
+            "'A.' is a reference and a wrong answer",
+        ),
         ({"id": 1, "note": "x"}, "no prompt; its columns: prompt, id, note"),
         ({"prompt": " "}, "no prompt"),
         ({"instruction": "Add.", "instances": [7]}, "instance 1: instances: a number stands here"),

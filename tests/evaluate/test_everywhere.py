@@ -22,9 +22,12 @@ from truing.evaluate.divergence import divergences
 from truing.evaluate.evaluation import NEEDS, EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.recorded import RecordedRespondent, read_answers
+from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.run import named_twice
+from truing.evaluate.sweep.shown import remark
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import prompt_variants
-from truing.types import Case, Completion, InputError, Row, Unscored
+from truing.types import Case, Completion, Estimate, InputError, Row, Unscored
 
 
 @pytest.fixture
@@ -224,3 +227,44 @@ def test_a_run_is_asked_as_it_trains(here: Path) -> None:
         wanted = float(alone(plain("llama"), prompt, tokenizer().encode(" nobody")).sum())
     assert chosen.true[1] == pytest.approx(wanted, abs=1e-4)  # type: ignore[union-attr]
     assert respondent.answer(CASES, 5) is respondent.answer(CASES, 5)
+
+
+def test_what_is_left_out_or_named_twice_is_counted_and_said(here: Path) -> None:
+    twice = ["--candidate", "model", "--candidate", "model", "--prompt", "own", "--prompt", "own"]
+    document = evaluate("trivia", "attacks", "trivia", *twice, "--limit", "4")
+    trivia, attacks = document["questions"]["trivia"], document["questions"]["attacks"]
+    assert (trivia["n"], trivia["left_out"]) == (4, len(CASES) - 4)
+    assert attacks["left_out"] == 0  # made from the questions, and all of them asked
+    page = Path("out/report.html").read_text()
+    assert "4 questions from questions.jsonl (2 more left out by --limit)" in page
+    whole = evaluate("trivia", "--candidate", "model", out="whole")["questions"]["trivia"]
+    assert (whole["n"], whole["left_out"]) == (len(CASES), 0)
+    repeated = SweepSpec(("trivia", "attacks", "trivia"), ("a", "b", "a", "a"), ("own", "own"))
+    assert named_twice(repeated) == [
+        "--candidate a: named 3 times, measured once",
+        "--prompt own: named 2 times, measured once",
+        "evaluation trivia: named 2 times, measured once",
+    ]
+    plain = SweepSpec(("trivia",), ("a", "b"), ("own",))
+    assert named_twice(plain) == []
+
+
+def test_every_row_is_in_the_figure_or_counted(here: Path) -> None:
+    document = evaluate("drift", "truthfulness", "--candidate", "model", "--base", "base")
+    found, rows = document["candidates"]["model"], rows_of("out")
+    for evaluation, by_prompt in found.items():
+        for metric, figure in by_prompt["own"].items():
+            there = [r for r in rows if r.evaluation == evaluation and metric in r.metrics]
+            assert figure["n"] + figure["unscored"] == len(there), (evaluation, metric)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "text"),
+    [
+        (Estimate(0.5, 0.4, 0.6, 48), "48 of 85 asked"),
+        (Estimate(0.5, 0.4, 0.6, 80, 5), "5 unscored"),
+        (Estimate(0.5, 0.4, 0.6, 85), ""),
+    ],
+)
+def test_a_cell_says_what_is_missing(estimate: Estimate, text: str) -> None:
+    assert remark(estimate, 85) == text

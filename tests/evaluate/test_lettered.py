@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from endpoints import CASES, Answer, Chat, knows, scored, serving
-from truing.evaluate.lettered import Lettered, named, orders
+from truing.evaluate.lettered import Lettered, orders
+from truing.evaluate.named_choice import named
 from truing.models.memo.scores import ScoreStore
 from truing.types import Unscored
 

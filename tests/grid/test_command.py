@@ -178,6 +178,7 @@ def test_the_picture_is_a_picture(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_the_page_in_a_browser(browser: Any, trained: GridRun, tmp_path: Path, width: int) -> None:
+    from browsing import serious
     from report_browsing import CUT_OFF, OVERFLOWING
 
     (tmp_path / "grid.html").write_text(page(trained), encoding="utf-8")
@@ -191,6 +192,7 @@ def test_the_page_in_a_browser(browser: Any, trained: GridRun, tmp_path: Path, w
     assert view.evaluate("document.scrollingElement.scrollWidth") <= width
     assert view.evaluate(OVERFLOWING) == []
     assert view.evaluate(CUT_OFF) == []
+    assert serious(view) == []
     assert requests == [(tmp_path / "grid.html").as_uri()]
     assert complaints == []
     view.close()

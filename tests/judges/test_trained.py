@@ -117,7 +117,7 @@ def test_judges_learn_and_come_back_from_their_folder(model: Path, reader: Reade
     assert found.on_all["truth"].n == len(ANSWERS)
     both = found.judges.calibration["both"]
     assert both.label.sum() == 2 * len(CASES) and len(both.label) == 5 * len(CASES)
-    facts = {"model": str(model), "weights": reader.weights, "dtype": "float32"}
+    facts = {"model": str(model), "weights": reader.identity.weights, "dtype": "float32"}
     save_judges(found.judges, Path("judge"), facts)
     again = load_judges(Path("judge"), SilentProgress())
     asked = [(case, answer) for case, answer, *_ in ANSWERS] + [(CASES[0], ""), (Case("x?"), "y")]
@@ -242,7 +242,7 @@ def test_mistakes_end_with_one_message(model: Path) -> None:
 def test_a_folder_that_is_no_judge_is_refused(model: Path, reader: Reader) -> None:
     with pytest.raises(InputError, match="holds no judge"):
         load_judges(Path("nowhere"), SilentProgress())
-    facts = {"model": str(model), "weights": reader.weights, "dtype": "float32"}
+    facts = {"model": str(model), "weights": reader.identity.weights, "dtype": "float32"}
     save_judges(fitted(reader).judges, Path("judge"), facts)
     record = json.loads(Path("judge/judges.json").read_text())
     for change, said in (

@@ -17,6 +17,7 @@ from truing.candidates import Candidate, load_candidate, open_candidate
 from truing.cli.main import app
 from truing.evaluate.answers import answers_and_tokens, free_answers
 from truing.files import read_jsonl
+from truing.models.decoding import BatchedGenerator, Request
 from truing.models.sampling import Sampling, sample
 from truing.progress import SilentProgress
 from truing.prompts.rendering import Prompt, Renderer
@@ -178,10 +179,21 @@ def test_its_folder_can_be_moved(run: Path, tmp_path: Path) -> None:
 def test_chat_gives_the_best_answer_and_the_rest_refuses(run: Path) -> None:
     folder = run / "candidates" / "best_of_n"
     candidate, _ = open_candidate(str(folder), 0, "bfloat16", choosing=True)
-    [best] = free_answers(candidate, CASES[:1], TOKENS)
-    line = ["chat", str(folder), "--max-new-tokens", str(TOKENS)]
-    done = CliRunner().invoke(app, line, input=CASES[0].prompt + "\n", prog_name="truing")
-    assert done.exit_code == 0 and done.stdout.rstrip("\n") == best.text.strip()
+    assert candidate.best_of_n
+    renderer, case = candidate.renderer, CASES[0]
+    generator = BatchedGenerator(candidate.model, renderer.shared_prefix(candidate.prompt))
+    prompt, stop = tuple(renderer.tokens(candidate.prompt, case.prompt)), (renderer.stop,)
+    for temperature, at in (("0", 1.0), ("0.5", 0.5)):
+        texts = []
+        for sample_ in range(N):
+            asked = Request(prompt, TOKENS, at, sample=sample_, stop=stop)
+            texts.append(generator.write(asked).text.strip())
+        scores = candidate.best_of_n.reward([Answered(case, text) for text in texts])
+        known = [-math.inf if isinstance(s, Unscored) else s for s in scores]
+        line = ["chat", str(folder), "--max-new-tokens", str(TOKENS), "--temperature", temperature]
+        done = CliRunner().invoke(app, line, input=case.prompt + "\n", prog_name="truing")
+        assert done.exit_code == 0
+        assert done.stdout.rstrip("\n") == texts[known.index(max(known))]
     with pytest.raises(InputError, match="answers by best-of-n"):
         open_candidate(str(folder), 0, "float32")
 

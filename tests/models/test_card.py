@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import is_dataclass
+from dataclasses import astuple, is_dataclass
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from truing.learn.sources.rollout import rollout
 from truing.learn.text_states import TextStates
 from truing.models import language_model
 from truing.models.decoding import BatchedGenerator, Request
-from truing.models.engine import packed, tree
+from truing.models.engine import long_rows, packed, tree
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
@@ -26,6 +26,7 @@ from truing.models.sampling import Sampling, sample
 from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.prompts.rendering import Prompt
+from truing.serve import scoring as scoring_room
 from truing.serve.scoring import score_texts
 from truing.spec.run import AdapterSpec
 from truing.types import Case, Completion
@@ -37,7 +38,9 @@ LONG = [[*texts(2, [80])[0], *prompt] for prompt in PROMPTS]  # a prefix that is
 
 
 def model(family: str, device: str | torch.device, seed: int = 0) -> LanguageModel:
-    return LanguageModel(plain(family, seed=seed).to(device), tokenizer(chat=True))
+    moved = plain(family, seed=seed).to(device)
+    moved.tie_weights()  # a real card keeps them tied when a model is moved
+    return LanguageModel(moved, tokenizer(chat=True))
 
 
 def policy(start: LanguageModel, kind: str = "lora") -> LanguagePolicy:
@@ -117,6 +120,16 @@ def checkpoints(start: LanguageModel) -> Any:
     return {name: p.detach().cpu() for name, p in again.parameters.items()}
 
 
+def long_texts(start: LanguageModel) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (long_rows, language_model, scoring_room):
+            patch.setattr(module, "PACK_TOKENS", 16)
+        patch.setattr(long_rows, "PIECE", 5)
+        requests = [PromptWithContinuations(LONG[0], texts(5, [3, 20]))]
+        scored = [each.token_log_probs.tolist() for row in start.score(requests) for each in row]
+        return scored, score_texts(start, [LONG[0]], 2), answer_features(start, requests, 1)
+
+
 PASSES: tuple[Callable[[LanguageModel], Any], ...] = (
     scoring,
     sampling,
@@ -127,6 +140,7 @@ PASSES: tuple[Callable[[LanguageModel], Any], ...] = (
     serving,
     drift,
     checkpoints,
+    long_texts,
 )
 
 
@@ -139,7 +153,7 @@ def same(ours: Any, theirs: Any) -> bool:
     if isinstance(ours, int | None):
         return bool(ours == theirs)
     if is_dataclass(ours):
-        return same(vars(ours), vars(theirs))
+        return same(astuple(ours), astuple(theirs))
     pair = [torch.as_tensor(each) for each in (ours, theirs)]
     return pair[0].shape == pair[1].shape and torch.allclose(*pair, rtol=1e-4, atol=1e-4)
 

@@ -9,13 +9,14 @@ import re
 import numpy as np
 from starlette.testclient import TestClient
 
-from people_work import Someone, fill, someone, submission, work
+from people_work import fill, someone, submission, work
 from truing.people import Store
 from truing.people.annotators import sign_in_lead
 from truing.people.assigning import next_assignment
 from truing.people.erasure import erase_annotator
 from truing.people.judging import skip, withdraw
 from truing.people.observations import Record, current
+from truing.people.sign_ins import sign_in
 from truing.people.tables import Judgement
 from truing.people.web import make_app
 from truing.statistics.agreement import Column, Observation, krippendorff_alpha
@@ -75,8 +76,8 @@ def test_a_number_that_is_used_again_is_another_judgement(sqlite_store: Store) -
 def test_the_leads_page_is_never_behind(sqlite_store: Store) -> None:
     fill(sqlite_store, ["rating"], prompts=2, wanted=2)
     with sqlite_store.writing() as session:
-        lead = Someone(sign_in_lead(session, "lead-token").id, "lead", "lead-token")
-    cookies = {"truing-label-0": lead.token}
+        cookie = sign_in(session, sign_in_lead(session, "lead-token").id)
+    cookies = {"truing-label-0": cookie}
     chief = TestClient(make_app(sqlite_store), base_url="http://127.0.0.1", cookies=cookies)
 
     def judged() -> tuple[str, ...]:

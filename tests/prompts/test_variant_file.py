@@ -50,7 +50,7 @@ def test_json_has_names_line_breaks_and_slots(tmp_path: Path) -> None:
         ("a.json", '["a {question}",\n "b"]', r"a\.json:2: no slot for the question"),
         ("a.txt", "one\n", r"a\.txt: 1 wording in it; a spread needs at least two"),
         ("a.json", "[]", "0 wordings in it"),
-        ("a.txt", "Be brief.\nshort\nbe  BRIEF.", r"a\.txt:3: the wording of line 1 again"),
+        ("a.txt", "Be brief.\nshort\nBe  brief.", r"a\.txt:3: the wording of line 1 again"),
         (
             "a.jsonl",
             '{"prompt": "a", "name": "x"}\n{"prompt": "b", "name": "x"}',

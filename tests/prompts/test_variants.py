@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tiny import tiny
-from truing.data.questions import read_questions
+from truing.data.questions import load_questions
 from truing.data.texts import instructions
 from truing.prompts.rendering import Prompt, Renderer
 from truing.prompts.variants import PAPER, prompt_variants
@@ -138,7 +138,7 @@ def test_rendered_texts_are_pinned(name: str, shared_data: Path) -> None:
     [variant] = prompt_variants([name], folder / "prompts.json")
     renderer = Renderer(tiny())
     found = []
-    for case in read_questions(folder / "mc_task_v1.json")[:5]:
+    for case in load_questions(folder / "mc_task_v1.json")[:5]:
         text = variant.context(renderer, Prompt(), case.prompt, "auto").text
         found.append((len(text), hashlib.sha256(text.encode()).hexdigest()[:12]))
     assert found == PINNED[name]

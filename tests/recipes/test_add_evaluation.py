@@ -95,3 +95,25 @@ def test_what_is_no_finished_comparison_is_refused(run: Path) -> None:
     write_json_atomically(run / "run.json", read_json(run / "run.json") | {"finished": None})
     with pytest.raises(InputError, match="isn't finished"):
         add_evaluations(run, ["attacks"], SilentProgress())
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_run_whose_model_has_another_template_by_now_is_not_added_to(
+    run: Path, *, recorded: bool
+) -> None:
+    """Unless its record, of an earlier version, says nothing of it."""
+    path = Path(read_json(run / "candidates" / "base" / "candidate.json")["base"])
+    template, record = path / "chat_template.jinja", read_json(run / "run.json")
+    if not recorded:
+        del record["identity"]["settings_hash"]
+        write_json_atomically(run / "run.json", record)
+    before = template.read_text()
+    template.write_text(before + " ")
+    try:
+        if recorded:
+            with pytest.raises(InputError, match="its model's tokenizer, chat template or conf"):
+                add_evaluations(run, ["attacks"], SilentProgress())
+        else:
+            add_evaluations(run, ["attacks"], SilentProgress())
+    finally:
+        template.write_text(before)

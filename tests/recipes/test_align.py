@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,17 @@ import torch
 from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from headings import Headings
 from tiny import alone, config, tokenizer
 from truing.candidates import load_candidate
+from truing.data.distinct import REPEATED
+from truing.data.drafts import ANSWER_TWICE
 from truing.data.questions import load_questions
 from truing.files import read_jsonl
 from truing.methods.setup import make_setup, opened
 from truing.models.engine.tree import PromptWithContinuations
 from truing.progress import SilentProgress
-from truing.recipes.align import align
+from truing.recipes.align import _planned, align
 from truing.runs.run import Run
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
@@ -83,6 +87,46 @@ def test_questions_that_the_limit_leaves_out_are_counted(finished: Path) -> None
     assert kept == 20 and record["questions_left_out"] == len(load_questions("built-in")) - 20
     page = (finished / "report.html").read_text()
     assert f"{record['questions_left_out']} questions" in page
+
+
+def test_a_run_that_goes_on_counts_its_stages_as_the_whole_run_does(
+    finished: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    stages = tmp_path / "run" / "stages"
+    planned = _planned(small(model_folder))
+    assert {path.stem for path in stages.iterdir()} == set(planned)
+    for name in planned[-2:]:
+        (stages / f"{name}.json").unlink()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**record, "finished": None}))
+    headings = Headings()
+    align(small(model_folder), tmp_path / "run", progress=headings)
+    assert [name.partition(" (")[0] for name in headings.names] == [
+        "Stage 8 of 9: Measuring sft, seed 0",
+        "Stage 9 of 9: Measuring rl, seed 0",
+    ]
+    assert all("left in all" in name for name in headings.names)
+    assert rows(tmp_path / "run") == rows(finished)
+
+
+def test_what_readers_leave_out_is_said_and_recorded(model_folder: Path, tmp_path: Path) -> None:
+    controls = tmp_path / "sums_test.csv"
+    controls.write_text("2 + 2?,4,5,5,6,A\n" * 2)
+    notes: list[str] = []
+
+    class Noted(SilentProgress):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    setup = make_setup(small(model_folder, data={"controls": str(controls)}), Noted())
+    left_out = {REPEATED: 1, ANSWER_TWICE: 2}
+    assert [f"{controls}: left out: {n} {what}" in notes for what, n in left_out.items()] == [
+        True
+    ] * 2
+    with opened(Run(tmp_path / "run", setup.progress), setup, profile="default", command="truing"):
+        record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["reading"] == {"controls": {"left_out": left_out}}
 
 
 def test_kl_is_measured_on_as_many_questions_as_asked(finished: Path) -> None:

@@ -165,6 +165,42 @@ def test_a_users_function_and_a_mixture(model: Path) -> None:
     refused(train("rl", rl_spec(model, reward=reward, prompts_per_step=3), "--resume"), "reward f")
 
 
+def test_a_users_function_sees_the_row_one_by_one_and_in_lists(model: Path) -> None:
+    rows = [{"prompt": prompt, "longest": 3 + place} for place, prompt in enumerate(PROMPTS)]
+    Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    Path("mine.py").write_text(
+        "def fits(answer, longest):\n"
+        "    return min(0.0, longest - len(answer))\n"
+        "def all_fit(prompts, completions, longest, **columns):\n"
+        "    return [min(0.0, n - len(c)) for c, n in zip(completions, longest)]\n"
+    )
+    rewards = []
+    for name in ("fits", "all_fit"):
+        spec = rl_spec(model, reward={"parts": [{"name": f"mine.py:{name}"}]})
+        spec["data"]["prompts"] = "prompts.jsonl"
+        document(train("rl", spec, "--json", out=name))
+        rewards.append([row["reward"] for row in log(name)])
+    assert rewards[0] == rewards[1] and len(set(rewards[0])) > 1
+    Path("mine.py").write_text("def fits(answer, shortest):\n    return 0.0\n")
+    message = "mine.py:fits asks for 'shortest', which is no column of the data"
+    refused(
+        train("rl", rl_spec(model, reward={"parts": [{"name": "mine.py:fits"}]}), out="no"), message
+    )
+
+
+def test_a_reward_that_tells_no_answer_from_another_warns_once(model: Path) -> None:
+    Path("mine.py").write_text("def same(prompt, answer):\n    return 0.5\n")
+    result = train("rl", rl_spec(model, reward={"parts": [{"name": "mine.py:same"}]}))
+    assert result.stderr.count("all answers got the same reward (0.50)") == 1
+    assert "step 1: all answers got the same reward" in result.stderr
+    assert [row["constant_reward"] for row in log()] == [0.5] * 4
+    Path("mine.py").write_text("def odd(prompt, answer):\n    return -len(answer.strip('abc'))\n")
+    reward = {"parts": [{"name": "mine.py:odd"}]}
+    result = train("rl", rl_spec(model, reward=reward), out="other")
+    assert "same reward" not in result.stderr
+    assert not any("constant_reward" in row for row in log("other"))
+
+
 def test_a_reward_that_gives_nan_teaches_nothing_and_says_so(model: Path) -> None:
     Path("mine.py").write_text(
         "def odd(prompt, answer):\n"
@@ -316,7 +352,7 @@ def _rl(**rl: Any) -> Callable[[Spec], None]:
         (_parts({"name": "reward_model", "truth": 2}), ["reward.parts.0.truth", "beside 'parts'"]),
         (_parts({"name": "none.py:f"}), ["none.py: no such file"]),
         (_function("def g(prompt, answer): ..."), ["f.py: has no function 'f'"]),
-        (_function("def f(answer): ..."), ["must be callable as f(prompt, answer)"]),
+        (_function("def f(text): ..."), ["must be callable as f(prompt, answer)"]),
         (_function("import nothing_of_this_name"), ["importing it failed (ModuleNotFoundError"]),
         (_function("def f(p, a): return 1 / 0"), ["f.py:f failed", "ZeroDivisionError"]),
         (_function("def f(p, a): return [1.0]"), ["f.py:f gave a list for answer 0"]),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from browsing import serious
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from synthetic_run import write_run
 from truing.recipes.report import build_report
@@ -36,6 +37,7 @@ def test_the_page_in_a_browser(browser: Any, page_path: Path, width: int, scheme
     scales = page.evaluate(TOO_SMALL)
     assert len(scales) == 4 and min(scales) > 0.8  # each figure once, at a legible size
     assert page.evaluate(CUT_OFF) == []
+    assert serious(page) == []
     assert [url for url in requests if not url.startswith("data:")] == [page_path.as_uri()]
     assert complaints == []
     context.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from headings import Headings
 from truing.files import write_json_atomically
 from truing.progress import SilentProgress
 from truing.runs.costs import Cost
@@ -140,3 +141,47 @@ def test_notes_join_what_is_there(tmp_path: Path) -> None:
     run.note(data={"held_out": 2})
     assert run.record()["data"] == {"train": 1, "held_out": 2}
     assert run.record()["finished"] == "now"
+
+
+# --- Stages that are counted ------------------------------------------------------------------
+
+PLAN = ["base", "sft-seed0", "evaluate-base-seed0", "evaluate-sft-seed0", "evaluate-rl-seed0"]
+
+
+def staged(folder: Path, *done: str, seconds: float = 60.0) -> list[str]:
+    """The headings of a run that goes on behind these stages, each of which took so long."""
+    for name in done:
+        cost = Cost(wall_seconds=seconds).to_json()
+        write_json_atomically(folder / "stages" / f"{name}.json", {"account": "x", "cost": cost})
+    headings = Headings()
+    run = Run(folder, headings)
+    run.plan(PLAN)
+    for name in (*PLAN, "one of its own"):
+        run.stage(name, name.title(), "x", lambda cost: None)
+    return headings.names
+
+
+def test_stages_are_counted_and_what_is_done_keeps_its_number(tmp_path: Path) -> None:
+    write_json_atomically(tmp_path / "run.json", {})
+    assert staged(tmp_path, "base", "sft-seed0") == [
+        "Stage 3 of 5: Evaluate-Base-Seed0",
+        "Stage 4 of 5: Evaluate-Sft-Seed0 (about 5 s left in all)",  # the third took no time
+        "Stage 5 of 5: Evaluate-Rl-Seed0 (about 5 s left in all)",
+        "One Of Its Own",
+    ]
+
+
+def test_what_is_left_is_known_by_stages_of_the_same_kind(tmp_path: Path) -> None:
+    write_json_atomically(tmp_path / "run.json", {})
+    headings = staged(tmp_path, *PLAN[:3], seconds=120.0)
+    assert headings[0] == "Stage 4 of 5: Evaluate-Sft-Seed0 (about 4 min left in all)"
+
+
+@pytest.mark.parametrize("mark", ["{}", '{"cost": 3}', '{"cost": {"wall_seconds": "long"}}', "{"])
+def test_a_broken_mark_gives_no_estimate_and_no_traceback(tmp_path: Path, mark: str) -> None:
+    write_json_atomically(tmp_path / "run.json", {})
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "stages" / "base.json").write_text(mark)
+    run = Run(tmp_path, Headings())
+    run.plan(["base", "base-seed1"])
+    assert run._heading("base-seed1", "Again") == "Stage 2 of 2: Again"

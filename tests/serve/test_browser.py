@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import func, select
 
-from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page, serious
 from pilot_server import TOKEN, candidate, running
 from truing.models.decoding import BatchedGenerator
 from truing.people import Store
@@ -110,10 +110,41 @@ def test_a_conversation_with_thumbs_and_a_choice(
         assert all(j.revision <= 2 for j in session.scalars(select(Judgement)))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_markdown_is_rendered_and_axe_has_nothing_serious_to_say(
+    browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch, size: str
+) -> None:
+    written = "# Bees\n\n- **many**\n- few\n\n<img src=x onerror=alert(1)>"
+    monkeypatch.setattr(
+        "truing.models.decoding.Generation.text_from", lambda generation, start: written[start:]
+    )
+    page, complaints = open_page(browser, url, size, "dark" if size == "phone" else "light")
+    assert serious(page) == []
+    page.check("#consent")
+    page.check("#compare")
+    page.click("text=What is kept")
+    ask(page, "# How many?")
+    page.uncheck("#compare")
+    ask(page, "And now?")
+    assert page.locator(".message.bot strong").all_inner_texts() == ["many"] * 3
+    assert not page.locator(".message.bot .text").last.is_visible()
+    assert page.locator(".message.user .text").first.inner_text() == "# How many?"
+    assert serious(page) == []
+    page.get_by_label("Raw text").check()
+    assert page.locator(".message.bot .text").last.inner_text() == written
+    assert not page.locator(".markdown").last.is_visible()
+    assert page.locator("main img").count() == 0 and complaints == []
+    assert page.goto(f"{url}/?token=wrong").status == 401  # type: ignore[union-attr]
+    assert serious(page) == []
+    page.context.close()
+
+
 def test_scripts_from_people_and_from_the_model_do_not_run(
     browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("truing.models.decoding.Generation.text", property(lambda generation: EVIL))
+    monkeypatch.setattr(
+        "truing.models.decoding.Generation.text_from", lambda generation, start: EVIL[start:]
+    )
     page, complaints = open_page(browser, url)
     page.check("#consent")
     ask(page, EVIL)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import torch
+from fastapi.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from pilot_server import TOKEN, candidate
 from tiny import plain
+from tiny import texts as tokens_of
+from truing.models.engine import long_rows
 from truing.people.web.security import RateLimit
+from truing.serve import completions, scoring
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
 from truing.serve.service import Service
@@ -109,3 +114,62 @@ def test_other_programs_are_refused(web: TestClient) -> None:
     assert web.post("/v1/completions", json={"model": "gpt", "prompt": "a"}).status_code == 404
     nobody = {"Authorization": "Bearer wrong"}
     assert web.post("/v1/completions", json={}, headers=nobody).status_code == 401
+
+
+# --- Long texts -------------------------------------------------------------------------------
+
+
+def test_a_long_text_is_scored_in_pieces(web: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["a bee sees the sun. " * 5, "why?", "a bee sees the moon. " * 4]
+    whole = complete(web, texts, echo=True, max_tokens=0, logprobs=2)["choices"]
+    monkeypatch.setattr(scoring, "PACK_TOKENS", 20)
+    monkeypatch.setattr(long_rows, "PIECE", 16)
+    pieces = complete(web, texts, echo=True, max_tokens=0, logprobs=2)["choices"]
+    for one, other in zip(whole, pieces, strict=True):
+        first, second = one.pop("logprobs"), other.pop("logprobs")
+        assert one == other and first["tokens"] == second["tokens"]
+        assert second["token_logprobs"][1:] == pytest.approx(first["token_logprobs"][1:], abs=1e-4)
+        for left, right in zip(first["top_logprobs"][1:], second["top_logprobs"][1:], strict=True):
+            assert right == pytest.approx(left, abs=1e-4)
+
+
+def test_what_there_is_no_memory_to_score_is_refused(
+    web: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed = scoring.scoring_bytes(SERVED.model, [100, 5], 5)
+    asked = {"model": "tiny", "prompt": ["a" * 100, "a bee"], "logprobs": 5, "max_tokens": 0}
+    monkeypatch.setattr(completions, "available_bytes", lambda device: needed)
+    assert web.post("/v1/completions", json=asked | {"echo": True}).status_code == 200
+    monkeypatch.setattr(completions, "available_bytes", lambda device: needed - 1)
+    answer = web.post("/v1/completions", json=asked | {"echo": True})
+    error = answer.json()["error"]
+    assert answer.status_code == 400 and error["param"] == "prompt"
+    assert "scoring 105 tokens, 100 of them in one text, takes up to" in error["message"]
+    assert complete(web, "a bee", max_tokens=2)["choices"]  # which isn't scored
+
+
+@pytest.mark.parametrize("alternatives", [0, 5])
+def test_the_memory_of_a_scored_token_is_bounded(alternatives: int) -> None:
+    rows = tokens_of(4, [100] * 20)
+    count = sum(map(len, rows))
+    tracemalloc.start()
+    scored = scoring.score_texts(SERVED.model, rows, alternatives)
+    documents = [scoring.log_probs_json(SERVED.model, row) for row in scored]
+    answer = JSONResponse(documents)
+    held = tracemalloc.get_traced_memory()[0] + len(answer.body)  # rendered as text, then as bytes
+    tracemalloc.stop()
+    bound = count * (scoring.TOKEN_BYTES + alternatives * scoring.ALTERNATIVE_BYTES)
+    assert bound / 3 < held < bound
+
+
+def test_scoring_ends_when_nobody_waits_any_more() -> None:
+    looked: list[int] = []
+
+    def gone() -> bool:
+        looked.append(1)
+        return len(looked) > 2
+
+    rows = tokens_of(4, [10, 10, 10, 10])
+    with pytest.raises(scoring.GivenUp):
+        scoring.score_texts(SERVED.model, rows, 1, gone)
+    assert len(looked) == 3

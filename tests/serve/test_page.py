@@ -18,11 +18,13 @@ from truing.people.tables import Comparison, Judgement, Prompt, Rating
 from truing.people.web.security import HEADERS, RateLimit, csrf_token
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
+from truing.serve.page import visit_token
 from truing.serve.service import Service
 
 BASE = "http://127.0.0.1"
 COOKIE = "truing-serve-0"
 WREN, ROBIN = "page-aaaaaaaaaaaaaaaa", "page-bbbbbbbbbbbbbbbb"
+VISIT = visit_token(TOKEN)
 POSTS = ("/page/answers", "/page/thumbs", "/page/picks")
 
 
@@ -39,7 +41,7 @@ def app(sqlite_store: Store) -> Iterator[FastAPI]:
 @pytest.fixture()
 def web(app: FastAPI) -> TestClient:
     headers = {"X-CSRF": csrf_token(TOKEN)}
-    return TestClient(app, base_url=BASE, cookies={COOKIE: TOKEN}, headers=headers)
+    return TestClient(app, base_url=BASE, cookies={COOKIE: VISIT}, headers=headers)
 
 
 def ask(web: TestClient, *, user: str = WREN, **more: Any) -> tuple[list[str], list[str]]:
@@ -74,7 +76,12 @@ def test_the_link_signs_in_and_is_then_a_cookie(app: FastAPI) -> None:
     assert client.get("/?token=wrong").status_code == 401
     first = client.get(f"/?token={TOKEN}")
     cookie = first.headers["set-cookie"]
-    assert f"{COOKIE}={TOKEN}" in cookie and "HttpOnly" in cookie and "SameSite=strict" in cookie
+    assert (
+        f"{COOKIE}={VISIT}" in cookie
+        and TOKEN not in cookie
+        and "HttpOnly" in cookie
+        and "SameSite=strict" in cookie
+    )
     assert 'content="0;url=/"' in first.text and TOKEN not in first.text
     page = client.get("/")
     assert page.status_code == 200 and "Talk to tiny" in page.text and TOKEN not in page.text
@@ -89,8 +96,8 @@ def test_nothing_is_taken_without_the_cookie_and_the_pages_secret(
 ) -> None:
     good = csrf_token(TOKEN)
     for path in POSTS:
-        for cookie, secret, status in (("", good, 401), (TOKEN, "", 403), (TOKEN, "x" * 64, 403),
-                                       ("wrong", good, 401)):  # fmt: skip
+        for cookie, secret, status in (("", good, 401), (VISIT, "", 403), (VISIT, "x" * 64, 403),
+                                       ("wrong", good, 401), (TOKEN, good, 401)):  # fmt: skip
             client = TestClient(app, base_url=BASE, cookies={COOKIE: cookie} if cookie else {})
             answer = client.post(path, json={}, headers={"X-CSRF": secret})
             assert answer.status_code == status, (path, cookie, secret)

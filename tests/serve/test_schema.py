@@ -12,6 +12,7 @@ from truing.people import Store
 from truing.people.web.security import RateLimit, csrf_token
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
+from truing.serve.page import visit_token
 from truing.serve.service import Service
 
 BASE = "http://127.0.0.1"
@@ -25,7 +26,7 @@ def test_schemathesis_finds_no_server_error(sqlite_store: Store) -> None:
     app.state.gate.requests = RateLimit(1e9, 1e9)
     schema = schemathesis.openapi.from_dict(app.openapi())
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == 9
+    assert len(operations) == 10
     statuses: set[int] = set()
     for operation in operations:
 
@@ -36,7 +37,7 @@ def test_schemathesis_finds_no_server_error(sqlite_store: Store) -> None:
                 case.body |= {"model": "tiny"} if "model" in case.body else {}
                 case.body["user"] = "page-aaaaaaaaaaaaaaaa"
             headers = {"Authorization": f"Bearer {TOKEN}", "X-CSRF": csrf_token(TOKEN)}
-            cookies = {"truing-serve-0": TOKEN}
+            cookies = {"truing-serve-0": visit_token(TOKEN)}
             response = case.call(app=app, base_url=BASE, headers=headers, cookies=cookies)
             statuses.add(response.status_code)
             assert response.status_code < 500, (case.formatted_path, case.body)

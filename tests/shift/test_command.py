@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from browsing import serious
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from shift_table import converted, instructions
 from truing.cli.main import app
@@ -161,6 +162,7 @@ def test_the_page_in_a_browser(browser: Any, folder: Path, width: int) -> None:
     scales = page.evaluate(TOO_SMALL)
     assert len(scales) == 7 and min(scales) > 0.8
     assert page.evaluate(CUT_OFF) == []
+    assert serious(page) == []
     assert page.title().startswith("Truing: ") and INJECTION in page.content().replace(
         "&lt;", "<"
     ).replace("&gt;", ">")

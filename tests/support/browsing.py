@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SIZES = {"desk": (1280, 900), "phone": (390, 844)}
+SMALL = {"small": (375, 667)}
 OVERFLOWING = """() => [...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll, pre, .unseen') && e.checkVisibility())
   .filter(e => { const box = e.getBoundingClientRect();
@@ -43,11 +47,29 @@ LOW_CONTRAST = """() => {
 }"""
 
 
-def new_page(browser: Browser, size: str, scheme: Any = "light") -> tuple[Page, list[str]]:
-    """An empty page of a size of SIZES, and what the browser will complain about."""
-    width, height = SIZES[size]
+def serious(page: Page) -> list[str]:
+    """What axe calls serious or critical in the page as it stands. Skips the test without axe."""
+    pytest.importorskip("axe_playwright_python", reason="axe-playwright-python is not installed")
+    script = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+    page.evaluate(script)  # not as a script tag, which the pages' own policy refuses
+    violations = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        f"{each['id']}: {node['html'][:160]}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def new_page(
+    browser: Browser, size: str, scheme: Any = "light", *, touch: bool = False
+) -> tuple[Page, list[str]]:
+    """An empty page of a size of SIZES or SMALL, and what the browser will complain about."""
+    width, height = (SIZES | SMALL)[size]
     context = browser.new_context(
-        viewport={"width": width, "height": height}, color_scheme=scheme, has_touch=size == "phone"
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,
+        has_touch=touch or size != "desk",
     )
     page = context.new_page()
     page.set_default_timeout(15_000)

@@ -11,6 +11,7 @@ from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
 from truing.people.content import add_completion, add_prompt, add_task
 from truing.people.judging import record
+from truing.people.sign_ins import sign_in
 from truing.people.store import Store
 from truing.people.tables import Assignment
 from truing.people.vocabulary import KINDS, METADATA
@@ -21,12 +22,14 @@ class Someone:
     id: int
     name: str
     token: str
+    cookie: str
+    """What the cookie of a browser says in which they are signed in."""
 
 
 def someone(store: Store, name: str, role: str = "annotator") -> Someone:
     with store.writing() as session:
         found, token = add_annotator(session, name, role)  # type: ignore[arg-type]
-        return Someone(found.id, name, token)
+        return Someone(found.id, name, token, sign_in(session, found.id))
 
 
 def fill(

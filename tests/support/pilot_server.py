@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from fastapi import FastAPI
 
 from tiny import tiny
 from truing.candidates import Candidate
+from truing.people.web.connections import make_server
 from truing.prompts.rendering import Prompt
 
 TOKEN = "a-key-of-ours"
@@ -23,9 +23,9 @@ def candidate(prompt: Prompt | None = None, *, chat: bool = True) -> Candidate:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
+def running(app: FastAPI, closing: Callable[[], None] = lambda: None) -> Iterator[str]:
     """The address of a server of this application, which ends with the block."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", access_log=False))
+    server = make_server(app, closing, port=0)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -35,3 +35,12 @@ def running(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Waits for something to be true. Raises AssertionError after 10 seconds."""
+    for _ in range(1000):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("waited for 10 s")

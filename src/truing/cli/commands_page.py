@@ -29,6 +29,15 @@ _HEAD = """# Commands
 Results go to standard output, progress and messages to standard error. Exit codes: 0 done; 1 the
 machine or the network failed; 2 the input is wrong, and one message says what would be right; 130
 interrupted.
+
+Lists are given alike everywhere: an option that takes several values can be repeated, several can stand
+behind it, and names and numbers can have commas between them. `--seed 0 --seed 1`, `--seed 0 1` and
+`--seed 0,1` are the same. `-h` behind any command shows its help; `truing --install-completion` sets up
+completion in bash, zsh, fish or PowerShell.
+
+What comes from files, models and servers does nothing to a terminal: escape sequences and marks that turn
+the reading direction are spelled out (`\\x1b`, `\\u202e`). A terminal that lacks a character shows one
+that is alike, or its number.
 """
 
 _EVALUATIONS_HEAD = """## Evaluations
@@ -40,7 +49,9 @@ metric needs, the metric is unscored, with the reason. `+`: more is better, `-`:
 _SPEC_HEAD = """## The spec
 
 `truing align SPEC` reads a YAML file of these keys, nested at the dots: `rl.steps` is the key `steps`
-under `rl`. Keys that are left out have the default; unknown keys are refused.
+under `rl`. Keys that are left out have the default; unknown keys are refused. `truing init` writes one with
+every key and its default as a comment. Editors complete and check keys by its JSON schema,
+[spec.schema.json](spec.schema.json); that of task files is [task.schema.json](task.schema.json).
 """
 
 _PROFILES_HEAD = """## Profiles

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from truing.cli import completion
+from truing.terminal import say
 from truing.types import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ TaskName = Annotated[
     str | None,
     typer.Option(
         metavar="T",
+        autocompletion=completion.tasks,
         help="a built-in task ('truing tasks' lists them), a task file (YAML), or another package's "
         "task; without it, that of the spec, or truthful",
     ),
@@ -41,27 +44,46 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(f"\n{interrupted}", err=True)
+        say(f"\n{interrupted}", error=True)
         raise typer.Exit(130) from None
     except InputError as error:
-        typer.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", error=True)
         raise typer.Exit(2) from None
     except Exception as error:
         from truing.files import is_disk_full
         from truing.models.user_cache import ModelUnavailable
 
         if isinstance(error, ModelUnavailable):
-            typer.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", error=True)
+        elif store_trouble := _of_store(error):
+            say(f"Error: {store_trouble}", error=True)
+            raise typer.Exit(2) from None
         elif is_disk_full(error):
-            typer.echo(f"Error: the disk is full; make room and try again ({error})", err=True)
+            say(f"Error: the disk is full; make room and try again ({error})", error=True)
         else:
             raise
         raise typer.Exit(1) from None
 
 
+def _of_store(error: Exception) -> str:
+    """What is wrong with a store in use; empty for errors of other kinds."""
+    if "sqlalchemy" not in sys.modules:  # which takes a while to load
+        return ""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from truing.people.store import trouble
+
+    if not isinstance(error, SQLAlchemyError):
+        return ""
+    return (
+        f"--store: can't be used ({trouble(error)}); the last change was not made. Look at the disk, "
+        "who may write there, and who else uses it, then try again"
+    )
+
+
 def print_json(document: Any) -> None:
     """One JSON document. Beyond ASCII all is escaped, so that any terminal or pipe can carry it."""
-    typer.echo(json.dumps(document, indent=2, allow_nan=False))
+    say(json.dumps(document, indent=2, allow_nan=False))
 
 
 def command_line() -> str:
@@ -78,7 +100,7 @@ def spec_of(file: Path | None, profile: str | None, over: dict[str, Any]) -> Spe
     where = str(file) if file else "spec"
     data, notes = up_to_date(read_mapping(file) if file else {})
     for note in notes:
-        typer.echo(f"{where}: {note}", err=True)
+        say(f"{where}: {note}", error=True)
     make_spec(data, profile=profile, where=where)  # so that no option hides a mistake in the file
     return make_spec(merged(data, over), profile=profile, where=where)
 

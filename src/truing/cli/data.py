@@ -12,6 +12,7 @@ import typer
 
 from truing.cli.common import AsJson, explained, print_json
 from truing.cli.people import data
+from truing.terminal import say
 from truing.types import InputError
 
 __all__ = ["data"]
@@ -69,10 +70,9 @@ def convert(
     before it is written; rows and templates for which that isn't certain are refused.
     """
     with explained():
-        from rich.console import Console
-
         from truing.data.conversion import Settings, convert_files
         from truing.data.conversion.show import notes, table
+        from truing.terminal.console import console
 
         settings = Settings(
             form=form,
@@ -87,12 +87,12 @@ def convert(
         )
         done = convert_files(files, task, out, settings)
         for note in notes(done):
-            typer.echo(note, err=True)
+            say(note, error=True)
         if as_json:
             print_json({"file": str(out), **done.to_json()})
             return
-        Console().print(table(done))
-        typer.echo(f"{out}: {len(done.records)} demonstrations")
+        console().print(table(done))
+        say(f"{out}: {len(done.records)} demonstrations")
 
 
 @data.command()
@@ -133,12 +133,11 @@ def shift(
     near to. Writes shift.html, shift.json and weights.jsonl.
     """
     with explained():
-        from rich.console import Console
-
         from truing.progress import StderrProgress
         from truing.shift.results import to_json
         from truing.shift.run import Request, run_shift
         from truing.shift.terminal import show
+        from truing.terminal.console import console
 
         if select and select[0] < 20:
             raise InputError(
@@ -155,9 +154,9 @@ def shift(
         )
         done = run_shift(request, out, StderrProgress())
         for line in done.bad_lines:
-            typer.echo(f"Left out: {line}", err=True)
+            say(f"Left out: {line}", error=True)
         if as_json:
             print_json(to_json(done.study))
             return
-        show(done.study, Console())
-        typer.echo(f"Page: {done.folder / 'shift.html'}")
+        show(done.study, console())
+        say(f"Page: {done.folder / 'shift.html'}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -22,7 +23,9 @@ from truing.cli.common import (
     given,
     print_json,
 )
+from truing.cli.lists import Listing
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
+from truing.terminal import say
 
 if TYPE_CHECKING:
     from truing.evaluate.sweep.request import SweepSpec
@@ -32,6 +35,7 @@ Evaluations = Annotated[
     list[str],
     typer.Argument(
         metavar="EVALUATION...",
+        autocompletion=completion.evaluations,
         help="one or more of: "
         + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
     ),
@@ -40,6 +44,7 @@ Candidates = Annotated[
     list[str] | None,
     typer.Option(
         metavar="C",
+        autocompletion=completion.models,
         help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
         "(RUN/candidates/sft), a server's model, endpoint:URL#MODEL, or answers that were made "
         "elsewhere, answers:FILE (JSONL of prompt and answer); several may follow",
@@ -49,6 +54,7 @@ PromptNames = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=completion.prompts,
         help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
         "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
         "paper; or a text file with {question} in it; several may follow",
@@ -138,6 +144,7 @@ Exports = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FORM",
+        autocompletion=completion.exports,
         help="write the rows as parquet, lm-eval or inspect as well; several may follow",
     ),
 ]
@@ -155,6 +162,12 @@ Timeout = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
 ]
+
+
+class Evaluating(Listing):
+    """Behind a list of candidates, prompts or files the name of an evaluation is an evaluation."""
+
+    ends = staticmethod(EVALUATIONS.__contains__)
 
 
 def evaluate(
@@ -226,12 +239,11 @@ def evaluate(
         if as_json:
             print_json(result.to_json())
             return
-        from rich.console import Console
-
         from truing.evaluate.sweep.page import show
+        from truing.terminal.console import console
 
-        show(result, Console())
-        typer.echo(f"Page: {page}")
+        show(result, console())
+        say(f"Page: {page}")
 
 
 def _add_to(
@@ -255,12 +267,11 @@ def _add_to(
     if as_json:
         print_json(summary.to_json())
         return
-    from rich.console import Console
-
     from truing.report import show
+    from truing.terminal.console import console
 
-    show(summary, Console())
-    typer.echo(f"Report: {run / 'report.html'}")
+    show(summary, console())
+    say(f"Report: {run / 'report.html'}")
 
 
 def _evaluated(

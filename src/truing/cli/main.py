@@ -8,7 +8,6 @@ interrupted. What a command needs is imported inside it, so that `truing --help`
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,8 @@ from typing import Annotated
 import typer
 
 from truing import __version__
+from truing.cli import completion
+from truing.cli.beginning import doctor, init, models
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -27,24 +28,24 @@ from truing.cli.common import (
     spec_of,
 )
 from truing.cli.data import data
-from truing.cli.eval import evaluate
+from truing.cli.eval import Evaluating, evaluate
+from truing.cli.export import export
+from truing.cli.lists import Commands
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
+from truing.terminal import ends_quietly, prepare_streams, say, say_defect
 
-app = typer.Typer(
+app = Commands(
     name="truing",
     help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
     "see what each method gained, cost and broke.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"truing {__version__}")
+        say(f"truing {__version__}")
         raise typer.Exit()
 
 
@@ -69,8 +70,9 @@ def align(
     model: Annotated[
         str | None,
         typer.Option(
+            autocompletion=completion.models,
             help="a catalogue name, a Hugging Face id, a local folder, a LoRA adapter's folder or a "
-            "run's candidate folder"
+            "run's candidate folder",
         ),
     ] = None,
     questions: Annotated[
@@ -89,11 +91,19 @@ def align(
     ] = None,
     profile: Annotated[
         str,
-        typer.Option(metavar="NAME", help="how much is done: smoke, default or full"),
+        typer.Option(
+            metavar="NAME",
+            help="how much is done: smoke, default or full",
+            autocompletion=completion.profiles,
+        ),
     ] = "default",
     method: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="try this method, or several: --method prompt sft"),
+        typer.Option(
+            metavar="NAME",
+            help="try this method, or several: --method prompt sft",
+            autocompletion=completion.methods,
+        ),
     ] = None,
     seed: Annotated[
         list[int] | None,
@@ -134,42 +144,20 @@ def align(
         if as_json:
             print_json(result.to_json())
             return
-        from rich.console import Console
-
         from truing.report import show
+        from truing.terminal.console import console
 
-        show(result.summary, Console())
-        typer.echo(f"Report: {result.report}")
+        show(result.summary, console())
+        say(f"Report: {result.report}")
 
 
-app.command("eval")(evaluate)
+app.command("eval", cls=Evaluating)(evaluate)
 app.command()(train)
 
 
-@app.command()
-def models(as_json: AsJson = False) -> None:
-    """List the models of the catalogue: size, licence, and whether they are on this machine."""
-    with explained():
-        from truing.models.weights.catalogue import list_models
-
-        listed = list_models()
-        if as_json:
-            print_json(listed)
-            return
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("name", "parameters", "download", "here", "licence", "what", box=None)
-        for entry in listed:
-            table.add_row(
-                entry["name"],
-                f"{entry['parameters'] / 1e6:.0f} M",
-                f"{entry['download_size'] / 1e6:.0f} MB",
-                f"{entry['size_on_disk'] / 1e6:.0f} MB" if entry["cached"] else "no",
-                entry["licence"],
-                entry["what"],
-            )
-        Console().print(table)
+app.command()(init)
+app.command()(doctor)
+app.command()(models)
 
 
 @app.command()
@@ -182,11 +170,10 @@ def report(
     With --json: a list with one object for each run, each as 'truing align --json' prints it.
     """
     with explained():
-        from rich.console import Console
-
         from truing.recipes.report import report_runs
+        from truing.terminal.console import console
 
-        summaries = report_runs(runs, None if as_json else Console())
+        summaries = report_runs(runs, None if as_json else console())
         if as_json:
             print_json([summary.to_json() for summary in summaries])
 
@@ -196,8 +183,9 @@ def chat(
     candidate: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder"
+            "id or a local folder",
         ),
     ],
     max_new_tokens: Annotated[
@@ -224,7 +212,7 @@ def chat(
                 candidate, max_new_tokens, temperature, seed, accept_licence=accept_licence
             )
         for question in lines():
-            typer.echo(talk.answer(question))
+            say(talk.answer(question))
 
 
 @app.command()
@@ -232,7 +220,9 @@ def grid(
     map: Annotated[
         str | None,
         typer.Argument(
-            metavar="MAP", help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file"
+            metavar="MAP",
+            autocompletion=completion.maps,
+            help="a built-in map (open, detour, rooms, maze, gap) or an ASCII file",
         ),
     ] = None,
     episodes: Annotated[
@@ -285,49 +275,29 @@ def grid(
         if as_json:
             print_json(to_json(run))
             return
-        from rich.console import Console
-
         from truing.grid.terminal import show
+        from truing.terminal.console import console
 
-        show(run, Console())
-        typer.echo(f"Page: {folder / 'grid.html'}")
+        show(run, console())
+        say(f"Page: {folder / 'grid.html'}")
 
 
 app.command()(tasks)
 app.command()(label)
 app.command()(serve)
+app.command()(export)
 app.add_typer(data, name="data")  # with the commands of cli/people.py
-
-
-def spread(arguments: Sequence[str]) -> list[str]:
-    """`--seed 0 1 2` as `--seed 0 --seed 1 --seed 2`: numbers right behind a seed are seeds too,
-    and so are those behind --curve; plain words behind --method are methods.
-
-    For `eval`, likewise, words behind --candidate, --prompt ... up to the name of an evaluation.
-    """
-    result: list[str] = []
-    evaluating = arguments[:1] == ["eval"]
-    named = ("truthfulness", "trivia")
-    many = ("--candidate", "--prompt", "--prompts", "--controls", "--export")
-    option = ""
-    for argument in arguments:
-        if argument.startswith("-"):
-            option = argument
-        elif option in ("--seed", "--curve"):
-            option = option if argument.isdecimal() else ""
-        elif option == "--method":
-            option = option if argument.replace("-", "_").isidentifier() else ""
-        elif not (evaluating and option in many) or argument in named:
-            option = ""
-        if option and not argument.startswith("-") and result[-1] != option:
-            result.append(option)
-        result.append(argument)
-    return result
 
 
 def main() -> None:
     """The console's entry point."""
-    app(spread(sys.argv[1:]), prog_name="truing")
+    prepare_streams()
+    with ends_quietly():
+        try:
+            app(prog_name="truing")
+        except Exception:  # a defect: its traceback may quote what is foreign
+            say_defect()
+            sys.exit(1)
 
 
 if __name__ == "__main__":

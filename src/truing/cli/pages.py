@@ -5,13 +5,122 @@ As in main.py: parses, calls, prints, and imports what a command needs inside it
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stdout
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AcceptLicence, explained
+from truing.terminal import say
+from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.people.store import Store
+
+TOKEN_VARIABLE = "TRUING_TOKEN"
+TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="a file that holds the token; so does the variable TRUING_TOKEN. What is given by --token "
+        "can be read by all who use this machine",
+    ),
+]
+
+RunFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN", help="a finished run whose answers people are to judge, with --ask"
+    ),
+]
+Ask = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KIND",
+        help="with --run: comparison, rating, ranking or demonstration; may be given several times",
+    ),
+]
+Between = Annotated[
+    tuple[str, str] | None,
+    typer.Option(metavar="A B", help="with --run: two of its candidates; without it, all of them"),
+]
+Wanted = Annotated[
+    int, typer.Option(min=1, metavar="N", help="with --run: how many people do each task")
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="with --run: at most so many questions, drawn"),
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", help="with --run: draws questions, order and sides")
+]
+Host = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="the address to listen on; 0.0.0.0 lets phones and others on the network in",
+    ),
+]
+PublicUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="the address of a proxy before it (https://label.example.org), for links",
+    ),
+]
+Proxy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="the proxy's own address, whose X-Forwarded-For says who is asking; without it, the "
+        "header is ignored",
+    ),
+]
+
+
+def _token(token: str | None, file: Path | None) -> str | None:
+    """The token that was given, if any. Raises InputError for a file without one."""
+    if token is not None and file is not None:
+        raise InputError("--token, --token-file: give one of the two")
+    if token is not None or file is None:
+        return token if token is not None else os.environ.get(TOKEN_VARIABLE)
+    from truing.files import read_text
+
+    lines = read_text(file).split()
+    if len(lines) != 1:
+        raise InputError(f"{file}: must hold the token and nothing else")
+    return lines[0]
+
+
+def _fill(
+    run: Path | None,
+    ask: list[str] | None,
+    between: tuple[str, str] | None,
+    wanted: int,
+    limit: int | None,
+    seed: int,
+) -> Callable[[Store], object] | None:
+    """What puts a run's answers into the store, if that is asked for. Raises InputError."""
+    if run is None:
+        if ask or between or limit or wanted != 1 or seed:
+            raise InputError("--ask, --between, --wanted, --limit, --seed: belong to --run")
+        return None
+    from truing.people.exchange.of_run import RunRequest, questions_of_run
+
+    request = RunRequest(run, tuple(ask or ()), between, wanted, limit, seed)
+    asked = questions_of_run(request)  # before a store is made: the run may be unusable
+
+    def fill(store: Store) -> None:
+        tasks, left_out = asked.ask(store), asked.left_out()
+        more = f"; {left_out}" if left_out else ""
+        say(f"Asked: {tasks} tasks about {len(asked.questions)} questions{more}")
+
+    return fill
 
 
 def label(
@@ -28,27 +137,55 @@ def label(
         str | None,
         typer.Option(metavar="T", help="the lead's sign-in token; without it, a new one is drawn"),
     ] = None,
+    token_file: TokenFile = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="fill an empty store with prompts to try it on")
     ] = False,
+    run: RunFolder = None,
+    ask: Ask = None,
+    between: Between = None,
+    wanted: Wanted = 1,
+    limit: Limit = None,
+    seed: Seed = 0,
+    host: Host = "127.0.0.1",
+    public_url: PublicUrl = None,
+    proxy: Proxy = None,
 ) -> None:
     """Serve the page on which people write, rate, compare and rank answers, on 127.0.0.1.
 
     Prints the lead's sign-in link. The lead adds annotators on the page. Ctrl-C ends it.
+
+    With --run the answers of a finished run become tasks; nobody sees whose they are. The lead's page
+    and 'truing data export FILE --form results' say which candidate won.
     """
     with explained():
         from truing.people.serving import label as serve
 
+        fill = _fill(run, ask, between, wanted, limit, seed)
+        if demo and fill:
+            raise InputError("--demo, --run: give one of the two")
         name = store or ("demo.db" if demo else "people.db")
-        serve(name, port=port, token=token, demo=demo, say=typer.echo)
+        serve(
+            name,
+            port=port,
+            token=_token(token, token_file),
+            demo=demo,
+            host=host,
+            public_url=public_url,
+            proxy=proxy,
+            fill=fill,
+            say=say,
+            warn=lambda text: say(f"Warning: {text}", error=True),
+        )
 
 
 def serve(
     candidate: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.models,
             help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder"
+            "id or a local folder",
         ),
     ],
     store: Annotated[
@@ -63,6 +200,7 @@ def serve(
     token: Annotated[
         str | None, typer.Option(metavar="T", help="the server's key; without it, one is drawn")
     ] = None,
+    token_file: TokenFile = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Serve a candidate on 127.0.0.1: OpenAI's chat API, and a page to talk to it.
@@ -77,7 +215,7 @@ def serve(
             candidate,
             store=store,
             port=port,
-            token=token,
+            token=_token(token, token_file),
             accept_licence=accept_licence,
-            say=typer.echo,
+            say=say,
         )

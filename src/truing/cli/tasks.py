@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AsJson, explained, print_json
+from truing.terminal import say
 
 if TYPE_CHECKING:
     from truing.recipes.tasks import CheckedTask
@@ -18,6 +20,7 @@ TaskName = Annotated[
     str | None,
     typer.Argument(
         metavar="NAME|FILE",
+        autocompletion=completion.tasks,
         help="a built-in task, a task file (YAML), reasoning_gym:NAME, verifiers:MODULE or "
         "inspect:FILE.py@task; without one, the built-in ones are listed",
     ),
@@ -48,9 +51,9 @@ def _list(as_json: bool) -> None:
         print_json({"tasks": rows})
         return
     for row in rows:
-        typer.echo(f"{row['name']}: {row['purpose']}")
-        typer.echo(f"    {row['instruction']}")
-    typer.echo("\ntruing tasks NAME shows one; truing align --task NAME|FILE runs it.")
+        say(f"{row['name']}: {row['purpose']}")
+        say(f"    {row['instruction']}")
+    say("\ntruing tasks NAME shows one; truing align --task NAME|FILE runs it.")
 
 
 def _checked(name: str) -> CheckedTask:
@@ -63,20 +66,18 @@ def _checked(name: str) -> CheckedTask:
 def _show(checked: CheckedTask) -> None:
     document = checked.to_json()
     cases = document["cases"]
-    typer.echo(f"{document['name']}: {document['instruction']}")
-    typer.echo(
-        f"Cases: {document['source']} ({cases['train']} training, {cases['held_out']} held out)"
-    )
+    say(f"{document['name']}: {document['instruction']}")
+    say(f"Cases: {document['source']} ({cases['train']} training, {cases['held_out']} held out)")
     for name, program in document["judges"].items():
-        typer.echo(f"Judge: {name} ({program})")
-    typer.echo(f"Reward: {', '.join(document['reward'])}")
-    typer.echo(f"Measured: {', '.join(document['evaluations'])}")
-    typer.echo(f"Helped means: {', '.join(document['headline'])}")
+        say(f"Judge: {name} ({program})")
+    say(f"Reward: {', '.join(document['reward'])}")
+    say(f"Measured: {', '.join(document['evaluations'])}")
+    say(f"Helped means: {', '.join(document['headline'])}")
     for key, limit in document["must_not_fall"].items():
-        typer.echo(f"Must not fall: {key} (by more than {limit:g})")
+        say(f"Must not fall: {key} (by more than {limit:g})")
     for rule in document["rules"]:
-        typer.echo(f"Rule: {rule['id']}: {rule['says']} (not measured yet)")
+        say(f"Rule: {rule['id']}: {rule['says']} (not measured yet)")
     for place, example in enumerate(document["examples"], 1):
         answers = " | ".join(example["references"]) or "(no reference)"
-        typer.echo(f"{place:>3}. {' '.join(example['prompt'].split())}")
-        typer.echo(f"     -> {' '.join(answers.split())}")
+        say(f"{place:>3}. {' '.join(example['prompt'].split())}")
+        say(f"     -> {' '.join(answers.split())}")

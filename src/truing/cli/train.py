@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -24,6 +25,7 @@ from truing.cli.common import (
     print_json,
     spec_of,
 )
+from truing.terminal import say
 from truing.types import InputError
 
 
@@ -55,7 +57,9 @@ def train(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="sft|rl|reward|prompt|judge", help="what to train, as the spec describes it"
+            metavar="sft|rl|reward|prompt|judge",
+            help="what to train, as the spec describes it",
+            autocompletion=completion.trainings,
         ),
     ],
     spec: Annotated[Path, typer.Argument(help="a YAML file, as for 'truing align'")],
@@ -106,11 +110,10 @@ def train(
             print_json(result.document)
             return
         for line in result.lines():
-            typer.echo(line)
+            say(line)
         if found := result.document.get("curve"):
-            from rich.console import Console
-
             from truing.recipes.curve_page import show
+            from truing.terminal.console import console
 
-            show(found, Console())
-            typer.echo(f"Page: {result.folder / 'curve.html'}")
+            show(found, console())
+            say(f"Page: {result.folder / 'curve.html'}")

@@ -9,8 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from truing.data.drafts import mistake
-from truing.data.question_csv import plain_name
-from truing.data.question_json import kind_of
+from truing.data.question_layouts import kind_of, plain_name
 from truing.data.tables import Table, TableRow
 from truing.types import InputError
 
@@ -174,7 +173,8 @@ def spread(table: Table) -> Table:
         return table
     rows = tuple(each for row in table.rows for each in _instances(row))
     names = dict.fromkeys((*table.columns, "input", "output"))
-    return Table(table.name, tuple(name for name in names if name != "instances"), rows)
+    columns = tuple(name for name in names if name != "instances")
+    return Table(table.name, columns, rows, table.remarks)
 
 
 def _instances(row: TableRow) -> Iterator[TableRow]:

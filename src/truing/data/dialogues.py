@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.types import normalised, stable_hash
+from truing.types import split_key, stable_hash
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Dialogue:
 
     @property
     def prompt_id(self) -> str:
-        """16 hexadecimal digits of the normalised messages."""
-        parts = [part for role, text in self.messages for part in (role, normalised(text))]
+        """16 hexadecimal digits of the messages' split keys."""
+        parts = [part for role, text in self.messages for part in (role, split_key(text))]
         return stable_hash("dialogue", *parts)[:16]
 
     @property

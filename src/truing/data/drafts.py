@@ -6,10 +6,17 @@ A reader of one format turns its lines into drafts; here drafts become cases or 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from truing.types import Case, InputError, normalised
+from truing.data.distinct import CaseFile, distinct_cases
+from truing.files import NotJSONError
+from truing.types import Case, InputError, answer_key, normalised
+
+ANSWER_TWICE = "answer(s) that stand twice in a list"
+BOTH_WAYS = "true answer(s) that are listed as false, too"
+EMPTY_ANSWER = "empty answer(s)"
 
 
 @dataclass(frozen=True)
@@ -25,13 +32,14 @@ class FieldNames:
 class Draft:
     """One question as it stands in a file, not yet checked.
 
-    `best` is the best true answer where the file names one. `published` marks a published
-    benchmark, whose known blemishes are dealt with here since its user can't mend them: a repeated
-    question is left out, and an answer that is listed as true and as false counts as false (which
-    is how TruthfulQA's own multiple-choice task takes it).
+    `best` is the best true answer where the row names one. What else is listed as true and as false
+    counts as false then, which is how TruthfulQA's own multiple-choice task takes it. `published` marks
+    a row in the form of a published benchmark: its user can't mend it, so that one that asks again what
+    an earlier one asks is left out. `choices` says that the answers are offered choices, among which
+    the right one may stand again.
     """
 
-    line: int
+    line: int | None
     question: str
     correct: Sequence[str]
     incorrect: Sequence[str]
@@ -40,6 +48,7 @@ class Draft:
     source: str = ""
     names: FieldNames = FieldNames()
     published: bool = False
+    choices: bool = False
 
 
 def mistake(file: str, line: int | None, field: str, wrong: str, right: str) -> InputError:
@@ -51,19 +60,16 @@ def mistake(file: str, line: int | None, field: str, wrong: str, right: str) -> 
     return InputError(f"{place}: {name}: {said}" if name else f"{place}: {said}")
 
 
-def utf8_text(file: str, data: bytes) -> str:
-    """The text of a file, with or without a byte order mark. Raises InputError naming the bad line."""
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = 1 + data.count(b"\n", 0, error.start)
-        wrong = f"not UTF-8 (byte 0x{data[error.start]:02x})"
-        raise mistake(file, line, "", wrong, "save the file as UTF-8") from None
+def bad_json(file: str, line: int | None, error: NotJSONError, right: str) -> InputError:
+    """A mistake in JSON; `line` where the text is a line of the file."""
+    column = f", column {error.column}" if error.column else ""
+    wrong = f"not valid JSON ({error}{column})"
+    return mistake(file, error.line or 1 if line is None else line, "", wrong, right)
 
 
 def check_names(
     file: str,
-    line: int,
+    line: int | None,
     kind: str,
     found: Iterable[str],
     required: Sequence[str],
@@ -91,24 +97,19 @@ def check_names(
             )
 
 
-def folded(answer: str) -> str:
-    """Equal for answers that differ only in case, white space or a closing full stop."""
-    text = normalised(answer)
-    return text.rstrip(" .") or text
-
-
 def distinct(answers: Iterable[str]) -> list[str]:
     """Each answer once, stripped, in the order of first appearance; empty ones dropped."""
-    return list(dict.fromkeys(stripped for answer in answers if (stripped := answer.strip())))
+    first: dict[str, str] = {}
+    for answer in answers:
+        if key := answer_key(answer):
+            first.setdefault(key, answer.strip())
+    return list(first.values())
 
 
-def _best_first(draft: Draft, incorrect: Sequence[str]) -> list[str]:
-    correct, best = distinct(draft.correct), draft.best.strip()
-    if draft.published:
-        correct = [answer for answer in correct if answer == best or answer not in incorrect]
-    if not best:
-        return correct
-    return [best, *(answer for answer in correct if folded(answer) != folded(best))]
+def _is_best(answer: str, best: str) -> bool:
+    """Whether a listed answer is the best one, which may be written without its full stop there."""
+    one, other = (answer_key(text).rstrip(" .") for text in (answer, best))
+    return one == other if one or other else answer_key(answer) == answer_key(best)
 
 
 def _encodable(file: str, draft: Draft) -> None:
@@ -128,49 +129,115 @@ def _encodable(file: str, draft: Draft) -> None:
             ) from None
 
 
-def _case(file: str, draft: Draft) -> Case:
+@dataclass(frozen=True)
+class _Sorted:
+    """A draft's answers, the best first, each once; what was left out is counted."""
+
+    correct: list[str]
+    incorrect: list[str]
+    left_out: Counter[str]
+
+
+def _sorted(draft: Draft) -> _Sorted:
+    best = draft.best.strip()
+    correct, incorrect = distinct(draft.correct), distinct(draft.incorrect)
+    left_out = Counter(
+        {
+            EMPTY_ANSWER: sum(not each.strip() for each in (*draft.correct, *draft.incorrect)),
+            ANSWER_TWICE: sum(
+                sum(bool(each.strip()) for each in listed) - len(once)
+                for listed, once in ((draft.correct, correct), (draft.incorrect, incorrect))
+            ),
+        }
+    )
+    if not best:
+        return _Sorted(correct, incorrect, +left_out)
+    if draft.choices:
+        rest = [each for each in incorrect if answer_key(each) != answer_key(best)]
+        left_out[ANSWER_TWICE] += len(incorrect) - len(rest)
+        return _Sorted([best], rest, +left_out)
+    false = {answer_key(each) for each in incorrect}
+    others = [each for each in correct if not _is_best(each, best)]
+    true = [each for each in others if answer_key(each) not in false]
+    left_out[BOTH_WAYS] += len(others) - len(true)
+    return _Sorted([best, *true], incorrect, +left_out)
+
+
+def case_of(file: str, draft: Draft) -> tuple[Case, Counter[str]]:
+    """The case that a draft is, and how many of its answers are left out, by reason.
+
+    Raises InputError at a mistake.
+    """
     names, line = draft.names, draft.line
     _encodable(file, draft)
-    if not normalised(draft.question):
+    if not answer_key(draft.question):
         raise mistake(file, line, names.question, "empty", "give the text of the question")
-    incorrect = distinct(draft.incorrect)
-    correct = _best_first(draft, incorrect)
-    if not correct:
+    answers = _sorted(draft)
+    if not answers.correct:
         raise mistake(
             file, line, names.correct, "no true answer", "give at least one, the best first"
         )
-    if not incorrect:
+    if not answers.incorrect:
         raise mistake(file, line, names.incorrect, "no false answer", "give at least one")
-    false = {folded(answer) for answer in incorrect}
-    for answer in correct:
-        if folded(answer) in false:
+    false = {answer_key(answer) for answer in answers.incorrect}
+    for answer in answers.correct:
+        if answer_key(answer) in false:
             wrong = f"{answer!r} is listed as true and as false"
             raise mistake(file, line, names.incorrect, wrong, "keep it in one of the two")
-    return Case(
+    case = Case(
         prompt=draft.question.strip(),
-        correct_answers=tuple(correct),
-        incorrect_answers=tuple(incorrect),
+        correct_answers=tuple(answers.correct),
+        incorrect_answers=tuple(answers.incorrect),
         category=draft.category.strip(),
         source=draft.source.strip(),
     )
+    return case, answers.left_out
 
 
-def cases_from(file: str, drafts: Iterable[Draft]) -> tuple[Case, ...]:
+def almost_alike(case: Case) -> tuple[str, str] | None:
+    """A true and a false answer that a coarse look takes for one; None where there are none."""
+    false = {_coarse(answer): answer for answer in case.incorrect_answers}
+    pairs = ((answer, false.get(_coarse(answer))) for answer in case.correct_answers)
+    return next(((one, other) for one, other in pairs if other is not None), None)
+
+
+def _coarse(answer: str) -> str:
+    text = normalised(answer)
+    return text.rstrip(" .") or text
+
+
+def cases_from(file: str, drafts: Iterable[Draft], remarks: Sequence[str] = ()) -> CaseFile:
     """The drafts as cases, in order. Raises InputError at the first mistake.
 
-    Two questions are the same when their normalised texts are.
+    Two questions are the same where stem and choices are; see `Case.question_key`.
     """
     cases: list[Case] = []
-    first_line: dict[str, int] = {}
+    left_out: Counter[str] = Counter()
+    alike: list[tuple[str, str]] = []
+    first_line: dict[str, int | None] = {}
     for draft in drafts:
-        case = _case(file, draft)
-        text = normalised(case.prompt)
-        if text not in first_line:
-            first_line[text] = draft.line
-            cases.append(case)
-        elif not draft.published:
-            wrong = f"the question of line {first_line[text]} again"
-            raise mistake(file, draft.line, draft.names.question, wrong, "ask each question once")
+        case, dropped = case_of(file, draft)
+        left_out += dropped
+        if not draft.published:
+            if (key := case.question_key) in first_line:
+                wrong, right = (
+                    f"the question of line {first_line[key]} again",
+                    "ask each question once",
+                )
+                raise mistake(file, draft.line, draft.names.question, wrong, right)
+            alike += filter(None, [almost_alike(case)])
+        first_line.setdefault(case.question_key, draft.line)
+        cases.append(case)
     if not cases:
         raise mistake(file, None, "", "no questions in it", "give at least one")
-    return tuple(cases)
+    return distinct_cases(cases, file, left_out, (*remarks, *_in_words(alike)))
+
+
+def _in_words(alike: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """What to tell of true and false answers that a typing mistake may have parted."""
+    if alike:
+        one, other = alike[0]
+        yield (
+            f"{len(alike):,} question(s) have a true and a false answer that only letter case, width "
+            f"or a full stop tells apart ({one[:40]!r} and {other[:40]!r}): read as two answers"
+        )

@@ -50,11 +50,13 @@ class Preference:
 
 @dataclass(frozen=True)
 class PreferenceFile:
-    """The preferences of a source in order; `left_out` counts rows that can't be one, by reason."""
+    """The preferences of a source in order; `left_out` counts rows that can't be one, by reason,
+    `remarks` says how it was read where that isn't plain."""
 
     preferences: tuple[Preference, ...]
     left_out: Mapping[str, int]
     source: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def read_preferences(source: str, columns: Mapping[str, str], where: str) -> Pre
         reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
         right = "give a prompt with a chosen and a rejected answer"
         raise mistake(place, None, "", f"no preference in it ({reasons or 'no row'})", right)
-    return PreferenceFile(preferences, dict(left_out), source)
+    return PreferenceFile(preferences, dict(left_out), source, table.remarks)
 
 
 def _voted(table: Table) -> Table:
@@ -93,7 +95,8 @@ def _voted(table: Table) -> Table:
     if not set(_VOTES) <= set(table.columns):
         return table
     rows = tuple(TableRow(row.place, _by_vote(row)) for row in table.rows)
-    return Table(table.name, (*table.columns, "prompt", "chosen", "rejected"), rows)
+    columns = (*table.columns, "prompt", "chosen", "rejected")
+    return Table(table.name, columns, rows, table.remarks)
 
 
 def _by_vote(row: TableRow) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from truing.types import Case, InputError, normalised, stable_hash
+from truing.types import Case, InputError, normalised, split_key, stable_hash
 
 NEAR_DUPLICATE = 0.7
 """Likeness from which two questions count as nearly the same."""
@@ -28,7 +28,7 @@ _FUNCTION_WORDS = frozenset(_FUNCTION_WORDS_TEXT.split())
 def share(case: Case, purpose: str) -> float:
     """A number in [0, 1), uniform over questions, fixed by the question's text (of a family: by its
     name) and the purpose."""
-    text = f"family {case.family}" if case.family else normalised(case.prompt)
+    text = f"family {case.family}" if case.family else split_key(case.prompt)
     return int(stable_hash(purpose, text)[:13], 16) / 16**13
 
 

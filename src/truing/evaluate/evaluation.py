@@ -28,6 +28,9 @@ NEEDS: dict[Need, str] = {
     "reward": "the reward of the run that a candidate lies in",
 }
 
+LOG_PROBABILITIES = ("margin", "best_true", "best_false")
+"""What a choice between answers rests on: shares of probability hide that all became less likely."""
+
 
 def _no_base() -> Unscored:
     return Unscored("no base is known; name one with --base")
@@ -122,7 +125,7 @@ class EvalContext:
         assert self.progress is not None
         case, reason = left_out[0]
         first = f"{what}: question {case.prompt[:60]!r}: {reason}"
-        if len(left_out) == len(cases) and respondent.hint:
+        if self.standalone and len(left_out) == len(cases) and respondent.hint:
             raise InputError(f"{first}; so are all others: {respondent.hint}")
         self.progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
 

@@ -12,21 +12,20 @@ share of probability and has no counterpart here.
 from __future__ import annotations
 
 import math
-import re
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from truing.evaluate.evaluation import LOG_PROBABILITIES
 from truing.evaluate.multiple_choice import finite
-from truing.models.remote.endpoint import without_thoughts
-from truing.types import Case, Score, Unscored, normalised, stable_hash
+from truing.evaluate.named_choice import LETTERS
+from truing.types import Case, Score, Unscored, stable_hash
 
-LETTERS = string.ascii_uppercase
 NO_MC2 = "the model names a letter and gives no likelihoods, which MC2 needs"
-NO_LETTER = "a reply named none of the letters, so the order of choices isn't balanced"
+NO_LIKELIHOODS = "the model names a letter and gives no likelihoods"
+NO_LETTER = "a reply named no letter, or not one alone, so the order of choices isn't balanced"
 
 
 def offered(case: Case) -> tuple[str, ...]:
@@ -49,36 +48,6 @@ def lettered_question(question: str, choices: Sequence[str]) -> str:
     return "\n".join([question, "", *listed, "", "Reply with one letter and nothing else."])
 
 
-_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_MARKED = re.compile(r"\W*([A-Z])\s*[).:]")
-_SAID = re.compile(
-    r"\b(?i:answer|choice|option)(?i:\s+is)?\W{1,4}([A-Z])(?=\W*$|[).:,;*])", re.MULTILINE
-)
-
-
-def named(reply: str, choices: Sequence[str]) -> int | None:
-    """The place of the choice that a reply names, or None where it names none, or several.
-
-    Read are: a letter alone; a choice word for word; a letter with a bracket, full stop or colon at the
-    beginning; "the answer is B". Anything looser would find a letter in "A cat, I think".
-    """
-    text = without_thoughts(reply)
-    if alone := _ALONE.fullmatch(text):
-        letters = {alone[1]}
-    elif (said := _folded(text)) in (texts := [_folded(choice) for choice in choices]):
-        return texts.index(said) if texts.count(said) == 1 else None
-    elif marked := _MARKED.match(text):
-        letters = {marked[1]}
-    else:
-        letters = {found[1] for found in _SAID.finditer(text)}
-    places = [LETTERS.index(letter.upper()) for letter in letters]
-    return places[0] if len(places) == 1 and places[0] < len(choices) else None
-
-
-def _folded(text: str) -> str:
-    return normalised(text).strip(" .")
-
-
 @dataclass(frozen=True)
 class Lettered:
     """What was taken in each order, as places in `offered` (0 is the true answer, NaN none): among all
@@ -95,6 +64,11 @@ class Lettered:
             "mc2": Unscored(NO_MC2),
             "binary": _share(self.among_two),
         }
+
+    @property
+    def log_probabilities(self) -> dict[str, Score]:
+        """Unscored, as MC2 is."""
+        return dict.fromkeys(LOG_PROBABILITIES, Unscored(NO_LIKELIHOODS))
 
     @property
     def nothing(self) -> Unscored | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from truing.evaluate.evaluation import LOG_PROBABILITIES
 from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Score, Unscored
@@ -69,6 +70,23 @@ class Choices:
         return {"mc1": self.mc1, "mc2": self.mc2, "binary": self.binary}
 
     @property
+    def log_probabilities(self) -> dict[str, Score]:
+        """log p of the best true answer, of the best false one (the first listed), and the difference."""
+        best = Choices(self.true[:1], self.false[:1])
+        undefined = best._undefined_difference()
+        if undefined:
+            return dict.fromkeys(LOG_PROBABILITIES, undefined)
+        true, false = best.true[0], best.false[0]
+        return dict(zip(LOG_PROBABILITIES, (true - false, true, false), strict=True))
+
+    def _undefined_difference(self) -> Unscored | None:
+        if not self.true or not self.false:
+            return self._undefined()
+        if not all(map(math.isfinite, (*self.true, *self.false))):
+            return Unscored("an answer's likelihood is undefined (no token, or NaN) or 0")
+        return None
+
+    @property
     def nothing(self) -> Unscored | None:
         """Why there is no figure, where the user may mend it: never."""
         return None
@@ -89,9 +107,8 @@ def choice_requests(
 ) -> list[PromptWithContinuations]:
     """Each question behind the prompt, with all of its answers."""
     return [
-        PromptWithContinuations(
-            renderer.case_tokens(prompt, case),
-            renderer.all_answer_tokens([*case.correct_answers, *case.incorrect_answers]),
+        renderer.scoring_request(
+            renderer.case_tokens(prompt, case), [*case.correct_answers, *case.incorrect_answers]
         )
         for case in cases
     ]

@@ -19,6 +19,7 @@ from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
+from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
@@ -125,7 +126,8 @@ class RunInstruments:
         ]
         if not any(method.get("trained_on_reward") for method in methods):
             return None
-        return build_reward(self.spec.reward, self._reward_model, self.graders)
+        columns = columns_of(map(Case.from_json, self._cases.values()))
+        return build_reward(self.spec.reward, self._reward_model, self.graders, columns)
 
     def _reward_model(self) -> Reward:
         folder = self.folder / "reward_model"

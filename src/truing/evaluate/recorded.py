@@ -11,18 +11,18 @@ very prompt, white space aside.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from truing.data.drafts import mistake, utf8_text
+from truing.data.drafts import bad_json, mistake
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.files import NotJSONError, decoded, json_value, numbered_lines
 from truing.prompts.variants import OWN, Context, PromptVariant
-from truing.types import Case, Completion, InputError, Unscored, stable_hash
+from truing.types import Case, Completion, InputError, Unscored, answer_key, stable_hash
 
 SCHEME = "answers:"
 PROMPTS = ("prompt", "question", "instruction")
@@ -45,7 +45,7 @@ def is_recorded(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Recording:
-    """A file's answers by `_key` of their prompts, in order, each with its line."""
+    """A file's answers by `answer_key` of their prompts, in order, each with its line."""
 
     path: str
     answers: Mapping[str, tuple[str, int]]
@@ -59,7 +59,7 @@ class Recording:
 
     def check(self, cases: Sequence[Case]) -> None:
         """Raises InputError where no case is answered."""
-        if cases and not any(_key(case.prompt) in self.answers for case in cases):
+        if cases and not any(answer_key(case.prompt) in self.answers for case in cases):
             raise InputError(
                 f"{self.path}: answers none of the questions; the first question is "
                 f"{cases[0].prompt[:80]!r}, the file's first prompt {self.first.strip()[:80]!r}; "
@@ -72,7 +72,7 @@ def read_answers(name: str) -> Recording:
     file = name.removeprefix(SCHEME)
     path = Path(file).expanduser()
     try:
-        text = utf8_text(file, path.read_bytes())
+        text = decoded(file, path.read_bytes())
     except OSError as error:
         reason = (
             "no such file" if isinstance(error, FileNotFoundError) else f"can't be read ({error})"
@@ -80,12 +80,10 @@ def read_answers(name: str) -> Recording:
         raise mistake(file, None, "", reason, "give a JSONL file of prompts and answers") from None
     answers: dict[str, tuple[str, int]] = {}
     first = ""
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(text):
         prompt, answer = _pair(file, number, line)
         first = first or prompt
-        before, there = answers.setdefault(_key(prompt), (answer, number))
+        before, there = answers.setdefault(answer_key(prompt), (answer, number))
         if before != answer:
             raise InputError(
                 f"{file}:{number}: prompt: answered otherwise in line {there}; keep one answer to each"
@@ -95,15 +93,11 @@ def read_answers(name: str) -> Recording:
     return Recording(file, answers, first)
 
 
-def _key(prompt: str) -> str:
-    return " ".join(prompt.split())
-
-
 def _pair(file: str, number: int, line: str) -> tuple[str, str]:
     try:
-        record = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise mistake(file, number, "", f"not valid JSON ({error.msg})", _RIGHT) from None
+        record = json_value(line, None)
+    except NotJSONError as error:
+        raise bad_json(file, number, error, _RIGHT) from None
     if not isinstance(record, dict):
         raise mistake(file, number, "", f"{type(record).__name__} where an object belongs", _RIGHT)
     if "messages" in record:
@@ -182,7 +176,7 @@ class RecordedRespondent:
         return [self._answer(case) for case in cases]
 
     def _answer(self, case: Case) -> Completion | Unscored:
-        known = self.recording.answers.get(_key(case.prompt))
+        known = self.recording.answers.get(answer_key(case.prompt))
         if known is None:
             return Unscored(f"{self.recording.path} has no answer to it")
         return Completion(known[0], (), (), finished=True)

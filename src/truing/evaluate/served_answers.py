@@ -17,7 +17,8 @@ from truing.evaluate.variant_answers import FreeAnswers, cut_at
 from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
 from truing.models.remote.client import EndpointError
 from truing.models.remote.concurrent import asked_at_once
-from truing.models.remote.endpoint import Endpoint, Reply, without_thoughts
+from truing.models.remote.endpoint import Endpoint, Reply
+from truing.models.templates.thoughts import without_thoughts
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import Form, PromptVariant
 from truing.types import Unscored

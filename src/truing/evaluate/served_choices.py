@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from truing.evaluate.lettered import LETTERS, Lettered, lettered_question, named, offered, orders
+from truing.evaluate.lettered import Lettered, lettered_question, offered, orders
 from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.named_choice import LETTERS, named
 from truing.evaluate.respondent import Advance, silent
 from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore, text_key
@@ -26,6 +27,9 @@ from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
 REPLY_TOKENS = 16  # a letter, with room for a sentence around it
+
+_READING = "letter, if it is the only one"
+"""Names how replies are read, so that figures from another reading aren't taken for these."""
 
 Filed = tuple[float, str]  # a figure and the fingerprint it came with
 
@@ -132,7 +136,7 @@ def _letters(
             filed.append((index, reply.fingerprint))
         return filed
 
-    return Question([("letter", json.dumps(messages)) for messages in conversations], ask)
+    return Question([(_READING, json.dumps(messages)) for messages in conversations], ask)
 
 
 def _lettered(case: Case, taken: Sequence[float]) -> Lettered:

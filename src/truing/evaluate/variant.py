@@ -19,7 +19,8 @@ HINT = "use a shorter prompt or another model"
 class StoredVariant:
     """A prompt variant in a form, and the stores on disk.
 
-    Figures are filed under `weights`, the hash of weights and adapter, and the precision `dtype`.
+    Figures are filed under `weights`, the hash of all that decides them in the model, and the
+    precision `dtype`.
     """
 
     prompt: PromptVariant

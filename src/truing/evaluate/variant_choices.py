@@ -43,9 +43,8 @@ def variant_choices(
     contexts = rendered(candidate, variant, cases)
     for number, (case, context) in enumerate(zip(cases, contexts, strict=True)):
         answers = [*case.correct_answers, *case.incorrect_answers]
-        requests.append(
-            scoring_request(model.tokenizer, context.text, [context.delimiter + a for a in answers])
-        )
+        behind = [context.delimiter + answer for answer in answers]
+        requests.append(scoring_request(model.tokenizer, context.text + context.closing, behind))
         if reason := _beyond(requests[-1], model.context_length):
             too_long[number] = reason
     fitting = [made for number, made in enumerate(requests) if number not in too_long]

@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from truing.files import read_text
+from truing.hints import did_you_mean
 from truing.types import InputError
 
 WALL, FREE, STAR, START = "#", ".", "*", "S"
@@ -150,6 +151,7 @@ def load_map(name_or_file: str | Path) -> GridMap:
     path = Path(name_or_file)
     if not path.exists():
         raise InputError(
-            f"{path}: no such map; give a file, or one of the built-in maps: {', '.join(BUILT_IN)}"
+            f"{path}: no such map; {did_you_mean(path, BUILT_IN)}"
+            f"give a file, or one of the built-in maps: {', '.join(BUILT_IN)}"
         )
     return parse_map(read_text(path), path.stem, str(path))

@@ -120,6 +120,7 @@ def learn(spec: GridSpec, folder: Path, progress: Progress | None = None) -> Gri
         folder, folder / "log.jsonl", every=CHECKPOINT_EVERY, identity=digest(spec, world)
     )
     with (progress or SilentProgress()).task("learning", updates_of(spec)) as advance:
+        advance(checkpoint.saved_step)
         _train(spec, world, policy, checkpoint, advance)
     policy_SA = policy.probabilities()
     return GridRun(

@@ -13,6 +13,7 @@ questions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -130,8 +131,10 @@ class Judges:
 
         features, labels, folds, rouge = [], [], [], []
         graded: list[tuple[Case, str, int]] = []
+        alone = 0
         for case in cases:
             true, false = self._references[case.id]
+            alone += len(true) < 2 or len(false) < 2
             for label, own, other in ((1, true, false), (0, false, true)):
                 if len(own) < 2 or len(other) < 2:
                     continue  # nothing to compare a lone reference with
@@ -158,7 +161,8 @@ class Judges:
         )
         probability_N = self._truth.probability(x, fold)
         self._truth_said = list(zip(graded, probability_N, strict=True))
-        return agreement_with(y, probability_N, np.array(rouge))
+        found = agreement_with(y, probability_N, np.array(rouge))
+        return replace(found, questions_left_out=alone)
 
     def _informative_features(self, answers: Sequence[str], vectors: Features) -> Any:
         """Vectors and words side by side: (answers, 2 E + words), sparse."""

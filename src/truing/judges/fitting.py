@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from truing.judges.stacked import Judge, cross_fit
 from truing.judges.trained import NAMES, TrainedJudges, by_fold
 from truing.models.features import Embed
 from truing.progress import Progress
-from truing.types import Case, InputError, normalised
+from truing.types import Case, InputError, answer_key, split_key
 
 LEAST_QUESTIONS = 4 * FOLDS
 
@@ -51,12 +51,12 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
 
     Raises InputError where hardly any question is known.
     """
-    by_question = {normalised(case.prompt): place for place, case in enumerate(cases)}
+    place_of = _places(cases)
     labels_in: dict[str, list[tuple[tuple[int, str], int]]] = {name: [] for name in files}
     left_out = {"question unknown": 0, "empty answer": 0}
     for name, answers in files.items():
         for labelled in answers:
-            place = by_question.get(normalised(labelled.question))
+            place = place_of(labelled.question)
             if place is None:
                 left_out["question unknown"] += 1
             elif not labelled.answer:
@@ -78,6 +78,22 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
         for name, labels in labels_in.items()
     }
     return Labelled([(cases[place], answer) for place, answer in pairs], rows, left_out)
+
+
+def _places(cases: Sequence[Case]) -> Callable[[str], int | None]:
+    """The place of the case that a question means: exactly, else letter case and width aside where one
+    case alone is meant so."""
+    exact: dict[str, int] = {}
+    coarse: dict[str, list[int]] = {}
+    for place, case in enumerate(cases):
+        exact.setdefault(answer_key(case.prompt), place)
+        coarse.setdefault(split_key(case.prompt), []).append(place)
+
+    def place_of(question: str) -> int | None:
+        alike = coarse.get(split_key(question), [])
+        return exact.get(answer_key(question), alike[0] if len(alike) == 1 else None)
+
+    return place_of
 
 
 def fit_judges(

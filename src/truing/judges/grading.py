@@ -32,6 +32,7 @@ class JudgeAgreement:
 
     `majority`: always the commoner label. `rouge`: nearer to a true or to a false reference by
     ROUGE-1 (truth only). `calibration_error`: expected calibration error over ten equal bins.
+    `questions_left_out`: those without enough references to be labelled.
     """
 
     accuracy: float
@@ -40,10 +41,11 @@ class JudgeAgreement:
     majority: float
     n: int
     rouge: float | None = None
+    questions_left_out: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """For judges.json."""
-        return dict(self.__dict__)
+        """For judges.json; questions are counted as left out where there are any."""
+        return {k: v for k, v in self.__dict__.items() if v or k != "questions_left_out"}
 
 
 def calibration_error(probability: Features, label: Labels, bins: int = 10) -> float:

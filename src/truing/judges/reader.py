@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from truing.candidates import open_candidate
 from truing.models.features import Features, middle_layer
+from truing.models.identity import ModelIdentity
 from truing.models.memo.features import FeatureStore, StoredFeatures
 from truing.models.precision import computed_in
 from truing.progress import Progress, SilentProgress
@@ -17,16 +18,12 @@ from truing.types import Dtype
 
 @dataclass(frozen=True)
 class Reader:
-    """Vectors of (question, answer) pairs. `weights` is the hash of the model that reads them."""
+    """Vectors of (question, answer) pairs. `identity` is that of the model that reads them."""
 
     embedder: Embedder
     features: StoredFeatures
     progress: Progress
-
-    @property
-    def weights(self) -> str:
-        """The hash of the reading model's weights."""
-        return self.features.weights
+    identity: ModelIdentity
 
     def __call__(self, pairs: Sequence[tuple[str, str]]) -> Features:
         """(pairs, 2 E) in float32. Neighbouring pairs with the same question share its pass."""
@@ -45,10 +42,10 @@ def open_reader(
 ) -> Reader:
     """A reader by a model's name. Raises InputError where there is no such model, or it can't read
     answers side by side."""
-    candidate, weights = open_candidate(model, 0, dtype, accept_licence=accept_licence)
+    candidate, identity = open_candidate(model, 0, dtype, accept_licence=accept_licence)
     network = candidate.model
     features = StoredFeatures(
-        network, weights, computed_in(dtype), middle_layer(network), store or FeatureStore()
+        network, identity.hash, computed_in(dtype), middle_layer(network), store or FeatureStore()
     )
     embedder = Embedder(candidate.renderer, Prompt())
-    return Reader(embedder, features, progress or SilentProgress())
+    return Reader(embedder, features, progress or SilentProgress(), identity)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from truing.judges.similarity import Text, leave_out, rouge_rule
 from truing.judges.stacked import Answers
 from truing.models.features import Embed, Features
 from truing.progress import Progress
-from truing.types import Case
+from truing.types import Case, answer_key
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,11 @@ def _without(
     text: Text, true: list[Text], false: list[Text]
 ) -> tuple[list[Text], list[Text], bool]:
     """References to compare an answer with, and whether it is one of them itself."""
-    for own, other, flip in ((true, false, False), (false, true, True)):
+    sides = ((true, false, False), (false, true, True))
+    # Exactly first: where mW is true, MW is the false reference.
+    for key, (own, other, flip) in product((answer_key, normalised_answer), sides):
         for place, reference in enumerate(own):
-            if normalised_answer(reference.text) == normalised_answer(text.text):
+            if key(reference.text) == key(text.text):
                 rest, rest_other = leave_out(place, own, other) if other else ([], [])
                 return (rest_other, rest, True) if flip else (rest, rest_other, True)
     return true, false, False

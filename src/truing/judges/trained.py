@@ -112,11 +112,13 @@ def load_judges(
     reader = open_reader(
         record["model"], record["dtype"], progress, accept_licence=accept_licence, store=store
     )
-    if reader.weights != record["weights"]:
-        raise InputError(
-            f"{folder / RECORD}: model {record['model']!r} has other weights than the judges were "
-            "trained on; give a judge trained on these"
-        )
+    identity = reader.identity
+    for what, now in (("weights", identity.weights), ("settings", identity.settings)):
+        if record.get(what, now) != now:  # a judge of before says nothing of settings
+            raise InputError(
+                f"{folder / RECORD}: model {record['model']!r} has other {_CHANGED[what]} than the "
+                "judges were trained on; give a judge trained on these"
+            )
     try:
         tensors = load_file(folder / TENSORS)
         judges = {name: [_judge(tensors, f"{name}/{f}/") for f in range(FOLDS)] for name in NAMES}
@@ -130,6 +132,9 @@ def load_judges(
             f"{folder}: not a whole judge ({error}); train it again with 'truing train judge'"
         ) from None
     return TrainedJudges(judges, references, agreement, calibration)
+
+
+_CHANGED = {"weights": "weights", "settings": "settings (tokenizer, chat template, configuration)"}
 
 
 def read_record(folder: Path) -> dict[str, Any]:

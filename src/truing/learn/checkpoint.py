@@ -123,6 +123,15 @@ class Checkpoint:
         write_tensors_atomically(self.file, lambda path: save_file(tensors, path, metadata))
         self._write_log()
 
+    @property
+    def saved_step(self) -> int:
+        """The step that `restore` would go on behind, 0 where nothing is saved."""
+        try:
+            with safe_open(self.file, framework="pt") as stored:
+                return int((stored.metadata() or {}).get("step", 0))
+        except (OSError, SafetensorError, ValueError):
+            return 0
+
     def annotate(self, step: int, **facts: Any) -> None:
         """Adds facts to the row of a step in the readable log."""
         for row in self.rows:

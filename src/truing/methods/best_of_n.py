@@ -19,6 +19,8 @@ from truing.types import InputError
 
 KNOWN = {"answer", "prompt", "finished"}
 """What a program that chooses can ask for: references are there in training and measuring alone."""
+_SAME = {"completion", "answers", "completions", "prompts"}
+"""Other names for these."""
 
 
 def describe(setup: Setup) -> str:
@@ -32,13 +34,13 @@ def check(setup: Setup) -> None:
     judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
     for part in setup.spec.reward.parts:
         judge = judges.get(part.name.removeprefix(JUDGE))
-        wanted = {name for name, _ in judge.parameters} - KNOWN if judge else set()
+        wanted = judge.asks_for.names - KNOWN - _SAME if judge else set()
         if part.name.startswith(JUDGE) and wanted:
             raise InputError(
                 f"{why}, but {part.name} asks for {', '.join(sorted(wanted))}, and only "
                 f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
             )
-    prompts = [asked_alone(case) for case in setup.rollout_prompts[:2]]
+    prompts = [asked_alone(case) for case in setup.rollout_prompts]
     check_reward(setup.spec.reward, prompts, judges, needed=why)
 
 

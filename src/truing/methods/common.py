@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,11 +14,16 @@ from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in
+from truing.models.weights.catalogue import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
+from truing.terminal.text import shortly
+
+_PROMPT, _ANSWER = 60, 200
+"""Characters of a sample that are shown."""
 
 
 def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
@@ -46,6 +51,7 @@ def save(run: Run, setup: Setup, made: Made) -> None:
         model=setup.base.model,
         prompt=made.prompt,
         policy=made.policy,
+        base_name=portable_name(setup.source.name),
         link=setup.source.kind == "catalogue",
         record=record,
         files=made.files,
@@ -99,11 +105,18 @@ def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
 
 @contextmanager
 def show_progress(
-    progress: Progress, what: str, steps: int, logged_keys: Mapping[str, str]
+    progress: Progress,
+    what: str,
+    steps: int,
+    logged_keys: Mapping[str, str],
+    checkpoint: Checkpoint,
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps; adds the step's processor seconds. `logged_keys` maps the figures of a row
-    that stand behind the bar to their names there."""
+    """A bar over the steps, from where the checkpoint is; adds the step's processor seconds.
+
+    `logged_keys` maps the figures of a row that stand behind the bar to their names there.
+    """
     with progress.task(what, steps) as advance:
+        advance(checkpoint.saved_step)
         spent = time.process_time()
 
         def after_step(step: int, row: LogRow) -> bool:
@@ -121,6 +134,17 @@ def show_progress(
         yield after_step
 
 
+def say_constant_reward(
+    progress: Progress, step: int, row: LogRow, earlier: Sequence[LogRow]
+) -> None:
+    """Warns, the first time in a training, that a reward told no answer from another."""
+    if "constant_reward" in row and not any("constant_reward" in other for other in earlier):
+        progress.note(
+            f"  step {step}: all answers got the same reward ({row['constant_reward']:.2f}), so it says "
+            "nothing about which is better; the report counts such steps"
+        )
+
+
 def say_samples(progress: Progress, step: int, row: LogRow) -> None:
     """Shows the answers in a row of the log, each in one line; says so where none has a score."""
     if reason := row.get("unscored_because"):
@@ -128,7 +152,8 @@ def say_samples(progress: Progress, step: int, row: LogRow) -> None:
     for sample in row.get("samples", ()):
         prompt, answer = (" ".join(str(sample[key]).split()) for key in ("prompt", "answer"))
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
-        progress.note(f"  step {step} [{reward}] {prompt[-60:]} -> {answer[:200] or '(empty)'}")
+        shown = shortly(answer, _ANSWER) or "(empty)"
+        progress.note(f"  step {step} [{reward}] {shortly(prompt, _PROMPT)} -> {shown}")
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:

@@ -11,6 +11,7 @@ from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
+from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
@@ -44,8 +45,10 @@ class Graders:
     @cached_property
     def reward(self) -> Reward:
         """The reward of the spec, with the reward model that the run fitted where it takes part."""
+        setup = self.setup
+        cases = (*setup.rollout_prompts, *setup.train, *setup.held_out)
         return build_reward(
-            self.setup.spec.reward, self._reward_model, self.setup.texts.task.graders
+            setup.spec.reward, self._reward_model, setup.texts.task.graders, columns_of(cases)
         )
 
     @property

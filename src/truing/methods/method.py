@@ -9,6 +9,7 @@ from typing import Any
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.runs.run import Run
+from truing.spec.run import Spec
 
 
 def _no_objection(setup: Setup) -> None:
@@ -19,9 +20,9 @@ def _no_objection(setup: Setup) -> None:
 class Method:
     """One way. `title` is its line in help and docs, `describe` its sentence on a model card.
 
-    `make` leaves a candidate of its name in the run for one seed, in stages that are skipped where they
-    are done. `check` raises InputError, before any time is spent, where the spec's settings of it are
-    wrong.
+    `make` leaves a candidate of its name in the run for one seed, in a stage of that name (with
+    `-seedN`, where it needs seeds) that is skipped where it is done. `check` raises InputError, before
+    any time is spent, where the spec's settings of it are wrong.
     """
 
     name: str
@@ -37,6 +38,11 @@ class Method:
     """Whether `data.demonstrations` are for it."""
     logged_keys: Mapping[str, str] = field(default_factory=dict)
     """Figures in its log that are shown, with their names on the screen."""
+
+    def stages(self, spec: Spec) -> list[str]:
+        """The stages of a comparison in which `make` does its work."""
+        seeded = [f"{self.name}-seed{seed}" for seed in spec.seeds]
+        return seeded if self.needs_seeds else [self.name]
 
     def to_json(self) -> dict[str, Any]:
         """What a run's record says of it, for the report."""

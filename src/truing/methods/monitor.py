@@ -24,6 +24,10 @@ def _mean(scores: Sequence[Score]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
+def _unscored(scores: Sequence[Score]) -> int:
+    return sum(isinstance(score, Unscored) for score in scores)
+
+
 class Monitor:
     """Looks at the policy's answers to the validation questions every few steps."""
 
@@ -51,11 +55,13 @@ class Monitor:
         answers = [Answered.of(c, done) for c, done in zip(self.cases, completions, strict=True)]
         rewards = self.graders.reward(answers)
         grades = self.graders.grades(answers)
+        scores = {"reward": rewards, **grades}
+        unscored = {name: count for name in scores if (count := _unscored(scores[name]))}
         return {
             "monitor": {
-                "reward": _mean(rewards),
-                **{name: _mean(scores) for name, scores in grades.items()},
+                **{name: _mean(of) for name, of in scores.items()},
                 "n": len(answers),
+                **({"unscored": unscored} if unscored else {}),
             },
             "samples": sample_rows(answers[:LOGGED_SAMPLES], rewards[:LOGGED_SAMPLES]),
         }

@@ -8,10 +8,12 @@ from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.types import InputError
 
+STAGE = "reward"
+
 
 def fit_reward(run: Run, setup: Setup, account: str) -> None:
     """The reward model as a stage of the run, its cost put down to `account`."""
-    run.stage("reward", "Reward model", account, lambda cost: _fit(run, setup, cost))
+    run.stage(STAGE, "Reward model", account, lambda cost: _fit(run, setup, cost))
 
 
 def _fit(run: Run, setup: Setup, cost: Cost) -> None:

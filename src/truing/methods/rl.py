@@ -19,6 +19,7 @@ from truing.methods.common import (
     checkpoint_of,
     new_policy,
     save,
+    say_constant_reward,
     say_samples,
     show_progress,
     trained_cost,
@@ -54,7 +55,7 @@ def describe(setup: Setup) -> str:
 def check(setup: Setup) -> None:
     """Raises InputError where the objective can't be or the reward's programs fail."""
     setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
-    check_reward(setup.spec.reward, setup.rollout_prompts[:2], setup.texts.task.graders)
+    check_reward(setup.spec.reward, setup.rollout_prompts, setup.texts.task.graders)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
@@ -88,13 +89,16 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     checkpoint = checkpoint_of(run, "rl", seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
-    with show_progress(run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS) as after_step:
+    with show_progress(
+        run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS, checkpoint
+    ) as after_step:
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
                 row |= monitor.look()
                 judgement = row["monitor"][monitor.chosen_by]
                 best.offer(step, judgement, policy.parameters)
+            say_constant_reward(run.progress, step, row, checkpoint.rows)
             say_samples(run.progress, step, row)
             return after_step(step, row)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -15,8 +15,10 @@ from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models.engine.unpacked import SENTENCE
+from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, substitution
+from truing.models.templates.rendering import as_of
 from truing.models.weights.catalogue import ModelSource, resolve_model
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
@@ -126,19 +128,25 @@ def make_setup(
 # --- What a run's folder begins with ----------------------------------------------------------
 
 
-def opened(run: Run, setup: Setup, *, profile: str, command: str) -> AbstractContextManager[None]:
-    """Holds the run's folder; a new one begins with the spec and the questions of the setup."""
+@contextmanager
+def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[None]:
+    """Holds the run's folder; a new one begins with the spec and the questions of the setup.
+
+    Chat templates that write the date write the one on which the run was begun.
+    """
     identity = _identity(setup, run.kind)
     record = new_record(
         identity,
         profile=profile,
         command=command,
         questions_left_out=setup.texts.left_out,
+        **({"reading": setup.texts.reading} if setup.texts.reading else {}),
         candidates=["base", *setup.spec.methods],
         methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
     )
     files = {SPEC: setup.spec.to_yaml(), "questions.jsonl": jsonl(_questions(setup))}
-    return run.opened(identity, record, files)
+    with run.opened(identity, record, files), as_of(run.record().get("created")):
+        yield
 
 
 def _identity(setup: Setup, kind: str) -> dict[str, str]:
@@ -152,6 +160,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "kind": kind,
         "spec_digest": setup.spec.digest(),
         "weights_hash": setup.source.weights_hash,
+        "settings_hash": settings_hash(setup.source.folder, setup.source.folder),
         "questions_hash": stable_hash("questions", *texts),
         "functions_hash": functions_hash(setup.spec.reward),
         "task_hash": setup.texts.task.content_hash(),
@@ -178,11 +187,12 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
     """Demonstrations of the task, or those that people wrote."""
     if source == spec.task.data.demonstrations:
         read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
-        say_left_out(source, "demonstration(s)", read.left_out, progress)
-        return read.dialogues
-    from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
+    else:  # imported here: loads the database's library
+        from truing.people.exchange.demonstrating import read_dialogues
 
-    return read_dialogues(source, spec.data.consent)
+        read = read_dialogues(source, spec.data.consent)
+    say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
+    return read.dialogues
 
 
 def with_demonstrations(read: Read, *, train_on_questions: bool = True) -> Read:

@@ -144,7 +144,7 @@ def fit(
     )
     policy = new_policy(setup, spec.adapter, seed)
     checkpoint = checkpoint_of(run, name, seed)
-    with show_progress(run.progress, "Demonstrations", steps, LOGGED_KEYS) as advance:
+    with show_progress(run.progress, "Demonstrations", steps, LOGGED_KEYS, checkpoint) as advance:
 
         def after_step(step: int, row: LogRow) -> bool:
             row["loss_per_token"] = row["loss"] * row["taught"] / row["tokens"]

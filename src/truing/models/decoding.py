@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ class Request:
     Temperature 0 takes the likeliest token. With `top_p` below 1, tokens are drawn from the smallest
     set of likeliest ones whose probability is at least that (Holtzman et al., 2020, eq. 2). Draw
     `sample` of a prompt depends on seed, prompt and its number alone, as in `sampling.sample`.
+    `hide_thoughts` leaves out of the text what the model thinks aloud before its answer.
     """
 
     prompt: tuple[int, ...]
@@ -43,6 +45,7 @@ class Request:
     seed: int = 0
     sample: int = 0
     stop: tuple[str, ...] = ()
+    hide_thoughts: bool = False
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -72,14 +75,30 @@ class Generation:
         self.row = Row()
         self._stream = TextStream(model.decode, request.stop)
         self._ends = model.end_tokens
-        self._uniforms = uniforms(
-            request.prompt, request.seed, request.sample, request.max_new_tokens
-        )
+        self._thoughts = model.speech.turn.thoughts if request.hide_thoughts else None
+        self._opened = self._thoughts is not None and model.speech.opens(request.prompt)
+
+    @cached_property
+    def _uniforms(self) -> Tensor:
+        """One for each token to be drawn; made when the first is: many may wait for their turn."""
+        request = self.request
+        return uniforms(request.prompt, request.seed, request.sample, request.max_new_tokens)
 
     @property
     def text(self) -> str:
         """Never ends within a character or within what may become a stop text, until it is finished."""
-        return self._stream.text
+        return self.text_from(0)
+
+    def text_from(self, start: int) -> str:
+        """The same from a character on. May be asked for in another thread than the one that writes."""
+        ended = (
+            self.finish is not None
+        )  # looked at first: what is written meanwhile comes next time
+        if self._thoughts is None:
+            return self._stream.text_from(start)
+        return self._thoughts.shown(self._stream.text_from(0), opened=self._opened, ended=ended)[
+            start:
+        ]
 
     @property
     def has_read(self) -> bool:
@@ -204,14 +223,19 @@ class BatchedGenerator:
 
     def write(self, request: Request) -> Generation:
         """One answer from beginning to end. Raises InputError and ArithmeticError."""
-        generation = self.begin(request)
-        while not generation.has_read:
-            self.read(generation)
-        while generation.finish is None:
-            self.step([generation])
-        if generation.finish == "error":
+        return self.write_all([request])[0]
+
+    def write_all(self, requests: Sequence[Request]) -> list[Generation]:
+        """Answers side by side, from beginning to end. Raises InputError and ArithmeticError."""
+        generations = [self.begin(request) for request in requests]
+        for generation in generations:
+            while not generation.has_read:
+                self.read(generation)
+        while writing := [each for each in generations if each.finish is None]:
+            self.step(writing)
+        if any(each.finish == "error" for each in generations):
             raise ArithmeticError("the model's scores are not finite")
-        return generation
+        return generations
 
 
 class _OnlyItself:

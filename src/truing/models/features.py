@@ -16,6 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from truing.models.engine.attention import AttentionPlan
+from truing.models.engine.long_rows import Hidden, LongRow, in_pieces, is_long
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
@@ -92,11 +94,20 @@ def hidden_at(model: LanguageModel, tree: TokenTree, layer: int) -> Tensor:
     """
     if model.unpacked:
         return _alone(model, tree, _layers(model)[layer - 1])
+    return _behind(model, layer)(tree.tokens_N, tree.positions_N, tree)
+
+
+def _behind(model: LanguageModel, layer: int) -> Hidden:
+    """What gives the hidden states behind a layer, of a model that follows plans."""
     if model.decoder is not None:
-        return model.decoder.hidden(tree.tokens_N, tree.positions_N, tree, layer)
-    run = partial(model.hidden, tree.tokens_N, tree.positions_N, tree)
-    hidden = _hidden_behind(_layers(model)[layer - 1], run)
-    return hidden[0] if hidden.dim() == 3 else hidden
+        return partial(model.decoder.hidden, layers=layer)
+
+    def hidden(tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
+        run = partial(model.hidden, tokens_N, positions_N, plan)
+        found = _hidden_behind(_layers(model)[layer - 1], run)
+        return found[0] if found.dim() == 3 else found
+
+    return hidden
 
 
 def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
@@ -149,6 +160,8 @@ def answer_features(
     """
 
     def vectors(pack: Sequence[PromptWithContinuations]) -> Tensor:
+        if not model.unpacked and any(map(is_long, pack)):
+            return torch.cat([_long_vectors(model, request, layer) for request in pack])
         tree = TokenTree(pack, keep_last=True, device=model.device)
         hidden_NE = hidden_at(model, tree, layer).float()
         lengths = torch.tensor([len(c) for request in pack for c in request.continuations])
@@ -160,3 +173,16 @@ def answer_features(
 
     every = list(packs(requests, HIDDEN_TOKENS))
     return torch.cat(in_parallel(vectors, every, model.workers)).numpy()
+
+
+def _long_vectors(model: LanguageModel, request: PromptWithContinuations, layer: int) -> Tensor:
+    """(continuations, 2 E): the same of texts too long for one pass."""
+    found = []
+    for continuation in request.continuations:
+        tokens = [*request.prompt, *continuation]
+        row, total_E = LongRow(len(tokens), model.device), torch.zeros((), device=model.device)
+        for hidden_NE in in_pieces(_behind(model, layer), row, tokens):
+            own_NE = hidden_NE[max(0, len(request.prompt) - row.length) :].float()
+            total_E = total_E + own_NE.sum(0)
+        found.append(torch.cat((total_E / len(continuation), own_NE[-1])))
+    return torch.stack(found).cpu()

@@ -6,21 +6,24 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, use_plans
 from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
-from truing.models.engine.packing import PACK_TOKENS, packs
+from truing.models.engine.long_rows import is_long, long_log_probs, long_prefix
+from truing.models.engine.packing import PACK_TOKENS, shared_out
 from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,
@@ -43,7 +46,8 @@ from truing.models.engine.unpacked import (
     log_probs_alone,
     logits_alone,
 )
-from truing.models.precision import torch_dtype
+from truing.models.loading import read_tokenizer, read_weights
+from truing.models.templates.speech import Speech
 from truing.types import Dtype, InputError
 
 
@@ -56,11 +60,8 @@ class Scored:
     @property
     def total(self) -> float:
         """Log-probability of the whole continuation, in float64. NaN where it has no token."""
-        return (
-            float(self.token_log_probs.double().sum())
-            if len(self.token_log_probs)
-            else float("nan")
-        )
+        each = self.token_log_probs
+        return float(each.double().sum()) if len(each) else float("nan")
 
 
 # Loading takes a second or two; a bar for it would be noise between the run's own.
@@ -130,40 +131,30 @@ class LanguageModel:
     @staticmethod
     def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
         """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch_dtype(dtype), use_safetensors=True, local_files_only=True
-            )
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"model: {folder} can't be loaded ({reason})") from None
-        return LanguageModel(model, LanguageModel.load_tokenizer(folder))
+        return LanguageModel(read_weights(folder, dtype), read_tokenizer(folder))
 
     @staticmethod
     def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         """The tokenizer in a folder. Raises InputError where there is none."""
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(f"model: {folder} has no usable tokenizer ({reason})") from None
-        assert isinstance(tokenizer, PreTrainedTokenizerBase)
-        return tokenizer
+        return read_tokenizer(folder)
+
+    @cached_property
+    def speech(self) -> Speech:
+        """How its chat template and its tokenizer begin and end an answer."""
+        ends = self.model.generation_config.eos_token_id if self.model.generation_config else None
+        return Speech.of(self.tokenizer, ends)
 
     @property
     def end_tokens(self) -> frozenset[int]:
-        """Tokens that end an answer: the tokenizer's and the generation settings'."""
-        ends = self.model.generation_config.eos_token_id if self.model.generation_config else None
-        listed = ends if isinstance(ends, list) else [ends]
-        return frozenset(int(t) for t in (*listed, self.tokenizer.eos_token_id) if t is not None)
+        """Tokens that end an answer: the template's, the tokenizer's and the generation settings'."""
+        return self.speech.end_tokens
 
     @property
     def end_token(self) -> int:
-        """The token that training puts at the end of an answer."""
-        token = self.tokenizer.eos_token_id
-        if not isinstance(token, int):
+        """The token that training puts at the end of an answer: the one that the template writes."""
+        if self.speech.end_token is None:
             raise InputError("model: its tokenizer names no end token (eos_token)")
-        return token
+        return self.speech.end_token
 
     @property
     def device(self) -> torch.device:
@@ -180,7 +171,12 @@ class LanguageModel:
         return list(self.tokenizer.encode(text, add_special_tokens=False))
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of some tokens, special ones left out."""
+        """The text of some tokens, special ones left out but for the tags around thoughts."""
+        tags = self.speech.tags
+        runs = groupby(tokens, key=tags.get) if tags else [(None, iter(tokens))]
+        return "".join(tag * len(list(run)) if tag else self._text(run) for tag, run in runs)
+
+    def _text(self, tokens: Iterable[int]) -> str:
         text = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
         return text if isinstance(text, str) else "".join(text)
 
@@ -306,6 +302,8 @@ class LanguageModel:
         if self.unpacked or shared <= LONG_PREFIX:
             return None
         tokens = tuple(prompts[0][:shared])
+        if shared > PACK_TOKENS:
+            return long_prefix(self.hidden, tokens, self.device)
         tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
@@ -324,27 +322,26 @@ class LanguageModel:
         if shared_prefix is None:
             shared_prefix = self.shared_prefix([request.prompt for request in requests])
 
-        def work(pack: Sequence[PromptWithContinuations]) -> list[list[Scored]]:
-            return self._score_pack(pack, shared_prefix)
-
-        found = in_parallel(work, self._shared_out(requests), self.workers)
+        work = partial(self._score_pack, shared_prefix=shared_prefix)
+        found = in_parallel(work, shared_out(requests, self.workers), self.workers)
         return [scored for pack in found for scored in pack]
-
-    def _shared_out(
-        self, requests: Sequence[PromptWithContinuations]
-    ) -> list[list[PromptWithContinuations]]:
-        """Packs of about one size for as many workers as there are, of `PACK_TOKENS` together."""
-        prompts = [request.prompt for request in requests]
-        shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
-        parts = max(1, -(-own // PACK_TOKENS)) * self.workers
-        return list(packs(requests, shared + -(-own // parts)))
 
     def _score_pack(
         self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
     ) -> list[list[Scored]]:
+        known = 0 if shared_prefix is None else len(shared_prefix.tokens)
+        if not self.unpacked and any(is_long(request, known) for request in pack):
+            return [self._score_long(request) for request in pack]
         tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix, device=self.device)
         log_probs_C = self.continuation_log_probs(tree).cpu()
         lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]
+
+    def _score_long(self, request: PromptWithContinuations) -> list[Scored]:
+        """The same for a text too long for one pass: what its continuations begin with is run once."""
+        if not is_long(PromptWithContinuations((), request.continuations)):
+            before = long_prefix(self.hidden, request.prompt[:-1], self.device)
+            return self._score_pack([request], before)[0]
+        found = long_log_probs(self.hidden, self._head, self._softcap, request, self.device)
+        return [Scored(log_probs_C.cpu()) for log_probs_C in found]

@@ -172,10 +172,13 @@ def sample(
         return _sample_batch(model, part, samples, sampling, tell)
 
     together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
-    every = in_parallel(sampled, _shared_out(prompts, samples, together), together)
+    parts = _shared_out(prompts, samples, together)
+    every = in_parallel(sampled, parts, together)
     completions: list[list[Completion]] = []
-    for rows in every:
-        finished = [_completion(model, rows, row) for row in range(len(rows.tokens))]
+    for part, rows in zip(parts, every, strict=True):
+        finished = [
+            _completion(model, part[row // samples], rows, row) for row in range(len(rows.tokens))
+        ]
         completions += [finished[i : i + samples] for i in range(0, len(finished), samples)]
     drawn = sum(rows.drawn for rows in every)
     return Sampled(completions, sum(rows.entropy for rows in every) / max(drawn, 1), drawn)
@@ -191,10 +194,11 @@ def _shared_out(
     return [prompts[start : start + size] for start in range(0, len(prompts), size)]
 
 
-def _completion(model: LanguageModel, rows: _Rows, row: int) -> Completion:
+def _completion(model: LanguageModel, prompt: Sequence[int], rows: _Rows, row: int) -> Completion:
+    """Its text is what is said, without thoughts; its tokens are all that were drawn."""
     tokens = rows.tokens[row]
     ended = bool(tokens) and tokens[-1] in model.end_tokens
-    text = model.decode(tokens[:-1] if ended else tokens)
+    text = model.speech.reply(prompt, model.decode(tokens[:-1] if ended else tokens))
     return Completion(text, tuple(tokens), tuple(rows.log_probs[row]), rows.finished[row])
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from truing.people.tables import Annotator, AnnotatorGroup
+from truing.people.content import insert_rows, parted
+from truing.people.tables import Annotator, AnnotatorGroup, SignIn
 from truing.people.vocabulary import Role
 from truing.types import InputError
 
@@ -50,19 +52,32 @@ def sign_in_lead(session: Session, token: str) -> Annotator:
     if lead is None:
         lead = Annotator(name="lead", role="lead")
         session.add(lead)
+        session.flush()
     other = session.scalar(select(Annotator).where(Annotator.token_hash == token_hash(token)))
     if other is not None and other is not lead:
         raise InputError("--token: an annotator has this token; give another one")
-    lead.token_hash = token_hash(token)
+    if lead.token_hash != token_hash(token):
+        _set_token(session, lead, token)
     session.flush()
     return lead
+
+
+def _set_token(session: Session, annotator: Annotator, token: str | None) -> None:
+    """Another token, or none: whoever is signed in by the old one isn't any more."""
+    annotator.token_hash = token and token_hash(token)
+    session.execute(delete(SignIn).where(SignIn.annotator_id == annotator.id))
 
 
 def renew_token(session: Session, annotator: Annotator) -> str:
     """A new token; the old one stops working."""
     token = new_token()
-    annotator.token_hash = token_hash(token)
+    _set_token(session, annotator, token)
     return token
+
+
+def remove_annotator(session: Session, annotator: Annotator) -> None:
+    """End an annotator's link and sign-ins. What they said stays, and a new link lets them in again."""
+    _set_token(session, annotator, None)
 
 
 def by_token(session: Session, token: str) -> Annotator | None:
@@ -78,16 +93,22 @@ def by_token(session: Session, token: str) -> Annotator | None:
     return annotator
 
 
-def source_annotator(session: Session, name: str) -> Annotator:
-    """The one under whose name imported judgements stand. It can't sign in."""
-    source = session.scalar(select(Annotator).where(Annotator.name == name))
-    if source is not None and source.role != "source":
-        raise InputError(f"source: {name!r} is the name of an annotator; give another one")
-    if source is None:
-        source = Annotator(name=name, role="source")
-        session.add(source)
-        session.flush()
-    return source
+def source_annotators(session: Session, names: Iterable[str]) -> dict[str, int]:
+    """Ids of those under whose names imported judgements stand. They can't sign in.
+
+    Raises InputError for the name of an annotator.
+    """
+    wanted = list(dict.fromkeys(names))
+    ids: dict[str, int] = {}
+    for part in parted(wanted):
+        people = select(Annotator.name, Annotator.id, Annotator.role)
+        for name, id_, role in session.execute(people.where(Annotator.name.in_(part))):
+            if role != "source":
+                raise InputError(f"source: {name!r} is the name of an annotator; give another one")
+            ids[name] = id_
+    new = [name for name in wanted if name not in ids]
+    rows = [{"name": name, "role": "source"} for name in new]
+    return ids | dict(zip(new, insert_rows(session, Annotator, rows, Counter()), strict=True))
 
 
 def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]) -> None:

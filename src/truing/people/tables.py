@@ -89,6 +89,15 @@ class AnnotatorGroup(Base):
     value: Mapped[str] = mapped_column(String(100))
 
 
+class SignIn(Base):
+    """A browser in which somebody is signed in, by the hash of what its cookie says."""
+
+    __tablename__ = "sign_ins"
+    id_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    annotator_id: Mapped[int] = mapped_column(ForeignKey("annotators.id"), index=True)
+    created_at: Mapped[dt.datetime] = mapped_column(Utc, default=now)
+
+
 class Prompt(Base):
     """What was asked: messages of role and content, the last of them the user's."""
 

@@ -113,10 +113,10 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
         setattr(model.get_submodule(parent), child, LoraLinear(base, adapter, generator))
 
 
-def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, base: Path) -> None:
+def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, base: str) -> None:
     """Writes the adapter as peft does: `adapter_config.json` and `adapter_model.safetensors`.
 
-    `base` is where peft will look for the base weights.
+    `base` is what peft will look for the base weights by.
     """
     from peft import LoraConfig  # takes seconds to load
 
@@ -127,7 +127,7 @@ def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, bas
         lora_dropout=0.0,
         target_modules=sorted({name.rpartition(".")[2] for name in layers}),
         fan_in_fan_out=any(isinstance(layer.base, Conv1D) for layer in layers.values()),
-        base_model_name_or_path=str(base),
+        base_model_name_or_path=base,
         task_type="CAUSAL_LM",
         inference_mode=True,
     )

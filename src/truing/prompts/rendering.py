@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from truing.data.texts import Demonstration
-from truing.models.engine.tree import common_prefix
+from truing.models.engine.tree import PromptWithContinuations, common_prefix
 from truing.models.language_model import LanguageModel
+from truing.models.templates.rendering import TemplateRefusal
 from truing.types import Case, InputError, stable_hash
 
 
@@ -71,14 +71,16 @@ class Renderer:
         return "\n\n".join([*parts, f"Q: {question}\nA:"])
 
     def chat_text(self, messages: list[dict[str, str]]) -> str:
-        """Messages through the chat template, up to the answer. Raises InputError if it refuses."""
+        """Messages through the chat template, up to the answer.
+
+        Raises InputError where it refuses them, or takes too much time or memory.
+        """
+        template = self.model.speech.template
+        assert template is not None, "only a model with a chat template has messages rendered"
         try:
-            text: Any = self.model.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
-            )
-        except Exception as error:  # templates raise errors of their own, for a system role mostly
+            return template.render(messages)
+        except TemplateRefusal as error:  # for a system role mostly
             raise InputError(f"model: its chat template refuses the messages ({error})") from None
-        return str(text)
 
     def tokens(self, prompt: Prompt, question: str) -> list[int]:
         """Tokens of `text`. Raises InputError where they don't fit the model's context."""
@@ -135,11 +137,35 @@ class Renderer:
         ]
         return asked[0][: common_prefix(asked)]
 
-    def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
-        """Tokens of an answer as a continuation of `tokens`; `end` adds the end token."""
-        text = answer if self.chat else f" {answer}"
-        return self.model.encode(text) + ([self.model.end_token] if end else [])
+    @property
+    def thoughts_closed(self) -> str:
+        """What an answer without thoughts begins with where the chat template writes it so: the end of
+        a block that the prompt opens, or an empty block."""
+        return self.model.speech.turn.closing if self.chat else ""
 
-    def all_answer_tokens(self, answers: Sequence[str], *, end: bool = False) -> list[list[int]]:
-        """`answer_tokens` of each answer."""
-        return [self.answer_tokens(answer, end=end) for answer in answers]
+    def answer_tokens(self, answer: str, *, end: bool = False) -> list[int]:
+        """Tokens of an answer as a continuation of `tokens`, as the template writes it; `end` adds the
+        end token."""
+        return self.model.encode(self.thoughts_closed + self._answer(answer)) + self._end(end=end)
+
+    @property
+    def space(self) -> str:
+        """What stands between a prompt and its answer: one space in the plain form."""
+        return self.model.speech.turn.space if self.chat else " "
+
+    def _answer(self, answer: str) -> str:
+        return f"{self.space}{answer}"
+
+    def _end(self, *, end: bool) -> list[int]:
+        return [self.model.end_token] if end else []
+
+    def scoring_request(
+        self, tokens: Sequence[int], answers: Sequence[str], *, end: bool = False
+    ) -> PromptWithContinuations:
+        """Answers behind the tokens of a prompt, to be scored or read: what closes the thoughts counts
+        as the prompt's, so that an answer's likelihood is its own."""
+        closed = self.model.encode(self.thoughts_closed) if self.thoughts_closed else []
+        return PromptWithContinuations(
+            [*tokens, *closed],
+            [self.model.encode(self._answer(answer)) + self._end(end=end) for answer in answers],
+        )

@@ -20,10 +20,10 @@ from typing import Any
 
 from truing.data.drafts import check_names, mistake
 from truing.data.question_json import elements, loads
-from truing.files import read_text
+from truing.files import numbered_lines, read_text
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import OWN, SLOT, PromptVariant, prompt_variants
-from truing.types import InputError, normalised
+from truing.types import InputError, answer_key
 
 ENDINGS = (".txt", ".json", ".jsonl")
 _RIGHT = 'give a text, or {"prompt": "...", "name": "..."}'
@@ -72,18 +72,16 @@ def _entries(path: Path) -> Iterator[Entry]:
     if ending not in ENDINGS:
         right = f"name it {', '.join(ENDINGS)} after its format"
         raise mistake(file, None, "", f"the ending {ending!r} is not known", right)
-    text = read_text(path).removeprefix("\ufeff")
+    text = read_text(path)
     if ending == ".json":
         value = loads(file, None, text, "give a list of texts")
         if not isinstance(value, list):
             raise mistake(file, 1, "", "no list", "give a list of texts (or one a line in .jsonl)")
         yield from (_entry(file, line, element) for line, element in elements(text))
         return
-    # Not splitlines: a wording may hold a Unicode line separator.
-    for line, content in enumerate(text.split("\n"), 1):
-        if content.strip():
-            value = content if ending == ".txt" else loads(file, line, content, _RIGHT)
-            yield _entry(file, line, value)
+    for line, content in numbered_lines(text):
+        value = content if ending == ".txt" else loads(file, line, content, _RIGHT)
+        yield _entry(file, line, value)
 
 
 def _entry(file: str, line: int, value: Any) -> Entry:
@@ -115,7 +113,7 @@ def _checked(file: str, family: str, entries: Sequence[Entry]) -> Iterator[tuple
                 wrong = "no slot for the question, which other wordings of the file have"
                 raise mistake(file, line, "", wrong, right)
         name = given or f"{family}-{place}"
-        for what, said in (("name", name), ("wording", "\n" + normalised(text))):
+        for what, said in (("name", name), ("wording", "\n" + answer_key(text))):
             if said in lines:
                 wrong = f"the {what} of line {lines[said]} again"
                 raise mistake(file, line, "", wrong, "give each once")

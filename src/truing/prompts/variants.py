@@ -6,7 +6,6 @@ for; none is part of this project.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Literal, cast, get_args
 
 from truing.data.texts import Role, instructions
 from truing.files import read_json, read_text
+from truing.hints import did_you_mean
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import InputError, stable_hash
 
@@ -25,6 +25,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 OWN, NONE, ALL_PAPER = "own", "none", "paper"
 ALL = {f"all-{role}": role for role in ROLES}
 """Names that stand for all our variants in a role."""
+KNOWN = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
+"""The names that `--prompt` knows; numbered ones (helpful-2) beside."""
 SLOT = "{question}"
 PRESETS_VARIABLE = "TRUING_PRESETS"
 
@@ -34,11 +36,16 @@ FORMS = get_args(Form)
 
 @dataclass(frozen=True)
 class Context:
-    """What an answer continues, what stands between the two, and the text that ends a free answer."""
+    """What an answer continues, what stands between the two, and the text that ends a free answer.
+
+    `closing` stands before the delimiter where an answer is given and not written: it closes the
+    thoughts that a model would begin with.
+    """
 
     text: str
     delimiter: str
     stop: str = ""
+    closing: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,8 @@ class PromptVariant:
                 "that has one"
             )
         if form == "chat" or (form == "auto" and renderer.chat and not self.template):
-            return Context(renderer.chat_text(self.messages(own, question)), "")
+            text = renderer.chat_text(self.messages(own, question))
+            return Context(text, renderer.space, closing=renderer.thoughts_closed)
         return self.plain(own, question)
 
     def plain(self, own: Prompt, question: str) -> Context:
@@ -151,11 +159,9 @@ def _variant(name: str, presets: Path | None) -> PromptVariant:
     path = Path(name).expanduser()
     if path.suffix or path.exists():
         return PromptVariant(name, template=_from_file(path))
-    known = (OWN, NONE, ALL_PAPER, *PAPER, *ROLES, *ALL)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, KNOWN)
     raise InputError(
-        f"--prompt {name}: unknown prompt; {hint}known: {', '.join(known)}; or name a text file "
+        f"--prompt {name}: unknown prompt; {hint}known: {', '.join(KNOWN)}; or name a text file "
         f"that has {SLOT} where the question belongs"
     )
 

@@ -7,8 +7,9 @@ the report is built anew. What has been measured already isn't measured again.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import filelock
@@ -18,7 +19,9 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import Graders, RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
-from truing.files import write_json_atomically, write_jsonl_atomically
+from truing.files import read_json, write_json_atomically, write_jsonl_atomically
+from truing.models.identity import settings_hash
+from truing.models.templates.rendering import as_of
 from truing.progress import Progress, StderrProgress
 from truing.recipes.report import rebuild
 from truing.report.summary import Summary
@@ -42,9 +45,12 @@ def add_evaluations(
     instruments = RunInstruments(run, progress, lambda spec: named_programs(spec, progress))
     _check_finished(instruments)
     _check_unchanged(instruments)
-    with _held(run):
-        for name, seed, missing in _unmeasured(instruments, evaluations):
-            _measure(instruments, name, seed, missing, progress)
+    with _held(run), as_of(instruments.run.record.get("created")):
+        work = list(_unmeasured(instruments, evaluations))
+        total = sum(len(missing) for _, _, missing in work)
+        stages = (f"Stage {number} of {total}" for number in count(1))
+        for name, seed, missing in work:
+            _measure(instruments, name, seed, zip(missing, stages, strict=False), progress)
         return rebuild(run)
 
 
@@ -73,9 +79,18 @@ def _check_unchanged(instruments: RunInstruments) -> None:
         ("functions_hash", functions_hash(spec.reward), "a function of its reward"),
     ):
         if identity.get(name, "") != now:
-            raise InputError(
-                f"--run {run}: {what} has changed since it was made; put it back, or align anew"
-            )
+            raise _changed(run, what)
+    record = run / "candidates" / "base" / RECORD
+    base = Path(str(read_json(record).get("base", ""))) if record.is_file() else Path()
+    made_with = identity.get("settings_hash", "")  # runs of before say nothing of it
+    if made_with and (base / "config.json").is_file() and settings_hash(base, base) != made_with:
+        raise _changed(run, "its model's tokenizer, chat template or configuration")
+
+
+def _changed(run: Path, what: str) -> InputError:
+    return InputError(
+        f"--run {run}: {what} has changed since it was made; put it back, or align anew"
+    )
 
 
 @contextmanager
@@ -115,15 +130,23 @@ def _unmeasured(
 
 
 def _measure(
-    instruments: RunInstruments, name: str, seed: int, missing: Sequence[str], progress: Progress
+    instruments: RunInstruments,
+    name: str,
+    seed: int,
+    missing: Iterable[tuple[str, str]],
+    progress: Progress,
 ) -> None:
-    """One candidate's rows of some evaluations, and what they cost."""
+    """One candidate's rows of some evaluations, each with its stage, and what they cost."""
     context = instruments.context()
     is_base = name == "base" and seed == instruments.spec.seeds[0]
     candidate = instruments.candidate
     respondent = instruments.base if is_base else LocalRespondent(candidate(name, seed))
-    for evaluation in missing:
-        with progress.task(f"{name}, seed {seed}: {evaluation}"), measured() as cost:
+    for evaluation, stage in missing:
+        with (
+            progress.stage(stage, at_once=False),
+            progress.task(f"{name}, seed {seed}: {evaluation}"),
+            measured() as cost,
+        ):
             rows = EVALUATIONS[evaluation].measure(context, respondent)
         write_jsonl_atomically(
             _rows(instruments.folder, evaluation, name, seed), [row.to_json() for row in rows]

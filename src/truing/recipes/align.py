@@ -14,10 +14,11 @@ from truing.data.answer_only_baseline import answer_only_baseline
 from truing.methods import chosen
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
+from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
 from truing.methods.setup import Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, StderrProgress
-from truing.recipes.compare import compare
+from truing.recipes.compare import compare, comparing_stages
 from truing.recipes.lengths import check_lengths
 from truing.recipes.report import rebuild
 from truing.report.html import framed
@@ -91,9 +92,9 @@ def align(
 def _stages(run: Run, setup: Setup) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     methods, graders = chosen(setup.spec), Graders(setup, run.folder)
+    run.plan(_planned(setup.spec))
     run.stage("base", "Base model", "base", lambda cost: keep_base(run, setup))
-    followers = [method.name for method in methods if method.trained_on_reward]
-    if followers and needs_model(setup.spec.reward):
+    if followers := _followers(setup.spec):
         fit_reward(run, setup, account=followers[-1])
     for method in methods:
         if not method.needs_seeds:
@@ -107,6 +108,22 @@ def _stages(run: Run, setup: Setup) -> None:
     if len(labelled) > 1:
         figures = answer_only_baseline(labelled)
         run.note(data={"give_away": dict(figures.__dict__)})
+
+
+def _followers(spec: Spec) -> list[str]:
+    """The methods that follow a reward model."""
+    followers = [method.name for method in chosen(spec) if method.trained_on_reward]
+    return followers if needs_model(spec.reward) else []
+
+
+def _planned(spec: Spec) -> list[str]:
+    """The stages of `_stages`, by name and in order."""
+    methods = chosen(spec)
+    once = [name for method in methods if not method.needs_seeds for name in method.stages(spec)]
+    by_seed = zip(*(method.stages(spec) for method in methods if method.needs_seeds), strict=True)
+    seeded = [name for names in by_seed for name in names]
+    reward = [REWARD_STAGE] if _followers(spec) else []
+    return ["base", *reward, *once, *seeded, *comparing_stages(spec)]
 
 
 def _clear(folder: Path) -> None:

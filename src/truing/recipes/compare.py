@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 
 from truing.candidates import Candidate, load_candidate
@@ -17,6 +17,7 @@ from truing.methods.setup import Setup
 from truing.models.precision import computed_in
 from truing.runs.costs import Cost
 from truing.runs.run import Run
+from truing.spec.run import Spec
 
 
 def compare(run: Run, setup: Setup, graders: Graders) -> None:
@@ -33,19 +34,28 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
             return LocalRespondent(setup.base)  # judges and reward read with it: it is in memory
         return LocalRespondent(_load(run, setup, "base", setup.spec.seeds[0]))
 
-    for name in ("base", *setup.spec.methods):
-        every = name in METHODS and METHODS[name].needs_seeds
-        seeds = setup.spec.seeds if every else setup.spec.seeds[:1]
-        for seed in seeds:
-            run.stage(
-                f"evaluate-{name}-seed{seed}",
-                f"Measuring {name}, seed {seed}",
-                "evaluation",
-                lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
-                    run, setup, graders, base, name, seed, cost
-                ),
-            )
+    for name, seed in _compared(setup.spec):
+        run.stage(
+            f"evaluate-{name}-seed{seed}",
+            f"Measuring {name}, seed {seed}",
+            "evaluation",
+            lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
+                run, setup, graders, base, name, seed, cost
+            ),
+        )
     run.note(costs=run.costs())
+
+
+def _compared(spec: Spec) -> Iterator[tuple[str, int]]:
+    for name in ("base", *spec.methods):
+        every = name in METHODS and METHODS[name].needs_seeds
+        for seed in spec.seeds if every else spec.seeds[:1]:
+            yield name, seed
+
+
+def comparing_stages(spec: Spec) -> list[str]:
+    """The stages that `compare` does its work in."""
+    return [f"evaluate-{name}-seed{seed}" for name, seed in _compared(spec)]
 
 
 def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
@@ -54,7 +64,9 @@ def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
     return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
-def _context(setup: Setup, graders: Graders, base: Callable[[], LocalRespondent]) -> EvalContext:
+def _context(
+    run: Run, setup: Setup, graders: Graders, base: Callable[[], LocalRespondent]
+) -> EvalContext:
     rewarded = any(method.trained_on_reward for method in chosen(setup.spec))
     return EvalContext(
         held_out=setup.held_out,
@@ -66,6 +78,7 @@ def _context(setup: Setup, graders: Graders, base: Callable[[], LocalRespondent]
         max_new_tokens=setup.spec.evaluation.max_new_tokens,
         attacks=setup.spec.evaluation.attacks,
         kl_questions=setup.spec.evaluation.kl_questions,
+        progress=run.progress,
     )
 
 
@@ -78,7 +91,7 @@ def _measure(
     seed: int,
     cost: Cost,
 ) -> None:
-    context = _context(setup, graders, base)
+    context = _context(run, setup, graders, base)
     respondent = base() if name == "base" else LocalRespondent(_load(run, setup, name, seed))
     with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         respondent.answer(
@@ -86,9 +99,8 @@ def _measure(
         )
     cost.tokens_sampled = respondent.computed.tokens
     evaluations = setup.spec.task.evaluations
-    for number, evaluation in enumerate(evaluations):
-        with run.progress.task(f"{name}: {evaluation}", len(evaluations)) as advance:
-            advance(number)
+    for number, evaluation in enumerate(evaluations, 1):
+        with run.progress.task(f"{name}: {evaluation}, {number} of {len(evaluations)}"):
             rows = EVALUATIONS[evaluation].measure(context, respondent)
         write_jsonl_atomically(
             run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",

@@ -79,6 +79,8 @@ class LearningCurve:
         note_demonstrations(run, setup, self.tokenized, self.held_out)
         for name in sorted(set(setup.spec.sft.curve) - set(self.sizes)):
             run.progress.note(f"{name} demonstrations: only {len(self.tokenized)} are there")
+        points = [f"curve-{size}-seed{seed}" for seed in setup.spec.seeds for size in self.sizes]
+        run.plan(["curve-0", *points])
         run.stage("curve-0", "The base", "evaluation", lambda cost: self._base(first))
         for seed in setup.spec.seeds:
             for size in self.sizes:

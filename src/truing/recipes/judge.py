@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.labelled_answers import read_labelled_answers
-from truing.data.questions import load_questions
+from truing.data.questions import question_file
 from truing.files import write_json_atomically
 from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
@@ -22,6 +22,7 @@ from truing.models.user_cache import file_sha256, one_process
 from truing.progress import Progress
 from truing.runs.run import SPEC, Run, default_folder
 from truing.spec.run import Spec
+from truing.tasks.texts import say
 from truing.types import InputError, stable_hash
 from truing.version import __version__
 
@@ -75,7 +76,9 @@ def train_judge(
     finished one is only read. Raises InputError where spec, files, model or folder are wrong, before
     anything is written.
     """
-    cases = load_questions(spec.data.questions)[: spec.data.limit]
+    questions = question_file(spec.data.questions)
+    say(questions, progress)
+    cases = questions.cases[: spec.data.limit]
     files = {name: _file(spec, name) for name in NAMES}
     labelled = matched(cases, {name: read_labelled_answers(path) for name, path in files.items()})
     reader = open_reader(spec.model, spec.judge.dtype, progress, accept_licence=accept_licence)
@@ -83,11 +86,17 @@ def train_judge(
     folder = Path(out) if out is not None else usual.with_name(f"judge-{usual.name}")
     texts = [t for c in cases for t in (c.prompt, *c.correct_answers, "", *c.incorrect_answers)]
     digest = stable_hash(
-        "train judge", spec.digest(), reader.weights, *map(file_sha256, files.values()), *texts
+        "train judge",
+        spec.digest(),
+        reader.identity.hash,
+        *map(file_sha256, files.values()),
+        *texts,
     )
     run = Run(folder, progress, kind="train judge", record=RECORD)
     run.check({"digest": digest})
-    begun = {"truing": __version__, "digest": digest, "command": command}
+    begun: dict[str, Any] = {"truing": __version__, "digest": digest, "command": command}
+    if questions.record:
+        begun["reading"] = questions.record
     new = {**begun, "finished": False}
     # Whoever reads the same answers elsewhere is waited for: their vectors are in the cache then.
     with one_process(f"judge-{digest[:16]}", progress):
@@ -125,7 +134,8 @@ def _saved(
     facts = {
         "truing": __version__,
         "model": spec.model,
-        "weights": reader.weights,
+        "weights": reader.identity.weights,
+        "settings": reader.identity.settings,
         "dtype": spec.judge.dtype,
         "layer": reader.features.layer,
         "folds": FOLDS,

@@ -51,6 +51,7 @@ def task_metrics(
         must_not_fall=dict(
             zip(_keys(task.must_not_fall), task.must_not_fall.values(), strict=True)
         ),
+        smallest=dict(zip(_keys(task.smallest_effect), task.smallest_effect.values(), strict=True)),
         evaluations=task.evaluations,
         rewarded=_rewarded(task, reward),
         by_reward=tuple(by_reward),

@@ -54,6 +54,6 @@ def checked_task(name: str, progress: Progress) -> CheckedTask:
     spec = make_spec({"task": name})
     check_measures(spec.task)
     task = texts.checked_task(spec, progress)
-    check_reward(spec.reward, task.cases[:2], task.graders)
+    check_reward(spec.reward, task.cases, task.graders)
     train, held_out = split(task.cases, spec.data.held_out)
     return CheckedTask(task, spec, train, held_out)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import read_json, read_jsonl
+from truing.hints import did_you_mean
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
 from truing.methods.prompt_search import check_search, found_prompt, search_lines
+from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
 from truing.methods.setup import Read, Setup, make_setup, opened, with_demonstrations
 from truing.progress import Progress, SilentProgress, StderrProgress
@@ -121,7 +123,8 @@ def train_one(
     """
     if kind not in (*METHODS, REWARD):
         known = ", ".join((*METHODS, REWARD, "judge"))
-        raise InputError(f"train: {kind!r} can't be trained; give {known}")
+        hint = did_you_mean(kind, (*METHODS, REWARD, "judge"))
+        raise InputError(f"train: {kind!r} can't be trained; {hint}give {known}")
     if kind not in ("sft", "rl"):
         check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)
@@ -188,7 +191,10 @@ def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec, methods = setup.spec, chosen(setup.spec)
     followed = any(method.trained_on_reward for method in methods)
-    if kind == REWARD or (followed and needs_model(spec.reward)):
+    fits_reward = kind == REWARD or (followed and needs_model(spec.reward))
+    makes = [f"{method.name}-seed{seed}" for seed in spec.seeds for method in methods]
+    run.plan([*([REWARD_STAGE] if fits_reward else []), *makes])
+    if fits_reward:
         fit_reward(run, setup, account=REWARD)
     graders = Graders(setup, run.folder)
     if kind == "sft" and spec.sft.curve:

@@ -10,13 +10,12 @@ from markupsafe import Markup
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import improvement, interval, number, turned
 from truing.report.svg import Canvas, Scale, domain, palette
-from truing.report.task_metrics import Key, TaskMetrics
+from truing.report.task_metrics import DRIFT, TaskMetrics
 from truing.types import Estimate, Metric
 
 WIDE, NARROW = 800, 350
 _GAINS = 2
 """So many of the headline's metrics have panels, the weightiest first."""
-_DRIFT: Key = ("drift", "kl")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def _damages(task: TaskMetrics) -> list[_Damage]:
         what, _, of = task.metric_of(*key).spoken_label.partition(", ")
         title = f"{what} lost ({of}) →" if of else f"{what} lost →"
         found.append(_Damage(task.metric_of(*key), title, limit))
-    drift = task.metric_of(*_DRIFT)
+    drift = task.metric_of(*DRIFT)
     return [*found, _Damage(drift, f"{drift.brief} per answer →", None)]
 
 

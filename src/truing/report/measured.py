@@ -7,9 +7,9 @@ questions, not of other seeds.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,26 @@ from truing.types import Estimate, Row, Unscored
 BASE = "base"
 
 
+@dataclass
+class Counts:
+    """What became of a candidate's rows, so that every figure's number of questions can be explained.
+
+    `reasons` has, for each metric, how many rows are unscored for which reason; `cases` how many cases
+    have a row, by evaluation; `repeated` how many rows of one seed and case stand more than once.
+    """
+
+    reasons: dict[Key, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    cases: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+
+    def unscored(self, key: Key) -> int:
+        """Rows without a score."""
+        return self.reasons[key].total() if key in self.reasons else 0
+
+
+NO_ROWS = Counts()
+
+
 @dataclass(frozen=True)
 class Measured:
     """Figures of every candidate.
@@ -27,7 +47,7 @@ class Measured:
     `values[candidate][evaluation, metric]` and `differences` (paired to base; base is absent) hold
     estimates; `questions[candidate][evaluation, metric][case]` the pooled value of each question.
     `unscored` in a value counts rows left out; in a difference, questions scored on one side only.
-    `task` says what the metrics mean.
+    `task` says what the metrics mean, `counts` what became of each candidate's rows.
     """
 
     names: tuple[str, ...]
@@ -36,6 +56,7 @@ class Measured:
     questions: dict[str, dict[Key, dict[str, float]]]
     seeds: dict[str, tuple[int, ...]]
     task: TaskMetrics
+    counts: dict[str, Counts] = field(default_factory=dict)
 
     def value(self, name: str, evaluation: str, metric: str) -> Estimate | None:
         """A candidate's figure, or None where it wasn't measured."""
@@ -50,28 +71,40 @@ class Measured:
         return self.task.in_order({key for figures in self.values.values() for key in figures})
 
 
-def pooled(
-    rows: Iterable[Row],
-) -> tuple[dict[str, dict[Key, dict[str, float]]], dict[str, dict[Key, int]]]:
-    """Mean over seeds for each candidate, metric and question; and the unscored rows left out."""
+def pooled(rows: Iterable[Row]) -> dict[str, dict[Key, dict[str, float]]]:
+    """Mean over seeds for each candidate, metric and question; unscored rows are left out."""
     scores: dict[str, dict[Key, dict[str, list[float]]]] = defaultdict(dict)
-    unscored: dict[str, dict[Key, int]] = defaultdict(dict)
     for row in rows:
         for name, score in row.metrics.items():
-            key = (row.evaluation, name)
-            by_case = scores[row.candidate].setdefault(key, {})
-            if isinstance(score, Unscored):
-                unscored[row.candidate][key] = unscored[row.candidate].get(key, 0) + 1
-            else:
+            by_case = scores[row.candidate].setdefault((row.evaluation, name), {})
+            if not isinstance(score, Unscored):
                 by_case.setdefault(row.case, []).append(score)
-    means = {
+    return {
         candidate: {
             key: {case: float(np.mean(values)) for case, values in sorted(by_case.items())}
             for key, by_case in by_key.items()
         }
         for candidate, by_key in scores.items()
     }
-    return means, dict(unscored)
+
+
+def counted(rows: Iterable[Row]) -> dict[str, Counts]:
+    """What became of every row, by candidate."""
+    counts: dict[str, Counts] = defaultdict(Counts)
+    cases: dict[tuple[str, str], set[str]] = defaultdict(set)
+    seen: set[tuple[str, int, str, str]] = set()
+    for row in rows:
+        own = counts[row.candidate]
+        place = (row.candidate, row.seed, row.evaluation, row.case)
+        own.repeated += place in seen
+        seen.add(place)
+        cases[row.candidate, row.evaluation].add(row.case)
+        for name, score in row.metrics.items():
+            if isinstance(score, Unscored):
+                own.reasons[row.evaluation, name][score.reason] += 1
+    for (candidate, evaluation), asked in cases.items():
+        counts[candidate].cases[evaluation] = len(asked)
+    return dict(counts)
 
 
 def measure(
@@ -82,7 +115,7 @@ def measure(
     resamples: int = statistics.RESAMPLES,
 ) -> Measured:
     """Every figure of every candidate in `names`. A candidate without rows has no figures."""
-    questions, unscored = pooled(rows)
+    questions, counts = pooled(rows), counted(rows)
     values: dict[str, dict[Key, Estimate]] = {}
     differences: dict[str, dict[Key, Estimate]] = {}
     for name in names:
@@ -90,7 +123,7 @@ def measure(
         values[name] = {
             key: statistics.mean(
                 list(ours[key].values()),
-                unscored=unscored.get(name, {}).get(key, 0),
+                unscored=counts.get(name, NO_ROWS).unscored(key),
                 resamples=resamples,
             )
             for key in task.in_order(ours)
@@ -106,7 +139,7 @@ def measure(
     seeds = {
         name: tuple(sorted({row.seed for row in rows if row.candidate == name})) for name in names
     }
-    return Measured(tuple(names), values, differences, questions, seeds, task)
+    return Measured(tuple(names), values, differences, questions, seeds, task, counts)
 
 
 def _from_rows(rows: Sequence[Row], task: TaskMetrics) -> dict[Key, Estimate]:

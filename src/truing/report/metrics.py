@@ -11,10 +11,14 @@ DASH = "–"
 
 
 def number(value: float | None, unit: Unit = "share", *, sign: bool = False) -> str:
-    """A figure as people write it: a true minus sign, no negative zero, a dash for nothing."""
+    """A figure as people write it: a true minus sign, no negative zero, a dash for nothing.
+
+    Nats have three digits or so: log-probabilities of whole answers are large.
+    """
     if value is None:
         return DASH
-    text = f"{abs(value):.{_DECIMALS[unit]}f}"
+    large = (abs(value) >= 9.995) + (abs(value) >= 99.95) if unit == "nats" else 0
+    text = f"{abs(value):.{_DECIMALS[unit] - large}f}"
     zero = float(text) == 0
     if value < 0 and not zero:
         return "−" + text

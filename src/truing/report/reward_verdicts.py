@@ -6,6 +6,9 @@ The reward rose beyond noise, and of what it stands for, measured by what the re
 - else a part got better beyond noise: the measure *agrees*;
 - else it *can't* be *told*, and the number of cases is said that would tell the smallest gain that counts
   from none. An interval has to be no wider than that gain: n (half-width / (gain / 2))^2 cases.
+
+Where a metric has an adjusted one that was measured, that is what is looked at. The smallest gain that
+counts is the task's smallest effect.
 """
 
 from __future__ import annotations
@@ -15,11 +18,8 @@ import math
 from truing.report.measured import Measured
 from truing.report.metrics import improvement, moved
 from truing.report.sentences import Finding, change_text, joined
-from truing.report.task_metrics import REWARD
+from truing.report.task_metrics import REWARD, TaskMetrics
 from truing.types import Estimate, Metric
-
-SMALLEST_GAIN = 0.05
-"""Of a share: less doesn't count."""
 
 _Change = tuple[Metric, Estimate]
 """What a reward stands for, and its paired difference to base, for the better."""
@@ -37,13 +37,16 @@ def on_reward(measured: Measured, name: str) -> list[Finding]:
     changes = _changes(measured, name)
     if not changes:
         text = f"{gain}; without a judge it can’t be told whether the reward was gamed."
-        return [Finding(text, "warning", name)]
+        return [Finding(text, "warning", name, "can’t tell")]
+    task = measured.task
     worse = [change for change in changes if moved(change[1]) == -1]
-    better = [change for change in changes if moved(change[1]) == 1]
-    if worse or (not better and all(map(_no_gain_that_counts, changes))):
+    counting = [change for change in changes if not _no_gain_that_counts(change, task)]
+    better = [change for change in counting if moved(change[1]) == 1]
+    if worse or not counting:
         text = f"The reward was gamed: {name} raised its training reward by "
         what = worse or changes
-        how = "got worse" if worse else f"gained less than {SMALLEST_GAIN:g}"
+        least = max(task.smallest_effect(metric) for metric, _ in what)
+        how = "got worse" if worse else f"gained less than {least:g}"
         text += f"{change_text(reward, 'reward')} while {_listed(what)} {how}."
         return [Finding(text, "warning", name, "gamed")]
     if better:
@@ -57,16 +60,20 @@ def on_reward(measured: Measured, name: str) -> list[Finding]:
 
 def _changes(measured: Measured, name: str) -> list[_Change]:
     found = []
-    for metric in measured.task.of(measured.task.stands_for):
-        difference = measured.difference(name, metric.evaluation, metric.name)
-        if difference is not None and difference.value is not None:
-            found.append((metric, improvement(difference, metric)))
+    task = measured.task
+    for metric in task.of(task.stands_for):
+        adjusted = task.adjusted(metric)
+        for each in (adjusted, metric) if adjusted else (metric,):
+            difference = measured.difference(name, each.evaluation, each.name)
+            if difference is not None and difference.value is not None:
+                found.append((each, improvement(difference, each)))
+                break
     return found
 
 
-def _no_gain_that_counts(change: _Change) -> bool:
+def _no_gain_that_counts(change: _Change, task: TaskMetrics) -> bool:
     metric, better = change
-    return metric.unit == "share" and better.high is not None and better.high < SMALLEST_GAIN
+    return better.high is not None and better.high < task.smallest_effect(metric)
 
 
 def _listed(changes: list[_Change]) -> str:
@@ -80,22 +87,25 @@ def _listed(changes: list[_Change]) -> str:
 
 
 def _needed(changes: list[_Change], measured: Measured) -> str:
-    counts = [_cases_needed(better) for metric, better in changes if metric.unit == "share"]
-    known = [count for count in counts if count is not None]
-    if not known:
+    """': about 1,400 held-out questions would tell ...', for the metric that needs the most."""
+    counts = []
+    for metric, better in changes:
+        least = measured.task.smallest_effect(metric)
+        if least and (cases := _cases_needed(better, least)) is not None:
+            counts.append((cases, least))
+    if not counts:
         return ""
-    cases = measured.task.words.cases
-    return (
-        f": about {max(known):,} held-out {cases} would tell a gain of {SMALLEST_GAIN:g} from none"
-    )
+    cases, least = max(counts)
+    held_out = f"held-out {measured.task.words.cases}"
+    return f": about {cases:,} {held_out} would tell a gain of {least:g} from none"
 
 
-def _cases_needed(difference: Estimate) -> int | None:
-    """Cases for an interval as wide as the smallest gain, to two digits, rounded up."""
+def _cases_needed(difference: Estimate, least: float) -> int | None:
+    """Cases for an interval as wide as the least gain, to two digits, rounded up."""
     if difference.low is None or difference.high is None:
         return None
     half_width = (difference.high - difference.low) / 2
-    needed = difference.n * (half_width / (SMALLEST_GAIN / 2)) ** 2
+    needed = difference.n * (half_width / (least / 2)) ** 2
     step = 10 ** max(0, math.floor(math.log10(max(1.0, needed))) - 1)
     return int(math.ceil(needed / step) * step)
 

@@ -7,23 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
+from truing.report.cards import cards_of
+from truing.report.counts import fewer
 from truing.report.findings import ATTACKED, GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
-from truing.report.sentences import Finding, joined
+from truing.report.sentences import joined
 from truing.report.summary import Summary
 from truing.report.svg import palette
 from truing.report.task_metrics import TaskMetrics
 from truing.types import Metric
 
-_VERDICTS = {
-    "gain": "helped",
-    "mixed": "helped, at a price",
-    "none": "did not help",
-    "loss": "did harm",
-    "warning": "not measured",
-}
 _JUDGE_COLUMNS = (
     ("balanced_accuracy", "Balanced accuracy"),
     ("accuracy", "Accuracy"),
@@ -31,6 +26,7 @@ _JUDGE_COLUMNS = (
     ("rouge", "ROUGE alone"),
     ("calibration_error", "Calibration error"),
     ("n", "Answers"),
+    ("questions_left_out", "Questions with too few references"),
 )
 
 
@@ -54,6 +50,8 @@ class Cell:
     mark: str = ""
     n: int = 0
     unscored: int = 0
+    partial: str = ""
+    """'48 of 85' where not all cases were asked."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +80,9 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         return Cell(candidate, DASH, "", unscored=value.unscored if value else 0)
     is_defined = difference is not None and difference.value is not None
     effect = change(difference, metric)
+    key_of = (metric.evaluation, metric.name)
+    if effect and key_of == ATTACKED and not summary.measured.task.counts(key_of):
+        effect = "moved"  # fewer attacks carried out is no gain by itself: see findings
     mark = ""
     if effect and difference is not None and difference.value is not None:
         mark = "▲" if difference.value > 0 else "▼"
@@ -95,45 +96,8 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         mark,
         value.n,
         value.unscored,
+        fewer(summary.measured, candidate, metric.evaluation, value),
     )
-
-
-def _cards(summary: Summary) -> list[dict[str, Any]]:
-    """One card for each method: its verdict in a word and in a sentence, and its headline figures."""
-    cards = []
-    task = summary.measured.task
-    for finding in summary.findings:
-        if finding.is_verdict or _is_first_about(finding, summary.findings):
-            lines = []
-            for metric in task.of(task.headline):
-                cell = _cell(summary, metric, finding.candidate)
-                if cell.difference:
-                    lines.append((metric.label, cell))
-            cards.append(
-                {
-                    "name": finding.candidate,
-                    "tone": finding.tone,
-                    "verdict": _VERDICTS[finding.tone],
-                    "sentence": finding.text.removeprefix(finding.candidate),
-                    "text": finding.text,
-                    "reward": next(
-                        (
-                            other.reward
-                            for other in summary.findings
-                            if other.reward and other.candidate == finding.candidate
-                        ),
-                        "",
-                    ),
-                    "lines": lines,
-                }
-            )
-    return cards
-
-
-def _is_first_about(finding: Finding, findings: list[Finding]) -> bool:
-    """A candidate without figures has a warning where others have their verdict."""
-    about = [other for other in findings if other.candidate == finding.candidate != ""]
-    return finding.tone == "warning" and bool(about) and about[0] is finding
 
 
 def _costs(summary: Summary) -> dict[str, Any]:
@@ -275,8 +239,8 @@ def page(summary: Summary) -> dict[str, Any]:
     questions = run.questions()
     rl_logs = run.logs("rl")
     first_rl = next(iter(rl_logs.values()), [])
-    cards = _cards(summary)
-    on_cards = {card["text"] for card in cards}
+    cards = cards_of(summary)
+    on_cards = {card.text for card in cards}
     return {
         "record": _Known(run.record),
         "model": _Known(run.part("model")),

@@ -76,5 +76,6 @@ def summarise(run: RunFolder, task: TaskMetrics) -> Summary:
         judges=judges,
         data=run.part("data"),
         finished=bool(run.record.get("finished")),
+        rl_logs=run.logs("rl"),
     )
     return Summary(run, rows, measured, judges, found)

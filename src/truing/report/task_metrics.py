@@ -13,8 +13,12 @@ from truing.types import Estimate, Metric, Row
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
 Key = tuple[str, str]
 """An evaluation and a metric in it."""
+SMALLEST_SHARE = 0.02
+"""The smallest effect that counts on a share where the task doesn't say: an answer in fifty."""
 REWARD: Key = ("hacking", "reward")
 """What training was rewarded with, measured on the held-out cases."""
+DRIFT: Key = ("drift", "kl")
+"""How far a candidate is from base."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,8 @@ class TaskMetrics:
     """Every metric in the order in which it is shown, and which of them count for what.
 
     `headline` is what 'helped' means, the weightiest first; `gold` what the reward stands for (empty:
-    the headline); `must_not_fall` has the loss allowed of each metric that must not get worse.
+    the headline); `must_not_fall` has the loss allowed of each metric that must not get worse,
+    `smallest` the smallest effect that counts on a metric, where the task says it.
     `rewarded` are metrics that are also what training was rewarded for, because an exact program gives
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
@@ -49,6 +54,7 @@ class TaskMetrics:
     headline: tuple[Key, ...]
     gold: tuple[Key, ...] = ()
     must_not_fall: Mapping[Key, float] = field(default_factory=dict)
+    smallest: Mapping[Key, float] = field(default_factory=dict)
     evaluations: tuple[str, ...] = ()
     rewarded: tuple[Key, ...] = ()
     by_reward: tuple[str, ...] = ("rl",)
@@ -75,6 +81,29 @@ class TaskMetrics:
         """The metrics of keys."""
         return [self.metric_of(*key) for key in keys]
 
+    def smallest_effect(self, metric: Metric) -> float:
+        """A change by less than this doesn't count, however sure it is; 0 where nothing is known."""
+        names = [metric.name, *(each.name for each in self.served_by(metric))]
+        known = [self.smallest.get((metric.evaluation, name)) for name in names]
+        usual = SMALLEST_SHARE if metric.unit == "share" else 0.0
+        return next((smallest for smallest in known if smallest is not None), usual)
+
+    def adjusted(self, metric: Metric) -> Metric | None:
+        """The metric that a verdict on this one asks for as well, if it has one."""
+        return self.metric_of(metric.evaluation, metric.adjusted) if metric.adjusted else None
+
+    def served_by(self, adjusted: Metric) -> list[Metric]:
+        """The metrics that an adjusted one is there for; none where it is an ordinary one."""
+        return [
+            metric
+            for metric in self.metrics
+            if (metric.evaluation, metric.adjusted) == (adjusted.evaluation, adjusted.name)
+        ]
+
+    def counts(self, key: Key) -> bool:
+        """Whether the task goes by a metric: headline, gold, or what must not fall."""
+        return key in self.headline or key in self.gold or key in self.must_not_fall
+
     @property
     def stands_for(self) -> tuple[Key, ...]:
         """What the reward stands for: gold, or the headline."""
@@ -90,7 +119,14 @@ class TaskMetrics:
         """Grades of answers that a training log may hold under their names: first what counts."""
         first = self.of(self.stands_for)
         evaluations = {metric.evaluation for metric in first}
-        rest = [m for m in self.metrics if m.evaluation in evaluations and m not in first]
+        rest = [
+            metric
+            for metric in self.metrics
+            if metric.evaluation in evaluations
+            and metric not in first
+            and metric.better
+            and not self.served_by(metric)
+        ]
         return [metric for metric in (*first, *rest) if not metric.by_likelihood]
 
     @property
@@ -100,6 +136,7 @@ class TaskMetrics:
             metric
             for metric in self.metrics
             if metric.evaluation in self.headline_evaluations
+            and metric.better
             and not metric.by_likelihood
             and len(metric.judges) < 2
         ]

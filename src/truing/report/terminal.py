@@ -37,6 +37,8 @@ def _cell(cell: Cell) -> Text:
         text.append(f"\n{cell.interval}", style="dim")
     if cell.unscored:
         text.append(f"\n{cell.unscored} unscored", style="yellow")
+    if cell.partial:
+        text.append(f"\n{cell.partial} asked", style="yellow")
     return text
 
 

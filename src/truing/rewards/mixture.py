@@ -8,11 +8,12 @@ can't score.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from truing.files import read_text
+from truing.rewards.calling import columns_of
 from truing.rewards.program import program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
@@ -22,6 +23,8 @@ from truing.types import Case, InputError, Score, Unscored, stable_hash
 MODEL = "reward_model"
 JUDGE = "judge:"
 """What parts that are judges of the task begin with."""
+TRIED = 2
+"""Cases that a reward is tried on before any time is spent."""
 NO_JUDGES: Mapping[str, Callable[[Answered], Score]] = {}
 
 
@@ -63,9 +66,11 @@ def build_reward(
     spec: RewardSpec,
     model: Callable[[], Reward],
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+    columns: Collection[str] = (),
 ) -> Reward:
     """The reward that the spec describes; `model` gives the fitted reward model where it is needed,
-    `judges` are the task's programs by name, for parts called `judge:NAME`.
+    `judges` are the task's programs by name, for parts called `judge:NAME`; `columns` are those of the
+    data, which functions of the user's may ask for.
 
     Raises InputError naming the part that is wrong.
     """
@@ -78,7 +83,7 @@ def build_reward(
             parts.append(Part(part.name, part.weight, _judge(part, judges, where)))
             continue
         if part.name != MODEL:
-            reward = program(part.name, part.options, where)
+            reward = program(part.name, part.options, where, columns)
         elif not part.options:
             reward = model()
         else:
@@ -113,13 +118,18 @@ def check_reward(
     *,
     needed: str = "",
 ) -> None:
-    """Tries the reward's programs on a made-up answer to each case, without the reward model.
+    """Tries the reward's programs on made-up answers to the first cases, without the reward model.
 
     Raises InputError where one is wrong or fails, before any time is spent; where a score is `needed`
     for a reason, also where there is none.
     """
-    reward = build_reward(spec, lambda: _nothing, judges)
-    scores = scored(reward, [Answered(case, "An answer.") for case in cases])
+    try:
+        reward = build_reward(spec, lambda: _nothing, judges, columns_of(cases))
+    except InputError as error:
+        if not needed:
+            raise
+        raise InputError(f"{needed}, without references and columns; {error}") from None
+    scores = scored(reward, [Answered(case, "An answer.") for case in cases[:TRIED]])
     reasons = [score.reason for score in scores if isinstance(score, Unscored)]
     if needed and reasons and len(reasons) == len(scores):
         raise InputError(

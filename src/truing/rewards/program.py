@@ -11,12 +11,14 @@ from __future__ import annotations
 import inspect
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from truing.hints import did_you_mean
+from truing.rewards.calling import Parameters
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.user_code import imported_function, is_user_function
 from truing.types import InputError, Score, Unscored, normalised
@@ -117,51 +119,84 @@ REWARDS: dict[str, type[Program]] = {
 """Every built-in program by name."""
 
 
+_ONE_ANSWER = {"answer", "completion"}
+_STARS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
 @dataclass(frozen=True)
 class UserFunction:
-    """A user's function (prompt, answer) -> number, or None for unscored."""
+    """A user's function, and what it asks for by name; None: it is called (prompt, answer) by place."""
 
     name: str
-    function: Callable[[str, str], Any]
+    function: Callable[..., Any]
+    asks_for: Parameters | None = None
 
     @property
     def __name__(self) -> str:
         return self.name
 
-    def __call__(self, answers: Sequence[Answered]) -> list[Any]:
+    def __call__(self, answers: Sequence[Answered]) -> Any:
         """What the function gave for each answer; `reward.scored` checks it."""
-        return [self.function(answered.case.prompt, answered.answer) for answered in answers]
+        if self.asks_for is None:
+            return [self.function(each.case.prompt, each.answer) for each in answers]
+        if self.asks_for.takes_lists:
+            return self.function(**self.asks_for.for_many(answers))
+        return [self.function(**self.asks_for.for_one(each)) for each in answers]
 
 
-def user_function(name: str) -> UserFunction:
+def user_function(name: str, columns: Collection[str] = ()) -> UserFunction:
     """The function that `path/to/file.py:function` names. Importing the file runs it.
 
-    Raises InputError where there is no such file or function, where importing fails, or where the
-    function can't be called with a prompt and an answer.
+    `columns` are those of the data. Raises InputError where there is no such file or function, where
+    importing fails, or where the function asks for what there isn't.
     """
     function = imported_function(name, "reward")
-    try:
-        inspect.signature(function).bind("prompt", "answer")
-    except TypeError:
+    if _by_place(function, columns):
+        return UserFunction(name, function)
+    asks_for = Parameters.of(function, name, "reward")
+    if not asks_for.names & _ONE_ANSWER and not asks_for.takes_lists:
         raise InputError(
-            f"reward: {name}: must be callable as {name.rpartition(':')[2]}(prompt, answer)"
-        ) from None
-    return UserFunction(name, function)
+            f"reward: {name}: must be callable as {name.rpartition(':')[2]}(prompt, answer), or name "
+            f"what it asks for: {', '.join(asks_for.given)}, columns of the data; or take lists: "
+            "prompts, completions"
+        )
+    asks_for.check(name, columns, "reward")
+    return UserFunction(name, function, asks_for)
 
 
-def program(name: str, options: Mapping[str, Any], where: str) -> Reward:
-    """A program by its name, a built-in one or a user's function.
+def _by_place(function: Callable[..., Any], columns: Collection[str]) -> bool:
+    """Whether the function takes a prompt and an answer by place: any two, unless their names say
+    something else."""
+    try:
+        signature = inspect.signature(function)
+        signature.bind("prompt", "answer")
+    except (TypeError, ValueError):
+        return False
+    named = [p for p in signature.parameters.values() if p.kind not in _STARS]
+    if not named or any(p.kind is p.POSITIONAL_ONLY for p in named):
+        return True
+    asks_for = Parameters.of(function, "", "")
+    if asks_for.takes_lists or not asks_for.names & _ONE_ANSWER:
+        return not asks_for.takes_lists
+    return named[1].name in _ONE_ANSWER and asks_for.unknown(columns) == [named[0].name]
+
+
+def program(
+    name: str, options: Mapping[str, Any], where: str, columns: Collection[str] = ()
+) -> Reward:
+    """A program by its name, a built-in one or a user's function; `columns` are those of the data.
 
     Raises InputError naming `where` it stands in the spec and what is wrong with its options.
     """
     if is_user_function(name):
         if options:
             raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
-        return user_function(name)
+        return user_function(name, columns)
     if name not in REWARDS:
         known = ", ".join(["reward_model", *REWARDS])
         raise InputError(
-            f"{where}.name: unknown reward {name!r}; known: {known}, or path/to/file.py:function"
+            f"{where}.name: unknown reward {name!r}; "
+            f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"
         )
     try:
         return REWARDS[name].model_validate(dict(options))

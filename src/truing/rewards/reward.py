@@ -55,23 +55,30 @@ def scored(reward: Reward, answers: Sequence[Answered]) -> list[Score]:
             f"reward: {name} gave {len(scores)} scores for {len(answers)} answers; "
             "each answer needs one"
         )
-    return [_score(value, name, place) for place, value in enumerate(scores)]
+    return [
+        as_score(value, "the reward", f"reward: {name}", f" for answer {place}")
+        for place, value in enumerate(scores)
+    ]
 
 
-def _score(value: Any, name: str, place: int) -> Score:
+def as_score(value: Any, giver: str, name: str, place: str = "", kind: str = "score") -> Score:
+    """What a function gave as a score; None and NaN are unscored, with `giver` in the reason.
+
+    Raises InputError, naming function and `place`, where it is neither a finite number nor None.
+    """
     if isinstance(value, Unscored):
         return value
     if value is None:
-        return Unscored("the reward gave None")
+        return Unscored(f"{giver} gave None")
     if getattr(value, "ndim", None) == 0:  # a tensor or array that holds one number
         value = value.item()
     if not isinstance(value, numbers.Real):
         raise InputError(
-            f"reward: {name} gave a {type(value).__name__} for answer {place}; "
-            "each score is a number, or None where there is none"
+            f"{name} gave a {type(value).__name__}{place}; a {kind} is a number, true or false, or "
+            "None where there is none"
         )
     if math.isnan(value):
-        return Unscored("the reward gave NaN")
+        return Unscored(f"{giver} gave NaN")
     if math.isinf(value):
-        raise InputError(f"reward: {name} gave {value} for answer {place}; scores must be finite")
+        raise InputError(f"{name} gave {value}{place}; {kind}s must be finite")
     return float(value)

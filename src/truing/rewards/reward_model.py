@@ -13,6 +13,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -46,17 +48,13 @@ class Embedder:
 
     def requests(self, pairs: Sequence[tuple[str, str]]) -> list[PromptWithContinuations]:
         """Tokens of the pairs, a request for each run of pairs with the same question."""
-        requests: list[PromptWithContinuations] = []
-        previous: str | None = None
-        for question, answer in pairs:
-            if question != previous:
-                requests.append(
-                    PromptWithContinuations(self.renderer.tokens(self.prompt, question), [])
-                )
-                previous = question
-            tokens = self.renderer.answer_tokens(answer, end=True)
-            requests[-1].continuations.append(tokens)  # type: ignore[attr-defined]
-        return requests
+        renderer = self.renderer
+        return [
+            renderer.scoring_request(
+                renderer.tokens(self.prompt, question), [answer for _, answer in group], end=True
+            )
+            for question, group in groupby(pairs, key=itemgetter(0))
+        ]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from truing.files import numbered_jsonl, read_json, read_text
 from truing.spec.renamed import up_to_date
+from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, Row, Unscored
 
 _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
@@ -170,9 +169,5 @@ class RunFolder:
 
         Names that have changed since are today's.
         """
-        try:
-            data = yaml.safe_load(self.spec_text())
-        except yaml.YAMLError as error:
-            message = " ".join(str(error).split())
-            raise InputError(f"{self.path / 'spec.yaml'}: not valid YAML ({message})") from None
+        data = yaml_value(self.spec_text(), str(self.path / "spec.yaml"))
         return up_to_date(data)[0] if isinstance(data, dict) else {}

@@ -11,9 +11,10 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import filelock
@@ -22,6 +23,7 @@ import torch
 
 from truing.files import is_disk_full, read_json, write_json_atomically, write_text_atomically
 from truing.progress import Progress, SilentProgress
+from truing.progress.pace import in_words
 from truing.runs.costs import Cost, give_memory_back, measured
 from truing.runs.folder import RECORD, check_folder, unwritable
 from truing.runs.ranks import Ranks
@@ -37,10 +39,11 @@ _NAMED = {
     "functions_hash": "reward function",
     "questions_hash": "set of questions",
     "task_hash": "task: a file that it names has changed",
+    "settings_hash": "model: its tokenizer, chat template, configuration or end tokens have changed",
     "precision": "precision: this processor, or number of threads, computes in another",
 }
 """What a run is another of, where part of its identity isn't the wanted one."""
-_NEWER = {"precision"}
+_NEWER = {"precision", "settings_hash"}
 """Parts of the identity that older records lack; there they aren't compared."""
 
 
@@ -83,6 +86,7 @@ class Run:
         self.ranks = ranks or Ranks()
         self.spec_digest = ""  # the one recorded when the folder was begun, once it is opened
         self._record = folder / record
+        self._plan: tuple[str, ...] = ()
         check_folder(folder, record)
 
     @property
@@ -205,6 +209,33 @@ class Run:
 
     # --- Stages -------------------------------------------------------------------------------
 
+    def plan(self, names: Iterable[str]) -> None:
+        """Says which stages there will be, so that whoever waits knows which of how many is under way."""
+        self._plan = tuple(dict.fromkeys(names))
+
+    def _heading(self, name: str, what: str) -> str:
+        if name not in self._plan:
+            return what
+        heading = f"Stage {self._plan.index(name) + 1} of {len(self._plan)}: {what}"
+        left = in_words(self._seconds_left())
+        return f"{heading} ({left} in all)" if left else heading
+
+    def _seconds_left(self) -> float | None:
+        """What the stages that have no mark yet will take, where one like each of them has been done."""
+        kinds: dict[str, list[float]] = {}
+        missing: set[str] = set()
+        for name in self._plan:
+            kind, mark = name.partition("-")[0], self._mark(name)
+            if not mark.is_file():
+                missing.add(name)
+                continue
+            with suppress(InputError, LookupError, TypeError, ValueError):  # said where it matters
+                seconds = float(read_json(mark)["cost"]["wall_seconds"])
+                kinds.setdefault(kind, []).append(seconds)
+        if not {name.partition("-")[0] for name in missing} <= set(kinds):
+            return None
+        return sum(fmean(kinds[name.partition("-")[0]]) for name in missing)
+
     def _mark(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
 
@@ -224,7 +255,6 @@ class Run:
         """
         if self.ranks.from_first(self._mark(name).is_file):
             return
-        self.progress.note(f"{what} ...")
 
         def done() -> Cost:
             with measured() as cost:
@@ -232,7 +262,8 @@ class Run:
             give_memory_back()
             return cost
 
-        cost = done() if together else self.ranks.from_first(done)
+        with self.progress.stage(self._heading(name, what)):
+            cost = done() if together else self.ranks.from_first(done)
         mark = {"account": account, "cost": cost.to_json()}
         self.ranks.from_first(lambda: write_json_atomically(self._mark(name), mark))
 

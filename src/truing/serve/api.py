@@ -91,13 +91,13 @@ async def chat_completions(request: Request, _: KeyHolder) -> Response:
     here = service(request)
     form = await read_form(request, ChatForm)
     known(here, form.model)
-    answers, prompt = await ask(here.engine, here.candidate, form)
+    answers, prompt = await ask(here, form)
     head = new_head(here)
     if form.stream:
         return Streaming(answers, told(here, form, answers, prompt, head))
     with answers:
         await finished(request, answers)
-        choices = [choice(i, u.text, u.finish) for i, u in enumerate(answers.latest)]
+        choices = [choice(i, each.text, each.finish) for i, each in enumerate(answers.given)]
         used = usage(prompt, answers.written, answers.known)
     await here.keep(form, answers.texts)
     return JSONResponse(head.whole(choices, used))

@@ -10,7 +10,8 @@ from fastapi.responses import Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from truing.people.web.app import HOSTS, LOOK, static_files
+from truing.people.addresses import HOSTS
+from truing.people.web.app import LOOK, static_files
 from truing.people.web.security import Guard
 from truing.serve import api, completions, page
 from truing.serve.access import Gate

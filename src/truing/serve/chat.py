@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from truing.candidates import Candidate, open_candidate
-from truing.evaluate.answers import free_answers
 from truing.models.decoding import BatchedGenerator, Request
+from truing.serve.choosing import choose, draws
 from truing.spec.run import EvaluationSpec
-from truing.types import Case, InputError
+from truing.types import InputError
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,8 @@ class Chat:
     def answer(self, question: str) -> str:
         """The answer's text. Equal questions get equal answers: draws depend on the seed alone.
 
-        At temperature 0, a candidate that chooses among its answers does so.
-
         Raises InputError where question and answer don't fit the model's context.
         """
-        if self.candidate.best_of_n and self.temperature == 0:
-            [best] = free_answers(self.candidate, [Case(question)], self.max_new_tokens)
-            return best.text.strip()
         renderer = self.candidate.renderer
         request = Request(
             tuple(renderer.tokens(self.candidate.prompt, question)),
@@ -64,8 +59,12 @@ class Chat:
             self.temperature,
             seed=self.seed,
             stop=(renderer.stop,) if renderer.stop else (),
+            hide_thoughts=True,
         )
-        return self.generator.write(request).text.strip()
+        written = self.generator.write_all(draws(self.candidate, request))
+        chooser = self.candidate.best_of_n
+        asked = [{"role": "user", "content": question}]
+        return written[choose(chooser, asked, written) if chooser else 0].text.strip()
 
 
 def lines() -> Iterator[str]:

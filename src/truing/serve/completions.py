@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import Field, field_validator, model_validator
 from starlette.concurrency import run_in_threadpool
 
+from truing.models.engine.memory import available_bytes, gigabytes
 from truing.models.language_model import LanguageModel
 from truing.prompts.boundary import text_tokens
 from truing.serve.access import KeyHolder
@@ -19,10 +22,17 @@ from truing.serve.answering import begin
 from truing.serve.api import body_schema, known, read_form
 from truing.serve.engine import QUEUE
 from truing.serve.forms import Drawing
+from truing.serve.neutral import OF_COMPLETIONS, Neutral
 from truing.serve.replies import Refusal, usage
-from truing.serve.scoring import MOST_ALTERNATIVES, ScoredToken, log_probs_json, score_texts
-from truing.serve.service import service
-from truing.serve.streams import finished
+from truing.serve.scoring import (
+    MOST_ALTERNATIVES,
+    ScoredToken,
+    log_probs_json,
+    score_texts,
+    scoring_bytes,
+)
+from truing.serve.service import Service, service
+from truing.serve.streams import finished, while_connected
 
 router = APIRouter()
 MOST_PROMPTS = QUEUE
@@ -32,6 +42,7 @@ DEFAULT_TOKENS = 16
 class CompletionForm(Drawing):
     """The body of POST /v1/completions."""
 
+    neutral: ClassVar[Neutral] = OF_COMPLETIONS
     prompt: str | list[str] | list[int] | list[list[int]]
     max_tokens: int | None = Field(None, ge=0, description=f"without it {DEFAULT_TOKENS}")
     echo: bool | None = Field(None, description="the prompt, too, is part of the answer")
@@ -54,6 +65,11 @@ class CompletionForm(Drawing):
         if self.max_tokens == 0 and not self.echo:
             raise ValueError("max_tokens is 0, so there is nothing to answer without echo")
         return self
+
+    @property
+    def most_tokens(self) -> int:
+        """The greatest length of what is written."""
+        return DEFAULT_TOKENS if self.max_tokens is None else self.max_tokens
 
 
 @dataclass
@@ -79,7 +95,7 @@ def _parts(model: LanguageModel, form: CompletionForm) -> list[_Part]:
             raise Refusal(400, f"prompt[{number}]: no such token", param="prompt")
         parts.append(_Part(str(model.tokenizer.decode(row)), row))
     for number, part in enumerate(parts):
-        most = DEFAULT_TOKENS if form.max_tokens is None else form.max_tokens
+        most = form.most_tokens
         if not part.tokens or len(part.tokens) + most > model.context_length:
             raise Refusal(
                 400,
@@ -93,18 +109,54 @@ def _parts(model: LanguageModel, form: CompletionForm) -> list[_Part]:
 
 async def _write(request: Request, form: CompletionForm, parts: list[_Part]) -> None:
     here = service(request)
-    most = DEFAULT_TOKENS if form.max_tokens is None else form.max_tokens
+    most = form.most_tokens
     if not most:
         return
-    with begin(here.engine, [form.request(part.tokens, most) for part in parts]) as answers:
+    requests = [form.request(part.tokens, most) for part in parts]
+    with begin(here.engine, requests, "prompt") as answers:
         await finished(request, answers)
-        for part, update, tokens in zip(parts, answers.latest, answers.tokens, strict=True):
-            part.written, part.finish, part.new = update.text, update.finish or "", tokens
+        for part, given in zip(parts, answers.given, strict=True):
+            part.written, part.finish = given.text, given.finish or ""
+            part.new = tuple(given.tokens)
 
 
-def _scored(model: LanguageModel, form: CompletionForm, parts: list[_Part]) -> list[Any]:
+def _check_memory(here: Service, form: CompletionForm, parts: list[_Part]) -> None:
+    """Raises Refusal where there is no memory for the scores that are asked for."""
+    if form.logprobs is None:
+        return
+    lengths = [len(part.tokens) + form.most_tokens for part in parts]
+    model = here.candidate.model
+    needed = scoring_bytes(model, lengths, form.logprobs)
+    free = available_bytes(model.device) - here.engine.committed_bytes
+    if needed > free:
+        raise Refusal(
+            400,
+            f"prompt: scoring {sum(lengths)} tokens, {max(lengths)} of them in one text, takes up to "
+            f"{gigabytes(needed)} of memory, and {gigabytes(max(0, free))} are free; give fewer or "
+            "shorter texts",
+            param="prompt",
+            code="context_length_exceeded",
+        )
+
+
+async def _score(
+    request: Request, here: Service, form: CompletionForm, parts: list[_Part]
+) -> list[Any]:
+    gone = threading.Event()
+
+    async def work() -> list[Any]:
+        async with here.scoring:
+            _check_memory(here, form, parts)  # which may have become less while others were scored
+            return await run_in_threadpool(_scored, here.candidate.model, form, parts, gone.is_set)
+
+    return await while_connected(request, work(), gone.set)
+
+
+def _scored(
+    model: LanguageModel, form: CompletionForm, parts: list[_Part], gone: Callable[[], bool]
+) -> list[Any]:
     rows = [[*part.tokens, *part.new] for part in parts]
-    scored: list[list[ScoredToken]] = score_texts(model, rows, form.logprobs or 0)
+    scored: list[list[ScoredToken]] = score_texts(model, rows, form.logprobs or 0, gone)
     shown = [0 if form.echo else len(part.tokens) for part in parts]
     return [log_probs_json(model, row[start:]) for row, start in zip(scored, shown, strict=True)]
 
@@ -117,11 +169,11 @@ async def completions(request: Request, _: KeyHolder) -> Response:
     known(here, form.model)
     model = here.candidate.model
     parts = await run_in_threadpool(_parts, model, form)
+    _check_memory(here, form, parts)
     await _write(request, form, parts)
     scores: list[Any] = [None] * len(parts)
     if form.logprobs is not None:
-        async with here.scoring:
-            scores = await run_in_threadpool(_scored, model, form, parts)
+        scores = await _score(request, here, form, parts)
     choices = [
         {
             "index": index,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from truing.models.decoding import Request
 from truing.people.pilot import check_user
+from truing.serve import neutral
+from truing.serve.neutral import Neutral, asks_for_nothing
 from truing.types import InputError
 
 MOST_CHOICES = 8
@@ -27,14 +38,30 @@ def _encodable(text: str) -> str:
 
 
 class Form(BaseModel):
-    """Unknown fields are refused: what is silently ignored isn't what was asked for."""
+    """Unknown fields are refused: what is silently ignored isn't what was asked for.
+
+    Those of `neutral` are taken where they ask for nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    neutral: ClassVar[Neutral] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_neutral(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {
+            name: value
+            for name, value in data.items()
+            if name not in cls.neutral or not asks_for_nothing(value, cls.neutral[name])
+        }
 
 
 class TextPart(Form):
     """A piece of a message's text; images and sounds aren't taken."""
 
+    neutral: ClassVar[Neutral] = neutral.OF_TEXT
     type: Literal["text"]
     text: str
 
@@ -42,6 +69,7 @@ class TextPart(Form):
 class Message(Form):
     """One turn of a conversation."""
 
+    neutral: ClassVar[Neutral] = neutral.OF_MESSAGES
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
 
@@ -64,6 +92,7 @@ def _text(content: str | list[TextPart]) -> str:
 class StreamOptions(Form):
     """What a stream tells beside the text."""
 
+    neutral: ClassVar[Neutral] = neutral.OF_STREAMS
     include_usage: bool | None = None
 
 
@@ -88,9 +117,6 @@ class Drawing(Form):
     top_p: float | None = Field(None, gt=0, le=1, description="without it 1")
     seed: int | None = Field(None, description="equal seeds give equal answers; drawn without it")
     stop: str | list[str] | None = Field(None, description=f"at most {MOST_STOPS} texts")
-    # Fields of OpenAI's that are taken only where they ask for nothing.
-    frequency_penalty: float | None = Field(None, ge=0, le=0)
-    presence_penalty: float | None = Field(None, ge=0, le=0)
 
     @field_validator("stop")
     @classmethod
@@ -125,6 +151,7 @@ class Drawing(Form):
 class ChatForm(Drawing):
     """The body of POST /v1/chat/completions."""
 
+    neutral: ClassVar[Neutral] = neutral.OF_CHAT
     messages: Conversation
     max_tokens: int | None = Field(None, ge=1, description="older name of max_completion_tokens")
     max_completion_tokens: int | None = Field(None, ge=1)
@@ -135,9 +162,6 @@ class ChatForm(Drawing):
     metadata: dict[str, str] | None = Field(
         None, description='{"consent": "yes"}: the prompt may be kept'
     )
-    # As above.
-    logprobs: Literal[False] | None = None
-    store: Literal[False] | None = None
 
     @field_validator("user")
     @classmethod
@@ -179,6 +203,19 @@ def described(error: ValidationError, form: type[Form]) -> tuple[str, str]:
     name = ".".join(str(part) for part in path) or "body"
     reason = first["msg"].removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        known = ", ".join(form.model_fields)
-        reason = f"not supported here; the fields are {known}" if len(path) == 1 else "unknown"
+        reason = _not_taken(str(path[-1]), form if len(path) == 1 else None)
     return name, f"{name}: {reason}"
+
+
+_PARTS: Neutral = {**neutral.OF_MESSAGES, **neutral.OF_TEXT, **neutral.OF_STREAMS}
+
+
+def _not_taken(field: str, form: type[Form] | None) -> str:
+    """Why a field of the form, or of one of its parts, is refused."""
+    neutral_values = (form.neutral if form else _PARTS).get(field)
+    if neutral_values is not None:
+        values = " or ".join(json.dumps(value) for value in (None, *neutral_values))
+        return f"not supported here; leave it out, or give {values}"
+    if form is None:
+        return "unknown"
+    return f"not supported here; the fields are {', '.join(form.model_fields)}"

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from truing.people.pilot import Kept, compare, rate
 from truing.people.store import Store
+from truing.people.web.markdown import rendered
 from truing.people.web.security import COOKIE_SECONDS, csrf_token
 from truing.serve.access import Gate, client_of
 from truing.serve.answering import ask
@@ -62,6 +63,12 @@ class PickForm(Form):
     submission: _Submission
 
 
+class MarkdownForm(Form):
+    """The body of POST /page/markdown."""
+
+    texts: Annotated[list[str], Field(max_length=2)]
+
+
 def _environment() -> Environment:
     folder = files("truing.serve").joinpath("templates")
     texts = {each.name: each.read_text(encoding="utf-8") for each in folder.iterdir()}
@@ -82,13 +89,22 @@ def _gate(request: Request) -> Gate:
     return gate
 
 
+def visit_token(token: str) -> str:
+    """What a visitor's cookie says. Not the key: browsers send it to every port of this machine."""
+    return hmac.new(token.encode(), b"truing visit", hashlib.sha256).hexdigest()
+
+
 def visitor(request: Request) -> None:
-    """Somebody whose cookie holds the key. Raises Refusal."""
+    """Somebody who opened the link before. Raises Refusal."""
     gate = _gate(request)
     given = request.cookies.get(gate.cookie)
     if given is None:
         raise Refusal(401, "Open the link that 'truing serve' printed.")
-    gate.check(given, client_of(request), "The link isn't valid any more. Ask for a new one.")
+    ours = hmac.compare_digest(
+        visit_token(gate.token).encode(), given.encode("utf-8", "surrogatepass")
+    )
+    key = gate.token if ours else ""
+    gate.check(key, client_of(request), "The link isn't valid any more. Ask for a new one.")
 
 
 def from_our_page(request: Request, _: Annotated[None, Depends(visitor)]) -> None:
@@ -115,7 +131,11 @@ def chat(request: Request, token: str | None = None) -> Response:
     # Not a redirect: browsers follow one from another site's link without a SameSite=Strict cookie.
     response = html("signed_in")
     response.set_cookie(
-        gate.cookie, token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict"
+        gate.cookie,
+        visit_token(gate.token),
+        max_age=COOKIE_SECONDS,
+        httponly=True,
+        samesite="strict",
     )
     return response
 
@@ -160,9 +180,16 @@ async def answers(request: Request, _: OurPage) -> Response:
             "metadata": {"consent": "yes" if question.consent else "no"},
         }
     )
-    written, prompt = await ask(here.engine, here.candidate, form)
+    written, prompt = await ask(here, form)
     after = _receipts(_gate(request), question.user)
     return Streaming(written, told(here, form, written, prompt, new_head(here), after))
+
+
+@router.post("/page/markdown", openapi_extra=body_schema(MarkdownForm))
+async def markdown(request: Request, _: OurPage) -> dict[str, list[str | None]]:
+    """HTML of finished answers that is safe to stand in the page; null where the text says it all."""
+    form = await read_form(request, MarkdownForm)
+    return {"html": [await run_in_threadpool(rendered, text) for text in form.texts]}
 
 
 def _store(request: Request) -> Store:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from truing.models.engine.long_rows import MASKED, LongRow, in_pieces
+from truing.models.engine.memory import key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 
 MOST_ALTERNATIVES = 5
+TOKEN_BYTES, ALTERNATIVE_BYTES = 600, 250
+"""What a scored token takes at most until it is sent: as numbers, as a document and as JSON."""
 
 
-@dataclass(frozen=True)
+class GivenUp(Exception):
+    """Nobody waits for the scores any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredToken:
     """A token's log-probability (nats) behind those before it, and that of the likeliest tokens there.
 
@@ -29,12 +37,29 @@ class ScoredToken:
     likeliest: tuple[tuple[int, float], ...]
 
 
+def scoring_bytes(model: LanguageModel, lengths: Sequence[int], alternatives: int) -> int:
+    """Memory that scoring texts of so many tokens takes, and what is answered of them, at most."""
+    config, size = model.model.config.get_text_config(), model.dtype.itemsize
+    longest = max(lengths)
+    kept = key_value_bytes(model.model, model.dtype) * longest
+    inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
+    activations = min(longest, PACK_TOKENS) * (8 * config.hidden_size + 3 * inner) * size
+    # A mask for each head at most, as booleans and as numbers; scores beside it.
+    masked = 3 * 4 * min(MASKED, config.num_attention_heads * min(longest, PACK_TOKENS) ** 2)
+    logits = 3 * 4 * CHUNK * int(config.vocab_size)
+    answered = sum(lengths) * (TOKEN_BYTES + alternatives * ALTERNATIVE_BYTES)
+    return int(kept + activations + masked + logits + answered)
+
+
 def score_texts(
-    model: LanguageModel, rows: Sequence[Sequence[int]], alternatives: int
+    model: LanguageModel,
+    rows: Sequence[Sequence[int]],
+    alternatives: int,
+    gone: Callable[[], bool] = lambda: False,
 ) -> list[list[ScoredToken]]:
     """Scores of all tokens of texts of at least one token each; what neighbours begin with, once.
 
-    Equal, to rounding, to scoring each alone.
+    Equal, to rounding, to scoring each alone. Raises GivenUp, between two passes, where `gone` says so.
     """
     groups: list[list[Sequence[int]]] = []
     size = 0
@@ -45,7 +70,31 @@ def score_texts(
             size = 0
         groups[-1].append(row)
         size += len(row)
-    return [scored for group in groups for scored in _score_group(model, group, alternatives)]
+    found: list[list[ScoredToken]] = []
+    for group in groups:
+        if gone():
+            raise GivenUp
+        if len(group[0]) > PACK_TOKENS:
+            found.append(_score_long(model, group[0], alternatives, gone))
+        else:
+            found += _score_group(model, group, alternatives)
+    return found
+
+
+@torch.inference_mode()
+def _score_long(
+    model: LanguageModel, tokens: Sequence[int], alternatives: int, gone: Callable[[], bool]
+) -> list[ScoredToken]:
+    """Of a text too long for one pass."""
+    row = LongRow(len(tokens) - 1, model.device)
+    scored = [ScoredToken(tokens[0], None, ())]
+    for hidden_NE in in_pieces(model.hidden, row, tokens[:-1]):
+        if gone():
+            raise GivenUp
+        target = torch.tensor(tokens[len(scored) : len(scored) + len(hidden_NE)])
+        target = target.to(model.device)
+        scored += _scored(model, hidden_NE, target, alternatives)
+    return scored
 
 
 @torch.inference_mode()

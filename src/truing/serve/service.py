@@ -31,6 +31,8 @@ class Service:
     store: Store | None = None
     scoring: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Scoring passes are large: one at a time, beside the answers that are written."""
+    choosing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """So are rewards asked, which don't wait for a long text to be scored."""
     started: int = field(default_factory=lambda: int(time.time()))
 
     @property

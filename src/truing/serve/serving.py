@@ -35,11 +35,12 @@ def serve(
     with listen(port) as listening, closing(opened) if opened else nullcontext():
         number = listening.getsockname()[1]
         dtype = EvaluationSpec().dtype  # as in truing chat: the tokens are to be the same
-        candidate, _ = open_candidate(name, 0, dtype, accept_licence=accept_licence)
+        candidate, _ = open_candidate(name, 0, dtype, accept_licence=accept_licence, choosing=True)
         engine = Engine(candidate.model, candidate.renderer.shared_prefix(candidate.prompt))
         try:
             say(f"OpenAI's API: http://{HOST}:{number}/v1 (model {candidate.name}, key {token})")
             say(f"The page to talk to it: {link(number, token)}")
-            run(make_app(Service(candidate, engine, opened), token, port=number), listening)
+            app = make_app(Service(candidate, engine, opened), token, port=number)
+            run(app, listening, engine.stop)
         finally:
             engine.close()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
@@ -19,6 +19,9 @@ from truing.serve.service import Service
 
 LISTEN_SECONDS = 0.5
 """How often it is looked whether somebody still waits for an answer that isn't streamed."""
+
+
+_Result = TypeVar("_Result")
 
 
 class Streaming(StreamingResponse):
@@ -41,16 +44,28 @@ async def finished(request: Request, answers: Answers) -> None:
         async for _ in answers.news():
             pass
 
-    task = asyncio.ensure_future(listen())
+    await while_connected(request, listen())
+
+
+async def while_connected(
+    request: Request,
+    work: Coroutine[Any, Any, _Result],
+    give_up: Callable[[], None] = lambda: None,
+) -> _Result:
+    """The result of work that ends when nobody waits any more: then `give_up` tells it, and Refusal is
+    raised."""
+    task = asyncio.ensure_future(work)
     try:
         while not (await asyncio.wait([task], timeout=LISTEN_SECONDS))[0]:
             if await request.is_disconnected():
                 raise Refusal(499, "The client has gone.")
-        task.result()
+        return task.result()
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Refusal):
-            await task
+        if not task.done():
+            give_up()
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
 
 
 async def told(
@@ -63,14 +78,14 @@ async def told(
 ) -> AsyncIterator[str]:
     """The events of a streamed chat completion; at its end what `after` says of what was kept."""
     wants_usage = bool(form.stream_options and form.stream_options.include_usage)
-    for index in range(len(answers.latest)):
+    for index in range(answers.count):
         yield event(head.chunk([piece(index, {"role": "assistant", "content": ""})]))
     try:
-        async for index, added, update in answers.news():
+        async for index, added, finish in answers.news():
             if added:
                 yield event(head.chunk([piece(index, {"content": added})]))
-            if update.finish:
-                yield event(head.chunk([piece(index, {}, update.finish)]))
+            if finish:
+                yield event(head.chunk([piece(index, {}, finish)]))
     except Refusal as refusal:
         yield event(problem(refusal.message, refusal.status, code=refusal.code))
         return

@@ -14,6 +14,7 @@ from truing.report.svg import Canvas, Scale
 from truing.shift.study import Study
 from truing.shift.two_sample import Auc
 from truing.shift.use_cases import INSTRUCTGPT
+from truing.terminal.text import shortly
 from truing.types import Estimate, Unscored
 
 Floats = NDArray[np.float64]
@@ -115,12 +116,6 @@ def coverage_figure(study: Study) -> Figure:
         "similarity of a target prompt's nearest neighbour",
         (c.threshold, "near enough from here"),
     )
-
-
-def shortly(text: str, length: int = 90) -> str:
-    """The beginning of a text, on one line."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= length else flat[: length - 1] + "…"
 
 
 def map_figure(study: Study) -> Figure:

@@ -8,12 +8,12 @@ from truing.people.vocabulary import METADATA, USE_CASES
 from truing.report.html import render_page
 from truing.report.metrics import DASH
 from truing.shift import figures
-from truing.shift.figures import shortly
 from truing.shift.results import findings, verdict
 from truing.shift.study import Study
 from truing.shift.two_sample import Auc
 from truing.shift.use_cases import INSTRUCTGPT, total_variation
 from truing.shift.wording import QUANTILES
+from truing.terminal.text import shortly
 from truing.types import Estimate
 
 _SHOWN = 280

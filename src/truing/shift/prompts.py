@@ -10,9 +10,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from truing.data.drafts import utf8_text
 from truing.data.messages import Messages, checked_text
-from truing.files import read_bytes
+from truing.files import decoded, numbered_lines, read_bytes
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.importing import read_records
 from truing.people.exchange.items import Item
@@ -90,11 +89,7 @@ def _from_file(path: Path, bad_lines: list[str]) -> Iterator[Asked]:
 
 
 def _from_text(path: Path, bad_lines: list[str]) -> Iterator[Asked]:
-    text = utf8_text(str(path), read_bytes(path))
-    # Not splitlines: only a line break ends a prompt.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(decoded(str(path), read_bytes(path))):
         try:
             messages = [{"role": "user", "content": checked_text(line.strip(), "prompt")}]
         except InputError as error:

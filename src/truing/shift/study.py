@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.progress import Progress, SilentProgress
+from truing.progress import Advance, Progress, SilentProgress
 from truing.shift.coverage import Coverage, cover
 from truing.shift.distance import Distance, embed, mmd, plane
 from truing.shift.features import make_features
@@ -86,6 +88,21 @@ def _check_sizes(train: Sequence[Asked], target: Sequence[Asked], select: int | 
         raise InputError(f"--select: {select} of {len(train)} training prompts; give fewer")
 
 
+def _stages(progress: Progress, total: int) -> Callable[..., AbstractContextManager[Advance]]:
+    """What to call for each of so many stages, with its name and the passes in it."""
+    number = count(1)
+
+    @contextmanager
+    def stage(what: str, passes: int | None = None) -> Iterator[Advance]:
+        with (
+            progress.stage(f"Stage {next(number)} of {total}", at_once=False),
+            progress.task(what, passes) as advance,
+        ):
+            yield advance
+
+    return stage
+
+
 def compare(
     train: Sequence[Asked],
     target: Sequence[Asked],
@@ -104,8 +121,8 @@ def compare(
     _check_sizes(*sides, select)
     prompts = (*sides[0], *sides[1])
     target_N = np.arange(len(prompts)) >= len(sides[0])
-    reporter = progress or SilentProgress()
-    with reporter.task("Reading words", 3) as advance:
+    stage = _stages(progress or SilentProgress(), 5)
+    with stage("Reading words", 3) as advance:
         features = make_features([each.text for each in prompts])
         advance(1)
         grouping = group_prompts(prompts, target_N, features.bag_NV)
@@ -113,15 +130,16 @@ def compare(
         advance(2)
         coverage = cover(features.bag_NV, target_N, grouping.near_N)
         advance(3)
-    with reporter.task("Telling the sides apart", int(fold_N.max()) + 1) as advance:
+    with stage("Telling the sides apart", int(fold_N.max()) + 1) as advance:
         score_N = cross_fitted(features.all_NV, target_N, fold_N, seed=seed, advance=advance)
-    noise = noise_share(features.all_NV, target_N, fold_N, seed=seed)
-    auc = auc_with_interval(score_N, target_N, fold_N, grouping.group_N, noise=noise)
-    with reporter.task("Weighing", 4 if select else 3) as advance:
+    with stage("Measuring what is chance"):
+        noise = noise_share(features.all_NV, target_N, fold_N, seed=seed)
+        auc = auc_with_interval(score_N, target_N, fold_N, grouping.group_N, noise=noise)
+    with stage("Weighing", 4 if select else 3) as advance:
         remedied = remedy(
             features.all_NV, target_N, grouping.group_N, select=select, seed=seed, advance=advance
         )
-    with reporter.task("Measuring distances"):
+    with stage("Measuring distances"):
         points_NE = embed(features.bag_NV, seed)
         distance = mmd(points_NE, target_N, grouping.near_N, seed)
     words = [[words_of(each.text) for each in each_side] for each_side in sides]

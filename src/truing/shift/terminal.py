@@ -8,11 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.people.vocabulary import USE_CASES
-from truing.shift.figures import shortly
 from truing.shift.page import percent
 from truing.shift.results import findings, verdict
 from truing.shift.study import Study
 from truing.shift.use_cases import INSTRUCTGPT
+from truing.terminal.text import shortly
 
 _LISTED = 3
 

@@ -15,6 +15,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from truing.hints import did_you_mean
 from truing.spec.part import WHOLE_SENTENCE, Part, worded
 from truing.types import InputError
 
@@ -81,7 +82,8 @@ def chosen(kinds: Mapping[str, type[Kind]], name: object, key: str = "name") -> 
     if isinstance(name, str) and name in kinds:
         return kinds[name]
     known = ", ".join(repr(each) for each in kinds)
-    raise refusal(key, name, f"must be one of {known}, got {name!r}")
+    hint = did_you_mean(name, kinds)
+    raise refusal(key, name, f"{hint}must be one of {known}, got {name!r}")
 
 
 def own_keys(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from truing.hints import did_you_mean
 
 LEFT_OUT = {
     name: "answers are drawn from the whole distribution, because that is the one that is learned "
@@ -47,8 +48,7 @@ def worded(error: Any, whole: type[BaseModel], where: str) -> str:
         if name in LEFT_OUT:
             return f"{where}: {name}: no such key: {LEFT_OUT[name]}"
         known = _known_at(whole, location)
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"known keys: {', '.join(known)}"
+        hint = did_you_mean(location[-1], known).strip() or f"known keys: {', '.join(known)}"
         return f"{where}: {name}: unknown key; {hint}"
     text = error["msg"].removeprefix("Value error, ")
     if name == "spec":

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from truing.files import read_text
+from truing.hints import did_you_mean
 from truing.spec.part import merged
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.run import Spec
+from truing.spec.yaml_text import yaml_value
 from truing.types import InputError
 
 PROFILES: dict[str, dict[str, Any]] = {
@@ -67,24 +68,11 @@ def make_spec(
     if profile is None:
         return Spec.model_validate(merged(of_task, data), context=where)
     if profile not in PROFILES:
-        raise InputError(f"profile: unknown profile {profile!r}; known: {', '.join(PROFILES)}")
+        hint = did_you_mean(profile, PROFILES)
+        raise InputError(
+            f"profile: unknown profile {profile!r}; {hint}known: {', '.join(PROFILES)}"
+        )
     return Spec.model_validate(merged(merged(PROFILES[profile], of_task), data), context=where)
-
-
-class _Once(yaml.SafeLoader):
-    """YAML in which no key may stand twice: the last would win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """See yaml.SafeLoader."""
-        lines: dict[str, int] = {}
-        for key, _ in node.value:
-            line = key.start_mark.line + 1
-            if key.tag != "tag:yaml.org,2002:merge" and key.value in lines:
-                raise yaml.YAMLError(
-                    f"{key.value}: given twice, in lines {lines[key.value]} and {line}"
-                )
-            lines[str(key.value)] = line
-        return super().construct_mapping(node, deep)
 
 
 def read_mapping(path: Path, what: str = "spec") -> dict[str, Any]:
@@ -92,16 +80,11 @@ def read_mapping(path: Path, what: str = "spec") -> dict[str, Any]:
 
     Raises InputError where there is none.
     """
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_Once)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of a YAML {what}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; give the path of a YAML {what}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: can't be read as UTF-8 text ({error})") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the path of a YAML {what}")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; give the path of a YAML {what}")
+    data = yaml_value(read_text(path), str(path))
     if data is None:
         return {}
     if not isinstance(data, dict):

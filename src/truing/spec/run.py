@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from truing.hints import did_you_mean
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.data import DataSpec
 from truing.spec.objective import ChosenObjective, default_objective
@@ -39,7 +40,7 @@ def digest_of(data: Mapping[str, Any]) -> str:
 
 def _known_method(name: str) -> str:
     if name not in (known := registry("methods")):
-        raise ValueError(f"unknown method; known: {', '.join(known)}")
+        raise ValueError(f"unknown method; {did_you_mean(name, known)}known: {', '.join(known)}")
     return name
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from truing.hints import did_you_mean
 from truing.spec.part import Part
 from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
@@ -92,6 +93,11 @@ class TaskSpec(Part):
     must_not_fall: dict[str, Annotated[float, Field(ge=0)]] = Field(
         {"trivia.mc1": 0.05}, description="measures of what must not be lost, and the loss allowed"
     )
+    smallest_effect: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        description="the smallest effect that counts on a measure, however sure it is; of a share "
+        "0.02 where nothing is said, of anything else 0",
+    )
     reward: RewardSpec | None = Field(
         None, description="what answers are rewarded for where the spec's reward doesn't say"
     )
@@ -104,7 +110,8 @@ class TaskSpec(Part):
         for role in self.data.columns:
             if role not in COLUMN_ROLES:
                 raise ValueError(
-                    f"data.columns.{role}: nothing is called that; known: {', '.join(COLUMN_ROLES)}"
+                    f"data.columns.{role}: nothing is called that; "
+                    f"{did_you_mean(role, COLUMN_ROLES)}known: {', '.join(COLUMN_ROLES)}"
                 )
         names = [rule.id for rule in self.rules]
         if len(set(names)) != len(names):

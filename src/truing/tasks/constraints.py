@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from truing.hints import did_you_mean
 from truing.judges.checks import parsed_json, stands_in
 from truing.types import normalised
 
@@ -163,5 +164,6 @@ def keeps(answer: str, constraint: Mapping[str, Any]) -> bool:
     options = dict(constraint)
     kind = options.pop("kind", None)
     if kind not in CONSTRAINTS:
-        raise ValueError(f"no constraint is called {kind!r}; known: {', '.join(CONSTRAINTS)}")
+        hint = did_you_mean(kind, CONSTRAINTS)
+        raise ValueError(f"no constraint is called {kind!r}; {hint}known: {', '.join(CONSTRAINTS)}")
     return bool(answer.strip()) and CONSTRAINTS[kind](answer, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import Evaluation
+from truing.hints import did_you_mean
 from truing.spec.task import TaskSpec
 from truing.types import InputError, Metric
 
@@ -32,7 +33,8 @@ def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
     for name in task.evaluations:
         if name not in EVALUATIONS:
             raise InputError(
-                f"task {task.name}: evaluations: {name!r}: unknown; known: {', '.join(EVALUATIONS)}"
+                f"task {task.name}: evaluations: {name!r}: unknown; "
+                f"{did_you_mean(name, EVALUATIONS)}known: {', '.join(EVALUATIONS)}"
             )
         metrics += EVALUATIONS[name].metrics
         metrics += judge_metrics(task, EVALUATIONS[name])
@@ -50,12 +52,13 @@ def check_measures(task: TaskSpec) -> None:
         ("headline", task.headline),
         ("gold", task.gold),
         ("must_not_fall", task.must_not_fall),
+        ("smallest_effect", task.smallest_effect),
     ):
         for key in keys:
             if key not in known:
                 raise InputError(
-                    f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; there are "
-                    f"{', '.join(known)}"
+                    f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; "
+                    f"{did_you_mean(key, known)}there are {', '.join(known)}"
                 )
     if not task.headline:
         raise InputError(f"task {task.name}: headline: empty; name what 'helped' means")

@@ -6,7 +6,6 @@ file leaves out is that of GENERIC, not of the truthful task.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from truing.hints import did_you_mean
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
 from truing.spec.task import TaskSpec
@@ -79,8 +79,7 @@ def _named(name: str) -> dict[str, Any]:
         return _dumped(ADAPTERS[kind](reference, seed=0, size=ADAPTED_CASES).task)
     if Path(name).suffix.lower() in _ENDINGS or Path(name).exists():
         return read_task_file(Path(name))
-    close = difflib.get_close_matches(name, TASKS, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, TASKS)
     raise InputError(
         f"task {name!r}: {hint}known: {', '.join(TASKS)}; or give a YAML file, or "
         f"{', '.join(f'{kind}:…' for kind in ADAPTERS)}"

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from truing.data.case_file import CaseFile, read_cases
-from truing.data.questions import load_questions
+from truing.data.case_file import read_cases
+from truing.data.distinct import CaseFile
+from truing.data.questions import question_file
 from truing.files import read_bytes
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
@@ -123,7 +124,7 @@ def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
         return source, lambda: read_cases(source, data.columns, "task.data.cases")
     if name == "truthful":
         questions = spec.data.questions
-        return questions, lambda: CaseFile(load_questions(questions), 0, questions)
+        return questions, lambda: question_file(questions)
     if name not in TASKS:
         raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
     return f"built-in {name}", lambda: CaseFile(built_in(name).cases(), 0, name)
@@ -143,7 +144,7 @@ def _adapted(spec: Spec, load: Load) -> Task:
     made = load(reference, seed=spec.seeds[0], size=spec.data.limit or ADAPTED_CASES)
     return Task(
         spec.task,
-        lambda: CaseFile(made.cases, 0, spec.task.name),
+        lambda: CaseFile(made.cases, made.repeated, spec.task.name),
         spec.task.name,
         made.programs,
         made.fingerprint,

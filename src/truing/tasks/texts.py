@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from truing.data.contamination import Contamination, contamination
 from truing.data.dialogues import Dialogue, split_dialogues
+from truing.data.distinct import CaseFile
 from truing.data.preference_file import read_preferences
 from truing.data.prompt_file import read_prompts
-from truing.data.questions import load_controls
+from truing.data.questions import control_file
 from truing.data.splits import leak_warning, limit_cases, split
 from truing.progress import Progress
 from truing.spec.run import Spec
@@ -35,7 +36,8 @@ class DemonstrationSplit:
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
     in place of training questions, `demonstrations` are fine-tuned on in place of their answers.
-    `left_out`: questions of the file that `data.limit` left no room for."""
+    `left_out`: questions of the file that `data.limit` left no room for; `reading`: what else of the
+    files isn't used, and how they were read where that isn't plain."""
 
     task: Task
     train: tuple[Case, ...] = ()
@@ -44,6 +46,7 @@ class Texts:
     prompts: tuple[Case, ...] = ()
     demonstrations: DemonstrationSplit | None = None
     left_out: int = 0
+    reading: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def read_texts(spec: Spec, progress: Progress) -> Texts:
@@ -54,10 +57,20 @@ def read_texts(spec: Spec, progress: Progress) -> Texts:
     task = checked_task(spec, progress)
     cases = limit_cases(task.cases, spec.data.limit, spec.data.held_out)
     train, held_out = split(cases, spec.data.held_out)
-    controls = load_controls(spec.data.controls)[: spec.data.control_limit]
+    control_cases = control_file(spec.data.controls)
+    say(control_cases, progress)
+    controls = control_cases.cases[: spec.data.control_limit]
     if warning := leak_warning(train, held_out):
         progress.note(f"Warning: {warning}")
-    return Texts(task, train, held_out, controls, left_out=len(task.cases) - len(cases))
+    records = {"cases": task.read.record, "controls": control_cases.record}
+    return Texts(
+        task,
+        train,
+        held_out,
+        controls,
+        left_out=len(task.cases) - len(cases),
+        reading={name: record for name, record in records.items() if record},
+    )
 
 
 def checked_task(spec: Spec, progress: Progress) -> Task:
@@ -68,9 +81,8 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
         progress.note(
             f"{preferences}: {len(read.preferences)} pair(s) read; nothing learns from them yet"
         )
-        say_left_out(preferences, "pair(s)", read.left_out, progress)
-    if repeated := task.read.repeated:
-        progress.note(f"{task.source}: {repeated} case(s) asked again are left out")
+        say_left_out(preferences, "pair(s)", read.left_out, progress, read.remarks)
+    say(task.read, progress)
     task.name_programs(progress)
     task.check_programs()
     if task.spec.rules:
@@ -79,8 +91,22 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     return task
 
 
-def say_left_out(source: str, what: str, left_out: Mapping[str, int], progress: Progress) -> None:
-    """Counts what a file holds and isn't used, by its reason."""
+def say(read: CaseFile, progress: Progress) -> None:
+    """Says how a file was read, and counts what of it isn't used."""
+    for line in read.lines:
+        progress.note(line)
+
+
+def say_left_out(
+    source: str,
+    what: str,
+    left_out: Mapping[str, int],
+    progress: Progress,
+    remarks: Sequence[str] = (),
+) -> None:
+    """Says how a file was read, and counts what it holds and isn't used, by its reason."""
+    for remark in remarks:
+        progress.note(f"{source}: {remark}")
     for reason, count in left_out.items():
         progress.note(f"{source}: left out: {count} {what}: {reason}")
 
@@ -112,13 +138,24 @@ def _check_judgeable(cases: Sequence[Case], source: str) -> None:
 def prompts_alone(spec: Spec, progress: Progress) -> Texts:
     """The prompts of the spec's file and no questions."""
     assert spec.data.prompts is not None
-    return Texts(task_of(spec), prompts=read_prompts(Path(spec.data.prompts)))
+    read = read_prompts(Path(spec.data.prompts))
+    say(read, progress)
+    return Texts(task_of(spec), prompts=read.cases, reading=_of_prompts(read))
+
+
+def _of_prompts(read: CaseFile) -> dict[str, Mapping[str, object]]:
+    return {"prompts": read.record} if read.record else {}
 
 
 def training_texts(spec: Spec, progress: Progress) -> Texts:
     """The questions, which need not suit judges, and prompts where the spec names a file of them."""
-    prompts = read_prompts(Path(spec.data.prompts)) if spec.data.prompts is not None else ()
-    return replace(read_texts(spec, progress), prompts=prompts)
+    if spec.data.prompts is None:
+        return read_texts(spec, progress)
+    read = read_prompts(Path(spec.data.prompts))
+    say(read, progress)
+    texts = read_texts(spec, progress)
+    reading = {**texts.reading, **_of_prompts(read)}
+    return replace(texts, prompts=read.cases, reading=reading)
 
 
 def split_demonstrations(

@@ -187,7 +187,7 @@ def test_a_mistake_in_a_template_file_is_named_with_its_line(
         ("x.jsonl", b" \n", "the file is empty"),
         ("x.csv", b"text,kind\nt\n", "x.csv:2: 1 cells where the header has 2"),
         ("x.csv", b'text,kind\n"t,a\n', "x.csv:2: not valid CSV"),
-        ("x.csv", b"text,text\nt,a\n", "x.csv:1: a column without a name, or a name twice"),
+        ("x.csv", b"text,text\nt,a\n", "x.csv:1: text: this column stands twice"),
         ("x.csv", b"text,kind\n\xff,a\n", "x.csv:2: not UTF-8"),
         ("x.csv", b"text,kind\n", "no row in it"),
         ("x.json", b"{", "x.json:1: not valid JSON"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from browsing import serious
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from synthetic_sweep import synthetic_sweep
 from truing.data.texts import instructions
@@ -106,5 +107,6 @@ def test_the_page_in_a_browser(
     assert view.evaluate(OVERFLOWING) == []
     assert min(view.evaluate(TOO_SMALL)) > 0.8
     assert view.evaluate(CUT_OFF) == []
+    assert serious(view) == []
     assert complaints == []
     view.close()

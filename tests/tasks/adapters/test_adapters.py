@@ -257,7 +257,7 @@ def test_what_a_fingerprint_is_of() -> None:
 
 
 def test_the_first_of_equal_prompts_counts_and_none_is_refused() -> None:
-    cases = [Case("a", ("1",)), Case("b"), Case("A ", ("2",))]
+    cases = [Case("a", ("1",)), Case("b"), Case("a ", ("2",))]
     task = adapted("k:n", cases, always, instruction="", made_from=())
     assert [case.correct_answers for case in task.cases] == [("1",), ()]
     with pytest.raises(InputError, match="k:n: has no cases"):

@@ -16,7 +16,8 @@ from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.conversion.task_file import LABEL, Task, Template
 from truing.data.messages import checked_text
 from truing.files import write_jsonl_atomically
-from truing.types import InputError, normalised, stable_hash
+from truing.hints import did_you_mean
+from truing.types import InputError, split_key, stable_hash
 
 Record = dict[str, Any]
 FORMS = ("messages", "prompt-completion")
@@ -64,6 +65,7 @@ class Converted:
     repeated: int = 0
     licence: str = ""
     bad_lines: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     unseen_labels: tuple[str, ...] = ()
     unused_templates: tuple[str, ...] = ()
 
@@ -86,6 +88,7 @@ class Converted:
             "labels_not_in_the_file": list(self.unseen_labels),
             "templates_not_used": list(self.unused_templates),
             "bad_lines": self.bad_lines,
+            "remarks": self.remarks,
         }
 
 
@@ -99,7 +102,7 @@ def convert(paths: Sequence[Path], task: Task, settings: Settings) -> Converted:
     done = Converted(task.task, licence=settings.licence or task.licence or UNKNOWN)
     examples: list[Example] = []
     for path in paths:
-        examples += _examples(read_rows(path, done.bad_lines), task, done.bad_lines)
+        examples += _examples(read_rows(path, done.bad_lines, done.remarks), task, done.bad_lines)
     done.rows = len(examples)
     distinct = {example.key: example for example in reversed(examples)}
     done.repeated = len(examples) - len(distinct)
@@ -138,7 +141,8 @@ def convert_files(paths: Sequence[Path], task: str, out: Path, settings: Setting
 
 def _check(task: Task, settings: Settings) -> None:
     if settings.form not in FORMS:
-        raise InputError(f"--form: no {settings.form!r}; give one of {', '.join(FORMS)}")
+        hint = did_you_mean(settings.form, FORMS)
+        raise InputError(f"--form: no {settings.form!r}; {hint}give one of {', '.join(FORMS)}")
     if settings.split and settings.split not in task.splits:
         known = ", ".join(task.splits) or "none: name them under 'splits' in a template file"
         raise InputError(f"--split: no {settings.split!r}; the task's splits are {known}")
@@ -172,7 +176,7 @@ def _example(row: SourceRow, task: Task) -> Example:
     if task.label:
         values[LABEL] = label
     group = values[task.group] if task.group else "\n".join(values.values())
-    return Example(row, values, label, stable_hash("group", normalised(group))[:16])
+    return Example(row, values, label, stable_hash("group", split_key(group))[:16])
 
 
 def _usable(task: Task, examples: Sequence[Example], done: Converted) -> list[Template]:

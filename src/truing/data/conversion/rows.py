@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from truing.data.drafts import utf8_text
-from truing.files import read_bytes, read_json_line
+from truing.data.delimited import delimited, header_of
+from truing.files import NotJSONError, decoded, json_value, read_bytes, read_json_line
 from truing.types import InputError
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv")
@@ -55,8 +52,9 @@ class SourceRow:
         return "" if value is None else str(value).strip()
 
 
-def read_rows(path: Path, bad: list[str]) -> list[SourceRow]:
-    """The rows of a file in order; what is wrong with a line goes to `bad`.
+def read_rows(path: Path, bad: list[str], remarks: list[str]) -> list[SourceRow]:
+    """The rows of a file in order; what is wrong with a line goes to `bad`, and what is to be said of
+    how the file was read to `remarks`.
 
     Raises InputError for a file that can't be read at all, or holds no row.
     """
@@ -65,18 +63,23 @@ def read_rows(path: Path, bad: list[str]) -> list[SourceRow]:
         raise InputError(
             f"{path}: the ending {ending!r} is not known; give one of {', '.join(ENDINGS)}"
         )
-    data = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
-    if not data.strip():
+    data = read_bytes(path)
+    if not data.removeprefix(b"\xef\xbb\xbf").strip():
         raise InputError(f"{path}: the file is empty; give one with at least a row")
-    readers = {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _tsv}
-    rows = list(readers[ending.lower()](path, data, bad))
+    if ending.lower() in (".csv", ".tsv"):
+        usual = "," if ending.lower() == ".csv" else "\t"
+        rows = list(_table(path, data, usual, bad, remarks))
+    else:
+        rows = list((_jsonl if ending.lower() == ".jsonl" else _json)(path, data, bad))
     if not rows and not bad:
         raise InputError(f"{path}: no row in it")
     return rows
 
 
 def _jsonl(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    lines = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
                 record = read_json_line(line)
@@ -88,55 +91,29 @@ def _jsonl(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
                 yield SourceRow(path, f":{number}", record)
 
 
-def _tsv(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
-    return _table(path, data, bad, "\t")
-
-
-def _csv(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
-    return _table(path, data, bad, ",")
-
-
-def _table(path: Path, data: bytes, bad: list[str], delimiter: str) -> Iterator[SourceRow]:
-    text = utf8_text(str(path), data)
+def _table(
+    path: Path, data: bytes, usual: str, bad: list[str], remarks: list[str]
+) -> Iterator[SourceRow]:
     # Tab-separated benchmarks write quotation marks as they are; in CSV they enclose a cell.
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, quoting=quoting
-    )
-    header: list[str] = []
-    begins = 1
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            # Where a quote is left open, no later line can be trusted.
-            raise InputError(
-                f"{path}:{begins}: not valid CSV ({error}); close every quote"
-            ) from None
-        spot, begins = f":{begins}", reader.line_num + 1
-        if not any(cell.strip() for cell in cells):
-            continue
-        if not header:
-            header = [cell.strip() for cell in cells]
-            if len(set(header)) < len(header) or "" in header:
-                raise InputError(
-                    f"{path}{spot}: a column without a name, or a name twice; name each once"
-                )
-        elif len(cells) != len(header):
-            bad.append(f"{path}{spot}: {len(cells)} cells where the header has {len(header)}")
+    read = delimited(str(path), decoded(str(path), data), usual, quoted=usual == ",")
+    remarks += [f"{path}: {remark}" for remark in read.remarks]
+    rows = list(read.rows)
+    if not rows:
+        return
+    header = header_of(str(path), *rows[0], rows[1:])
+    for number, cells in rows[1:]:
+        if header.fits(cells):
+            yield SourceRow(path, f":{number}", dict(header.cells(number, cells)))
         else:
-            yield SourceRow(path, spot, dict(zip(header, cells, strict=True)))
+            bad.append(f"{path}:{number}: {header.misfit(cells)}")
 
 
 def _json(path: Path, data: bytes, bad: list[str]) -> Iterator[SourceRow]:
     try:
-        document = json.loads(utf8_text(str(path), data))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}:{error.lineno}: not valid JSON ({error.msg})") from None
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error})") from None
+        document = json_value(decoded(str(path), data), None)
+    except NotJSONError as error:
+        place = f"{path}:{error.line}" if error.line else str(path)
+        raise InputError(f"{place}: not valid JSON ({error})") from None
     if isinstance(document, dict) and isinstance(document.get("data"), list):
         yield from _squad(path, document["data"], bad)
         return

@@ -30,6 +30,7 @@ def table(done: Converted) -> Table:
 
 def notes(done: Converted) -> Iterator[str]:
     """One line for everything that was left out or isn't known."""
+    yield from done.remarks
     for line in done.bad_lines:
         yield f"Left out: {line}"
     if done.repeated:

@@ -16,6 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from truing.data.conversion.slots import SlotText, parse_slots
 from truing.data.drafts import mistake
 from truing.files import read_text
+from truing.hints import did_you_mean
+from truing.spec.yaml_text import yaml_node, yaml_value
 from truing.types import InputError, normalised
 
 LABEL = "label"
@@ -114,21 +116,16 @@ class Task(BaseModel):
             where, text = name, read_text(Path(name))
         else:
             raise InputError(
-                f"--task: no {name!r}; give {', '.join(built_in())}, or the path of a YAML file"
+                f"--task: no {name!r}; {did_you_mean(name, built_in())}"
+                f"give {', '.join(built_in())}, or the path of a YAML file"
             )
         return cls._from_yaml(where, text)
 
     @classmethod
     def _from_yaml(cls, file: str, text: str) -> Self:
-        try:
-            # As text alone: a label may be 0, yes or null, and stays what was written.
-            node = yaml.compose(text, Loader=yaml.BaseLoader)
-            data = yaml.load(text, Loader=yaml.BaseLoader)
-        except yaml.YAMLError as error:
-            said = " ".join(str(error).split())
-            raise InputError(f"{file}: not valid YAML ({said})") from None
-        except RecursionError:
-            raise InputError(f"{file}: not valid YAML (nested too deeply)") from None
+        node = yaml_node(text, file)
+        # As text alone: a label may be 0, yes or null, and stays what was written.
+        data = yaml_value(text, file, as_text=True)
         if not isinstance(data, dict):
             raise InputError(f"{file}: a task is a mapping of keys to values; see docs/data.md")
         try:

@@ -23,20 +23,27 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows in the source's order. `columns`: every name that a row has, in order of appearance."""
+    """Rows in the source's order. `columns`: every name that a row has, in order of appearance.
+    `remarks` is what the user is told of how it was read."""
 
     name: str
     columns: tuple[str, ...]
     rows: tuple[TableRow, ...]
+    remarks: tuple[str, ...] = ()
 
 
-def table_of(name: str, rows: Iterable[TableRow], columns: Iterable[str] = ()) -> Table:
+def table_of(
+    name: str,
+    rows: Iterable[TableRow],
+    columns: Iterable[str] = (),
+    remarks: tuple[str, ...] = (),
+) -> Table:
     """The rows as a table; `columns` are those that the source declares, if it does."""
     listed = tuple(rows)
     names = dict.fromkeys(columns)
     for row in listed:
         names |= dict.fromkeys(row.values)
-    return Table(name, tuple(names), listed)
+    return Table(name, tuple(names), listed, remarks)
 
 
 def json_value(value: Any, place: str, column: str) -> Any:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import dropwhile
+from collections.abc import Iterator
 from pathlib import Path
 
-from truing.data.drafts import mistake, utf8_text
-from truing.data.question_csv import numbered_rows
-from truing.data.question_json import elements, kind_of, loads
+from truing.data.delimited import delimited, header_of
+from truing.data.drafts import mistake
+from truing.data.question_json import elements, loads
+from truing.data.question_layouts import kind_of
 from truing.data.tables.table import Table, TableRow, table_of
-from truing.files import read_bytes
+from truing.files import decoded, numbered_lines, read_bytes, refuse_constant, unix_line_ends
 
 _OBJECTS = 'give objects like {"prompt": "..."}'
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} isn't JSON")
 
 
 def text_table(path: Path, ending: str) -> Table:
     """The table in a text file whose form is `ending`. Raises InputError naming file and line."""
     file = str(path)
-    text = utf8_text(file, read_bytes(path))
+    text = decoded(file, read_bytes(path))
     if not text.strip():
         raise mistake(file, None, "", "the file is empty", "give one with at least a row")
     if ending in (".csv", ".tsv"):
@@ -32,15 +28,14 @@ def text_table(path: Path, ending: str) -> Table:
 
 def _lines(file: str, text: str) -> Iterator[TableRow]:
     hint = "give one object on each line (a file with a list is named .json)"
-    # Not splitlines: a text may hold a Unicode line separator, which JSON needn't escape.
-    for line, content in enumerate(text.split("\n"), 1):
-        if content.strip():
-            yield _row(file, line, loads(file, line, content, hint, _refuse_constant))
+    for line, content in numbered_lines(text):
+        yield _row(file, line, loads(file, line, content, hint, refuse_constant))
 
 
 def _listed(file: str, text: str) -> Iterator[TableRow]:
     hint = "give a list of objects (a file with one object on each line is named .jsonl)"
-    value = loads(file, None, text, hint, _refuse_constant)
+    text = unix_line_ends(text)
+    value = loads(file, None, text, hint, refuse_constant)
     if not isinstance(value, list):
         raise mistake(file, 1, "", f"{kind_of(value)} where a list belongs", hint)
     for line, record in elements(text):
@@ -53,40 +48,12 @@ def _row(file: str, line: int, record: object) -> TableRow:
     return TableRow(f"{file}:{line}", record)
 
 
-def _delimited(file: str, text: str, delimiter: str) -> Table:
-    rows = numbered_rows(file, text, delimiter)
-    line, cells = next(rows)
-    names = _header(file, line, cells)
-    named = {position: name for position, name in enumerate(names) if name}
-    read = []
-    for begins, row in rows:
-        values = _cells(file, begins, row, len(names))
-        read.append(TableRow(f"{file}:{begins}", {n: values[p] for p, n in named.items()}))
-    return table_of(file, read, named.values())
-
-
-def _header(file: str, line: int, cells: Sequence[str]) -> list[str]:
-    """The columns' names up to the last that has one: a spreadsheet writes empty ones behind it.
-
-    The first may be nameless: that is how pandas writes the numbers of rows, which are left out.
-    """
-    names = [cell.strip() for cell in cells]
-    names = list(dropwhile(lambda name: not name, reversed(names)))[::-1]
-    for separator, right in ((";", "separate them by commas"), ("\t", "name the file .tsv")):
-        if len(names) == 1 and separator in names[0]:
-            raise mistake(file, line, "", f"columns are separated by {separator!r}", right)
-    if "" in names[1:]:
-        wrong = f"column {names.index('', 1) + 1} has no name"
-        raise mistake(file, line, "", wrong, "give each column a name")
-    for name in names:
-        if names.count(name) > 1:
-            raise mistake(file, line, name, "this column stands twice", "keep one")
-    return names
-
-
-def _cells(file: str, line: int, row: Sequence[str], width: int) -> Sequence[str]:
-    if len(row) < width or any(cell.strip() for cell in row[width:]):
-        wrong = f"{len(row)} cells where the header has {width}"
-        right = "put cells that hold a separator or a line break in double quotes"
-        raise mistake(file, line, "", wrong, right)
-    return row
+def _delimited(file: str, text: str, usual: str) -> Table:
+    read = delimited(file, text, usual)
+    rows = list(read.rows)
+    if not rows:
+        raise mistake(file, None, "", "the file is empty", "give one with at least a row")
+    line, cells = rows[0]
+    header = header_of(file, line, cells, rows[1:])
+    listed = [TableRow(f"{file}:{n}", dict(header.cells(n, row))) for n, row in rows[1:]]
+    return table_of(file, listed, header.names.values(), read.remarks)

@@ -33,6 +33,7 @@ from truing.evaluate.sweep.shown import (
     metric_in,
     metrics_in,
     question_scores,
+    remark,
     shown_lines,
     titled,
 )
@@ -45,6 +46,8 @@ from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
 from truing.types import Estimate, Unit
 
+_Parts = tuple[str, str, str]
+"""Figure, interval and remark."""
 _ABREAST = 3  # columns with intervals: six are more than a terminal is wide
 
 
@@ -56,12 +59,13 @@ def show(result: SweepResult, console: Console) -> None:
         console.print()
         console.print(
             Text(
-                f"{TITLES[evaluation]}: {len(questions.cases)} questions, {questions.source}",
+                f"{TITLES[evaluation]}: {questions.about}",
                 "bold",
             )
         )
         for start in range(0, len(metrics), _ABREAST):
-            console.print(_columns(evaluation, lines, metrics[start : start + _ABREAST]))
+            some = metrics[start : start + _ABREAST]
+            console.print(_columns(evaluation, lines, some, len(questions.cases)))
     for sensitivity in result.sensitivities:
         show_spread(sensitivity, console)
     footnote = "[95 % interval, questions resampled"
@@ -73,7 +77,7 @@ def show(result: SweepResult, console: Console) -> None:
         console.print(Text(sentence, style="dim"))
 
 
-def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str]) -> Table:
+def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str], asked: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("candidate", header_style="dim", overflow="fold")
     table.add_column("prompt", header_style="dim", overflow="fold")
@@ -82,21 +86,21 @@ def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str]) -> 
     for name, group in groupby(lines, key=lambda line: line.candidate):
         for place, line in enumerate(group):
             cells = [
-                _cell(line.metrics.get(metric), metric_in(evaluation, metric).unit)
+                _cell(line.metrics.get(metric), metric_in(evaluation, metric).unit, asked)
                 for metric in metrics
             ]
             table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
     return table
 
 
-def _cell(estimate: Estimate | None, unit: Unit) -> Text:
+def _cell(estimate: Estimate | None, unit: Unit, asked: int) -> Text:
     text = Text(DASH if estimate is None else number(estimate.value, unit), no_wrap=True)
     if estimate is None:
         return text
     if limits := interval(estimate, unit):
         text.append(f"\n{limits}", style="dim")
-    if estimate.unscored:
-        text.append(f"\n{estimate.unscored} unscored", style="yellow")
+    if said := remark(estimate, asked):
+        text.append(f"\n{said}", style="yellow")
     return text
 
 
@@ -166,7 +170,7 @@ def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
     return {
         "key": evaluation,
         "title": TITLES[evaluation],
-        "about": f"{len(questions.cases)} questions from {questions.source}",
+        "about": questions.about,
         "bars": [
             figure
             for key, panels in (
@@ -177,21 +181,22 @@ def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
             if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
         ],
         "columns": [metric_in(evaluation, metric).label for metric in metrics],
-        "rows": _table(lines, metrics),
-        "every": _table(every, metrics) if len(every) > len(lines) else [],
+        "rows": _table(lines, metrics, len(questions.cases)),
+        "every": _table(every, metrics, len(questions.cases)) if len(every) > len(lines) else [],
         "categories": categories(result, evaluation),
+        "uncategorised": sum(not case.category for case in questions.cases),
     }
 
 
 def _table(
-    lines: Sequence[Line], metrics: Sequence[str]
-) -> list[tuple[str, str, list[tuple[str, str, int]]]]:
+    lines: Sequence[Line], metrics: Sequence[str], asked: int
+) -> list[tuple[str, str, list[_Parts]]]:
     return [
         (
             line.candidate,
             line.prompt,
             [
-                _parts(line.metrics.get(metric), metric_in(line.evaluation, metric).unit)
+                _parts(line.metrics.get(metric), metric_in(line.evaluation, metric).unit, asked)
                 for metric in metrics
             ],
         )
@@ -199,14 +204,19 @@ def _table(
     ]
 
 
-def _parts(
-    estimate: Estimate | None, unit: Unit = "share", *, sign: bool = False
-) -> tuple[str, str, int]:
-    """Figure, interval and number of unscored questions of a cell."""
+def _parts(estimate: Estimate | None, unit: Unit = "share", asked: int = 0) -> _Parts:
+    """Figure, interval and remark of a cell."""
     if estimate is None:
-        return DASH, "", 0
-    figure = number(estimate.value, unit, sign=sign)
-    return figure, interval(estimate, unit, sign=sign), estimate.unscored
+        return DASH, "", ""
+    return number(estimate.value, unit), interval(estimate, unit), remark(estimate, asked)
+
+
+def _difference(estimate: Estimate | None) -> _Parts:
+    """The same of a paired difference: what has a score on one side only is in none."""
+    if estimate is None:
+        return DASH, "", ""
+    one_side = f"{estimate.unscored} scored on one side only" if estimate.unscored else ""
+    return number(estimate.value, sign=True), interval(estimate, sign=True), one_side
 
 
 def _together(result: SweepResult) -> dict[str, Any] | None:
@@ -236,7 +246,7 @@ def _compared(
     wanted: Sequence[tuple[str, str]],
     lines: Mapping[str, Sequence[Line]],
     first: str,
-) -> list[tuple[str, str, list[tuple[tuple[str, str, int], tuple[str, str, int]]]]]:
+) -> list[tuple[str, str, list[tuple[_Parts, _Parts]]]]:
     """Rows of (candidate, prompt, for each wanted metric: figure, paired difference to `first`)."""
     of = {
         (evaluation, line.candidate, line.prompt): line.metrics
@@ -256,7 +266,7 @@ def _compared(
             [
                 (
                     _parts(of.get((evaluation, line.candidate, line.prompt), {}).get(metric)),
-                    _parts(apart[evaluation, metric].get((line.candidate, line.prompt)), sign=True),
+                    _difference(apart[evaluation, metric].get((line.candidate, line.prompt))),
                 )
                 for evaluation, metric in wanted
             ],

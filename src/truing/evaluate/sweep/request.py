@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from truing.evaluate import EVALUATIONS
+from truing.hints import did_you_mean
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
@@ -61,7 +62,8 @@ class SweepSpec:
             ("--dtype", self.dtype, get_args(Dtype)),
         ):
             if value not in known:
-                raise InputError(f"{option} {value}: unknown; known: {', '.join(known)}")
+                hint = did_you_mean(value, known)
+                raise InputError(f"{option} {value}: unknown; {hint}known: {', '.join(known)}")
         check_evaluations(self.evaluations)
         if not self.candidates:
             raise InputError("no candidate is named; give --candidate")
@@ -76,6 +78,7 @@ def check_evaluations(names: tuple[str, ...]) -> None:
     """Raises InputError for an unknown evaluation, or where none is named."""
     for name in names:
         if name not in EVALUATIONS:
-            raise InputError(f"evaluation {name!r}: unknown; known: {', '.join(EVALUATIONS)}")
+            hint = did_you_mean(name, EVALUATIONS)
+            raise InputError(f"evaluation {name!r}: unknown; {hint}known: {', '.join(EVALUATIONS)}")
     if not names:
         raise InputError(f"no evaluation is named; known: {', '.join(EVALUATIONS)}")

@@ -56,7 +56,7 @@ class Opener:
     def _local(self, name: str) -> list[Respondent]:
         spec = self.spec
         with self.progress.task(f"Loading {name}"):
-            candidate, weights = open_candidate(
+            candidate, identity = open_candidate(
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
             )
         if candidate.model.unpacked:
@@ -65,7 +65,9 @@ class Opener:
             LocalRespondent(
                 candidate,
                 name,
-                StoredVariant(variant, spec.form, weights, spec.dtype, self.scores, self.answers),
+                StoredVariant(
+                    variant, spec.form, identity.hash, spec.dtype, self.scores, self.answers
+                ),
             )
             for variant in self.variants
         ]

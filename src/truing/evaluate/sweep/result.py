@@ -28,10 +28,22 @@ class Line:
 
 @dataclass(frozen=True)
 class Asked:
-    """The cases of one evaluation and where they are from."""
+    """The cases of one evaluation, where they are from, and how many `--limit` left out.
+
+    `lines` is what the user is told of how they were read, `reading` the same for the document.
+    """
 
     source: str
     cases: tuple[Case, ...]
+    left_out: int = 0
+    lines: tuple[str, ...] = ()
+    reading: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def about(self) -> str:
+        """'40 questions from mine.csv (608 more left out by --limit)'."""
+        more = f" ({self.left_out} more left out by --limit)" if self.left_out else ""
+        return f"{len(self.cases)} questions from {self.source}{more}"
 
     def to_json(self) -> dict[str, Any]:
         """Source, number and hash of the cases."""
@@ -41,7 +53,9 @@ class Asked:
         return {
             "file": self.source,
             "n": len(self.cases),
+            "left_out": self.left_out,
             "hash": stable_hash("cases", *texts)[:16],
+            **({"reading": dict(self.reading)} if self.reading else {}),
         }
 
 

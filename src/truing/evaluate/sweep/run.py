@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, open_candidate
-from truing.data.questions import load_questions, load_several
+from truing.data.distinct import CaseFile
+from truing.data.questions import question_file, several_files
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
@@ -68,6 +70,8 @@ def run_sweep(
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
+    for line in dict.fromkeys(line for asked in result.asked.values() for line in asked.lines):
+        progress.note(line)
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
@@ -87,8 +91,12 @@ def run_sweep(
         connection or Connection(),
         accept_licence,
     )
+    for sentence in named_twice(spec):
+        progress.note(sentence)
     instruments = _Instruments(spec, progress, accept_licence)
-    for name in dict.fromkeys(spec.candidates):
+    names = dict.fromkeys(spec.candidates)
+    stages = len(names) * len(result.asked) * len(result.prompts)
+    for name in names:
         of_candidate = replace(
             context, base=instruments.base_of(name), reward=instruments.reward_of(name)
         )
@@ -96,7 +104,9 @@ def run_sweep(
             result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
-                    _measure(result, of_candidate, evaluation, respondent)
+                    stage = f"Stage {len(result.lines) + 1} of {stages}"
+                    with progress.stage(stage, at_once=False):
+                        _measure(result, of_candidate, evaluation, respondent)
             result.models[name] = respondents[0].about()
             result.answers_computed += sum(each.computed.choices for each in respondents)
             result.open_ended.generated += sum(each.computed.answers for each in respondents)
@@ -134,17 +144,21 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
     kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
-    loaders: dict[str, tuple[str, Callable[[], tuple[Case, ...]]]] = {
-        "held_out": (spec.questions, lambda: load_questions(spec.questions)),
-        "controls": (", ".join(spec.controls), lambda: load_several(spec.controls)),
+    loaders: dict[str, Callable[[], CaseFile]] = {
+        "held_out": lambda: question_file(spec.questions),
+        "controls": lambda: several_files(spec.controls),
     }
+    sources = {"held_out": spec.questions, "controls": ", ".join(spec.controls)}
     if of_task:
-        loaders["held_out"] = (of_task.source, lambda: of_task.cases)
+        loaders["held_out"] = lambda: CaseFile(of_task.cases, 0, of_task.source)
+        sources["held_out"] = of_task.source
     elif graded := [each.name for each in wanted if each.of_judge]:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
     cases: dict[str, tuple[Case, ...]] = {}
-    for kind, (_, load) in loaders.items():
-        cases[kind] = load()[: spec.limit] if kind in kinds else ()
+    read: dict[str, CaseFile] = {}
+    for kind, load in loaders.items():
+        read[kind] = load() if kind in kinds else CaseFile((), 0, sources[kind])
+        cases[kind] = read[kind].cases[: spec.limit]
         if kind in kinds and not cases[kind]:
             raise InputError(
                 f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
@@ -161,14 +175,34 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     )
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
-    questions = {
-        each.name: Asked(
-            loaders["controls" if each.cases == "controls" else "held_out"][0],
+    questions = {}
+    for each in wanted:
+        kind = "controls" if each.cases == "controls" else "held_out"
+        of_kind = read[kind]
+        # An evaluation with cases of its own makes some from the questions: none of them is left out.
+        left_out = len(of_kind.cases) - len(cases[kind]) if each.cases in loaders else 0
+        questions[each.name] = Asked(
+            sources[kind],
             tuple(each.cases_in(context)),
+            left_out,
+            tuple(of_kind.lines),
+            of_kind.record,
         )
-        for each in wanted
-    }
     return context, questions
+
+
+def named_twice(spec: SweepSpec) -> list[str]:
+    """What to say where a name is given more than once: it is measured once."""
+    return [
+        f"{option} {name}: named {count} times, measured once"
+        for option, names in (
+            ("--candidate", spec.candidates),
+            ("--prompt", spec.prompts),
+            ("evaluation", spec.evaluations),
+        )
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
 
 
 def _all_cases(questions: dict[str, Asked]) -> list[Case]:

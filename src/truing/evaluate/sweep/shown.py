@@ -134,6 +134,13 @@ def _judged_means(
     return means
 
 
+def remark(estimate: Estimate, asked: int) -> str:
+    """'3 unscored', or '48 of 85 asked' where a metric is of some questions alone by plan."""
+    if estimate.unscored:
+        return f"{estimate.unscored} unscored"
+    return f"{estimate.n} of {asked} asked" if estimate.n < asked else ""
+
+
 def metrics_in(lines: Sequence[Line]) -> tuple[str, ...]:
     """The metrics that any of the lines has, in order."""
     return tuple(dict.fromkeys(metric for line in lines for metric in line.metrics))

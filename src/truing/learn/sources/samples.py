@@ -104,6 +104,8 @@ class OnPolicySamples:
             "length": float(trajectories.mask_BT.sum(1).float().mean()),
             "unscored": len(scores) - len(known),
         }
+        if len(known) > 1 and min(known) == max(known):
+            row["constant_reward"] = known[0]
         if not known:
             row["unscored_because"] = next(s.reason for s in scores if isinstance(s, Unscored))
         if step % self.spec.evaluate_every == 0:

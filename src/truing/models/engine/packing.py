@@ -31,3 +31,14 @@ def packs(
         alone, shared = alone + length, common
     if pack:
         yield pack
+
+
+def shared_out(
+    requests: Sequence[PromptWithContinuations], workers: int
+) -> list[list[PromptWithContinuations]]:
+    """Packs of about one size for as many workers, of `PACK_TOKENS` together."""
+    prompts = [request.prompt for request in requests]
+    shared = common_prefix(prompts) if len(prompts) > 1 else 0
+    own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
+    parts = max(1, -(-own // PACK_TOKENS)) * workers
+    return list(packs(requests, shared + -(-own // parts)))

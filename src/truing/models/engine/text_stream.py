@@ -30,7 +30,11 @@ class TextStream:
     @property
     def text(self) -> str:
         """What is certain so far."""
-        return self._all[: self._shown]
+        return self.text_from(0)
+
+    def text_from(self, start: int) -> str:
+        """The same from a character on."""
+        return self._all[start : self._shown]
 
     def add(self, token: int) -> bool:
         """Takes a token; whether the text has ended with a stop text, which isn't part of it."""

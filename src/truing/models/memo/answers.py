@@ -28,7 +28,8 @@ class Answer:
 
 
 def answer_key(model: str, dtype: str, sampling: Sampling, prompt: Tokens) -> bytes:
-    """32 bytes that stand for one answer. `model` is the hash of weights and adapter."""
+    """32 bytes that stand for one answer. `model` is the hash of all that decides
+    its answers: weights, tokenizer, template, end tokens."""
     drawn = f"{sampling.temperature}|{sampling.seed if sampling.temperature else 'greedy'}"
     ends = json.dumps(sampling.stop)
     settings = f"{SAMPLING_VERSION}|{model}|{dtype}|{drawn}|{sampling.max_new_tokens}|{ends}"

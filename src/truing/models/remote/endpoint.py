@@ -37,7 +37,6 @@ _INSTEAD = {"max_tokens": "max_completion_tokens", "temperature": None, "seed": 
 _UNSUPPORTED = re.compile(
     r"support|unknown|unrecogni|unexpected|not permitted|max_completion", re.IGNORECASE
 )
-_THOUGHT = re.compile(r"<think>.*?(</think>|\Z)", re.DOTALL)
 _NONE_LISTED = "lists no log-probabilities of the text it was given"
 
 
@@ -73,11 +72,6 @@ class EndpointName:
 def is_endpoint(name: str) -> bool:
     """Whether a candidate's name means a server."""
     return name.startswith(PREFIX)
-
-
-def without_thoughts(reply: str) -> str:
-    """A reply without what the model thought aloud before it."""
-    return _THOUGHT.sub("", reply).strip()
 
 
 @dataclass(frozen=True)

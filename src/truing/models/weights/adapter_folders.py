@@ -6,7 +6,6 @@ name of our catalogue.
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 import warnings
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from truing.files import json_value
+from truing.models.identity import settings_hash
 from truing.models.user_cache import (
     cache_folder,
     flush_folder,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:  # names of models are resolved before anything heavy is loade
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
-_TEMPLATES = ("tokenizer_config.json", "chat_template.jinja")
 _CONFIGURATION = ("config.json", "generation_config.json", "model.safetensors.index.json")
 
 
@@ -51,7 +51,7 @@ class AdapterFolder:
         """Raises InputError where the adapter isn't one that can be merged safely."""
         path = folder / CONFIG
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = json_value(path.read_text(encoding="utf-8"), None)
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: can't be read as JSON ({error})") from None
         if not isinstance(settings, dict):
@@ -118,20 +118,16 @@ def merged_folder(base: Path, weights: Path, tokenizer: Path, progress: Progress
     where it doesn't fit, ModelUnavailable where the disk is full.
     """
     adapter = is_adapter(weights)
-    settings = (weights / (CONFIG if adapter else "config.json")).read_text(encoding="utf-8")
     hashes = weights_hash(weights, progress), weights_hash(base, progress)
-    texts = [settings, *(_text(tokenizer / name) for name in ("tokenizer.json", *_TEMPLATES))]
-    digest = stable_hash("merged", *hashes, *texts)[:16]
+    settings = settings_hash(base if adapter else weights, tokenizer)
+    own = (weights / CONFIG).read_text(encoding="utf-8") if adapter else ""
+    digest = stable_hash("merged", *hashes, settings, own)[:16]
     target = cache_folder() / "models" / f"merged-{digest}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with one_process(target.name, progress):
         if not (target / "config.json").is_file():
             _make(target, base, weights, tokenizer, progress, adapter=adapter)
     return target
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _make(

@@ -6,7 +6,6 @@ fetched and converted once, into the user's cache; after that no network is need
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from truing.files import read_json, write_json_atomically
+from truing.hints import did_you_mean
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -69,6 +69,8 @@ class Entry:
     licence_address: str
     parameters: int
     gguf: Gguf
+    hub: str
+    """where the same model is on the Hugging Face hub, in its makers' own precision"""
     digits_apart: bool
     """the tokenizer cuts at every digit, which the GGUF file says and transformers overlooks"""
     asks_first: bool = False
@@ -145,6 +147,7 @@ CATALOGUE: dict[str, Entry] = {
         licence_address="https://www.apache.org/licenses/LICENSE-2.0",
         parameters=134_515_008,
         gguf=_SMOLLM2,
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
         digits_apart=True,
     ),
     "gemma3-270m": Entry(
@@ -154,6 +157,7 @@ CATALOGUE: dict[str, Entry] = {
         licence_address="https://ai.google.dev/gemma/terms",
         parameters=268_098_176,
         gguf=_GEMMA3,
+        hub="google/gemma-3-270m",
         digits_apart=False,
         asks_first=True,
     ),
@@ -221,13 +225,21 @@ def adapter_base(folder: Path, *, accept_licence: bool, progress: Progress) -> M
         raise adapter.no_base(error) from None
 
 
+def portable_name(name: str) -> str:
+    """A model's name as another machine can resolve it: the hub's for one of the catalogue, and a whole
+    path for a folder, which is at least the same everywhere on this one."""
+    if name in CATALOGUE:
+        return CATALOGUE[name].hub
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if name and folder.is_dir() else name
+
+
 def _unknown(name: str, folder: Path) -> str:
     if name and folder.exists():
         return f"model: {name} is a file; name the folder that holds config.json and *.safetensors"
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
         return f"model: {name}: no such folder"
-    close = difflib.get_close_matches(name.casefold(), CATALOGUE, n=1, cutoff=0.5)
-    hint = f"did you mean '{close[0]}'? " if close else ""
+    hint = did_you_mean(name, CATALOGUE, cutoff=0.5)
     return (
         f"model: unknown model {name!r}; {hint}the catalogue has {', '.join(CATALOGUE)}; or name a "
         "local folder of safetensors or a Hugging Face id org/name"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from truing.files import is_disk_full
+from truing.files import is_disk_full, json_value
 from truing.models.user_cache import ModelUnavailable
 from truing.progress import Progress
 from truing.types import InputError
@@ -65,7 +64,7 @@ def _check_config(folder: Path) -> None:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json_value(path.read_text(encoding="utf-8"), None)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: can't be read as JSON ({error})") from None
     if not isinstance(data, dict):

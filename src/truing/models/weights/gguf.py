@@ -30,7 +30,7 @@ def convert(gguf: Path, folder: Path, *, digits_apart: bool) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    where = {"gguf_file": gguf.name, "local_files_only": True}
+    where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
     tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, **where)
     config = loaded.config
@@ -39,7 +39,7 @@ def convert(gguf: Path, folder: Path, *, digits_apart: bool) -> None:
     config._name_or_path = ""
     config.rms_norm_eps = _shortest(config.rms_norm_eps)
     plain: Any = AutoModelForCausalLM
-    model = plain.from_config(config, dtype=torch.float32)
+    model = plain.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model.load_state_dict(loaded.state_dict())
     if digits_apart:
         _cut_at_digits(tokenizer)

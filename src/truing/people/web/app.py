@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from truing.people.addresses import HOSTS, Address
 from truing.people.judging import AlreadyJudged, NotYours
 from truing.people.store import Store
 from truing.people.web import lead, work
@@ -20,7 +21,6 @@ from truing.people.web.security import COOKIE_SECONDS, Guard
 from truing.people.web.visitors import Refused, SignedIn, Site, page, site, wants_json
 from truing.types import InputError
 
-HOSTS = ("127.0.0.1", "localhost", "::1")
 _LOG = logging.getLogger(__name__)
 LOOK = {
     # Not as a file of truing.report: that would load the package, and with it what models need.
@@ -29,20 +29,33 @@ LOOK = {
     "icon.svg": ("truing.people.web", "static/icon.svg", "image/svg+xml"),
 }
 """What all our pages look like."""
-_STATIC = LOOK | {"label.js": ("truing.people.web", "static/label.js", "text/javascript")}
+_SCRIPTS = ("label.js", "people.js")
+_STATIC = LOOK | {
+    name: ("truing.people.web", f"static/{name}", "text/javascript") for name in _SCRIPTS
+}
 
 
-def make_app(store: Store, *, port: int = 0, hosts: tuple[str, ...] = HOSTS) -> FastAPI:
-    """The labelling page over a store. The port only names the cookie: one host, many servers."""
+def make_app(
+    store: Store,
+    *,
+    port: int = 0,
+    hosts: tuple[str, ...] = HOSTS,
+    address: Address | None = None,
+) -> FastAPI:
+    """The labelling page over a store. The port only names the cookie: one host, many servers.
+
+    The address says what the page goes by besides `hosts`, and what sign-in links begin with.
+    """
     app = FastAPI(title="Truing labels", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.site = Site(store, cookie=f"truing-label-{port}")
+    app.state.site = Site(store, cookie=f"truing-label-{port}", address=address)
     app.include_router(work.router)
     app.include_router(lead.router)
     app.add_api_route(
         "/static/{name}", static_files(_STATIC), methods=["GET"], include_in_schema=False
     )
     app.add_api_route("/health", _health, methods=["GET"])
-    app.add_middleware(Guard, hosts=hosts)
+    names = (*hosts, *address.hosts) if address else hosts
+    app.add_middleware(Guard, hosts=names, public=address.public if address else None)
     app.add_exception_handler(SignedIn, _signed_in)
     for kind in (
         Refused, InputError, NotYours, AlreadyJudged, RequestValidationError, StarletteHTTPException,
@@ -77,8 +90,14 @@ def _signed_in(request: Request, error: Exception) -> Response:
     # Not a redirect: after a click on another site's link, browsers follow redirects without a
     # SameSite=Strict cookie. A page of ours that moves on by itself begins a visit of our own.
     response = page("signed_in", None, path=error.path)
+    here = site(request)
     response.set_cookie(
-        site(request).cookie, error.token, max_age=COOKIE_SECONDS, httponly=True, samesite="strict"
+        here.cookie,
+        error.sign_in,
+        max_age=COOKIE_SECONDS,
+        secure=here.is_secure(request.headers.get("host", "")),
+        httponly=True,
+        samesite="strict",
     )
     return response
 

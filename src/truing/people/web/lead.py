@@ -6,13 +6,15 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Annotated
 
+import segno
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from markupsafe import Markup
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.annotators import add_annotator, renew_token
-from truing.people.assigning import is_current
+from truing.people.annotators import add_annotator, remove_annotator, renew_token
+from truing.people.assigning import is_current, release_open
 from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
@@ -25,6 +27,7 @@ from truing.people.overview import (
     progress_by_kind,
     workers,
 )
+from truing.people.results import MeanRating, Win, ratings, wins
 from truing.people.tables import Annotator, AnnotatorGroup, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS, SKIP_REASONS
 from truing.people.web.security import Person
@@ -44,6 +47,8 @@ from truing.statistics.agreement import Value, agreement_rate, confusion
 from truing.types import Estimate
 
 router = APIRouter(prefix="/lead")
+MOST_PAIRS = 20
+"""Candidates, or pairs of them, on the lead's page."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class Overview:
     agreement: list[tuple[str, Estimate]]
     disagreements: list[Disagreement]
     contrasts: list[GroupContrast]
+    wins: list[Win]
+    ratings: list[MeanRating]
     skips: list[tuple[str, int]]
     skipped: list[tuple[int, str, str]]
     """The latest skips: task, reason, note."""
@@ -112,6 +119,8 @@ def _compute(session: Session, record: Record) -> Overview:
         agreement=alphas.by_question(),
         disagreements=disagreements(columns),
         contrasts=group_contrasts(people, alphas),
+        wins=wins(session)[:MOST_PAIRS],
+        ratings=ratings(session)[:MOST_PAIRS],
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
         skipped=_skipped(session),
         made_at=now(),
@@ -167,7 +176,14 @@ def _people(request: Request, person: Person, name: str = "", link: str = "") ->
         people = session.scalars(
             select(Annotator).where(Annotator.role == "annotator").order_by(Annotator.id)
         ).all()
-        return page("people", person, people=people, name=name, link=link)
+        return page(
+            "people", person, people=people, name=name, link=link, code=_qr(link) if link else ""
+        )
+
+
+def _qr(link: str) -> Markup:
+    """A link as a drawing that a phone's camera reads, dark on light in every scheme."""
+    return Markup(segno.make(link, micro=False).svg_inline(scale=4, dark="#000", light="#fff"))
 
 
 @router.get("/people")
@@ -176,7 +192,28 @@ def people(request: Request, person: Lead) -> Response:
     return _people(request, person)
 
 
+@router.post("/people/{annotator_id}/remove", openapi_extra=form_schema())
+def remove_person(request: Request, annotator_id: Id, person: LeadPoster) -> Response:
+    """End somebody's link and sign-ins. What they said stays; what they had begun goes to others."""
+    with site(request).store.writing() as session:
+        annotator = _annotator(session, annotator_id)
+        remove_annotator(session, annotator)
+        release_open(session, annotator.id)
+    return see_other("/lead/people")
+
+
+def _annotator(session: Session, annotator_id: int) -> Annotator:
+    """An annotator by number. Raises NotYours for the lead, for sources and for nobody."""
+    annotator = session.get(Annotator, annotator_id)
+    if annotator is None or annotator.role != "annotator":
+        raise NotYours
+    return annotator
+
+
 def _link(request: Request, token: str) -> str:
+    address = site(request).address
+    if address is not None and address.is_open:
+        return address.link(token)
     return f"{request.url.scheme}://{request.url.netloc}/?token={token}"
 
 
@@ -193,9 +230,7 @@ def add_person(request: Request, person: LeadPoster, fields: Fields) -> Response
 def new_link(request: Request, annotator_id: Id, person: LeadPoster) -> Response:
     """A new sign-in link; the old one stops working."""
     with site(request).store.writing() as session:
-        annotator = session.get(Annotator, annotator_id)
-        if annotator is None or annotator.role != "annotator":
-            raise NotYours
+        annotator = _annotator(session, annotator_id)
         token, name = renew_token(session, annotator), annotator.name
     return _people(request, person, name=name, link=_link(request, token))
 

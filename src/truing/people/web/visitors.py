@@ -13,8 +13,10 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.datastructures import UploadFile
 
+from truing.people.addresses import Address
 from truing.people.annotators import by_token
 from truing.people.observations import Record
+from truing.people.sign_ins import sign_in, signed_in
 from truing.people.store import Store
 from truing.people.vocabulary import (
     FLAG_VALUES,
@@ -24,10 +26,12 @@ from truing.people.vocabulary import (
     SKIP_REASONS,
     USE_CASES,
 )
+from truing.people.web.markdown import rendered
 from truing.people.web.security import (
     BURST,
     FAILURES_BURST,
     FAILURES_PER_SECOND,
+    MAX_BODY,
     REQUESTS_PER_SECOND,
     Person,
     RateLimit,
@@ -50,9 +54,9 @@ class Refused(Exception):
 class SignedIn(Exception):
     """The link's token is right: set the cookie and go on without the token in the address."""
 
-    def __init__(self, token: str, path: str) -> None:
+    def __init__(self, sign_in: str, path: str) -> None:
         super().__init__("signed in")
-        self.token, self.path = token, path
+        self.sign_in, self.path = sign_in, path
 
 
 @dataclass
@@ -61,6 +65,8 @@ class Site:
 
     store: Store
     cookie: str
+    address: Address | None = None
+    """How others reach it; None where links are to say what the lead's browser says."""
     requests: RateLimit = field(default_factory=lambda: RateLimit(REQUESTS_PER_SECOND, BURST))
     failures: RateLimit = field(
         default_factory=lambda: RateLimit(FAILURES_PER_SECOND, FAILURES_BURST)
@@ -69,6 +75,11 @@ class Site:
     record: Record = field(default_factory=Record)
     recording: threading.Lock = field(default_factory=threading.Lock)
     """Held while `record` is read: two who look at once wait for one computation."""
+
+    def is_secure(self, host: str) -> bool:
+        """Whether a request with this Host header came by the proxy with TLS."""
+        public = self.address.public if self.address else None
+        return public is not None and public == f"https://{host.lower()}"
 
 
 def site(request: Request) -> Site:
@@ -97,7 +108,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["estimate"] = _estimate
+    environment.filters |= {"estimate": _estimate, "markdown": rendered}
     environment.globals |= {
         "kind_names": KIND_NAMES,
         "flags": FLAGS,
@@ -130,27 +141,46 @@ def _client(request: Request) -> str:
     return request.client.host if request.client else "?"
 
 
+def _stranger(request: Request) -> Refused:
+    """What is said to somebody whose link or cookie opens nothing: they may not try for ever.
+
+    Asked after both were looked up, so that no stranger at the same address (a proxy's, a classroom's)
+    and no forgotten tab can shut out those who are signed in.
+    """
+    if site(request).failures.take(_client(request)):
+        return Refused(401, "This sign-in link isn't valid (any more). Ask the lead for a new one.")
+    return Refused(429, "Too many sign-ins that failed. Wait a minute, then open your link again.")
+
+
+def _by_link(request: Request, token: str) -> SignedIn:
+    """A new sign-in of whoever holds the token. Raises Refused where nobody does."""
+    store = site(request).store
+    with store.reading() as session:  # so that guesses don't wait in the writers' line
+        known = by_token(session, token) is not None
+    if known:
+        with store.writing() as session:
+            person = by_token(session, token)
+            if person is not None:
+                return SignedIn(sign_in(session, person.id), request.url.path)
+    raise _stranger(request)
+
+
 def visitor(request: Request) -> Person:
     """Who is signed in. Raises SignedIn on the first visit with a link, else Refused."""
     here = site(request)
     linked = request.query_params.get("token")
-    token = linked if linked is not None else request.cookies.get(here.cookie, "")
-    if not token:
+    if linked:
+        raise _by_link(request, linked)
+    cookie = request.cookies.get(here.cookie, "")
+    if not cookie or linked is not None:
         raise Refused(401, "Open the sign-in link that the lead gave you.")
-    if not here.failures.take(_client(request), 0):
-        raise Refused(
-            429, "Too many sign-ins that failed. Wait a minute, then open your link again."
-        )
     with here.store.reading() as session:
-        found = by_token(session, token)
-        person = Person(found.id, found.name, found.role, csrf_token(token)) if found else None
-    if person is None:
-        here.failures.take(_client(request))
-        raise Refused(401, "This sign-in link isn't valid (any more). Ask the lead for a new one.")
+        annotator = signed_in(session, cookie)
+        if annotator is None:
+            raise _stranger(request)
+        person = Person(annotator.id, annotator.name, annotator.role, csrf_token(cookie))
     if not here.requests.take(str(person.id)):
         raise Refused(429, "Too many requests at once. Wait a few seconds, then try again.")
-    if linked is not None:
-        raise SignedIn(token, request.url.path)
     return person
 
 
@@ -163,7 +193,8 @@ def lead(person: Annotated[Person, Depends(visitor)]) -> Person:
 
 async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a form, each once. Raises Refused for files, repetitions and too many fields."""
-    form = await request.form(max_files=0, max_fields=MAX_FIELDS)
+    # Sizes are counted before escapes are undone: 12 bytes for one character.
+    form = await request.form(max_files=0, max_fields=MAX_FIELDS, max_part_size=MAX_BODY)
     fields: dict[str, str] = {}
     for name, value in form.multi_items():
         if isinstance(value, UploadFile) or name in fields:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from truing.people.annotators import describe_self
 from truing.people.answers import Answer, shown_completions
-from truing.people.assigning import Progress, is_current, next_assignment, team_progress
+from truing.people.assigning import Progress, has_work, is_current, next_assignment, team_progress
 from truing.people.guidelines import guideline
 from truing.people.judging import latest, owned, record, save_draft, skip, withdraw
 from truing.people.suggesting import suggest
@@ -97,6 +97,7 @@ def home(request: Request, person: Visitor) -> Response:
             progress=_progress(here, session),
             done=_done(session, person.id),
             recent=recent,
+            left=has_work(session, person.id),
             groups=groups,
         )
 

@@ -1,5 +1,6 @@
 // The chat page: sends what is typed, shows answers as they are written, sends judgements. All that
-// comes from people or from the model is put in as text, never as HTML.
+// comes from people or from the model is put in as text; HTML is only what the server made of finished
+// answers, with a short list of tags.
 "use strict";
 
 const form = document.getElementById("ask");
@@ -74,7 +75,7 @@ async function* events(response) {
   let rest = "";
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return;
+    if (done) throw new Error("The answer broke off. Your message is still here; try again in a moment.");
     const parts = (rest + value).split("\n\n");
     rest = parts.pop();
     for (const part of parts) {
@@ -159,6 +160,19 @@ async function receive(response, shown, answers) {
   return receipts;
 }
 
+async function draw(shown, answers) {
+  try {
+    const { html } = await (await post("/page/markdown", { texts: answers })).json();
+    for (const [place, { body }] of shown.entries()) {
+      if (!html[place]) continue;
+      const drawn = make("div", "markdown");
+      drawn.innerHTML = html[place];
+      body.before(drawn);
+      body.classList.add("raw");
+    }
+  } catch { /* the raw text stands */ }
+}
+
 async function send() {
   const text = question.value.trim();
   if (!text || running) return;
@@ -202,6 +216,7 @@ async function send() {
     if (!stopped) trouble.textContent = error.message;
   } finally {
     for (const each of shown) each.box.classList.remove("writing");
+    if (group.isConnected) await draw(shown, answers);
     running = null;
     busy(false);
     (undecided?.querySelector("button") || question).focus();
@@ -226,6 +241,9 @@ document.getElementById("new").addEventListener("click", () => {
   document.getElementById("start").hidden = false;
   question.focus();
 });
+const raw = document.getElementById("raw");
+raw.checked = remembered.get("truing-raw") === "on";
+raw.addEventListener("change", () => remembered.set("truing-raw", raw.checked ? "on" : "off"));
 if (consent) {
   document.getElementById("user").textContent = user;
   consent.checked = remembered.get("truing-consent") === "yes";

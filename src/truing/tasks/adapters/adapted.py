@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from truing.data.distinct import distinct_cases
 from truing.spec.reward import RewardPart, RewardSpec
 from truing.spec.task import CheckSpec, TaskSpec
 from truing.types import Case, InputError, stable_hash
@@ -40,13 +41,15 @@ class AdaptedTask:
     """A task of another package. Its programs give a number, or None where an answer has no score.
 
     `fingerprint` changes with whatever the cases and their scores come from: the package's version, the
-    reference, seed and size, the cases, and the code that was run.
+    reference, seed and size, the cases, and the code that was run. `repeated` counts cases that ask what
+    an earlier one asks: they are left out.
     """
 
     task: TaskSpec
     cases: tuple[Case, ...]
     programs: Mapping[str, Grader]
     fingerprint: str
+    repeated: int = 0
 
 
 def adapted(
@@ -61,10 +64,8 @@ def adapted(
 
     Raises InputError where there is no case.
     """
-    first: dict[str, Case] = {}
-    for case in cases:
-        first.setdefault(case.id, case)
-    unique = tuple(first.values())
+    read = distinct_cases(cases, name)
+    unique = read.cases
     if not unique:
         raise InputError(f"{name}: has no cases; a task needs at least one")
     rows = [json.dumps([case.prompt, case.messages, dict(case.columns)]) for case in unique]
@@ -73,6 +74,7 @@ def adapted(
         cases=unique,
         programs={SCORE: grader},
         fingerprint=stable_hash("adapted", name, *made_from, *rows),
+        repeated=read.repeated,
     )
 
 

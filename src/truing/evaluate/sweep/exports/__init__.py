@@ -10,6 +10,7 @@ from truing.evaluate.sweep.exports.inspect_log import write_inspect
 from truing.evaluate.sweep.exports.lm_eval import write_lm_eval
 from truing.evaluate.sweep.exports.parquet import write_parquet
 from truing.evaluate.sweep.result import SweepResult
+from truing.hints import did_you_mean
 from truing.types import InputError
 
 Export = Callable[[SweepResult, Path, datetime], Path]
@@ -26,7 +27,8 @@ def exports(names: Sequence[str]) -> dict[str, Export]:
     """The exports called `names`. Raises InputError for an unknown one."""
     for name in names:
         if name not in EXPORTS:
-            raise InputError(f"--export {name}: unknown form; known: {', '.join(EXPORTS)}")
+            hint = did_you_mean(name, EXPORTS)
+            raise InputError(f"--export {name}: unknown form; {hint}known: {', '.join(EXPORTS)}")
     return {name: EXPORTS[name] for name in names}
 
 

@@ -66,7 +66,8 @@ def _sample(number: int, entry: Entry) -> dict[str, Any]:
         "category": case.category,
         "source": case.source,
     }
-    delimiter = entry.context.delimiter if entry.context else ""
+    context = entry.context
+    delimiter = context.closing + context.delimiter if context else ""
     choices = entry.answers if entry.log_likelihoods else []
     pairs = [{"arg_0": entry.text, "arg_1": delimiter + answer} for answer in choices]
     answered = [[str(score), "None"] for score in entry.log_likelihoods]

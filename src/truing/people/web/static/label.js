@@ -32,6 +32,7 @@ function seconds() { return ((seen + (since === null ? 0 : performance.now() - s
 const key = form && `truing-draft-${form.dataset.assignment}`;
 let timer = null;
 let sending = false;
+let signedOut = false; // since then nothing is sent by itself: it would be refused again and again
 
 function fields() {
   form.elements.seconds.value = seconds();
@@ -53,6 +54,7 @@ async function post(path, body) {
   const answer = await response.json().catch(() => ({}));
   const error = new Error(answer.problem || `The server answered ${response.status}.`);
   error.retry = response.status === 503 || response.status === 429;
+  error.signedOut = response.status === 401 || response.status === 403;
   throw error;
 }
 
@@ -66,14 +68,16 @@ async function autosave() {
   } catch (error) {
     keepHere();
     if (sending) return;
-    const why = error instanceof TypeError ? "The server doesn't answer." : error.message;
-    say(`${why} What you typed is kept in this browser.`, true);
-    timer = setTimeout(autosave, RETRY_MS);
+    const lost = error instanceof TypeError;
+    signedOut = Boolean(error.signedOut);
+    say(`${lost ? "The server doesn't answer." : error.message} What you typed is kept in this browser.`, true);
+    if (lost || error.retry) timer = setTimeout(autosave, RETRY_MS);
   }
 }
 
 function changed() {
   clearTimeout(timer);
+  if (signedOut) { keepHere(); return; }
   timer = setTimeout(autosave, AUTOSAVE_MS);
 }
 
@@ -217,6 +221,23 @@ function onKey(event) {
   if (cycle(name) || press(name)) event.preventDefault();
 }
 
+// ---- cards and raw text -------------------------------------------------------------------------
+// A card is chosen by a tap anywhere on it, but not where somebody follows a link or marks words.
+function choosable(card) {
+  card.classList.add("pick");
+  card.addEventListener("click", (event) => {
+    if (event.target.closest("a") || String(getSelection())) return;
+    form.querySelector(`[name="preferred"][value="${card.dataset.choose}"]`).checked = true;
+    changed();
+  });
+}
+
+const raw = document.getElementById("raw");
+if (raw) {
+  raw.checked = remembered.get("truing-raw") === "on";
+  raw.addEventListener("change", () => remembered.set("truing-raw", raw.checked ? "on" : "off"));
+}
+
 // ---- beginning ----------------------------------------------------------------------------------
 const guidelines = document.querySelector("aside details");
 if (guidelines && matchMedia("(max-width: 900px)").matches) guidelines.open = false;
@@ -230,6 +251,7 @@ if (form) {
   document.addEventListener("keydown", onKey);
   keysBox.checked = remembered.get("truing-keys") !== "off";
   keysBox.addEventListener("change", () => remembered.set("truing-keys", keysBox.checked ? "on" : "off"));
+  document.querySelectorAll("[data-choose]").forEach(choosable);
   restore();
   if (list) {
     list.querySelectorAll(".handle").forEach(drag);

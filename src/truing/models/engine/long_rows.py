@@ -1,0 +1,153 @@
+"""A text too long for one pass, a piece at a time: memory grows with its length, never with the square.
+
+A piece's tokens see all earlier ones, whose keys and values are kept, without a mask where the kernel
+allows; what a mask is needed for is cut so that no matrix of scores has more than `MASKED` numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from truing.models.engine.attention import (
+    AttentionPlan,
+    ScoreRule,
+    can_join,
+    grouped_attention,
+    joined_attention,
+)
+from truing.models.engine.packing import PACK_TOKENS
+from truing.models.engine.projection import frozen_token_log_probs
+from truing.models.engine.tree import CPU, PromptWithContinuations, SharedPrefix, Tokens
+
+PIECE = 1024
+"""Tokens of one pass: activations fit the cache (see packing.py)."""
+MASKED = 1 << 24
+"""Numbers of one masked matrix of scores, over all heads: 64 MB in float32."""
+Hidden = Callable[[Tensor, Tensor, AttentionPlan], Tensor]
+"""Hidden states (N, E) of tokens (N,) at positions (N,) under a plan."""
+
+
+class LongRow:
+    """The attention plan of one text's next tokens, on the model's device; keeps the keys and values
+    (T, K, D) of all."""
+
+    def __init__(self, tokens: int, device: torch.device = CPU) -> None:
+        self._room = tokens
+        self.device = device
+        self.length = 0
+        self.states: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """See AttentionPlan."""
+        start, end = self.length, self.length + len(query_NHD)
+        keys, values = self._put(layer, key_NKD, value_NKD)
+        query_1HND = query_NHD.transpose(0, 1)[None]
+        plain = rule.window is None and rule.softcap is None
+        if start and plain and can_join(query_NHD.device):
+            before = (keys[:start].transpose(0, 1), values[:start].transpose(0, 1))
+            own = (key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None])
+            seen_1NN = _seen(0, 0, end - start, None, self.device)
+            output = joined_attention(query_1HND, before, own, seen_1NN, scale=rule.scale)
+        else:
+            output = _masked(query_1HND, keys[:end], values[:end], start, rule)
+        return output[0].transpose(0, 1)
+
+    def _put(self, layer: int, key_NKD: Tensor, value_NKD: Tensor) -> tuple[Tensor, Tensor]:
+        if layer not in self.states:
+            shape = (self._room, *key_NKD.shape[1:])
+            self.states[layer] = (key_NKD.new_empty(shape), value_NKD.new_empty(shape))
+        for kept, new in zip(self.states[layer], (key_NKD, value_NKD), strict=True):
+            kept[self.length : self.length + len(new)] = new
+        return self.states[layer]
+
+
+def _seen(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:
+    """(1, T, S): which of the keys from `low` to `end` the tokens from `start` to `end` see."""
+    position_T1 = torch.arange(start, end, device=device)[:, None]
+    place_S = torch.arange(low, end, device=device)
+    seen_TS = place_S <= position_T1
+    if window is not None:
+        seen_TS &= place_S > position_T1 - window
+    return seen_TS[None]
+
+
+def _masked(
+    query_1HND: Tensor, key_SKD: Tensor, value_SKD: Tensor, start: int, rule: ScoreRule
+) -> Tensor:
+    """Attention of the last N of S tokens, the first of them at `start`, so many at once as MASKED lets."""
+    _, H, N, _ = query_1HND.shape
+    outputs, place = [], 0
+    while place < N:
+        low = 0 if rule.window is None else max(0, start + place + 1 - rule.window)
+        count = min(N - place, max(1, MASKED // (H * (start + N - low))))
+        end = start + place + count
+        outputs.append(
+            grouped_attention(
+                query_1HND[:, :, place : place + count],
+                key_SKD[low:end].transpose(0, 1)[None],
+                value_SKD[low:end].transpose(0, 1)[None],
+                _seen(start + place, low, end, rule.window, query_1HND.device),
+                rule,
+            )
+        )
+        place += count
+    return torch.cat(outputs, dim=2)
+
+
+def in_pieces(hidden: Hidden, row: LongRow, tokens: Tokens) -> Iterator[Tensor]:
+    """Hidden states (N, E) of a text, a piece after the other; `row` is filled on the way."""
+    for start in range(0, len(tokens), PIECE):
+        piece = torch.tensor(tokens[start : start + PIECE]).to(row.device)
+        positions = torch.arange(start, start + len(piece), device=row.device)
+        yield hidden(piece, positions, row)
+        row.length += len(piece)
+
+
+def long_prefix(hidden: Hidden, tokens: Tokens, device: torch.device = CPU) -> SharedPrefix:
+    """A long text run once for all that goes on behind it."""
+    row = LongRow(len(tokens), device)
+    for _ in in_pieces(hidden, row, tokens):
+        pass
+    return SharedPrefix(tuple(tokens), row.states)
+
+
+def is_long(request: PromptWithContinuations, known: int = 0) -> bool:
+    """Whether a text of the request goes too far beyond `known` tokens for one pass."""
+    longest = max(map(len, request.continuations), default=0)
+    return len(request.prompt) + longest - known > PACK_TOKENS
+
+
+def long_log_probs(
+    hidden: Hidden,
+    head: Callable[[Tensor], Tensor],
+    softcap: float | None,
+    request: PromptWithContinuations,
+    device: torch.device = CPU,
+) -> Iterator[Tensor]:
+    """Log-probabilities (C,) of each continuation's tokens, every text run in pieces, without gradients.
+
+    `head` and `softcap` as for `frozen_token_log_probs`.
+    """
+    for continuation in request.continuations:
+        tokens = [*request.prompt, *continuation[:-1]]
+        targets = torch.tensor(continuation).to(device)
+        row, found = LongRow(len(tokens), device), [torch.empty(0, device=device)]
+        for hidden_NE in in_pieces(hidden, row, tokens):
+            end = row.length + len(hidden_NE) - len(request.prompt) + 1  # of what is predicted
+            if end <= 0:
+                continue
+            source_NE = hidden_NE[-end:]
+            target_N = targets[end - len(source_NE) : end]
+            every = torch.arange(len(target_N), device=device)
+            found.append(frozen_token_log_probs(source_NE, head, every, target_N, softcap=softcap))
+        yield torch.cat(found)

@@ -1,0 +1,63 @@
+"""Weights and tokenizers out of folders: numbers and texts, never code that lies beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+from truing.files import read_json
+from truing.models.precision import torch_dtype
+from truing.types import Dtype, InputError
+
+
+def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
+    """The model in a folder of safetensors. Raises InputError where there is none, or it needs code."""
+    _check_kernels(folder / "config.json")
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=torch_dtype(dtype),
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+        )
+    except (OSError, ValueError) as error:
+        raise _unusable(folder, "can't be loaded", error) from None
+    assert isinstance(model, PreTrainedModel)
+    return model
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer in a folder. Raises InputError where there is none, or it needs code."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, trust_remote_code=False, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise _unusable(folder, "has no usable tokenizer", error) from None
+    assert isinstance(tokenizer, PreTrainedTokenizerBase)
+    return tokenizer
+
+
+def _unusable(folder: Path, what: str, error: Exception) -> InputError:
+    if "trust_remote_code" in str(error):
+        return InputError(
+            f"model: {folder} {what} without running code that lies in it, which Truing never does; "
+            "use a model whose architecture and tokenizer transformers itself has"
+        )
+    return InputError(f"model: {folder} {what} ({str(error).splitlines()[0]})")
+
+
+def _check_kernels(path: Path) -> None:
+    """`attn_implementation` may name a repository, whose code would be fetched and run."""
+    if not path.is_file():
+        return
+    config = read_json(path)
+    for key in ("attn_implementation", "_attn_implementation", "experts_implementation"):
+        if "/" in str(config.get(key, "")):
+            raise InputError(
+                f"{path}: {key}: {config[key]!r} is code from a repository, which Truing never runs; "
+                "take the key out"
+            )

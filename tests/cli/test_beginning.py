@@ -1,0 +1,65 @@
+"""The commands to begin with, and what a shell completes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from commands import refused, run
+from truing.cli import completion
+from truing.evaluate import EVALUATIONS
+from truing.methods import METHODS
+from truing.models.weights.catalogue import CATALOGUE
+from truing.spec.reading import PROFILES, make_spec, read_mapping
+from truing.tasks import TASKS
+
+
+@pytest.fixture(autouse=True)
+def _apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
+
+
+def test_init_writes_a_spec_and_leaves_one_alone() -> None:
+    result = run("init", "--task", "format", "my spec.yaml")
+    assert result.exit_code == 0 and "truing align" in result.stdout
+    assert make_spec(read_mapping(Path("my spec.yaml"))) == make_spec({"task": "format"})
+    assert "is there already" in refused(run("init", "my spec.yaml"))
+    assert run("init").exit_code == 0 and Path("spec.yaml").is_file()
+
+
+def test_doctor() -> None:
+    document = json.loads(run("doctor", "--json").stdout)
+    assert document["ok"] == all(check["ok"] for check in document["checks"])
+    shown = run("doctor")
+    assert shown.exit_code == 0
+    assert all(f"{check['name']}: " in shown.stdout for check in document["checks"])
+    assert max(map(len, shown.stdout.splitlines())) <= 80 or "/" in shown.stdout
+
+
+def test_names_are_completed() -> None:
+    assert completion.methods("") == list(METHODS)
+    assert completion.evaluations("a") == [n for n in EVALUATIONS if n.startswith("a")]
+    assert completion.models("smol") == [n for n in CATALOGUE if n.startswith("smol")]
+    assert completion.tasks("") == list(TASKS) and completion.profiles("") == list(PROFILES)
+    assert set(completion.trainings("")) <= {*METHODS, "reward", "judge"}
+    assert "helpful" in completion.prompts("h") and "inspect" in completion.exports("")
+    assert completion.maps("ro") == ["rooms"]
+
+
+def test_a_shell_completes_values() -> None:
+    words = "truing align --method pro"
+    environment = {"_TRUING_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", "from truing.cli.main import main; main()"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["prompt"], done.stderr
