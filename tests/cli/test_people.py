@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -17,11 +18,11 @@ from commands import refused, run
 from people_work import fill, someone, work
 from truing.files import read_jsonl
 from truing.people import Store, open_store
-from truing.people import serving as serving_module
 from truing.people.annotators import by_token
 from truing.people.serving import fill_with_demo, label
 from truing.people.tables import Prompt, Task
 from truing.people.vocabulary import KINDS
+from truing.people.web import connections
 from truing.types import InputError
 
 
@@ -35,20 +36,32 @@ def test_import_export_and_erase() -> None:
     Path("pairs.jsonl").write_text(json.dumps(pair) + "\n", encoding="utf-8")
     done = run("data", "import", "pairs.jsonl", "--consent", "given", "--ask", "rating", "--json")
     assert json.loads(done.stdout) == {
-        "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3}, "bad_lines": []
+        "records": 1, "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3},
+        "judgements_there_already": 0, "of_these_superseded": 0, "judgements_superseded": 0,
+        "left_out": {}, "bad_lines": [],
     }  # fmt: skip
-    assert run("data", "import", "pairs.jsonl").stdout == "Added: nothing new\n"
+    again = run("data", "import", "pairs.jsonl").stdout
+    assert again == "Added: nothing new\n1 judgements were there already\n"
     done = run(
         "data", "export", "out.jsonl", "--form", "preference", "--consent", "given", "--json"
     )
-    assert json.loads(done.stdout) == {"file": "out.jsonl", "form": "preference", "rows": 1}
+    assert json.loads(done.stdout) == {
+        "file": "out.jsonl", "form": "preference", "rows": 1, "judgements": 1, "left_out": {}
+    }  # fmt: skip
     (row,) = read_jsonl(Path("out.jsonl"))
     wanted = {"chosen": "A", "source": "pairs.jsonl", "consent": "given", "user": "u1"}
     assert wanted.items() <= row.items()
-    assert (
-        json.loads(run("data", "erase", "--user", "u1", "--json").stdout)["erased"]["prompts"] == 1
-    )
+    erased = json.loads(run("data", "erase", "--user", "u1", "--json").stdout)
+    assert erased["erased"]["prompts"] == 1 and erased["remains"] == ""
     assert run("data", "export", "out.jsonl").stdout == "out.jsonl: 0 rows\n"
+
+
+def test_what_goes_to_standard_output_is_the_rows_alone() -> None:
+    Path("a.jsonl").write_text('{"prompt": "a", "completion": "b"}\n', encoding="utf-8")
+    assert run("data", "import", "a.jsonl").exit_code == 0
+    done = run("data", "export", os.devnull, "--form", "messages")
+    assert done.stdout == "" and done.stderr == f"{os.devnull}: 1 rows\n"
+    assert Path(os.devnull).is_char_device()
 
 
 def test_bad_lines_are_told_on_standard_error() -> None:
@@ -127,7 +140,7 @@ class Stopped:
     configs: ClassVar[list[uvicorn.Config]] = []
     places: ClassVar[list[str]] = []
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, closing: object) -> None:
         self.configs.append(config)
 
     def run(self, sockets: list[socket.socket]) -> None:
@@ -137,7 +150,7 @@ class Stopped:
 
 @pytest.fixture()
 def stopped(monkeypatch: pytest.MonkeyPatch) -> type[Stopped]:
-    monkeypatch.setattr(serving_module.uvicorn, "Server", Stopped)
+    monkeypatch.setattr(connections, "Server", Stopped)
     Stopped.configs, Stopped.places = [], []
     return Stopped
 
@@ -199,7 +212,7 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
     seen: list[tuple[str, bool]] = []
 
     class Server:
-        def __init__(self, config: object) -> None:
+        def __init__(self, config: object, closing: object) -> None:
             self.quiet = not config.access_log  # type: ignore[attr-defined]
 
         def run(self, sockets: list[socket.socket]) -> None:
@@ -207,7 +220,7 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
             sockets[0].close()
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving_module.uvicorn, "Server", Server)
+    monkeypatch.setattr(connections, "Server", Server)
     said: list[str] = []
     for token in ("my token", None, None):
         label("people.db", port=0, token=token, say=said.append)

@@ -123,6 +123,11 @@ def test_what_people_did_not_want_is_left_out_and_counted(tmp_path: Path) -> Non
         ({"chosen": "Human: a", "rejected": "Human: b"}, "name it as preferences"),
         ({"prompt": "Why?", "completion": "So.", "rating": 2}, "holds rated or ranked answers"),
         ({"prompt": "Why?", "completions": ["a", "b"]}, "(completions), not demonstrations"),
+        (
+            {"prompt": "Why?", "completion": "So.", "ratings": 1},
+            "ratings: unknown column; did you mean 'rating'",
+        ),
+        ({"prompt": "Why?", "completion": "So.", "Labels": False}, "did you mean 'label'"),
         ({"prompt": "Why?"}, ":1: no answer to imitate; its columns: prompt"),
         ({"text": "Once upon a time"}, ":1: no answer to imitate"),
         ({"messages": [USER]}, ":1: messages: doesn't end with the assistant's turn"),

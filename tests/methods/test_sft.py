@@ -136,12 +136,13 @@ def test_store_and_files_give_the_same(tmp_path: Path) -> None:
     export_file(store, Path("m.jsonl"), "messages")
     export_file(store, Path("p.parquet"), "prompt-completion")
     store.close()
-    found = [read_dialogues(name) for name in ("people.db", "m.jsonl", "p.parquet")]
+    names = ("people.db", "m.jsonl", "p.parquet")
+    found = [read_dialogues(name).dialogues for name in names]
     assert [[d.id for d in each] for each in found] == [[d.id for d in found[0]]] * 3
     assert {(d.user, d.answer) for each in found for d in each} == {("u7", "A careful answer.")}
     assert len(found[0]) == 3 and found[1][1].source == "m.jsonl:2"
     assert found[2][1].source == "p.parquet: row 2"
-    assert read_dialogues("people.db", ["own"]) == found[0]
+    assert read_dialogues("people.db", ["own"]).dialogues == found[0]
     with pytest.raises(InputError, match=r"people\.db holds no demonstration"):
         read_dialogues("people.db", ["given"])
 
@@ -208,7 +209,7 @@ def test_one_user_alone_leaves_nothing_to_measure_on(model: Path) -> None:
          ["d.jsonl:1: prompt: 10,000,000 characters"]),
         ("d.parquet", b"PAR1 and nothing", ["d.parquet: can't be read as Parquet"]),
         ("d.json", b'{"prompt": "a"}', ["d.json: a .json file is a list"]),
-        ("d.csv", b"a,b", ["'d.csv' is neither a file", ".parquet"]),
+        ("d.txt", b"a,b", ["'d.txt' is neither a file", ".parquet"]),
         ("d.db", b"not a database" * 100, ["d.db"]),
     ],
 )  # fmt: skip

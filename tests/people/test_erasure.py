@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from people_work import Someone, fill, someone, submission, work
-from truing.people import Store
+from truing.people import Store, open_store
 from truing.people.annotators import describe_self
 from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
@@ -113,6 +114,65 @@ def test_the_text_is_in_no_file_any_more(sqlite_store: Store, tmp_path: Path) ->
         assert session.scalars(select(Demonstration.text)).all() == ["what Bob has seen"]
         assert session.scalars(select(Draft)).all() == []
         assert session.scalars(select(AnnotatorGroup)).all() == []
+
+
+def test_what_a_reader_keeps_in_the_log_is_said(
+    sqlite_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.people.store.BUSY_SECONDS", 0)
+    store = open_store(str(sqlite_store.url.database))
+    fill(store, ["demonstration"], prompts=2)
+    demonstrate(store, someone(store, "Ada"), SECRET)
+    with sqlite3.connect(tmp_path / "people.db") as reader:
+        reader.execute("BEGIN").execute("SELECT count(*) FROM demonstrations").fetchall()
+        erased = erase_annotator(store, "Ada")
+        assert "people.db-wal still holds" in erased.remains
+        assert SECRET.encode() in (tmp_path / "people.db-wal").read_bytes()
+    reader.close()
+    someone(store, "Bob")
+    assert erase_annotator(store, "Bob").remains == ""
+    for path in tmp_path.glob("people.db*"):
+        assert SECRET.encode() not in path.read_bytes()
+    store.close()
+
+
+def _relations(store: Store) -> bytes:
+    """What PostgreSQL's files hold of the tables with people's texts, those beside them included."""
+    held = b""
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("CHECKPOINT"))
+        for table in ("demonstrations", "drafts", "prompts", "pg_statistic"):
+            whole = text(f"SELECT pg_read_binary_file(pg_relation_filepath('{table}'))")
+            held += bytes(connection.scalar(whole) or b"")
+    return held
+
+
+def test_the_text_is_in_no_table_of_postgresql_any_more(postgres_server: str) -> None:
+    from postgres import new_database
+
+    store = open_store(new_database(postgres_server))
+    fill(store, ["demonstration"], prompts=3)
+    ada, bob = someone(store, "Ada"), someone(store, "Bob")
+    demonstrate(store, ada, SECRET)
+    demonstrate(store, bob, "what Bob has seen")
+    assert SECRET.encode() in _relations(store)
+    erased = erase_annotator(store, "Ada")
+    left = _relations(store)
+    assert SECRET.encode() not in left and b"what Bob has seen" in left
+    assert "write-ahead log" in erased.remains
+    store.close()
+
+
+def test_a_reader_of_postgresql_is_said(postgres_server: str) -> None:
+    from postgres import new_database
+
+    store = open_store(new_database(postgres_server))
+    fill(store, ["demonstration"])
+    demonstrate(store, someone(store, "Ada"), SECRET)
+    with store.engine.connect().execution_options(isolation_level="REPEATABLE READ") as reader:
+        reader.execute(text("SELECT 1 FROM pg_class LIMIT 1"))
+        assert "may still hold" in erase_annotator(store, "Ada").remains
+    store.close()
 
 
 def test_the_lead_and_strangers_cannot_be_erased(sqlite_store: Store) -> None:

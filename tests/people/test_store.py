@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Engine, delete, event, func, select, text, update
 from sqlalchemy.exc import DBAPIError
+from typer.testing import CliRunner
 
 from people_work import fill, someone, work
+from truing.cli.main import app
 from truing.data.messages import prompt_hash
 from truing.people import Store, open_store
 from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.store import store_url
+from truing.people.store import store_url, trouble
 from truing.people.tables import APPEND_ONLY, Base, Judgement, Prompt
 from truing.types import InputError
 
@@ -106,6 +111,56 @@ def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> N
     with pytest.raises(InputError, match="no file"):
         open_store(str(tmp_path / "absent.db"), must_exist=True)
     assert not (tmp_path / "absent.db").exists()
+
+
+def test_a_new_store_is_for_its_owner_alone_and_an_old_one_stays_as_it_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = open_store(str(tmp_path / "new.db"))
+        fill(store)
+        modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.iterdir()}
+        store.close()
+    finally:
+        os.umask(before)
+    assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0o600)
+    (tmp_path / "new.db").chmod(0o640)
+    open_store(str(tmp_path / "new.db")).close()
+    assert stat.S_IMODE((tmp_path / "new.db").stat().st_mode) == 0o640
+
+
+SECRET = "nobody but Ada has seen the heron"
+
+
+def test_an_error_quotes_no_text(store: Store) -> None:
+    with pytest.raises(DBAPIError) as refused, store.writing() as session:
+        session.execute(text("INSERT INTO prompts (source) VALUES (:secret)"), {"secret": SECRET})
+    assert SECRET not in trouble(refused.value) and "\n" not in trouble(refused.value)
+    # PostgreSQL quotes the row itself.
+    assert SECRET not in str(refused.value).replace(str(refused.value.orig), "")
+
+
+@pytest.mark.parametrize(
+    ("pragma", "words"),
+    [("max_page_count=1", "database or disk is full"), ("query_only=ON", "readonly database")],
+)
+def test_a_full_disk_and_a_store_that_cannot_be_written_are_one_line(
+    tmp_path: Path, pragma: str, words: str
+) -> None:
+    open_store(str(tmp_path / "people.db")).close()
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(f'{{"prompt": "{SECRET} {n}"}}\n' for n in range(300)))
+
+    def limit(connection: Any, record: Any) -> None:
+        connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(Engine, "connect", limit)
+    try:
+        command = ["data", "import", str(path), "--store", str(tmp_path / "people.db")]
+        done = CliRunner().invoke(app, command)
+    finally:
+        event.remove(Engine, "connect", limit)
+    assert done.exit_code == 2 and words in done.stderr and SECRET not in done.stderr
+    assert done.stderr.count("\n") == 1 and "INSERT" not in done.stderr
 
 
 def test_urls() -> None:

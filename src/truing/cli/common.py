@@ -55,11 +55,30 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
 
         if isinstance(error, ModelUnavailable):
             say(f"Error: {error}", error=True)
+        elif store_trouble := _of_store(error):
+            say(f"Error: {store_trouble}", error=True)
+            raise typer.Exit(2) from None
         elif is_disk_full(error):
             say(f"Error: the disk is full; make room and try again ({error})", error=True)
         else:
             raise
         raise typer.Exit(1) from None
+
+
+def _of_store(error: Exception) -> str:
+    """What is wrong with a store in use; empty for errors of other kinds."""
+    if "sqlalchemy" not in sys.modules:  # which takes a while to load
+        return ""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from truing.people.store import trouble
+
+    if not isinstance(error, SQLAlchemyError):
+        return ""
+    return (
+        f"--store: can't be used ({trouble(error)}); the last change was not made. Look at the disk, "
+        "who may write there, and who else uses it, then try again"
+    )
 
 
 def print_json(document: Any) -> None:

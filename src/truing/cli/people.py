@@ -41,7 +41,8 @@ def import_(
         list[Path],
         typer.Argument(
             metavar="FILE...",
-            help="JSONL (plain or gzipped), JSON (a list) or Parquet; the ending says which",
+            help="JSONL, JSON (a list), CSV, TSV (these plain or gzipped) or Parquet; the ending says "
+            "which",
         ),
     ],
     store: StoreOption = "people.db",
@@ -61,19 +62,33 @@ def import_(
         typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
     ] = None,
     consent: Annotated[
-        str, typer.Option(metavar="WORD", help="of those who wrote it: given, public, own, unknown")
-    ] = "unknown",
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="of those who wrote it: given, public, own, unknown; without it, what the record says, "
+            "or unknown",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", help="draws the order of the tasks")] = 0,
     keep_good_lines: Annotated[
         bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
     ] = False,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="a key of the records that says nothing about an answer; several may be given",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read prompts, answers and judgements into the store, all lines or none.
 
     The form of each line is told by its keys: messages; prompt and completion; prompt and completions;
-    prompt, chosen, rejected; prompt, completion, rating; HH pairs; OASST trees; Self-Instruct tasks; a
-    prompt alone; Argilla's and Label Studio's exports. A second import of the same file adds nothing.
+    prompt, chosen, rejected; prompt, completion, rating; the same with KTO's label; HH pairs; OASST
+    trees; Self-Instruct and Alpaca tasks; ShareGPT conversations; a prompt alone; Argilla's and Label
+    Studio's exports. A key that the form doesn't know is refused. A second import of the same file adds
+    nothing.
     """
     with explained():
         from truing.people import open_store
@@ -89,6 +104,7 @@ def import_(
             wanted=wanted,
             seed=seed,
             keep_good_lines=keep_good_lines,
+            ignore=ignore or (),
             progress=StderrProgress(),
         )
         for line in imported.bad_lines:
@@ -98,6 +114,8 @@ def import_(
             return
         added = ", ".join(f"{count} {name}" for name, count in imported.added.items())
         say(f"Added: {added or 'nothing new'}")
+        for note in imported.notes():
+            say(note)
 
 
 @data.command()
@@ -138,8 +156,9 @@ def export(
     Argilla or Label Studio, with the settings that they need in a file beside.
     """
     with explained():
+        from truing.files import is_stream
         from truing.people import open_store
-        from truing.people.exchange import PROGRAMS, export_file, export_tasks
+        from truing.people.exchange import PROGRAMS, export_tasks, exported, write_export
 
         if form in PROGRAMS:
             opened = open_store(store, must_exist=True)
@@ -150,15 +169,16 @@ def export(
                 found = {"file": str(file), "beside": str(beside), "form": form, "tasks": tasks}
                 print_json(found)
                 return
-            say(f"{file}: {tasks} tasks; settings: {beside}")
+            say(f"{file}: {tasks} tasks; settings: {beside}", error=is_stream(file))
             return
         if kind or judged:
             raise InputError(f"--kind, --judged: belong to --form {' and '.join(PROGRAMS)}")
-        rows = export_file(open_store(store, must_exist=True), file, form, consent or ())
+        done = exported(open_store(store, must_exist=True), form, consent or ())
+        write_export(file, done.rows)
         if as_json:
-            print_json({"file": str(file), "form": form, "rows": rows})
+            print_json(done.to_json() | {"file": str(file), "form": form})
             return
-        say(f"{file}: {rows} rows")
+        say(f"{file}: {done}", error=is_stream(file))
 
 
 @data.command()
@@ -240,7 +260,10 @@ def erase(
     store: StoreOption = "people.db",
     as_json: AsJson = False,
 ) -> None:
-    """Delete a person's data for good. Files exported before, and backups, are out of reach."""
+    """Delete a person's data for good, from the database's files too; where text may be left, it is said.
+
+    Files exported before, and backups, are out of reach.
+    """
     with explained():
         from truing.people import open_store
         from truing.people.erasure import erase_annotator, erase_user
@@ -250,6 +273,8 @@ def erase(
         opened = open_store(store, must_exist=True)
         rows = erase_annotator(opened, annotator) if annotator else erase_user(opened, user or "")
         if as_json:
-            print_json({"erased": rows})
+            print_json({"erased": rows, "remains": rows.remains})
             return
         say(f"Deleted: {', '.join(f'{n} {name}' for name, n in rows.items())}")
+        if rows.remains:
+            say(f"Note: {rows.remains}.")

@@ -6,6 +6,7 @@ example, is ever imitated.
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from truing.data.columns import MESSAGES, Columns, Field, columns_of, spread
 from truing.data.dialogues import Dialogue
 from truing.data.drafts import mistake
+from truing.data.question_layouts import plain_name
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.turns import (
     Turns,
@@ -27,6 +29,9 @@ from truing.data.turns import (
 ROLES = ("prompt", "messages", "completion", "references")
 """What a mapping can say of a file of demonstrations."""
 _COMMON = ("prompt", "messages", "references")
+_JUDGING = ("rating", "label", "weight", "chosen", "rejected")
+"""Columns that say how good an answer is: one that is nearly called so may be meant for it."""
+_CLOSE = 0.85
 UNWANTED = "marked unwanted (label is false)"
 UNWEIGHTED = "weight 0"
 UNANSWERED = "without an answer"
@@ -79,6 +84,11 @@ def _check_form(table: Table, place: str) -> None:
     if {"chosen", "rejected"} <= there and not answered:
         wrong = "holds pairs of answers (chosen, rejected), not demonstrations"
         raise mistake(place, None, "", wrong, "name it as preferences")
+    for column in table.columns:
+        close = difflib.get_close_matches(plain_name(column), _JUDGING, n=1, cutoff=_CLOSE)
+        if close and plain_name(column) not in _JUDGING:
+            right = f"did you mean {close[0]!r}? If not, map 'completion' to what is to be imitated"
+            raise mistake(place, None, column, "unknown column", right)
     for name in ("rating", "completions"):
         if {"prompt", name} <= there:
             wrong = f"holds rated or ranked answers ({name}), not demonstrations"

@@ -9,6 +9,15 @@ MAX_TEXT = 100_000
 
 Messages = list[dict[str, str]]
 ROLES = ("system", "user", "assistant")
+SPEAKERS = {
+    **{role: role for role in ROLES},
+    "human": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bing": "assistant",
+    "bard": "assistant",
+}
+"""Roles by what files call them, ShareGPT's among them."""
 
 
 def text_hash(text: str) -> str:

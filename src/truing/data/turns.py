@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.data.columns import MESSAGES, Columns, Field
+from truing.data.messages import SPEAKERS
 from truing.data.question_layouts import kind_of, split_answers
 from truing.data.tables import TableRow
 
@@ -14,13 +15,6 @@ Turn = tuple[str, str]
 """(role, content)."""
 Turns = tuple[Turn, ...]
 
-_SPEAKERS = {
-    "system": "system",
-    "user": "user",
-    "assistant": "assistant",
-    "human": "user",
-    "gpt": "assistant",
-}
 _TURN = 'give {"role": "user", "content": "..."}'
 
 
@@ -81,13 +75,13 @@ def _turn(field: Field, number: int, message: Any) -> Turn:
     if keys is None:
         raise field.wrong(f"message {number}: no role and content", _TURN)
     role, content = message[keys[0]], message[keys[1]]
-    if not isinstance(role, str) or role not in _SPEAKERS:
+    if not isinstance(role, str) or role not in SPEAKERS:
         right = "give system, user or assistant"
         raise field.wrong(f"message {number}: the role {role!r} is not known", right)
     # An assistant's turn that calls a tool has no text in some files; it can't be imitated or shown.
     if not isinstance(content, str):
         raise field.wrong(f"message {number}: {keys[1]}: {kind_of(content)} stands here", _TURN)
-    return _SPEAKERS[role], field.whole(content)
+    return SPEAKERS[role], field.whole(content)
 
 
 def asked_in(columns: Columns, row: TableRow, role: str) -> tuple[Field, Turns]:

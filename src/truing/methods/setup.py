@@ -187,11 +187,12 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
     """Demonstrations of the task, or those that people wrote."""
     if source == spec.task.data.demonstrations:
         read = read_demonstrations(source, spec.task.data.columns, "task.data.demonstrations")
-        say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
-        return read.dialogues
-    from truing.people.exchange.demonstrating import read_dialogues  # loads the database's library
+    else:  # imported here: loads the database's library
+        from truing.people.exchange.demonstrating import read_dialogues
 
-    return read_dialogues(source, spec.data.consent)
+        read = read_dialogues(source, spec.data.consent)
+    say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
+    return read.dialogues
 
 
 def with_demonstrations(read: Read, *, train_on_questions: bool = True) -> Read:

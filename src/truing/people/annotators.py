@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from truing.people.content import insert_rows, parted
 from truing.people.tables import Annotator, AnnotatorGroup, SignIn
 from truing.people.vocabulary import Role
 from truing.types import InputError
@@ -91,16 +93,22 @@ def by_token(session: Session, token: str) -> Annotator | None:
     return annotator
 
 
-def source_annotator(session: Session, name: str) -> Annotator:
-    """The one under whose name imported judgements stand. It can't sign in."""
-    source = session.scalar(select(Annotator).where(Annotator.name == name))
-    if source is not None and source.role != "source":
-        raise InputError(f"source: {name!r} is the name of an annotator; give another one")
-    if source is None:
-        source = Annotator(name=name, role="source")
-        session.add(source)
-        session.flush()
-    return source
+def source_annotators(session: Session, names: Iterable[str]) -> dict[str, int]:
+    """Ids of those under whose names imported judgements stand. They can't sign in.
+
+    Raises InputError for the name of an annotator.
+    """
+    wanted = list(dict.fromkeys(names))
+    ids: dict[str, int] = {}
+    for part in parted(wanted):
+        people = select(Annotator.name, Annotator.id, Annotator.role)
+        for name, id_, role in session.execute(people.where(Annotator.name.in_(part))):
+            if role != "source":
+                raise InputError(f"source: {name!r} is the name of an annotator; give another one")
+            ids[name] = id_
+    new = [name for name in wanted if name not in ids]
+    rows = [{"name": name, "role": "source"} for name in new]
+    return ids | dict(zip(new, insert_rows(session, Annotator, rows, Counter()), strict=True))
 
 
 def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]) -> None:

@@ -6,14 +6,16 @@ the page's template.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from truing.data.messages import checked_text, text_hash
+from truing.data.messages import Messages, checked_text, text_hash
 from truing.people.suggesting import suggest
 from truing.people.tables import (
     Annotation,
     Assignment,
+    Base,
     Comparison,
     Completion,
     Demonstration,
@@ -47,75 +49,117 @@ def shown_completions(assignment: Assignment) -> list[Completion]:
     return [shown[position].completion for position in assignment.order]
 
 
-def _demonstration(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+class Text(Protocol):
+    """A completion, as far as judgements name it."""
+
+    @property
+    def id(self) -> int:
+        """Its row."""
+
+    @property
+    def text_hash(self) -> str:
+        """SHA-256 of the text."""
+
+
+Rows = list[tuple[type[Base], dict[str, Any]]]
+"""Rows of the tables that hold what was said, without the judgement that they belong to."""
+
+
+def _flags(flags: dict[str, str]) -> Rows:
+    return [(Flag, {"name": name, "value": value}) for name, value in flags.items()]
+
+
+def _demonstration(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     text = checked_text(answer.text, "answer")
-    judgement.demonstration = Demonstration(text=text, text_hash=text_hash(text))
+    return [(Demonstration, {"text": text, "text_hash": text_hash(text)})]
 
 
-def _rating(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+def _rating(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     if answer.value not in RATINGS:
         raise InputError("rating: choose a number from 1 to 7")
-    rated = shown[0]
-    judgement.rating = Rating(completion_id=rated.id, text_hash=rated.text_hash, value=answer.value)
     for name, value in answer.flags.items():
         if name not in FLAGS or value not in FLAG_VALUES:
             raise InputError(f"{name}: choose {', '.join(FLAG_VALUES)}, or leave it open")
-        judgement.flags.append(Flag(name=name, value=value))
+    rated = shown[0]
+    row = {"completion_id": rated.id, "text_hash": rated.text_hash, "value": answer.value}
+    return [(Rating, row), *_flags(answer.flags)]
 
 
-def _comparison(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+def _comparison(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     if answer.preferred not in ("first", "second", "tie"):
         raise InputError("comparison: choose the better answer, or that they are equally good")
     first, second = shown
-    judgement.comparison = Comparison(
-        first_id=first.id,
-        first_hash=first.text_hash,
-        second_id=second.id,
-        second_hash=second.text_hash,
-        preferred=answer.preferred,
-    )
+    row = {
+        "first_id": first.id,
+        "first_hash": first.text_hash,
+        "second_id": second.id,
+        "second_hash": second.text_hash,
+        "preferred": answer.preferred,
+    }
+    return [(Comparison, row)]
 
 
-def _ranking(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+def _ranking(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     if set(answer.ranks) != set(range(len(shown))):
         raise InputError("ranking: give every answer a rank")
     if not all(1 <= rank <= len(shown) for rank in answer.ranks.values()):
         raise InputError(f"ranking: ranks go from 1, the best, to {len(shown)}")
     # Ranks 1, 3, 3 and 1, 2, 2 say the same; the second is kept.
     steps = {rank: step for step, rank in enumerate(sorted(set(answer.ranks.values())), start=1)}
-    for place, rank in sorted(answer.ranks.items()):
-        completion = shown[place]
-        judgement.rankings.append(
-            Ranking(completion_id=completion.id, text_hash=completion.text_hash, rank=steps[rank])
+    return [
+        (
+            Ranking,
+            {
+                "completion_id": shown[place].id,
+                "text_hash": shown[place].text_hash,
+                "rank": steps[rank],
+            },
         )
+        for place, rank in sorted(answer.ranks.items())
+    ]
 
 
-def _annotation(judgement: Judgement, answer: Answer, shown: list[Completion]) -> None:
+def _annotation(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     if answer.use_case not in USE_CASES:
         raise InputError("use case: choose one")
-    messages = judgement.assignment.task.prompt.messages
-    judgement.annotation = Annotation(
-        use_case=answer.use_case, suggested=suggest(messages).use_case
-    )
-    for name in METADATA:
-        value = answer.flags.get(name, "no")
+    flags = {name: answer.flags.get(name, "no") for name in METADATA}
+    for name, value in flags.items():
         if value not in FLAG_VALUES:
             raise InputError(f"{name}: choose {', '.join(FLAG_VALUES)}")
-        judgement.flags.append(Flag(name=name, value=value))
+    row = {"use_case": answer.use_case, "suggested": suggest(messages).use_case}
+    return [(Annotation, row), *_flags(flags)]
 
 
-_SAY: dict[str, Callable[[Judgement, Answer, list[Completion]], None]] = {
+_SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "demonstration": _demonstration,
     "rating": _rating,
     "comparison": _comparison,
     "ranking": _ranking,
     "annotation": _annotation,
 }
+_PARTS: dict[type[Base], str] = {
+    Demonstration: "demonstration",
+    Rating: "rating",
+    Comparison: "comparison",
+    Annotation: "annotation",
+}
+_LISTS: dict[type[Base], str] = {Ranking: "rankings", Flag: "flags"}
+
+
+def rows_of(kind: str, answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
+    """The answer to a prompt as rows, as its kind wants it. Raises InputError."""
+    return _SAY[kind](answer, shown, messages)
 
 
 def say(judgement: Judgement, answer: Answer) -> None:
     """Fill a new row with the answer, as its kind wants it. Raises InputError."""
-    _SAY[judgement.kind](judgement, answer, shown_completions(judgement.assignment))
+    assignment = judgement.assignment
+    shown = shown_completions(assignment)
+    for table, values in rows_of(judgement.kind, answer, shown, assignment.task.prompt.messages):
+        if table in _LISTS:
+            getattr(judgement, _LISTS[table]).append(table(**values))
+        else:
+            setattr(judgement, _PARTS[table], table(**values))
 
 
 def form_fields(judgement: Judgement) -> dict[str, str]:

@@ -55,10 +55,11 @@ def _taken() -> ColumnElement[int]:
     )
 
 
-def display_order(task: Task, annotator_id: int) -> list[int]:
-    """Positions of the task's completions, shuffled for this person by the task's random key."""
-    order = list(range(len(task.shown)))
-    random.Random(stable_hash("display order", task.sort_key, str(annotator_id))).shuffle(order)
+def display_order(sort_key: str, completions: int, annotator_id: int) -> list[int]:
+    """Positions of a task's completions, shuffled for this person by the task's random key."""
+    order = list(range(completions))
+    if completions > 1:
+        random.Random(stable_hash("display order", sort_key, str(annotator_id))).shuffle(order)
     return order
 
 
@@ -143,7 +144,7 @@ def _give(session: Session, annotator_id: int) -> int | None:
         task_id=task.id,
         annotator_id=annotator_id,
         slot=slot,
-        order=display_order(task, annotator_id),
+        order=display_order(task.sort_key, len(task.shown), annotator_id),
     )
     session.add(assignment)
     session.flush()

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 from truing.files import write_jsonl_atomically
 from truing.hints import did_you_mean
 from truing.people.assigning import is_current
-from truing.people.exchange.importing import ask_about
+from truing.people.content import stored_completion, stored_prompt
+from truing.people.exchange.importing import Asked, ask_about
 from truing.people.store import Store
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotation, Asking, Assignment, Completion, Judgement, Prompt, Task
@@ -166,6 +167,7 @@ def _draw(session: Session, spec: DrawSpec) -> Drawn:
     times = select(Asking.prompt_id, func.sum(Asking.count)).group_by(Asking.prompt_id)
     times_asked = {prompt: int(total) for prompt, total in session.execute(times)}
     result = Drawn(found=Counter(sizes), drawn=Counter(given))
+    asked: list[Asked] = []
     for prompt in pool:
         if prompt.id not in chosen:
             continue
@@ -174,7 +176,8 @@ def _draw(session: Session, spec: DrawSpec) -> Drawn:
             answers = session.scalars(
                 select(Completion).where(Completion.prompt_id == prompt.id).order_by(Completion.id)
             ).all()
-            result.tasks += ask_about(session, prompt, answers, spec.ask, spec.wanted, spec.seed)
+            asked.append((stored_prompt(prompt), tuple(map(stored_completion, answers))))
+    result.tasks = ask_about(session, asked, spec.ask, spec.wanted, spec.seed, Counter())
     return result
 
 

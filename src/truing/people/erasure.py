@@ -1,18 +1,20 @@
 """Deleting a person's data on request: an annotator's, or that of a user who wrote prompts.
 
-Rows are deleted, not marked; SQLite overwrites them (`secure_delete`) and the write-ahead log is
-emptied, so that the text is not in the files any more. What stays is that something was deleted, when
-and how many rows. Backups and files that were exported before are out of reach.
+Rows are deleted, not marked. Then the text goes from the files: SQLite overwrites what is deleted
+(`secure_delete`) and its write-ahead log is emptied; PostgreSQL's tables are written anew. Where that can't
+be done, it is said. What stays is that something was deleted, when and how many rows. Backups and files
+that were exported before are out of reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from truing.people.store import Store
+from truing.people.store import BUSY_SECONDS, Store, trouble
 from truing.people.tables import (
     Annotation,
     Annotator,
@@ -83,17 +85,64 @@ def _finish(eraser: _Eraser) -> dict[str, int]:
     return eraser.counts
 
 
-def _empty_log(store: Store) -> None:
+class Erased(dict[str, int]):
+    """Rows that were deleted, by table; `remains` says where the text may still be, empty for nowhere."""
+
+    remains: str = ""
+
+
+def _scrubbed(store: Store, counts: dict[str, int]) -> Erased:
+    """Take what was deleted out of the database's files."""
+    erased = Erased(counts)
+    scrub = _empty_log if store.engine.dialect.name == "sqlite" else _write_anew
+    erased.remains = scrub(store)
+    return erased
+
+
+def _empty_log(store: Store) -> str:
     """Move all into SQLite's main file, so that the log keeps no copy of what was deleted."""
-    if store.engine.dialect.name == "sqlite":
-        connection = store.engine.raw_connection()
-        try:
-            connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        finally:
-            connection.close()
+    connection = store.engine.raw_connection()
+    try:
+        busy = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.close()
+    if not busy:
+        return ""
+    return (
+        f"the log {store.url.database}-wal still holds what was deleted, for somebody is reading the "
+        "store: close what uses it, then open and close the store, or erase again"
+    )
 
 
-def erase_annotator(store: Store, name: str) -> dict[str, int]:
+_LATER = "have the owner of its tables run VACUUM (FULL, ANALYZE)"
+
+
+def _write_anew(store: Store) -> str:
+    """Write PostgreSQL's tables anew: a plain VACUUM would free the place of the text, not overwrite it."""
+    tables = ", ".join(Base.metadata.tables)
+    readers = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() "
+        "AND datname = current_database() AND backend_xmin IS NOT NULL"
+    )
+    try:
+        with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(f"SET lock_timeout = '{BUSY_SECONDS}s'"))
+            busy = connection.scalar(readers) or 0
+            connection.execute(text(f"VACUUM (FULL, ANALYZE) {tables}"))
+            connection.execute(text("RESET lock_timeout"))
+    except DBAPIError as error:
+        return f"PostgreSQL's files still hold what was deleted ({trouble(error)}): {_LATER}"
+    if busy:
+        return (
+            f"PostgreSQL's files may still hold what was deleted, for others were reading: {_LATER}"
+        )
+    return (
+        "PostgreSQL's tables are written anew; its write-ahead log holds what was deleted until it is "
+        "reused, and replicas and archives of it longer"
+    )
+
+
+def erase_annotator(store: Store, name: str) -> Erased:
     """Delete an annotator with all they said, were given and typed; rows deleted, by table.
 
     Raises InputError for an unknown name, and for the lead's, without whom the store can't be used.
@@ -110,8 +159,7 @@ def erase_annotator(store: Store, name: str) -> dict[str, int]:
         eraser.delete(SignIn, "annotator_id", [person.id])
         eraser.delete(Annotator, "id", [person.id])
         counts = _finish(eraser)
-    _empty_log(store)
-    return counts
+    return _scrubbed(store, counts)
 
 
 def _passed_on(session: Session, prompt: Prompt) -> bool:
@@ -124,7 +172,7 @@ def _passed_on(session: Session, prompt: Prompt) -> bool:
     return other is not None
 
 
-def erase_user(store: Store, user_key: str) -> dict[str, int]:
+def erase_user(store: Store, user_key: str) -> Erased:
     """Delete what a user asked and judged, with all that hangs on it; rows deleted, by table.
 
     A prompt that another user of the pilot asked as well becomes theirs. Raises InputError where no
@@ -151,5 +199,4 @@ def erase_user(store: Store, user_key: str) -> dict[str, int]:
         eraser.delete(Completion, "prompt_id", prompts)
         eraser.delete(Prompt, "id", prompts)
         counts = _finish(eraser)
-    _empty_log(store)
-    return counts
+    return _scrubbed(store, counts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,16 +12,21 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from truing.data.messages import Messages, checked_messages
-from truing.people.content import add_completion, add_prompt
-from truing.people.exchange.importing import judge_elsewhere
+from truing.people.answers import Answer
+from truing.people.content import (
+    add_completion,
+    add_prompt,
+    stored_completion,
+    stored_prompt,
+)
+from truing.people.judged_elsewhere import Statement, record_elsewhere
 from truing.people.masking import mask
 from truing.people.store import Store
 from truing.people.tables import Asking, Completion, Prompt, now
+from truing.people.vocabulary import THUMBS
 from truing.types import InputError, stable_hash
 
 SOURCE = "pilot"
-THUMBS = {"up": 7, "down": 1}
-"""What a thumb says on the scale of ratings."""
 PICKS = ("first", "second", "tie")
 
 
@@ -120,15 +126,7 @@ def rate(store: Store, completion_id: int, thumb: str, user: str, submission: st
         raise InputError(f"thumb: give {' or '.join(THUMBS)}")
     with store.writing() as session:
         completion = _completion(session, completion_id)
-        judge_elsewhere(
-            session,
-            judge_name(user),
-            "rating",
-            session.get_one(Prompt, completion.prompt_id),
-            [completion],
-            value=THUMBS[thumb],
-            submission=submission,
-        )
+        _record(session, "rating", [completion], Answer(value=THUMBS[thumb]), user, submission)
 
 
 def compare(
@@ -141,15 +139,22 @@ def compare(
         both = [_completion(session, first_id), _completion(session, second_id)]
         if both[0].prompt_id != both[1].prompt_id or first_id == second_id:
             raise InputError("answers: give two different ones to one prompt")
-        judge_elsewhere(
-            session,
-            judge_name(user),
-            "comparison",
-            session.get_one(Prompt, both[0].prompt_id),
-            both,
-            preferred=preferred,
-            submission=submission,
-        )
+        _record(session, "comparison", both, Answer(preferred=preferred), user, submission)
+
+
+def _record(
+    session: Session,
+    kind: str,
+    completions: Sequence[Completion],
+    answer: Answer,
+    user: str,
+    submission: str,
+) -> None:
+    """What a user says now; it supersedes what they said of the same answers before."""
+    prompt = stored_prompt(session.get_one(Prompt, completions[0].prompt_id))
+    about = tuple(map(stored_completion, completions))
+    said = Statement(judge_name(user), kind, prompt, about, answer, submission)
+    record_elsewhere(session, [said], {submission}, Counter())
 
 
 def _completion(session: Session, number: int) -> Completion:

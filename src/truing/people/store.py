@@ -8,6 +8,8 @@ failing half way.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,7 +22,14 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import Session
 
 from truing.types import InputError
@@ -102,6 +111,15 @@ def _set_up_sqlite(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+def trouble(error: SQLAlchemyError) -> str:
+    """What is wrong with a database, in a line that quotes no text of anybody's."""
+    cause = getattr(error, "orig", None)
+    if isinstance(error, OperationalError | InterfaceError) and cause is not None:
+        # PostgreSQL's further lines may quote a row.
+        return str(cause).strip().split("\n")[0]
+    return type(cause or error).__name__
+
+
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
@@ -109,12 +127,25 @@ def _engine(url: URL) -> Engine:
         folder = Path(url.database).absolute().parent
         if not folder.is_dir():
             raise InputError(f"--store: no folder {folder}; make it first, or give another path")
+        _make_private(Path(url.database))
         engine = create_engine(
-            url, connect_args={"timeout": BUSY_SECONDS}, pool_size=20, max_overflow=30
+            url,
+            connect_args={"timeout": BUSY_SECONDS},
+            pool_size=20,
+            max_overflow=30,
+            hide_parameters=True,  # people's texts, in the message of an error
         )
         _set_up_sqlite(engine)
         return engine
-    return create_engine(url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+    return create_engine(
+        url, pool_size=10, max_overflow=10, pool_pre_ping=True, hide_parameters=True
+    )
+
+
+def _make_private(file: Path) -> None:
+    """Make the file of a new store so that nobody else can read it; SQLite's others take after it."""
+    with contextlib.suppress(OSError):  # it is there, or SQLite says why it can't be
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _migrate(connection: Connection, where: str) -> None:
@@ -156,7 +187,7 @@ def open_store(name: str, *, must_exist: bool = False) -> Store:
         raise InputError(f"--store: {error}") from None
     except OperationalError as error:
         store.close()
-        raise InputError(f"{where}: the database can't be opened ({error.orig})") from None
+        raise InputError(f"{where}: the database can't be opened ({trouble(error)})") from None
     except DBAPIError as error:
         store.close()
         raise InputError(f"{where}: not a store of truing ({error.orig})") from None

@@ -30,6 +30,8 @@ COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
 """The fewest and the most completions that a task of a kind shows."""
 
 RATINGS = range(1, 8)
+THUMBS = {"up": 7, "down": 1}
+"""What a thumb says on the scale of ratings."""
 
 FLAGS: dict[str, str] = {
     "true": "Everything it claims is true",

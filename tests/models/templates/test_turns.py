@@ -9,8 +9,8 @@ from torch import Tensor
 from chat_templates import SIZE, TEMPLATES, THINK, THOUGHT, TURN, candidate_with, model_with
 from questions import CASES
 from tiny import BOT, END, alone, plain, tokenizer
-from truing.evaluate.lettered import named
 from truing.evaluate.multiple_choice import score_choices
+from truing.evaluate.named_choice import named
 from truing.models.decoding import BatchedGenerator, Request
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample

@@ -23,11 +23,11 @@ def test_an_answer_of_any_characters_is_taken(sqlite_store: Store, character: st
         sign_in_lead(session, "lead-token")
     ada = someone(sqlite_store, "Ada")
     fill(sqlite_store, ["demonstration"])
-    cookies = {"truing-label-0": ada.token}
+    cookies = {"truing-label-0": ada.cookie}
     client = TestClient(make_app(sqlite_store), base_url="http://127.0.0.1", cookies=cookies)
     client.get("/work")
     text = character * MAX_TEXT
-    sent = {"csrf": csrf_token(ada.token), "submission": secrets.token_hex(16), "text": text}
+    sent = {"csrf": csrf_token(ada.cookie), "submission": secrets.token_hex(16), "text": text}
     sent["kind"] = "demonstration"
     script = {"Accept": "application/json"}
     assert client.post("/assignments/1/draft", data=sent, headers=script).status_code == 204

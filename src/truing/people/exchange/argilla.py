@@ -7,8 +7,10 @@ don't see.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from typing import Any
 
+from truing.people.exchange.keys import ABOUT, says_nothing
 from truing.people.exchange.tasks import ANSWERS, PREFERENCES, TEXTS, WRITTEN, Said, Shown, kind_of
 from truing.people.vocabulary import FLAG_VALUES, FLAGS, KIND_NAMES, METADATA, RATINGS, USE_CASES
 from truing.types import InputError
@@ -75,8 +77,13 @@ def settings(kind: str) -> dict[str, Any]:
 def record_of(shown: Shown) -> dict[str, Any]:
     """A task as a record. Argilla names people by UUID: one is made of each annotator's name."""
     responses: dict[str, list[dict[str, str]]] = {}
+    before: Counter[str] = Counter()
     for judgement in shown.said:
-        user = str(uuid.uuid5(uuid.NAMESPACE_URL, f"truing:{judgement.annotator}"))
+        # Argilla has one response of a user to a record; a source may have said several things.
+        again = before[judgement.annotator]
+        before[judgement.annotator] += 1
+        name = f"{judgement.annotator} {again + 1}" if again else judgement.annotator
+        user = str(uuid.uuid5(uuid.NAMESPACE_URL, f"truing:{name}"))
         for name, value in judgement.answers.items():
             responses.setdefault(name, []).append({"value": value, "user_id": user})
     metadata = {f"{name}_candidate": each for name, each in shown.candidates.items()}
@@ -100,7 +107,10 @@ def _said(responses: dict[str, Any]) -> list[Said]:
         for each in given:
             # Drafts and discarded records aren't judgements.
             if each.get("status") in (None, "submitted"):
-                people.setdefault(str(each.get("user_id") or ""), {})[name] = each.get("value")
+                answers = people.setdefault(str(each.get("user_id") or ""), {})
+                if name in answers:
+                    raise InputError(f"responses.{name}: two by one user; give one of each")
+                answers[name] = each.get("value")
     return [Said(user, answers) for user, answers in people.items()]
 
 
@@ -134,8 +144,24 @@ def is_flat(record: dict[str, Any]) -> bool:
     return any(key.endswith(".responses") for key in record)
 
 
+_TEXTS = frozenset({"prompt", *(name for names in TEXTS.values() for name in names)})
+_BOOKKEEPING = frozenset({"status", "_server_id", "external_id", "inserted_at"})
+
+
+def _check_columns(row: dict[str, Any]) -> None:
+    """Raises InputError for a column that nobody reads."""
+    known = _TEXTS | _BOOKKEEPING | ABOUT | {f"{name}_candidate" for name in _TEXTS}
+    for key, value in row.items():
+        if key not in known and "." not in key and not says_nothing(value):
+            raise InputError(
+                f"unknown column {key!r}: rows of Argilla have {', '.join(sorted(_TEXTS))} and what "
+                "was asked; leave it out"
+            )
+
+
 def flat_record(row: dict[str, Any]) -> dict[str, Any]:
     """Such a row as a record. Raises InputError where the columns of a question don't fit together."""
+    _check_columns(row)
     responses: dict[str, list[dict[str, Any]]] = {}
     for key, values in row.items():
         if not key.endswith(".responses"):
@@ -152,8 +178,7 @@ def flat_record(row: dict[str, Any]) -> dict[str, Any]:
         ]
     if not any(responses.values()):
         responses = {name: [] for name in responses}
-    texts = {name for names in TEXTS.values() for name in names} | {"prompt"}
-    fields = {name: row[name] for name in texts if row.get(name) is not None}
+    fields = {name: row[name] for name in _TEXTS if row.get(name) is not None}
     metadata = {key: value for key, value in row.items() if key.endswith("_candidate")}
     metadata["user"] = row.get("user")
     return {"id": row.get("id"), "fields": fields, "metadata": metadata, "responses": responses}

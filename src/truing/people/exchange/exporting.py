@@ -7,12 +7,14 @@ says who judged (as a number, not a name), where the prompt came from and whethe
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
@@ -163,6 +165,51 @@ EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]
 """Forms by name: what they hold, and the rows of one judgement."""
 
 
+_KINDS: dict[str, tuple[str, ...]] = {
+    "messages": ("demonstration",),
+    "liked": ("demonstration", "rating", "comparison", "ranking"),
+    "prompt-completion": ("demonstration",),
+    "preference": ("comparison", "ranking"),
+    "ratings": ("rating",),
+    "annotations": ("annotation",),
+}
+"""The kinds of judgement that a form has rows for."""
+_NO_ROW = {
+    "liked": "rated below 6, called false or harmful, or ties",
+    "preference": "ties",
+}
+"""What it is about a judgement of these kinds that gives no row."""
+GONE = "superseded or taken back"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The rows of a form, how many judgements they are of, and how many give none, by reason."""
+
+    rows: list[Row]
+    judgements: int
+    left_out: dict[str, int]
+
+    def __str__(self) -> str:
+        several = f" of {self.judgements} judgements" if self.judgements != len(self.rows) else ""
+        left_out = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
+        return f"{len(self.rows)} rows{several}" + (f"; left out: {left_out}" if left_out else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts, for the object that `--json` prints."""
+        return {
+            "rows": len(self.rows),
+            "judgements": self.judgements,
+            "left_out": self.left_out,
+        }
+
+
+def _gone(session: Session) -> int:
+    """How many judgements don't stand any more."""
+    said = select(func.count()).where(Judgement.kind.not_in(("skip", "withdrawal")))
+    return session.scalar(said.where(~is_current())) or 0
+
+
 def _standing(session: Session) -> Sequence[Judgement]:
     """Judgements that stand, imported ones included, in the order in which they were made."""
     return session.scalars(
@@ -186,7 +233,7 @@ def _standing(session: Session) -> Sequence[Judgement]:
     ).all()
 
 
-def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list[Row]:
+def exported(store: Store, form: str, consents: Collection[str] = ()) -> Exported:
     """The rows of a form, of prompts with one of the given consents (of all without any).
 
     Raises InputError for an unknown form or consent.
@@ -198,22 +245,32 @@ def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list
     check_consents(consents)
     if form == RESULTS:
         with store.reading() as session:
-            return result_rows(session, consents)
+            results = result_rows(session, consents)
+        return Exported(results, len(results), {})
     rows_of = EXPORT_FORMS[form][1]
+    left_out: Counter[str] = Counter()
     with store.reading() as session:
-        kept = [
-            judgement
-            for judgement in _standing(session)
-            if not consents or _prompt_of(judgement).consent in consents
-        ]
+        left_out[GONE] = _gone(session)
+        standing = _standing(session)
+        agreed = [each for each in standing if not consents or _prompt_of(each).consent in consents]
+        left_out[f"without the consent {' or '.join(consents)}"] = len(standing) - len(agreed)
+        judgements = [each for each in agreed if each.kind in _KINDS[form]]
+        left_out["of other kinds"] = len(agreed) - len(judgements)
         session.scalars(select(Completion)).all()  # in one query, not one for each
-        plain = all(len(messages) == 1 for messages in (_prompt_of(each).messages for each in kept))
+        plain = all(len(_prompt_of(each).messages) == 1 for each in agreed)
         writer = _Writer(session, plain)
-        return [
-            row | writer.provenance(judgement)
-            for judgement in kept
-            for row in rows_of(writer, judgement)
-        ]
+        rows: list[Row] = []
+        for judgement in judgements:
+            of_it = [row | writer.provenance(judgement) for row in rows_of(writer, judgement)]
+            left_out[_NO_ROW.get(form, "")] += not of_it
+            rows += of_it
+    counted = {reason: count for reason, count in left_out.items() if count}
+    return Exported(rows, len(judgements) - left_out[_NO_ROW.get(form, "")], counted)
+
+
+def export_rows(store: Store, form: str, consents: Collection[str] = ()) -> list[Row]:
+    """The rows of `exported` alone."""
+    return exported(store, form, consents).rows
 
 
 def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
@@ -225,12 +282,11 @@ def _write_parquet(path: Path, rows: Sequence[Row]) -> None:
     write_file_atomically(path, lambda file: pq.write_table(table, file))
 
 
-def export_file(store: Store, path: Path, form: str, consents: Collection[str] = ()) -> int:
-    """Write a JSONL file (Parquet where its name ends so), whole or not at all; the number of rows.
+def write_export(path: Path, rows: Sequence[Row]) -> None:
+    """Write a JSONL file (Parquet where its name ends so), whole or not at all.
 
-    Raises InputError as above, and where the file can't be written.
+    Raises InputError where the file can't be written.
     """
-    rows = export_rows(store, form, consents)
     try:
         if path.suffix.lower() == ".parquet":
             _write_parquet(path, rows)
@@ -238,6 +294,12 @@ def export_file(store: Store, path: Path, form: str, consents: Collection[str] =
             write_jsonl_atomically(path, list(rows))
     except OSError as error:
         raise InputError(f"{path}: can't be written ({error})") from None
+
+
+def export_file(store: Store, path: Path, form: str, consents: Collection[str] = ()) -> int:
+    """Write the rows of a form into a file; how many there are. See `exported` and `write_export`."""
+    rows = export_rows(store, form, consents)
+    write_export(path, rows)
     return len(rows)
 
 

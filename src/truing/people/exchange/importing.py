@@ -2,64 +2,131 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.annotators import source_annotator
-from truing.people.answers import Answer, say
-from truing.people.assigning import display_order
-from truing.people.content import add_completion, add_prompt, add_task
-from truing.people.exchange.items import Item
+from truing.data.messages import text_hash
+from truing.people.answers import Answer
+from truing.people.content import (
+    NewCompletion,
+    NewPrompt,
+    NewTask,
+    StoredCompletion,
+    StoredPrompt,
+    add_completions,
+    add_prompts,
+    add_tasks,
+    check_consents,
+)
+from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import found_in
 from truing.people.exchange.records import Record, items_of
-from truing.people.judging import new_row
+from truing.people.judged_elsewhere import Statement, record_elsewhere, submission_of
 from truing.people.store import Store
-from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import COMPLETIONS_NEEDED
 from truing.progress import Progress, SilentProgress
-from truing.types import InputError, stable_hash
+from truing.types import InputError
+
+BATCH = 5_000
+"""Items that are stored together."""
 
 
 @dataclass
 class Imported:
-    """What came in: new rows by table name, and what is wrong with lines that were left out."""
+    """What came in, and what became of the rest.
+
+    `added`: new rows by table; `records`: how many were read; `left_out`: those that aren't imported,
+    by reason; `there`: judgements that the store had already, `gone` of them superseded since;
+    `superseded`: earlier judgements that new ones take the place of.
+    """
 
     added: Counter[str] = field(default_factory=Counter)
     bad_lines: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    records: int = 0
+    there: int = 0
+    gone: int = 0
+    superseded: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """The object that `--json` prints."""
-        return {"added": dict(sorted(self.added.items())), "bad_lines": self.bad_lines}
+        return {
+            "records": self.records,
+            "added": dict(sorted(self.added.items())),
+            "judgements_there_already": self.there,
+            "of_these_superseded": self.gone,
+            "judgements_superseded": self.superseded,
+            "left_out": dict(self.left_out),
+            "bad_lines": self.bad_lines,
+        }
+
+    def notes(self) -> list[str]:
+        """Sentences about what isn't among the rows that were added; none where nothing is amiss."""
+        notes = [f"{count} left out: {reason}" for reason, count in self.left_out.items()]
+        if self.there:
+            notes.append(f"{self.there} judgements were there already")
+        if self.gone:
+            notes.append(
+                f"{self.gone} of these don't stand: the source said something else later; import "
+                "them under another --source to have them stand"
+            )
+        if self.superseded:
+            notes.append(f"{self.superseded} earlier judgements of the same source are superseded")
+        return notes
 
 
-def read_records(path: Path, bad_lines: list[str]) -> Iterator[tuple[str, Record, list[Item]]]:
+class _Said(NamedTuple):
+    """What an item says, and about which of its completions."""
+
+    judge: str
+    kind: str
+    answer: Answer
+    places: tuple[int, ...]
+    submission: str
+
+
+class _Coming(NamedTuple):
+    """An item on its way into the store."""
+
+    item: Item
+    source: str
+    prompt: NewPrompt
+    said: tuple[_Said, ...]
+
+
+Asked = tuple[StoredPrompt, Sequence[StoredCompletion]]
+
+
+def read_records(
+    path: Path,
+    bad_lines: list[str],
+    left_out: Counter[str] | None = None,
+    ignore: Collection[str] = (),
+) -> Iterator[tuple[str, Record, list[Item]]]:
     """Places (`file:line`), records and items of a data file.
 
-    What is wrong goes to `bad_lines`, with the place. Raises InputError where the file can't be read.
+    What is wrong goes to `bad_lines`, with the place; records that aren't to be learned from are
+    counted in `left_out`, by reason. Keys to `ignore` are as if they weren't there. Raises InputError
+    where the file can't be read.
     """
     for record in found_in(path):
         try:
             if record.mistake:
                 raise InputError(record.mistake)
-            items = items_of(record.record)
+            items = items_of(record.record, ignore)
         except InputError as error:
             bad_lines.append(f"{record.where}: {error}")
+        except LeftOut as reason:
+            if left_out is not None:
+                left_out[str(reason)] += 1
         else:
             yield record.where, record.record, items
-
-
-def read_items(path: Path, bad_lines: list[str]) -> Iterator[Item]:
-    """The items of a data file, as `read_records` reads them."""
-    for _, _, items in read_records(path, bad_lines):
-        yield from items
 
 
 def _refusal(bad_lines: Sequence[str]) -> InputError:
@@ -75,80 +142,88 @@ def import_files(
     paths: Sequence[Path],
     *,
     source: str = "",
-    consent: str = "unknown",
+    consent: str | None = None,
     ask: Sequence[str] = (),
     wanted: int = 1,
     seed: int = 0,
     keep_good_lines: bool = False,
+    ignore: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Imported:
     """Read data files into the store and make tasks of the kinds in `ask` for `wanted` people each.
 
-    Judgements in the files stand under the name of the source (the file's name without one). A
-    second import of the same file adds nothing. Raises InputError naming file and line; then nothing
-    at all was imported.
+    Judgements in the files stand under the name of the source (the file's name without one), all that
+    a file says beside each other. A second import of the same file adds nothing. Without a consent,
+    that of the record holds, if it has one. Raises InputError naming file and line; then nothing at all
+    was imported.
     """
+    check_consents([consent] if consent else [])
     imported = Imported()
-    items: list[tuple[str, Item]] = []
-    for path in paths:
-        name = source or path.name
-        items += [(name, item) for item in read_items(path, imported.bad_lines)]
+    files = [_coming(path, source or path.name, consent, ignore, imported) for path in paths]
     if imported.bad_lines and not keep_good_lines:
         raise _refusal(imported.bad_lines)
-    if not items:
+    total = sum(map(len, files))
+    if not imported.records:
         raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
     reporter = progress or SilentProgress()
-    with store.writing() as session, reporter.task("Importing", len(items)) as advance:
-        before = _counts(session)
-        for done, (name, item) in enumerate(items, start=1):
-            _add(session, item, name, consent)
-            advance(done)
-        for name, item in items if ask else []:
-            prompt, completions = _stored(session, item, name, consent)
-            ask_about(session, prompt, completions, ask, wanted, seed)
-        imported.added = _counts(session) - before
+    with store.writing() as session, reporter.task("Importing", total) as advance:
+        done = 0
+        for coming in files:
+            together = {said.submission for each in coming for said in each.said}
+            for start in range(0, len(coming), BATCH):
+                batch = coming[start : start + BATCH]
+                stored = _store(session, batch, together, imported)
+                ask_about(session, stored, ask, wanted, seed, imported.added)
+                done += len(batch)
+                advance(done)
     return imported
 
 
-def _counts(session: Session) -> Counter[str]:
-    tables = (Prompt, Completion, Task, Judgement)
-    return Counter(
-        {t.__tablename__: session.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
-    )
+def _coming(
+    path: Path, source: str, consent: str | None, ignore: Collection[str], imported: Imported
+) -> list[_Coming]:
+    """What a file brings."""
+    before: Counter[str] = Counter()
+    coming = []
+    left_out = imported.left_out.total()
+    for _, _, items in read_records(path, imported.bad_lines, imported.left_out, ignore):
+        imported.records += 1
+        for item in items:
+            agreed = consent or item.consent or "unknown"
+            prompt = NewPrompt(item.messages, source, agreed, item.user or None)
+            said = tuple(_said(item, source, prompt.text_hash, before))
+            coming.append(_Coming(item, source, prompt, said))
+    imported.records += imported.left_out.total() - left_out
+    return coming
 
 
-def _stored(
-    session: Session, item: Item, source: str, consent: str
-) -> tuple[Prompt, list[Completion]]:
-    prompt = add_prompt(
-        session, item.messages, source=source, consent=consent, user_key=item.user or None
-    )
-    completions = [
-        add_completion(session, prompt, candidate or source, text)
-        for candidate, text in item.completions
-    ]
-    return prompt, completions
-
-
-def _add(session: Session, item: Item, source: str, consent: str) -> None:
-    """One item with what was judged about it elsewhere."""
-    prompt, completions = _stored(session, item, source, consent)
+def _said(item: Item, source: str, prompt: str, before: Counter[str]) -> Iterator[_Said]:
+    """What an item says of a prompt (its hash). `before` counts what its file has said so far."""
     judge = f"{source}/{item.judge}" if item.judge else source
+    texts = [text_hash(text) for _, text in item.completions]
+    for kind, answer, places in _answers(item):
+        about = [texts[place] for place in places]
+        first = submission_of(judge, kind, prompt, about, answer)
+        again = before[first]
+        before[first] += 1
+        name = submission_of(judge, kind, prompt, about, answer, again) if again else first
+        yield _Said(judge, kind, answer, places, name)
+
+
+def _answers(item: Item) -> Iterator[tuple[str, Answer, tuple[int, ...]]]:
+    """Kinds of judgement in an item, with the places of the completions that each is about."""
+    everything = tuple(range(len(item.completions)))
     if item.demonstration:
-        judge_elsewhere(session, judge, "demonstration", prompt, [], text=item.demonstration)
+        yield "demonstration", Answer(text=item.demonstration), ()
     if item.rating is not None:
-        judge_elsewhere(
-            session, judge, "rating", prompt, completions, value=item.rating, flags=item.flags
-        )
+        yield "rating", Answer(value=item.rating, flags=item.flags), everything
     if item.preferred:
-        judge_elsewhere(session, judge, "comparison", prompt, completions, preferred=item.preferred)
+        yield "comparison", Answer(preferred=item.preferred), everything
     if item.use_case:
-        judge_elsewhere(
-            session, judge, "annotation", prompt, [], use_case=item.use_case, flags=item.flags
-        )
+        yield "annotation", Answer(use_case=item.use_case, flags=item.flags), ()
     if item.ranks:
-        ranked = [completions[place] for place in item.ranks]
-        judge_elsewhere(session, judge, "ranking", prompt, ranked, ranks=_steps(item.ranks))
+        ranks = dict(enumerate(_steps(item.ranks)))
+        yield "ranking", Answer(ranks=ranks), tuple(item.ranks)
 
 
 def _steps(ranks: dict[int, int]) -> list[int]:
@@ -157,97 +232,63 @@ def _steps(ranks: dict[int, int]) -> list[int]:
     return [steps[rank] for rank in ranks.values()]
 
 
-def judge_elsewhere(
-    session: Session,
-    judge: str,
-    kind: str,
-    prompt: Prompt,
-    completions: list[Completion],
-    *,
-    text: str = "",
-    value: int | None = None,
-    flags: dict[str, str] | None = None,
-    preferred: str = "",
-    use_case: str = "",
-    ranks: Sequence[int] = (),
-    submission: str = "",
-) -> None:
-    """Record what a source says, as a person's judgement is recorded; once for the same words.
-
-    `preferred` says which of two completions is better: first, second or tie. With a `submission` of
-    its own, words may come again: they supersede what the source had said of this before.
-    """
-    best = {"": None, "first": 0, "second": 1}.get(preferred, preferred)
+def _store(
+    session: Session, coming: Sequence[_Coming], together: Collection[str], imported: Imported
+) -> list[Asked]:
+    """Store items with what was judged about them elsewhere."""
+    prompts = add_prompts(session, [each.prompt for each in coming], imported.added)
     answers = [
-        text,
-        str(value),
-        str(best),
-        str(list(ranks)),
-        json.dumps(flags or {}, sort_keys=True),
+        NewCompletion(prompt.id, candidate or each.source, text)
+        for prompt, each in zip(prompts, coming, strict=True)
+        for candidate, text in each.item.completions
     ]
-    answers += [use_case] if use_case else []
-    hashes = [completion.text_hash for completion in completions]
-    submission = submission or stable_hash(
-        "imported", judge, kind, prompt.text_hash, *hashes, *answers
-    )
-    if session.scalar(select(Judgement.id).where(Judgement.submission == submission)):
-        return
-    annotator = source_annotator(session, judge)
-    task = add_task(session, kind, prompt, completions, wanted=0)
-    assignment = session.scalar(
-        select(Assignment).where(
-            Assignment.task_id == task.id, Assignment.annotator_id == annotator.id
-        )
-    )
-    if assignment is None:
-        order = display_order(task, annotator.id)
-        assignment = Assignment(task_id=task.id, annotator_id=annotator.id, slot=None, order=order)
-        session.add(assignment)
-        session.flush()
-    # The file's places to places in the task (which may be older than the file), then on the page.
-    position = {each.completion_id: each.position for each in task.shown}
-    place = [assignment.order.index(position[completion.id]) for completion in completions]
-    answer = Answer(
-        text=text,
-        value=value,
-        flags=flags or {},
-        preferred=("first", "second")[place[best]] if isinstance(best, int) else preferred,
-        use_case=use_case,
-        ranks=dict(zip(place, ranks, strict=False)),
-    )
-    judgement = new_row(session, assignment, kind, submission)
-    with session.no_autoflush:
-        say(judgement, answer)
-    session.add(judgement)
-    session.flush()
+    completions = iter(add_completions(session, answers, imported.added))
+    stored = [
+        (prompt, tuple(next(completions) for _ in each.item.completions))
+        for prompt, each in zip(prompts, coming, strict=True)
+    ]
+    statements = [
+        Statement(judge, kind, prompt, tuple(about[p] for p in places), answer, submission)
+        for (prompt, about), each in zip(stored, coming, strict=True)
+        for judge, kind, answer, places, submission in each.said
+    ]
+    recorded = record_elsewhere(session, statements, together, imported.added)
+    imported.there += recorded.there
+    imported.gone += recorded.gone
+    imported.superseded += recorded.superseded
+    return [*stored]
 
 
 def ask_about(
     session: Session,
-    prompt: Prompt,
-    completions: Sequence[Completion],
+    asked: Sequence[Asked],
     kinds: Sequence[str],
     wanted: int,
     seed: int,
+    added: Counter[str],
 ) -> int:
     """Tasks of the kinds asked for: each completion rated, each pair compared, up to 7 ranked.
 
     Gives the number of tasks, those that were there before included.
     """
-    distinct = list({completion.id: completion for completion in completions}.values())
-    made = 0
-    for kind in kinds:
-        groups: list[list[Completion]] = []
-        if kind == "rating":
-            groups = [[completion] for completion in distinct]
-        elif kind == "comparison":
-            groups = [list(pair) for pair in combinations(distinct, 2)]
-        elif kind == "ranking":
-            most = COMPLETIONS_NEEDED["ranking"][1]
-            groups = [distinct[:most]] if len(distinct) > 1 else []
-        else:
-            groups = [[]]
-        for group in groups:
-            add_task(session, kind, prompt, group, wanted=wanted, seed=seed)
-        made += len(groups)
-    return made
+    tasks = [
+        NewTask(kind, prompt, group, wanted, seed)
+        for prompt, completions in asked
+        for kind in kinds
+        for group in _groups(kind, tuple(dict.fromkeys(completions)))
+    ]
+    add_tasks(session, tasks, added)
+    return len(tasks)
+
+
+def _groups(
+    kind: str, completions: tuple[StoredCompletion, ...]
+) -> list[tuple[StoredCompletion, ...]]:
+    """The completions of a prompt that tasks of a kind show together."""
+    if kind == "rating":
+        return [(completion,) for completion in completions]
+    if kind == "comparison":
+        return list(combinations(completions, 2))
+    if kind == "ranking":
+        return [completions[: COMPLETIONS_NEEDED[kind][1]]] if len(completions) > 1 else []
+    return [()]

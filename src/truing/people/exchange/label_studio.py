@@ -171,3 +171,47 @@ def read_task(task: dict[str, Any]) -> Shown:
         str(meta.get("user") or ""),
         judgements,
     )
+
+
+MIN_KEYS = frozenset(
+    (
+        "prompt", "annotation_id", "lead_time", "agreement",
+        *(name for names in TEXTS.values() for name in names),
+        *(control_of(name) for names in ANSWERS.values() for name in names),
+    )
+)  # fmt: skip
+"""What a record of the JSON-MIN export may have: the task's data and its controls, by name."""
+
+
+def _plain(name: str, value: Any) -> Any:
+    """What JSON-MIN has under a control's name: a value, a list of one, or an object around choices."""
+    if isinstance(value, dict) and "choices" in value:
+        value = value["choices"]
+    listed = value if isinstance(value, list) else [value]
+    if name in _SEVERAL:
+        return listed
+    if name == WRITTEN:
+        return "\n".join(map(str, listed))
+    return listed[0] if len(listed) == 1 else listed
+
+
+def read_min(record: dict[str, Any]) -> Shown:
+    """A record of Label Studio's JSON-MIN or CSV export: an annotation, its task's data beside it."""
+    texts = {name: record[name] for names in TEXTS.values() for name in names if name in record}
+    answers = {
+        name: _plain(name, record[control_of(name)])
+        for names in ANSWERS.values()
+        for name in names
+        if record.get(control_of(name)) is not None
+    }
+    prompt, person = record["prompt"], record.get("annotator")
+    return Shown(
+        str(record.get("id") or ""),
+        kind_of(texts, answers),
+        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt,
+        texts,
+        {},
+        "",
+        str(record.get("user") or ""),
+        [Said("" if person is None else str(person), answers)] if answers else [],
+    )

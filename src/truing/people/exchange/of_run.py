@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
-from truing.people.content import add_completion, add_prompt
+from truing.people.content import NewCompletion, NewPrompt, add_completions, add_prompts
 from truing.people.exchange.importing import ask_about
 from truing.people.store import Store
 from truing.people.vocabulary import COMPLETIONS_NEEDED, KINDS
@@ -51,20 +51,25 @@ class RunQuestions:
 
     def ask(self, store: Store) -> int:
         """Put all into the store as tasks, and count them; a second time adds nothing."""
-        request = self.request
-        tasks = 0
+        request, source = self.request, f"run {self.name}"
+        added: Counter[str] = Counter()
+        new = [
+            NewPrompt(messages, source=source, consent=request.consent)
+            for messages, _ in self.questions
+        ]
         with store.writing() as session:
-            for messages, texts in self.questions:
-                source = f"run {self.name}"
-                prompt = add_prompt(session, messages, source=source, consent=request.consent)
-                completions = [
-                    add_completion(session, prompt, f"{self.name}/{candidate}", text)
-                    for candidate, text in texts.items()
-                ]
-                tasks += ask_about(
-                    session, prompt, completions, request.ask, request.wanted, request.seed
-                )
-        return tasks
+            prompts = add_prompts(session, new, added)
+            answers = [
+                NewCompletion(prompt.id, f"{self.name}/{candidate}", text)
+                for prompt, (_, texts) in zip(prompts, self.questions, strict=True)
+                for candidate, text in texts.items()
+            ]
+            completions = iter(add_completions(session, answers, added))
+            asked = [
+                (prompt, [next(completions) for _ in texts])
+                for prompt, (_, texts) in zip(prompts, self.questions, strict=True)
+            ]
+            return ask_about(session, asked, request.ask, request.wanted, request.seed, added)
 
     def left_out(self) -> str:
         """What isn't asked and why; empty where all is."""

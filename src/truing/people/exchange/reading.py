@@ -1,13 +1,15 @@
-"""The records of a data file, whatever holds them: JSONL (plain or gzipped), a JSON list, Parquet."""
+"""The records of a data file, whatever holds them: JSONL, a JSON list, CSV, TSV, Parquet."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from truing.data.tables import read_table
 from truing.files import read_bytes, read_json_line
 from truing.types import InputError
 
@@ -85,10 +87,64 @@ def _rows(path: Path) -> Iterator[Found]:
         raise InputError(f"{path}: can't be read as Parquet ({said})") from None
 
 
+_NUMBERS = ("rating", "weight", "seconds", "lead_time")
+_TRUTHS = {"true": True, "false": False}
+_STRUCTURED = ("completions", "instances", "metadata", "unsure", "written", "rating", "use_case")
+
+
+def _cell(name: str, text: str) -> Any:
+    """A cell as JSON would have it: columns that must hold numbers, truth values, lists or objects."""
+    if name in _NUMBERS and re.fullmatch(r"\s*-?\d+(\.\d+)?\s*", text):
+        number = float(text)
+        return int(number) if number.is_integer() else number
+    if name == "label":
+        return _TRUTHS.get(text.strip().lower(), text)
+    if text.lstrip().startswith(("[", "{")):
+        try:
+            value = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            return text
+        if name in _STRUCTURED or _is_conversation(value):
+            return value
+    return text
+
+
+def _is_conversation(value: object) -> bool:
+    keys = ({"role", "content"}, {"from", "value"})
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and any(names <= each.keys() for names in keys) for each in value
+    )
+
+
+def _delimited(path: Path) -> Iterator[Found]:
+    """Rows of CSV or TSV; an empty cell is no value."""
+    for row in read_table(str(path), "FILE").rows:
+        texts = {name: text for name, text in row.values.items() if str(text).strip()}
+        yield Found(row.place, {name: _cell(name, str(text)) for name, text in texts.items()})
+
+
+_READERS = {
+    ".jsonl": _lines,
+    ".json": _listed,
+    ".csv": _delimited,
+    ".tsv": _delimited,
+    ".parquet": _rows,
+}
+ENDINGS = tuple(_READERS)
+"""What files may end in; those of text may be gzipped (.jsonl.gz)."""
+
+
 def found_in(path: Path) -> Iterator[Found]:
-    """The records of a file in order, good and bad. Its ending says what it is.
+    """The records of a file in order, good and bad. Its ending says what it is; others are JSONL.
 
     Raises InputError where the file as a whole can't be read.
     """
-    read = {".parquet": _rows, ".json": _listed}.get(path.suffix.lower(), _lines)
-    return read(path)
+    ending = path.suffix.lower()
+    if ending == ".gz":
+        ending = path.with_suffix("").suffix.lower()
+    if ending in _READERS:
+        yield from _READERS[ending](path)
+        return
+    for each in _lines(path):
+        hint = f"; {path.name} was read as JSONL, for it ends in none of {', '.join(ENDINGS)}"
+        yield replace(each, mistake=each.mistake + hint) if each.mistake else each

@@ -1,40 +1,52 @@
-"""What one line of a data file says, in any of the field's forms, as items of one shape.
+"""What one record of a data file says, in any of the field's forms, as items of one shape.
 
-A form is recognised by its keys. Adding one is a function and a line in `FORMS`.
+A form is recognised by its keys, and refuses those that it doesn't know: a key that is passed over may be
+what people said of the answer. Adding a form is a function and a line in `FORMS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
 from truing.data.transcripts import hh_messages
+from truing.people.content import check_consents
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
+from truing.people.exchange.conversations import (
+    answered,
+    check_weight,
+    prompt_and_answer,
+    turns,
+)
 from truing.people.exchange.items import Item
-from truing.people.exchange.label_studio import read_task
+from truing.people.exchange.keys import Form, check_keys, says_nothing
+from truing.people.exchange.label_studio import MIN_KEYS, read_min, read_task
 from truing.people.exchange.oasst import oasst_nodes
 from truing.people.exchange.tasks import items_from
-from truing.people.vocabulary import FLAG_VALUES, FLAGS, RATINGS
+from truing.people.vocabulary import FLAG_VALUES, FLAGS, METADATA, RATINGS, THUMBS, USE_CASES
 from truing.types import InputError
 
 Record = dict[str, Any]
+_ANSWERS = ("completion", "response", "answer", "output")
+"""What an answer beside a prompt is called; the first is the name that forms have."""
 
 
 def _prompt(record: Record) -> Messages:
     prompt = record["prompt"]
     if isinstance(prompt, list):
-        return checked_messages(prompt, "prompt")
+        return checked_messages(turns(prompt, "prompt") if prompt else prompt, "prompt")
     return [{"role": "user", "content": checked_text(prompt, "prompt")}]
 
 
 def _answer(value: object, what: str) -> str:
     """An answer's text: a string, or a list that holds one message of the assistant."""
     if isinstance(value, list):
-        last = value[-1] if value else None
-        if len(value) != 1 or not isinstance(last, dict) or last.get("role") != "assistant":
+        said = turns(value, what) if value else []
+        if len(said) != 1 or said[0]["role"] != "assistant":
             raise InputError(f"{what}: must be text or one message of the assistant")
-        value = last.get("content")
+        check_weight(said[0]["weight"], f"{what}[0].weight")
+        value = said[0]["content"]
     return checked_text(value, what)
 
 
@@ -44,24 +56,48 @@ def _optional(record: Record, name: str) -> str:
     return "" if value is None else checked_text(value, name)
 
 
+def _wanted(record: Record) -> bool | None:
+    """What `label` says of the answer. In rows made from templates it names the class of the row."""
+    label = record.get("label")
+    if label is None or isinstance(label, bool):
+        return label
+    if "template" in record:
+        return None
+    raise InputError(
+        f"label: {label!r} is neither true (wanted) nor false (unwanted); a class of your own belongs "
+        "into 'category'"
+    )
+
+
 def _messages(record: Record) -> list[Item]:
-    messages = record["messages"]
-    if not isinstance(messages, list) or not messages:
-        raise InputError("messages: must be a list of messages with role and content")
-    last = messages[-1]
-    if isinstance(last, dict) and last.get("role") == "assistant":
-        answer = checked_text(last.get("content"), f"messages[{len(messages) - 1}].content")
-        prompt = checked_messages(messages[:-1], "messages")
-        return [Item(prompt, demonstration=answer)]
-    return [Item(checked_messages(messages, "messages"))]
+    prompt, answer = prompt_and_answer(record["messages"], "messages")
+    asked = record.get("prompt")
+    if asked is not None and asked not in [each["content"] for each in prompt]:
+        raise InputError("prompt: isn't what the messages ask; keep one of the two")
+    if answer:
+        return answered(prompt, answer, _optional(record, "candidate"), _wanted(record))
+    return [Item(prompt)]
+
+
+def _sharegpt(record: Record) -> list[Item]:
+    prompt, answer = prompt_and_answer(record["conversations"], "conversations")
+    if system := _optional(record, "system"):
+        prompt = [{"role": "system", "content": system}, *prompt]
+    return answered(prompt, answer, "", _wanted(record)) if answer else [Item(prompt)]
+
+
+def _alpaca(record: Record) -> list[Item]:
+    text = checked_text(record["instruction"], "instruction")
+    given = _optional(record, "input") if record.get("input") else ""
+    prompt = [{"role": "user", "content": f"{text}\n\n{given}" if given else text}]
+    if system := _optional(record, "system") if record.get("system") else "":
+        prompt = [{"role": "system", "content": system}, *prompt]
+    return answered(prompt, checked_text(record["output"], "output"), "", _wanted(record))
 
 
 def _prompt_completion(record: Record) -> list[Item]:
     answer = _answer(record["completion"], "completion")
-    candidate = _optional(record, "candidate")
-    if candidate:
-        return [Item(_prompt(record), completions=[(candidate, answer)])]
-    return [Item(_prompt(record), demonstration=answer)]
+    return answered(_prompt(record), answer, _optional(record, "candidate"), _wanted(record))
 
 
 def _completions(record: Record) -> list[Item]:
@@ -72,6 +108,7 @@ def _completions(record: Record) -> list[Item]:
     for number, each in enumerate(listed):
         where = f"completions[{number}]"
         if isinstance(each, dict):
+            _check_inside(each, ("text", "candidate"), where)
             text = checked_text(each.get("text"), f"{where}.text")
             item.completions.append((_optional(each, "candidate"), text))
         else:
@@ -79,13 +116,20 @@ def _completions(record: Record) -> list[Item]:
     return [item]
 
 
+def _check_inside(value: Record, known: Collection[str], where: str) -> None:
+    """Raises InputError for a key of an object inside a record that nobody reads."""
+    for key, each in value.items():
+        if key not in known and not says_nothing(each):
+            raise InputError(f"{where}: unknown key {key!r}; it may have {', '.join(known)}")
+
+
 def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[Item]:
-    if chosen == rejected:
-        raise InputError("chosen, rejected: the same text; a pair needs two")
     completions = [
         (_optional(record, "chosen_candidate"), chosen),
         (_optional(record, "rejected_candidate"), rejected),
     ]
+    if completions[0] == completions[1]:
+        raise InputError("chosen, rejected: the same text; a pair needs two")
     return [Item(prompt, completions=completions, preferred="first")]
 
 
@@ -148,6 +192,7 @@ def _self_instruct(record: Record) -> list[Item]:
         where = f"instances[{number}]"
         if not isinstance(instance, dict):
             raise InputError(f"{where}: must be an object with input and output")
+        _check_inside(instance, ("input", "output"), where)
         given = _optional(instance, "input") if instance.get("input") else ""
         text = f"{instruction}\n\n{given}" if given else instruction
         output = checked_text(instance.get("output"), f"{where}.output")
@@ -179,39 +224,100 @@ def _label_studio(record: Record) -> list[Item]:
     return items_from(read_task(record))
 
 
+def _label_studio_min(record: Record) -> list[Item]:
+    return items_from(read_min(record))
+
+
+def _annotation(record: Record) -> list[Item]:
+    """What an annotator said of a prompt; use cases and metadata with other words are the file's own."""
+    use_case, flags = record["use_case"], record["metadata"]
+    if (
+        use_case not in USE_CASES
+        or not isinstance(flags, dict)
+        or not flags.keys() <= METADATA.keys()
+    ):
+        return [Item(_prompt(record))]
+    for name, value in flags.items():
+        if value not in FLAG_VALUES:
+            raise InputError(f"metadata.{name}: must be one of {', '.join(FLAG_VALUES)}")
+    return [Item(_prompt(record), use_case=use_case, flags=flags)]
+
+
 def _prompt_only(record: Record) -> list[Item]:
     return [Item(_prompt(record))]
 
 
-FORMS: tuple[tuple[str, frozenset[str], Callable[[Record], list[Item]]], ...] = (
-    ("Argilla", frozenset({"fields", "responses"}), _argilla),
-    ("Label Studio", frozenset({"data", "annotations"}), _label_studio),
-    ("OASST tree", frozenset({"message_tree_id", "prompt"}), _oasst),
-    ("messages", frozenset({"messages"}), _messages),
-    ("rating", frozenset({"prompt", "completion", "rating"}), _rating),
-    ("preference", frozenset({"prompt", "chosen", "rejected"}), _preference),
-    ("HH pair", frozenset({"chosen", "rejected"}), _hh),
-    ("HH table", frozenset({"Question", "Answer1", "Answer2", "Preference"}), _hh_table),
-    ("completions", frozenset({"prompt", "completions"}), _completions),
-    ("prompt and completion", frozenset({"prompt", "completion"}), _prompt_completion),
-    ("Self-Instruct", frozenset({"instruction", "instances"}), _self_instruct),
-    ("prompt", frozenset({"prompt"}), _prompt_only),
+_Reader = Callable[[Record], list[Item]]
+
+
+def _form(
+    name: str, needs: str, may: str, read: _Reader, *, any_key: bool = False
+) -> Form[_Reader]:
+    return Form(name, frozenset(needs.split()), frozenset(may.split()), read, any_key)
+
+
+_PAIR = "chosen_candidate rejected_candidate"
+FORMS: tuple[Form[_Reader], ...] = (
+    _form("Argilla", "fields responses", "", _argilla, any_key=True),
+    _form("Label Studio", "data annotations", "", _label_studio, any_key=True),
+    _form("Label Studio JSON-MIN", "prompt annotation_id", " ".join(MIN_KEYS), _label_studio_min),
+    _form("OASST tree", "message_tree_id prompt", "", _oasst, any_key=True),
+    _form("messages", "messages", "prompt candidate label weight", _messages),
+    _form("ShareGPT", "conversations", "system label weight", _sharegpt),
+    _form("rating", "prompt completion rating", f"candidate {' '.join(FLAGS)}", _rating),
+    _form("preference", "prompt chosen rejected", _PAIR, _preference),
+    _form("HH pair", "chosen rejected", _PAIR, _hh),
+    _form("HH table", "Question Answer1 Answer2 Preference", "", _hh_table),
+    _form("completions", "prompt completions", "", _completions),
+    _form("KTO", "prompt completion label", "candidate weight", _prompt_completion),
+    _form("prompt and completion", "prompt completion", "candidate weight", _prompt_completion),
+    _form("Self-Instruct", "instruction instances", "name is_classification", _self_instruct),
+    _form("Alpaca", "instruction output", "input system text label weight", _alpaca),
+    _form("annotation", "prompt use_case metadata", "", _annotation),
+    _form("prompt", "prompt", "", _prompt_only),
 )
 """The forms by the keys that they need; the first whose keys are all there is meant."""
 
 
-def items_of(record: object) -> list[Item]:
-    """The items of one record. Raises InputError naming the field that is wrong."""
+def items_of(record: object, ignore: Collection[str] = ()) -> list[Item]:
+    """The items of one record, without the keys to `ignore`.
+
+    Raises InputError naming the field that is wrong, and LeftOut where nobody is to learn from it.
+    """
     if not isinstance(record, dict):
         raise InputError(f"each line is a JSON object, not {type(record).__name__}")
+    record = {key: value for key, value in record.items() if key not in ignore}
     if is_flat(record):
         record = flat_record(record)
-    for _, keys, read in FORMS:
-        if keys <= record.keys():
-            items = read(record)
-            for item in items:
-                item.user = item.user or _optional(record, "user")
-                item.judge = item.judge or _optional(record, "annotator")
-            return items
-    known = "; ".join(f"{name}: {', '.join(sorted(keys))}" for name, keys, _ in FORMS)
-    raise InputError(f"no form that is known has these keys; the forms and their keys: {known}")
+    record = _renamed(record)
+    form = next((form for form in FORMS if form.needs <= record.keys()), None)
+    if form is None:
+        known = "; ".join(f"{form.name}: {', '.join(sorted(form.needs))}" for form in FORMS)
+        raise InputError(f"no form that is known has these keys; the forms and their keys: {known}")
+    check_keys(record, form, FORMS)
+    if "weight" in form.may:
+        check_weight(record.get("weight"), "weight")
+    return [_completed(item, record) for item in form.read(record)]
+
+
+def _renamed(record: Record) -> Record:
+    """With the answer beside a prompt under the name that forms have."""
+    if "prompt" not in record or "annotation_id" in record:
+        return record
+    name = next((name for name in _ANSWERS if name in record), _ANSWERS[0])
+    return {_ANSWERS[0] if key == name else key: value for key, value in record.items()}
+
+
+def _completed(item: Item, record: Record) -> Item:
+    """With what any form may say: who asked, who judged, and whether the asker agreed."""
+    item.user = item.user or _optional(record, "user")
+    judge = record.get("annotator")
+    item.judge = item.judge or (
+        str(judge) if type(judge) is int else _optional(record, "annotator")
+    )
+    if consent := _optional(record, "consent"):
+        check_consents([consent])
+        item.consent = consent
+    if item.wanted is not None:
+        item.rating = THUMBS["up" if item.wanted else "down"]
+    return item

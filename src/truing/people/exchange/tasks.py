@@ -187,6 +187,10 @@ def _item(
     first = ANSWERS[kind][0]
     if first not in said.answers:
         raise InputError(f"{first}: not answered by {said.annotator or 'somebody'}")
+    if unknown := sorted(set(said.answers) - set(ANSWERS[kind])):
+        raise InputError(
+            f"{unknown[0]}: no question of a {kind}, which asks {', '.join(ANSWERS[kind])}"
+        )
     value = said.answers[first]
     if kind == "demonstration":
         item.demonstration = checked_text(value, WRITTEN)
