@@ -53,7 +53,8 @@ def _states(
         [
             PromptWithContinuations(prompt, [answer])
             for prompt, answer in zip(prompts, answers, strict=True)
-        ]
+        ],
+        device=model.device,
     )
     return model.states(tree), tree.owner_C
 
@@ -74,5 +75,5 @@ def _kl(
     ):
         p = ours.next_token_scores(our_CE).log_softmax(-1)
         q = theirs.next_token_scores(their_CE).log_softmax(-1)
-        totals.index_add_(0, owner, (p.exp() * (p - q)).sum(-1).double())
+        totals.index_add_(0, owner.cpu(), (p.exp() * (p - q)).sum(-1).double().cpu())
     return totals.tolist()

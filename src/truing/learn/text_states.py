@@ -55,5 +55,5 @@ class TextStates:
             lengths = [len(c) for request in pack for c in request.continuations]
             hidden_CE = last_hidden(self.reference, pack).float()
             scale_C1 = hidden_CE.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
-            rows += (hidden_CE / scale_C1).split(lengths)
+            rows += (hidden_CE / scale_C1).cpu().split(lengths)
         return pad_sequence(rows, batch_first=True)

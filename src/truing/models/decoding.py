@@ -187,7 +187,9 @@ class BatchedGenerator:
             self._prefix_cache.restore(row, prompt)
             generation.known = row.length
         start, end = row.length, self._prefix_cache.end(row.length, prompt)
-        tokens, positions = torch.tensor(prompt[start:end]), torch.arange(start, end)
+        device = self.model.device
+        tokens = torch.tensor(prompt[start:end]).to(device)
+        positions = torch.arange(start, end, device=device)
         hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
         row.length = end
         self._prefix_cache.remember(row, start, prompt)
@@ -203,20 +205,21 @@ class BatchedGenerator:
     def _step(self, generations: Sequence[Generation]) -> None:
         rows = [generation.row for generation in generations]
         unused = [0] * (GROUP - len(rows) if self._padded else 0)
-        tokens = torch.tensor([generation.tokens[-1] for generation in generations] + unused)
-        positions = torch.tensor([row.length for row in rows] + unused)
+        device = self.model.device
+        tokens = torch.tensor([g.tokens[-1] for g in generations] + unused).to(device)
+        positions = torch.tensor([row.length for row in rows] + unused).to(device)
         scores_NV = self._scores(self.model.hidden(tokens, positions, StepPlan(rows)))
         for generation, row, scores_V in zip(generations, rows, scores_NV, strict=False):
             row.length += 1
             generation.draw(scores_V)
 
     def _scores(self, hidden_NE: Tensor) -> Tensor:
-        """Logits (N, V); of the only row, or of a group."""
+        """Logits (N, V) of the only row, or of a group: brought here at once, where tokens are drawn."""
         if self._padded and len(hidden_NE) < GROUP:
             hidden_NE = torch.cat(
                 [hidden_NE, hidden_NE.new_zeros(GROUP - len(hidden_NE), hidden_NE.shape[1])]
             )
-        return self.model.next_token_scores(hidden_NE)
+        return self.model.next_token_scores(hidden_NE).cpu()
 
     def write(self, request: Request) -> Generation:
         """One answer from beginning to end. Raises InputError and ArithmeticError."""
@@ -256,8 +259,8 @@ def rows_are_independent(model: LanguageModel) -> bool:
 
     Which they are depends on the processor's libraries and on the shapes, not on the numbers.
     """
-    tokens = torch.linspace(0, model.model.config.vocab_size - 1, GROUP).long()
-    positions = torch.arange(GROUP)
+    tokens = torch.linspace(0, model.model.config.vocab_size - 1, GROUP).long().to(model.device)
+    positions = torch.arange(GROUP, device=model.device)
 
     def scores(rows: Tensor) -> Tensor:
         return model.next_token_scores(model.hidden(tokens[rows], positions[rows], _OnlyItself()))

@@ -82,8 +82,8 @@ def own_places(tree: TokenTree) -> list[Tensor]:
     """Packed places of each continuation's tokens in a tree that keeps last ones; none may be empty."""
     lengths = [len(c) for request in tree.requests for c in request.continuations]
     return [
-        torch.arange(int(last) - length + 1, int(last) + 1)
-        for last, length in zip(tree.last_B, lengths, strict=True)
+        torch.arange(last - length + 1, last + 1)
+        for last, length in zip(tree.last_B.tolist(), lengths, strict=True)
     ]
 
 
@@ -121,7 +121,8 @@ def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
             hidden_NE = hidden_BTE.new_zeros(len(tree.tokens_N), hidden_BTE.shape[-1])
         for place, hidden_TE in zip(places, hidden_BTE, strict=True):
             start = len(rows[place][0])
-            hidden_NE[own[place]] = hidden_TE[start : start + len(own[place])]
+            place_T = own[place].to(hidden_NE.device)
+            hidden_NE[place_T] = hidden_TE[start : start + len(place_T)]
     return hidden_NE
 
 
@@ -129,7 +130,7 @@ def _alone(model: LanguageModel, tree: TokenTree, layer: nn.Module) -> Tensor:
 def last_hidden(model: LanguageModel, requests: Sequence[PromptWithContinuations]) -> Tensor:
     """Last hidden states (C, E) of the texts before each continuation token, in order."""
     if not model.unpacked:
-        return model.states(TokenTree(requests))
+        return model.states(TokenTree(requests, device=model.device))
     rows = rows_of(requests)
     # Nothing follows a last token, so it isn't read.
     read = [(prompt, continuation[:-1]) for prompt, continuation in rows]
@@ -161,12 +162,14 @@ def answer_features(
     def vectors(pack: Sequence[PromptWithContinuations]) -> Tensor:
         if not model.unpacked and any(map(is_long, pack)):
             return torch.cat([_long_vectors(model, request, layer) for request in pack])
-        tree = TokenTree(pack, keep_last=True)
+        tree = TokenTree(pack, keep_last=True, device=model.device)
         hidden_NE = hidden_at(model, tree, layer).float()
         lengths = torch.tensor([len(c) for request in pack for c in request.continuations])
         total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
-        total_BE.index_add_(0, tree.owner_C, hidden_NE[torch.cat(own_places(tree))])
-        return torch.cat((total_BE / lengths[:, None], hidden_NE[tree.last_B]), dim=1)
+        own_C = torch.cat(own_places(tree)).to(model.device)
+        total_BE.index_add_(0, tree.owner_C, hidden_NE[own_C])
+        mean_BE = total_BE / lengths.to(model.device)[:, None]
+        return torch.cat((mean_BE, hidden_NE[tree.last_B]), dim=1).cpu()
 
     every = list(packs(requests, HIDDEN_TOKENS))
     return torch.cat(in_parallel(vectors, every, model.workers)).numpy()
@@ -177,9 +180,9 @@ def _long_vectors(model: LanguageModel, request: PromptWithContinuations, layer:
     found = []
     for continuation in request.continuations:
         tokens = [*request.prompt, *continuation]
-        row, total_E = LongRow(len(tokens)), torch.zeros(())
+        row, total_E = LongRow(len(tokens), model.device), torch.zeros((), device=model.device)
         for hidden_NE in in_pieces(_behind(model, layer), row, tokens):
             own_NE = hidden_NE[max(0, len(request.prompt) - row.length) :].float()
             total_E = total_E + own_NE.sum(0)
         found.append(torch.cat((total_E / len(continuation), own_NE[-1])))
-    return torch.stack(found)
+    return torch.stack(found).cpu()

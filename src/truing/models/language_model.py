@@ -303,8 +303,8 @@ class LanguageModel:
             return None
         tokens = tuple(prompts[0][:shared])
         if shared > PACK_TOKENS:
-            return long_prefix(self.hidden, tokens)
-        tree = TokenTree([PromptWithContinuations(tokens, ())])
+            return long_prefix(self.hidden, tokens, self.device)
+        tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
         return SharedPrefix(tokens, prefill.stored)
@@ -332,8 +332,8 @@ class LanguageModel:
         known = 0 if shared_prefix is None else len(shared_prefix.tokens)
         if not self.unpacked and any(is_long(request, known) for request in pack):
             return [self._score_long(request) for request in pack]
-        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix)
-        log_probs_C = self.continuation_log_probs(tree)
+        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix, device=self.device)
+        log_probs_C = self.continuation_log_probs(tree).cpu()
         lengths = [len(c) for request in pack for c in request.continuations]
         pieces = iter(log_probs_C.split(lengths))
         return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]
@@ -341,6 +341,7 @@ class LanguageModel:
     def _score_long(self, request: PromptWithContinuations) -> list[Scored]:
         """The same for a text too long for one pass: what its continuations begin with is run once."""
         if not is_long(PromptWithContinuations((), request.continuations)):
-            return self._score_pack([request], long_prefix(self.hidden, request.prompt[:-1]))[0]
-        found = long_log_probs(self.hidden, self._head, self._softcap, request)
-        return [Scored(log_probs_C) for log_probs_C in found]
+            before = long_prefix(self.hidden, request.prompt[:-1], self.device)
+            return self._score_pack([request], before)[0]
+        found = long_log_probs(self.hidden, self._head, self._softcap, request, self.device)
+        return [Scored(log_probs_C.cpu()) for log_probs_C in found]

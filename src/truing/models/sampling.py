@@ -88,8 +88,10 @@ def _all_uniforms(prompts: Sequence[Sequence[int]], samples: int, sampling: Samp
     )
 
 
-def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Tensor, Tensor, float]:
-    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies.
+def _draw(
+    scores_NV: Tensor, uniform_N: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies (1,).
 
     A row of scores is as long as the vocabulary: it is gone over as few times as possible.
     """
@@ -109,21 +111,41 @@ def _draw(scores_NV: Tensor, uniform_N: Tensor, temperature: float) -> tuple[Ten
         ]
         token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
     log_total_N = total_N.log()
-    entropy = float((log_total_N - inner_N / total_N).sum())
+    entropy_1 = (log_total_N - inner_N / total_N).sum(0, keepdim=True)
     log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
-    return token_N, log_prob_N, entropy
+    return token_N, log_prob_N, entropy_1
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """One step's tokens on the device, and all that is asked of them in Python."""
+
+    token_N: Tensor
+    tokens: list[int]
+    log_probs: list[float]
+    entropy: float
+
+    @staticmethod
+    def of(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> _Drawn:
+        """What `_draw` gave for some rows after others. Waits for the device once."""
+        tokens, log_probs, entropies = zip(*parts, strict=True)
+        token_N = torch.cat(tokens)
+        N = len(token_N)
+        # Float32 holds every token's number: vocabularies have fewer than 2^24.
+        values = torch.cat((token_N.float(), *log_probs, *entropies)).tolist()
+        return _Drawn(
+            token_N, [int(v) for v in values[:N]], values[N : 2 * N], sum(values[2 * N :])
+        )
 
 
 def _draw_all(
     model: LanguageModel, hidden_NE: Tensor, uniform_N: Tensor, temperature: float
-) -> tuple[Tensor, Tensor, float]:
+) -> _Drawn:
     """`_draw` for hidden states (N, E), some rows at a time."""
-    drawn = [
-        _draw(model.next_token_scores(hidden), uniform, temperature)
-        for hidden, uniform in zip(hidden_NE.split(DRAWN), uniform_N.split(DRAWN), strict=True)
-    ]
-    tokens, log_probs, entropies = zip(*drawn, strict=True)
-    return torch.cat(tokens), torch.cat(log_probs), sum(entropies)
+    pairs = zip(hidden_NE.split(DRAWN), uniform_N.split(DRAWN), strict=True)
+    return _Drawn.of(
+        [_draw(model.next_token_scores(h), uniform, temperature) for h, uniform in pairs]
+    )
 
 
 @torch.inference_mode()
@@ -189,31 +211,32 @@ def _sample_batch(
 ) -> _Rows:
     if model.unpacked:
         return _sample_alone(model, prompts, samples, sampling, progress)
-    prefill = Prefill(TokenTree([PromptWithContinuations(prompt, ()) for prompt in prompts]))
+    requests = [PromptWithContinuations(prompt, ()) for prompt in prompts]
+    prefill = Prefill(TokenTree(requests, device=model.device))
     tree = prefill.tree
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
     cache = SharedCache(prefill, samples, sampling.max_new_tokens)
     hidden_NE = hidden_NE[tree.prompt_last_P].repeat_interleave(samples, dim=0)
     rows = _Rows(len(prompts) * samples)
-    row_N = torch.arange(len(rows.tokens))
-    uniform_RT = _all_uniforms(prompts, samples, sampling)
-    ends = torch.tensor(sorted(model.end_tokens))
+    live = list(range(len(rows.tokens)))
+    uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
+    uniform_NT = uniform_RT
     for step in range(sampling.max_new_tokens):
-        token_N, log_prob_N, entropy = _draw_all(
-            model, hidden_NE, uniform_RT[row_N, step], sampling.temperature
-        )
-        rows.entropy += entropy
-        rows.drawn += len(row_N)
-        ended_N = torch.isin(token_N, ends)
-        _record(model, rows, row_N, token_N, log_prob_N, ended_N, sampling.stop)
+        drawn = _draw_all(model, hidden_NE, uniform_NT[:, step], sampling.temperature)
+        ended = _record(model, rows, live, drawn, sampling.stop)
         if step == sampling.max_new_tokens - 1:
-            progress(len(row_N))
+            progress(len(live))
             break
-        progress(int(ended_N.sum()))
-        cache.keep(~ended_N)
-        row_N, token_N = row_N[~ended_N], token_N[~ended_N]
-        if len(row_N) == 0:
+        progress(sum(ended))
+        going = [place for place, end in enumerate(ended) if not end]
+        if not going:
             break
+        token_N = drawn.token_N
+        if len(going) < len(live):
+            place_N = torch.tensor(going).to(model.device)
+            token_N, uniform_NT = token_N[place_N], uniform_NT[place_N]
+            live = [live[place] for place in going]
+        cache.keep(going)
         hidden_NE = model.hidden(token_N, cache.positions(), cache)
         cache.advance()
     return rows
@@ -228,21 +251,17 @@ def _sample_alone(
 ) -> _Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
     rows = _Rows(len(prompts) * samples)
-    uniform_RT = _all_uniforms(prompts, samples, sampling)
-    ends = torch.tensor(sorted(model.end_tokens))
+    uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
 
-    def draw(row_N: Tensor, scores_NV: Tensor) -> tuple[Tensor, Tensor]:
-        step = len(rows.tokens[int(row_N[0])])
-        token_N, log_prob_N, entropy = _draw(
-            scores_NV, uniform_RT[row_N, step], sampling.temperature
-        )
-        rows.entropy += entropy
-        rows.drawn += len(row_N)
-        ended_N = torch.isin(token_N, ends)
-        _record(model, rows, row_N, token_N, log_prob_N, ended_N, sampling.stop)
+    def draw(places: Sequence[int], scores_NV: Tensor) -> tuple[Tensor, list[bool]]:
+        step = len(rows.tokens[places[0]])
+        row_N = torch.tensor(list(places)).to(model.device)
+        uniform_N = uniform_RT[row_N, step]
+        drawn = _Drawn.of([_draw(scores_NV, uniform_N, sampling.temperature)])
+        ended = _record(model, rows, places, drawn, sampling.stop)
         last = step == sampling.max_new_tokens - 1
-        progress(len(row_N) if last else int(ended_N.sum()))
-        return token_N, ended_N
+        progress(len(places) if last else sum(ended))
+        return drawn.token_N, ended
 
     each = [prompt for prompt in prompts for _ in range(samples)]
     with model.precision():
@@ -251,20 +270,24 @@ def _sample_alone(
 
 
 def _record(
-    model: LanguageModel,
-    rows: _Rows,
-    row_N: Tensor,
-    token_N: Tensor,
-    log_prob_N: Tensor,
-    ended_N: Tensor,
-    stop: str,
-) -> None:
-    """Notes the new tokens; a row whose text now holds the stop text ends too (in `ended_N`)."""
-    for place, (row, token, log_prob) in enumerate(
-        zip(row_N.tolist(), token_N.tolist(), log_prob_N.tolist(), strict=True)
-    ):
-        rows.tokens[row].append(token)
+    model: LanguageModel, rows: _Rows, live: Sequence[int], drawn: _Drawn, stop: str
+) -> list[bool]:
+    """Notes a step of the live rows. Which of them it ends: by an end token, or by the stop text."""
+    ends = model.end_tokens
+    rows.entropy += drawn.entropy
+    rows.drawn += len(live)
+    for row, token, log_prob in zip(live, drawn.tokens, drawn.log_probs, strict=True):
+        tokens = rows.tokens[row]
+        tokens.append(token)
         rows.log_probs[row].append(log_prob)
-        if stop and stop in model.decode(rows.tokens[row]):
-            ended_N[place] = True
-        rows.finished[row] = bool(ended_N[place])
+        rows.finished[row] = token in ends or (bool(stop) and _has_stopped(model, tokens, stop))
+    return [rows.finished[row] for row in live]
+
+
+def _has_stopped(model: LanguageModel, tokens: Sequence[int], stop: str) -> bool:
+    """Whether the last token completes the stop text.
+
+    A character has at most four tokens, and the few more in front keep the text's beginning, where
+    tokenizers drop a space, away from it.
+    """
+    return stop in model.decode(tokens[-4 * len(stop) - 8 :])

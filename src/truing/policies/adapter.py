@@ -60,8 +60,9 @@ class LoraLinear(nn.Module):
         outputs, inputs = self.weight_OI.shape
         # Uniform with variance 1 / (3 inputs), as peft draws it.
         drawn = torch.rand(adapter.rank, inputs, generator=generator) * 2 - 1
-        self.lora_A = nn.Parameter(drawn / inputs**0.5)
-        self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank))
+        device = self.weight.device
+        self.lora_A = nn.Parameter((drawn / inputs**0.5).to(device))
+        self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank).to(device))
 
     @property
     def weight(self) -> Tensor:

@@ -139,7 +139,7 @@ class LanguagePolicy:
     def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """`log_probs`, and entropies (nats) of the distributions; see learn.update.EntropyPolicy."""
         self._make_room()
-        tree = TokenTree(requests_of(trajectories.data))
+        tree = TokenTree(requests_of(trajectories.data), device=self.trained.device)
         with self.autocast():
             found = self.trained.log_probs_and_entropies(tree, self.temperature)
         log_prob_BT, entropy_BT = (_laid_out(part_C, trajectories.mask_BT) for part_C in found)
@@ -153,10 +153,14 @@ def text_log_probs(
     temperature: float = 1.0,
 ) -> Tensor:
     """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
-    log_probs_C = model.continuation_log_probs(TokenTree(requests_of(actions)), temperature)
+    tree = TokenTree(requests_of(actions), device=model.device)
+    log_probs_C = model.continuation_log_probs(tree, temperature)
     return _laid_out(log_probs_C, mask_BT)
 
 
 def _laid_out(values_C: Tensor, mask_BT: Tensor) -> Tensor:
-    """(B, T) values of packed continuation tokens in their places, 0 outside the mask."""
-    return torch.zeros(mask_BT.shape).masked_scatter(mask_BT, values_C)
+    """(B, T) values of packed continuation tokens in their places, 0 outside the mask.
+
+    Here, whatever device computed them: trajectories are small, and objectives work on them.
+    """
+    return torch.zeros(mask_BT.shape).masked_scatter(mask_BT, values_C.cpu())

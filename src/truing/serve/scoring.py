@@ -86,12 +86,13 @@ def _score_long(
     model: LanguageModel, tokens: Sequence[int], alternatives: int, gone: Callable[[], bool]
 ) -> list[ScoredToken]:
     """Of a text too long for one pass."""
-    row = LongRow(len(tokens) - 1)
+    row = LongRow(len(tokens) - 1, model.device)
     scored = [ScoredToken(tokens[0], None, ())]
     for hidden_NE in in_pieces(model.hidden, row, tokens[:-1]):
         if gone():
             raise GivenUp
         target = torch.tensor(tokens[len(scored) : len(scored) + len(hidden_NE)])
+        target = target.to(model.device)
         scored += _scored(model, hidden_NE, target, alternatives)
     return scored
 
@@ -104,11 +105,13 @@ def _score_group(
     shared = max(1, common_prefix(rows))
     prefix = list(rows[0][:shared])
     ends = [list(row[shared:]) for row in rows]
-    tree = TokenTree([PromptWithContinuations(prefix, [end for end in ends if end])], merge=True)
+    requests = [PromptWithContinuations(prefix, [end for end in ends if end])]
+    tree = TokenTree(requests, merge=True, device=model.device)
     hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, tree)
     # The prefix stands first in the packed row.
     source_E = torch.cat((hidden_NE[: shared - 1], hidden_NE.index_select(0, tree.source_C)))
-    target = torch.cat((torch.tensor(prefix[1:], dtype=torch.long), tree.target_C))
+    inside = torch.tensor(prefix[1:], dtype=torch.long).to(model.device)
+    target = torch.cat((inside, tree.target_C))
     scored = _scored(model, source_E, target, alternatives)
     beginning = [ScoredToken(prefix[0], None, ()), *scored[: shared - 1]]
     rest = iter(scored[shared - 1 :])

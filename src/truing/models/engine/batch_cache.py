@@ -7,6 +7,8 @@ rows leave the packed row of queries at once, and leave the cache when few enoug
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -71,11 +73,14 @@ class SharedCache:
         index = torch.zeros(P, longest, dtype=torch.long)
         for place, row in enumerate(rows):
             index[place, : len(row)] = torch.tensor(row)
+        self._device = tree.tokens_N.device
+        index = index.to(self._device)
         self.prefix_length = apart
-        self.prompt_length_P = torch.tensor([len(row) for row in rows])
+        self._prompt_lengths = [len(row) for row in rows]
+        self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
         self.step = 0
-        self.slot_N = torch.arange(P * samples)
+        self._lay_out(range(P * samples))
         self._masks: dict[int | None, Tensor] = {}
         self._layers: dict[int, _Layer] = {}
         for layer, (keys_NKD, values_NKD) in prefill.stored.items():
@@ -87,6 +92,14 @@ class SharedCache:
                 P * samples,
                 max_new_tokens,
             )
+
+    def _put(self, numbers: Sequence[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.long).to(self._device)
+
+    def _lay_out(self, slots: Sequence[int]) -> None:
+        """`slots` are those of the live rows, in order; here too, so that no step waits for them."""
+        self._live_slots = list(slots)
+        self.slot_N = self._put(self._live_slots)
 
     @property
     def slots(self) -> int:
@@ -137,19 +150,19 @@ class SharedCache:
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
         for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
             place = kept.select(2, self.step)
-            if len(self.slot_N) == self.slots:
+            if len(self._live_slots) == self.slots:
                 place.copy_(new)
             else:
                 place.index_copy_(0, self.slot_N, new)
 
     def _spread(self, x_NHD: Tensor) -> Tensor:
         """Live rows laid out as slots; the others are 0."""
-        if len(self.slot_N) == self.slots:
+        if len(self._live_slots) == self.slots:
             return x_NHD
         return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
 
     def _live(self, x_SHD: Tensor) -> Tensor:
-        return x_SHD if len(self.slot_N) == self.slots else x_SHD.index_select(0, self.slot_N)
+        return x_SHD if len(self._live_slots) == self.slots else x_SHD.index_select(0, self.slot_N)
 
     def _mask(self, window: int | None) -> Tensor:
         """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
@@ -157,15 +170,16 @@ class SharedCache:
             P, now = len(self.prompt_length_P), self.step + 1
             L = int(next(iter(self._layers.values())).prompts[0].shape[2])
             prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
-            own = prefix + length_P1 + torch.arange(now)
-            in_prompt = torch.arange(L)
-            shared = torch.arange(prefix).expand(P, prefix)
+            own = prefix + length_P1 + torch.arange(now, device=self._device)
+            in_prompt = torch.arange(L, device=self._device)
+            shared = torch.arange(prefix, device=self._device).expand(P, prefix)
             position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
-            hidden = torch.zeros(position.shape, dtype=torch.bool)
+            hidden = torch.zeros_like(position, dtype=torch.bool)
             hidden[:, prefix : prefix + L] = in_prompt >= length_P1
             if window is not None:
                 hidden |= position <= own[:, -1:] - window
-            mask = torch.zeros(position.shape).masked_fill(hidden, float("-inf"))
+            nothing = torch.zeros_like(position, dtype=torch.float32)
+            mask = nothing.masked_fill(hidden, float("-inf"))
             self._masks[window] = mask[:, None, None, None]
         return self._masks[window]
 
@@ -174,32 +188,37 @@ class SharedCache:
         self.step += 1
         self._masks.clear()
 
-    def keep(self, live_N: Tensor) -> None:
-        """Drops the rows where the boolean `live_N` is False."""
-        self.slot_N = self.slot_N[live_N]
-        if len(self.slot_N) and len(self.slot_N) <= self.slots // 2:
+    def keep(self, places: Sequence[int]) -> None:
+        """Drops all rows but those at these places, in order."""
+        if len(places) < len(self._live_slots):
+            self._lay_out([self._live_slots[place] for place in places])
+        if self._live_slots and len(self._live_slots) <= self.slots // 2:
             self._compact()
 
     def _compact(self) -> None:
         """Lays the live rows out anew as fewer prompts x fewer samples."""
-        prompt_N = self.slot_N // self.samples
-        prompts, row_of_N, counts = prompt_N.unique(return_inverse=True, return_counts=True)
-        samples = int(counts.max())
+        by_prompt: dict[int, list[int]] = {}
+        for slot in self._live_slots:
+            by_prompt.setdefault(slot // self.samples, []).append(slot)
+        prompts, samples = sorted(by_prompt), max(map(len, by_prompt.values()))
         if len(prompts) * samples > self.slots * 3 // 4:
             return  # the live rows are spread evenly: nothing to gain yet
-        first = torch.cat((counts.new_zeros(1), counts.cumsum(0)[:-1]))
-        place_N = torch.arange(len(self.slot_N)) - first[row_of_N]
-        old = torch.zeros(len(prompts), samples, dtype=torch.long)
-        old[row_of_N, place_N] = self.slot_N
-        self.slot_N = row_of_N * samples + place_N
+        old, slots = [], []
+        for place, prompt in enumerate(prompts):
+            own = by_prompt[prompt]
+            slots += [place * samples + n for n in range(len(own))]
+            old += own + [0] * (samples - len(own))
+        self._lay_out(slots)
         self._masks.clear()
-        self.prompt_length_P = self.prompt_length_P[prompts]
+        prompt_P, old_S = self._put(prompts), self._put(old)
+        self._prompt_lengths = [self._prompt_lengths[prompt] for prompt in prompts]
+        self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
-        longest = int(self.prompt_length_P.max())
+        longest = max(self._prompt_lengths)
         for layer in self._layers.values():
             keys, values = layer.prompts
-            layer.prompts = (keys[prompts, :, :longest], values[prompts, :, :longest])
-            layer.own = (layer.own[0][old.flatten()], layer.own[1][old.flatten()])
+            layer.prompts = (keys[prompt_P, :, :longest], values[prompt_P, :, :longest])
+            layer.own = (layer.own[0][old_S], layer.own[1][old_S])
 
 
 def _heads_first(x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from truing.models.engine.attention import (
 )
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import frozen_token_log_probs
-from truing.models.engine.tree import PromptWithContinuations, SharedPrefix, Tokens
+from truing.models.engine.tree import CPU, PromptWithContinuations, SharedPrefix, Tokens
 
 PIECE = 1024
 """Tokens of one pass: activations fit the cache (see packing.py)."""
@@ -31,10 +31,12 @@ Hidden = Callable[[Tensor, Tensor, AttentionPlan], Tensor]
 
 
 class LongRow:
-    """The attention plan of one text's next tokens; keeps the keys and values (T, K, D) of all."""
+    """The attention plan of one text's next tokens, on the model's device; keeps the keys and values
+    (T, K, D) of all."""
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, device: torch.device = CPU) -> None:
         self._room = tokens
+        self.device = device
         self.length = 0
         self.states: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -54,7 +56,7 @@ class LongRow:
         if start and plain and can_join(query_NHD.device):
             before = (keys[:start].transpose(0, 1), values[:start].transpose(0, 1))
             own = (key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None])
-            seen_1NN = _seen(0, 0, end - start, None)
+            seen_1NN = _seen(0, 0, end - start, None, self.device)
             output = joined_attention(query_1HND, before, own, seen_1NN, scale=rule.scale)
         else:
             output = _masked(query_1HND, keys[:end], values[:end], start, rule)
@@ -69,10 +71,10 @@ class LongRow:
         return self.states[layer]
 
 
-def _seen(start: int, low: int, end: int, window: int | None) -> Tensor:
+def _seen(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:
     """(1, T, S): which of the keys from `low` to `end` the tokens from `start` to `end` see."""
-    position_T1 = torch.arange(start, end)[:, None]
-    place_S = torch.arange(low, end)
+    position_T1 = torch.arange(start, end, device=device)[:, None]
+    place_S = torch.arange(low, end, device=device)
     seen_TS = place_S <= position_T1
     if window is not None:
         seen_TS &= place_S > position_T1 - window
@@ -94,7 +96,7 @@ def _masked(
                 query_1HND[:, :, place : place + count],
                 key_SKD[low:end].transpose(0, 1)[None],
                 value_SKD[low:end].transpose(0, 1)[None],
-                _seen(start + place, low, end, rule.window),
+                _seen(start + place, low, end, rule.window, query_1HND.device),
                 rule,
             )
         )
@@ -105,14 +107,15 @@ def _masked(
 def in_pieces(hidden: Hidden, row: LongRow, tokens: Tokens) -> Iterator[Tensor]:
     """Hidden states (N, E) of a text, a piece after the other; `row` is filled on the way."""
     for start in range(0, len(tokens), PIECE):
-        piece = torch.tensor(tokens[start : start + PIECE])
-        yield hidden(piece, torch.arange(start, start + len(piece)), row)
+        piece = torch.tensor(tokens[start : start + PIECE]).to(row.device)
+        positions = torch.arange(start, start + len(piece), device=row.device)
+        yield hidden(piece, positions, row)
         row.length += len(piece)
 
 
-def long_prefix(hidden: Hidden, tokens: Tokens) -> SharedPrefix:
+def long_prefix(hidden: Hidden, tokens: Tokens, device: torch.device = CPU) -> SharedPrefix:
     """A long text run once for all that goes on behind it."""
-    row = LongRow(len(tokens))
+    row = LongRow(len(tokens), device)
     for _ in in_pieces(hidden, row, tokens):
         pass
     return SharedPrefix(tuple(tokens), row.states)
@@ -129,6 +132,7 @@ def long_log_probs(
     head: Callable[[Tensor], Tensor],
     softcap: float | None,
     request: PromptWithContinuations,
+    device: torch.device = CPU,
 ) -> Iterator[Tensor]:
     """Log-probabilities (C,) of each continuation's tokens, every text run in pieces, without gradients.
 
@@ -136,14 +140,14 @@ def long_log_probs(
     """
     for continuation in request.continuations:
         tokens = [*request.prompt, *continuation[:-1]]
-        targets = torch.tensor(continuation)
-        row, found = LongRow(len(tokens)), [torch.empty(0)]
+        targets = torch.tensor(continuation).to(device)
+        row, found = LongRow(len(tokens), device), [torch.empty(0, device=device)]
         for hidden_NE in in_pieces(hidden, row, tokens):
             end = row.length + len(hidden_NE) - len(request.prompt) + 1  # of what is predicted
             if end <= 0:
                 continue
             source_NE = hidden_NE[-end:]
             target_N = targets[end - len(source_NE) : end]
-            every = torch.arange(len(target_N))
+            every = torch.arange(len(target_N), device=device)
             found.append(frozen_token_log_probs(source_NE, head, every, target_N, softcap=softcap))
         yield torch.cat(found)

@@ -67,7 +67,7 @@ def frozen_token_log_probs(
 
     `row_C` names the hidden state that each of the C targets follows; several may follow one.
     """
-    log_prob_C = torch.empty(len(target_C), dtype=torch.float32)
+    log_prob_C = torch.empty(len(target_C), dtype=torch.float32, device=target_C.device)
     for start in range(0, len(hidden_NE), CHUNK):
         here = ((row_C >= start) & (row_C < start + CHUNK)).nonzero()[:, 0]
         # A copy: the logits may belong to somebody else.

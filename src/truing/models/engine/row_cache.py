@@ -85,8 +85,9 @@ class PiecePlan:
         keys, values = self._row.put(
             layer, key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None]
         )
-        position_T1 = self._row.length + torch.arange(self._tokens)[:, None]
-        place_S = torch.arange(keys.shape[2])
+        device = keys.device
+        position_T1 = self._row.length + torch.arange(self._tokens, device=device)[:, None]
+        place_S = torch.arange(keys.shape[2], device=device)
         allowed_TS = place_S <= position_T1
         if rule.window is not None:
             allowed_TS &= place_S > position_T1 - rule.window

@@ -25,6 +25,7 @@ from truing.models.engine.attention import ScoreRule, can_join, grouped_attentio
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
+CPU = torch.device("cpu")
 MERGED = 256  # tokens that share a segment at most: every one of them is a key to all others
 
 
@@ -115,6 +116,13 @@ class _Level:
         self._allowed: dict[int | None, Tensor] = {None: seen}
         self._position_BT, self._key_position_BS = position, key_position
 
+    def move(self, device: torch.device) -> None:
+        """To where the queries and keys will be."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        self._allowed = {window: mask.to(device) for window, mask in self._allowed.items()}
+
     def allowed(self, window: int | None) -> Tensor:
         """(B, T, S) boolean: the keys that each query sees, at most `window` positions back."""
         if window is not None and window not in self._allowed:  # every layer asks for the same
@@ -177,7 +185,8 @@ class TokenTree:
     are packed once, so that several continuation tokens may have one source.
 
     With a `shared_prefix`, which every prompt must begin with and go beyond, the packed row begins behind
-    it, and `prefix_length` is its length.
+    it, and `prefix_length` is its length. Tensors are on `device`, where the model is: they are laid out
+    here and moved once.
     """
 
     def __init__(
@@ -187,6 +196,7 @@ class TokenTree:
         keep_last: bool = False,
         merge: bool = False,
         shared_prefix: SharedPrefix | None = None,
+        device: torch.device = CPU,
     ) -> None:
         if not requests or any(len(request.prompt) == 0 for request in requests):
             raise ValueError("a tree needs at least one prompt, and a prompt at least one token")
@@ -222,6 +232,15 @@ class TokenTree:
         # From the order of the levels to that of the packed row.
         packed_N = torch.cat([level.packed_N for level in self._levels])
         self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
+        if device.type != CPU.type:
+            self._move(device)
+
+    def _move(self, device: torch.device) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value.to(device))
+        for level in self._levels:
+            level.move(device)
 
     def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
         above = self._segments[parent] if parent >= 0 else None

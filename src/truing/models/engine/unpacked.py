@@ -29,7 +29,7 @@ SENTENCE = (
 """What a user is told."""
 
 Row = tuple[Tokens, Tokens]  # a prompt and its continuation
-Draw = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Draw = Callable[[Sequence[int], Tensor], tuple[Tensor, list[bool]]]
 
 
 def rows_of(requests: Sequence[PromptWithContinuations]) -> list[Row]:
@@ -114,30 +114,29 @@ def generate_alone(
 ) -> None:
     """Lets every prompt go on, `steps` tokens at most, through the cache of the model's own.
 
-    `draw` gets places of prompts (N,) and the logits (N, V), float32, of their next tokens; it gives
-    the tokens (N,) and whether each ends its row (N,). Only prompts of one length share a pass:
+    `draw` gets N places of prompts and the logits (N, V), float32, of their next tokens; it gives the
+    tokens (N,) and whether each ends its row. Only prompts of one length share a pass:
     padding on the left would change what recurrent layers remember.
     """
     by_length: dict[int, list[int]] = {}
     for place, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt), []).append(place)
     for places in by_length.values():
-        place_N = torch.tensor(places)
-        text_NT = torch.tensor([list(prompts[place]) for place in places], device=model.device)
-        going_N = torch.ones(len(places), dtype=torch.bool)
+        text_NT = torch.tensor([list(prompts[place]) for place in places]).to(model.device)
+        going = list(range(len(places)))
         remembered: dict[str, Any] = {}
         fresh_NT = text_NT
         for step in range(steps):
             output = model(input_ids=fresh_NT, use_cache=True, **remembered)
             logits_NV = output.logits[:, -1].float()
-            token_N, ended_N = draw(place_N[going_N], logits_NV[going_N.to(model.device)])
+            going_N = torch.tensor(going).to(model.device)
+            token_N, ended = draw([places[row] for row in going], logits_NV[going_N])
             # Rows that have ended repeat a token that nobody looks at.
-            next_N = torch.zeros(len(places), dtype=torch.long)
-            next_N[going_N] = token_N.cpu()
-            going_N[going_N.clone()] = ~ended_N.cpu()
-            if not going_N.any() or step == steps - 1:
+            next_N = text_NT.new_zeros(len(places)).index_copy_(0, going_N, token_N)
+            going = [row for row, end in zip(going, ended, strict=True) if not end]
+            if not going or step == steps - 1:
                 break
-            text_NT = torch.cat((text_NT, next_N[:, None].to(model.device)), 1)
+            text_NT = torch.cat((text_NT, next_N[:, None]), 1)
             remembered = _remembered(model, output)
             fresh_NT = text_NT[:, -1:] if remembered else text_NT
 
@@ -162,7 +161,7 @@ class ProbeTree(TokenTree):
             PromptWithContinuations(tokens[:9], [tokens[9:14], tokens[14:16]]),
             PromptWithContinuations([*tokens[:5], *tokens[16:20]], [tokens[20:]]),
         )
-        super().__init__(requests)
+        super().__init__(requests, device=model.device)
         self.windows: set[int | None] = set()
 
     def attend(

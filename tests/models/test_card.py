@@ -1,0 +1,210 @@
+"""Every pass on a card: no operator mixes devices, the numbers are the processor's, and little waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, is_dataclass
+from typing import Any
+
+import pytest
+import torch
+
+from card import CARD, WrongDevice, watched
+from tiny import plain, texts, tokenizer
+from truing.candidates import Candidate
+from truing.evaluate.divergence import divergences
+from truing.evaluate.local import LocalRespondent
+from truing.learn.sources.rollout import rollout
+from truing.learn.text_states import TextStates
+from truing.models import language_model
+from truing.models.decoding import BatchedGenerator, Request
+from truing.models.engine import long_rows, packed, tree
+from truing.models.engine.tree import PromptWithContinuations
+from truing.models.features import answer_features
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling, sample
+from truing.policies.language import LanguagePolicy, PromptCompletion
+from truing.policies.trajectories import Trajectories, length_mask
+from truing.prompts.rendering import Prompt
+from truing.serve import scoring as scoring_room
+from truing.serve.scoring import score_texts
+from truing.spec.run import AdapterSpec
+from truing.types import Case, Completion
+
+FAMILIES = ("llama", "qwen3", "gemma2", "gpt2")
+PROMPTS = texts(1, [9, 6, 9])
+REQUESTS = [PromptWithContinuations(prompt, texts(5, [3, 4, 1])) for prompt in PROMPTS]
+LONG = [[*texts(2, [80])[0], *prompt] for prompt in PROMPTS]  # a prefix that is run once
+
+
+def model(family: str, device: str | torch.device, seed: int = 0) -> LanguageModel:
+    moved = plain(family, seed=seed).to(device)
+    moved.tie_weights()  # a real card keeps them tied when a model is moved
+    return LanguageModel(moved, tokenizer(chat=True))
+
+
+def policy(start: LanguageModel, kind: str = "lora") -> LanguagePolicy:
+    return LanguagePolicy(start, start, AdapterSpec(kind=kind, rank=2), "float32", seed=0)
+
+
+def scoring(start: LanguageModel) -> Any:
+    scored = start.score(REQUESTS)
+    scored += start.score([PromptWithContinuations(p, texts(5, [3])) for p in LONG])
+    return [each.token_log_probs.tolist() for row in scored for each in row]
+
+
+def sampling(start: LanguageModel) -> Any:
+    drawn = sample(start, PROMPTS, 3, Sampling(8, stop="a")).completions
+    likeliest = sample(start, LONG, 1, Sampling(5, temperature=0.0)).completions
+    return [(c.tokens, c.token_log_probs) for row in (*drawn, *likeliest) for c in row]
+
+
+def learning(start: LanguageModel) -> Any:
+    found = []
+    for kind in ("lora", "full"):
+        trained = policy(start, kind)
+        batch = rollout(trained, PROMPTS, 2, Sampling(5)).trajectories
+        log_probs = trained.log_probs(batch)
+        entropies = trained.log_probs_and_entropies(batch)[1]
+        (log_probs.sum() + entropies.sum()).backward()
+        gradients = {n: p.grad for n, p in trained.parameters.items() if p.grad is not None}
+        found.append([log_probs.detach(), {n: g.cpu() for n, g in gradients.items()}])
+        found.append([batch.log_prob_BT, batch.reference_log_prob_BT])
+    return found
+
+
+def values(start: LanguageModel) -> Any:
+    actions = tuple(PromptCompletion(tuple(p), (3, 4, 5)) for p in PROMPTS)
+    mask = length_mask([3] * len(PROMPTS))
+    nothing = torch.zeros(mask.shape)
+    batch = Trajectories(mask, nothing, torch.arange(3), nothing, nothing, actions)
+    return TextStates(start)(batch)
+
+
+def features(start: LanguageModel) -> Any:
+    return answer_features(start, REQUESTS, 1)
+
+
+def chatting(start: LanguageModel) -> Any:
+    writer = BatchedGenerator(start)
+    asked = [writer.begin(Request(tuple(p), 6, seed=n)) for n, p in enumerate([*PROMPTS, LONG[0]])]
+    for generation in asked:
+        while not generation.has_read:
+            writer.read(generation)
+    while going := [each for each in asked if each.finish is None]:
+        writer.step(going)
+    return [each.tokens for each in asked]
+
+
+def serving(start: LanguageModel) -> Any:
+    return score_texts(start, [*PROMPTS, LONG[0]], 3)
+
+
+def drift(start: LanguageModel) -> Any:
+    moved = policy(start)
+    with torch.no_grad():
+        for parameter in moved.parameters.values():
+            parameter.add_(0.1)
+    ours = LocalRespondent(Candidate("ours", 0, moved.trained, Prompt()))
+    base = LocalRespondent(Candidate("base", 0, start, Prompt()))
+    cases = [Case("who was ann?"), Case("why so?")]
+    answers = [Completion("", tuple(t), (), True) for t in texts(3, [4, 2])]
+    return divergences(ours, base, cases, answers)
+
+
+def checkpoints(start: LanguageModel) -> Any:
+    trained = policy(start)
+    state = {name: p.detach().clone() for name, p in trained.parameters.items()}
+    again = policy(start)
+    again.set_parameters({name: value.cpu() + 1 for name, value in state.items()})
+    return {name: p.detach().cpu() for name, p in again.parameters.items()}
+
+
+def long_texts(start: LanguageModel) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (long_rows, language_model, scoring_room):
+            patch.setattr(module, "PACK_TOKENS", 16)
+        patch.setattr(long_rows, "PIECE", 5)
+        requests = [PromptWithContinuations(LONG[0], texts(5, [3, 20]))]
+        scored = [each.token_log_probs.tolist() for row in start.score(requests) for each in row]
+        return scored, score_texts(start, [LONG[0]], 2), answer_features(start, requests, 1)
+
+
+PASSES: tuple[Callable[[LanguageModel], Any], ...] = (
+    scoring,
+    sampling,
+    learning,
+    values,
+    features,
+    chatting,
+    serving,
+    drift,
+    checkpoints,
+    long_texts,
+)
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    """Equal but for the rounding of another kernel of attention, however they are nested."""
+    if isinstance(ours, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[k], theirs[k]) for k in ours)
+    if isinstance(ours, list | tuple):
+        return len(ours) == len(theirs) and all(map(same, ours, theirs))
+    if isinstance(ours, int | None):
+        return bool(ours == theirs)
+    if is_dataclass(ours):
+        return same(astuple(ours), astuple(theirs))
+    pair = [torch.as_tensor(each) for each in (ours, theirs)]
+    return pair[0].shape == pair[1].shape and torch.allclose(*pair, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def pair(request: pytest.FixtureRequest) -> tuple[LanguageModel, LanguageModel]:
+    with watched() as seen:
+        found = model(request.param, "cpu"), model(request.param, CARD)
+    assert not seen.faults
+    return found
+
+
+@pytest.fixture
+def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor without what a card hasn't: its layout of weights, its joined attention, its cores."""
+    monkeypatch.setattr(packed, "_can_pack", lambda weight: False)
+    monkeypatch.setattr(tree, "can_join", lambda device: False)
+    monkeypatch.setattr(language_model, "workers", lambda device: 1)
+
+
+@pytest.mark.usefixtures("plain_kernels")
+@pytest.mark.parametrize("run", PASSES, ids=lambda run: run.__name__)
+def test_a_pass_on_the_card_gives_the_processors_numbers(
+    pair: tuple[LanguageModel, LanguageModel], run: Callable[[LanguageModel], Any]
+) -> None:
+    here, there = pair
+    for each in pair:
+        each.forget_copies()
+    with watched() as seen:
+        found = run(there)
+    assert not seen.faults
+    assert same(found, run(here))
+    here.forget_copies()
+
+
+def test_a_step_of_sampling_waits_once_whatever_the_rows() -> None:
+    start = model("llama", CARD)
+
+    def waits(steps: int, samples: int) -> int:
+        with watched() as seen:
+            rows = sample(start, PROMPTS, samples, Sampling(steps)).completions
+        assert len(rows) * len(rows[0]) == len(PROMPTS) * samples
+        return sum(seen.waits.values())
+
+    assert waits(7, 2) - waits(6, 2) == waits(7, 9) - waits(6, 9) == 1
+
+
+def test_an_operator_that_mixes_devices_is_a_fault() -> None:
+    with pytest.raises(WrongDevice, match="card and cpu mixed"):
+        torch.ones(3).to(CARD) + torch.ones(3)
+    with watched() as seen:
+        torch.ones(3).to(CARD).index_select(0, torch.tensor([0]))
+        assert float(torch.ones(3).to(CARD).sum()) == 3
+    assert len(seen.faults) == 1 and sum(seen.waits.values()) == 1
