@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from truing.files import is_stream, write_file_atomically, write_jsonl_atomically
+from truing.types import InputError
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
@@ -34,7 +35,7 @@ def test_a_link_to_nothing_makes_what_it_leads_to(tmp_path: Path) -> None:
     assert link.is_symlink() and (tmp_path / "later" / "rows.jsonl").read_text() == '{"a": 1}\n'
     ring = tmp_path / "ring"
     ring.symlink_to(ring)
-    with pytest.raises(OSError):
+    with pytest.raises(InputError, match="leads to itself"):
         write_jsonl_atomically(ring, [])
 
 

@@ -9,7 +9,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import sys
 import tempfile
 import zlib
@@ -18,11 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from truing.types import InputError
-
-_TEMPORARY = re.compile(r"\..+\.(?P<process>\d{1,9})-[0-9a-f]{8}\.tmp")
 
 
 def sync_folder(folder: Path) -> None:
@@ -70,15 +65,16 @@ def write_file_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     A link stays, and the file that it leads to is replaced; what is no file (a device, a pipe, standard
     output) is written into. The parent folder is made if need be. Raises what `write` raises (OSError on
-    a full disk, say), and InputError where a folder is in the place; it leaves no trace then.
+    a full disk, say), leaving no trace then, and InputError where a folder or a link to itself is in the
+    place.
     """
     if is_stream(path):
         _write_into(path, write)
         return
     if path.is_symlink():
-        path = Path(os.path.realpath(path))
-        if path.is_symlink():  # which leads to itself
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        link, path = path, Path(os.path.realpath(path))
+        if path.is_symlink():
+            raise InputError(f"{link}: a link that leads to itself; remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     # The same folder, because a rename is only atomic within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
@@ -157,55 +153,6 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return any(words in str(error) for words in ("No space left on device", "os error 28"))
-
-
-def is_file(path: Path) -> bool:
-    """Whether a file is there; a link to one is. Raises InputError where something else is, or nobody
-    may look."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        if not path.is_symlink():
-            return False
-        raise InputError(f"{path}: a link to a file that isn't there; put the file back") from None
-    except OSError as error:
-        raise InputError(f"{path}: can't be read ({error.strerror})") from None
-    if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: must be a file; something else is there")
-    return True
-
-
-def entries(folder: Path) -> list[Path]:
-    """What is in a folder, sorted; nothing where there is no such folder.
-
-    Unlike glob's, a folder that can't be read isn't an empty one. Raises InputError then.
-    """
-    try:
-        return sorted(folder.iterdir())
-    except FileNotFoundError:
-        if not folder.is_symlink():
-            return []
-        raise InputError(f"{folder}: a link to nothing; put the folder back") from None
-    except OSError as error:
-        raise InputError(f"{folder}: can't be read as a folder ({error.strerror})") from None
-
-
-def remove_left_behind(folder: Path) -> None:
-    """Removes temporary files below a folder whose writer was killed, as far as the system lets us."""
-    with suppress(OSError):
-        for path in folder.rglob(".*.tmp"):
-            match = _TEMPORARY.fullmatch(path.name)
-            with suppress(OSError):
-                if match and not _writing(int(match["process"]), path.stat().st_mtime):
-                    path.unlink()
-
-
-def _writing(process: int, when: float) -> bool:
-    """Whether a process was there at that time and still is; a later one may have its number."""
-    try:
-        return psutil.Process(process).create_time() <= when + 1
-    except psutil.Error:
-        return False
 
 
 # --- The one door for text files ----------------------------------------------------------------

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -75,23 +73,6 @@ def test_what_is_not_json_is_not_written(tmp_path: Path, bad: float) -> None:
         files.write_json_atomically(tmp_path / "x.json", {"loss": bad})
     assert path.read_text() == '{"step": 1}\n'
     assert [entry.name for entry in tmp_path.iterdir()] == ["log.jsonl"]
-
-
-def test_temporary_files_go_when_their_writer_is_dead(tmp_path: Path) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    parent = tmp_path / "rows" / "trivia"
-    parent.mkdir(parents=True)
-    left = parent / f".sft.jsonl.{dead.pid}-0123abcd.tmp"
-    reused = parent / f".sft.jsonl.{os.getpid()}-0123abcd.tmp"
-    written = parent / f".rl.jsonl.{os.getpid()}-0123abcd.tmp"
-    others = parent / ".notes.tmp"
-    for path in (left, reused, written, others):
-        path.write_text("{")
-    os.utime(reused, (1e9, 1e9))  # older than this process: another had its number
-    files.remove_left_behind(tmp_path)
-    assert sorted(parent.iterdir()) == [others, written]
-    files.remove_left_behind(tmp_path / "nowhere")
 
 
 def test_appending_goes_on_after_a_torn_line(tmp_path: Path) -> None:

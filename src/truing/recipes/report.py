@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.graded_answers import GRADED
-from truing.files import is_disk_full, remove_left_behind
+from truing.files import is_disk_full
 from truing.report import Summary, TaskMetrics, show, write_report
 from truing.report.task_metrics import Key, Words
+from truing.runs.entries import remove_left_behind
 from truing.runs.folder import RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec

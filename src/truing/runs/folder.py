@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.files import entries, is_file, numbered_jsonl, read_json, read_text
+from truing.files import numbered_jsonl, read_json, read_text
+from truing.runs.entries import entries, is_file
 from truing.spec.renamed import up_to_date
 from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, Row, Unscored

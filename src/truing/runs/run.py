@@ -23,17 +23,15 @@ import psutil
 import torch
 
 from truing.files import (
-    entries,
     is_disk_full,
-    is_file,
     read_json,
-    remove_left_behind,
     write_json_atomically,
     write_text_atomically,
 )
 from truing.progress import Progress, SilentProgress
 from truing.progress.pace import in_words
 from truing.runs.costs import Cost, give_memory_back, measured
+from truing.runs.entries import entries, is_file, remove_left_behind
 from truing.runs.folder import RECORD, check_folder, unwritable
 from truing.runs.ranks import Ranks
 from truing.spec.reading import make_spec, read_mapping

@@ -16,11 +16,11 @@ from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import metrics_in
 from truing.files import (
     read_json,
-    remove_left_behind,
     write_json_atomically,
     write_jsonl_atomically,
     write_text_atomically,
 )
+from truing.runs.entries import remove_left_behind
 from truing.runs.run import RUNS, own_folder
 from truing.types import Row, Unscored, stable_hash
 
