@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA, folder, model, timed, two_threads
 from truing.candidates import Candidate
-from truing.data.questions import read_questions
+from truing.data.questions import load_questions
 from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_answers import variant_answers
 from truing.judges.built_in import Judges
@@ -39,7 +39,7 @@ BATCH = 32
 
 def _asked() -> tuple[tuple[Case, ...], PromptVariant]:
     [qa] = prompt_variants(["qa"], TRUTHFULQA / "prompts.json")
-    return read_questions(TRUTHFULQA / "TruthfulQA_v1.csv")[:QUESTIONS], qa
+    return load_questions(TRUTHFULQA / "TruthfulQA_v1.csv")[:QUESTIONS], qa
 
 
 def _judges(language_model: LanguageModel, cases: tuple[Case, ...]) -> Judges:

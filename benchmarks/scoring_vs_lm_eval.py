@@ -22,7 +22,7 @@ from _in_turn import Benchmark, Measured, main
 from _work import TRUTHFULQA as DATA
 from _work import folder, model, timed, two_threads
 from truing.candidates import Candidate
-from truing.data.questions import read_questions
+from truing.data.questions import load_questions
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import variant_choices
@@ -52,7 +52,7 @@ def ours(case: str) -> Measured:
     found: list[Choices] = []
 
     def work() -> None:
-        cases = read_questions(DATA / "mc_task_v1.json")[:QUESTIONS]
+        cases = load_questions(DATA / "mc_task_v1.json")[:QUESTIONS]
         [qa] = prompt_variants(["qa"], DATA / "prompts.json")
         with tempfile.TemporaryDirectory() as temporary:
             store = ScoreStore(Path(temporary) / "scores.sqlite")

@@ -111,7 +111,7 @@ def test_export_leaves_the_old_file_where_it_cannot_write(sqlite_store: Store) -
     Path("folder.jsonl").mkdir()
     path = sqlite_store.url.database
     message = refused(run("data", "export", "folder.jsonl", "--form", "ratings", "--store", path))
-    assert "folder.jsonl: can't be written" in message
+    assert "folder.jsonl: a folder is there" in message
     assert list(Path("folder.jsonl").iterdir()) == []
 
 

@@ -213,7 +213,7 @@ def test_a_users_function(tmp_path: Path) -> None:
     for name, message in [
         (f"{file}:shorter", "judges.short: .*mine.py: has no function 'shorter'"),
         (f"{tmp_path}/no.py:f", "judges.short: .*no such file; give path/to/file.py:function"),
-        ("json_vald", "judges.short: unknown program 'json_vald'; known: json_valid, "),
+        ("json_vald", "judges.short: unknown program 'json_vald'; did you mean 'json_valid'"),
     ]:
         with pytest.raises(InputError, match=message):
             program(name, "judges.short", {"limit"})

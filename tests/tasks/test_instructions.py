@@ -184,7 +184,10 @@ def test_a_users_case_without_constraints_is_unscored() -> None:
 
 def test_a_wrong_constraint_is_no_wrong_answer() -> None:
     for constraint, message in [
-        ({"kind": "wrods"}, "program: ValueError: no constraint is called 'wrods'; known: words, "),
+        (
+            {"kind": "wrods"},
+            "program: ValueError: no constraint is called 'wrods'; did you mean 'words'?",
+        ),
         ({"kind": "words", "most": 3}, "program: TypeError: "),
     ]:
         for score in _grades("An answer.", [constraint]):

@@ -69,7 +69,7 @@ def _remembered_faster(memory: Path, key: str) -> str:
     known = remembered(memory)
     if known.get(key) not in _TORCH:
         known[key] = _faster()
-        with suppress(OSError):
+        with suppress(OSError, InputError):
             write_json_atomically(memory, known)
     return known[key]
 

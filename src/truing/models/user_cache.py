@@ -131,7 +131,7 @@ def weights_hash(folder: Path, progress: Progress) -> str:
     if fresh:
         kept = list({**remembered(memory), **fresh}.items())[-MAX_REMEMBERED_HASHES:]
         # A cache that can't be written costs time, nothing else.
-        with suppress(OSError):
+        with suppress(OSError, InputError):
             write_json_atomically(memory, dict(kept))
     return stable_hash("weights", *parts)
 

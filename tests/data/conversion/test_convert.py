@@ -375,4 +375,4 @@ def test_the_command(tmp_path: Path) -> None:
     )
     assert run("data", "convert", path, "--task", tmp_path / "no.yaml", "--out", out).exit_code == 2
     (tmp_path / "folder").mkdir()
-    assert "can't be written" in run(*words[:-1], tmp_path / "folder", "--keep-good-lines").stderr
+    assert "a folder is there" in run(*words[:-1], tmp_path / "folder", "--keep-good-lines").stderr

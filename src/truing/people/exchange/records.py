@@ -271,7 +271,12 @@ FORMS: tuple[Form[_Reader], ...] = (
     _form("completions", "prompt completions", "", _completions),
     _form("KTO", "prompt completion label", "candidate weight", _prompt_completion),
     _form("prompt and completion", "prompt completion", "candidate weight", _prompt_completion),
-    _form("Self-Instruct", "instruction instances", "name is_classification", _self_instruct),
+    _form(
+        "Self-Instruct",
+        "instruction instances",
+        "name is_classification motivation_app",
+        _self_instruct,
+    ),
     _form("Alpaca", "instruction output", "input system text label weight", _alpaca),
     _form("annotation", "prompt use_case metadata", "", _annotation),
     _form("prompt", "prompt", "", _prompt_only),
