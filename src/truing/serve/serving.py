@@ -51,7 +51,7 @@ def serve(
             served = Arena(served, served.beside(candidates[1], engines[1]), seed)
         _announce(served, listening.getsockname()[1], token, say)
         app = make_app(served, token, port=listening.getsockname()[1])
-        run(app, listening, lambda: [engine.stop() for engine in engines])
+        run(app, listening, lambda: _stop(engines))
 
 
 def _check_different(name: str, against: str) -> None:
@@ -81,6 +81,11 @@ def _engine(candidate: Candidate, engines: int, stack: ExitStack) -> Engine:
     engine = Engine(candidate.model, prefix, engines=engines)
     stack.callback(engine.close)
     return engine
+
+
+def _stop(engines: Sequence[Engine]) -> None:
+    for engine in engines:
+        engine.stop()
 
 
 def _announce(served: Service | Arena, port: int, token: str, say: Callable[[str], object]) -> None:
