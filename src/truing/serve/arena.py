@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from truing.people.pilot import Kept
@@ -19,6 +18,7 @@ HIDDEN = "hidden"
 """The model's name in what the page is answered."""
 _OF_THE_SERVER = frozenset({"queue_full", "shutting_down"})
 """Codes of refusals that say nothing of a candidate."""
+_News = tuple[int, str, str | None]
 _LOG = logging.getLogger(__name__)
 
 
@@ -104,7 +104,7 @@ class BothAnswers:
         for each in self._answers:
             each.give_up()
 
-    async def news(self) -> AsyncIterator[tuple[int, str, str | None]]:
+    async def news(self) -> AsyncIterator[_News]:
         """As `Answers.news`, of whichever side has some. Raises Refusal where one ended in an error."""
         streams = [each.news() for each in self._answers]
         awaited = {asyncio.ensure_future(_next(each)): n for n, each in enumerate(streams)}
@@ -118,7 +118,9 @@ class BothAnswers:
                     yield side, new[1], new[2]
                     awaited[asyncio.ensure_future(_next(streams[side]))] = side
         finally:
-            await _end(awaited)
+            for task in awaited:
+                task.cancel()
+            await asyncio.gather(*awaited, return_exceptions=True)
 
     def _result(self, task: asyncio.Future[_News | None], side: int) -> _News | None:
         try:
@@ -142,15 +144,5 @@ class BothAnswers:
         return min(each.known for each in self._answers)
 
 
-_News = tuple[int, str, str | None]
-
-
 async def _next(stream: AsyncIterator[_News]) -> _News | None:
     return await anext(stream, None)
-
-
-async def _end(tasks: Iterable[asyncio.Future[_News | None]]) -> None:
-    for task in tasks:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Refusal):
-            await task

@@ -46,9 +46,9 @@ def serve(
         listening = stack.enter_context(listen(port))
         candidates = _open([name] if against is None else [name, against], accept_licence)
         engines = [_engine(each, len(candidates), stack) for each in candidates]
-        served: Service | Arena = Service(candidates[0], engines[0], opened)
-        if against is not None:
-            served = Arena(served, served.beside(candidates[1], engines[1]), seed)
+        first = Service(candidates[0], engines[0], opened)
+        others = [first.beside(*each) for each in zip(candidates[1:], engines[1:], strict=True)]
+        served = Arena(first, others[0], seed) if others else first
         _announce(served, listening.getsockname()[1], token, say)
         app = make_app(served, token, port=listening.getsockname()[1])
         run(app, listening, lambda: _stop(engines))
