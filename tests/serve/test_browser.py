@@ -10,10 +10,23 @@ from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page, serious
 from pilot_server import TOKEN, candidate, running
+from tiny import tiny
+from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator
 from truing.people import Store
-from truing.people.tables import Annotator, Asking, Comparison, Judgement, Prompt, Rating
+from truing.people.results import wins
+from truing.people.tables import (
+    Annotator,
+    Asking,
+    Comparison,
+    Completion,
+    Judgement,
+    Prompt,
+    Rating,
+)
+from truing.prompts.rendering import Prompt as Instructions
 from truing.serve.app import make_app
+from truing.serve.arena import Arena
 from truing.serve.engine import Engine
 from truing.serve.service import Service
 
@@ -31,6 +44,25 @@ def url(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with running(make_app(Service(served, engine, sqlite_store), TOKEN)) as address:
         yield address
     engine.close()
+
+
+@pytest.fixture()
+def blind_url(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Two candidates, wren and robin."""
+    monkeypatch.setattr("truing.serve.answering.DEFAULT_TOKENS", 10)
+    # With this seed no answer of the test is empty, and no two are the same.
+    monkeypatch.setattr("truing.serve.answering.randbits", lambda bits: 0)
+    models = [tiny(seed=seed, chat=True) for seed in (0, 1)]
+    engines = [Engine(model, engines=2) for model in models]
+    wren, robin = (
+        Candidate(name, 0, model, Instructions())
+        for name, model in zip(("wren", "robin"), models, strict=True)
+    )
+    first = Service(wren, engines[0], sqlite_store)
+    with running(make_app(Arena(first, first.beside(robin, engines[1])), TOKEN)) as address:
+        yield address
+    for engine in engines:
+        engine.close()
 
 
 def open_page(
@@ -108,6 +140,37 @@ def test_a_conversation_with_thumbs_and_a_choice(
         assert count(sqlite_store, Comparison) == 1
         assert [a.name for a in session.scalars(select(Annotator))] == [f"pilot/{user}"]
         assert all(j.revision <= 2 for j in session.scalars(select(Judgement)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_blind_choice_between_two_models(
+    browser: Browser, blind_url: str, sqlite_store: Store, size: str
+) -> None:
+    page, complaints = open_page(browser, blind_url, size, "dark" if size == "phone" else "light")
+    check(page)
+    assert serious(page) == [] and page.locator("#compare").count() == 0
+    ask(page, "a secret?")
+    page.get_by_text("A is better").click()
+    page.get_by_text("Not counted.").wait_for()
+    page.check("#consent")
+    page.focus("#question")
+    ask(page, "and so?")
+    check(page)
+    answers = page.locator(".message.bot .text").all_text_contents()
+    page.get_by_text("B is better").last.click()
+    page.get_by_text("Thank you.").wait_for()
+    seen = page.content()
+    assert serious(page) == [] and "wren" not in seen and "robin" not in seen
+    assert complaints == []
+    page.context.close()
+    with sqlite_store.reading() as session:
+        (prompt,) = session.scalars(select(Prompt))
+        (won,) = wins(session)
+        stored = {each.candidate: each.text for each in session.scalars(select(Completion))}
+    assert [each["role"] for each in prompt.messages] == ["user", "assistant", "user"]
+    assert prompt.messages[1]["content"] == answers[0]  # the conversation went on with A
+    assert stored[won.candidate] == answers[3] and stored[won.against] == answers[2]
+    assert (won.rate.value, won.judgements) == (1.0, 1)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -55,6 +55,39 @@ def test_it_answers_as_chat_does_and_ends_when_interrupted(folder: Path) -> None
     assert "Drawn: 1 prompts" in drawn.stdout
 
 
+def test_two_candidates_are_announced_and_listed(folder: Path) -> None:
+    other = folder.parent / "other"
+    model = tiny(seed=1, chat=True)
+    model.model.save_pretrained(other)
+    model.tokenizer.save_pretrained(other)
+    line = [sys.executable, "-m", "truing.cli.main", "serve", str(folder), str(other)]
+    with subprocess.Popen(
+        [*line, "--port", "0", "--token", "mine"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout and process.stderr
+            first = process.stdout.readline()
+            found = re.fullmatch(
+                r"OpenAI's API: (\S+/v1) \(models (\S+) and (\S+), key mine\)\n", first
+            )
+            assert found, first
+            link = process.stdout.readline()
+            start = "The page to compare them, without names: http://127.0.0.1:"
+            assert link.startswith(start) and "token=mine" not in link
+            assert process.stdout.readline() == "Each holds weights of its own.\n"
+            assert "aren't kept" in process.stdout.readline()
+            with openai.OpenAI(base_url=found[1], api_key="mine", max_retries=0) as client:
+                assert [each.id for each in client.models.list()] == list(found.group(2, 3))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 0
+            assert process.stdout.read() == process.stderr.read() == ""
+        finally:
+            process.kill()  # else a failure would wait for it
+
+
 def test_mistakes_are_named(folder: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

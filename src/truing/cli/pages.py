@@ -188,10 +188,20 @@ def serve(
             "id or a local folder",
         ),
     ],
+    against: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="OTHER",
+            autocompletion=completion.models,
+            help="another one: the page then shows an answer of each, without names, and asks which is "
+            "better",
+        ),
+    ] = None,
     store: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="where prompts are kept whose authors agree; without it, none are"
+            metavar="URL",
+            help="where prompts and choices are kept whose authors agree; without it, none are",
         ),
     ] = None,
     port: Annotated[
@@ -201,21 +211,31 @@ def serve(
         str | None, typer.Option(metavar="T", help="the server's key; without it, one is drawn")
     ] = None,
     token_file: TokenFile = None,
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="with OTHER: draws who answers on which side")
+    ] = 0,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Serve a candidate on 127.0.0.1: OpenAI's chat API, and a page to talk to it.
 
     Prints its address, key and link. Answers are those of truing chat. Ctrl-C ends it.
+
+    With OTHER, visitors of the page choose between the answers of two candidates; 'truing data export
+    FILE --form results' says which one won.
     """
     with explained():
+        if seed and against is None:
+            raise InputError("--seed: draws the sides of two candidates; name another one")
         with redirect_stdout(sys.stderr):
             from truing.serve.serving import serve as start
 
         start(
             candidate,
+            against,
             store=store,
             port=port,
             token=_token(token, token_file),
+            seed=seed,
             accept_licence=accept_licence,
             say=say,
         )

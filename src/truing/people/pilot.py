@@ -74,20 +74,27 @@ def masked(messages: Messages) -> Messages:
 
 
 def keep(
-    store: Store, messages: Messages, answers: Sequence[str], candidate: str, user: str = ""
+    store: Store,
+    messages: Messages,
+    answers: Sequence[str],
+    candidate: str | Sequence[str],
+    user: str = "",
 ) -> Kept:
     """Keeps what a user asked and was answered, without personal data; counts what was asked before.
 
-    Only for users who agreed. Raises InputError for messages that can't be kept (too long, say).
+    Where several candidates answered, `candidate` has a name for each answer; it was asked once all
+    the same. Only for users who agreed. Raises InputError for messages that can't be kept (too long, say).
     """
     clean = checked_messages(masked(messages), "messages")
+    names = [candidate] * len(answers) if isinstance(candidate, str) else candidate
+    asked = candidate if isinstance(candidate, str) else " and ".join(sorted(set(candidate)))
     for last_try in (False, True):
         try:
             with store.writing() as session:
-                prompt = _asked(session, clean, candidate, user)
+                prompt = _asked(session, clean, asked, user)
                 found = [
-                    add_completion(session, prompt, candidate, mask(text)) if text.strip() else None
-                    for text in answers
+                    add_completion(session, prompt, name, mask(text)) if text.strip() else None
+                    for name, text in zip(names, answers, strict=True)
                 ]
                 return Kept(prompt.id, tuple(None if each is None else each.id for each in found))
         except IntegrityError:  # on PostgreSQL another server may keep the same at the same moment

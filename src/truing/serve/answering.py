@@ -68,6 +68,10 @@ class Answers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Nobody waits for them any more."""
         for handle in self._handles:
             handle.cancel()
 

@@ -15,7 +15,7 @@ from truing.serve.access import KeyHolder
 from truing.serve.answering import ask
 from truing.serve.forms import ChatForm, Form, described
 from truing.serve.replies import Head, Refusal, choice, usage
-from truing.serve.service import Service, service
+from truing.serve.service import Service, named_service, services
 from truing.serve.streams import Streaming, finished, told
 
 router = APIRouter()
@@ -37,8 +37,10 @@ def body_schema(form: type[Form]) -> dict[str, Any]:
 async def read_form(request: Request, form: type[AForm]) -> AForm:
     """The request's body as a form. Raises Refusal that names the field."""
     body = await request.body()
+    every = services(request)
+    context = {"model": every[0].name} if len(every) > 1 else None
     try:
-        return form.model_validate_json(body)
+        return form.model_validate_json(body, context=context)
     except ValidationError as error:
         name, sentence = described(error, form)
         raise Refusal(400, sentence, param=name) from None
@@ -47,7 +49,8 @@ async def read_form(request: Request, form: type[AForm]) -> AForm:
 @router.get("/health")
 def health(request: Request) -> dict[str, Any]:
     """Whether the server is up, and how much it has to do."""
-    writing, waiting = service(request).engine.load
+    loads = [each.engine.load for each in services(request)]
+    writing, waiting = (sum(counts) for counts in zip(*loads, strict=True))
     return {"status": "ok", "writing": writing, "waiting": waiting}
 
 
@@ -57,42 +60,28 @@ def _model(here: Service) -> dict[str, Any]:
 
 @router.get("/v1/models")
 def models(request: Request, _: KeyHolder) -> dict[str, Any]:
-    """The candidate that is served."""
-    return {"object": "list", "data": [_model(service(request))]}
-
-
-def known(here: Service, name: str) -> None:
-    """Raises Refusal where a model of another name is asked for."""
-    if name != here.name:
-        raise Refusal(
-            404,
-            f"model: no {name!r} here; this server has {here.name!r}",
-            param="model",
-            code="model_not_found",
-        )
+    """The candidate that is served, or both."""
+    return {"object": "list", "data": [_model(each) for each in services(request)]}
 
 
 @router.get("/v1/models/{name:path}")
 def model(request: Request, name: str, _: KeyHolder) -> dict[str, Any]:
-    """The candidate, by its name."""
-    here = service(request)
-    known(here, name)
-    return _model(here)
+    """A candidate, by its name."""
+    return _model(named_service(request, name))
 
 
-def new_head(here: Service) -> Head:
-    """Name and time of a new answer."""
-    return Head(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), here.name)
+def new_head(name: str) -> Head:
+    """Name and time of a new answer of a model."""
+    return Head(f"chatcmpl-{secrets.token_hex(12)}", int(time.time()), name)
 
 
 @router.post("/v1/chat/completions", openapi_extra=body_schema(ChatForm))
 async def chat_completions(request: Request, _: KeyHolder) -> Response:
     """Answers to a conversation, at once or as they are written."""
-    here = service(request)
     form = await read_form(request, ChatForm)
-    known(here, form.model)
+    here = named_service(request, form.model)
     answers, prompt = await ask(here, form)
-    head = new_head(here)
+    head = new_head(here.name)
     if form.stream:
         return Streaming(answers, told(here, form, answers, prompt, head))
     with answers:

@@ -15,6 +15,7 @@ from truing.people.web.app import LOOK, static_files
 from truing.people.web.security import Guard
 from truing.serve import api, completions, page
 from truing.serve.access import Gate
+from truing.serve.arena import Arena
 from truing.serve.replies import Refusal, problem_response
 from truing.serve.service import Service
 
@@ -27,11 +28,13 @@ _STATIC = LOOK | {
 
 
 def make_app(
-    service: Service, token: str, *, port: int = 0, hosts: tuple[str, ...] = HOSTS
+    served: Service | Arena, token: str, *, port: int = 0, hosts: tuple[str, ...] = HOSTS
 ) -> FastAPI:
-    """The server of one candidate. The port only names the cookie: one host, many servers."""
+    """The server of one candidate or two. The port only names the cookie: one host, many servers."""
     app = FastAPI(title="Truing pilot", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.service = service
+    app.state.arena = served if isinstance(served, Arena) else None
+    app.state.services = served.services if isinstance(served, Arena) else (served,)
+    app.state.service = app.state.services[0]
     app.state.gate = Gate(token, cookie=f"truing-serve-{port}")
     app.include_router(api.router)
     app.include_router(completions.router)

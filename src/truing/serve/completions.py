@@ -19,7 +19,7 @@ from truing.models.language_model import LanguageModel
 from truing.prompts.boundary import text_tokens
 from truing.serve.access import KeyHolder
 from truing.serve.answering import begin
-from truing.serve.api import body_schema, known, read_form
+from truing.serve.api import body_schema, read_form
 from truing.serve.engine import QUEUE
 from truing.serve.forms import Drawing
 from truing.serve.neutral import OF_COMPLETIONS, Neutral
@@ -31,7 +31,7 @@ from truing.serve.scoring import (
     score_texts,
     scoring_bytes,
 )
-from truing.serve.service import Service, service
+from truing.serve.service import Service, named_service, services
 from truing.serve.streams import finished, while_connected
 
 router = APIRouter()
@@ -107,8 +107,7 @@ def _parts(model: LanguageModel, form: CompletionForm) -> list[_Part]:
     return parts
 
 
-async def _write(request: Request, form: CompletionForm, parts: list[_Part]) -> None:
-    here = service(request)
+async def _write(request: Request, here: Service, form: CompletionForm, parts: list[_Part]) -> None:
     most = form.most_tokens
     if not most:
         return
@@ -120,14 +119,17 @@ async def _write(request: Request, form: CompletionForm, parts: list[_Part]) -> 
             part.new = tuple(given.tokens)
 
 
-def _check_memory(here: Service, form: CompletionForm, parts: list[_Part]) -> None:
+def _check_memory(
+    request: Request, here: Service, form: CompletionForm, parts: list[_Part]
+) -> None:
     """Raises Refusal where there is no memory for the scores that are asked for."""
     if form.logprobs is None:
         return
     lengths = [len(part.tokens) + form.most_tokens for part in parts]
     model = here.candidate.model
     needed = scoring_bytes(model, lengths, form.logprobs)
-    free = available_bytes(model.device) - here.engine.committed_bytes
+    committed = sum(each.engine.committed_bytes for each in services(request))
+    free = available_bytes(model.device) - committed
     if needed > free:
         raise Refusal(
             400,
@@ -146,7 +148,8 @@ async def _score(
 
     async def work() -> list[Any]:
         async with here.scoring:
-            _check_memory(here, form, parts)  # which may have become less while others were scored
+            # It may have become less while others were scored.
+            _check_memory(request, here, form, parts)
             return await run_in_threadpool(_scored, here.candidate.model, form, parts, gone.is_set)
 
     return await while_connected(request, work(), gone.set)
@@ -164,13 +167,12 @@ def _scored(
 @router.post("/v1/completions", openapi_extra=body_schema(CompletionForm))
 async def completions(request: Request, _: KeyHolder) -> Response:
     """Texts continued, with `echo` given back, with `logprobs` scored."""
-    here = service(request)
     form = await read_form(request, CompletionForm)
-    known(here, form.model)
+    here = named_service(request, form.model)
     model = here.candidate.model
     parts = await run_in_threadpool(_parts, model, form)
-    _check_memory(here, form, parts)
-    await _write(request, form, parts)
+    _check_memory(request, here, form, parts)
+    await _write(request, here, form, parts)
     scores: list[Any] = [None] * len(parts)
     if form.logprobs is not None:
         scores = await _score(request, here, form, parts)

@@ -61,7 +61,7 @@ class Engine:
     """Answers requests with one model, up to `places` of them side by side.
 
     `shared_prefix` as for BatchedGenerator. No more run at once than `most_bytes` of keys and values
-    allow: without it, a share of the memory that is free now.
+    allow: without it, a share of the memory that is free now, which so many `engines` divide.
     """
 
     def __init__(
@@ -71,12 +71,13 @@ class Engine:
         places: int = GROUP,
         queue: int = QUEUE,
         most_bytes: int | None = None,
+        engines: int = 1,
     ) -> None:
         self.places = places
         self._queue = queue
         self._generator = BatchedGenerator(model, shared_prefix)
         self._token_bytes = key_value_bytes(model.model, model.dtype)
-        free = available_bytes(model.device)
+        free = available_bytes(model.device) // engines
         free = max(free - KEPT_BYTES, free // 2)  # for the prefixes that are kept
         self._most_bytes = int(SHARE * free) if most_bytes is None else most_bytes
         self._waiting: deque[RequestHandle] = deque()

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -117,6 +118,12 @@ class Drawing(Form):
     top_p: float | None = Field(None, gt=0, le=1, description="without it 1")
     seed: int | None = Field(None, description="equal seeds give equal answers; drawn without it")
     stop: str | list[str] | None = Field(None, description=f"at most {MOST_STOPS} texts")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_model(cls, data: Any, info: ValidationInfo) -> Any:
+        # Where a server has several, the context names the first of them.
+        return {**info.context, **data} if info.context and isinstance(data, dict) else data
 
     @field_validator("stop")
     @classmethod

@@ -21,6 +21,7 @@ from truing.people.web.security import COOKIE_SECONDS, csrf_token
 from truing.serve.access import Gate, client_of
 from truing.serve.answering import ask
 from truing.serve.api import body_schema, new_head, read_form
+from truing.serve.arena import HIDDEN, Arena
 from truing.serve.forms import ChatForm, Conversation, Form
 from truing.serve.replies import Refusal
 from truing.serve.service import service
@@ -30,6 +31,7 @@ from truing.types import InputError
 router = APIRouter()
 TEMPERATURE = 0.8
 """Of the page's answers: two draws of one candidate differ, and still make sense."""
+Receipts = Callable[[Kept | None], dict[str, Any]]
 _User = Annotated[str, Field(pattern=r"^page-[a-f]{16}$")]
 _Receipt = Annotated[str, Field(max_length=200)]
 _Submission = Annotated[str, Field(pattern=r"^[a-f0-9]{16,64}$")]
@@ -100,11 +102,19 @@ def visitor(request: Request) -> None:
     given = request.cookies.get(gate.cookie)
     if given is None:
         raise Refusal(401, "Open the link that 'truing serve' printed.")
-    ours = hmac.compare_digest(
+    key = gate.token if _is_visit(gate, given) else ""
+    gate.check(key, client_of(request), "The link isn't valid any more. Ask for a new one.")
+
+
+def _is_visit(gate: Gate, given: str) -> bool:
+    return hmac.compare_digest(
         visit_token(gate.token).encode(), given.encode("utf-8", "surrogatepass")
     )
-    key = gate.token if ours else ""
-    gate.check(key, client_of(request), "The link isn't valid any more. Ask for a new one.")
+
+
+def _arena(request: Request) -> Arena | None:
+    arena: Arena | None = request.app.state.arena
+    return arena
 
 
 def from_our_page(request: Request, _: Annotated[None, Depends(visitor)]) -> None:
@@ -121,12 +131,18 @@ OurPage = Annotated[None, Depends(from_our_page)]
 @router.get("/")
 def chat(request: Request, token: str | None = None) -> Response:
     """The page; with the link's token only a cookie and a page that moves on."""
-    gate = _gate(request)
+    gate, arena = _gate(request), _arena(request)
     if token is None:
         visitor(request)
         here = service(request)
-        secret = csrf_token(gate.token)
-        return html("chat", model=here.name, csrf=secret, keeps=here.store is not None)
+        return html(
+            "arena" if arena else "chat",
+            model="" if arena else here.name,
+            csrf=csrf_token(gate.token),
+            keeps=here.store is not None,
+        )
+    if arena and _is_visit(gate, token):  # the link to it holds no key, which would give the names
+        token = gate.token
     gate.check(token, client_of(request), "The link isn't valid any more. Ask for a new one.")
     # Not a redirect: browsers follow one from another site's link without a SameSite=Strict cookie.
     response = html("signed_in")
@@ -145,7 +161,7 @@ def _signature(gate: Gate, user: str, completion: int) -> str:
     return hmac.new(gate.token.encode(), claim, hashlib.sha256).hexdigest()
 
 
-def _receipts(gate: Gate, user: str) -> Callable[[Kept | None], dict[str, Any]]:
+def _receipts(gate: Gate, user: str) -> Receipts:
     """What the page is told of kept answers: names that only this user can judge them by."""
 
     def receipts(kept: Kept | None) -> dict[str, Any]:
@@ -168,21 +184,36 @@ def _completion(gate: Gate, user: str, receipt: str) -> int:
 @router.post("/page/answers", openapi_extra=body_schema(QuestionForm))
 async def answers(request: Request, _: OurPage) -> Response:
     """One answer or two, as they are written, and at the end receipts of what was kept."""
-    here = service(request)
     question = await read_form(request, QuestionForm)
-    form = ChatForm.model_validate(
+    after = _receipts(_gate(request), question.user)
+    if arena := _arena(request):
+        return await _two_candidates(arena, question, after)
+    here = service(request)
+    form = _chat_form(question, here.name, 2 if question.compare else 1)
+    written, prompt = await ask(here, form)
+    return Streaming(written, told(here, form, written, prompt, new_head(here.name), after))
+
+
+def _chat_form(question: QuestionForm, model: str, count: int) -> ChatForm:
+    return ChatForm.model_validate(
         {
-            "model": here.name,
+            "model": model,
             "messages": [message.plain() for message in question.messages],
             "temperature": TEMPERATURE,
-            "n": 2 if question.compare else 1,
+            "n": count,
             "user": question.user,
             "metadata": {"consent": "yes" if question.consent else "no"},
         }
     )
-    written, prompt = await ask(here, form)
-    after = _receipts(_gate(request), question.user)
-    return Streaming(written, told(here, form, written, prompt, new_head(here), after))
+
+
+async def _two_candidates(arena: Arena, question: QuestionForm, after: Receipts) -> Response:
+    if not question.compare:
+        raise Refusal(400, "compare: there are always two answers here; give true", param="compare")
+    form = _chat_form(question, HIDDEN, 1)
+    sides = arena.sides(form)
+    both = await sides.ask(form)
+    return Streaming(both, told(sides, form, both, 0, new_head(HIDDEN), after))
 
 
 @router.post("/page/markdown", openapi_extra=body_schema(MarkdownForm))

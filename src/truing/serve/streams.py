@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from truing.people.pilot import Kept
 from truing.serve.answering import Answers
+from truing.serve.arena import BothAnswers, Sides
 from truing.serve.forms import ChatForm
 from truing.serve.replies import DONE, Head, Refusal, event, piece, problem, usage
 from truing.serve.service import Service
@@ -27,7 +28,7 @@ _Result = TypeVar("_Result")
 class Streaming(StreamingResponse):
     """Server-sent events about answers, which are given up when nobody listens any more."""
 
-    def __init__(self, answers: Answers, events: AsyncIterator[str]) -> None:
+    def __init__(self, answers: Answers | BothAnswers, events: AsyncIterator[str]) -> None:
         super().__init__(events, media_type="text/event-stream")
         self._answers = answers
 
@@ -69,9 +70,9 @@ async def while_connected(
 
 
 async def told(
-    here: Service,
+    here: Service | Sides,
     form: ChatForm,
-    answers: Answers,
+    answers: Answers | BothAnswers,
     prompt: int,
     head: Head,
     after: Callable[[Kept | None], Any] | None = None,

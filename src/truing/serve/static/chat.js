@@ -12,6 +12,7 @@ const sendButton = document.getElementById("send");
 const stopButton = document.getElementById("stop");
 const compare = document.getElementById("compare");
 const consent = document.getElementById("consent");
+const blind = form.dataset.blind === "yes"; // two models answer, always both
 
 const remembered = {
   get(key) { try { return localStorage.getItem(key); } catch { return null; } },
@@ -134,7 +135,7 @@ function choose(group, answers, receipts) {
       question.focus();
     }
     if (receipts) await post("/page/picks", { user, first: receipts[0], second: receipts[1], preferred, submission: random() });
-    return receipts ? "Thank you." : "The conversation goes on with it.";
+    return receipts ? "Thank you." : `${blind ? "Not counted. " : ""}The conversation goes on with it.`;
   });
 }
 
@@ -182,7 +183,7 @@ async function send() {
     return;
   }
   trouble.textContent = "";
-  const two = compare.checked;
+  const two = blind || compare.checked;
   const asked = show("user", "You", text);
   const group = make("div", two ? "choosing" : "");
   const pair = make("div", two ? "pair" : "");
