@@ -10,7 +10,7 @@ from truing.recipes.report import task_metrics
 from truing.report.counts import fewer, on_constant_rewards, on_counts
 from truing.report.measured import measure
 from truing.spec.task import TaskSpec
-from truing.types import Row, Unscored
+from truing.types import InputError, Row, Unscored
 
 TASK = task_metrics(TaskSpec())
 EMPTY, LATE = Unscored("empty answer"), Unscored("the answer did not end in time")
@@ -64,6 +64,24 @@ def test_rows_that_stand_twice_are_said_and_seeds_are_no_repetition() -> None:
     assert said(rows, "sft") == []
     (text,) = said([*rows, *rows[:2]], "sft")
     assert text.startswith("sft: 2 rows stand there more than once")
+
+
+def test_what_stands_twice_is_counted_once() -> None:
+    rows = [row("sft", 0, mc2=EMPTY), row("sft", 1, mc2=0.5)]
+    counts = measure([*rows, *rows], ["sft"], TASK).counts["sft"]
+    assert counts.repeated == 2 and counts.unscored(("truthfulness", "mc2")) == 1
+
+
+@pytest.mark.parametrize("value", [7.5, -0.1])
+def test_a_share_that_is_none_is_refused(value: float) -> None:
+    rows = [row("sft", 0, mc1=value, best_true=-80.0)]
+    with pytest.raises(
+        InputError, match=r"rows/truthfulness: sft, case q0: mc1 is .*between 0 and 1"
+    ):
+        measure(rows, ["sft"], TASK)
+    assert measure([row("sft", 0, mc1=1.0 + 1e-9)], ["sft"], TASK).value(
+        "sft", "truthfulness", "mc1"
+    )
 
 
 def test_every_row_is_in_a_figure_or_counted() -> None:

@@ -125,6 +125,8 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, message: str) -> None
         ({"metrics": None}, "not a row"),
         ({"metrics": {"mc1": "high"}}, "not a row"),
         ({"metrics": {"mc1": {"reason": "?"}}}, "not a row"),
+        ({"metrics": {"mc1": True}}, "metric 'mc1' must be a number"),
+        ({"metrics": {"mc1": "0.5"}}, "metric 'mc1' must be a number"),
         ({"colour": "red"}, "not a row"),
     ],
 )

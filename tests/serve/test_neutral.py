@@ -103,6 +103,20 @@ def test_every_field_of_the_client_is_known() -> None:
         assert set(params) <= {*form.model_fields, *form.neutral}, form
 
 
+def test_speakers_names_and_silent_turns_are_taken(web: TestClient) -> None:
+    def answer(*turns: dict[str, Any]) -> str:
+        body = CHAT | {"messages": [*turns, CHAT["messages"][0]]}
+        given = web.post("/v1/chat/completions", json=body).json()
+        return str(given["choices"][0]["message"]["content"])
+
+    named = {"role": "user", "content": "who?", "name": "ann"}
+    silent = {"role": "assistant", "content": None, "tool_calls": []}
+    plain = {"role": "user", "content": "who?"}, {"role": "assistant", "content": ""}
+    assert answer(named, silent) == answer(*plain)
+    wordless = web.post("/v1/chat/completions", json=CHAT | {"messages": [{"role": "user"}]})
+    assert wordless.status_code == 400
+
+
 def test_a_conversation_goes_on_with_the_answers_of_the_client(app: Any) -> None:
     """The message as the client has it, and as the server wrote it, are both sent back."""
     with running(app) as url, openai.OpenAI(

@@ -8,16 +8,17 @@ questions, not of other seeds.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.statistics import means as statistics
-from truing.types import Estimate, Row, Unscored
+from truing.types import Estimate, InputError, Row, Unscored
 
 BASE = "base"
+_ROUNDING = 1e-6
 
 
 @dataclass
@@ -96,7 +97,9 @@ def counted(rows: Iterable[Row]) -> dict[str, Counts]:
     for row in rows:
         own = counts[row.candidate]
         place = (row.candidate, row.seed, row.evaluation, row.case)
-        own.repeated += place in seen
+        if place in seen:
+            own.repeated += 1
+            continue
         seen.add(place)
         cases[row.candidate, row.evaluation].add(row.case)
         for name, score in row.metrics.items():
@@ -136,10 +139,23 @@ def measure(
                 key: statistics.paired_difference(ours[key], theirs[key], resamples=resamples)
                 for key in task.in_order(ours.keys() & theirs.keys())
             }
+    _check_shares(questions, task)
     seeds = {
         name: tuple(sorted({row.seed for row in rows if row.candidate == name})) for name in names
     }
     return Measured(tuple(names), values, differences, questions, seeds, task, counts)
+
+
+def _check_shares(questions: Mapping[str, dict[Key, dict[str, float]]], task: TaskMetrics) -> None:
+    """Raises InputError for a share that can't be one: its row was changed by hand."""
+    for name, by_key in questions.items():
+        for key in by_key.keys() & task.shares:
+            for case, value in by_key[key].items():
+                if not -_ROUNDING <= value <= 1 + _ROUNDING:
+                    raise InputError(
+                        f"rows/{key[0]}: {name}, case {case}: {key[1]} is {value:g}; a share lies between "
+                        "0 and 1"
+                    )
 
 
 def _from_rows(rows: Sequence[Row], task: TaskMetrics) -> dict[Key, Estimate]:

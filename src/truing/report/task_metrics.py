@@ -46,7 +46,7 @@ class TaskMetrics:
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
     candidate's rows and a seed. A metric that isn't listed is shown last, under its own name, and is
-    neither gain nor loss.
+    neither gain nor loss. `shares` lie between 0 and 1 in every row.
     """
 
     metrics: tuple[Metric, ...]
@@ -60,6 +60,7 @@ class TaskMetrics:
     by_reward: tuple[str, ...] = ("rl",)
     words: Words = Words()
     from_rows: Mapping[str, FromRows] = field(default_factory=dict)
+    shares: frozenset[Key] = frozenset()
 
     def metric_of(self, evaluation: str, name: str) -> Metric:
         """The metric as listed, or a neutral one under its own name."""

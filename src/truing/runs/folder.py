@@ -83,6 +83,8 @@ def read_rows(path: Path) -> list[Row]:
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{path}:{number}: not a row ({error})") from None
         for name, score in row.metrics.items():
+            if isinstance(record["metrics"][name], bool | str):
+                raise InputError(f"{path}:{number}: metric '{name}' must be a number")
             if not isinstance(score, Unscored) and not math.isfinite(score):
                 raise InputError(f"{path}:{number}: metric '{name}' isn't finite; mark it unscored")
         rows.append(row)

@@ -73,6 +73,14 @@ class Message(Form):
     neutral: ClassVar[Neutral] = neutral.OF_MESSAGES
     role: Literal["system", "developer", "user", "assistant"]
     content: str | list[TextPart]
+    name: str | None = Field(None, description="the speaker's; chat templates have no place for it")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said_nothing(cls, data: Any) -> Any:
+        """An assistant's turn without content, as clients send back, is an empty one."""
+        silent = isinstance(data, dict) and data.get("role") == "assistant"
+        return data | {"content": data.get("content") or ""} if silent else data
 
     @field_validator("content")
     @classmethod

@@ -54,7 +54,6 @@ OF_MESSAGES: Neutral = {
     "annotations": ([],),
     "audio": (),
     "function_call": (),
-    "name": (),
     "refusal": (),
     "tool_calls": ([],),
 }
