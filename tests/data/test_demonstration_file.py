@@ -14,6 +14,7 @@ from truing.data.demonstration_file import (
     UNANSWERED,
     UNWANTED,
     UNWEIGHTED,
+    UNWEIGHTED_EARLIER,
     DemonstrationFile,
     read_demonstrations,
 )
@@ -103,9 +104,12 @@ def test_what_people_did_not_want_is_left_out_and_counted(tmp_path: Path) -> Non
         {**liked, "weight": 0},
         {**liked, "completion": ""},
         {"messages": [USER, {**BOT, "content": ""}]},
+        {"messages": [{**USER, "weight": 0}, BOT, USER, {**BOT, "weight": 1}]},
         {"messages": [USER, {**BOT, "weight": 0}, USER, {**BOT, "weight": 1}]},
+        {"prompt": [USER, {**BOT, "weight": 0}, USER], "completion": "So."},
+        {"messages": [USER, {"from": "gpt", "value": "So.", "weight": 0}, USER, BOT]},
     )
-    assert file.left_out == {UNWANTED: 2, UNWEIGHTED: 2, UNANSWERED: 2}
+    assert file.left_out == {UNWANTED: 2, UNWEIGHTED: 2, UNANSWERED: 2, UNWEIGHTED_EARLIER: 3}
     assert [each.source[-2:] for each in file.dialogues] == [":1", ":8"]
     path = tmp_path / "kto.csv"
     path.write_text("prompt,completion,label\nWhy?,So.,True\nWhy?,Never.,False\n")
@@ -169,3 +173,10 @@ def test_published_instructions(shared_data: Path) -> None:
     with pytest.raises(InputError, match="holds pairs of answers"):
         pairs_file = shared_data / "hh_rlhf" / "harmless-base_test.jsonl.gz"
         read_demonstrations(str(pairs_file), {}, WHERE)
+
+
+def test_a_key_that_stands_twice_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    path.write_text('{"prompt": "Why?", "completion": "So.", "completion": "No."}\n')
+    with pytest.raises(InputError, match=r"twice\.jsonl:1.*the key 'completion' stands twice"):
+        read_demonstrations(str(path), {}, WHERE)
