@@ -14,7 +14,6 @@ from truing.data.demonstration_file import (
     UNANSWERED,
     UNWANTED,
     UNWEIGHTED,
-    UNWEIGHTED_EARLIER,
     DemonstrationFile,
     read_demonstrations,
 )
@@ -104,12 +103,9 @@ def test_what_people_did_not_want_is_left_out_and_counted(tmp_path: Path) -> Non
         {**liked, "weight": 0},
         {**liked, "completion": ""},
         {"messages": [USER, {**BOT, "content": ""}]},
-        {"messages": [{**USER, "weight": 0}, BOT, USER, {**BOT, "weight": 1}]},
         {"messages": [USER, {**BOT, "weight": 0}, USER, {**BOT, "weight": 1}]},
-        {"prompt": [USER, {**BOT, "weight": 0}, USER], "completion": "So."},
-        {"messages": [USER, {"from": "gpt", "value": "So.", "weight": 0}, USER, BOT]},
     )
-    assert file.left_out == {UNWANTED: 2, UNWEIGHTED: 2, UNANSWERED: 2, UNWEIGHTED_EARLIER: 3}
+    assert file.left_out == {UNWANTED: 2, UNWEIGHTED: 2, UNANSWERED: 2}
     assert [each.source[-2:] for each in file.dialogues] == [":1", ":8"]
     path = tmp_path / "kto.csv"
     path.write_text("prompt,completion,label\nWhy?,So.,True\nWhy?,Never.,False\n")

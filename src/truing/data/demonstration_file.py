@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from truing.data.columns import MESSAGES, Columns, Field, columns_of, spread
 from truing.data.dialogues import Dialogue
 from truing.data.drafts import mistake
-from truing.data.messages import SPEAKERS
 from truing.data.question_layouts import plain_name
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.turns import (
@@ -23,7 +22,6 @@ from truing.data.turns import (
     asked_in,
     ended_by_assistant,
     is_answered,
-    is_conversation,
     messages_in,
     turns_in,
 )
@@ -36,7 +34,6 @@ _JUDGING = ("rating", "label", "weight", "chosen", "rejected")
 _CLOSE = 0.85
 UNWANTED = "marked unwanted (label is false)"
 UNWEIGHTED = "weight 0"
-UNWEIGHTED_EARLIER = "weight 0 on an earlier turn"
 UNANSWERED = "without an answer"
 _RIGHT = (
     "give prompt and completion, instruction and output, question and answer, or messages that end "
@@ -115,26 +112,9 @@ def _unwanted(columns: Columns, row: TableRow, *, marks: bool) -> str:
     weights = (row.values.get("weight"), last.get("weight") if isinstance(last, dict) else None)
     if any(_zero(weight) for weight in weights):
         return UNWEIGHTED
-    if any(_weightless_before(columns.of(row, role)) for role in ("messages", "prompt")):
-        return UNWEIGHTED_EARLIER
     if talk:
         return UNANSWERED if is_answered(talk) and not turns_in(talk)[-1][1].strip() else ""
     return UNANSWERED if columns.has("completion") and not _completion(columns, row) else ""
-
-
-def _weightless_before(talk: Field | None) -> bool:
-    """Whether an answer before the last message of a conversation weighs nothing.
-
-    A dialogue keeps no weights of its turns, so that whoever learns from all of them couldn't tell.
-    """
-    if talk is None or not (talk.plain in MESSAGES or is_conversation(talk.value)):
-        return False
-    for each in messages_in(talk)[:-1]:
-        if isinstance(each, dict) and _zero(each.get("weight")):
-            role = each.get("role", each.get("from"))
-            if isinstance(role, str) and SPEAKERS.get(role) == "assistant":
-                return True
-    return False
 
 
 def _zero(weight: object) -> bool:

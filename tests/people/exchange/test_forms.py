@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from typer.testing import CliRunner
 
 from truing.cli.main import app
-from truing.data.demonstration_file import UNWANTED, UNWEIGHTED, UNWEIGHTED_EARLIER
+from truing.data.demonstration_file import UNWANTED, UNWEIGHTED
 from truing.people import Store
 from truing.people.exchange import (
     import_files,
@@ -109,31 +109,10 @@ def test_nobody_learns_from_what_weighs_nothing(record: dict[str, Any]) -> None:
         items_of(record)
 
 
-TALK = [USER, {**BOT, "weight": 0}, USER]
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"messages": [*TALK, BOT]},
-        {"messages": [*TALK, {**BOT, "weight": 1}]},
-        {"messages": TALK},
-        {"prompt": TALK, "completion": "It is."},
-        {"chosen": [*TALK, BOT], "rejected": [*TALK, NOT]},
-        {"conversations": [USER, {"from": "gpt", "value": "It is.", "weight": 0}, USER, BOT]},
-    ],
-)
-def test_an_earlier_turn_that_weighs_nothing_leaves_the_record_out(
-    tmp_path: Path, sqlite_store: Store, record: dict[str, Any]
-) -> None:
-    path = write(tmp_path / "w.jsonl", record, PAIR)
-    imported = import_files(sqlite_store, [path])
-    assert imported.left_out == {UNWEIGHTED_EARLIER: 1} and imported.records == 2
-    assert f"1 left out: {UNWEIGHTED_EARLIER}" in imported.notes()
-    assert read_dialogues(str(path)).left_out == {UNWEIGHTED_EARLIER: 1}
-    light = {"messages": [USER, {**BOT, "weight": 0.5}, USER, BOT]}
-    with pytest.raises(InputError, match=r"messages\[1\].weight: 0.5 is neither"):
-        items_of(light)
+def test_an_earlier_turn_that_weighs_nothing_is_context_like_any_other() -> None:
+    talk = [USER, {**BOT, "weight": 0}, USER, {**BOT, "weight": 1}]
+    (item,) = items_of({"messages": talk})
+    assert len(item.messages) == 3 and item.demonstration == "It is."
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from truing.data.demonstration_file import UNWEIGHTED, UNWEIGHTED_EARLIER
+from truing.data.demonstration_file import UNWEIGHTED
 from truing.data.messages import SPEAKERS, Messages, checked_messages, checked_text
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.keys import Form, check_keys
@@ -17,21 +16,14 @@ OPEN = "the conversation ends with the user's turn"
 """Why a conversation brings a prompt and no answer."""
 
 
-def check_weight(value: object, what: str, reason: str = UNWEIGHTED) -> None:
+def check_weight(value: object, what: str) -> None:
     """Raises LeftOut for 0, of which nobody is to learn, and InputError for what isn't 0 or 1."""
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or value not in (0, 1):
         raise InputError(f"{what}: {value!r} is neither 0 nor 1; give one of these, or none")
     if value == 0:
-        raise LeftOut(reason)
-
-
-def check_earlier(said: Sequence[Mapping[str, Any]], what: str) -> None:
-    """Raises LeftOut where an answer inside a prompt weighs nothing: a store keeps no such weights."""
-    for number, message in enumerate(said):
-        if message["role"] == "assistant":
-            check_weight(message["weight"], f"{what}[{number}].weight", UNWEIGHTED_EARLIER)
+        raise LeftOut(UNWEIGHTED)
 
 
 def turns(value: object, what: str) -> list[dict[str, Any]]:
@@ -59,15 +51,14 @@ def _turn(message: object, where: str) -> dict[str, Any]:
 def prompt_and_answer(value: object, what: str) -> tuple[Messages, str]:
     """The prompt in a conversation and the assistant's last answer, empty where the user has the last word.
 
-    Raises InputError naming the message that is wrong, and LeftOut where any answer weighs nothing.
+    The turns before it are its context, whatever they weigh. Raises InputError naming the message that is
+    wrong, and LeftOut where the answer weighs nothing.
     """
     said = turns(value, what)
     last = said[-1]
     if last["role"] != "assistant":
-        check_earlier(said, what)
         return checked_messages(said, what), ""
     check_weight(last["weight"], f"{what}[{len(said) - 1}].weight")
-    check_earlier(said[:-1], what)
     answer = checked_text(last["content"], f"{what}[{len(said) - 1}].content")
     return checked_messages(said[:-1], what), answer
 

@@ -16,7 +16,6 @@ from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.conversations import (
     OPEN,
     answered,
-    check_earlier,
     check_weight,
     prompt_and_answer,
     turns,
@@ -42,7 +41,6 @@ def _prompt(record: Record) -> Messages:
     prompt = record["prompt"]
     if isinstance(prompt, list):
         said = turns(prompt, "prompt")
-        check_earlier(said, "prompt")
         return checked_messages(said, "prompt")
     return [{"role": "user", "content": checked_text(prompt, "prompt")}]
 
