@@ -183,13 +183,37 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def json_value(text: str, parse_constant: Callable[[str], Any] | None = refuse_constant) -> Any:
+def one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these keys and values. Raises ValueError for a key that stands twice.
+
+    Python keeps the last of them, and what the others say would be lost.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        again = next(name for place, name in enumerate(names) if name in names[:place])
+        raise ValueError(f"the key {again!r} stands twice in an object")
+    return found
+
+
+def json_value(
+    text: str,
+    parse_constant: Callable[[str], Any] | None = refuse_constant,
+    *,
+    object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
+) -> Any:
     """The value of a JSON text, neither nested too deeply nor with integers too large to count with.
 
-    Raises NotJSONError.
+    A key that stands twice in an object is let pass, as published models have such files, unless
+    `object_pairs_hook` is `one_of_each`. Raises NotJSONError.
     """
     try:
-        value = json.loads(text, parse_constant=parse_constant, parse_int=_integer)
+        value = json.loads(
+            text,
+            parse_constant=parse_constant,
+            parse_int=_integer,
+            object_pairs_hook=object_pairs_hook,
+        )
     except json.JSONDecodeError as error:
         raise NotJSONError(error.msg, error.lineno, error.colno) from None
     except RecursionError:
@@ -265,7 +289,7 @@ def read_bytes(path: Path) -> bytes:
 def read_json_line(line: bytes) -> Any:
     """The JSON value in one line of a file. Raises InputError with what is wrong, without the place."""
     try:
-        return json_value(line.decode("utf-8"))
+        return json_value(line.decode("utf-8"), object_pairs_hook=one_of_each)
     except UnicodeDecodeError as error:
         raise InputError(f"not valid UTF-8 (byte {error.start + 1} of the line)") from None
     except NotJSONError as error:

@@ -38,7 +38,7 @@ def test_import_export_and_erase() -> None:
     assert json.loads(done.stdout) == {
         "records": 1, "added": {"completions": 2, "judgements": 1, "prompts": 1, "tasks": 3},
         "judgements_there_already": 0, "of_these_superseded": 0, "judgements_superseded": 0,
-        "left_out": {}, "bad_lines": [],
+        "left_out": {}, "remarks": {}, "bad_lines": [],
     }  # fmt: skip
     again = run("data", "import", "pairs.jsonl").stdout
     assert again == "Added: nothing new\n1 judgements were there already\n"

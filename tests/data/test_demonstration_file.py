@@ -169,3 +169,10 @@ def test_published_instructions(shared_data: Path) -> None:
     with pytest.raises(InputError, match="holds pairs of answers"):
         pairs_file = shared_data / "hh_rlhf" / "harmless-base_test.jsonl.gz"
         read_demonstrations(str(pairs_file), {}, WHERE)
+
+
+def test_a_key_that_stands_twice_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "twice.jsonl"
+    path.write_text('{"prompt": "Why?", "completion": "So.", "completion": "No."}\n')
+    with pytest.raises(InputError, match=r"twice\.jsonl:1.*the key 'completion' stands twice"):
+        read_demonstrations(str(path), {}, WHERE)

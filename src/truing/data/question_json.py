@@ -9,7 +9,7 @@ from typing import Any
 
 from truing.data.drafts import Draft, bad_json, mistake
 from truing.data.question_layouts import kind_of, question_draft
-from truing.files import NotJSONError, json_value, numbered_lines, unix_line_ends
+from truing.files import NotJSONError, json_value, numbered_lines, one_of_each, unix_line_ends
 
 
 def loads(
@@ -21,10 +21,11 @@ def loads(
 ) -> Any:
     """The value of a JSON text. Raises InputError naming file and line, with `hint` as what is right.
 
+    A key that stands twice in an object is refused.
     `parse_constant` is asked about NaN and Infinity, which Python takes for JSON; see `json.loads`.
     """
     try:
-        return json_value(text, parse_constant)
+        return json_value(text, parse_constant, object_pairs_hook=one_of_each)
     except NotJSONError as error:
         raise bad_json(file, line, error, hint) from None
 

@@ -19,12 +19,13 @@ from truing.people.exchange import (
 from truing.people.exchange.demonstrating import read_dialogues
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.items import Item, LeftOut
-from truing.people.exchange.records import FORMS, items_of
+from truing.people.exchange.records import FORMS, PROMPT_ALONE, REPEATED, items_of
 from truing.people.tables import Judgement, Prompt
 from truing.types import InputError
 
 USER = {"role": "user", "content": "Is rain wet?"}
 BOT = {"role": "assistant", "content": "It is."}
+NOT = {"role": "assistant", "content": "Never."}
 PAIR = {"prompt": "Is rain wet?", "completion": "It is."}
 RATED = {"annotation_id": 4, "annotator": 7, "lead_time": 3.5, "created_at": "2031-01-02"}
 
@@ -49,7 +50,7 @@ def run(*arguments: object) -> Any:
                                        {"from": "gpt", "value": "It is."}]}, "It is."),
         ({"messages": [USER, {**BOT, "weight": 1, "tool_calls": None}]}, "It is."),
         ({"messages": [USER, BOT], "prompt": "Is rain wet?", "prompt_id": "p"}, "It is."),
-        ({"messages": [USER, {**BOT, "weight": 0}, USER, BOT]}, "It is."),
+        ({"messages": [{**USER, "weight": 0}, {**BOT, "weight": 1}, USER, BOT]}, "It is."),
         ({**PAIR, "label": "wet", "template": "plain"}, "It is."),
         ({**PAIR, "ratings": None, "notes": ""}, "It is."),
     ],
@@ -104,8 +105,95 @@ def test_a_label_is_a_judgement_in_every_form(
     ],
 )
 def test_nobody_learns_from_what_weighs_nothing(record: dict[str, Any]) -> None:
-    with pytest.raises(LeftOut, match=UNWEIGHTED):
+    with pytest.raises(LeftOut, match=f"^{UNWEIGHTED}$"):
         items_of(record)
+
+
+def test_an_earlier_turn_that_weighs_nothing_is_context_like_any_other() -> None:
+    talk = [USER, {**BOT, "weight": 0}, USER, {**BOT, "weight": 1}]
+    (item,) = items_of({"messages": talk})
+    assert len(item.messages) == 3 and item.demonstration == "It is."
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"prompt": "Is rain wet?", "prompt_id": "ab"},
+        {"prompt": " Is rain wet?\n", "score_chosen": 8.5, "score_rejected": 2},
+        {"prompt": [USER]},
+        {"prompt": None},
+        {"messages": [USER, BOT], "prompt": "Is rain wet?"},
+        {},
+        {"score_chosen": 1, "score_rejected": None},
+    ],
+)
+def test_a_pair_may_be_two_conversations(record: dict[str, Any]) -> None:
+    [item] = items_of({**record, "chosen": [USER, BOT], "rejected": [USER, NOT]})
+    assert item.messages == [USER] and item.preferred == "first" and item.rating is None
+    assert item.completions == [("", "It is."), ("", "Never.")]
+
+
+def test_what_two_conversations_share_is_the_prompt() -> None:
+    system = {"role": "system", "content": "Be brief."}
+    begun = [system, USER, BOT, {"role": "user", "content": "Sure?"}]
+    pair = {"chosen": [*begun, BOT], "rejected": [*begun, NOT]}
+    asked: list[dict[str, Any]] = [
+        {}, {"prompt": "Is rain wet?"}, {"prompt": begun}, {"prompt": begun[:2]}
+    ]  # fmt: skip
+    for each in asked:
+        [item] = items_of({**each, **pair})
+        assert item.messages == begun and item.completions[1] == ("", "Never.")
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        ({"chosen": [USER, BOT], "rejected": [{**USER, "content": "Else?"}, NOT]}, "differ before"),
+        ({"chosen": [USER, BOT], "rejected": [USER, BOT, USER, NOT]}, "differ before"),
+        ({"chosen": [USER, BOT, BOT], "rejected": [USER, BOT, NOT]}, "ends with the user's message"),
+        ({"chosen": [USER, BOT], "rejected": [USER, BOT]}, "the same text"),
+        ({"chosen": [USER, BOT], "rejected": [USER, USER]}, "rejected: the conversation ends with"),
+        ({"chosen": [USER, BOT], "rejected": "Never."}, "one is a conversation; give two"),
+        ({"chosen": [BOT], "rejected": [NOT]}, "must be a list of messages"),
+        ({"prompt": "Else?", "chosen": [USER, BOT], "rejected": [USER, NOT]}, "prompt: isn't what"),
+        ({"prompt": "?", "chosen": "a", "rejected": "b", "score_chosen": "9"}, "'9' is no number"),
+        ({"chosen": [USER, BOT], "rejected": [USER, NOT], "score": 9}, "unknown key 'score'"),
+        ({"chosen": [USER, BOT], "rejected": [USER, NOT], "messages": [USER, NOT]},
+         "messages: aren't the chosen conversation"),
+    ],
+)  # fmt: skip
+def test_conversations_that_are_no_pair_are_refused(record: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        items_of(record)
+
+
+def test_a_key_that_stands_twice_is_refused_by_name(sqlite_store: Store, tmp_path: Path) -> None:
+    line = '{"prompt": "Wet?", "completion": "Yes.", "rating": 1, "rating": 7}'
+    lines, listed = tmp_path / "a.jsonl", tmp_path / "a.json"
+    lines.write_text(f"{line}\n")
+    listed.write_text(f"[{line}]")
+    cell = tmp_path / "a.csv"
+    talk = json.dumps([USER, BOT]).replace("}]", ', "content": "No."}]').replace('"', '""')
+    cell.write_text(f'messages\n"{talk}"\n')
+    for path, key in ((lines, "rating"), (listed, "rating"), (cell, "content")):
+        with pytest.raises(InputError, match=f"the key '{key}' stands twice in an object"):
+            import_files(sqlite_store, [path])
+
+
+def test_what_does_not_come_in_is_said(sqlite_store: Store, tmp_path: Path) -> None:
+    candidate = {"text": "a", "candidate": "sft"}
+    path = write(
+        tmp_path / "a.jsonl",
+        {"prompt": "Wet?", "completions": ["a", "b", "a", candidate, "a"]},
+        {"messages": [USER, BOT, {"role": "user", "content": "Sure?"}]},
+        {"conversations": [{"from": "human", "value": "Dry?"}]},
+        {"prompt": "A prompt alone, and meant so"},
+    )
+    imported = import_files(sqlite_store, [path])
+    assert imported.records == 4 and imported.added["completions"] == 3
+    assert imported.remarks == {REPEATED: 2, PROMPT_ALONE: 2}
+    assert imported.notes() == [f"2 {REPEATED}", f"2 {PROMPT_ALONE}"]
+    assert imported.to_json()["remarks"] == {REPEATED: 2, PROMPT_ALONE: 2}
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from truing.types import InputError
 
 _MESSAGE = Form("message", frozenset(("role", "content")), frozenset(("name", "weight")), None)
 _SHAREGPT = ("from", "value")
+OPEN = "the conversation ends with the user's turn"
+"""Why a conversation brings a prompt and no answer."""
 
 
 def check_weight(value: object, what: str) -> None:
@@ -49,7 +51,8 @@ def _turn(message: object, where: str) -> dict[str, Any]:
 def prompt_and_answer(value: object, what: str) -> tuple[Messages, str]:
     """The prompt in a conversation and the assistant's last answer, empty where the user has the last word.
 
-    Raises InputError naming the message that is wrong, and LeftOut where the answer weighs nothing.
+    The turns before it are its context, whatever they weigh. Raises InputError naming the message that is
+    wrong, and LeftOut where the answer weighs nothing.
     """
     said = turns(value, what)
     last = said[-1]

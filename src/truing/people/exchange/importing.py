@@ -42,13 +42,15 @@ class Imported:
     """What came in, and what became of the rest.
 
     `added`: new rows by table; `records`: how many were read; `left_out`: those that aren't imported,
-    by reason; `there`: judgements that the store had already, `gone` of them superseded since;
+    by reason; `remarks`: what else of records isn't there, by kind;
+    `there`: judgements that the store had already, `gone` of them superseded since;
     `superseded`: earlier judgements that new ones take the place of.
     """
 
     added: Counter[str] = field(default_factory=Counter)
     bad_lines: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
     records: int = 0
     there: int = 0
     gone: int = 0
@@ -63,12 +65,14 @@ class Imported:
             "of_these_superseded": self.gone,
             "judgements_superseded": self.superseded,
             "left_out": dict(self.left_out),
+            "remarks": dict(self.remarks),
             "bad_lines": self.bad_lines,
         }
 
     def notes(self) -> list[str]:
         """Sentences about what isn't among the rows that were added; none where nothing is amiss."""
         notes = [f"{count} left out: {reason}" for reason, count in self.left_out.items()]
+        notes += [f"{count} {remark}" for remark, count in self.remarks.items()]
         if self.there:
             notes.append(f"{self.there} judgements were there already")
         if self.gone:
@@ -189,6 +193,7 @@ def _coming(
     for _, _, items in read_records(path, imported.bad_lines, imported.left_out, ignore):
         imported.records += 1
         for item in items:
+            imported.remarks.update(item.remarks)
             agreed = consent or item.consent or "unknown"
             prompt = NewPrompt(item.messages, source, agreed, item.user or None)
             said = tuple(_said(item, source, prompt.text_hash, before))

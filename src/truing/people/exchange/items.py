@@ -16,7 +16,7 @@ class Item:
     rank (1 the best) for places. `demonstration` is an answer meant to be imitated. `use_case`
     describes the prompt. `flags` belong to the rating or to the use case. `wanted` says whether
     the one completion should be given, where that is all that is known of it. `consent` is that of the
-    prompt's writer.
+    prompt's writer. `remarks` say what of the record isn't in the item.
     """
 
     messages: Messages
@@ -31,6 +31,7 @@ class Item:
     user: str = ""
     judge: str = ""
     consent: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 class LeftOut(Exception):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.tables import read_table
-from truing.files import read_bytes, read_json_line
+from truing.files import one_of_each, read_bytes, read_json_line
 from truing.types import InputError
 
 
@@ -45,7 +45,11 @@ def _listed(path: Path) -> Iterator[Found]:
     """A JSON file: a list of records. A mistake in its syntax spoils the whole file."""
     content = _bytes(path)
     try:
-        records = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        records = json.loads(
+            content.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=one_of_each,
+        )
     except UnicodeDecodeError as error:
         line = 1 + content.count(b"\n", 0, error.start)
         raise InputError(f"{path}:{line}: not valid UTF-8") from None
@@ -105,6 +109,10 @@ def _cell(name: str, text: str) -> Any:
         except (ValueError, RecursionError):
             return text
         if name in _STRUCTURED or _is_conversation(value):
+            try:
+                json.loads(text, object_pairs_hook=one_of_each)
+            except ValueError as error:
+                raise InputError(f"{name}: {error}") from None
             return value
     return text
 
@@ -120,7 +128,12 @@ def _delimited(path: Path) -> Iterator[Found]:
     """Rows of CSV or TSV; an empty cell is no value."""
     for row in read_table(str(path), "FILE").rows:
         texts = {name: text for name, text in row.values.items() if str(text).strip()}
-        yield Found(row.place, {name: _cell(name, str(text)) for name, text in texts.items()})
+        try:
+            record = {name: _cell(name, str(text)) for name, text in texts.items()}
+        except InputError as error:
+            yield Found(row.place, mistake=str(error))
+        else:
+            yield Found(row.place, record)
 
 
 _READERS = {

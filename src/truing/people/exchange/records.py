@@ -14,6 +14,7 @@ from truing.data.transcripts import hh_messages
 from truing.people.content import check_consents
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.conversations import (
+    OPEN,
     answered,
     check_weight,
     prompt_and_answer,
@@ -28,14 +29,19 @@ from truing.people.vocabulary import FLAG_VALUES, FLAGS, METADATA, RATINGS, THUM
 from truing.types import InputError
 
 Record = dict[str, Any]
+PROMPT_ALONE = f"kept as a prompt alone: {OPEN}"
+REPEATED = "left out: an answer that stands among the completions of its record already"
 _ANSWERS = ("completion", "response", "answer", "output")
 """What an answer beside a prompt is called; the first is the name that forms have."""
+_SCORES = ("score_chosen", "score_rejected")
+"""A program's marks for the answers of a pair: known, and not kept, as they are nobody's judgement."""
 
 
 def _prompt(record: Record) -> Messages:
     prompt = record["prompt"]
     if isinstance(prompt, list):
-        return checked_messages(turns(prompt, "prompt") if prompt else prompt, "prompt")
+        said = turns(prompt, "prompt")
+        return checked_messages(said, "prompt")
     return [{"role": "user", "content": checked_text(prompt, "prompt")}]
 
 
@@ -76,14 +82,16 @@ def _messages(record: Record) -> list[Item]:
         raise InputError("prompt: isn't what the messages ask; keep one of the two")
     if answer:
         return answered(prompt, answer, _optional(record, "candidate"), _wanted(record))
-    return [Item(prompt)]
+    return [Item(prompt, remarks=(PROMPT_ALONE,))]
 
 
 def _sharegpt(record: Record) -> list[Item]:
     prompt, answer = prompt_and_answer(record["conversations"], "conversations")
     if system := _optional(record, "system"):
         prompt = [{"role": "system", "content": system}, *prompt]
-    return answered(prompt, answer, "", _wanted(record)) if answer else [Item(prompt)]
+    if answer:
+        return answered(prompt, answer, "", _wanted(record))
+    return [Item(prompt, remarks=(PROMPT_ALONE,))]
 
 
 def _alpaca(record: Record) -> list[Item]:
@@ -105,14 +113,17 @@ def _completions(record: Record) -> list[Item]:
     if not isinstance(listed, list) or not listed:
         raise InputError("completions: must be a list of texts, or of objects with text, candidate")
     item = Item(_prompt(record))
+    answers = []
     for number, each in enumerate(listed):
         where = f"completions[{number}]"
         if isinstance(each, dict):
             _check_inside(each, ("text", "candidate"), where)
             text = checked_text(each.get("text"), f"{where}.text")
-            item.completions.append((_optional(each, "candidate"), text))
+            answers.append((_optional(each, "candidate"), text))
         else:
-            item.completions.append(("", checked_text(each, where)))
+            answers.append(("", checked_text(each, where)))
+    item.completions = list(dict.fromkeys(answers))
+    item.remarks = (REPEATED,) * (len(answers) - len(item.completions))
     return [item]
 
 
@@ -124,6 +135,10 @@ def _check_inside(value: Record, known: Collection[str], where: str) -> None:
 
 
 def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[Item]:
+    for name in _SCORES:
+        score = record.get(name)
+        if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
+            raise InputError(f"{name}: {score!r} is no number; give one, or none")
     completions = [
         (_optional(record, "chosen_candidate"), chosen),
         (_optional(record, "rejected_candidate"), rejected),
@@ -133,12 +148,61 @@ def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[
     return [Item(prompt, completions=completions, preferred="first")]
 
 
+def _is_talk(value: object) -> bool:
+    """Whether an answer comes with what was said before it."""
+    return isinstance(value, list) and len(value) > 1
+
+
+def _bare(messages: Messages) -> list[tuple[str, str]]:
+    """Roles and contents without white space at their ends: no reason to call two prompts different."""
+    return [(each["role"], each["content"].strip()) for each in messages]
+
+
+def _talks(record: Record) -> list[Item]:
+    """Two conversations that share all but the last turn; a prompt may repeat what they share."""
+    if not all(isinstance(record[name], list) for name in ("chosen", "rejected")):
+        raise InputError("chosen, rejected: one is a conversation; give two, or two answers alone")
+    prompt, chosen = prompt_and_answer(record["chosen"], "chosen")
+    other, rejected = prompt_and_answer(record["rejected"], "rejected")
+    for name, answer in (("chosen", chosen), ("rejected", rejected)):
+        if not answer:
+            raise InputError(f"{name}: {OPEN}; end it with the answer")
+    before = _bare(prompt)
+    if before != _bare(other):
+        raise InputError("chosen, rejected: the conversations differ before the last turn")
+    asked = record.get("prompt")
+    if isinstance(asked, str):
+        repeated = asked.strip() in [content for _, content in before]
+    else:
+        turns_asked = [] if asked is None else _bare(_prompt(record))
+        repeated = turns_asked in (
+            before[: len(turns_asked)],
+            before[len(before) - len(turns_asked) :],
+        )
+    if not repeated:
+        raise InputError("prompt: isn't what the conversations ask; keep one of the two")
+    return _pair(record, prompt, chosen, rejected)
+
+
+def _check_beside(record: Record) -> None:
+    """Raises InputError where `messages` beside a pair aren't the chosen conversation over again."""
+    said = record.get("messages")
+    if not says_nothing(said) and said != record["chosen"]:
+        raise InputError("messages: aren't the chosen conversation; keep one of the two")
+
+
 def _preference(record: Record) -> list[Item]:
+    _check_beside(record)
+    if _is_talk(record["chosen"]) or _is_talk(record["rejected"]):
+        return _talks(record)
     chosen = _answer(record["chosen"], "chosen")
     return _pair(record, _prompt(record), chosen, _answer(record["rejected"], "rejected"))
 
 
 def _hh(record: Record) -> list[Item]:
+    _check_beside(record)
+    if isinstance(record["chosen"], list) or isinstance(record["rejected"], list):
+        return _talks(record)
     chosen = hh_messages(record["chosen"], "chosen")
     rejected = hh_messages(record["rejected"], "rejected")
     if chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
@@ -256,17 +320,17 @@ def _form(
     return Form(name, frozenset(needs.split()), frozenset(may.split()), read, any_key)
 
 
-_PAIR = "chosen_candidate rejected_candidate"
+_PAIR = f"chosen_candidate rejected_candidate messages {' '.join(_SCORES)}"
 FORMS: tuple[Form[_Reader], ...] = (
     _form("Argilla", "fields responses", "", _argilla, any_key=True),
     _form("Label Studio", "data annotations", "", _label_studio, any_key=True),
     _form("Label Studio JSON-MIN", "prompt annotation_id", " ".join(MIN_KEYS), _label_studio_min),
     _form("OASST tree", "message_tree_id prompt", "", _oasst, any_key=True),
+    _form("preference", "prompt chosen rejected", _PAIR, _preference),
+    _form("HH pair", "chosen rejected", _PAIR, _hh),
     _form("messages", "messages", "prompt candidate label weight", _messages),
     _form("ShareGPT", "conversations", "system label weight", _sharegpt),
     _form("rating", "prompt completion rating", f"candidate {' '.join(FLAGS)}", _rating),
-    _form("preference", "prompt chosen rejected", _PAIR, _preference),
-    _form("HH pair", "chosen rejected", _PAIR, _hh),
     _form("HH table", "Question Answer1 Answer2 Preference", "", _hh_table),
     _form("completions", "prompt completions", "", _completions),
     _form("KTO", "prompt completion label", "candidate weight", _prompt_completion),
