@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import gzip
 import json
@@ -172,6 +173,10 @@ class NotJSONError(ValueError):
         self.line, self.column = line, column
 
 
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_IS_UTF_16 = "UTF-16, by its first two bytes; save the file as UTF-8"
+
+
 def refuse_constant(name: str) -> float:
     """Refuses NaN and Infinity, which Python takes for JSON."""
     raise ValueError(f"{name} isn't JSON")
@@ -242,6 +247,8 @@ def decoded(file: str, data: bytes) -> str:
 
     Raises InputError naming the line that is something else.
     """
+    if data.startswith(_UTF_16):
+        raise InputError(f"{file}:1: {_IS_UTF_16}")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -288,6 +295,8 @@ def read_bytes(path: Path) -> bytes:
 
 def read_json_line(line: bytes) -> Any:
     """The JSON value in one line of a file. Raises InputError with what is wrong, without the place."""
+    if line.startswith(_UTF_16):
+        raise InputError(_IS_UTF_16)
     try:
         return json_value(line.decode("utf-8"), object_pairs_hook=one_of_each)
     except UnicodeDecodeError as error:

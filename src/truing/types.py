@@ -34,14 +34,20 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+_INVISIBLE = dict.fromkeys((0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF))
+"""Characters without width, which come along when text is copied from a page."""
+
+
 def split_key(text: str) -> str:
-    """Equal for texts that must be on one side of a split: letter case, width and white space aside."""
-    return normalised(text)
+    """Equal for texts that must be on one side of a split: letter case, width, white space and
+    characters without width aside."""
+    return normalised(text.translate(_INVISIBLE))
 
 
 def answer_key(text: str) -> str:
-    """Equal for answers, and for any texts, that are the same: exactly, but for white space."""
-    return " ".join(text.split())
+    """Equal for answers, and for any texts, that look the same: exactly, but for white space,
+    characters without width, and whether an accent is a character of its own (Unicode NFC)."""
+    return " ".join(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,7 @@ class Case:
 
     @property
     def question_key(self) -> str:
-        """Equal for cases that ask the same: stem and choices, exactly but for white space.
+        """Equal for cases that ask the same: stem and choices, each as `answer_key` has it.
 
         Choices are all answers that are offered, in any order; a case without false answers offers none.
         """

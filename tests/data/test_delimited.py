@@ -21,7 +21,7 @@ CASES = (
     Case("Where is Ulm?", ("By the Danube", "In Swabia"), ("By the Rhine",)),
     Case('Say "no", or\nnot?', ("No",), ("Yes, it is", "Not")),
 )
-SAID = {",": "commas", ";": "semicolons", "\t": "tabs"}
+SAID = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def written(
@@ -93,6 +93,19 @@ def test_two_delimiters_that_would_do_are_refused() -> None:
     assert delimited("t.csv", "a,b;c\n1;2\n").remarks == (
         "read as columns separated by semicolons",
     )
+
+
+def test_vertical_bars_as_a_person_writes_them(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    rows = "question|correct_answers|incorrect_answers\nWhere, then?|Here; Near|There, far off\n"
+    for head in ("", "sep=|\n"):
+        path.write_text(head + rows)
+        read = question_file(path)
+        assert read.cases == (Case("Where, then?", ("Here", "Near"), ("There, far off",)),)
+        assert read.lines == [f"{path}: read as columns separated by vertical bars"]
+    path.write_text("question,correct_answers,incorrect_answers\n|a| or a|b?,x|y,z\n")
+    read = question_file(path)
+    assert read.cases == (Case("|a| or a|b?", ("x|y",), ("z",)),) and not read.remarks
 
 
 def test_a_cell_may_be_longer_than_the_library_allows(tmp_path: Path) -> None:

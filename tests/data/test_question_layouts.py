@@ -159,6 +159,44 @@ def test_answers_are_the_same_exactly_but_for_white_space(tmp_path: Path) -> Non
     assert read.left_out == {EMPTY_ANSWER: 2}
 
 
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "cafe\u0301",
+        "caf\u200be\u0301",
+        "\ufeffcaf\u00e9",
+        "ca\u200c\u200df\u2060\u00e9",
+        "caf\u00e9\u200b",
+    ],
+)
+def test_what_looks_the_same_is_one_answer_and_one_question(tmp_path: Path, variant: str) -> None:
+    header = ["question", "correct_answers", "incorrect_answers"]
+    asked = ["caf\u00e9?", "caf\u00e9", "tea"]
+    read = of_csv(tmp_path, header, [asked[0], f"caf\u00e9;{variant}", "tea"], name="q.csv")
+    assert read.cases == (Case("caf\u00e9?", ("caf\u00e9",), ("tea",)),)
+    assert read.left_out == {ANSWER_TWICE: 1}
+    read = of_csv(tmp_path, header, asked, [f"{variant}?", variant, "tea"], name="q.csv")
+    assert len(read.cases) == read.repeated == 1
+    assert split_key(variant) == split_key(asked[1]), "one side of every split"
+    with pytest.raises(InputError, match="is listed as true and as false"):
+        of_csv(tmp_path, header, ["Q", "caf\u00e9", variant], name="q.csv")
+
+
+def test_what_looks_otherwise_stays_two_answers(tmp_path: Path) -> None:
+    for one, other in (
+        ("mW", "MW"),
+        ("x\u00b2", "x2"),
+        ("\u00bd", "1/2"),
+        ("\uff21", "A"),
+        ("e", "\u00e9"),
+    ):
+        assert answer_key(one) != answer_key(other)
+        read = of_csv(tmp_path, ["Q", one, other, "c", "d", "A"])
+        assert read.cases[0].incorrect_answers == (other, "c", "d") and not read.left_out
+    read = of_csv(tmp_path, ["Q", "a", "\u200b", "c", "", "A"])
+    assert read.cases[0].incorrect_answers == ("c",) and read.left_out == {EMPTY_ANSWER: 2}
+
+
 def test_questions_are_the_same_where_stem_and_choices_are(tmp_path: Path) -> None:
     read = of_csv(
         tmp_path,

@@ -21,6 +21,7 @@ from truing.data.questions import (
 from truing.types import Case, InputError, answer_key, split_key
 
 HEADER = "question,correct_answers,incorrect_answers\n"
+GOOD = '{"question": "Q?", "correct_answers": ["t"], "incorrect_answers": ["f"]}'
 
 
 # ---- files as a person would write them ----------------------------------------------------------
@@ -107,6 +108,45 @@ def test_published_benchmarks_may_repeat_a_question(tmp_path: Path) -> None:
     assert f"{path}: 5 questions read" in read.lines
 
 
+OTHER = GOOD.replace('"t"', '"x"').replace('"f"', '"t"').replace('"x"', '"f"')
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("q.csv", HEADER + "Q?,t,f\nQ? ,t,f\nQ?,f,t\nWhy?,t,f\n"),
+        ("q.tsv", HEADER.replace(",", "\t") + "Q?\tt\tf\nQ?\tt\tf\nQ?\tf\tt\nWhy?\tt\tf\n"),
+        ("q.json", f"[{GOOD}, {GOOD},\n{OTHER}, {GOOD.replace('Q?', 'Why?')}]"),
+        ("q.jsonl", "\n".join([GOOD, GOOD, OTHER, GOOD.replace("Q?", "Why?")])),
+    ],
+)
+def test_so_may_files_of_ones_own(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    read = question_file(path)
+    assert read.cases == (Case("Q?", ("t",), ("f",)), Case("Why?", ("t",), ("f",)))
+    assert read.all_left_out == {REPEATED: 1, CONTRADICTED: 1}
+    assert f"{path}: 4 questions read" in read.lines
+
+
+def test_an_almost_alike_pair_is_told_once_however_often_it_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "q.csv"
+    path.write_text(HEADER + "Milliwatt?,mW,MW\nMilliwatt?,mW,MW\n")
+    read = question_file(path)
+    assert read.remarks[0].startswith("1 question(s) have a true and a false answer")
+    assert read.repeated == 1
+
+
+def test_columns_of_the_users_own_are_let_be() -> None:
+    more = "correctness,question_id,best_incorrect_answer,notes,correct_answer"
+    text = f"{HEADER.strip()},{more}\nQ,t,e;f,1,2,f,mine,t\n"
+    (case,) = parse_questions("q.csv", text.encode())
+    assert case == Case("Q", ("t",), ("f", "e"))
+    extra = ', "correct": 1, "best_incorrect_answer": "f", "mc": 2}'
+    (case,) = parse_questions("q.jsonl", GOOD.replace("}", extra).encode())
+    assert case == Case("Q?", ("t",), ("f",))
+
+
 def test_openbookqa() -> None:
     choices = [{"text": "logs", "label": "A"}, {"text": "rabbits", "label": "B"}]
     record = {"id": "1", "question": {"stem": "Foxes eat", "choices": choices}, "answerKey": "B"}
@@ -129,8 +169,6 @@ def test_jsonl_own_keys_and_blank_lines() -> None:
 
 
 # ---- mistakes ------------------------------------------------------------------------------------
-
-GOOD = '{"question": "Q?", "correct_answers": ["t"], "incorrect_answers": ["f"]}'
 
 MISTAKES = [
     ("q.csv", b"", "q.csv: the file is empty; give a header: question,"),
@@ -166,11 +204,19 @@ MISTAKES = [
     ),
     (
         "q.csv",
-        HEADER + "Why so?,t,f\nWhy  so?,t,f\n",
-        "q.csv:3: question: the question of line 2 again; ask each question once",
+        "question,corect,incorrect_answers\nQ,t,f\n",
+        "q.csv:1: corect: unknown column; did you mean 'correct_answers'?",
+    ),
+    (
+        "q.csv",
+        "question,correct_answers,incorrect_answers,best_anwser\nQ,t,f,t\n",
+        "q.csv:1: best_anwser: unknown column; did you mean 'best_answer'?",
     ),
     ("q.csv", HEADER + '"Q,t,f\n', "q.csv:2: not valid CSV"),
     ("q.csv", (HEADER + "Q,é,f\n").encode("latin-1"), "q.csv:2: not UTF-8 (byte 0xe9); save the"),
+    ("q.csv", f"\ufeff{HEADER}Q,t,f\n".encode("utf-16-le"), "q.csv:1: UTF-16, by its first two"),
+    ("q.json", f"\ufeff[{GOOD}]".encode("utf-16-be"), "q.json:1: UTF-16, by its first two bytes; "),
+    ("q.jsonl", GOOD.encode("utf-16"), "q.jsonl:1: UTF-16, by its first two bytes; save the file"),
     (
         "q.csv",
         "Which?,1,2,3,4,A\nWhat?,1,2,3,4,E\n",
@@ -182,8 +228,6 @@ MISTAKES = [
     ("q.json", GOOD, "q.json:1: an object where a list belongs"),
     ("q.json", f"[{GOOD},\n{{]", "q.json:2: not valid JSON"),
     ("q.json", f"[{GOOD},\n\n 3]", "q.json:3: a number where an object belongs"),
-    ("q.json", f"[\n{GOOD},\n{GOOD}]", "q.json:3: question: the question of line 2 again"),
-    ("q.json", f"[{GOOD}, {GOOD}]", "q.json:1: question: the question of line 1 again"),
     ("q.json", "[" * 200_000, "q.json:1: "),
     ("q.jsonl", GOOD + "\n{'question'}\n", "q.jsonl:2: not valid JSON"),
     ("q.jsonl", "9" * 5000, "q.jsonl:1: not valid JSON"),
@@ -193,6 +237,12 @@ MISTAKES = [
         GOOD.replace("correct_a", "corect_a", 1),
         "q.jsonl:1: corect_answers: unknown key; ",
     ),
+    (
+        "q.jsonl",
+        GOOD.replace("}", ', "Best Anwser": "t"}'),
+        "q.jsonl:1: Best Anwser: unknown key; did you mean 'best_answer'?",
+    ),
+    ("q.jsonl", GOOD.replace('["t"]', '["t", "\u200b"]'), "q.jsonl:1: correct_answers: item 2 is "),
     ("q.jsonl", GOOD.replace('["t"]', '"t"'), "q.jsonl:1: correct_answers: a text stands here; "),
     ("q.jsonl", GOOD.replace('["t"]', "[1]"), "q.jsonl:1: correct_answers: item 1 is a number; "),
     ("q.jsonl", GOOD.replace('["t"]', '["t", " "]'), "q.jsonl:1: correct_answers: item 2 is empty"),

@@ -17,7 +17,7 @@ from typing import Literal
 from truing.data.drafts import mistake
 from truing.types import InputError
 
-DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 MOST_CHARACTERS = 2**31 - 1
 """In a cell. The library's own limit of 131,072 is below what documents have."""
 _LOOKED_AT = 20  # rows that a delimiter must fit
@@ -66,7 +66,7 @@ def delimited(file: str, text: str, usual: str = ",", *, quoted: bool = True) ->
 
     Raises InputError where several fit and the usual one doesn't; the rows raise as `numbered_rows`.
     """
-    if named := re.match(r"sep=([,;\t])(\r\n|\r|\n)", text):  # as Excel is told
+    if named := re.match(r"sep=([,;\t|])(\r\n|\r|\n)", text):  # as Excel is told
         delimiter, text = named[1], named[2] + text[named.end() :]
     else:
         delimiter = _delimiter(file, text, usual, quoted=quoted)

@@ -34,8 +34,8 @@ class Draft:
 
     `best` is the best true answer where the row names one. What else is listed as true and as false
     counts as false then, which is how TruthfulQA's own multiple-choice task takes it. `published` marks
-    a row in the form of a published benchmark: its user can't mend it, so that one that asks again what
-    an earlier one asks is left out. `choices` says that the answers are offered choices, among which
+    a row in the form of a published benchmark: its user can't mend it, so that answers that are almost
+    alike aren't remarked upon. `choices` says that the answers are offered choices, among which
     the right one may stand again.
     """
 
@@ -77,14 +77,15 @@ def check_names(
 ) -> None:
     """Names of columns or keys: all required ones there, no near miss of a known one.
 
-    A name that resembles none of the known ones is the user's own and is let be.
+    A name that resembles none of the known ones, or one that is there, too, is the user's own and is
+    let be.
     """
     present = list(found)
-    absent = [name for name in known if name not in present]
+    meant = {name.removesuffix("_answers"): name for name in known} | {name: name for name in known}
     for name in present:
-        close = difflib.get_close_matches(name, absent, n=1, cutoff=0.75)
-        if name not in known and close:
-            raise mistake(file, line, name, f"unknown {kind}", f"did you mean '{close[0]}'?")
+        close = difflib.get_close_matches(name.casefold(), meant, n=1, cutoff=0.75)
+        if name not in known and close and (nearest := meant[close[0]]) not in present:
+            raise mistake(file, line, name, f"unknown {kind}", f"did you mean '{nearest}'?")
     for name in required:
         if name not in present:
             listed = ", ".join(present) if present else "none"
@@ -139,13 +140,13 @@ class _Sorted:
 
 
 def _sorted(draft: Draft) -> _Sorted:
-    best = draft.best.strip()
+    best = draft.best.strip() if answer_key(draft.best) else ""
     correct, incorrect = distinct(draft.correct), distinct(draft.incorrect)
     left_out = Counter(
         {
-            EMPTY_ANSWER: sum(not each.strip() for each in (*draft.correct, *draft.incorrect)),
+            EMPTY_ANSWER: sum(not answer_key(each) for each in (*draft.correct, *draft.incorrect)),
             ANSWER_TWICE: sum(
-                sum(bool(each.strip()) for each in listed) - len(once)
+                sum(bool(answer_key(each)) for each in listed) - len(once)
                 for listed, once in ((draft.correct, correct), (draft.incorrect, incorrect))
             ),
         }
@@ -209,24 +210,19 @@ def _coarse(answer: str) -> str:
 def cases_from(file: str, drafts: Iterable[Draft], remarks: Sequence[str] = ()) -> CaseFile:
     """The drafts as cases, in order. Raises InputError at the first mistake.
 
-    Two questions are the same where stem and choices are; see `Case.question_key`.
+    Two questions are the same where stem and choices are (see `Case.question_key`); what an earlier
+    line asks is left out and counted, whatever the layout.
     """
     cases: list[Case] = []
     left_out: Counter[str] = Counter()
     alike: list[tuple[str, str]] = []
-    first_line: dict[str, int | None] = {}
+    asked: set[str] = set()
     for draft in drafts:
         case, dropped = case_of(file, draft)
         left_out += dropped
-        if not draft.published:
-            if (key := case.question_key) in first_line:
-                wrong, right = (
-                    f"the question of line {first_line[key]} again",
-                    "ask each question once",
-                )
-                raise mistake(file, draft.line, draft.names.question, wrong, right)
+        if not draft.published and case.question_key not in asked:
             alike += filter(None, [almost_alike(case)])
-        first_line.setdefault(case.question_key, draft.line)
+        asked.add(case.question_key)
         cases.append(case)
     if not cases:
         raise mistake(file, None, "", "no questions in it", "give at least one")

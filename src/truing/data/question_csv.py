@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from truing.data.delimited import Header, Line, delimited, header_of
 from truing.data.drafts import Draft, FieldNames, check_names, mistake
 from truing.data.question_layouts import (
-    KNOWN,
+    MAY_STAND,
     REQUIRED,
     choice_draft,
     own_draft,
@@ -55,7 +55,7 @@ def _drafts(file: str, rows: Sequence[Line], category: str) -> Iterator[Draft]:
     columns = _by_plain_name(file, line, header)
     if _is_mmlu_header(list(columns)):
         return _mmlu(header, rest, category)
-    check_names(file, line, "column", columns, REQUIRED, KNOWN)
+    check_names(file, line, "column", columns, REQUIRED, MAY_STAND)
     return _own(header, columns, rest)
 
 

@@ -18,9 +18,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from truing.data.drafts import Draft, FieldNames, check_names, mistake
+from truing.types import answer_key
 
 REQUIRED = ("question", "correct_answers", "incorrect_answers")
 KNOWN = (*REQUIRED, "best_answer", "category", "source")
+MAY_STAND = (*KNOWN, "best_incorrect_answer")
+"""What a question of one's own form may have."""
 TRUTHFULQA = frozenset({*KNOWN, "type"})
 _CHOICES = 'give {"text": ["...", "..."], "label": ["A", "B"]}, or [{"text": "...", "label": "A"}]'
 
@@ -99,7 +102,7 @@ def _first(answers: list[str], best: str) -> list[str]:
 
 
 def _own(file: str, line: int | None, record: Record) -> Draft:
-    check_names(file, line, "key", record, REQUIRED, KNOWN)
+    check_names(file, line, "key", record, REQUIRED, MAY_STAND)
     answers = {key: _texts(file, line, record, key) for key in REQUIRED[1:]}
     texts = {key: _text(file, line, record, key) for key in ("question", *KNOWN[3:])}
     more = {
@@ -128,7 +131,7 @@ def _texts(file: str, line: int | None, record: Record, key: str) -> list[str]:
     for number, item in enumerate(value, 1):
         if not isinstance(item, str):
             raise mistake(file, line, key, f"item {number} is {kind_of(item)}", "give texts only")
-        if not item.strip():
+        if not answer_key(item):
             raise mistake(
                 file, line, key, f"item {number} is empty", "give its text or leave it out"
             )
@@ -246,13 +249,12 @@ def _benchmark(record: Record) -> tuple[str, str]:
 # --- TruthfulQA's targets -----------------------------------------------------------------------
 
 Marked = list[tuple[str, int]]
+_TARGETS = ("mc0_targets", "mc1_targets", "mc2_targets")
 
 
 def _targets(file: str, line: int | None, record: Record) -> Draft:
-    check_names(
-        file, line, "key", record, ("question",), ("question", "mc1_targets", "mc2_targets")
-    )
-    mc0, mc1, mc2 = (_marked(file, line, record, f"mc{n}_targets") for n in range(3))
+    check_names(file, line, "key", record, ("question",), ("question", *_TARGETS))
+    mc0, mc1, mc2 = (_marked(file, line, record, name) for name in _TARGETS)
     best = [answer for answer, mark in mc1 if mark]
     if mc1 and len(best) != 1:
         raise mistake(
