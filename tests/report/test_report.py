@@ -330,7 +330,7 @@ def test_only_a_candidate_trained_on_the_reward_can_game_it() -> None:
     [
         ([-0.06], "warning", "a loss of 0.05 or more and beyond noise: that is damage."),
         ([-0.05], "warning", "a loss of 0.05 or more and beyond noise: that is damage."),
-        ([0.5, -0.62], "warning", "a loss of more than 0.05 is not excluded."),
+        ([0.38, -0.5], "warning", "a loss of more than 0.05 is not excluded."),
         ([0.3, -0.3], "note", "a loss of more than 0.05 is not excluded."),
         ([-0.12, 0.06], "note", "a loss of more than 0.05 is not excluded."),
         ([-0.04], "note", "rl lost a little: MC1 on control questions by −0.04"),

@@ -82,7 +82,13 @@ def _messages(record: Record) -> list[Item]:
         raise InputError("prompt: isn't what the messages ask; keep one of the two")
     if answer:
         return answered(prompt, answer, _optional(record, "candidate"), _wanted(record))
-    return [Item(prompt, remarks=(PROMPT_ALONE,))]
+    return [_unanswered(prompt)]
+
+
+def _unanswered(prompt: Messages) -> Item:
+    """A prompt alone: said where an answer was given before, so that one may be missing."""
+    broken_off = any(message["role"] == "assistant" for message in prompt)
+    return Item(prompt, remarks=(PROMPT_ALONE,) if broken_off else ())
 
 
 def _sharegpt(record: Record) -> list[Item]:
@@ -91,7 +97,7 @@ def _sharegpt(record: Record) -> list[Item]:
         prompt = [{"role": "system", "content": system}, *prompt]
     if answer:
         return answered(prompt, answer, "", _wanted(record))
-    return [Item(prompt, remarks=(PROMPT_ALONE,))]
+    return [_unanswered(prompt)]
 
 
 def _alpaca(record: Record) -> list[Item]:
