@@ -79,7 +79,7 @@ def submission_of(
         str(answer.value),
         str(best),
         str(list(answer.ranks.values())),
-        json.dumps(answer.flags, sort_keys=True),
+        json.dumps(answer.flags, sort_keys=True) if answer.flags else "{}",
     ]
     words += [answer.use_case] if answer.use_case else []
     words += [f"again {again}"] if again else []
