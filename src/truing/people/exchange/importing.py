@@ -26,9 +26,10 @@ from truing.people.content import (
     add_tasks,
     check_consents,
 )
+from truing.people.exchange.fields import Record
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import found_in
-from truing.people.exchange.records import Record, items_of
+from truing.people.exchange.records import items_of
 from truing.people.judged_elsewhere import Statement, record_elsewhere, submission_of
 from truing.people.store import Store
 from truing.people.vocabulary import COMPLETIONS_NEEDED
