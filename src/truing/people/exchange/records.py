@@ -46,30 +46,32 @@ def _messages(record: Record) -> list[Item]:
     asked = record.get("prompt")
     if asked is not None and asked not in [each["content"] for each in prompt]:
         raise InputError("prompt: isn't what the messages ask; keep one of the two")
-    if answer:
-        return answered(prompt, answer, optional(record, "candidate"), _wanted(record))
-    return [_unanswered(prompt)]
+    if not answer:
+        return _unanswered(prompt)
+    return answered(prompt, answer, optional(record, "candidate"), _wanted(record))
 
 
-def _unanswered(prompt: Messages) -> Item:
+def _unanswered(prompt: Messages) -> list[Item]:
     """A prompt alone: said where an answer was given before, so that one may be missing."""
     broken_off = any(message["role"] == "assistant" for message in prompt)
-    return Item(prompt, remarks=(PROMPT_ALONE,) if broken_off else ())
+    return [Item(prompt, remarks=(PROMPT_ALONE,) if broken_off else ())]
 
 
 def _sharegpt(record: Record) -> list[Item]:
     prompt, answer = prompt_and_answer(record["conversations"], "conversations")
     if system := optional(record, "system"):
         prompt = [{"role": "system", "content": system}, *prompt]
-    if answer:
-        return answered(prompt, answer, "", _wanted(record))
-    return [_unanswered(prompt)]
+    return answered(prompt, answer, "", _wanted(record)) if answer else _unanswered(prompt)
+
+
+def _instructed(instruction: str, record: Record) -> Messages:
+    """An instruction as the user's message, with the record's input behind it where it has one."""
+    given = optional(record, "input") if record.get("input") else ""
+    return [{"role": "user", "content": f"{instruction}\n\n{given}" if given else instruction}]
 
 
 def _alpaca(record: Record) -> list[Item]:
-    text = checked_text(record["instruction"], "instruction")
-    given = optional(record, "input") if record.get("input") else ""
-    prompt = [{"role": "user", "content": f"{text}\n\n{given}" if given else text}]
+    prompt = _instructed(checked_text(record["instruction"], "instruction"), record)
     if system := optional(record, "system") if record.get("system") else "":
         prompt = [{"role": "system", "content": system}, *prompt]
     return answered(prompt, checked_text(record["output"], "output"), "", _wanted(record))
@@ -106,14 +108,19 @@ def _check_inside(value: Record, known: Collection[str], where: str) -> None:
             raise InputError(f"{where}: unknown key {key!r}; it may have {', '.join(known)}")
 
 
+def _check_flags(flags: Record, within: str = "") -> None:
+    """Raises InputError for a value that no flag has; `within` stands before its name."""
+    for name, value in flags.items():
+        if value not in FLAG_VALUES:
+            raise InputError(f"{within}{name}: must be one of {', '.join(FLAG_VALUES)}")
+
+
 def _rating(record: Record) -> list[Item]:
     value = record["rating"]
     if type(value) is not int or value not in RATINGS:
         raise InputError("rating: must be a whole number from 1 to 7")
     flags = {name: record[name] for name in FLAGS if record.get(name) is not None}
-    for name, flag in flags.items():
-        if flag not in FLAG_VALUES:
-            raise InputError(f"{name}: must be one of {', '.join(FLAG_VALUES)}")
+    _check_flags(flags)
     answer = answer_of(record["completion"], "completion")
     completions = [(optional(record, "candidate"), answer)]
     return [Item(prompt_of(record), completions=completions, rating=value, flags=flags)]
@@ -130,10 +137,9 @@ def _self_instruct(record: Record) -> list[Item]:
         if not isinstance(instance, dict):
             raise InputError(f"{where}: must be an object with input and output")
         _check_inside(instance, ("input", "output"), where)
-        given = optional(instance, "input") if instance.get("input") else ""
-        text = f"{instruction}\n\n{given}" if given else instruction
+        prompt = _instructed(instruction, instance)
         output = checked_text(instance.get("output"), f"{where}.output")
-        items.append(Item([{"role": "user", "content": text}], demonstration=output))
+        items.append(Item(prompt, demonstration=output))
     return items
 
 
@@ -174,9 +180,7 @@ def _annotation(record: Record) -> list[Item]:
         or not flags.keys() <= METADATA.keys()
     ):
         return [Item(prompt_of(record))]
-    for name, value in flags.items():
-        if value not in FLAG_VALUES:
-            raise InputError(f"metadata.{name}: must be one of {', '.join(FLAG_VALUES)}")
+    _check_flags(flags, "metadata.")
     return [Item(prompt_of(record), use_case=use_case, flags=flags)]
 
 
