@@ -144,6 +144,19 @@ def _refusal(bad_lines: Sequence[str]) -> InputError:
     )
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """What is read is kept until it is stored: looking for garbage in it takes a fifth of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_without_collecting()
 def import_files(
     store: Store,
     paths: Sequence[Path],
@@ -165,36 +178,6 @@ def import_files(
     was imported.
     """
     check_consents([consent] if consent else [])
-    with _without_collecting():
-        return _import(
-            store, paths, source, consent, ask, wanted, seed, keep_good_lines, ignore, progress
-        )
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """What is read is kept until it is stored: looking for garbage in it takes a fifth of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _import(
-    store: Store,
-    paths: Sequence[Path],
-    source: str,
-    consent: str | None,
-    ask: Sequence[str],
-    wanted: int,
-    seed: int,
-    keep_good_lines: bool,
-    ignore: Collection[str],
-    progress: Progress | None,
-) -> Imported:
     imported = Imported()
     files = [_coming(path, source or path.name, consent, ignore, imported) for path in paths]
     if imported.bad_lines and not keep_good_lines:
