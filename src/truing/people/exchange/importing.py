@@ -257,17 +257,12 @@ def _store(
     session: Session, coming: Sequence[_Coming], together: Collection[str], imported: Imported
 ) -> list[Asked]:
     """Store items with what was judged about them elsewhere."""
-    prompts = add_prompts(session, [each.prompt for each in coming], imported.added)
     answers = [
-        NewCompletion(prompt.id, candidate or each.source, text)
-        for prompt, each in zip(prompts, coming, strict=True)
-        for candidate, text in each.item.completions
+        [(candidate or each.source, text) for candidate, text in each.item.completions]
+        for each in coming
     ]
-    completions = iter(add_completions(session, answers, imported.added))
-    stored = [
-        (prompt, tuple(next(completions) for _ in each.item.completions))
-        for prompt, each in zip(prompts, coming, strict=True)
-    ]
+    prompts = [each.prompt for each in coming]
+    stored = add_answered(session, prompts, answers, imported.added)
     statements = [
         Statement(judge, kind, prompt, tuple(about[p] for p in places), answer, submission)
         for (prompt, about), each in zip(stored, coming, strict=True)
@@ -277,7 +272,27 @@ def _store(
     imported.there += recorded.there
     imported.gone += recorded.gone
     imported.superseded += recorded.superseded
-    return [*stored]
+    return stored
+
+
+def add_answered(
+    session: Session,
+    new: Sequence[NewPrompt],
+    answers: Sequence[Sequence[tuple[str, str]]],
+    added: Counter[str],
+) -> list[Asked]:
+    """The prompts with the answers (candidate, text) to each; what isn't stored yet is added."""
+    prompts = add_prompts(session, new, added)
+    wanted = [
+        NewCompletion(prompt.id, candidate, text)
+        for prompt, texts in zip(prompts, answers, strict=True)
+        for candidate, text in texts
+    ]
+    completions = iter(add_completions(session, wanted, added))
+    return [
+        (prompt, tuple(next(completions) for _ in texts))
+        for prompt, texts in zip(prompts, answers, strict=True)
+    ]
 
 
 def ask_about(
