@@ -6,7 +6,7 @@ and its table of votes.
 
 from __future__ import annotations
 
-from truing.data.messages import Messages, checked_messages, checked_text
+from truing.data.messages import Messages, checked_messages, checked_text, stripped, turns_of
 from truing.data.transcripts import hh_messages
 from truing.people.exchange.conversations import OPEN, prompt_and_answer
 from truing.people.exchange.fields import Record, answer_of, optional, prompt_of
@@ -37,11 +37,6 @@ def _is_talk(value: object) -> bool:
     return isinstance(value, list) and len(value) > 1
 
 
-def _bare(messages: Messages) -> list[tuple[str, str]]:
-    """Roles and contents without white space at their ends: no reason to call two prompts different."""
-    return [(each["role"], each["content"].strip()) for each in messages]
-
-
 def _talks(record: Record) -> list[Item]:
     """Two conversations that share all but the last turn; a prompt may repeat what they share."""
     if not all(isinstance(record[name], list) for name in ("chosen", "rejected")):
@@ -51,14 +46,14 @@ def _talks(record: Record) -> list[Item]:
     for name, answer in (("chosen", chosen), ("rejected", rejected)):
         if not answer:
             raise InputError(f"{name}: {OPEN}; end it with the answer")
-    before = _bare(prompt)
-    if before != _bare(other):
+    before = stripped(turns_of(prompt))
+    if before != stripped(turns_of(other)):
         raise InputError("chosen, rejected: the conversations differ before the last turn")
     asked = record.get("prompt")
     if isinstance(asked, str):
         repeated = asked.strip() in [content for _, content in before]
     else:
-        turns_asked = [] if asked is None else _bare(prompt_of(record))
+        turns_asked = () if asked is None else stripped(turns_of(prompt_of(record)))
         repeated = turns_asked in (
             before[: len(turns_asked)],
             before[len(before) - len(turns_asked) :],
