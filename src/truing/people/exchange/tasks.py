@@ -144,6 +144,11 @@ def tasks_shown(
         return tasks
 
 
+def messages_of(prompt: Any) -> Any:
+    """A prompt that is one text as the user's message; any other as it is, unchecked."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+
+
 def kind_of(texts: Collection[str], asked: Collection[str]) -> str:
     """The kind whose texts are shown, and one of whose questions is asked. Raises InputError."""
     for kind in KINDS:
