@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from truing.data.messages import text_hash
-from truing.people.answers import Answer
+from truing.people.answers import Answer, without_gaps
 from truing.people.content import (
     NewCompletion,
     NewPrompt,
@@ -243,14 +243,8 @@ def _answers(item: Item) -> Iterator[tuple[str, Answer, tuple[int, ...]]]:
     if item.use_case:
         yield "annotation", Answer(use_case=item.use_case, flags=item.flags), ()
     if item.ranks:
-        ranks = dict(enumerate(_steps(item.ranks)))
+        ranks = without_gaps(dict(enumerate(item.ranks.values())))
         yield "ranking", Answer(ranks=ranks), tuple(item.ranks)
-
-
-def _steps(ranks: dict[int, int]) -> list[int]:
-    """Ranks without gaps, in the order of the places: 1, 4, 4 becomes 1, 2, 2."""
-    steps = {rank: step for step, rank in enumerate(sorted(set(ranks.values())), start=1)}
-    return [steps[rank] for rank in ranks.values()]
 
 
 def _store(
