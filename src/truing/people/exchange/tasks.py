@@ -85,7 +85,8 @@ def _answers(judgement: Judgement, completions: Sequence[int]) -> dict[str, Any]
     }
 
 
-def _names(session: Session) -> dict[int, str]:
+def names_shown(session: Session) -> dict[int, str]:
+    """What people are called outside, by id: annotators by a number, sources by their names."""
     return {
         each.id: each.name if each.role == "source" else f"annotator-{each.id}"
         for each in session.scalars(select(Annotator))
@@ -105,7 +106,7 @@ def tasks_shown(
         )
     check_consents(consents)
     with store.reading() as session:
-        names = _names(session)
+        names = names_shown(session)
         judgements: dict[int, list[Judgement]] = {}
         current = (
             select(Judgement)
