@@ -131,6 +131,6 @@ def label(
             if address.is_open and warn:
                 warn(warning(address))
             say(f"The lead's sign-in link: {address.link(token)}")
-            run(make_app(store, port=address.port, address=address), listening, proxy=proxy)
+            run(make_app(store, address=address), listening, proxy=proxy)
     finally:
         store.close()
