@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from truing.data.answer_only_baseline import bag_of_words_accuracy, longer_answer_accuracy
-from truing.data.questions import load_controls, load_questions
+from truing.data.questions import control_file, load_questions
 from truing.data.splits import leaks, near_duplicates, split
 from truing.spec.run import DataSpec
 from truing.types import Case, normalised
@@ -21,7 +21,7 @@ def misconceptions() -> tuple[Case, ...]:
 
 @pytest.fixture(scope="module")
 def controls() -> tuple[Case, ...]:
-    return load_controls("built-in")
+    return control_file("built-in").cases
 
 
 def test_enough_misconceptions(misconceptions: tuple[Case, ...]) -> None:

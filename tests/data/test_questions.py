@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from truing.data.distinct import CONTRADICTED, REPEATED
 from truing.data.questions import (
-    load_controls,
+    control_file,
     load_questions,
     parse_questions,
     question_file,
@@ -295,10 +295,10 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
 
 
 def test_controls_from_none_and_a_file(tmp_path: Path) -> None:
-    assert load_controls("none") == ()
+    assert control_file("none").cases == ()
     path = tmp_path / "c.jsonl"
     path.write_text(GOOD)
-    assert load_controls(path) == (Case("Q?", ("t",), ("f",)),)
+    assert control_file(path).cases == (Case("Q?", ("t",), ("f",)),)
 
 
 # ---- properties ----------------------------------------------------------------------------------
@@ -418,10 +418,10 @@ def test_truthfulqa_cases_hold_the_targets_of_mc1_and_mc2(shared_data: Path) -> 
 
 
 def test_published_controls_are_read(shared_data: Path) -> None:
-    openbookqa = load_controls(shared_data / "truthfulqa" / "openbookqa.jsonl")
+    openbookqa = control_file(shared_data / "truthfulqa" / "openbookqa.jsonl").cases
     assert len(openbookqa) == 500  # two stems stand twice, with other choices
     assert {len(case.incorrect_answers) for case in openbookqa} == {3}
     files = sorted((shared_data / "mmlu" / "test").glob("*.csv"))
     assert files
     for file in files:
-        assert len(load_controls(file)) >= 0.9 * (len(file.read_text().splitlines()) - 1)
+        assert len(control_file(file).cases) >= 0.9 * (len(file.read_text().splitlines()) - 1)

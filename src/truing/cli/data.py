@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from truing.cli.common import AsJson, explained, print_json
-from truing.cli.people import data
+from truing.cli.people import KeepGoodLines, data
 from truing.terminal import say
 from truing.types import InputError
 
@@ -121,9 +121,7 @@ def shift(
         Path | None,
         typer.Option(metavar="DIR", help="the results' folder; without it, runs/shift-DIGEST"),
     ] = None,
-    keep_good_lines: Annotated[
-        bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
-    ] = False,
+    keep_good_lines: KeepGoodLines = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure how far training prompts are from what users ask, and how to bring them nearer.

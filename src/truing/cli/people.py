@@ -6,7 +6,7 @@ As in main.py: parses, calls, prints, and imports what a command needs inside it
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,7 +27,51 @@ Consents = Annotated[
     list[str] | None,
     typer.Option(metavar="WORD", help="only prompts with this consent; several may follow"),
 ]
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="JSONL, JSON (a list), CSV, TSV (these plain or gzipped) or Parquet; the ending says "
+        "which",
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
+]
+Consent = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WORD",
+        help="of those who wrote it: given, public, own, unknown; without it, what the record says, "
+        "or unknown",
+    ),
+]
+Ignore = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY",
+        help="a key of the records that says nothing about an answer; several may be given",
+    ),
+]
+KeepGoodLines = Annotated[
+    bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
+]
 
+
+def _asked_with(what: str) -> Any:
+    """The option --ask, for what people are to work on."""
+    kinds = "demonstration, rating, comparison, ranking or annotation"
+    return typer.Option(
+        metavar="KIND", help=f"have people do this with {what}: {kinds}; several may follow"
+    )
+
+
+AskIncoming = Annotated[list[str] | None, _asked_with("what comes in")]
+AskDrawn = Annotated[list[str] | None, _asked_with("what is drawn")]
+Wanted = Annotated[
+    int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
+]
 
 data = Commands(
     help="Prompts, answers and judgements: into the store of people's work and out of it, from "
@@ -37,49 +81,15 @@ data = Commands(
 
 @data.command("import")
 def import_(
-    files: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="FILE...",
-            help="JSONL, JSON (a list), CSV, TSV (these plain or gzipped) or Parquet; the ending says "
-            "which",
-        ),
-    ],
+    files: Files,
     store: StoreOption = "people.db",
-    ask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND",
-            help="have people do this with what comes in: demonstration, rating, comparison, ranking "
-            "or annotation; several may follow",
-        ),
-    ] = None,
-    wanted: Annotated[
-        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
-    ] = 1,
-    source: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="where it comes from; without it, the file's name"),
-    ] = None,
-    consent: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WORD",
-            help="of those who wrote it: given, public, own, unknown; without it, what the record says, "
-            "or unknown",
-        ),
-    ] = None,
+    ask: AskIncoming = None,
+    wanted: Wanted = 1,
+    source: Source = None,
+    consent: Consent = None,
     seed: Annotated[int, typer.Option(metavar="N", help="draws the order of the tasks")] = 0,
-    keep_good_lines: Annotated[
-        bool, typer.Option("--keep-good-lines", help="leave out lines that can't be read")
-    ] = False,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY",
-            help="a key of the records that says nothing about an answer; several may be given",
-        ),
-    ] = None,
+    keep_good_lines: KeepGoodLines = False,
+    ignore: Ignore = None,
     as_json: AsJson = False,
 ) -> None:
     """Read prompts, answers and judgements into the store, all lines or none.
@@ -203,17 +213,8 @@ def sample(
         typer.Option(metavar="NAME", help="only from there; without it pilot; several may follow"),
     ] = None,
     consent: Consents = None,
-    ask: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KIND",
-            help="have people do this with what is drawn: demonstration, rating, comparison, ranking "
-            "or annotation; several may follow",
-        ),
-    ] = None,
-    wanted: Annotated[
-        int, typer.Option(min=1, metavar="N", help="how many people are to do each task")
-    ] = 1,
+    ask: AskDrawn = None,
+    wanted: Wanted = 1,
     seed: Annotated[int, typer.Option(metavar="N", help="draws prompts and the tasks' order")] = 0,
     as_json: AsJson = False,
 ) -> None:

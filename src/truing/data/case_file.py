@@ -9,9 +9,10 @@ from dataclasses import replace
 from truing.data.columns import Columns, columns_of, spread
 from truing.data.distinct import CaseFile, distinct_cases
 from truing.data.drafts import case_of, mistake
+from truing.data.messages import Turns
 from truing.data.question_layouts import plain_name, published_draft, split_answers
 from truing.data.tables import TableRow, read_table
-from truing.data.turns import Turns, answers_in, asked_in
+from truing.data.turns import answers_in, asked_in
 from truing.types import Case, answer_key
 
 ROLES = ("prompt", "messages", "references", "wrong", "category", "source", "family")

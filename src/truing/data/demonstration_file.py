@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from truing.data.columns import MESSAGES, Columns, Field, columns_of, spread
 from truing.data.dialogues import Dialogue
 from truing.data.drafts import mistake
+from truing.data.messages import Turns
 from truing.data.question_layouts import plain_name
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.turns import (
-    Turns,
     answers_in,
     asked_in,
     ended_by_assistant,

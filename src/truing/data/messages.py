@@ -8,6 +8,9 @@ MAX_TEXT = 100_000
 """Characters in one prompt or answer. Longer ones are refused: nobody can judge them on a page."""
 
 Messages = list[dict[str, str]]
+Turn = tuple[str, str]
+"""(role, content)."""
+Turns = tuple[Turn, ...]
 ROLES = ("system", "user", "assistant")
 SPEAKERS = {
     **{role: role for role in ROLES},
@@ -28,6 +31,16 @@ def text_hash(text: str) -> str:
 def prompt_hash(messages: Messages) -> str:
     """SHA-256 of exactly these messages."""
     return stable_hash("prompt", *(part for m in messages for part in (m["role"], m["content"])))
+
+
+def turns_of(messages: Messages) -> Turns:
+    """Messages as pairs of role and content."""
+    return tuple((each["role"], each["content"]) for each in messages)
+
+
+def stripped(turns: Turns) -> Turns:
+    """Turns without white space at their ends: no reason to call two prompts different."""
+    return tuple((role, content.strip()) for role, content in turns)
 
 
 def checked_text(text: object, what: str) -> str:

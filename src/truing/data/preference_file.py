@@ -14,9 +14,10 @@ from typing import Any
 
 from truing.data.columns import Columns, Field, columns_of
 from truing.data.drafts import mistake
+from truing.data.messages import Turns, stripped, turns_of
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.transcripts import hh_messages
-from truing.data.turns import Turns, answers_in, asked_in, is_conversation, turns_in
+from truing.data.turns import answers_in, asked_in, is_conversation, turns_in
 from truing.types import InputError
 
 ROLES = ("prompt", "messages", "chosen", "rejected")
@@ -121,16 +122,11 @@ def _preference(columns: Columns, row: TableRow) -> Preference | str:
         return first
     if isinstance(second, str):
         return second
-    if _squeezed(first.messages) != _squeezed(second.messages):
+    if stripped(first.messages) != stripped(second.messages):
         return APART
     if first.answer == second.answer:
         return EQUAL
     return Preference(first.messages, first.answer, second.answer, row.place, row.values)
-
-
-def _squeezed(turns: Turns) -> Turns:
-    """Turns without white space at their ends: no reason to call two prompts different."""
-    return tuple((role, content.strip()) for role, content in turns)
 
 
 def _side(columns: Columns, row: TableRow, answer: Field) -> _Side | str:
@@ -150,7 +146,7 @@ def _conversation(answer: Field) -> Turns | None:
     """The turns in a column that holds a whole conversation; None where it holds an answer alone."""
     if isinstance(answer.value, str) and answer.value.lstrip().startswith("Human:"):
         try:
-            return tuple((m["role"], m["content"]) for m in hh_messages(answer.value, answer.name))
+            return turns_of(hh_messages(answer.value, answer.name))
         except InputError as error:
             raise InputError(f"{answer.place}: {error}") from None
     return turns_in(answer) if is_conversation(answer.value) else None

@@ -117,8 +117,3 @@ def parse_questions(file: str, data: bytes) -> tuple[Case, ...]:
 def load_questions(source: str | Path) -> tuple[Case, ...]:
     """The cases of `question_file`, where nothing is to be said of how they were read."""
     return question_file(source).cases
-
-
-def load_controls(source: str | Path) -> tuple[Case, ...]:
-    """The cases of `control_file`, where nothing is to be said of how they were read."""
-    return control_file(source).cases

@@ -7,13 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.data.columns import MESSAGES, Columns, Field
-from truing.data.messages import SPEAKERS
+from truing.data.messages import SPEAKERS, Turn, Turns
 from truing.data.question_layouts import kind_of, split_answers
 from truing.data.tables import TableRow
-
-Turn = tuple[str, str]
-"""(role, content)."""
-Turns = tuple[Turn, ...]
 
 _TURN = 'give {"role": "user", "content": "..."}'
 

@@ -6,7 +6,7 @@ the page's template.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -99,23 +99,27 @@ def _comparison(answer: Answer, shown: Sequence[Text], messages: Messages) -> Ro
     return [(Comparison, row)]
 
 
+def without_gaps(ranks: Mapping[int, int]) -> dict[int, int]:
+    """Ranks by place, without gaps: 1, 3, 3 and 1, 2, 2 say the same, and the second is kept."""
+    steps = {rank: step for step, rank in enumerate(sorted(set(ranks.values())), start=1)}
+    return {place: steps[rank] for place, rank in ranks.items()}
+
+
 def _ranking(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     if set(answer.ranks) != set(range(len(shown))):
         raise InputError("ranking: give every answer a rank")
     if not all(1 <= rank <= len(shown) for rank in answer.ranks.values()):
         raise InputError(f"ranking: ranks go from 1, the best, to {len(shown)}")
-    # Ranks 1, 3, 3 and 1, 2, 2 say the same; the second is kept.
-    steps = {rank: step for step, rank in enumerate(sorted(set(answer.ranks.values())), start=1)}
     return [
         (
             Ranking,
             {
                 "completion_id": shown[place].id,
                 "text_hash": shown[place].text_hash,
-                "rank": steps[rank],
+                "rank": rank,
             },
         )
-        for place, rank in sorted(answer.ranks.items())
+        for place, rank in sorted(without_gaps(answer.ranks).items())
     ]
 
 

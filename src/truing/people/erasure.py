@@ -14,6 +14,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from truing.people.content import parted
 from truing.people.store import BUSY_SECONDS, Store, trouble
 from truing.people.tables import (
     Annotation,
@@ -40,8 +41,6 @@ from truing.people.tables import (
 from truing.types import InputError
 
 _SAID = (Demonstration, Rating, Comparison, Ranking, Flag, Annotation)
-_BATCH = 500
-"""Ids in one statement: databases limit how many it may have."""
 
 
 class _Eraser:
@@ -52,9 +51,8 @@ class _Eraser:
         self.counts: dict[str, int] = {}
 
     def delete(self, table: type[Base], column: str, ids: Sequence[int]) -> None:
-        for start in range(0, len(ids), _BATCH):
-            chunk = ids[start : start + _BATCH]
-            done = self.session.execute(delete(table).where(getattr(table, column).in_(chunk)))
+        for part in parted(ids):
+            done = self.session.execute(delete(table).where(getattr(table, column).in_(part)))
             count = int(getattr(done, "rowcount", 0))
             if count:
                 name = table.__tablename__
@@ -62,8 +60,8 @@ class _Eraser:
 
     def ids(self, table: type[Base], column: str, ids: Sequence[int]) -> list[int]:
         found: list[int] = []
-        for start in range(0, len(ids), _BATCH):
-            wanted = getattr(table, column).in_(ids[start : start + _BATCH])
+        for part in parted(ids):
+            wanted = getattr(table, column).in_(part)
             found += self.session.scalars(select(table.id).where(wanted))  # type: ignore[attr-defined]
         return found
 

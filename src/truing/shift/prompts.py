@@ -13,9 +13,9 @@ from sqlalchemy import select
 from truing.data.messages import Messages, checked_text
 from truing.files import decoded, numbered_lines, read_bytes
 from truing.people.exchange.exporting import export_rows
+from truing.people.exchange.fields import Record
 from truing.people.exchange.importing import read_records
 from truing.people.exchange.items import Item
-from truing.people.exchange.records import Record
 from truing.people.store import open_store
 from truing.people.tables import Prompt
 from truing.people.vocabulary import FLAG_VALUES, METADATA, USE_CASES

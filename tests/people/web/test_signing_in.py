@@ -198,7 +198,7 @@ def test_a_header_that_names_an_address_is_heard_from_a_named_proxy_alone(
 def test_a_public_address_is_a_name_of_the_page_and_begins_its_links(
     sqlite_store: Store, ada: Someone
 ) -> None:
-    address = Address(8300, public="https://label.example.org")
+    address = Address(0, public="https://label.example.org")
     app = make_app(sqlite_store, address=address)
     lead = someone(sqlite_store, "Lea", role="lead")
     for base, secure in ((BASE, False), ("http://label.example.org", True)):

@@ -11,7 +11,16 @@ from collections import Counter
 from typing import Any
 
 from truing.people.exchange.keys import ABOUT, says_nothing
-from truing.people.exchange.tasks import ANSWERS, PREFERENCES, TEXTS, WRITTEN, Said, Shown, kind_of
+from truing.people.exchange.tasks import (
+    ANSWERS,
+    PREFERENCES,
+    TEXTS,
+    WRITTEN,
+    Said,
+    Shown,
+    kind_of,
+    messages_of,
+)
 from truing.people.vocabulary import FLAG_VALUES, FLAGS, KIND_NAMES, METADATA, RATINGS, USE_CASES
 from truing.types import InputError
 
@@ -124,13 +133,11 @@ def read_record(record: dict[str, Any]) -> Shown:
         raise InputError(
             f"fields: has no 'prompt', only {', '.join(map(repr, fields)) or 'nothing'}"
         )
-    prompt = fields["prompt"]
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     texts = {name: text for name, text in fields.items() if name != "prompt"}
     return Shown(
         str(record.get("id") or ""),
         kind_of(texts, responses),
-        messages,
+        messages_of(fields["prompt"]),
         texts,
         {name: str(metadata.get(f"{name}_candidate") or "") for name in texts},
         "",

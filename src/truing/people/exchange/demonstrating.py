@@ -9,6 +9,7 @@ from typing import Any
 
 from truing.data.demonstration_file import UNWANTED, DemonstrationFile
 from truing.data.dialogues import Dialogue
+from truing.data.messages import Messages, turns_of
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import ENDINGS, Found, found_in
@@ -50,11 +51,11 @@ def read_dialogues(name: str, consents: Collection[str] = ()) -> DemonstrationFi
     return DemonstrationFile(dialogues, dict(left_out), name)
 
 
-def _dialogue(messages: list[dict[str, str]], answer: str, record: Any, source: str) -> Dialogue:
+def _dialogue(messages: Messages, answer: str, record: Any, source: str) -> Dialogue:
     seconds = record.get("seconds")
     known = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     return Dialogue(
-        tuple((each["role"], each["content"]) for each in messages),
+        turns_of(messages),
         answer,
         user=str(record.get("user") or ""),
         seconds=float(seconds) if known and seconds > 0 else None,

@@ -23,10 +23,10 @@ from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
-from truing.people.exchange.tasks import Shown, tasks_shown
+from truing.people.exchange.tasks import Shown, names_shown, tasks_shown
 from truing.people.results import result_rows
 from truing.people.store import Store
-from truing.people.tables import Annotator, Assignment, Completion, Judgement, Prompt, Task
+from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import FLAGS, METADATA
 from truing.types import InputError
 
@@ -42,10 +42,7 @@ class _Writer:
 
     def __init__(self, session: Session, plain: bool) -> None:
         self.plain = plain
-        self.names = {
-            each.id: each.name if each.role == "source" else f"annotator-{each.id}"
-            for each in session.scalars(select(Annotator))
-        }
+        self.names = names_shown(session)
         self._session = session
 
     def prompt(self, prompt: Prompt) -> str | Messages:

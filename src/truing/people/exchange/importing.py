@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.orm import Session
 
 from truing.data.messages import text_hash
-from truing.people.answers import Answer
+from truing.people.answers import Answer, without_gaps
 from truing.people.content import (
     NewCompletion,
     NewPrompt,
@@ -26,9 +26,10 @@ from truing.people.content import (
     add_tasks,
     check_consents,
 )
+from truing.people.exchange.fields import Record
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import found_in
-from truing.people.exchange.records import Record, items_of
+from truing.people.exchange.records import items_of
 from truing.people.judged_elsewhere import Statement, record_elsewhere, submission_of
 from truing.people.store import Store
 from truing.people.vocabulary import COMPLETIONS_NEEDED
@@ -143,6 +144,19 @@ def _refusal(bad_lines: Sequence[str]) -> InputError:
     )
 
 
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """What is read is kept until it is stored: looking for garbage in it takes a fifth of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@_without_collecting()
 def import_files(
     store: Store,
     paths: Sequence[Path],
@@ -164,36 +178,6 @@ def import_files(
     was imported.
     """
     check_consents([consent] if consent else [])
-    with _without_collecting():
-        return _import(
-            store, paths, source, consent, ask, wanted, seed, keep_good_lines, ignore, progress
-        )
-
-
-@contextmanager
-def _without_collecting() -> Iterator[None]:
-    """What is read is kept until it is stored: looking for garbage in it takes a fifth of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
-
-
-def _import(
-    store: Store,
-    paths: Sequence[Path],
-    source: str,
-    consent: str | None,
-    ask: Sequence[str],
-    wanted: int,
-    seed: int,
-    keep_good_lines: bool,
-    ignore: Collection[str],
-    progress: Progress | None,
-) -> Imported:
     imported = Imported()
     files = [_coming(path, source or path.name, consent, ignore, imported) for path in paths]
     if imported.bad_lines and not keep_good_lines:
@@ -259,31 +243,20 @@ def _answers(item: Item) -> Iterator[tuple[str, Answer, tuple[int, ...]]]:
     if item.use_case:
         yield "annotation", Answer(use_case=item.use_case, flags=item.flags), ()
     if item.ranks:
-        ranks = dict(enumerate(_steps(item.ranks)))
+        ranks = without_gaps(dict(enumerate(item.ranks.values())))
         yield "ranking", Answer(ranks=ranks), tuple(item.ranks)
-
-
-def _steps(ranks: dict[int, int]) -> list[int]:
-    """Ranks without gaps, in the order of the places: 1, 4, 4 becomes 1, 2, 2."""
-    steps = {rank: step for step, rank in enumerate(sorted(set(ranks.values())), start=1)}
-    return [steps[rank] for rank in ranks.values()]
 
 
 def _store(
     session: Session, coming: Sequence[_Coming], together: Collection[str], imported: Imported
 ) -> list[Asked]:
     """Store items with what was judged about them elsewhere."""
-    prompts = add_prompts(session, [each.prompt for each in coming], imported.added)
     answers = [
-        NewCompletion(prompt.id, candidate or each.source, text)
-        for prompt, each in zip(prompts, coming, strict=True)
-        for candidate, text in each.item.completions
+        [(candidate or each.source, text) for candidate, text in each.item.completions]
+        for each in coming
     ]
-    completions = iter(add_completions(session, answers, imported.added))
-    stored = [
-        (prompt, tuple(next(completions) for _ in each.item.completions))
-        for prompt, each in zip(prompts, coming, strict=True)
-    ]
+    prompts = [each.prompt for each in coming]
+    stored = add_answered(session, prompts, answers, imported.added)
     statements = [
         Statement(judge, kind, prompt, tuple(about[p] for p in places), answer, submission)
         for (prompt, about), each in zip(stored, coming, strict=True)
@@ -293,7 +266,27 @@ def _store(
     imported.there += recorded.there
     imported.gone += recorded.gone
     imported.superseded += recorded.superseded
-    return [*stored]
+    return stored
+
+
+def add_answered(
+    session: Session,
+    new: Sequence[NewPrompt],
+    answers: Sequence[Sequence[tuple[str, str]]],
+    added: Counter[str],
+) -> list[Asked]:
+    """The prompts with the answers (candidate, text) to each; what isn't stored yet is added."""
+    prompts = add_prompts(session, new, added)
+    wanted = [
+        NewCompletion(prompt.id, candidate, text)
+        for prompt, texts in zip(prompts, answers, strict=True)
+        for candidate, text in texts
+    ]
+    completions = iter(add_completions(session, wanted, added))
+    return [
+        (prompt, tuple(next(completions) for _ in texts))
+        for prompt, texts in zip(prompts, answers, strict=True)
+    ]
 
 
 def ask_about(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree
 
-from truing.people.exchange.tasks import ANSWERS, PREFERENCES, TEXTS, WRITTEN, Said, Shown, kind_of
+from truing.people.exchange.tasks import (
+    ANSWERS,
+    PREFERENCES,
+    TEXTS,
+    WRITTEN,
+    Said,
+    Shown,
+    kind_of,
+    messages_of,
+)
 from truing.people.vocabulary import FLAG_VALUES, FLAGS, KIND_NAMES, METADATA, RATINGS, USE_CASES
 from truing.types import InputError
 
@@ -155,8 +164,6 @@ def read_task(task: dict[str, Any]) -> Shown:
         raise InputError("data, meta: must be objects")
     if "prompt" not in data:
         raise InputError(f"data: has no 'prompt', only {', '.join(map(repr, data)) or 'nothing'}")
-    prompt = data["prompt"]
-    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
     judgements = _said(task, meta)
     texts = {name: text for name, text in data.items() if name != "prompt"}
     candidates = meta.get("candidates")
@@ -164,7 +171,7 @@ def read_task(task: dict[str, Any]) -> Shown:
     return Shown(
         str(meta.get("id") or task.get("id") or ""),
         meta["kind"] if meta.get("kind") in ANSWERS else kind_of(texts, asked),
-        messages,
+        messages_of(data["prompt"]),
         texts,
         {k: str(v) for k, v in candidates.items()} if isinstance(candidates, dict) else {},
         "",
@@ -204,11 +211,11 @@ def read_min(record: dict[str, Any]) -> Shown:
         for name in names
         if record.get(control_of(name)) is not None
     }
-    prompt, person = record["prompt"], record.get("annotator")
+    person = record.get("annotator")
     return Shown(
         str(record.get("id") or ""),
         kind_of(texts, answers),
-        [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt,
+        messages_of(record["prompt"]),
         texts,
         {},
         "",

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
-from truing.people.content import NewCompletion, NewPrompt, add_completions, add_prompts
-from truing.people.exchange.importing import ask_about
+from truing.people.content import NewPrompt
+from truing.people.exchange.importing import add_answered, ask_about
 from truing.people.store import Store
 from truing.people.vocabulary import COMPLETIONS_NEEDED, KINDS
 from truing.runs.folder import RunFolder
@@ -57,18 +57,12 @@ class RunQuestions:
             NewPrompt(messages, source=source, consent=request.consent)
             for messages, _ in self.questions
         ]
+        answers = [
+            [(f"{self.name}/{candidate}", text) for candidate, text in texts.items()]
+            for _, texts in self.questions
+        ]
         with store.writing() as session:
-            prompts = add_prompts(session, new, added)
-            answers = [
-                NewCompletion(prompt.id, f"{self.name}/{candidate}", text)
-                for prompt, (_, texts) in zip(prompts, self.questions, strict=True)
-                for candidate, text in texts.items()
-            ]
-            completions = iter(add_completions(session, answers, added))
-            asked = [
-                (prompt, [next(completions) for _ in texts])
-                for prompt, (_, texts) in zip(prompts, self.questions, strict=True)
-            ]
+            asked = add_answered(session, new, answers, added)
             return ask_about(session, asked, request.ask, request.wanted, request.seed, added)
 
     def left_out(self) -> str:

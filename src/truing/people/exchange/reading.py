@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.tables import read_table
-from truing.files import one_of_each, read_bytes, read_json_line
+from truing.files import one_of_each, read_bytes, read_json_line, refuse_constant
 from truing.types import InputError
 
 
@@ -21,10 +21,6 @@ class Found:
     where: str
     record: Any = None
     mistake: str = ""
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} isn't JSON")
 
 
 def _bytes(path: Path) -> bytes:
@@ -47,7 +43,7 @@ def _listed(path: Path) -> Iterator[Found]:
     try:
         records = json.loads(
             content.decode("utf-8"),
-            parse_constant=_refuse_constant,
+            parse_constant=refuse_constant,
             object_pairs_hook=one_of_each,
         )
     except UnicodeDecodeError as error:
@@ -103,18 +99,29 @@ def _cell(name: str, text: str) -> Any:
         return int(number) if number.is_integer() else number
     if name == "label":
         return _TRUTHS.get(text.strip().lower(), text)
-    if text.lstrip().startswith(("[", "{")):
+    return _structure(name, text) if text.lstrip().startswith(("[", "{")) else text
+
+
+def _structure(name: str, text: str) -> Any:
+    """A list or an object where the column holds such; any other cell is text, brackets or not."""
+    repeated: list[str] = []
+
+    def noted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         try:
-            value = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return text
-        if name in _STRUCTURED or _is_conversation(value):
-            try:
-                json.loads(text, object_pairs_hook=one_of_each)
-            except ValueError as error:
-                raise InputError(f"{name}: {error}") from None
-            return value
-    return text
+            return one_of_each(pairs)
+        except ValueError as error:  # a mistake, unless the cell turns out to be text
+            repeated.append(str(error))
+            return dict(pairs)
+
+    try:
+        value = json.loads(text, parse_constant=refuse_constant, object_pairs_hook=noted)
+    except (ValueError, RecursionError):
+        return text
+    if name not in _STRUCTURED and not _is_conversation(value):
+        return text
+    if repeated:
+        raise InputError(f"{name}: {repeated[0]}")
+    return value
 
 
 def _is_conversation(value: object) -> bool:

@@ -7,19 +7,13 @@ what people said of the answer. Adding a form is a function and a line in `FORMS
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Any
 
 from truing.data.messages import Messages, checked_messages, checked_text
-from truing.data.transcripts import hh_messages
 from truing.people.content import check_consents
+from truing.people.exchange import pairs
 from truing.people.exchange.argilla import flat_record, is_flat, read_record
-from truing.people.exchange.conversations import (
-    OPEN,
-    answered,
-    check_weight,
-    prompt_and_answer,
-    turns,
-)
+from truing.people.exchange.conversations import OPEN, answered, check_weight, prompt_and_answer
+from truing.people.exchange.fields import Record, answer_of, optional, prompt_of
 from truing.people.exchange.items import Item
 from truing.people.exchange.keys import Form, check_keys, says_nothing
 from truing.people.exchange.label_studio import MIN_KEYS, read_min, read_task
@@ -28,38 +22,10 @@ from truing.people.exchange.tasks import items_from
 from truing.people.vocabulary import FLAG_VALUES, FLAGS, METADATA, RATINGS, THUMBS, USE_CASES
 from truing.types import InputError
 
-Record = dict[str, Any]
 PROMPT_ALONE = f"kept as a prompt alone: {OPEN}"
 REPEATED = "left out: an answer that stands among the completions of its record already"
 _ANSWERS = ("completion", "response", "answer", "output")
 """What an answer beside a prompt is called; the first is the name that forms have."""
-_SCORES = ("score_chosen", "score_rejected")
-"""A program's marks for the answers of a pair: known, and not kept, as they are nobody's judgement."""
-
-
-def _prompt(record: Record) -> Messages:
-    prompt = record["prompt"]
-    if isinstance(prompt, list):
-        said = turns(prompt, "prompt")
-        return checked_messages(said, "prompt")
-    return [{"role": "user", "content": checked_text(prompt, "prompt")}]
-
-
-def _answer(value: object, what: str) -> str:
-    """An answer's text: a string, or a list that holds one message of the assistant."""
-    if isinstance(value, list):
-        said = turns(value, what) if value else []
-        if len(said) != 1 or said[0]["role"] != "assistant":
-            raise InputError(f"{what}: must be text or one message of the assistant")
-        check_weight(said[0]["weight"], f"{what}[0].weight")
-        value = said[0]["content"]
-    return checked_text(value, what)
-
-
-def _optional(record: Record, name: str) -> str:
-    """Optional text; absent and null are empty."""
-    value = record.get(name)
-    return "" if value is None else checked_text(value, name)
 
 
 def _wanted(record: Record) -> bool | None:
@@ -80,52 +46,54 @@ def _messages(record: Record) -> list[Item]:
     asked = record.get("prompt")
     if asked is not None and asked not in [each["content"] for each in prompt]:
         raise InputError("prompt: isn't what the messages ask; keep one of the two")
-    if answer:
-        return answered(prompt, answer, _optional(record, "candidate"), _wanted(record))
-    return [_unanswered(prompt)]
+    if not answer:
+        return _unanswered(prompt)
+    return answered(prompt, answer, optional(record, "candidate"), _wanted(record))
 
 
-def _unanswered(prompt: Messages) -> Item:
+def _unanswered(prompt: Messages) -> list[Item]:
     """A prompt alone: said where an answer was given before, so that one may be missing."""
     broken_off = any(message["role"] == "assistant" for message in prompt)
-    return Item(prompt, remarks=(PROMPT_ALONE,) if broken_off else ())
+    return [Item(prompt, remarks=(PROMPT_ALONE,) if broken_off else ())]
 
 
 def _sharegpt(record: Record) -> list[Item]:
     prompt, answer = prompt_and_answer(record["conversations"], "conversations")
-    if system := _optional(record, "system"):
+    if system := optional(record, "system"):
         prompt = [{"role": "system", "content": system}, *prompt]
-    if answer:
-        return answered(prompt, answer, "", _wanted(record))
-    return [_unanswered(prompt)]
+    return answered(prompt, answer, "", _wanted(record)) if answer else _unanswered(prompt)
+
+
+def _instructed(instruction: str, record: Record) -> Messages:
+    """An instruction as the user's message, with the record's input behind it where it has one."""
+    given = optional(record, "input") if record.get("input") else ""
+    return [{"role": "user", "content": f"{instruction}\n\n{given}" if given else instruction}]
 
 
 def _alpaca(record: Record) -> list[Item]:
-    text = checked_text(record["instruction"], "instruction")
-    given = _optional(record, "input") if record.get("input") else ""
-    prompt = [{"role": "user", "content": f"{text}\n\n{given}" if given else text}]
-    if system := _optional(record, "system") if record.get("system") else "":
+    prompt = _instructed(checked_text(record["instruction"], "instruction"), record)
+    if system := optional(record, "system") if record.get("system") else "":
         prompt = [{"role": "system", "content": system}, *prompt]
     return answered(prompt, checked_text(record["output"], "output"), "", _wanted(record))
 
 
 def _prompt_completion(record: Record) -> list[Item]:
-    answer = _answer(record["completion"], "completion")
-    return answered(_prompt(record), answer, _optional(record, "candidate"), _wanted(record))
+    answer = answer_of(record["completion"], "completion")
+    return answered(prompt_of(record), answer, optional(record, "candidate"), _wanted(record))
 
 
 def _completions(record: Record) -> list[Item]:
     listed = record["completions"]
     if not isinstance(listed, list) or not listed:
         raise InputError("completions: must be a list of texts, or of objects with text, candidate")
-    item = Item(_prompt(record))
+    item = Item(prompt_of(record))
     answers = []
     for number, each in enumerate(listed):
         where = f"completions[{number}]"
         if isinstance(each, dict):
             _check_inside(each, ("text", "candidate"), where)
             text = checked_text(each.get("text"), f"{where}.text")
-            answers.append((_optional(each, "candidate"), text))
+            answers.append((optional(each, "candidate"), text))
         else:
             answers.append(("", checked_text(each, where)))
     item.completions = list(dict.fromkeys(answers))
@@ -140,103 +108,11 @@ def _check_inside(value: Record, known: Collection[str], where: str) -> None:
             raise InputError(f"{where}: unknown key {key!r}; it may have {', '.join(known)}")
 
 
-def _pair(record: Record, prompt: Messages, chosen: str, rejected: str) -> list[Item]:
-    for name in _SCORES:
-        score = record.get(name)
-        if score is not None and (isinstance(score, bool) or not isinstance(score, int | float)):
-            raise InputError(f"{name}: {score!r} is no number; give one, or none")
-    completions = [
-        (_optional(record, "chosen_candidate"), chosen),
-        (_optional(record, "rejected_candidate"), rejected),
-    ]
-    if completions[0] == completions[1]:
-        raise InputError("chosen, rejected: the same text; a pair needs two")
-    return [Item(prompt, completions=completions, preferred="first")]
-
-
-def _is_talk(value: object) -> bool:
-    """Whether an answer comes with what was said before it."""
-    return isinstance(value, list) and len(value) > 1
-
-
-def _bare(messages: Messages) -> list[tuple[str, str]]:
-    """Roles and contents without white space at their ends: no reason to call two prompts different."""
-    return [(each["role"], each["content"].strip()) for each in messages]
-
-
-def _talks(record: Record) -> list[Item]:
-    """Two conversations that share all but the last turn; a prompt may repeat what they share."""
-    if not all(isinstance(record[name], list) for name in ("chosen", "rejected")):
-        raise InputError("chosen, rejected: one is a conversation; give two, or two answers alone")
-    prompt, chosen = prompt_and_answer(record["chosen"], "chosen")
-    other, rejected = prompt_and_answer(record["rejected"], "rejected")
-    for name, answer in (("chosen", chosen), ("rejected", rejected)):
-        if not answer:
-            raise InputError(f"{name}: {OPEN}; end it with the answer")
-    before = _bare(prompt)
-    if before != _bare(other):
-        raise InputError("chosen, rejected: the conversations differ before the last turn")
-    asked = record.get("prompt")
-    if isinstance(asked, str):
-        repeated = asked.strip() in [content for _, content in before]
-    else:
-        turns_asked = [] if asked is None else _bare(_prompt(record))
-        repeated = turns_asked in (
-            before[: len(turns_asked)],
-            before[len(before) - len(turns_asked) :],
-        )
-    if not repeated:
-        raise InputError("prompt: isn't what the conversations ask; keep one of the two")
-    return _pair(record, prompt, chosen, rejected)
-
-
-def _check_beside(record: Record) -> None:
-    """Raises InputError where `messages` beside a pair aren't the chosen conversation over again."""
-    said = record.get("messages")
-    if not says_nothing(said) and said != record["chosen"]:
-        raise InputError("messages: aren't the chosen conversation; keep one of the two")
-
-
-def _preference(record: Record) -> list[Item]:
-    _check_beside(record)
-    if _is_talk(record["chosen"]) or _is_talk(record["rejected"]):
-        return _talks(record)
-    chosen = _answer(record["chosen"], "chosen")
-    return _pair(record, _prompt(record), chosen, _answer(record["rejected"], "rejected"))
-
-
-def _hh(record: Record) -> list[Item]:
-    _check_beside(record)
-    if isinstance(record["chosen"], list) or isinstance(record["rejected"], list):
-        return _talks(record)
-    chosen = hh_messages(record["chosen"], "chosen")
-    rejected = hh_messages(record["rejected"], "rejected")
-    if chosen[-1]["role"] != "assistant" or rejected[-1]["role"] != "assistant":
-        raise InputError("chosen, rejected: an HH dialogue ends with the assistant's turn")
-    if chosen[:-1] != rejected[:-1]:
-        raise InputError("chosen, rejected: the dialogues differ before the last turn")
-    prompt = checked_messages(chosen[:-1], "chosen")
-    chosen_text = checked_text(chosen[-1]["content"], "chosen's last turn")
-    rejected_text = checked_text(rejected[-1]["content"], "rejected's last turn")
-    return _pair(record, prompt, chosen_text, rejected_text)
-
-
-def _hh_table(record: Record) -> list[Item]:
-    question = checked_text(record["Question"], "Question")
-    if not question.startswith("Human:"):
-        question = f"Human: {question}"
-    prompt = checked_messages(hh_messages(question, "Question"), "Question")
-    answers = {
-        name: checked_text(
-            checked_text(record[name], name).removeprefix("Assistant:").strip(), name
-        )
-        for name in ("Answer1", "Answer2")
-    }
-    preferred = record["Preference"]
-    if preferred not in answers:
-        raise InputError("Preference: must be Answer1 or Answer2")
-    other = "Answer2" if preferred == "Answer1" else "Answer1"
-    return _pair(record, prompt, answers[preferred], answers[other])
+def _check_flags(flags: Record, within: str = "") -> None:
+    """Raises InputError for a value that no flag has; `within` stands before its name."""
+    for name, value in flags.items():
+        if value not in FLAG_VALUES:
+            raise InputError(f"{within}{name}: must be one of {', '.join(FLAG_VALUES)}")
 
 
 def _rating(record: Record) -> list[Item]:
@@ -244,12 +120,10 @@ def _rating(record: Record) -> list[Item]:
     if type(value) is not int or value not in RATINGS:
         raise InputError("rating: must be a whole number from 1 to 7")
     flags = {name: record[name] for name in FLAGS if record.get(name) is not None}
-    for name, flag in flags.items():
-        if flag not in FLAG_VALUES:
-            raise InputError(f"{name}: must be one of {', '.join(FLAG_VALUES)}")
-    answer = _answer(record["completion"], "completion")
-    completions = [(_optional(record, "candidate"), answer)]
-    return [Item(_prompt(record), completions=completions, rating=value, flags=flags)]
+    _check_flags(flags)
+    answer = answer_of(record["completion"], "completion")
+    completions = [(optional(record, "candidate"), answer)]
+    return [Item(prompt_of(record), completions=completions, rating=value, flags=flags)]
 
 
 def _self_instruct(record: Record) -> list[Item]:
@@ -263,10 +137,9 @@ def _self_instruct(record: Record) -> list[Item]:
         if not isinstance(instance, dict):
             raise InputError(f"{where}: must be an object with input and output")
         _check_inside(instance, ("input", "output"), where)
-        given = _optional(instance, "input") if instance.get("input") else ""
-        text = f"{instruction}\n\n{given}" if given else instruction
+        prompt = _instructed(instruction, instance)
         output = checked_text(instance.get("output"), f"{where}.output")
-        items.append(Item([{"role": "user", "content": text}], demonstration=output))
+        items.append(Item(prompt, demonstration=output))
     return items
 
 
@@ -306,15 +179,13 @@ def _annotation(record: Record) -> list[Item]:
         or not isinstance(flags, dict)
         or not flags.keys() <= METADATA.keys()
     ):
-        return [Item(_prompt(record))]
-    for name, value in flags.items():
-        if value not in FLAG_VALUES:
-            raise InputError(f"metadata.{name}: must be one of {', '.join(FLAG_VALUES)}")
-    return [Item(_prompt(record), use_case=use_case, flags=flags)]
+        return [Item(prompt_of(record))]
+    _check_flags(flags, "metadata.")
+    return [Item(prompt_of(record), use_case=use_case, flags=flags)]
 
 
 def _prompt_only(record: Record) -> list[Item]:
-    return [Item(_prompt(record))]
+    return [Item(prompt_of(record))]
 
 
 _Reader = Callable[[Record], list[Item]]
@@ -326,18 +197,18 @@ def _form(
     return Form(name, frozenset(needs.split()), frozenset(may.split()), read, any_key)
 
 
-_PAIR = f"chosen_candidate rejected_candidate messages {' '.join(_SCORES)}"
+_PAIR = f"chosen_candidate rejected_candidate messages {' '.join(pairs.SCORES)}"
 FORMS: tuple[Form[_Reader], ...] = (
     _form("Argilla", "fields responses", "", _argilla, any_key=True),
     _form("Label Studio", "data annotations", "", _label_studio, any_key=True),
     _form("Label Studio JSON-MIN", "prompt annotation_id", " ".join(MIN_KEYS), _label_studio_min),
     _form("OASST tree", "message_tree_id prompt", "", _oasst, any_key=True),
-    _form("preference", "prompt chosen rejected", _PAIR, _preference),
-    _form("HH pair", "chosen rejected", _PAIR, _hh),
+    _form("preference", "prompt chosen rejected", _PAIR, pairs.preference),
+    _form("HH pair", "chosen rejected", _PAIR, pairs.hh_pair),
     _form("messages", "messages", "prompt candidate label weight", _messages),
     _form("ShareGPT", "conversations", "system label weight", _sharegpt),
     _form("rating", "prompt completion rating", f"candidate {' '.join(FLAGS)}", _rating),
-    _form("HH table", "Question Answer1 Answer2 Preference", "", _hh_table),
+    _form("HH table", "Question Answer1 Answer2 Preference", "", pairs.hh_table),
     _form("completions", "prompt completions", "", _completions),
     _form("KTO", "prompt completion label", "candidate weight", _prompt_completion),
     _form("prompt and completion", "prompt completion", "candidate weight", _prompt_completion),
@@ -385,12 +256,10 @@ def _renamed(record: Record) -> Record:
 
 def _completed(item: Item, record: Record) -> Item:
     """With what any form may say: who asked, who judged, and whether the asker agreed."""
-    item.user = item.user or _optional(record, "user")
+    item.user = item.user or optional(record, "user")
     judge = record.get("annotator")
-    item.judge = item.judge or (
-        str(judge) if type(judge) is int else _optional(record, "annotator")
-    )
-    if consent := _optional(record, "consent"):
+    item.judge = item.judge or (str(judge) if type(judge) is int else optional(record, "annotator"))
+    if consent := optional(record, "consent"):
         check_consents([consent])
         item.consent = consent
     if item.wanted is not None:

@@ -85,7 +85,8 @@ def _answers(judgement: Judgement, completions: Sequence[int]) -> dict[str, Any]
     }
 
 
-def _names(session: Session) -> dict[int, str]:
+def names_shown(session: Session) -> dict[int, str]:
+    """What people are called outside, by id: annotators by a number, sources by their names."""
     return {
         each.id: each.name if each.role == "source" else f"annotator-{each.id}"
         for each in session.scalars(select(Annotator))
@@ -105,7 +106,7 @@ def tasks_shown(
         )
     check_consents(consents)
     with store.reading() as session:
-        names = _names(session)
+        names = names_shown(session)
         judgements: dict[int, list[Judgement]] = {}
         current = (
             select(Judgement)
@@ -142,6 +143,11 @@ def tasks_shown(
                 )
             )
         return tasks
+
+
+def messages_of(prompt: Any) -> Any:
+    """A prompt that is one text as the user's message; any other as it is, unchecked."""
+    return [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
 
 
 def kind_of(texts: Collection[str], asked: Collection[str]) -> str:

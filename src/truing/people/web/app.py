@@ -35,27 +35,23 @@ _STATIC = LOOK | {
 }
 
 
-def make_app(
-    store: Store,
-    *,
-    port: int = 0,
-    hosts: tuple[str, ...] = HOSTS,
-    address: Address | None = None,
-) -> FastAPI:
-    """The labelling page over a store. The port only names the cookie: one host, many servers.
+def make_app(store: Store, *, address: Address | None = None) -> FastAPI:
+    """The labelling page over a store.
 
-    The address says what the page goes by besides `hosts`, and what sign-in links begin with.
+    The address says what the page goes by, and what sign-in links begin with; without one, this
+    machine's own names. Its port names the cookie: one host, many servers.
     """
     app = FastAPI(title="Truing labels", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.site = Site(store, cookie=f"truing-label-{port}", address=address)
+    cookie = f"truing-label-{address.port if address else 0}"
+    app.state.site = Site(store, cookie, address)
     app.include_router(work.router)
     app.include_router(lead.router)
     app.add_api_route(
         "/static/{name}", static_files(_STATIC), methods=["GET"], include_in_schema=False
     )
     app.add_api_route("/health", _health, methods=["GET"])
-    names = (*hosts, *address.hosts) if address else hosts
-    app.add_middleware(Guard, hosts=names, public=address.public if address else None)
+    hosts = address.hosts if address else HOSTS
+    app.add_middleware(Guard, hosts=hosts, public=address.public if address else None)
     app.add_exception_handler(SignedIn, _signed_in)
     for kind in (
         Refused, InputError, NotYours, AlreadyJudged, RequestValidationError, StarletteHTTPException,

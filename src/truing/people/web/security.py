@@ -20,13 +20,15 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from truing.people.sign_ins import LASTS
+
 MAX_BODY = 1_500_000
 """Bytes in one request: `data.messages.MAX_TEXT` characters may take 12 each in a form."""
 REQUESTS_PER_SECOND = 20.0
 BURST = 60.0
 FAILURES_PER_SECOND = 0.2
 FAILURES_BURST = 20.0
-COOKIE_SECONDS = 30 * 24 * 3600
+COOKIE_SECONDS = int(LASTS.total_seconds())
 
 HEADERS = {
     "Content-Security-Policy": (
