@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Metric, Row, Score, Unscored
+
+if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.rewards.reward import Answered
 
 GRADED = "answers"
 """The evaluation whose metrics are the judges of the task."""
@@ -17,14 +21,15 @@ def graded_answers(context: EvalContext, respondent: Respondent) -> list[Row]:
     graders = context.graders()
     answers = context.answer(respondent, context.held_out)
     return [
-        context.row(respondent, GRADED, case, _grades(graders, case, answer), _detail(answer))
+        context.row(respondent, GRADED, case, grades(graders, case, answer), _detail(answer))
         for case, answer in zip(context.held_out, answers, strict=True)
     ]
 
 
-def _grades(
-    graders: Mapping[str, Callable[..., Score]], case: Case, answer: Completion | Unscored
+def grades(
+    graders: Mapping[str, Callable[[Answered], Score]], case: Case, answer: Completion | Unscored
 ) -> dict[str, Score]:
+    """Each judge's grade of an answer; where there is no answer, the reason in place of each."""
     if isinstance(answer, Unscored):
         return dict.fromkeys(graders, answer)
     from truing.rewards.reward import Answered

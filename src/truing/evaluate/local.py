@@ -103,35 +103,30 @@ class LocalRespondent:
 
         candidate = self.candidate
         if self.variant is None:
-            answers, tokens = answers_and_tokens(
+            sampled, tokens = answers_and_tokens(
                 candidate, cases, max_new_tokens, temperature=temperature, progress=finished
             )
             self.computed.tokens += tokens
-            return [*answers]
+            return [*sampled]
         prompts, stop = prompts_under(candidate, self.variant, cases)
         longest = candidate.model.context_length
-        fitting = [
-            (case, prompt)
-            for case, prompt in zip(cases, prompts, strict=True)
-            if len(prompt) <= longest - max_new_tokens
+        answers: list[Completion | Unscored] = [
+            no_room(len(prompt), max_new_tokens, longest) for prompt in prompts
         ]
-        answers, tokens = drawn(
+        fitting = [n for n, prompt in enumerate(prompts) if len(prompt) <= longest - max_new_tokens]
+        completions, tokens = drawn(
             candidate,
-            [case for case, _ in fitting],
-            [prompt for _, prompt in fitting],
+            [cases[place] for place in fitting],
+            [prompts[place] for place in fitting],
             stop,
             max_new_tokens,
             temperature,
             progress=finished,
         )
         self.computed.tokens += tokens
-        completions = iter(answers)
-        return [
-            next(completions)
-            if len(prompt) <= longest - max_new_tokens
-            else no_room(len(prompt), max_new_tokens, longest)
-            for prompt in prompts
-        ]
+        for place, completion in zip(fitting, completions, strict=True):
+            answers[place] = completion
+        return answers
 
     def prompts(self, cases: Sequence[Case]) -> list[list[int]]:
         """The tokens that the answer to each case goes on from."""

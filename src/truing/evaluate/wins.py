@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.graded_answers import grades
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, Metric, Row, Score, Unscored
 
@@ -49,29 +50,25 @@ def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
 def _wins(
     graders: Mapping[str, Callable[[Answered], Score]], case: Case, ours: Answer, theirs: Answer
 ) -> dict[str, Score]:
-    from truing.rewards.reward import Answered
-
     for answer in (ours, theirs):
         if isinstance(answer, Unscored):
             return dict.fromkeys(graders, answer)
-    assert isinstance(ours, Completion)
-    assert isinstance(theirs, Completion)
-    pair = Answered.of(case, ours), Answered.of(case, theirs)
-    return {name: _win(grade(pair[0]), grade(pair[1])) for name, grade in graders.items()}
+    of_ours, of_theirs = grades(graders, case, ours), grades(graders, case, theirs)
+    return {name: _win(of_ours[name], of_theirs[name]) for name in graders}
 
 
 def _win(ours: Score, theirs: Score) -> Score:
-    for grade in (ours, theirs):
-        if isinstance(grade, Unscored):
-            return grade
-    return 0.5 if ours == theirs else float(ours > theirs)  # type: ignore[operator]
+    if isinstance(ours, Unscored):
+        return ours
+    if isinstance(theirs, Unscored):
+        return theirs
+    return 0.5 if ours == theirs else float(ours > theirs)
 
 
 def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
-    texts = [None if isinstance(a, Unscored) else a.text.strip() for a in (ours, theirs)]
-    known = [text for text in texts if text is not None]
-    longer = len(known[0]) - len(known[1]) if len(known) == len(texts) else None
-    return {"answer": texts[0], "base_answer": texts[1], LONGER_BY: longer}
+    text, base = (None if isinstance(a, Unscored) else a.text.strip() for a in (ours, theirs))
+    longer = None if text is None or base is None else len(text) - len(base)
+    return {"answer": text, "base_answer": base, LONGER_BY: longer}
 
 
 def win_rates(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:

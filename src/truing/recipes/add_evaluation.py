@@ -27,8 +27,7 @@ from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import functions_hash
 from truing.runs.costs import measured
-from truing.spec.run import Spec
-from truing.tasks.task import task_of
+from truing.tasks.task import Task, task_of
 from truing.types import InputError
 
 
@@ -42,9 +41,10 @@ def add_evaluations(
     """
     check_evaluations(tuple(evaluations))
     progress = progress or StderrProgress()
-    instruments = RunInstruments(run, progress, lambda spec: named_programs(spec, progress))
+    instruments = RunInstruments(run, progress, lambda spec: _named_programs(task, progress))
     _check_finished(instruments)
-    _check_unchanged(instruments)
+    task = task_of(instruments.spec)  # read once: another package's may take long
+    _check_unchanged(instruments, task)
     with _held(run), as_of(instruments.run.record.get("created")):
         work = list(_unmeasured(instruments, evaluations))
         total = sum(len(missing) for _, _, missing in work)
@@ -63,20 +63,18 @@ def _check_finished(instruments: RunInstruments) -> None:
         raise InputError(f"--run {run}: isn't finished; the command that began it goes on with it")
 
 
-def named_programs(spec: Spec, progress: Progress) -> Graders:
+def _named_programs(task: Task, progress: Progress) -> Graders:
     """The programs of a run's task; those of the user's own are named before they run."""
-    task = task_of(spec)
     task.name_programs(progress)
     return task.graders
 
 
-def _check_unchanged(instruments: RunInstruments) -> None:
+def _check_unchanged(instruments: RunInstruments, task: Task) -> None:
     """Raises InputError where a file that the run's task names, or its reward, is another by now."""
     run, identity = instruments.folder, instruments.run.record.get("identity", {})
-    spec = instruments.spec
     for name, now, what in (
-        ("task_hash", task_of(spec).content_hash(), "a file that its task names"),
-        ("functions_hash", functions_hash(spec.reward), "a function of its reward"),
+        ("task_hash", task.content_hash(), "a file that its task names"),
+        ("functions_hash", functions_hash(instruments.spec.reward), "a function of its reward"),
     ):
         if identity.get(name, "") != now:
             raise _changed(run, what)

@@ -36,7 +36,7 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
 
     for name, seed in _compared(setup.spec):
         run.stage(
-            f"evaluate-{name}-seed{seed}",
+            _stage(name, seed),
             f"Measuring {name}, seed {seed}",
             "evaluation",
             lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
@@ -55,7 +55,11 @@ def _compared(spec: Spec) -> Iterator[tuple[str, int]]:
 
 def comparing_stages(spec: Spec) -> list[str]:
     """The stages that `compare` does its work in."""
-    return [f"evaluate-{name}-seed{seed}" for name, seed in _compared(spec)]
+    return [_stage(name, seed) for name, seed in _compared(spec)]
+
+
+def _stage(name: str, seed: int) -> str:
+    return f"evaluate-{name}-seed{seed}"
 
 
 def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:

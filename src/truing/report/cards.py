@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truing.report.effects import effect, loss, why_not
-from truing.report.metrics import interval, moved, number
+from truing.report.metrics import interval, mark, number
 from truing.report.quantities import COST_COLUMNS, cost_cells
 from truing.report.sentences import Finding, RewardVerdict, Tone
 from truing.report.summary import Summary
@@ -123,12 +123,12 @@ def _damages(summary: Summary, name: str) -> list[CardRow]:
 
 
 def _change(summary: Summary, name: str, metric: Metric, kind: str, remark: str) -> list[CardRow]:
-    difference = summary.measured.difference(name, metric.evaluation, metric.name)
-    if difference is None or difference.value is None:
+    difference = summary.measured.defined_difference(name, metric)
+    if difference is None:
         return []
-    mark = {1: "▲", -1: "▼", 0: ""}[moved(difference)]
     value = number(difference.value, metric.unit, sign=True)
-    return [CardRow(metric.label, value, interval(difference, metric.unit), kind, mark, remark)]
+    limits = interval(difference, metric.unit)
+    return [CardRow(metric.label, value, limits, kind, mark(difference), remark)]
 
 
 def _costs(summary: Summary, name: str) -> list[CardRow]:

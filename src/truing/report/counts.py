@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from truing.report.measured import NO_ROWS, Measured
+from truing.report.measured import Measured
 from truing.report.sentences import Finding, Tone, joined
 from truing.types import Estimate
 
@@ -27,7 +27,7 @@ def on_counts(measured: Measured) -> list[Finding]:
 
 def _unscored(measured: Measured, name: str) -> str:
     """'2 of MC1 and MC2 (no tokens)', metrics with the same reasons together."""
-    counts = measured.counts.get(name, NO_ROWS)
+    counts = measured.counts[name]
     alike: dict[tuple[int, str], list[str]] = defaultdict(list)
     for key, estimate in measured.values.get(name, {}).items():
         if estimate.unscored:
@@ -68,7 +68,7 @@ def _one_side(measured: Measured, name: str) -> str:
 
 
 def _repeated(measured: Measured, name: str) -> str:
-    repeated = measured.counts.get(name, NO_ROWS).repeated
+    repeated = measured.counts[name].repeated
     if not repeated:
         return ""
     rows = "1 row stands" if repeated == 1 else f"{repeated} rows stand"
@@ -79,7 +79,7 @@ def _repeated(measured: Measured, name: str) -> str:
 def fewer(measured: Measured, name: str, evaluation: str, estimate: Estimate) -> str:
     """'48 of 85' where a metric was measured on some of its evaluation's cases by plan, not for want of
     a score."""
-    asked = measured.counts.get(name, NO_ROWS).cases.get(evaluation, 0)
+    asked = measured.counts[name].cases.get(evaluation, 0)
     return f"{estimate.n} of {asked}" if not estimate.unscored and estimate.n < asked else ""
 
 

@@ -25,18 +25,13 @@ def effect(measured: Measured, name: str, metric: Metric) -> Effect:
     """What the candidate did to the metric; nothing where it is within noise or not measured."""
     plain = _alone(measured, name, metric)
     adjusted = measured.task.adjusted(metric)
-    if plain != "gain" or adjusted is None or _difference(measured, name, adjusted) is None:
+    if plain != "gain" or adjusted is None or measured.defined_difference(name, adjusted) is None:
         return plain
     return "gain" if _alone(measured, name, adjusted) == "gain" else "unconfirmed"
 
 
-def _difference(measured: Measured, name: str, metric: Metric) -> Estimate | None:
-    difference = measured.difference(name, metric.evaluation, metric.name)
-    return None if difference is None or difference.value is None else difference
-
-
 def _alone(measured: Measured, name: str, metric: Metric) -> Literal["gain", "loss", "small", ""]:
-    difference = _difference(measured, name, metric)
+    difference = measured.defined_difference(name, metric)
     kind = change(difference, metric)
     if difference is None or kind not in ("gain", "loss"):
         return ""
@@ -56,7 +51,7 @@ def changes(measured: Measured, name: str, kind: Literal["gain", "loss"]) -> str
         served = task.served_by(metric)
         if served and (kind == "gain" or any(effect(measured, name, m) == kind for m in served)):
             continue  # stands in brackets behind the metric that it is there for
-        difference = _difference(measured, name, metric)
+        difference = measured.defined_difference(name, metric)
         if difference is not None and effect(measured, name, metric) == kind:
             side = raised if moved(difference) == 1 else lowered
             side.append(_text(measured, name, metric, difference))
@@ -67,7 +62,7 @@ def changes(measured: Measured, name: str, kind: Literal["gain", "loss"]) -> str
 def _text(measured: Measured, name: str, metric: Metric, difference: Estimate) -> str:
     text = f"{metric.spoken} by {change_text(difference, metric.unit)}"
     adjusted = measured.task.adjusted(metric)
-    beside = _difference(measured, name, adjusted) if adjusted else None
+    beside = measured.defined_difference(name, adjusted) if adjusted else None
     return f"{text} (adjusted {change_text(beside, metric.unit)})" if beside else text
 
 
@@ -75,10 +70,8 @@ def reservations(measured: Measured, name: str) -> list[str]:
     """What moved in the headline and doesn't count, with the reason."""
     texts = []
     for metric in measured.task.of(measured.task.headline):
-        difference, kind = (
-            _difference(measured, name, metric),
-            effect(measured, name, metric),
-        )
+        difference = measured.defined_difference(name, metric)
+        kind = effect(measured, name, metric)
         if difference is None or kind not in ("small", "unconfirmed"):
             continue
         verb = "raised" if moved(difference) == 1 else "lowered"
@@ -93,7 +86,7 @@ def why_not(measured: Measured, name: str, metric: Metric) -> str:
     if kind == "small":
         return f"too small to count (below {measured.task.smallest_effect(metric):g})"
     adjusted = measured.task.adjusted(metric)
-    beside = _difference(measured, name, adjusted) if adjusted else None
+    beside = measured.defined_difference(name, adjusted) if adjusted else None
     if kind != "unconfirmed" or adjusted is None or beside is None:
         return ""
     reasons = {"small": "too small to count", "loss": "for the worse"}
@@ -105,7 +98,7 @@ def nearest(measured: Measured, name: str) -> str:
     """The headline differences that stayed within noise, so that 'did not help' has its figures."""
     texts = []
     for metric in measured.task.of(measured.task.headline):
-        difference = _difference(measured, name, metric)
+        difference = measured.defined_difference(name, metric)
         if difference is not None and moved(difference) == 0:
             texts.append(f"{metric.spoken} {change_text(difference, metric.unit)}")
     return joined(texts) if texts else ""
@@ -113,7 +106,7 @@ def nearest(measured: Measured, name: str) -> str:
 
 def loss(measured: Measured, name: str, metric: Metric, limit: float) -> Loss:
     """What a candidate did to a metric that must not get worse by the limit or more."""
-    difference = _difference(measured, name, metric)
+    difference = measured.defined_difference(name, metric)
     if difference is None:
         return ""
     better = improvement(difference, metric)

@@ -40,8 +40,7 @@ def _verdict(measured: Measured, name: str) -> Finding:
         text = f"{name} was not measured: it failed, or the run did not get that far."
         return Finding(text, "warning", name)
     headline = measured.task.of(measured.task.headline)
-    differences = [measured.difference(name, metric.evaluation, metric.name) for metric in headline]
-    if all(difference is None or difference.value is None for difference in differences):
+    if all(measured.defined_difference(name, metric) is None for metric in headline):
         why = "base was not" if not measured.values.get(BASE) else "nothing in common was"
         return Finding(f"{name} can’t be compared with base: {why} measured.", "warning", name)
     return _measured_verdict(measured, name)
@@ -77,7 +76,7 @@ def _damage(measured: Measured, name: str) -> list[Finding]:
 
 
 def _loss(measured: Measured, name: str, metric: Metric, limit: float) -> list[Finding]:
-    difference = measured.difference(name, metric.evaluation, metric.name)
+    difference = measured.defined_difference(name, metric)
     kind = loss(measured, name, metric, limit)
     if difference is None or not kind:
         return []

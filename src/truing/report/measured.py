@@ -15,7 +15,7 @@ import numpy as np
 
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.statistics import means as statistics
-from truing.types import Estimate, InputError, Row, Unscored
+from truing.types import Estimate, InputError, Metric, Row, Unscored
 
 BASE = "base"
 _ROUNDING = 1e-6
@@ -38,9 +38,6 @@ class Counts:
         return self.reasons[key].total() if key in self.reasons else 0
 
 
-NO_ROWS = Counts()
-
-
 @dataclass(frozen=True)
 class Measured:
     """Figures of every candidate.
@@ -57,7 +54,7 @@ class Measured:
     questions: dict[str, dict[Key, dict[str, float]]]
     seeds: dict[str, tuple[int, ...]]
     task: TaskMetrics
-    counts: dict[str, Counts] = field(default_factory=dict)
+    counts: dict[str, Counts]
 
     def value(self, name: str, evaluation: str, metric: str) -> Estimate | None:
         """A candidate's figure, or None where it wasn't measured."""
@@ -66,6 +63,11 @@ class Measured:
     def difference(self, name: str, evaluation: str, metric: str) -> Estimate | None:
         """A candidate's paired difference to base, or None where there is none."""
         return self.differences.get(name, {}).get((evaluation, metric))
+
+    def defined_difference(self, name: str, metric: Metric) -> Estimate | None:
+        """The same where it has a value, else None."""
+        difference = self.difference(name, metric.evaluation, metric.name)
+        return None if difference is None or difference.value is None else difference
 
     def listed(self) -> list[Key]:
         """Every (evaluation, metric) that any candidate has, in the order of the report."""
@@ -89,9 +91,9 @@ def pooled(rows: Iterable[Row]) -> dict[str, dict[Key, dict[str, float]]]:
     }
 
 
-def counted(rows: Iterable[Row]) -> dict[str, Counts]:
-    """What became of every row, by candidate."""
-    counts: dict[str, Counts] = defaultdict(Counts)
+def counted(rows: Iterable[Row], names: Sequence[str]) -> dict[str, Counts]:
+    """What became of every row, by candidate: of `names`, and of any other that has rows."""
+    counts = defaultdict(Counts, {name: Counts() for name in names})
     cases: dict[tuple[str, str], set[str]] = defaultdict(set)
     seen: set[tuple[str, int, str, str]] = set()
     for row in rows:
@@ -118,7 +120,8 @@ def measure(
     resamples: int = statistics.RESAMPLES,
 ) -> Measured:
     """Every figure of every candidate in `names`. A candidate without rows has no figures."""
-    questions, counts = pooled(rows), counted(rows)
+    questions, counts = pooled(rows), counted(rows, names)
+    _check_shares(questions, task)
     values: dict[str, dict[Key, Estimate]] = {}
     differences: dict[str, dict[Key, Estimate]] = {}
     for name in names:
@@ -126,7 +129,7 @@ def measure(
         values[name] = {
             key: statistics.mean(
                 list(ours[key].values()),
-                unscored=counts.get(name, NO_ROWS).unscored(key),
+                unscored=counts[name].unscored(key),
                 resamples=resamples,
             )
             for key in task.in_order(ours)
@@ -139,7 +142,6 @@ def measure(
                 key: statistics.paired_difference(ours[key], theirs[key], resamples=resamples)
                 for key in task.in_order(ours.keys() & theirs.keys())
             }
-    _check_shares(questions, task)
     seeds = {
         name: tuple(sorted({row.seed for row in rows if row.candidate == name})) for name in names
     }

@@ -40,6 +40,11 @@ def moved(difference: Estimate | None) -> Literal[-1, 0, 1]:
     return 1 if difference.low > 0 else -1 if difference.high < 0 else 0
 
 
+def mark(difference: Estimate | None) -> str:
+    """'▲' or '▼' where it moved."""
+    return {1: "▲", -1: "▼", 0: ""}[moved(difference)]
+
+
 def turned(estimate: Estimate) -> Estimate:
     """The same with the sign changed: its bounds change places."""
     if estimate.value is None:

@@ -64,8 +64,7 @@ def _changes(measured: Measured, name: str) -> list[_Change]:
     for metric in task.of(task.stands_for):
         adjusted = task.adjusted(metric)
         for each in (adjusted, metric) if adjusted else (metric,):
-            difference = measured.difference(name, each.evaluation, each.name)
-            if difference is not None and difference.value is not None:
+            if difference := measured.defined_difference(name, each):
                 found.append((each, improvement(difference, each)))
                 break
     return found

@@ -11,7 +11,7 @@ from truing.report.cards import cards_of
 from truing.report.counts import fewer
 from truing.report.findings import ATTACKED, GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
-from truing.report.metrics import DASH, change, interval, number
+from truing.report.metrics import DASH, change, interval, mark, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.sentences import joined
 from truing.report.summary import Summary
@@ -74,29 +74,25 @@ def comparison(summary: Summary) -> list[tuple[str, list[Line]]]:
 
 
 def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
-    key = (candidate, metric.evaluation, metric.name)
-    value, difference = summary.measured.value(*key), summary.measured.difference(*key)
+    measured, key = summary.measured, (metric.evaluation, metric.name)
+    value = measured.value(candidate, *key)
+    difference = measured.defined_difference(candidate, metric)
     if value is None or value.value is None:
         return Cell(candidate, DASH, "", unscored=value.unscored if value else 0)
-    is_defined = difference is not None and difference.value is not None
     effect = change(difference, metric)
-    key_of = (metric.evaluation, metric.name)
-    if effect and key_of == ATTACKED and not summary.measured.task.counts(key_of):
+    if effect and key == ATTACKED and not measured.task.counts(key):
         effect = "moved"  # fewer attacks carried out is no gain by itself: see findings
-    mark = ""
-    if effect and difference is not None and difference.value is not None:
-        mark = "▲" if difference.value > 0 else "▼"
     return Cell(
         candidate,
         number(value.value, metric.unit),
         interval(value, metric.unit),
-        number(difference.value, metric.unit, sign=True) if is_defined and difference else "",
-        interval(difference, metric.unit) if is_defined and difference else "",
+        number(difference.value, metric.unit, sign=True) if difference else "",
+        interval(difference, metric.unit) if difference else "",
         effect,
-        mark,
+        mark(difference),
         value.n,
         value.unscored,
-        fewer(summary.measured, candidate, metric.evaluation, value),
+        fewer(measured, candidate, metric.evaluation, value),
     )
 
 
@@ -238,7 +234,7 @@ def page(summary: Summary) -> dict[str, Any]:
     """Everything that the template needs, by section."""
     run, measured, task = summary.run, summary.measured, summary.measured.task
     questions = run.questions()
-    rl_logs = run.logs("rl")
+    rl_logs = summary.rl_logs
     first_rl = next(iter(rl_logs.values()), [])
     cards = cards_of(summary)
     on_cards = {card.text for card in cards}

@@ -16,13 +16,14 @@ from truing.types import Estimate, InputError, Row
 
 @dataclass(frozen=True)
 class Summary:
-    """A run's rows, figures and findings."""
+    """A run's rows, figures and findings, and the logs of reinforcement learning by seed."""
 
     run: RunFolder
     rows: list[Row]
     measured: Measured
     judges: dict[str, Any]
     findings: list[Finding]
+    rl_logs: dict[int, list[dict[str, Any]]]
 
     def to_json(self) -> dict[str, Any]:
         """The object of summary.json and of `truing align --json`."""
@@ -71,11 +72,12 @@ def summarise(run: RunFolder, task: TaskMetrics) -> Summary:
     rows = run.rows()
     judges = run.judges()
     measured = measure(rows, run.candidates(rows), task, resamples=_resamples(run))
+    rl_logs = run.logs("rl")
     found = findings(
         measured,
         judges=judges,
         data=run.part("data"),
         finished=bool(run.record.get("finished")),
-        rl_logs=run.logs("rl"),
+        rl_logs=rl_logs,
     )
-    return Summary(run, rows, measured, judges, found)
+    return Summary(run, rows, measured, judges, found, rl_logs)

@@ -54,6 +54,8 @@ LISTED: dict[str, Get] = {
     "rows": GIVEN["row"],
 }
 """The same as lists, for a function that is called with many answers at once."""
+STARS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+"""Parameters that take whatever else there is."""
 _MANY = {"completions", "answers"}
 _AS_TRL_CALLS = ("prompts", "completions")
 
@@ -77,8 +79,7 @@ class Parameters:
                 raise InputError(
                     f"{where}: {name}: {parameter.name} can't be passed by name; leave out the '/'"
                 )
-        stars = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-        wanted = tuple((p.name, p.default is p.empty) for p in parameters if p.kind not in stars)
+        wanted = tuple((p.name, p.default is p.empty) for p in parameters if p.kind not in STARS)
         return Parameters(wanted, any(p.kind is p.VAR_KEYWORD for p in parameters))
 
     @property
@@ -102,7 +103,8 @@ class Parameters:
 
     def unknown(self, columns: Collection[str]) -> list[str]:
         """Parameters that must be given, and are neither given nor one of the columns."""
-        return [n for n, needed in self.named if needed and n not in {*self.given, *columns}]
+        known = {*self.given, *columns}
+        return [name for name, needed in self.named if needed and name not in known]
 
     def check(self, name: str, columns: Collection[str], where: str) -> None:
         """Raises InputError where a parameter is neither given nor one of the columns."""
@@ -117,11 +119,11 @@ class Parameters:
         """The arguments for one answer, in lists of one where the function takes lists."""
         if self.takes_lists:
             return self.for_many([answered])
-        row = answered.case.columns
+        row, given = answered.case.columns, self.given
         arguments: dict[str, Any] = {}
         for name, needed in self.named:
-            if name in self.given:
-                arguments[name] = self.given[name](answered)
+            if name in given:
+                arguments[name] = given[name](answered)
             elif needed or name in row:
                 arguments[name] = row.get(name)
         more = self._columns_beside([row]) if self.takes_more else []

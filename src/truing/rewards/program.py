@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from truing.hints import did_you_mean
-from truing.rewards.calling import Parameters
+from truing.rewards.calling import STARS, Parameters
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.user_code import imported_function, is_user_function
 from truing.types import InputError, Score, Unscored, normalised
@@ -120,7 +120,6 @@ REWARDS: dict[str, type[Program]] = {
 
 
 _ONE_ANSWER = {"answer", "completion"}
-_STARS = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def _by_place(function: Callable[..., Any], columns: Collection[str]) -> bool:
         signature.bind("prompt", "answer")
     except (TypeError, ValueError):
         return False
-    named = [p for p in signature.parameters.values() if p.kind not in _STARS]
+    named = [p for p in signature.parameters.values() if p.kind not in STARS]
     if not named or any(p.kind is p.POSITIONAL_ONLY for p in named):
         return True
     asks_for = Parameters.of(function, "", "")

@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.statistics.means import CONFIDENCE, SEED
+from truing.statistics.means import SEED, within
 from truing.types import Estimate
 
 Scale = Literal["nominal", "ordinal", "interval"]
@@ -186,9 +186,7 @@ def krippendorff_alpha(
     alphas = _alphas(drawn, scale, patterns.values)
     if not len(alphas):
         return Estimate(value, None, None, count, lone)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(alphas, [tail, 1 - tail])
-    return Estimate(value, min(float(low), value), max(float(high), value), count, lone)
+    return within(value, alphas, count, lone)
 
 
 def _key(value: Value) -> tuple[int, int, str]:

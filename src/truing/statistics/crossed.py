@@ -22,11 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED
+from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED, TAILS, within
 from truing.types import Estimate
 
 Floats = NDArray[np.float64]
-_TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 _CHUNK = 2_000_000  # counts drawn at once: bounds memory at about 16 MB an array
 
 
@@ -139,11 +138,6 @@ def _draw(scores_WQ: Floats, resamples: int, seed: int) -> _Drawn:
     return _Drawn(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _within(value: float, drawn: Floats, n: int, unscored: int) -> Estimate:
-    low, high = (float(bound) for bound in np.quantile(drawn, _TAILS))
-    return Estimate(value, min(low, value), max(high, value), n, unscored)
-
-
 def _deviation(scores_WQ: Floats, drawn: _Drawn) -> Estimate:
     """The standard deviation of wordings (ddof 1, question noise taken off) with its BCa interval."""
     W = len(scores_WQ)
@@ -164,7 +158,7 @@ def _deviation(scores_WQ: Floats, drawn: _Drawn) -> Estimate:
     acceleration = float((apart**3).sum()) / (6 * scale**1.5)
     below = np.clip((variances < variance).mean(), 1 / len(variances), 1 - 1 / len(variances))
     shift = ndtri(below)
-    turned = shift + ndtri(_TAILS)
+    turned = shift + ndtri(TAILS)
     places = ndtr(shift + turned / (1 - acceleration * turned))
     low, high = np.sqrt(np.maximum(np.quantile(variances, places), 0.0))
     return Estimate(value, min(float(low), value), max(float(high), value), W)
@@ -201,7 +195,7 @@ def spread(
     _checked(scores_WQ)
     drawn = _draw(scores_WQ, resamples, seed)
     return Spread(
-        _within(float(scores_WQ.mean()), drawn.means, scores_WQ.shape[1], unscored),
+        within(float(scores_WQ.mean()), drawn.means, scores_WQ.shape[1], unscored),
         _deviation(scores_WQ, drawn),
         float(scores_WQ.mean(1).std(ddof=1)),
         _extreme(scores_WQ, drawn, 1),
@@ -234,8 +228,8 @@ def order(
     reach_W = float(np.quantile(greatest, CONFIDENCE)) * error_W
     above = (drawn.counts_RW * (drawn.variant_means_RW > 0)).sum(1) / W
     return Order(
-        _within(float((value_W > 0).mean()), above, W, 0),
-        _within(float(differences_WQ.mean()), drawn.means, Q, unscored),
+        within(float((value_W > 0).mean()), above, W, 0),
+        within(float(differences_WQ.mean()), drawn.means, Q, unscored),
         _deviation(differences_WQ, drawn),
         tuple(
             Estimate(float(v), float(v - r), float(v + r), Q, unscored)

@@ -29,6 +29,9 @@ RESAMPLES = 2000
 SEED = 20_260_101
 """Every interval is drawn from a generator freshly seeded with this: equal data, equal interval."""
 
+TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
+"""The quantiles between which an interval lies."""
+
 _CHUNK = 4_000_000
 """Indices drawn at once: bounds memory at about 64 MB whatever the number of questions."""
 
@@ -87,14 +90,19 @@ def _means_of_one_size(values_SN: NDArray[np.float64], resamples: int, seed: int
     middles = values_SN.mean(axis=1).tolist()
     if n == 1:
         return [Estimate(value, None, None, 1) for value in middles]
-    tail = (1 - CONFIDENCE) / 2
     redrawn = _bootstrap_means(values_SN, resamples, seed)
-    bounds = np.quantile(redrawn, [tail, 1 - tail], axis=1).T.tolist()
+    bounds = np.quantile(redrawn, TAILS, axis=1).T.tolist()
     # Rounding in the sums can put the bounds a hair inside or outside a value that never varies.
     return [
         Estimate(value, min(low, value), max(high, value), n)
         for value, (low, high) in zip(middles, bounds, strict=True)
     ]
+
+
+def within(value: float, redrawn: NDArray[np.float64], n: int, unscored: int = 0) -> Estimate:
+    """A figure with the 95 % percentile interval of its resamples (R,), which never leaves it out."""
+    low, high = np.quantile(redrawn, TAILS).tolist()
+    return Estimate(value, min(low, value), max(high, value), n, unscored)
 
 
 def paired_difference(

@@ -14,7 +14,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED
+from truing.statistics.means import RESAMPLES, SEED, within
 from truing.types import Estimate
 
 _CHUNK = 4_000_000
@@ -42,9 +42,7 @@ def crossed_mean(
     if n == 1:
         return Estimate(value, None, None, 1)
     redrawn = _redrawn(values_N, _places(people), _places(questions), resamples, seed)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(redrawn, [tail, 1 - tail]).tolist()
-    return Estimate(value, min(low, value), max(high, value), n)
+    return within(value, redrawn, n)
 
 
 def _places(names: Sequence[Hashable]) -> NDArray[np.int64]:

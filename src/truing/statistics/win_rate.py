@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.statistics.means import CONFIDENCE, RESAMPLES, SEED
+from truing.statistics.means import RESAMPLES, SEED, within
 from truing.types import Estimate
 
 RIDGE = 0.01
@@ -111,10 +111,8 @@ def length_controlled_win_rate(
     if n == 1:
         return Estimate(value, None, None, 1, unscored)
     counts_RN = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
-    tail = (1 - CONFIDENCE) / 2
     rates_R = _win_rates(features_NK, wins_N, counts_RN.astype(np.float64))
-    low, high = np.quantile(rates_R, [tail, 1 - tail]).tolist()
-    return Estimate(value, min(low, value), max(high, value), n, unscored)
+    return within(value, rates_R, n, unscored)
 
 
 def _win_rates(features_NK: Array, wins_N: Array, counts_RN: Array) -> Array:

@@ -14,6 +14,7 @@ from truing.files import read_bytes
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.progress import Progress
+from truing.rewards.calling import columns_of
 from truing.rewards.user_code import is_user_function
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
@@ -68,8 +69,8 @@ class Task:
         }
 
     def _program(self, check: CheckSpec, where: str) -> Program:
-        columns = {name for case in self.cases for name in case.columns}
-        return program(check.program, where, columns, {**CHECKS, **self.functions})
+        known = {**CHECKS, **self.functions}
+        return program(check.program, where, columns_of(self.cases), known)
 
     def name_programs(self, progress: Progress) -> None:
         """Says which programs of the user's own will run."""

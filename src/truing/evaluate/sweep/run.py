@@ -39,6 +39,9 @@ from truing.spec.run import EvaluationSpec
 from truing.statistics.means import summary
 from truing.types import Case, Estimate, InputError, Row, Unscored
 
+_OPTIONS = {"held_out": "--questions", "controls": "--controls"}
+"""The kinds of questions, and the option that names those of each."""
+
 
 def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
     """The questions and prompts that the spec names, and no rows yet; `of_task` is the task that it names.
@@ -143,31 +146,16 @@ def measure_all(
 def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext, dict[str, Asked]]:
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
-    kinds = {"controls" if each.cases == "controls" else "held_out" for each in wanted}
-    loaders: dict[str, Callable[[], CaseFile]] = {
-        "held_out": lambda: question_file(spec.questions),
-        "controls": lambda: several_files(spec.controls),
-    }
-    sources = {"held_out": spec.questions, "controls": ", ".join(spec.controls)}
-    if of_task:
-        loaders["held_out"] = lambda: CaseFile(of_task.cases, 0, of_task.source)
-        sources["held_out"] = of_task.source
-    elif graded := [each.name for each in wanted if each.of_judge]:
+    graded = [each.name for each in wanted if each.of_judge]
+    if graded and not of_task:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
-    cases: dict[str, tuple[Case, ...]] = {}
-    read: dict[str, CaseFile] = {}
-    for kind, load in loaders.items():
-        read[kind] = load() if kind in kinds else CaseFile((), 0, sources[kind])
-        cases[kind] = read[kind].cases[: spec.limit]
-        if kind in kinds and not cases[kind]:
-            raise InputError(
-                f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
-                f"--{'controls' if kind == 'controls' else 'questions'}"
-            )
+    kinds = {each.name: "controls" if each.cases == "controls" else "held_out" for each in wanted}
+    read = {kind: _read(kind, spec, of_task) for kind in _OPTIONS if kind in kinds.values()}
+    cases = {kind: file.cases[: spec.limit] for kind, (_, file) in read.items()}
     usual = EvaluationSpec()
     context = EvalContext(
-        held_out=cases["held_out"],
-        controls=cases["controls"],
+        held_out=cases.get("held_out", ()),
+        controls=cases.get("controls", ()),
         max_new_tokens=spec.max_new_tokens,
         attacks=usual.attacks,
         kl_questions=usual.kl_questions,
@@ -177,18 +165,30 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         context = replace(context, graders=lambda: of_task.graders)
     questions = {}
     for each in wanted:
-        kind = "controls" if each.cases == "controls" else "held_out"
-        of_kind = read[kind]
+        kind = kinds[each.name]
+        source, file = read[kind]
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
-        left_out = len(of_kind.cases) - len(cases[kind]) if each.cases in loaders else 0
+        left_out = len(file.cases) - len(cases[kind]) if isinstance(each.cases, str) else 0
         questions[each.name] = Asked(
-            sources[kind],
-            tuple(each.cases_in(context)),
-            left_out,
-            tuple(of_kind.lines),
-            of_kind.record,
+            source, tuple(each.cases_in(context)), left_out, tuple(file.lines), file.record
         )
     return context, questions
+
+
+def _read(kind: str, spec: SweepSpec, of_task: TaskCases | None) -> tuple[str, CaseFile]:
+    """Where the questions of a kind are from, and all of them. Raises InputError where none is asked."""
+    if kind == "controls":
+        source, file = ", ".join(spec.controls), several_files(spec.controls)
+    elif of_task:
+        source, file = of_task.source, CaseFile(of_task.cases, 0, of_task.source)
+    else:
+        source, file = spec.questions, question_file(spec.questions)
+    if not file.cases[: spec.limit]:
+        raise InputError(
+            f"{kind.replace('_', '-')} questions: none; give 'built-in', files or a folder with "
+            f"{_OPTIONS[kind]}"
+        )
+    return source, file
 
 
 def named_twice(spec: SweepSpec) -> list[str]:
