@@ -27,8 +27,6 @@ from truing.people.web import make_app
 from truing.people.web.connections import make_server, quieten_logs
 from truing.types import InputError
 
-HOST = LOOPBACK
-
 
 def fill_with_demo(store: Store) -> None:
     """Put the built-in prompts and answers into an empty store, as tasks of every kind.
@@ -68,11 +66,6 @@ def listen(port: int, host: str = LOOPBACK) -> socket.socket:
     return listening
 
 
-def link(port: int, token: str) -> str:
-    """The address that signs in with a token, on this machine."""
-    return Address(port).link(token)
-
-
 def run(
     app: FastAPI,
     listening: socket.socket,
@@ -88,11 +81,6 @@ def run(
     quieten_logs()
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         server.run(sockets=[listening])
-
-
-def check_token(token: str | None) -> None:
-    """Raises InputError for a token that can't stand in a header or in a link."""
-    checked_token(token)
 
 
 def warning(address: Address) -> str:
@@ -114,7 +102,7 @@ def label(
     port: int,
     token: str | None = None,
     demo: bool = False,
-    host: str = HOST,
+    host: str = LOOPBACK,
     public_url: str | None = None,
     proxy: str | None = None,
     fill: Callable[[Store], object] | None = None,

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from truing.candidates import Candidate, open_candidate
+from truing.people.addresses import Address, checked_token
 from truing.people.annotators import new_token
-from truing.people.serving import HOST, check_token, link, listen, run
+from truing.people.serving import listen, run
 from truing.people.store import open_store
 from truing.serve.app import make_app
 from truing.serve.arena import Arena
@@ -37,7 +38,7 @@ def serve(
     Without a token a new one is drawn. Raises InputError where candidates, store, token or port can't be
     used, ModelUnavailable where a model can't be had now.
     """
-    check_token(token)
+    checked_token(token)
     if against is not None:
         _check_different(name, against)
     token = token or new_token()
@@ -49,8 +50,9 @@ def serve(
         first = Service(candidates[0], engines[0], opened)
         others = [first.beside(*each) for each in zip(candidates[1:], engines[1:], strict=True)]
         served = Arena(first, others[0], seed) if others else first
-        _announce(served, listening.getsockname()[1], token, say)
-        app = make_app(served, token, port=listening.getsockname()[1])
+        address = Address(listening.getsockname()[1])
+        _announce(served, address, token, say)
+        app = make_app(served, token, port=address.port)
         run(app, listening, lambda: _stop(engines))
 
 
@@ -88,15 +90,17 @@ def _stop(engines: Sequence[Engine]) -> None:
         engine.stop()
 
 
-def _announce(served: Service | Arena, port: int, token: str, say: Callable[[str], object]) -> None:
-    api = f"OpenAI's API: http://{HOST}:{port}/v1"
+def _announce(
+    served: Service | Arena, address: Address, token: str, say: Callable[[str], object]
+) -> None:
+    api = f"OpenAI's API: {address.base}/v1"
     if isinstance(served, Service):
         say(f"{api} (model {served.name}, key {token})")
-        say(f"The page to talk to it: {link(port, token)}")
+        say(f"The page to talk to it: {address.link(token)}")
         return
     first, second = served.services
     say(f"{api} (models {first.name} and {second.name}, key {token})")
-    say(f"The page to compare them, without names: {link(port, visit_token(token))}")
+    say(f"The page to compare them, without names: {address.link(visit_token(token))}")
     shared = first.candidate.model is second.candidate.model
     say("Both use the same weights, held once." if shared else "Each holds weights of its own.")
     if first.store is None:
