@@ -271,13 +271,14 @@ def open_candidate(
         )
     folder = Path(name).expanduser()
     if (folder / RECORD).is_file():
-        if not choosing and _record_of(folder).get("best_of_n") is not None:
+        record = _record_of(folder)
+        if not choosing and record.get("best_of_n") is not None:
             raise InputError(
                 f"{name}: answers by best-of-n, which `truing align`, `eval`, `chat` and `serve` do; "
                 "name the base for the rest"
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
-        own_base = Path(_record_of(folder)["base"])
+        own_base = Path(record["base"])
         return candidate, _identity(folder, own_base, own_base)
     if is_adapter(folder):
         base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder

@@ -15,8 +15,9 @@ from sqlalchemy import func, select
 from starlette.testclient import TestClient
 
 from commands import run
+from page_server import running
 from people_work import someone
-from pilot_server import TOKEN, candidate, running, until
+from pilot_server import TOKEN, candidate, halt, until
 from tiny import tiny
 from truing.candidates import Candidate, save_candidate
 from truing.data.texts import Demonstration
@@ -283,13 +284,7 @@ def test_what_is_too_long_for_one_is_refused_for_both(arena: Arena, sqlite_store
 def test_who_leaves_gives_both_up(
     visitor: httpx2.Client, arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone, step = threading.Event(), BatchedGenerator.step
-
-    def stepping(generator: BatchedGenerator, generations: Any) -> None:
-        gone.wait(20)  # nobody writes on before the client has left
-        step(generator, generations)
-
-    monkeypatch.setattr(BatchedGenerator, "step", stepping)
+    gone = halt(monkeypatch, 20)  # nobody writes on before the client has left
     monkeypatch.setattr("truing.serve.answering.DEFAULT_TOKENS", 100)
     body = {"user": USER, "messages": [{"role": "user", "content": "a?"}], "compare": True,
             "consent": False}  # fmt: skip

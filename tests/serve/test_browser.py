@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page, serious
-from pilot_server import TOKEN, candidate, running
+from page_server import running
+from pilot_server import TOKEN, candidate
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from pilot_server import TOKEN, candidate, running
+from pilot_server import TOKEN, asking, candidate, until
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator, Request
 from truing.rewards.best_of_n import BestOfN
@@ -56,9 +55,7 @@ def app(chooser: Candidate) -> Iterator[FastAPI]:
 
 @pytest.fixture(scope="module")
 def client(app: FastAPI) -> Iterator[Any]:
-    with running(app) as url, openai.OpenAI(
-        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
-    ) as client:  # fmt: skip
+    with asking(app) as client:
         yield client
 
 
@@ -182,8 +179,7 @@ def test_an_answer_waits_as_one_however_many_draws_it_takes(chooser: Candidate) 
     asked = [Request((5, 6), 30, 3.0, seed=number) for number in range(16)]
     try:
         engine.submit(asked, [hear] * 16, 16)
-        while engine.load != (1, 0):
-            time.sleep(0.01)
+        until(lambda: engine.load == (1, 0))
         for _ in range(2):
             engine.submit(asked, [hear] * 16, 16)
         assert engine.load == (1, 2)

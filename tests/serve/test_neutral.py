@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pytest
 from starlette.testclient import TestClient
 
-from pilot_server import TOKEN, candidate, running
+from pilot_server import TOKEN, asking, candidate
 from truing.people.web.security import RateLimit
 from truing.serve import neutral
 from truing.serve.app import make_app
@@ -17,7 +17,7 @@ from truing.serve.engine import Engine
 from truing.serve.forms import ChatForm, Message, StreamOptions
 from truing.serve.service import Service
 
-openai = pytest.importorskip("openai", reason="the openai client is not installed")
+pytest.importorskip("openai", reason="the openai client is not installed")
 
 CHAT: dict[str, Any] = {
     "model": "tiny", "messages": [{"role": "user", "content": "a bee?"}], "max_tokens": 4, "seed": 1
@@ -119,9 +119,7 @@ def test_speakers_names_and_silent_turns_are_taken(web: TestClient) -> None:
 
 def test_a_conversation_goes_on_with_the_answers_of_the_client(app: Any) -> None:
     """The message as the client has it, and as the server wrote it, are both sent back."""
-    with running(app) as url, openai.OpenAI(
-        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
-    ) as client:  # fmt: skip
+    with asking(app) as client:
         first = client.chat.completions.create(**CHAT).choices[0].message
         dumped = first.model_dump()
         assert first.content.strip() and dumped["refusal"] is None and "tool_calls" in dumped

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from pilot_server import TOKEN, candidate, running, until
+from pilot_server import TOKEN, asking, candidate, halt, until
 from truing.models.decoding import BatchedGenerator, Request
 from truing.people import Store, tables
 from truing.people.web.security import MAX_BODY, RateLimit
@@ -43,9 +43,7 @@ def app(engine: Engine) -> FastAPI:
 
 @pytest.fixture()
 def client(app: FastAPI) -> Iterator[Any]:
-    with running(app) as url, openai.OpenAI(
-        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
-    ) as client:  # fmt: skip
+    with asking(app) as client:
         yield client
 
 
@@ -212,15 +210,7 @@ def test_only_the_key_opens(web: TestClient) -> None:
 @pytest.fixture()
 def halted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While not set, no engine takes a step."""
-    go = threading.Event()
-    real = BatchedGenerator.step
-
-    def step(generator: BatchedGenerator, generations: Any) -> None:
-        go.wait(10)
-        real(generator, generations)
-
-    monkeypatch.setattr(BatchedGenerator, "step", step)
-    return go
+    return halt(monkeypatch, 10)
 
 
 def test_a_client_that_leaves_frees_its_place(

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import FastAPI
 
-from pilot_server import TOKEN, candidate, running, until
-from truing.models.decoding import BatchedGenerator, Request
+from page_server import running
+from pilot_server import TOKEN, asking, candidate, halt, until
+from truing.models.decoding import Request
 from truing.people.web import connections
 from truing.serve import streams
 from truing.serve.answering import Answers
@@ -43,15 +44,7 @@ def app(engine: Engine) -> FastAPI:
 @pytest.fixture()
 def halted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While not set, an engine takes few steps."""
-    go = threading.Event()
-    real = BatchedGenerator.step
-
-    def step(generator: BatchedGenerator, generations: Any) -> None:
-        go.wait(0.05)
-        real(generator, generations)
-
-    monkeypatch.setattr(BatchedGenerator, "step", step)
-    return go
+    return halt(monkeypatch, 0.05)
 
 
 def test_what_is_not_read_is_kept_once(engine: Engine) -> None:
@@ -143,9 +136,7 @@ def test_an_answer_without_memory_is_refused_and_others_wait_for_it(
     token_bytes = 2 * 2 * 2 * 8 * 4  # keys and values, layers, heads, their size, float32
     engine = Engine(served.model, most_bytes=70 * token_bytes)
     app = make_app(Service(served, engine), TOKEN)
-    with running(app) as url, openai.OpenAI(
-        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
-    ) as client:  # fmt: skip
+    with asking(app) as client:
         with pytest.raises(openai.BadRequestError, match=r"109 tokens .* ask for less"):
             client.chat.completions.create(**ASK, max_tokens=100)
         with pytest.raises(openai.BadRequestError, match=r"prompt: .* ask for less"):

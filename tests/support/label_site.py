@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
 from sqlalchemy import select
 
 from browsing import new_page
 from people_work import Someone
 from truing.people import Store
 from truing.people.tables import Judgement
-from truing.people.web import make_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 
+@dataclass(frozen=True)
 class Site:
     """A labelling page on a port of its own, in this process."""
 
-    def __init__(self, store: Store, lead: Someone) -> None:
-        self.store, self.lead = store, lead
-        self.app = make_app(store)
-        config = uvicorn.Config(self.app, port=0, log_level="warning", access_log=False)
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True)
-        self.thread.start()
-        while not self.server.started:
-            time.sleep(0.01)
-        port = self.server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-
-    def stop(self) -> None:
-        self.server.should_exit = True
-        self.thread.join()
+    store: Store
+    lead: Someone
+    url: str
 
 
 def open_page(

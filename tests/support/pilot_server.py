@@ -1,4 +1,4 @@
-"""A server of a tiny candidate in a thread of this process."""
+"""A tiny candidate behind a server, and those who ask it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
+from page_server import running
 from tiny import tiny
 from truing.candidates import Candidate
-from truing.people.web.connections import make_server
+from truing.models.decoding import BatchedGenerator
 from truing.prompts.rendering import Prompt
 
 TOKEN = "a-key-of-ours"
@@ -23,18 +26,27 @@ def candidate(prompt: Prompt | None = None, *, chat: bool = True) -> Candidate:
 
 
 @contextmanager
-def running(app: FastAPI, closing: Callable[[], None] = lambda: None) -> Iterator[str]:
-    """The address of a server of this application, which ends with the block."""
-    server = make_server(app, closing, port=0)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+def asking(app: FastAPI) -> Iterator[Any]:
+    """OpenAI's own client of a server of this application, which ends with the block."""
+    import openai
+
+    with running(app) as url, openai.OpenAI(
+        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
+    ) as client:  # fmt: skip
+        yield client
+
+
+def halt(monkeypatch: pytest.MonkeyPatch, seconds: float) -> threading.Event:
+    """While this isn't set, an engine takes a step only after so many seconds."""
+    go = threading.Event()
+    real = BatchedGenerator.step
+
+    def step(generator: BatchedGenerator, generations: Any) -> None:
+        go.wait(seconds)
+        real(generator, generations)
+
+    monkeypatch.setattr(BatchedGenerator, "step", step)
+    return go
 
 
 def until(true: Callable[[], bool]) -> None:

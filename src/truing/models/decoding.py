@@ -91,14 +91,11 @@ class Generation:
 
     def text_from(self, start: int) -> str:
         """The same from a character on. May be asked for in another thread than the one that writes."""
-        ended = (
-            self.finish is not None
-        )  # looked at first: what is written meanwhile comes next time
+        ended = self.finish is not None  # first: what is written meanwhile comes next time
         if self._thoughts is None:
             return self._stream.text_from(start)
-        return self._thoughts.shown(self._stream.text_from(0), opened=self._opened, ended=ended)[
-            start:
-        ]
+        written = self._stream.text_from(0)
+        return self._thoughts.shown(written, opened=self._opened, ended=ended)[start:]
 
     @property
     def has_read(self) -> bool:
@@ -190,7 +187,7 @@ class BatchedGenerator:
         device = self.model.device
         tokens = torch.tensor(prompt[start:end]).to(device)
         positions = torch.arange(start, end, device=device)
-        hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row, end - start))
+        hidden_TE = self.model.hidden(tokens, positions, PiecePlan(row))
         row.length = end
         self._prefix_cache.remember(row, start, prompt)
         if row.length == len(prompt):

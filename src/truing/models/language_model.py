@@ -6,7 +6,7 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -47,7 +47,7 @@ from truing.models.engine.unpacked import (
     logits_alone,
 )
 from truing.models.loading import read_tokenizer, read_weights
-from truing.models.templates.speech import Speech
+from truing.models.templates.speech import Speech, text_of
 from truing.types import Dtype, InputError
 
 
@@ -174,11 +174,10 @@ class LanguageModel:
         """The text of some tokens, special ones left out but for the tags around thoughts."""
         tags = self.speech.tags
         runs = groupby(tokens, key=tags.get) if tags else [(None, iter(tokens))]
-        return "".join(tag * len(list(run)) if tag else self._text(run) for tag, run in runs)
-
-    def _text(self, tokens: Iterable[int]) -> str:
-        text = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
-        return text if isinstance(text, str) else "".join(text)
+        return "".join(
+            tag * len(list(run)) if tag else text_of(self.tokenizer, run, special=False)
+            for tag, run in runs
+        )
 
     def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
         """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.

@@ -19,8 +19,13 @@ from pathlib import Path
 
 import torch
 
-from truing.files import write_json_atomically
-from truing.models.user_cache import ModelUnavailable, cache_folder, one_process, remembered
+from truing.models.user_cache import (
+    ModelUnavailable,
+    cache_folder,
+    one_process,
+    remember,
+    remembered,
+)
 from truing.progress import SilentProgress
 from truing.types import Dtype, InputError, stable_hash
 
@@ -66,12 +71,12 @@ def processor() -> str:
 
 
 def _remembered_faster(memory: Path, key: str) -> str:
-    known = remembered(memory)
-    if known.get(key) not in _TORCH:
-        known[key] = _faster()
-        with suppress(OSError, InputError):
-            write_json_atomically(memory, known)
-    return known[key]
+    known = remembered(memory).get(key, "")
+    if known in _TORCH:
+        return known
+    faster = _faster()
+    remember(memory, {key: faster})
+    return faster
 
 
 def _faster() -> Dtype:

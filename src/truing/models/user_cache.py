@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from truing.files import is_disk_full, write_json_atomically
 from truing.progress import Progress
 from truing.types import InputError, stable_hash
 
-MAX_REMEMBERED_HASHES = 1000
+MOST_REMEMBERED = 1000
 BLOCK_BYTES = 1 << 20
 
 
@@ -129,10 +129,7 @@ def weights_hash(folder: Path, progress: Progress) -> str:
                 fresh[key] = file_sha256(path)
         parts += [path.name, known.get(key) or fresh[key]]
     if fresh:
-        kept = list({**remembered(memory), **fresh}.items())[-MAX_REMEMBERED_HASHES:]
-        # A cache that can't be written costs time, nothing else.
-        with suppress(OSError, InputError):
-            write_json_atomically(memory, dict(kept))
+        remember(memory, fresh)
     return stable_hash("weights", *parts)
 
 
@@ -145,3 +142,11 @@ def remembered(memory: Path) -> dict[str, str]:
     if not isinstance(data, dict):
         return {}
     return {key: value for key, value in data.items() if isinstance(value, str)}
+
+
+def remember(memory: Path, fresh: Mapping[str, str]) -> None:
+    """Adds to such a file; of more than it holds, the oldest leave."""
+    kept = list({**remembered(memory), **fresh}.items())[-MOST_REMEMBERED:]
+    # A cache that can't be written costs time, nothing else.
+    with suppress(OSError, InputError):
+        write_json_atomically(memory, dict(kept))

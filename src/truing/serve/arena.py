@@ -71,7 +71,7 @@ class Sides:
 
 async def _begin(side: Service, form: ChatForm) -> Answers:
     try:
-        return (await ask(side, form.model_copy(update={"model": side.name})))[0]
+        return (await ask(side, form))[0]
     except Refusal as refusal:
         raise _unnamed(refusal, side) from None
 

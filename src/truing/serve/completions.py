@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from truing.models.engine.memory import available_bytes, gigabytes
 from truing.models.language_model import LanguageModel
+from truing.models.templates.speech import text_of
 from truing.prompts.boundary import text_tokens
 from truing.serve.access import KeyHolder
 from truing.serve.answering import begin
@@ -93,7 +94,7 @@ def _parts(model: LanguageModel, form: CompletionForm) -> list[_Part]:
         assert isinstance(row, list)
         if not all(0 <= token < vocabulary for token in row):
             raise Refusal(400, f"prompt[{number}]: no such token", param="prompt")
-        parts.append(_Part(str(model.tokenizer.decode(row)), row))
+        parts.append(_Part(text_of(model.tokenizer, row), row))
     for number, part in enumerate(parts):
         most = form.most_tokens
         if not part.tokens or len(part.tokens) + most > model.context_length:

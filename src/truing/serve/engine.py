@@ -167,9 +167,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Fills free places in order of arrival, as far as the memory goes."""
-        self._running = [
-            t for t in self._running if not t.cancelled and t.generation.finish is None
-        ]
+        self._running = self._live()
         free = self._most_bytes - sum(handle.size for handle in self._running)
         while self._waiting and len(self._running) < self.places:
             handle = self._waiting[0]

@@ -17,7 +17,7 @@ from starlette.concurrency import run_in_threadpool
 from truing.people.pilot import Kept, compare, rate
 from truing.people.store import Store
 from truing.people.web.markdown import rendered
-from truing.people.web.security import COOKIE_SECONDS, csrf_token
+from truing.people.web.security import COOKIE_SECONDS, csrf_token, matches
 from truing.serve.access import Gate, client_of
 from truing.serve.answering import ask
 from truing.serve.api import body_schema, new_head, read_form
@@ -107,9 +107,7 @@ def visitor(request: Request) -> None:
 
 
 def _is_visit(gate: Gate, given: str) -> bool:
-    return hmac.compare_digest(
-        visit_token(gate.token).encode(), given.encode("utf-8", "surrogatepass")
-    )
+    return matches(visit_token(gate.token), given)
 
 
 def _arena(request: Request) -> Arena | None:
@@ -120,8 +118,7 @@ def _arena(request: Request) -> Arena | None:
 def from_our_page(request: Request, _: Annotated[None, Depends(visitor)]) -> None:
     """A visitor whose request carries the page's secret. Raises Refusal."""
     expected = csrf_token(_gate(request).token)
-    given = request.headers.get("x-csrf", "")
-    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "surrogatepass")):
+    if not matches(expected, request.headers.get("x-csrf", "")):
         raise Refusal(403, "The page is too old. Reload it, then try again.")
 
 
@@ -174,9 +171,7 @@ def _receipts(gate: Gate, user: str) -> Receipts:
 def _completion(gate: Gate, user: str, receipt: str) -> int:
     number, _, signature = receipt.partition(".")
     known = number.isascii() and number.isdigit() and len(number) < 10
-    if not known or not hmac.compare_digest(
-        _signature(gate, user, int(number)).encode(), signature.encode("utf-8", "surrogatepass")
-    ):
+    if not known or not matches(_signature(gate, user, int(number)), signature):
         raise Refusal(404, "There is no such answer of yours.")
     return int(number)
 

@@ -15,6 +15,7 @@ from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
+from truing.models.templates.speech import text_of
 
 MOST_ALTERNATIVES = 5
 TOKEN_BYTES, ALTERNATIVE_BYTES = 600, 250
@@ -139,8 +140,7 @@ def log_probs_json(model: LanguageModel, scored: Sequence[ScoredToken]) -> dict[
     """The `logprobs` object of the completions API."""
 
     def written(token: int) -> str:
-        text = model.tokenizer.decode([token])
-        return text if isinstance(text, str) else "".join(text)
+        return text_of(model.tokenizer, [token])
 
     tokens = [written(each.token) for each in scored]
     offsets, end = [], 0

@@ -50,8 +50,9 @@ def serve(
         first = Service(candidates[0], engines[0], opened)
         others = [first.beside(*each) for each in zip(candidates[1:], engines[1:], strict=True)]
         served = Arena(first, others[0], seed) if others else first
-        _announce(served, listening.getsockname()[1], token, say)
-        app = make_app(served, token, port=listening.getsockname()[1])
+        address = Address(listening.getsockname()[1])
+        _announce(served, address, token, say)
+        app = make_app(served, token, port=address.port)
         run(app, listening, lambda: _stop(engines))
 
 
@@ -89,8 +90,9 @@ def _stop(engines: Sequence[Engine]) -> None:
         engine.stop()
 
 
-def _announce(served: Service | Arena, port: int, token: str, say: Callable[[str], object]) -> None:
-    address = Address(port)
+def _announce(
+    served: Service | Arena, address: Address, token: str, say: Callable[[str], object]
+) -> None:
     api = f"OpenAI's API: {address.base}/v1"
     if isinstance(served, Service):
         say(f"{api} (model {served.name}, key {token})")

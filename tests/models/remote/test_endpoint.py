@@ -21,7 +21,8 @@ from endpoints import (
     scored_by_name,
     serving,
 )
-from pilot_server import TOKEN, candidate, running
+from page_server import running
+from pilot_server import TOKEN, candidate
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.evaluate.lettered import Lettered

@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import StreamingResponse
 
-from pilot_server import running
+from page_server import running
 from truing.people import Store
 from truing.people.web import connections, make_app
 from truing.people.web.connections import LOG_SECONDS, OnceAMinute, most_connections

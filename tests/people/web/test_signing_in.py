@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 import secrets
-import threading
-import time
 
 import httpx2
 import pytest
@@ -14,6 +12,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
+from page_server import running
 from people_work import Someone, fill, someone, work
 from truing.people import Store
 from truing.people.addresses import Address, checked_public_url, checked_token
@@ -22,7 +21,6 @@ from truing.people.assigning import next_assignment
 from truing.people.sign_ins import LASTS, sign_in
 from truing.people.tables import Assignment, Judgement, SignIn, now
 from truing.people.web import make_app
-from truing.people.web.connections import make_server
 from truing.people.web.security import (
     BURST,
     FAILURES_BURST,
@@ -178,20 +176,12 @@ def test_who_is_removed_is_out_and_what_they_said_stays(
 def test_a_header_that_names_an_address_is_heard_from_a_named_proxy_alone(
     sqlite_store: Store, proxy: str | None, statuses: set[int]
 ) -> None:
-    server = make_server(make_app(sqlite_store), proxy=proxy)
-    server.config.port = 0
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
+    served = running(make_app(sqlite_store), proxy=proxy)
+    with served as url, httpx2.Client(base_url=url) as client:
         answers = {
             client.get("/?token=x", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code
             for n in range(int(FAILURES_BURST) + 3)
         }
-    server.should_exit = True
-    thread.join()
     assert answers == statuses
 
 

@@ -135,6 +135,17 @@ def grouped_attention(
     return output.reshape(B, H, T, D)
 
 
+def seen_before(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:
+    """(1, T, S): which of the keys from `low` to `end` the tokens from `start` to `end` see: those up to
+    themselves, at most `window` positions back."""
+    position_T1 = torch.arange(start, end, device=device)[:, None]
+    place_S = torch.arange(low, end, device=device)
+    seen_TS = place_S <= position_T1
+    if window is not None:
+        seen_TS &= place_S > position_T1 - window
+    return seen_TS[None]
+
+
 def can_join(device: torch.device) -> bool:
     """Whether `joined_attention` works here: it needs the normalisers of the processor's kernel."""
     return device.type == "cpu" and not torch.is_grad_enabled()

@@ -17,6 +17,7 @@ from truing.models.engine.attention import (
     can_join,
     grouped_attention,
     joined_attention,
+    seen_before,
 )
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import frozen_token_log_probs
@@ -56,7 +57,7 @@ class LongRow:
         if start and plain and can_join(query_NHD.device):
             before = (keys[:start].transpose(0, 1), values[:start].transpose(0, 1))
             own = (key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None])
-            seen_1NN = _seen(0, 0, end - start, None, self.device)
+            seen_1NN = seen_before(0, 0, end - start, None, self.device)
             output = joined_attention(query_1HND, before, own, seen_1NN, scale=rule.scale)
         else:
             output = _masked(query_1HND, keys[:end], values[:end], start, rule)
@@ -69,16 +70,6 @@ class LongRow:
         for kept, new in zip(self.states[layer], (key_NKD, value_NKD), strict=True):
             kept[self.length : self.length + len(new)] = new
         return self.states[layer]
-
-
-def _seen(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:
-    """(1, T, S): which of the keys from `low` to `end` the tokens from `start` to `end` see."""
-    position_T1 = torch.arange(start, end, device=device)[:, None]
-    place_S = torch.arange(low, end, device=device)
-    seen_TS = place_S <= position_T1
-    if window is not None:
-        seen_TS &= place_S > position_T1 - window
-    return seen_TS[None]
 
 
 def _masked(
@@ -96,7 +87,7 @@ def _masked(
                 query_1HND[:, :, place : place + count],
                 key_SKD[low:end].transpose(0, 1)[None],
                 value_SKD[low:end].transpose(0, 1)[None],
-                _seen(start + place, low, end, rule.window, query_1HND.device),
+                seen_before(start + place, low, end, rule.window, query_1HND.device),
                 rule,
             )
         )

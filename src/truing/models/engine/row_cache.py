@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from truing.models.engine.attention import ScoreRule, grouped_attention
+from truing.models.engine.attention import ScoreRule, grouped_attention, seen_before
 from truing.models.engine.projection import softcapped
 
 PIECE = 32
@@ -68,10 +68,10 @@ class Row:
 
 
 class PiecePlan:
-    """The attention plan of T tokens of one row's prompt: each sees the row up to itself."""
+    """The attention plan of some tokens of one row's prompt: each sees the row up to itself."""
 
-    def __init__(self, row: Row, tokens: int) -> None:
-        self._row, self._tokens = row, tokens
+    def __init__(self, row: Row) -> None:
+        self._row = row
 
     def attend(
         self,
@@ -85,15 +85,8 @@ class PiecePlan:
         keys, values = self._row.put(
             layer, key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None]
         )
-        device = keys.device
-        position_T1 = self._row.length + torch.arange(self._tokens, device=device)[:, None]
-        place_S = torch.arange(keys.shape[2], device=device)
-        allowed_TS = place_S <= position_T1
-        if rule.window is not None:
-            allowed_TS &= place_S > position_T1 - rule.window
-        output = grouped_attention(
-            query_NHD.transpose(0, 1)[None], keys, values, allowed_TS[None], rule
-        )
+        seen_1TS = seen_before(self._row.length, 0, keys.shape[2], rule.window, keys.device)
+        output = grouped_attention(query_NHD.transpose(0, 1)[None], keys, values, seen_1TS, rule)
         return output[0].transpose(0, 1)
 
 

@@ -118,9 +118,7 @@ class _Level:
 
     def move(self, device: torch.device) -> None:
         """To where the queries and keys will be."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value.to(device))
+        _move(self, device)
         self._allowed = {window: mask.to(device) for window, mask in self._allowed.items()}
 
     def allowed(self, window: int | None) -> Tensor:
@@ -129,6 +127,13 @@ class _Level:
             near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
             self._allowed[window] = self._allowed[None] & near_BTS
         return self._allowed[window]
+
+
+def _move(holder: _Level | TokenTree, device: torch.device) -> None:
+    """Moves the tensors among its attributes."""
+    for name, value in vars(holder).items():
+        if isinstance(value, Tensor):
+            setattr(holder, name, value.to(device))
 
 
 def common_prefix(prompts: Sequence[Tokens]) -> int:
@@ -233,14 +238,9 @@ class TokenTree:
         packed_N = torch.cat([level.packed_N for level in self._levels])
         self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
         if device.type != CPU.type:
-            self._move(device)
-
-    def _move(self, device: torch.device) -> None:
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value.to(device))
-        for level in self._levels:
-            level.move(device)
+            _move(self, device)
+            for level in self._levels:
+                level.move(device)
 
     def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
         above = self._segments[parent] if parent >= 0 else None

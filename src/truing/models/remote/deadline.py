@@ -33,17 +33,12 @@ class Deadline:
         finally:
             del self._local.end
 
-    @property
-    def left(self) -> float | None:
-        """Seconds that are left, negative where it is over."""
-        end: float | None = getattr(self._local, "end", None)
-        return None if end is None else end - time.monotonic()
-
     def timeout(self, wanted: float | None) -> float | None:
         """The shorter of a wanted time and what is left. Raises ReadTimeout where nothing is."""
-        left = self.left
-        if left is None:
+        end: float | None = getattr(self._local, "end", None)
+        if end is None:
             return wanted
+        left = end - time.monotonic()
         if left <= 0:
             raise httpcore2.ReadTimeout("the answer took too long")
         return left if wanted is None else min(wanted, left)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
@@ -51,7 +51,7 @@ class Speech:
     def opens(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt ends within a block of thoughts, as the template leaves it open."""
         opened = self.turn.opened.rstrip()
-        return bool(opened) and self._text(prompt[-_TAIL:]).rstrip().endswith(opened)
+        return bool(opened) and text_of(self.tokenizer, prompt[-_TAIL:]).rstrip().endswith(opened)
 
     def reply(self, prompt: Sequence[int], text: str) -> str:
         """What a completion of a prompt says, without the thoughts before it."""
@@ -59,9 +59,13 @@ class Speech:
             return text
         return self.turn.thoughts.left_out(text, opened=self.opens(prompt))
 
-    def _text(self, tokens: Sequence[int]) -> str:
-        text = self.tokenizer.decode(list(tokens), skip_special_tokens=False)
-        return text if isinstance(text, str) else "".join(text)
+
+def text_of(
+    tokenizer: PreTrainedTokenizerBase, tokens: Iterable[int], *, special: bool = True
+) -> str:
+    """The text of some tokens, with or without the special ones."""
+    text = tokenizer.decode(list(tokens), skip_special_tokens=not special)
+    return text if isinstance(text, str) else "".join(text)
 
 
 def template_of(tokenizer: PreTrainedTokenizerBase) -> ChatTemplate | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-NAME = r"(?:\w+:)?think(?:ing)?|thoughts?"
-_CLOSING = re.compile(rf"</({NAME})>|\[/(THINK)\]|<\|END_(THINKING)\|>")
-_OPENING = ("<{}>", "[{}]", "<|START_{}|>")
-_UNENDED = re.compile(rf"(?:<(?:{NAME})>|\[THINK\]|<\|START_THINKING\|>).*", re.DOTALL)
+_NAME = r"(?:\w+:)?think(?:ing)?|thoughts?"
+_FORMS = (("<{}>", "</{}>"), ("[{}]", "[/{}]"), ("<|START_{}|>", "<|END_{}|>"))
+_OPENING = rf"(?:<({_NAME})>|\[(THINK)\]|<\|START_(THINKING)\|>)"
+_CLOSING = re.compile(rf"</({_NAME})>|\[/(THINK)\]|<\|END_(THINKING)\|>")
+_LEFT_OPEN = re.compile(rf"{_OPENING}\s*\Z")
+_UNENDED = re.compile(rf"{_OPENING}.*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,20 @@ class Thoughts:
 def first_block(text: str) -> Thoughts | None:
     """The block whose end is the first that stands in a text, such as a chat template's source."""
     found = _CLOSING.search(text)
-    if found is None:
-        return None
-    [opening] = [
-        form.format(name) for form, name in zip(_OPENING, found.groups(), strict=True) if name
-    ]
-    return Thoughts(opening, found[0])
+    return _block(found) if found else None
+
+
+def left_open(text: str) -> tuple[str, Thoughts] | None:
+    """The beginning of a block that a text ends with, white space included, and the block."""
+    found = _LEFT_OPEN.search(text)
+    return (found[0], _block(found)) if found else None
+
+
+def _block(tag: re.Match[str]) -> Thoughts:
+    """The block that a tag begins or ends; each form of tags has a group for its name."""
+    [(form, name)] = [pair for pair in zip(_FORMS, tag.groups(), strict=True) if pair[1]]
+    opening, closing = (each.format(name) for each in form)
+    return Thoughts(opening, closing)
 
 
 def without_thoughts(reply: str) -> str:

@@ -6,17 +6,14 @@ between the prompt for an answer and the answer is what the answer begins with.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from truing.models.templates.rendering import ChatTemplate, TemplateRefusal
-from truing.models.templates.thoughts import NAME, Thoughts, first_block
+from truing.models.templates.thoughts import Thoughts, first_block, left_open
 
 _QUESTION = {"role": "user", "content": "Which letter comes first?"}
 _ANSWER = {"role": "assistant", "content": "The first is A."}
 _MORE = {"role": "user", "content": "And then?"}
-_TAG = re.compile(rf"(?:<({NAME})>|\[(THINK)\]|<\|START_(THINKING)\|>)\s*\Z")
-_CLOSE = ("</{}>", "[/{}]", "<|END_{}|>")
 
 
 @dataclass(frozen=True)
@@ -80,8 +77,8 @@ def _answered(prompt: str, between: str) -> tuple[str, str, str]:
 def _opened(prompt: str, before: str) -> tuple[str, str]:
     """(closing, opened) where the prompt goes on behind what the template writes before an answer."""
     begun = before.rstrip()
-    tag = _TAG.search(prompt[len(begun) :]) if prompt.startswith(begun) else None
-    if tag is None:
+    found = left_open(prompt[len(begun) :]) if prompt.startswith(begun) else None
+    if found is None:
         return "", ""
-    [end] = [form.format(name) for form, name in zip(_CLOSE, tag.groups(), strict=True) if name]
-    return f"\n{end}\n\n", tag[0]
+    opened, block = found
+    return f"\n{block.closing}\n\n", opened

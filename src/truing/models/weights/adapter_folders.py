@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from truing.files import json_value
 from truing.models.identity import settings_hash
 from truing.models.user_cache import (
     cache_folder,
@@ -22,7 +21,7 @@ from truing.models.user_cache import (
     room_for,
     weights_hash,
 )
-from truing.models.weights.folders import PICKLED, TOKENIZER_FILES
+from truing.models.weights.folders import PICKLED, TOKENIZER_FILES, read_object
 from truing.progress import Progress
 from truing.types import InputError, stable_hash
 
@@ -50,12 +49,7 @@ class AdapterFolder:
     def open(cls, folder: Path) -> AdapterFolder:
         """Raises InputError where the adapter isn't one that can be merged safely."""
         path = folder / CONFIG
-        try:
-            settings = json_value(path.read_text(encoding="utf-8"), None)
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: can't be read as JSON ({error})") from None
-        if not isinstance(settings, dict):
-            raise InputError(f"{path}: should be a JSON object, not {type(settings).__name__}")
+        settings = read_object(path)
         if settings.get("peft_type") != "LORA":
             raise InputError(
                 f"{path}: peft_type: {settings.get('peft_type')!r} can't be merged into the weights; "

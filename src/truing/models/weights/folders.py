@@ -61,15 +61,16 @@ def _check_config(folder: Path) -> None:
             raise InputError(f"{folder}: the folder is empty; a model folder holds config.json, "
                              "*.safetensors and tokenizer.json")  # fmt: skip
         raise InputError(f"{folder}: no config.json; a model folder holds one beside its weights")
-    config = _read_object(path)
+    config = read_object(path)
     if not isinstance(config.get("model_type"), str):
         raise InputError(f"{path}: model_type: missing; it names the architecture, such as 'llama'")
     for name in _OBJECTS:
         if (folder / name).exists():
-            _read_object(folder / name)
+            read_object(folder / name)
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file that came with a model. Raises InputError where there is none."""
     try:
         data = json_value(path.read_text(encoding="utf-8"), None)
     except (OSError, ValueError) as error:
@@ -84,7 +85,7 @@ def _check_shards(folder: Path) -> None:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         return
-    shards = _read_object(index).get("weight_map")
+    shards = read_object(index).get("weight_map")
     if not isinstance(shards, dict):
         raise InputError(f"{index}: weight_map: missing; it maps each tensor to its file")
     missing = sorted({str(name) for name in shards.values() if not (folder / str(name)).is_file()})

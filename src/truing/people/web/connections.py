@@ -191,12 +191,11 @@ def make_server(
     closing: Callable[[], None] = lambda: None,
     *,
     proxy: str | None = None,
-    **more: Any,
 ) -> uvicorn.Server:
     """A server of an application, to be run; `closing` ends what would go on for longer than is waited.
 
     A visitor's address is the connection's, whatever headers say, unless a `proxy` is named that is
-    trusted to say whose request it passes on. `more` are settings of uvicorn's.
+    trusted to say whose request it passes on.
     """
     kind = type("Connection", (Connection,), {"most": most_connections()})
     config = uvicorn.Config(
@@ -211,7 +210,6 @@ def make_server(
         forwarded_allow_ips=proxy,
         timeout_graceful_shutdown=GRACE_SECONDS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        **more,
     )
     return Server(config, closing)
 

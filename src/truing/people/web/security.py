@@ -67,9 +67,9 @@ def csrf_token(token: str) -> str:
     ).hexdigest()
 
 
-def csrf_matches(person: Person, given: str) -> bool:
-    """Compared in constant time."""
-    return hmac.compare_digest(person.csrf.encode(), given.encode("utf-8", "surrogatepass"))
+def matches(secret: str, given: str) -> bool:
+    """Whether somebody gave the secret, compared in constant time."""
+    return hmac.compare_digest(secret.encode(), given.encode("utf-8", "surrogatepass"))
 
 
 class RateLimit:

@@ -35,8 +35,8 @@ from truing.people.web.security import (
     REQUESTS_PER_SECOND,
     Person,
     RateLimit,
-    csrf_matches,
     csrf_token,
+    matches,
 )
 from truing.types import Estimate, InputError
 
@@ -209,7 +209,7 @@ def poster(
     fields: Annotated[dict[str, str], Depends(form_fields)],
 ) -> Person:
     """Who sent a form that came from our own page. Raises Refused without its secret."""
-    if not csrf_matches(person, fields.get("csrf", "")):
+    if not matches(person.csrf, fields.get("csrf", "")):
         raise Refused(
             403, "The form is too old or not from this page. Reload the page, then send it."
         )
