@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,6 +108,20 @@ def _copy_weights(base: Path, folder: Path, *, link: bool) -> None:
             shutil.copyfile(file, target)
 
 
+@contextlib.contextmanager
+def whole_folder(folder: Path) -> Iterator[Path]:
+    """A new folder that becomes `folder` once everything in it is written; no trace otherwise."""
+    temporary = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def save_candidate(
     folder: Path,
     *,
@@ -128,10 +142,7 @@ def save_candidate(
     may be linked. `record` joins the prompt in candidate.json, `card` becomes README.md; `files` are
     copied, under the names they get.
     """
-    temporary = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
+    with whole_folder(folder) as temporary:
         if policy is not None and policy.adapter.kind == "lora":
             save_adapter(temporary, policy.trained.model, policy.adapter, base_name or str(base))
         elif policy is not None:
@@ -147,10 +158,6 @@ def save_candidate(
             (temporary / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(file, temporary / name)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
 
 
 def template_with(model: LanguageModel, prompt: Prompt) -> str | None:

@@ -23,6 +23,14 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="print exactly one JSON document on standard output")
 ]
 
+CandidateName = Annotated[
+    str,
+    typer.Argument(
+        autocompletion=completion.models,
+        help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
+        "id or a local folder",
+    ),
+]
 TaskName = Annotated[
     str | None,
     typer.Option(

@@ -20,6 +20,7 @@ from truing.cli.beginning import doctor, init, models
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    CandidateName,
     TaskName,
     command_line,
     explained,
@@ -61,54 +62,61 @@ def _truing(
     pass
 
 
+Model = Annotated[
+    str | None,
+    typer.Option(
+        autocompletion=completion.models,
+        help="a catalogue name, a Hugging Face id, a local folder, a LoRA adapter's folder or a "
+        "run's candidate folder",
+    ),
+]
+Questions = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file"),
+]
+Controls = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="'built-in', 'none', or a file as for --questions"),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="the run's folder; without it, runs/MODEL-DIGEST of the spec"),
+]
+Profile = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="how much is done: smoke, default or full",
+        autocompletion=completion.profiles,
+    ),
+]
+Methods = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="try this method, or several: --method prompt sft",
+        autocompletion=completion.methods,
+    ),
+]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
+]
+
+
 @app.command()
 def align(
     spec: Annotated[
         Path | None, typer.Argument(help="a YAML file; without one, the defaults hold")
     ] = None,
     task: TaskName = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            autocompletion=completion.models,
-            help="a catalogue name, a Hugging Face id, a local folder, a LoRA adapter's folder or a "
-            "run's candidate folder",
-        ),
-    ] = None,
-    questions: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file"),
-    ] = None,
-    controls: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="'built-in', 'none', or a file as for --questions"),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="the run's folder; without it, runs/MODEL-DIGEST of the spec"
-        ),
-    ] = None,
-    profile: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="how much is done: smoke, default or full",
-            autocompletion=completion.profiles,
-        ),
-    ] = "default",
-    method: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            help="try this method, or several: --method prompt sft",
-            autocompletion=completion.methods,
-        ),
-    ] = None,
-    seed: Annotated[
-        list[int] | None,
-        typer.Option(metavar="N", help="train with this seed, or with several: --seed 0 1 2"),
-    ] = None,
+    model: Model = None,
+    questions: Questions = None,
+    controls: Controls = None,
+    out: Out = None,
+    profile: Profile = "default",
+    method: Methods = None,
+    seed: Seeds = None,
     as_json: AsJson = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="begin anew where the folder holds a run")
@@ -180,14 +188,7 @@ def report(
 
 @app.command()
 def chat(
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            autocompletion=completion.models,
-            help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder",
-        ),
-    ],
+    candidate: CandidateName,
     max_new_tokens: Annotated[
         int, typer.Option(min=1, metavar="N", help="an answer's greatest length in tokens")
     ] = 128,

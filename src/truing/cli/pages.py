@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from truing.cli import completion
-from truing.cli.common import AcceptLicence, explained
+from truing.cli.common import AcceptLicence, CandidateName, explained
 from truing.terminal import say
 from truing.types import InputError
 
@@ -180,14 +180,7 @@ def label(
 
 
 def serve(
-    candidate: Annotated[
-        str,
-        typer.Argument(
-            autocompletion=completion.models,
-            help="a run's candidate folder (RUN/candidates/sft), a catalogue name, a Hugging Face "
-            "id or a local folder",
-        ),
-    ],
+    candidate: CandidateName,
     against: Annotated[
         str | None,
         typer.Argument(

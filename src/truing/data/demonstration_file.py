@@ -6,7 +6,6 @@ example, is ever imitated.
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from truing.data.turns import (
     messages_in,
     turns_in,
 )
+from truing.hints import did_you_mean
 
 ROLES = ("prompt", "messages", "completion", "references")
 """What a mapping can say of a file of demonstrations."""
@@ -85,9 +85,9 @@ def _check_form(table: Table, place: str) -> None:
         wrong = "holds pairs of answers (chosen, rejected), not demonstrations"
         raise mistake(place, None, "", wrong, "name it as preferences")
     for column in table.columns:
-        close = difflib.get_close_matches(plain_name(column), _JUDGING, n=1, cutoff=_CLOSE)
-        if close and plain_name(column) not in _JUDGING:
-            right = f"did you mean {close[0]!r}? If not, map 'completion' to what is to be imitated"
+        hint = did_you_mean(plain_name(column), _JUDGING, cutoff=_CLOSE)
+        if hint and plain_name(column) not in _JUDGING:
+            right = f"{hint}If not, map 'completion' to what is to be imitated"
             raise mistake(place, None, column, "unknown column", right)
     for name in ("rating", "completions"):
         if {"prompt", name} <= there:

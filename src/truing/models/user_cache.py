@@ -96,6 +96,16 @@ def room_for(what: str, folder: Path, needed: int) -> Iterator[None]:
         raise ModelUnavailable(message.format("too few were")) from error
 
 
+def bytes_in(folder: Path) -> int:
+    """Bytes of the files below a folder, links not followed; what vanishes meanwhile doesn't count."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size
+    return total
+
+
 def file_sha256(path: Path) -> str:
     """64 hexadecimal digits of the file's bytes."""
     with path.open("rb") as stream:

@@ -21,7 +21,8 @@ from rich.progress import Progress as RichProgress
 from rich.text import Text
 
 from truing.progress.notebook import NotebookBar
-from truing.progress.pace import Pace, clock_time, in_words
+from truing.progress.operation import Operation
+from truing.progress.pace import Pace
 from truing.progress.reporting import Advance
 from truing.terminal import harmless
 from truing.terminal.console import TerminalConsole, error_console
@@ -33,28 +34,12 @@ LINE_SECONDS = 60.0
 
 
 @dataclass(eq=False)
-class _Operation:
-    """One operation that is under way, and how it is shown."""
+class _Shown(Operation):
+    """An operation, and how it is shown."""
 
-    what: str
-    total: int | None
-    in_bytes: bool
-    begun: float
-    pace: Pace
-    done: int = 0
-    note: str = ""
     shown: bool = False
     row: TaskID | None = None
     page: NotebookBar | None = None
-
-    def line(self, now: float) -> str:
-        """Where it is, for a log."""
-        unit = 10**6 if self.in_bytes else 1
-        counted = f"{self.done // unit} of {self.total // unit}" if self.total else ""
-        counted += " MB" if counted and self.in_bytes else ""
-        after = f"{counted} after {clock_time(now - self.begun)}".strip()
-        left = in_words(self.pace.left(now, self.total))
-        return "; ".join(part for part in (f"{self.what}: {after}", left, self.note) if part)
 
 
 class _CountColumn(ProgressColumn):
@@ -80,10 +65,9 @@ class _TimeColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         """See rich."""
-        operation: _Operation = task.fields["operation"]
+        operation: _Shown = task.fields["operation"]
         now = self._clock()
-        left = in_words(operation.pace.left(now, operation.total))
-        return Text(f"{clock_time(now - operation.begun)} {left}".rstrip(), style="yellow")
+        return Text(f"{operation.spent(now)} {operation.left(now)}".rstrip(), style="yellow")
 
 
 class _Pulse(threading.Thread):
@@ -113,7 +97,7 @@ class StderrProgress:
         """`clock` gives seconds. Who doesn't let it beat by itself calls `beat`."""
         self._clock, self._beats_itself = clock, beats_itself
         self._lock = threading.RLock()
-        self._open: list[_Operation] = []
+        self._open: list[_Shown] = []
         self._stage, self._stage_said = "", True
         self._console: TerminalConsole = error_console()
         self._bar: RichProgress | None = None
@@ -151,15 +135,15 @@ class StderrProgress:
         """Print the line on standard error."""
         error_console().print(text, soft_wrap=True)
 
-    def _begin(self, what: str, total: int | None, in_bytes: bool) -> _Operation:
+    def _begin(self, what: str, total: int | None, in_bytes: bool) -> _Shown:
         now = self._clock()
-        operation = _Operation(harmless(what), total, in_bytes, now, Pace(now))
+        operation = _Shown(harmless(what), total, in_bytes, now, Pace(now))
         with self._lock:
             if not self._open:
                 self._console = error_console()
             self._open.append(operation)
             if self._console.is_jupyter:
-                operation.page = NotebookBar(what, total, in_bytes, operation.pace)
+                operation.page = NotebookBar(operation)
             if self._beats_itself:
                 self._wake()
         return operation
@@ -170,19 +154,20 @@ class StderrProgress:
         self._pulse = _Pulse(self.beat)
         self._pulse.start()
 
-    def _advance(self, operation: _Operation, done: int, note: str) -> None:
+    def _advance(self, operation: _Shown, done: int, note: str) -> None:
         with self._lock:
             operation.done, operation.note = done, harmless(note)
-            operation.pace.saw(self._clock(), done)
+            now = self._clock()
+            operation.pace.saw(now, done)
             if operation.page:
-                operation.page.update(done, operation.note)
+                operation.page.update(now)
             elif self._bar and operation.row is not None:
                 self._bar.update(operation.row, completed=done, note=operation.note)
 
-    def _end(self, operation: _Operation) -> None:
+    def _end(self, operation: _Shown) -> None:
         with self._lock:
             self._open.remove(operation)
-            if operation.page and operation.shown:
+            if operation.page:
                 operation.page.stop()
             if self._bar and operation.row is not None:
                 self._bar.remove_task(operation.row)
@@ -222,17 +207,17 @@ class StderrProgress:
         self._last_line = now
         self._console.print(line, soft_wrap=True)
 
-    def _show(self, operation: _Operation, now: float) -> None:
+    def _show(self, operation: _Shown, now: float) -> None:
         operation.shown = True
         name = operation.what if self._stage_said else self._in_stage(operation.what)
         if operation.page:
-            operation.page.start()
+            operation.page.start(now)
         elif self._console.is_terminal:
             self._add_row(operation, name)
         else:
             self._say(f"{name} ...", now)
 
-    def _add_row(self, operation: _Operation, name: str) -> None:
+    def _add_row(self, operation: _Shown, name: str) -> None:
         if self._bar is None:
             self._bar = RichProgress(
                 TextColumn("{task.description}", markup=False),

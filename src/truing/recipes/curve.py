@@ -79,18 +79,21 @@ class LearningCurve:
         note_demonstrations(run, setup, self.tokenized, self.held_out)
         for name in sorted(set(setup.spec.sft.curve) - set(self.sizes)):
             run.progress.note(f"{name} demonstrations: only {len(self.tokenized)} are there")
-        points = [f"curve-{size}-seed{seed}" for seed in setup.spec.seeds for size in self.sizes]
+        points = {
+            f"curve-{size}-seed{seed}": (size, seed)
+            for seed in setup.spec.seeds
+            for size in self.sizes
+        }
         run.plan(["curve-0", *points])
         run.stage("curve-0", "The base", "evaluation", lambda cost: self._base(first))
-        for seed in setup.spec.seeds:
-            for size in self.sizes:
-                run.stage(
-                    f"curve-{size}-seed{seed}",
-                    f"{size} demonstrations, seed {seed}",
-                    f"sft-{size}",
-                    lambda cost, size=size, seed=seed: self._point(size, seed, cost),  # type: ignore[misc]
-                    together=True,
-                )
+        for stage, (size, seed) in points.items():
+            run.stage(
+                stage,
+                f"{size} demonstrations, seed {seed}",
+                f"sft-{size}",
+                lambda cost, size=size, seed=seed: self._point(size, seed, cost),  # type: ignore[misc]
+                together=True,
+            )
         run.ranks.from_first(self._write)
 
     def _write(self) -> None:

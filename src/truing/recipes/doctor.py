@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 
-from truing.models.user_cache import ModelUnavailable, cache_folder
+from truing.models.user_cache import ModelUnavailable, bytes_in, cache_folder
 from truing.types import InputError
 from truing.version import __version__
 
@@ -149,23 +149,11 @@ def _cache() -> Check:
     except (ModelUnavailable, InputError) as error:
         return Check("cache", "no folder", str(error))
     free = shutil.disk_usage(folder).free
-    seen = f"{folder}: {_size(folder) / 1e6:,.0f} MB, {free / 1e9:,.0f} GB free on its disk"
+    seen = f"{folder}: {bytes_in(folder) / 1e6:,.0f} MB, {free / 1e9:,.0f} GB free on its disk"
     if not os.access(folder, os.W_OK):
         return Check("cache", seen, "can't be written: set TRUING_CACHE to another folder")
     few = "little room: set TRUING_CACHE to a folder on a larger disk"
     return Check("cache", seen, few if free < _FREE_BYTES else "")
-
-
-def _size(folder: Path) -> int:
-    """Bytes of the files in a folder, links not followed."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                continue  # gone meanwhile
-    return total
 
 
 def _models() -> Check:

@@ -6,7 +6,6 @@ candidate's instruction and demonstrations are in the chat template; its end tok
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from truing.candidates import (
     open_candidate,
     save_settings,
     template_with,
+    whole_folder,
 )
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.precision import torch_dtype
@@ -101,18 +101,12 @@ def base_of(name: str) -> str:
 
 @contextmanager
 def _whole(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that becomes it when everything is written."""
-    temporary = out.with_name(f".{out.name}.new")
-    shutil.rmtree(temporary, ignore_errors=True)
+    """See `whole_folder`. Raises InputError where nothing can be written there."""
     try:
-        temporary.mkdir(parents=True)
-        yield temporary
-        os.replace(temporary, out)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(error, PermissionError | NotADirectoryError):
-            raise InputError(f"OUT: {out} can't be written ({error.strerror})") from None
-        raise
+        with whole_folder(out) as folder:
+            yield folder
+    except (PermissionError, NotADirectoryError) as error:
+        raise InputError(f"OUT: {out} can't be written ({error.strerror})") from None
 
 
 def _bytes(candidate: Candidate, dtype: Dtype) -> int:

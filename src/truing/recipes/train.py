@@ -122,9 +122,9 @@ def train_one(
     InputError where spec, texts, reward, model or folder are wrong, before anything is written.
     """
     if kind not in (*METHODS, REWARD):
-        known = ", ".join((*METHODS, REWARD, "judge"))
-        hint = did_you_mean(kind, (*METHODS, REWARD, "judge"))
-        raise InputError(f"train: {kind!r} can't be trained; {hint}give {known}")
+        known = (*METHODS, REWARD, "judge")
+        hint = did_you_mean(kind, known)
+        raise InputError(f"train: {kind!r} can't be trained; {hint}give {', '.join(known)}")
     if kind not in ("sft", "rl"):
         check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)

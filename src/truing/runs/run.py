@@ -22,12 +22,7 @@ import filelock
 import psutil
 import torch
 
-from truing.files import (
-    is_disk_full,
-    read_json,
-    write_json_atomically,
-    write_text_atomically,
-)
+from truing.files import is_disk_full, read_json, write_json_atomically, write_text_atomically
 from truing.progress import Progress, SilentProgress
 from truing.progress.pace import in_words
 from truing.runs.costs import Cost, give_memory_back, measured
@@ -241,9 +236,8 @@ class Run:
             if not mark.is_file():
                 missing.add(name)
                 continue
-            with suppress(InputError, LookupError, TypeError, ValueError):  # said where it matters
-                seconds = float(read_json(mark)["cost"]["wall_seconds"])
-                kinds.setdefault(kind, []).append(seconds)
+            with suppress(InputError):  # said where it matters
+                kinds.setdefault(kind, []).append(_mark_in(mark)[1].wall_seconds)
         if not {name.partition("-")[0] for name in missing} <= set(kinds):
             return None
         return sum(fmean(kinds[name.partition("-")[0]]) for name in missing)

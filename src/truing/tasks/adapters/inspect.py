@@ -17,11 +17,11 @@ import os
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from truing.hints import did_you_mean
 from truing.tasks.adapters.adapted import (
     INSTRUCTION,
     AdaptedTask,
@@ -135,8 +135,7 @@ def _made(module: ModuleType, function: str, path: Path, name: str) -> Any:
     """The task that the file's function gives when it is called without arguments."""
     known = [key for key, value in vars(module).items() if _kind_and_name(value)[0] == "task"]
     if function not in known:
-        close = get_close_matches(function, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known) or 'none'}"
+        hint = did_you_mean(function, known).strip() or f"it has: {', '.join(known) or 'none'}"
         raise InputError(f"{name}: {path} has no task '{function}'; {hint}")
     try:
         with _in_folder_of(path):
