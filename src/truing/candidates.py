@@ -17,6 +17,7 @@ from typing import Any
 
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models import devices
 from truing.models.identity import ModelIdentity, settings_hash, settings_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
@@ -277,6 +278,7 @@ def open_candidate(
             "Hugging Face id, a local folder or a run's candidate folder"
         )
     folder = Path(name).expanduser()
+    devices.announce(StderrProgress().note)
     if (folder / RECORD).is_file():
         record = _record_of(folder)
         if not choosing and record.get("best_of_n") is not None:

@@ -31,6 +31,15 @@ CandidateName = Annotated[
         "id or a local folder",
     ),
 ]
+DeviceName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        autocompletion=completion.devices,
+        help="where it is computed: auto (a card where there is one; without any, this), cpu, cuda, "
+        "cuda:N or mps",
+    ),
+]
 TaskName = Annotated[
     str | None,
     typer.Option(
@@ -87,6 +96,13 @@ def _of_store(error: Exception) -> str:
         f"--store: can't be used ({trouble(error)}); the last change was not made. Look at the disk, "
         "who may write there, and who else uses it, then try again"
     )
+
+
+def use_device(name: str | None) -> None:
+    """Lets everything that is loaded be computed there. Raises InputError where there is none."""
+    from truing.models import devices
+
+    devices.choose(name or "auto", "--device")
 
 
 def print_json(document: Any) -> None:

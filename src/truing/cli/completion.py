@@ -53,6 +53,11 @@ def profiles(incomplete: str) -> list[str]:
     return _begins(PROFILES, incomplete)
 
 
+def devices(incomplete: str) -> list[str]:
+    """Devices. Which are here only PyTorch knows, which takes seconds to load."""
+    return _begins(("auto", "cpu", "cuda", "mps"), incomplete)
+
+
 def evaluations(incomplete: str) -> list[str]:
     """Evaluations."""
     from truing.evaluate import EVALUATIONS

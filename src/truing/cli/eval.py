@@ -17,11 +17,13 @@ from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    DeviceName,
     TaskName,
     command_line,
     explained,
     given,
     print_json,
+    use_device,
 )
 from truing.cli.lists import Listing
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
@@ -193,6 +195,7 @@ def evaluate(
     key_variable: KeyVariable = None,
     at_once: AtOnce = None,
     timeout: Timeout = None,
+    device: DeviceName = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -203,6 +206,7 @@ def evaluate(
     was.
     """
     with explained("Interrupted. The same command goes on from here."):
+        use_device(device)
         apart = given(
             task=task, prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out
         )

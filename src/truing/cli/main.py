@@ -21,12 +21,14 @@ from truing.cli.common import (
     AcceptLicence,
     AsJson,
     CandidateName,
+    DeviceName,
     TaskName,
     command_line,
     explained,
     given,
     print_json,
     spec_of,
+    use_device,
 )
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
@@ -117,6 +119,7 @@ def align(
     profile: Profile = "default",
     method: Methods = None,
     seed: Seeds = None,
+    device: DeviceName = None,
     as_json: AsJson = False,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="begin anew where the folder holds a run")
@@ -136,6 +139,7 @@ def align(
             methods=[name.replace("-", "_") for name in method or ()] or None,
             seeds=seed or None,
             data=given(questions=questions, controls=controls),
+            compute=given(device=device),
         )
         built = spec_of(spec, profile, over)
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
@@ -198,6 +202,7 @@ def chat(
     seed: Annotated[
         int, typer.Option(metavar="N", help="draws the answers where the temperature is above 0")
     ] = 0,
+    device: DeviceName = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Ask a candidate questions, one a line, until the end of the input.
@@ -208,6 +213,7 @@ def chat(
     with explained():
         from truing.serve.chat import Chat, lines
 
+        use_device(device)
         with redirect_stdout(sys.stderr):
             talk = Chat.open(
                 candidate, max_new_tokens, temperature, seed, accept_licence=accept_licence

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from truing.cli import completion
-from truing.cli.common import AcceptLicence, CandidateName, explained
+from truing.cli.common import AcceptLicence, CandidateName, DeviceName, explained, use_device
 from truing.terminal import say
 from truing.types import InputError
 
@@ -207,6 +207,7 @@ def serve(
     seed: Annotated[
         int, typer.Option(metavar="N", help="with OTHER: draws who answers on which side")
     ] = 0,
+    device: DeviceName = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Serve a candidate on 127.0.0.1: OpenAI's chat API, and a page to talk to it.
@@ -219,6 +220,7 @@ def serve(
     with explained():
         if seed and against is None:
             raise InputError("--seed: draws the sides of two candidates; name another one")
+        use_device(device)
         with redirect_stdout(sys.stderr):
             from truing.serve.serving import serve as start
 

@@ -18,6 +18,7 @@ from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
+    DeviceName,
     TaskName,
     command_line,
     explained,
@@ -81,6 +82,7 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="go on where a training in the folder was interrupted")
     ] = False,
+    device: DeviceName = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -92,7 +94,8 @@ def train(
     agreement of a reward model or judge with held-out labels, costs.
     """
     with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
-        built = spec_of(spec, None, given(task=task, sft=given(curve=curve or None)))
+        over = given(task=task, sft=given(curve=curve or None), compute=given(device=device))
+        built = spec_of(spec, None, over)
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.recipes.train import train
 

@@ -15,6 +15,7 @@ from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
 from truing.judges.built_in import Judges
+from truing.models import devices
 from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
@@ -91,6 +92,7 @@ class RunInstruments:
 
     def candidate(self, name: str, seed: int, dtype: Dtype | None = None) -> Candidate:
         """A candidate in the precision that the run measures in, or another."""
+        devices.announce(self.progress.note)
         folder = self.candidate_folder(name, seed)
         precision = dtype or self.spec.evaluation.dtype
         return load_candidate(folder, name, seed, precision, self.graders)

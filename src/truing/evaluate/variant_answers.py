@@ -9,7 +9,7 @@ from truing.candidates import Candidate
 from truing.evaluate.respondent import Advance, silent
 from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.memo.answers import Answer, answer_key
-from truing.models.precision import computed_in
+from truing.models.precision import numerics
 from truing.models.sampling import ROWS, Sampling, sample
 from truing.prompts.boundary import prompt_tokens
 from truing.types import Case, Completion, Unscored
@@ -53,7 +53,7 @@ def variant_answers(
         no_room(len(prompt), max_new_tokens, model.context_length) for prompt in prompts
     ]
     fitting = [place for place, prompt in enumerate(prompts) if len(prompt) <= room]
-    precision, computed = computed_in(variant.dtype), 0
+    precision, computed = numerics(variant.dtype), 0
     for start in range(0, len(fitting), ROWS):
         batch = fitting[start : start + ROWS]
         keys = [answer_key(variant.weights, precision, sampling, prompts[place]) for place in batch]

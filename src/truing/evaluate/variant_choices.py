@@ -14,7 +14,7 @@ from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.memo.scores import score_key
-from truing.models.precision import computed_in
+from truing.models.precision import numerics
 from truing.prompts.boundary import scoring_request
 from truing.types import Case, Unscored
 
@@ -81,7 +81,7 @@ def _totals(
     advance: Advance,
 ) -> tuple[list[list[float]], int]:
     """The sum of each continuation's log-probabilities, and how many had to be computed."""
-    model, store, precision = candidate.model, variant.scores, computed_in(variant.dtype)
+    model, store, precision = candidate.model, variant.scores, numerics(variant.dtype)
     totals: list[list[float]] = []
     computed = 0
 

@@ -9,7 +9,7 @@ from truing.candidates import open_candidate
 from truing.models.features import Features, middle_layer
 from truing.models.identity import ModelIdentity
 from truing.models.memo.features import FeatureStore, StoredFeatures
-from truing.models.precision import computed_in
+from truing.models.precision import numerics
 from truing.progress import Progress, SilentProgress
 from truing.prompts.rendering import Prompt
 from truing.rewards.reward_model import Embedder
@@ -45,7 +45,7 @@ def open_reader(
     candidate, identity = open_candidate(model, 0, dtype, accept_licence=accept_licence)
     network = candidate.model
     features = StoredFeatures(
-        network, identity.hash, computed_in(dtype), middle_layer(network), store or FeatureStore()
+        network, identity.hash, numerics(dtype), middle_layer(network), store or FeatureStore()
     )
     embedder = Embedder(candidate.renderer, Prompt())
     return Reader(embedder, features, progress or SilentProgress(), identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 
 from truing.models.tensor_files import opened_tensors, write_tensors_atomically
@@ -30,9 +30,8 @@ class BestCheckpoint:
         known = self._metadata()
         if score is None or (known and score <= float(known["score"])):
             return
-        tensors = {name: p.detach().contiguous() for name, p in parameters.items()}
         metadata = {"step": str(step), "score": repr(score)}
-        write_tensors_atomically(self.file, lambda path: save_file(tensors, path, metadata))
+        write_tensors_atomically(self.file, parameters, metadata)
 
     def restore(self, parameters: dict[str, nn.Parameter]) -> int:
         """Brings the kept parameters back; returns their step, 0 where none were kept."""

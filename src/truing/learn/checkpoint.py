@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from truing.files import write_jsonl_atomically
@@ -109,10 +108,9 @@ class Checkpoint:
             return
         tensors = {f"objective/{name}": value for name, value in objective.state().items()}
         for name, parameter in parameters.items():
-            tensors[f"parameter/{name}"] = parameter.detach()
+            tensors[f"parameter/{name}"] = parameter
             for kind, value in optimizer.state.get(parameter, {}).items():
                 tensors[f"optimizer/{kind}/{name}"] = value
-        tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}
         metadata = {
             "step": str(step),
             "identity": self.identity,
@@ -120,7 +118,7 @@ class Checkpoint:
             "times": json.dumps(self.times),
         }
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_tensors_atomically(self.file, lambda path: save_file(tensors, path, metadata))
+        write_tensors_atomically(self.file, tensors, metadata)
         self._write_log()
 
     @property
@@ -180,7 +178,8 @@ class Checkpoint:
                     learned[rest] = tensor
                 else:
                     kind, _, name = rest.partition("/")
-                    state.setdefault(parameters[name], {})[kind] = tensor
+                    parameter = parameters[name]
+                    state.setdefault(parameter, {})[kind] = tensor.to(parameter.device)
         optimizer.state.update(state)
         if learned:
             objective.load(learned)

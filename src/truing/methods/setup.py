@@ -14,6 +14,7 @@ from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
+from truing.models import devices
 from truing.models.engine.unpacked import SENTENCE
 from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
@@ -112,6 +113,8 @@ def make_setup(
 ) -> Setup:
     """Reads the texts (by `read`) and finds the model at once, so that a mistake in either costs no
     time."""
+    devices.choose(spec.compute.device)
+    devices.announce(progress.note)
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
     methods = registry("methods")
     for name in spec.methods:
@@ -139,6 +142,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[No
         identity,
         profile=profile,
         command=command,
+        device=devices.record(),
         questions_left_out=setup.texts.left_out,
         **({"reading": setup.texts.reading} if setup.texts.reading else {}),
         candidates=["base", *setup.spec.methods],
@@ -165,6 +169,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "functions_hash": functions_hash(setup.spec.reward),
         "task_hash": setup.texts.task.content_hash(),
         "precision": " ".join(map(computed_in, (setup.spec.dtype, setup.spec.evaluation.dtype))),
+        "device": devices.device().type,
     }
 
 

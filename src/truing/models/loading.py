@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from truing.files import read_json
+from truing.models import devices
 from truing.models.precision import torch_dtype
 from truing.models.tensor_files import UNREADABLE
 from truing.types import Dtype, InputError
@@ -20,6 +22,7 @@ def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
         model = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(dtype),
+            device_map=_straight_to(devices.device()),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -28,6 +31,11 @@ def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
         raise _unusable(folder, "can't be loaded", error) from None
     assert isinstance(model, PreTrainedModel)
     return model
+
+
+def _straight_to(device: torch.device) -> dict[str, torch.device] | None:
+    """Where `transformers` puts each tensor as it reads it; on the processor that is where they are."""
+    return None if device.type == "cpu" else {"": device}
 
 
 def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import torch
 
+from truing.models import devices
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -103,14 +104,40 @@ def _product(dtype: Dtype) -> Callable[[], torch.Tensor]:
 
 
 def computed_in(dtype: Dtype) -> Dtype:
-    """`dtype` where this machine is fast in it, else float32."""
-    return "float32" if dtype == "bfloat16" and not has_fast_bfloat16() else dtype
+    """`dtype` where the device is fast in it, else float32."""
+    return "float32" if dtype == "bfloat16" and not _is_fast(devices.device()) else dtype
+
+
+def numerics(dtype: Dtype) -> str:
+    """Under which figures computed in `dtype` are filed: the precision that they are really computed
+    in, with the kind of device where it isn't the processor."""
+    precision, kind = computed_in(dtype), devices.device().type
+    return precision if kind == "cpu" else f"{precision} on {kind}"
+
+
+def _is_fast(device: torch.device) -> bool:
+    """Whether bfloat16 is worth asking for. Cards without it emulate it or refuse it."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return _can_multiply(device) if device.type == "mps" else has_fast_bfloat16()
+
+
+@cache
+def _can_multiply(device: torch.device) -> bool:
+    """Whether the device takes bfloat16 at all."""
+    try:
+        two_NE = torch.ones(2, 2, dtype=torch.bfloat16, device=device)
+        return bool((two_NE @ two_NE).isfinite().all())
+    except (RuntimeError, TypeError):
+        return False
 
 
 def substitution(dtype: Dtype) -> str:
     """A sentence for the user where float32 stands in for `dtype`; empty where nothing does."""
     if computed_in(dtype) == dtype:
         return ""
+    if (kind := devices.device().type) != "cpu":
+        return f"{dtype}: this {kind} device lacks it; float32 is used instead, more exact."
     return f"{dtype}: this processor is slow in it; float32 is used instead, faster and more exact."
 
 

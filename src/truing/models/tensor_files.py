@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from truing.files import write_file_atomically
 from truing.types import InputError
@@ -25,11 +29,16 @@ UNREADABLE = (
 _METADATA = "__metadata__"
 
 
-def write_tensors_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Lets `write` make a safetensors file as `write_file_atomically` does, its metadata in order."""
+def write_tensors_atomically(
+    path: Path, tensors: Mapping[str, Tensor | np.ndarray[Any, Any]], metadata: dict[str, str]
+) -> None:
+    """Writes tensors, wherever they are, or arrays, as `write_file_atomically` does; metadata in order."""
+    here = {
+        name: torch.as_tensor(each).detach().cpu().contiguous() for name, each in tensors.items()
+    }
 
     def ordered(temporary: Path) -> None:
-        write(temporary)
+        save_file(here, temporary, metadata)
         _order_metadata(temporary)
 
     write_file_atomically(path, ordered)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from truing.files import write_file_atomically
+from truing.models.tensor_files import write_tensors_atomically
 from truing.spec.run import AdapterSpec
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
@@ -135,11 +134,8 @@ def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, bas
     config.target_modules = sorted(config.target_modules or ())
     config.save_pretrained(str(folder))
     tensors = {
-        f"base_model.model.{name}.{half}.weight": getattr(layer, half).detach().contiguous()
+        f"base_model.model.{name}.{half}.weight": getattr(layer, half)
         for name, layer in layers.items()
         for half in ("lora_A", "lora_B")
     }
-    write_file_atomically(
-        folder / "adapter_model.safetensors",
-        lambda path: save_file(tensors, path, {"format": "pt"}),
-    )
+    write_tensors_atomically(folder / "adapter_model.safetensors", tensors, {"format": "pt"})

@@ -20,6 +20,7 @@ from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import Graders, RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
 from truing.files import read_json, write_json_atomically, write_jsonl_atomically
+from truing.models import devices
 from truing.models.identity import settings_hash
 from truing.models.templates.rendering import as_of
 from truing.progress import Progress, StderrProgress
@@ -45,6 +46,7 @@ def add_evaluations(
     _check_finished(instruments)
     task = task_of(instruments.spec)  # read once: another package's may take long
     _check_unchanged(instruments, task)
+    _say_device(instruments, progress)
     with _held(run), as_of(instruments.run.record.get("created")):
         work = list(_unmeasured(instruments, evaluations))
         total = sum(len(missing) for _, _, missing in work)
@@ -83,6 +85,13 @@ def _check_unchanged(instruments: RunInstruments, task: Task) -> None:
     made_with = identity.get("settings_hash", "")  # runs of before say nothing of it
     if made_with and (base / "config.json").is_file() and settings_hash(base, base) != made_with:
         raise _changed(run, "its model's tokenizer, chat template or configuration")
+
+
+def _say_device(instruments: RunInstruments, progress: Progress) -> None:
+    """Figures of two kinds of device differ in their last digits."""
+    before = instruments.run.record.get("identity", {}).get("device", "cpu")
+    if (now := devices.device().type) != before:
+        progress.note(f"The run was computed on {before}; what is added is computed on {now}")
 
 
 def _changed(run: Path, what: str) -> InputError:

@@ -18,6 +18,7 @@ from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
 from truing.judges.reader import Reader, open_reader
 from truing.judges.trained import NAMES, save_judges
+from truing.models import devices
 from truing.models.user_cache import file_sha256, one_process
 from truing.progress import Progress
 from truing.runs.run import SPEC, Run, default_folder
@@ -76,6 +77,7 @@ def train_judge(
     finished one is only read. Raises InputError where spec, files, model or folder are wrong, before
     anything is written.
     """
+    devices.choose(spec.compute.device)
     questions = question_file(spec.data.questions)
     say(questions, progress)
     cases = questions.cases[: spec.data.limit]
@@ -91,6 +93,7 @@ def train_judge(
         reader.identity.hash,
         *map(file_sha256, files.values()),
         *texts,
+        *([kind] if (kind := devices.device().type) != "cpu" else []),
     )
     run = Run(folder, progress, kind="train judge", record=RECORD)
     run.check({"digest": digest})

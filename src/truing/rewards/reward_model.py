@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from truing.data.uninformative import off_topic, phrases_for_training
 from truing.models.engine.tree import PromptWithContinuations
@@ -117,9 +116,7 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
     }
     facts = {name: agreement.to_json() for name, agreement in model.agreement.items()}
     metadata = {"agreement": json.dumps(facts), "labels": str(model.labels)}
-    write_tensors_atomically(
-        folder / "reward.safetensors", lambda path: save_file(tensors, path, metadata)
-    )
+    write_tensors_atomically(folder / "reward.safetensors", tensors, metadata)
 
 
 def load_reward_model(folder: Path, embed: Embed, spec: RewardSpec) -> RewardModel:

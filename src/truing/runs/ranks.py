@@ -134,7 +134,10 @@ class Ranks:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            parameter.grad.copy_(reduce(parameter.grad, "sum"))
+            # Where processes meet, which may be a card though the weights aren't on it.
+            assert self._state is not None
+            own = parameter.grad.to(self._state.device)
+            parameter.grad.copy_(reduce(own, "sum"))
 
     def sum_figures(self, figures: Mapping[str, float]) -> dict[str, float]:
         """Sums of named numbers over the processes."""

@@ -43,8 +43,11 @@ _NAMED = {
     "task_hash": "task: a file that it names has changed",
     "settings_hash": "model: its tokenizer, chat template, configuration or end tokens have changed",
     "precision": "precision: this processor, or number of threads, computes in another",
+    "device": "device: numbers would differ in their last digits; name its own with --device",
 }
 """What a run is another of, where part of its identity isn't the wanted one."""
+_EARLIER = {"kind": "align", "device": "cpu"}
+"""What records were of that don't say it."""
 _NEWER = {"precision", "settings_hash"}
 """Parts of the identity that older records lack; there they aren't compared."""
 
@@ -121,7 +124,7 @@ class Run:
         recorded = record.get("identity", record)
         if not isinstance(recorded, dict):
             raise InputError(f"{self._record}: identity: must be an object of names and hashes")
-        recorded = {"kind": "align"} | recorded
+        recorded = _EARLIER | recorded
         for name, value in identity.items():
             if recorded.get(name, value if name in _NEWER else "") == value:
                 continue

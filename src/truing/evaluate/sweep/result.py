@@ -10,6 +10,7 @@ from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
+from truing.models import devices
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
 from truing.prompts.variants import Context, PromptVariant
@@ -94,6 +95,7 @@ class SweepResult:
             "form": self.spec.form,
             "dtype": self.spec.dtype,
             "computed_in": computed_in(self.spec.dtype),
+            "device": devices.record(),
             "seed": self.spec.seed,
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,

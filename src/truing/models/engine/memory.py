@@ -25,6 +25,8 @@ def available_bytes(device: torch.device | None = None, group: Path = _GROUP) ->
     (a container's limit) that this process runs in, whichever has less."""
     if device is not None and device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
+    if device is not None and device.type == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     free = int(psutil.virtual_memory().available)
     for files in _FILES:
         free = min(free, _left_in_group(group, *files))
