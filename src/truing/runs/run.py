@@ -240,7 +240,8 @@ class Run:
                 missing.add(name)
                 continue
             with suppress(InputError):  # said where it matters
-                kinds.setdefault(kind, []).append(_mark_in(mark)[1].wall_seconds)
+                seconds = _mark_in(mark)[1].wall_seconds
+                kinds.setdefault(kind, []).append(seconds)
         if not {name.partition("-")[0] for name in missing} <= set(kinds):
             return None
         return sum(fmean(kinds[name.partition("-")[0]]) for name in missing)
