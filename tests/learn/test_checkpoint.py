@@ -159,7 +159,7 @@ def test_a_failed_save_leaves_the_one_before(
         save_file(tensors, path, metadata)
 
     with monkeypatch.context() as patch:
-        patch.setattr("truing.learn.checkpoint.save_file", full_disk)
+        patch.setattr("truing.models.tensor_files.save_file", full_disk)
         with pytest.raises(OSError, match="no space"):
             _train(tmp_path / "cut")
     assert [row["step"] for row in _log(tmp_path / "cut")] == [1, 2, 3]
