@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
+from card import CARD
 from truing.models.tensor_files import write_tensors_atomically
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1, 2])}
@@ -19,9 +21,9 @@ METADATA = {
 
 
 def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
-    def written(metadata: dict[str, str] | None) -> bytes:
+    def written(metadata: dict[str, str], tensors: Mapping[str, Any] = TENSORS) -> bytes:
         file = tmp_path / "x.safetensors"
-        write_tensors_atomically(file, lambda path: save_file(TENSORS, path, metadata))
+        write_tensors_atomically(file, tensors, metadata)
         return file.read_bytes()
 
     backwards = dict(reversed(METADATA.items()))
@@ -29,20 +31,30 @@ def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
     with safe_open(tmp_path / "x.safetensors", framework="pt") as stored:
         assert stored.metadata() == METADATA
         assert all(torch.equal(stored.get_tensor(name), TENSORS[name]) for name in TENSORS)
-    written(None)
-    with safe_open(tmp_path / "x.safetensors", framework="pt") as stored:
-        assert torch.equal(stored.get_tensor("b"), TENSORS["b"])
+    arrays = {name: tensor.numpy() for name, tensor in TENSORS.items()}
+    transposed = {**TENSORS, "b": TENSORS["b"].T.contiguous().T}  # not in the order of its rows
+    assert written(METADATA, arrays) == written(METADATA, transposed) == written(METADATA)
 
 
-def test_what_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+def test_tensors_of_a_card_are_written_as_those_of_the_processor(tmp_path: Path) -> None:
+    for name, device in (("here", "cpu"), ("there", CARD)):
+        tensors = {key: tensor.to(device) for key, tensor in TENSORS.items()}
+        write_tensors_atomically(tmp_path / name, tensors, METADATA)
+    assert (tmp_path / "here").read_bytes() == (tmp_path / "there").read_bytes()
+
+
+def test_what_cannot_be_written_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "x.safetensors"
-    write_tensors_atomically(file, lambda path: save_file(TENSORS, path, METADATA))
+    write_tensors_atomically(file, TENSORS, METADATA)
     before = file.read_bytes()
 
-    def failing(path: Path) -> None:
+    def failing(tensors: Any, path: Path, metadata: Any) -> None:
         path.write_bytes(b"half")
         raise OSError("full")
 
+    monkeypatch.setattr("truing.models.tensor_files.save_file", failing)
     with pytest.raises(OSError, match="full"):
-        write_tensors_atomically(file, failing)
+        write_tensors_atomically(file, TENSORS, METADATA)
     assert file.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == [file.name]
