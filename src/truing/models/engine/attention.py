@@ -18,6 +18,8 @@ from transformers import AttentionInterface, PreTrainedModel
 from truing.models.engine.projection import softcapped
 
 NAME = "truing_plan"
+MASKED = 1 << 24
+"""Numbers of one mask, or of one matrix of scores over all heads: 64 MB in float32."""
 
 
 @dataclass(frozen=True)
