@@ -20,10 +20,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, use_plans
-from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.long_rows import is_long, long_log_probs, long_prefix
 from truing.models.engine.packing import PACK_TOKENS, shared_out
+from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     frozen_token_log_probs,
     softcapped,

@@ -14,9 +14,10 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from truing.models.engine.batch_cache import Prefill, SharedCache
+from truing.models.engine.batch_cache import SharedCache
+from truing.models.engine.prefill import run_prompts
+from truing.models.engine.slot_cache import SlotCache
 from truing.models.engine.threads import in_parallel
-from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
@@ -211,12 +212,11 @@ def _sample_batch(
 ) -> _Rows:
     if model.unpacked:
         return _sample_alone(model, prompts, samples, sampling, progress)
-    requests = [PromptWithContinuations(prompt, ()) for prompt in prompts]
-    prefill = Prefill(TokenTree(requests, device=model.device))
-    tree = prefill.tree
-    hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
-    cache = SharedCache(prefill, samples, sampling.max_new_tokens)
-    hidden_NE = hidden_NE[tree.prompt_last_P].repeat_interleave(samples, dim=0)
+    ran = run_prompts(model.hidden, prompts, model.device)
+    kind = SharedCache if model.device.type == "cpu" else SlotCache
+    cache = kind(ran, samples, sampling.max_new_tokens)
+    hidden_NE = ran.hidden_PE.repeat_interleave(samples, dim=0)
+    del ran  # the cache has what it needs of it
     rows = _Rows(len(prompts) * samples)
     live = list(range(len(rows.tokens)))
     uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
@@ -237,7 +237,8 @@ def _sample_batch(
             token_N, uniform_NT = token_N[place_N], uniform_NT[place_N]
             live = [live[place] for place in going]
         cache.keep(going)
-        hidden_NE = model.hidden(token_N, cache.positions(), cache)
+        hidden_NE = model.hidden(cache.spread(token_N), cache.positions(), cache)
+        hidden_NE = cache.live(hidden_NE)
         cache.advance()
     return rows
 

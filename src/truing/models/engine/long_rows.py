@@ -111,10 +111,10 @@ def long_prefix(hidden: Hidden, tokens: Tokens, device: torch.device = CPU) -> S
     return SharedPrefix(tuple(tokens), row.states)
 
 
-def is_long(request: PromptWithContinuations, known: int = 0) -> bool:
-    """Whether a text of the request goes too far beyond `known` tokens for one pass."""
+def is_long(request: PromptWithContinuations, known: int = 0, size: int | None = None) -> bool:
+    """Whether a text of the request goes too far beyond `known` tokens for one pass of `size` tokens."""
     longest = max(map(len, request.continuations), default=0)
-    return len(request.prompt) + longest - known > PACK_TOKENS
+    return len(request.prompt) + longest - known > (PACK_TOKENS if size is None else size)
 
 
 def long_log_probs(
