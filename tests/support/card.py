@@ -29,11 +29,39 @@ _CPU = torch.device("cpu")
 _MOVES = {"aten::_to_copy", "aten::to"}  # in inference mode the latter isn't taken apart
 _VIEWS = {
     f"aten::{name}"
-    for name in (
-        "view _unsafe_view view_as reshape flatten unflatten transpose t permute select slice narrow split "
-        "split_with_sizes chunk unbind expand expand_as as_strided squeeze unsqueeze detach alias to "
-        "contiguous type_as dropout empty empty_like empty_strided new_empty"
-    ).split()
+    for name in [
+        "view",
+        "_unsafe_view",
+        "view_as",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "transpose",
+        "t",
+        "permute",
+        "select",
+        "slice",
+        "narrow",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unbind",
+        "expand",
+        "expand_as",
+        "as_strided",
+        "squeeze",
+        "unsqueeze",
+        "detach",
+        "alias",
+        "to",
+        "contiguous",
+        "type_as",
+        "dropout",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+    ]
 }
 """Operators that launch no kernel where what they give lies in what they were given, or is empty."""
 _EMPTY = {name for name in _VIEWS if "empty" in name}

@@ -250,7 +250,9 @@ class Decoder:
 
     def _frozen_layers(self) -> list[_Layer] | list[_LeanLayer]:
         body: Any = self._model.base_model
-        if reads_own_weights((each for part in body.layers for each in _products(part)), self._dtype):
+        if reads_own_weights(
+            (each for part in body.layers for each in _products(part)), self._dtype
+        ):
             return self._lean
         with self._packing:
             if self._packed is None or self._packed.state != _state(body):

@@ -114,12 +114,12 @@ def run_prompts(
     shared = common_prefix(prompts) if len(prompts) > 1 else 0
     prefix = None
     if shared > LONG_PREFIX:
-        prefix = long_prefix(hidden, tuple(prompts[0][:shared]), device)
+        prefix = long_prefix(hidden, tuple(prompts[0][:shared]), device, size)
     known = 0 if prefix is None else shared
     parts, last = [], []
     for pack in packs(requests, known + size):
         if any(is_long(request, known, size) for request in pack):
-            ran = [_one_long(hidden, request.prompt, known, device) for request in pack]
+            ran = [_one_long(hidden, request.prompt, known, device, size) for request in pack]
         else:
             ran = [_behind(hidden, pack, prefix, device)]
         parts += [part for part, _ in ran]
@@ -134,9 +134,7 @@ def _in_one_pass(
     tree = prefill.tree
     hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill)[tree.prompt_last_P]
     apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
-    rows = [
-        [*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in tree.prompt_spans()
-    ]
+    rows = [[*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in tree.prompt_spans()]
     prefix = {n: (keys[:apart], values[:apart]) for n, (keys, values) in prefill.stored.items()}
     return Prompts(prefix if apart else {}, apart, [_Part(prefill.stored, rows)], hidden_PE)
 
@@ -156,9 +154,9 @@ def _behind(
 
 
 def _one_long(
-    hidden: Hidden, prompt: Tokens, known: int, device: torch.device
+    hidden: Hidden, prompt: Tokens, known: int, device: torch.device, size: int
 ) -> tuple[_Part, Tensor]:
     row = LongRow(len(prompt), device)
-    for hidden_NE in in_pieces(hidden, row, prompt):
+    for hidden_NE in in_pieces(hidden, row, prompt, size):
         last_1E = hidden_NE[-1:]
     return _Part(row.states, [list(range(known, len(prompt)))]), last_1E

@@ -118,9 +118,7 @@ class SlotCache(Slots):
         """(K P, 1, L): 0 at the tokens of each prompt, -inf behind them."""
         if self._padding is None:
             longest = max(self._prompt_lengths)
-            behind_PL = (
-                torch.arange(longest, device=self._device) >= self.prompt_length_P[:, None]
-            )
+            behind_PL = torch.arange(longest, device=self._device) >= self.prompt_length_P[:, None]
             nothing = torch.zeros(behind_PL.shape, dtype=dtype, device=self._device)
             self._padding = nothing.masked_fill_(behind_PL, float("-inf")).repeat(heads, 1)[:, None]
         return self._padding
@@ -146,7 +144,8 @@ class SlotCache(Slots):
 
 
 def _batched(x: Tensor, axes: tuple[int, int]) -> Tensor:
-    """A view of (K, P, S, G, X) as one batch of matrices: `axes` become its rows, those before the batch."""
+    """A view of (K, P, S, G, X) as one batch of matrices: `axes` become their rows, those before that
+    the batch."""
     first, last = axes
     return x.flatten(first, last).flatten(0, first - 1)
 
