@@ -94,6 +94,7 @@ class Setup:
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
+        model.room.tell = self.progress.note
         if model.unpacked:
             self.progress.note(f"{self.spec.model}: {SENTENCE}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)

@@ -59,6 +59,7 @@ class Opener:
             candidate, identity = open_candidate(
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
             )
+        candidate.model.room.tell = self.progress.note
         if candidate.model.unpacked:
             self.progress.note(f"{name}: {SENTENCE}")
         return [

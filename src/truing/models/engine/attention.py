@@ -14,11 +14,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
 from truing.models.engine.projection import softcapped
 
 NAME = "truing_plan"
+MASKED = 1 << 24
+"""Numbers of one mask, or of one matrix of scores over all heads: 64 MB in float32."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,9 @@ def _attention(
     return output.unsqueeze(0), None
 
 
-def _no_mask(*_: Any, **__: Any) -> None:
-    """A plan carries its own mask."""
-
-
+# A plan carries its own mask. `transformers` makes none, and doesn't look at the positions of each pass
+# (which waits for a card), for an attention without a mask function of its name.
 AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, _no_mask)
 
 
 def use_plans(model: PreTrainedModel) -> bool:

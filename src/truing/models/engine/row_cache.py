@@ -20,6 +20,8 @@ from truing.models.engine.projection import softcapped
 
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
+BLOCK = 64
+"""Tokens that a row gets room for at once."""
 KEPT_BYTES = 256_000_000
 """Size of the prefixes that are kept for later prompts: 5,500 tokens of the default model."""
 
@@ -48,7 +50,8 @@ class Row:
 
     def _grown(self, pair: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
         _, K, _, D = like_1KTD.shape
-        grown = (like_1KTD.new_empty(1, K, 2 * end, D), like_1KTD.new_empty(1, K, 2 * end, D))
+        room = -(-end // BLOCK) * BLOCK
+        grown = (like_1KTD.new_empty(1, K, room, D), like_1KTD.new_empty(1, K, room, D))
         for old, new in zip(pair or (), grown, strict=False):
             new[:, :, : self.length] = old[:, :, : self.length]
         return grown
