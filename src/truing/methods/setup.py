@@ -14,7 +14,6 @@ from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
-from truing.models.engine.unpacked import SENTENCE
 from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, substitution
@@ -93,8 +92,8 @@ class Setup:
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
-        if model.unpacked:
-            self.progress.note(f"{self.spec.model}: {SENTENCE}")
+        if model.note:
+            self.progress.note(f"{self.spec.model}: {model.note}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 
     @property

@@ -250,6 +250,7 @@ def _sample_alone(
     progress: Callable[[int], None],
 ) -> _Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
+    cached = model.cached
     rows = _Rows(len(prompts) * samples)
     uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
 
@@ -265,7 +266,7 @@ def _sample_alone(
 
     each = [prompt for prompt in prompts for _ in range(samples)]
     with model.precision():
-        generate_alone(model.model, each, sampling.max_new_tokens, draw)
+        generate_alone(model.model, each, sampling.max_new_tokens, draw, cached=cached)
     return rows
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from truing.models.engine.attention import ScoreRule
+from truing.models.engine.attention import ScoreRule, attention_weights
 from truing.models.engine.projection import softcapped
 from truing.models.engine.tree import TokenTree
 
@@ -144,8 +144,8 @@ class SharedCache:
 
     def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
         """Softmax in float32 over the keys that may be seen."""
-        scores = softcapped(scores.float(), rule.softcap)
-        return scores.add_(self._mask(rule.window)).softmax(-1)
+        scores = softcapped(scores.float(), rule.softcap).add_(self._mask(rule.window))
+        return attention_weights(scores.transpose(2, 3), rule).transpose(2, 3)
 
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
         for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):

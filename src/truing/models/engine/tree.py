@@ -331,7 +331,7 @@ class TokenTree:
             allowed_BTS = level.allowed(rule.window)
             if below_prefix:
                 prefix = (key_NKD[:R].transpose(0, 1), value_NKD[:R].transpose(0, 1))
-                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], scale=rule.scale)
+                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], rule)
             else:
                 out = grouped_attention(q, k, v, allowed_BTS, rule)
             flat = out.transpose(1, 2).reshape(B * T, H, D)
