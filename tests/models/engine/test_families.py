@@ -57,7 +57,7 @@ def test_answers_are_drawn_from_the_model_itself(name: str) -> None:
             with torch.no_grad():
                 expected = oracle_at(oracle, prompt, completion.tokens, 0.8)
             log_probs = torch.tensor(completion.token_log_probs)
-            torch.testing.assert_close(log_probs, expected, atol=1e-4, rtol=0)
+            torch.testing.assert_close(log_probs, expected, atol=2e-4, rtol=0)
     drawn = BatchedGenerator(model).write_all(
         [Request(tuple(p), 9, 0.8, seed=1, sample=n) for p in prompts for n in range(2)]
     )
