@@ -28,6 +28,16 @@ aten = torch.ops.aten
 _COPIES = {aten.copy_.default, aten._to_copy.default}
 _CPU = torch.device("cpu")
 _MOVES = {"aten::_to_copy", "aten::to"}  # in inference mode the latter isn't taken apart
+_VIEWS = {
+    f"aten::{name}"
+    for name in (
+        "view _unsafe_view view_as reshape flatten unflatten transpose t permute select slice narrow split "
+        "split_with_sizes chunk unbind expand expand_as as_strided squeeze unsqueeze detach alias to "
+        "contiguous type_as dropout empty empty_like empty_strided new_empty"
+    ).split()
+}
+"""Operators that launch no kernel where what they give lies in what they were given, or is empty."""
+_EMPTY = {name for name in _VIEWS if "empty" in name}
 _INDEX = {"aten::index", "aten::index_put_", "aten::index_put", "aten::_index_put_impl_"}
 _WAITING = {
     "aten::_local_scalar_dense",
@@ -156,8 +166,9 @@ class Card(Tensor):
         kwargs = dict(kwargs or {})
         name = func._schema.name
         _check(func, name, args, kwargs)
-        _launch(name)
         out = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+        if name not in _EMPTY and not (name in _VIEWS and _lies_in(out, args)):
+            _launch(name)
         if name in _MOVES and _CPU in tree_leaves((args, kwargs)):
             _wait("to cpu")
             return out
@@ -172,6 +183,16 @@ class Card(Tensor):
         if writes and isinstance(writes[0], Tensor) and not isinstance(writes[0], Card):
             return writes[0]  # what stray arguments were written into stays where it was
         return return_and_correct_aliasing(func, args, kwargs, tree_map(_on_card, out))
+
+
+def _lies_in(out: Any, args: Any) -> bool:
+    """Whether an operator's result is memory that it was given."""
+    given = {
+        _held(leaf).untyped_storage().data_ptr()
+        for leaf in tree_leaves(args)
+        if isinstance(leaf, Tensor)
+    }
+    return all(part.untyped_storage().data_ptr() in given for part in tree_leaves(out))
 
 
 def _held(value: Any) -> Any:

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
-from transformers.masking_utils import AttentionMaskInterface
 
 from truing.models.engine.projection import softcapped
 
 NAME = "truing_plan"
+MASKED = 1 << 24
+"""Numbers of one mask, or of one matrix of scores over all heads: 64 MB in float32."""
 
 
 @dataclass(frozen=True)
@@ -125,12 +126,9 @@ def _attention(
     return output[..., :size].unsqueeze(0), None
 
 
-def _no_mask(*_: Any, **__: Any) -> None:
-    """A plan carries its own mask."""
-
-
+# A plan carries its own mask. `transformers` makes none, and doesn't look at the positions of each pass
+# (which waits for a card), for an attention without a mask function of its name.
 AttentionInterface.register(NAME, _attention)
-AttentionMaskInterface.register(NAME, _no_mask)
 
 
 def use_plans(model: PreTrainedModel) -> bool:
@@ -190,7 +188,7 @@ def attention_weights(scores_BKGTS: Tensor, rule: ScoreRule) -> Tensor:
     if rule.sinks_H is None:
         return scores_BKGTS.softmax(-1)
     K, G = scores_BKGTS.shape[1:3]
-    sinks = rule.sinks_H.float().view(K, G, 1, 1).expand(*scores_BKGTS.shape[:-1], 1)
+    sinks = rule.sinks_H.to(scores_BKGTS.dtype).view(K, G, 1, 1).expand(*scores_BKGTS.shape[:-1], 1)
     return torch.cat((scores_BKGTS, sinks), dim=-1).softmax(-1)[..., :-1]
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.attention import (
+    MASKED,
     AttentionPlan,
     ScoreRule,
     can_join,
@@ -25,8 +26,6 @@ from truing.models.engine.tree import CPU, PromptWithContinuations, SharedPrefix
 
 PIECE = 1024
 """Tokens of one pass: activations fit the cache (see packing.py)."""
-MASKED = 1 << 24
-"""Numbers of one masked matrix of scores, over all heads: 64 MB in float32."""
 Hidden = Callable[[Tensor, Tensor, AttentionPlan], Tensor]
 """Hidden states (N, E) of tokens (N,) at positions (N,) under a plan."""
 

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from truing.models.engine.attention import ScoreRule, can_join, grouped_attention, joined_attention
+from truing.models.engine.attention import ScoreRule
+from truing.models.engine.levels import Level, Segment
+from truing.models.engine.level_attention import attend_level
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
@@ -45,97 +47,6 @@ class SharedPrefix:
     states: Mapping[int, tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True)
-class _Segment:
-    """Tokens in a row of the packed row. `before` names the token in front of each, by its place in
-    the segment; -1 is the end of the segment above. In a plain text that is the place to the left."""
-
-    start: int
-    before: Sequence[int]
-    parent: int  # index of the parent segment, -1 for none
-    depth: int  # position of its first token
-
-    @property
-    def length(self) -> int:
-        return len(self.before)
-
-    def seen(self) -> Tensor:
-        """(T, T) boolean: which tokens of the segment a token sees, itself included."""
-        seen_TT = torch.eye(self.length, dtype=torch.bool)
-        for place, before in enumerate(self.before):
-            if before >= 0:
-                seen_TT[place] |= seen_TT[before]
-        return seen_TT
-
-    def positions(self) -> list[int]:
-        """Position of each token in its text."""
-        found: list[int] = []
-        for before in self.before:
-            found.append(found[before] + 1 if before >= 0 else self.depth)
-        return found
-
-
-class _Level:
-    """Segments whose queries are computed together: gather indices and lengths as tensors.
-
-    The first `known` tokens of the tree are keys only.
-    """
-
-    def __init__(self, segments: Sequence[_Segment], members: Sequence[int], known: int) -> None:
-        chosen = [segments[m] for m in members]
-        longest = max(s.length for s in chosen)
-        most_keys = max(s.depth + s.length for s in chosen)
-        query_index = torch.zeros(len(chosen), longest, dtype=torch.long)
-        key_index = torch.zeros(len(chosen), most_keys, dtype=torch.long)
-        seen = torch.zeros(len(chosen), longest, most_keys, dtype=torch.bool)
-        position = torch.zeros(len(chosen), longest, dtype=torch.long)
-        key_position = torch.arange(most_keys).repeat(len(chosen), 1)
-        valid: list[Tensor] = []
-        for row, segment in enumerate(chosen):
-            T, first = segment.length, segment.depth
-            own = torch.arange(segment.start, segment.start + T)
-            query_index[row, :T] = own - known
-            key_index[row, first : first + T] = own
-            seen[row, :T, :first] = True
-            seen[row, :T, first : first + T] = segment.seen()
-            seen[row, T:, first] = True  # no token; but every query must see a key
-            position[row, :T] = torch.tensor(segment.positions())
-            key_position[row, first : first + T] = position[row, :T]
-            above = segment.parent
-            while above >= 0:
-                up = segments[above]
-                path = torch.arange(up.start, up.start + up.length)
-                key_index[row, up.depth : up.depth + up.length] = path
-                above = up.parent
-            valid.append(torch.arange(T) + row * longest)
-        self.query_index_BT = query_index
-        self.key_index_BS = key_index
-        self.valid_N = torch.cat(valid)
-        self.packed_N = query_index.flatten()[self.valid_N]
-        self.below_prefix = all(s.parent >= 0 for s in chosen)
-        self._allowed: dict[int | None, Tensor] = {None: seen}
-        self._position_BT, self._key_position_BS = position, key_position
-
-    def move(self, device: torch.device) -> None:
-        """To where the queries and keys will be."""
-        _move(self, device)
-        self._allowed = {window: mask.to(device) for window, mask in self._allowed.items()}
-
-    def allowed(self, window: int | None) -> Tensor:
-        """(B, T, S) boolean: the keys that each query sees, at most `window` positions back."""
-        if window is not None and window not in self._allowed:  # every layer asks for the same
-            near_BTS = self._key_position_BS[:, None] > self._position_BT[:, :, None] - window
-            self._allowed[window] = self._allowed[None] & near_BTS
-        return self._allowed[window]
-
-
-def _move(holder: _Level | TokenTree, device: torch.device) -> None:
-    """Moves the tensors among its attributes."""
-    for name, value in vars(holder).items():
-        if isinstance(value, Tensor):
-            setattr(holder, name, value.to(device))
-
-
 def common_prefix(prompts: Sequence[Tokens]) -> int:
     """The number of tokens shared by all prompts, leaving each at least one of its own."""
     shortest = min(len(prompt) for prompt in prompts)
@@ -149,7 +60,7 @@ def _goes_beyond(prompt: Tokens, prefix: Tokens) -> bool:
     return len(prompt) > len(prefix) and tuple(prompt[: len(prefix)]) == tuple(prefix)
 
 
-def _of_like_length(members: Sequence[int], segments: Sequence[_Segment]) -> list[list[int]]:
+def _of_like_length(members: Sequence[int], segments: Sequence[Segment]) -> list[list[int]]:
     """Segments in groups whose lengths differ by less than two times: each is padded to its longest."""
     groups: dict[int, list[int]] = {}
     for member in members:
@@ -212,7 +123,7 @@ class TokenTree:
                 "every prompt of a tree must begin with its shared prefix and go beyond it"
             )
         self.requests = tuple(requests)
-        self._segments: list[_Segment] = []
+        self._segments: list[Segment] = []
         self._tokens: list[int] = []
         self._positions: list[int] = []
         self._keep_last, self._merge = keep_last, merge
@@ -233,12 +144,14 @@ class TokenTree:
         levels += _of_like_length(leaves, self._segments)
         self.tokens_N = torch.tensor(self._tokens[known:])
         self.positions_N = torch.tensor(self._positions[known:])
-        self._levels = [_Level(self._segments, members, known) for members in levels]
+        self._levels = [Level(self._segments, members, known) for members in levels]
         # From the order of the levels to that of the packed row.
         packed_N = torch.cat([level.packed_N for level in self._levels])
         self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
         if device.type != CPU.type:
-            _move(self, device)
+            for name, value in vars(self).items():
+                if isinstance(value, Tensor):
+                    setattr(self, name, value.to(device))
             for level in self._levels:
                 level.move(device)
 
@@ -246,7 +159,7 @@ class TokenTree:
         above = self._segments[parent] if parent >= 0 else None
         depth = above.depth + above.length if above else 0
         before = range(-1, len(tokens) - 1) if before is None else before
-        segment = _Segment(len(self._tokens), before, parent, depth)
+        segment = Segment(len(self._tokens), before, parent, depth)
         self._segments.append(segment)
         self._tokens += tokens
         self._positions += segment.positions()
@@ -305,36 +218,16 @@ class TokenTree:
         value_NKD: Tensor,
         rule: ScoreRule,
     ) -> Tensor:
-        """See AttentionPlan. One masked attention for each level; differentiable."""
-        _, H, D = query_NHD.shape
-        R = self.prefix_length
-        apart = R > LONG_PREFIX and rule.window is None and rule.softcap is None
-        apart = apart and can_join(query_NHD.device)
+        """See AttentionPlan. Differentiable."""
         if self._shared_prefix is not None:
             before = self._shared_prefix.states[layer]
             key_NKD, value_NKD = torch.cat((before[0], key_NKD)), torch.cat((before[1], value_NKD))
-        outputs = []
-        for level in self._levels:
-            B, T = level.query_index_BT.shape
-            below_prefix = apart and level.below_prefix
-            key_index_BS = level.key_index_BS[:, R:] if below_prefix else level.key_index_BS
-            q, k, v = (
-                states.index_select(0, index.flatten())
-                .view(B, -1, *states.shape[1:])
-                .transpose(1, 2)
-                for states, index in (
-                    (query_NHD, level.query_index_BT),
-                    (key_NKD, key_index_BS),
-                    (value_NKD, key_index_BS),
-                )
-            )
-            allowed_BTS = level.allowed(rule.window)
-            if below_prefix:
-                prefix = (key_NKD[:R].transpose(0, 1), value_NKD[:R].transpose(0, 1))
-                out = joined_attention(q, prefix, (k, v), allowed_BTS[:, :, R:], rule)
-            else:
-                out = grouped_attention(q, k, v, allowed_BTS, rule)
-            flat = out.transpose(1, 2).reshape(B * T, H, D)
-            outputs.append(flat.index_select(0, level.valid_N))
-        output_NHD = torch.cat(outputs)
+        R = self.prefix_length
+        apart = R if R > LONG_PREFIX and rule.window is None and rule.softcap is None else 0
+        output_NHD = torch.cat(
+            [
+                attend_level(level, query_NHD, key_NKD, value_NKD, rule, apart)
+                for level in self._levels
+            ]
+        )
         return output_NHD if self._order_N is None else output_NHD.index_select(0, self._order_N)
