@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
-from truing.policies.adapter import add_adapter
+from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.trajectories import Trajectories
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
@@ -97,6 +97,11 @@ class LanguagePolicy:
         else:
             module = copy.deepcopy(start.model).float().requires_grad_(True)
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
+
+    @property
+    def not_adapted(self) -> list[str]:
+        """The model's matrices that don't learn because the adapter has no part for them."""
+        return not_adapted(self.trained.model) if self.adapter.kind == "lora" else []
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
