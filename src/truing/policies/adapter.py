@@ -22,8 +22,6 @@ from truing.files import write_file_atomically
 from truing.spec.run import AdapterSpec
 
 _MAMBA = frozenset({"falcon_h1", "falcon_mamba", "mamba", "mamba2", "nemotron_h"})
-_PRODUCTS = (nn.Linear.forward, Conv1D.forward)
-"""What layers that may be adapted do; some of their kind do more (a router picks experts)."""
 _READ_AS_WEIGHTS = frozenset({"conv1d", "dt_proj", "out_proj"})
 """Layers of such models whose weights are read past the layer, where an adapter has no effect; peft
 refuses adapters on them."""
@@ -162,7 +160,8 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
     linear = [
         name
         for name, module in model.named_modules()
-        if type(module).forward in _PRODUCTS
+        if isinstance(module, nn.Linear | Conv1D)
+        and "Router" not in type(module).__name__  # it picks experts, and gives more than a product
         and module is not head
         and name.rpartition(".")[2] not in left_out
     ]
