@@ -16,6 +16,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, Pre
 
 from tiny import END, VOCABULARY, tokenizer
 from truing.models.language_model import LanguageModel
+from truing.policies.adapter import LoraExperts, add_adapter, not_adapted
+from truing.spec.run import AdapterSpec
 
 _CLASSIC = {"vocab_size": len(VOCABULARY), "initializer_range": 0.2} | {
     "eos_token_id": END,
@@ -167,3 +169,56 @@ def plain(name: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
 def loaded(name: str) -> LanguageModel:
     """The same weights behind our own passes."""
     return LanguageModel(plain(name), tokenizer())
+
+
+def row(name: str) -> tuple[str, ...]:
+    """What a family gets, as it is found on its tiny model."""
+    model = loaded(name)
+    sampling = (
+        "prompt and beginning once, all rows in one pass"
+        if not model.unpacked
+        else "rows of one length in a pass"
+        if model.cached
+        else "rows of one length in a pass, the whole text for each token"
+    )
+    chat = (
+        "rows in one pass"
+        if not model.unpacked
+        else "row by row"
+        if model.cached
+        else "row by row, the whole text for each token"
+    )
+    return (
+        name,
+        "no" if model.unpacked else "yes",
+        sampling,
+        chat,
+        _adapted(model.model),
+        "whole, in one pass" if model.unpacked else "in pieces",
+    )
+
+
+def _adapted(model: PreTrainedModel) -> str:
+    """What an adapter trains."""
+    add_adapter(model.requires_grad_(False), AdapterSpec(kind="lora", rank=2), seed=0)
+    left_out = ", ".join(f"`{name.removesuffix('.weight')}`" for name in not_adapted(model))
+    experts = any(isinstance(module, LoraExperts) for module in model.modules())
+    trained = "all linear layers" + (", each expert" if experts else "")
+    return f"{trained}; not {left_out}" if left_out else trained
+
+
+_TITLES = ("Family", "shares prompts", "sampling", "chat and serve", "LoRA trains", "long texts")
+_START, _END = "<!-- families: start -->", "<!-- families: end -->"
+
+
+def page(text: str) -> str:
+    """The docs page with its table made anew."""
+    lines = [_TITLES, ("---",) * len(_TITLES), *(row(name) for name in FAMILIES)]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    before, rest = text.split(_START)
+    return f"{before}{_START}\n\n{table}\n{_END}{rest.split(_END)[1]}"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import PreTrainedModel
 
-from families import FAMILIES, loaded, plain
-from tiny import alone, texts
+from families import FAMILIES, loaded, page, plain
+from paths import ROOT
+from tiny import alone, texts, tokenizer
+from truing.models import language_model
 from truing.models.decoding import BatchedGenerator, Request
-from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine import long_rows, packing
+from truing.models.engine.tree import PromptWithContinuations, Tokens, TokenTree
+from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 
 
@@ -40,7 +45,10 @@ def test_numbers_are_those_of_transformers(name: str) -> None:
             torch.testing.assert_close(parameter.grad, gradient, atol=close, rtol=1e-4, msg=key)
 
 
-def oracle_at(oracle, prompt, continuation, temperature):
+def oracle_at(
+    oracle: PreTrainedModel, prompt: Tokens, continuation: Tokens, temperature: float
+) -> torch.Tensor:
+    """As `alone`, at a temperature."""
     text = torch.tensor([[*prompt, *continuation]])
     logits = oracle(input_ids=text, use_cache=False).logits[0].float() / temperature
     places = torch.arange(len(prompt) - 1, len(prompt) + len(continuation) - 1)
@@ -62,3 +70,45 @@ def test_answers_are_drawn_from_the_model_itself(name: str) -> None:
         [Request(tuple(p), 9, 0.8, seed=1, sample=n) for p in prompts for n in range(2)]
     )
     assert [tuple(each.tokens) for each in drawn] == [c.tokens for row in sampled for c in row]
+
+
+@pytest.mark.parametrize("name", ["GPT-OSS", "Cohere 2", "Granite", "StableLM", "DeepSeek V3"])
+def test_long_texts_are_run_in_pieces(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (long_rows, language_model, packing):
+        monkeypatch.setattr(module, "PACK_TOKENS", 40)
+    monkeypatch.setattr(long_rows, "PIECE", 7)
+    prompt, other, long, short = texts(5, [60, 3, 55, 4])
+    requests = [
+        PromptWithContinuations(prompt, [short, long]),
+        PromptWithContinuations(other, [long, short]),
+        PromptWithContinuations([*prompt[:50], *other], [short]),
+    ]
+    model, oracle = loaded(name), plain(name)
+    for chosen in (requests, requests[::2]):  # the latter with a long beginning in common
+        for request, row in zip(chosen, model.score(chosen), strict=True):
+            for continuation, scored in zip(request.continuations, row, strict=True):
+                with torch.no_grad():
+                    expected = alone(oracle, request.prompt, continuation)
+                torch.testing.assert_close(scored.token_log_probs, expected, atol=3e-5, rtol=1e-5)
+
+
+def test_the_docs_say_what_each_family_gets() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert page(text) == text, "run: python tests/support/families.py docs/models.md"
+
+
+@pytest.mark.parametrize("name", ["Llama 4", "LFM2", "Qwen 3.5", "RecurrentGemma", "Falcon-H1"])
+def test_rounding_hides_no_other_memory(name: str) -> None:
+    model = LanguageModel(plain(name, torch.bfloat16), tokenizer())
+    assert model.unpacked
+
+
+@pytest.mark.parametrize("name", ["Gemma 3", "StableLM", "Mixtral", "GPT-OSS", "DeepSeek V3"])
+def test_rounding_holds_nobody_back(name: str) -> None:
+    model = LanguageModel(plain(name, torch.bfloat16), tokenizer())
+    assert not model.unpacked
+
+
+def test_the_trial_leaves_no_gradient_behind() -> None:
+    model = loaded("Gemma 3")
+    assert all(p.grad is None and p.requires_grad for p in model.model.parameters())
