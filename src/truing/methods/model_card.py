@@ -48,6 +48,11 @@ def _asked(setup: Setup) -> str:
     )
 
 
+def _not_adapted(policy: LanguagePolicy) -> list[str]:
+    names = policy.not_adapted
+    return [f"- Left as they are by the adapter: {', '.join(names)}"] if names else []
+
+
 def model_card(setup: Setup, made: Made) -> str:
     """README.md of a candidate folder, with the front matter that model hubs read."""
     prompt, facts = made.prompt, made.facts
@@ -73,6 +78,7 @@ def model_card(setup: Setup, made: Made) -> str:
         f"- Instruction: {prompt.instruction or '(none)'}",
         f"- Few-shot examples: {len(prompt.shots)}",
         *(f"- {key.replace('_', ' ').capitalize()}: {value}" for key, value in facts.items()),
+        *(_not_adapted(made.policy) if made.policy else []),
         "",
         "The chat template in this folder writes the instruction and examples in front of any "
         "conversation that has no system message of its own. How it measures up against the other "

@@ -15,7 +15,6 @@ from truing.data.dialogues import Dialogue
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models import devices
-from truing.models.engine.unpacked import SENTENCE
 from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, substitution
@@ -95,8 +94,8 @@ class Setup:
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
         model.room.tell = self.progress.note
-        if model.unpacked:
-            self.progress.note(f"{self.spec.model}: {SENTENCE}")
+        if model.note:
+            self.progress.note(f"{self.spec.model}: {model.note}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 
     @property

@@ -4,6 +4,7 @@ Unlike `sampling.sample`, which draws a batch that begins and ends together, a `
 rows of unlike age. Continuous batching as in Yu et al. (2022), "Orca", section 4.1, with one departure:
 a row's tokens are the same, to the last bit of every score, whatever the others do. Products of matrices
 may depend on how many rows they have; a trial tells, and where they do, all steps have the same number.
+Rows of a model that follows no plan are run one by one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.row_cache import KEPT_BYTES, PiecePlan, PrefixCache, Row, StepPlan
 from truing.models.engine.text_stream import TextStream
+from truing.models.engine.unpacked import Continued
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import uniforms
 from truing.types import InputError
@@ -73,6 +75,7 @@ class Generation:
         self.finish: str | None = None
         self.known = 0
         self.row = Row()
+        self.alone = Continued(model.model, cached=model.cached) if model.unpacked else None
         self._stream = TextStream(model.decode, request.stop)
         self._ends = model.end_tokens
         self._thoughts = model.speech.turn.thoughts if request.hide_thoughts else None
@@ -121,6 +124,7 @@ class Generation:
         self.finish = finish
         self._stream.close()
         self.row = Row()
+        self.alone = None
 
 
 def draw(scores_V: Tensor, uniform: float, temperature: float, top_p: float = 1.0) -> int:
@@ -161,15 +165,9 @@ class BatchedGenerator:
     def __init__(
         self, model: LanguageModel, shared_prefix: Sequence[int] = (), most_bytes: int = KEPT_BYTES
     ) -> None:
-        if model.unpacked:
-            kind = model.model.config.model_type
-            raise InputError(
-                f"model: {kind!r} models can't write answers side by side, which 'chat' and 'serve' "
-                "need; the other commands take them"
-            )
         self.model = model
         self._prefix_cache = PrefixCache(shared_prefix, most_bytes)
-        self._padded = not rows_are_independent(model)
+        self._padded = not model.unpacked and not rows_are_independent(model)
 
     def begin(self, request: Request) -> Generation:
         """An answer to be written. Raises InputError where prompt and answer exceed the context."""
@@ -179,6 +177,9 @@ class BatchedGenerator:
     @torch.inference_mode()
     def read(self, generation: Generation) -> None:
         """Computes the next piece of the prompt, and after the last one draws the first token."""
+        if self.model.unpacked:
+            self._step_alone(generation)
+            return
         row, prompt = generation.row, generation.request.prompt
         if row.length == 0:
             self._prefix_cache.restore(row, prompt)
@@ -196,6 +197,10 @@ class BatchedGenerator:
     @torch.inference_mode()
     def step(self, generations: Sequence[Generation]) -> None:
         """One token for each of some answers that have read their prompts and aren't finished."""
+        if self.model.unpacked:
+            for generation in generations:
+                self._step_alone(generation)
+            return
         for start in range(0, len(generations), GROUP):
             self._step(generations[start : start + GROUP])
 
@@ -209,6 +214,14 @@ class BatchedGenerator:
         for generation, row, scores_V in zip(generations, rows, scores_NV, strict=False):
             row.length += 1
             generation.draw(scores_V)
+
+    def _step_alone(self, generation: Generation) -> None:
+        """The whole prompt, or one token, of a model that follows no plan."""
+        assert generation.alone is not None, "the answer is finished"
+        text = torch.tensor([[*generation.request.prompt, *generation.tokens]])
+        with self.model.precision():
+            [scores_V] = generation.alone.logits(text.to(self.model.device))
+        generation.draw(scores_V.cpu())
 
     def _scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) of the only row, or of a group: brought here at once, where tokens are drawn."""

@@ -18,12 +18,13 @@ from transformers import PreTrainedModel
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from truing.models.engine.attention import NAME, AttentionPlan, use_plans
+from truing.models.engine.attention import NAME, AttentionPlan, following
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.long_rows import long_log_probs, long_prefix
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
+    LogitRule,
     frozen_token_log_probs,
     softcapped,
     token_log_probs,
@@ -39,13 +40,8 @@ from truing.models.engine.tree import (
     TokenTree,
     common_prefix,
 )
-from truing.models.engine.unpacked import (
-    ProbeTree,
-    agree,
-    hides_a_window,
-    log_probs_alone,
-    logits_alone,
-)
+from truing.models.engine.trial import cache_agrees, shares_prompts
+from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone
 from truing.models.loading import read_tokenizer, read_weights
 from truing.models.precision import exact_float32
 from truing.models.scoring import Scored, score_packs
@@ -79,9 +75,10 @@ class LanguageModel:
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
         self.room = Room(PACK_TOKENS)
+        self._logits = LogitRule.of(model.config.get_text_config())
         self.unpacked = False
         if model.config._attn_implementation != NAME:  # else it was tried when plans were let in
-            self.unpacked = not self._shares_prompts()
+            self.unpacked = not shares_prompts(model, self.continuation_log_probs)
         if self.unpacked:
             self.decoder = None
         self.context_length = int(getattr(model.config, "max_position_embeddings", 1 << 30))
@@ -89,35 +86,17 @@ class LanguageModel:
         # as well, and nothing is padded.
         model.get_input_embeddings().padding_idx = None  # type: ignore[assignment]
 
-    def _shares_prompts(self) -> bool:
-        """Lets plans in where packed passes give the numbers of the model's own pass."""
-        model = self.model
-        attention = model.config._attn_implementation
-        if getattr(model.config, "attn_logit_softcapping", None):
-            attention = "eager"  # the others leave the softcap out
-            model.set_attn_implementation(attention)
-        tree = ProbeTree(model)
-        try:
-            with torch.no_grad():
-                expected, _ = log_probs_alone(model, tree.requests)
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
-            kind = model.config.model_type
-            raise InputError(
-                f"model: {kind!r} models can't be run on a text alone ({error}); use a causal "
-                "language model like Llama, Qwen, Gemma, Mistral or GPT-2"
-            ) from error
-        if not use_plans(model):
-            return False
-        try:
-            # With gradients, so that no copy of the weights is made for so small a pass.
-            with torch.enable_grad():
-                found = self.continuation_log_probs(tree).detach()
-            shares = agree(found, expected, model.dtype) and not hides_a_window(model, tree.windows)
-        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError):
-            shares = False  # the model's own code wants something that a plan doesn't give
-        if not shares:
-            model.set_attn_implementation(attention)
-        return shares
+    @cached_property
+    def cached(self) -> bool:
+        """Of an unpacked model: whether what it keeps of a text while it writes can be relied on."""
+        return cache_agrees(self.model)
+
+    @property
+    def note(self) -> str:
+        """What its user is told of how it runs; empty where there is nothing to tell."""
+        if not self.unpacked:
+            return ""
+        return SENTENCE if self.cached else SENTENCE + UNCACHED
 
     @staticmethod
     def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
@@ -185,7 +164,7 @@ class LanguageModel:
         assert not self.unpacked, "an unpacked model follows no plan"
         if self.decoder is not None:
             return self.decoder.hidden(tokens_N, positions_N, plan)
-        with self.precision():
+        with self.precision(), following(plan):
             output = self.model.base_model(
                 input_ids=tokens_N[None],
                 position_ids=positions_N[None],
@@ -213,7 +192,7 @@ class LanguageModel:
                 self._head,
                 row_C,
                 tree.target_C,
-                softcap=self._softcap,
+                softcap=self._logits.softcap,
                 temperature=temperature,
             )
         head = self.model.get_output_embeddings()
@@ -222,15 +201,14 @@ class LanguageModel:
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
-            softcap=self._softcap,
-            temperature=temperature,
+            **self._logits.of_output_layer(temperature),
         )
 
     def log_probs_in_pieces(self, request: PromptWithContinuations) -> Iterator[Tensor]:
         """Log-probabilities (C,) of each continuation of a request whose texts are too long for one pass,
         without gradients."""
         return long_log_probs(
-            self.hidden, self._head, self._softcap, request, self.device, self.pack_tokens
+            self.hidden, self._head, self._logits.softcap, request, self.device, self.pack_tokens
         )
 
     def log_probs_and_entropies(
@@ -247,8 +225,7 @@ class LanguageModel:
             head.weight,
             tree.target_C,
             bias_V=getattr(head, "bias", None),
-            softcap=self._softcap,
-            temperature=temperature,
+            **self._logits.of_output_layer(temperature),
         )
 
     def states(self, tree: TokenTree) -> Tensor:
@@ -262,23 +239,18 @@ class LanguageModel:
             return torch.cat([logits_CV for _, logits_CV in found])
         return self.hidden(tree.tokens_N, tree.positions_N, tree)[tree.source_C]
 
-    @property
-    def _softcap(self) -> float | None:
-        """What the model squeezes its logits with (Gemma 2), if anything."""
-        return getattr(self.model.config, "final_logit_softcapping", None)
-
     def _head(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) before any softcap, without gradients."""
         if self.decoder is not None:
-            return self.decoder.head(hidden_NE)
+            return self._logits.scaled(self.decoder.head(hidden_NE))
         with self.precision():
-            return self.model.get_output_embeddings()(hidden_NE)  # type: ignore[no-any-return]
+            return self._logits.scaled(self.model.get_output_embeddings()(hidden_NE))
 
     def next_token_scores(self, hidden_NE: Tensor) -> Tensor:
         """Logits (N, V) in float32 of the token behind each state, without gradients; see `states`."""
         if self.unpacked:
             return hidden_NE
-        return softcapped(self._head(hidden_NE).float(), self._softcap)
+        return softcapped(self._head(hidden_NE).float(), self._logits.softcap)
 
     def forget_copies(self) -> None:
         """Frees the copies of the weights that passes without gradients make; the next makes them anew.

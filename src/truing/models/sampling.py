@@ -250,6 +250,7 @@ def _sample_alone(
     model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
 ) -> _Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
+    cached = model.cached
     rows = _Rows(len(part))
     uniform_RT = _all_uniforms(part, sampling).to(model.device)
 
@@ -265,7 +266,7 @@ def _sample_alone(
 
     each = [prompt for prompt in part.prompts for _ in part.samples]
     with model.precision():
-        generate_alone(model.model, each, sampling.max_new_tokens, draw)
+        generate_alone(model.model, each, sampling.max_new_tokens, draw, cached=cached)
     return rows
 
 

@@ -18,7 +18,7 @@ from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
-from truing.policies.adapter import add_adapter
+from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.trajectories import Trajectories
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
@@ -100,6 +100,11 @@ class LanguagePolicy:
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
         self.trained.room.tell = start.room.tell
         self.room = Room(LEARN_TOKENS)
+
+    @property
+    def not_adapted(self) -> list[str]:
+        """The model's matrices that don't learn because the adapter has no part for them."""
+        return not_adapted(self.trained.model) if self.adapter.kind == "lora" else []
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.long_rows import MASKED, LongRow, in_pieces
-from truing.models.engine.memory import key_value_bytes
+from truing.models.engine.memory import attention_heads, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
@@ -46,8 +46,9 @@ def scoring_bytes(model: LanguageModel, lengths: Sequence[int], alternatives: in
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     activations = min(longest, PACK_TOKENS) * (8 * config.hidden_size + 3 * inner) * size
     # A mask for each head at most, as booleans and as numbers; scores beside it.
-    masked = 3 * 4 * min(MASKED, config.num_attention_heads * min(longest, PACK_TOKENS) ** 2)
-    logits = 3 * 4 * CHUNK * int(config.vocab_size)
+    heads = attention_heads(config)
+    masked = 3 * 4 * min(MASKED, heads * min(longest, PACK_TOKENS) ** 2)
+    logits = 3 * 4 * (longest if model.unpacked else CHUNK) * int(config.vocab_size)
     answered = sum(lengths) * (TOKEN_BYTES + alternatives * ALTERNATIVE_BYTES)
     return int(kept + activations + masked + logits + answered)
 
@@ -75,7 +76,9 @@ def score_texts(
     for group in groups:
         if gone():
             raise GivenUp
-        if len(group[0]) > PACK_TOKENS:
+        if model.unpacked:
+            found += [_score_alone(model, row, alternatives) for row in group]
+        elif len(group[0]) > PACK_TOKENS:
             found.append(_score_long(model, group[0], alternatives, gone))
         else:
             found += _score_group(model, group, alternatives)
@@ -96,6 +99,16 @@ def _score_long(
         target = target.to(model.device)
         scored += _scored(model, hidden_NE, target, alternatives)
     return scored
+
+
+@torch.inference_mode()
+def _score_alone(
+    model: LanguageModel, tokens: Sequence[int], alternatives: int
+) -> list[ScoredToken]:
+    """Of one text, by a model that follows no plan."""
+    tree = TokenTree([PromptWithContinuations(tokens[:1], [tokens[1:]])], device=model.device)
+    scored = _scored(model, model.states(tree), tree.target_C, alternatives)
+    return [ScoredToken(tokens[0], None, ()), *scored]
 
 
 @torch.inference_mode()

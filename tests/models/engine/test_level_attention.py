@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ RULES = {
     "plain": ScoreRule(D**-0.5),
     "window": ScoreRule(D**-0.5, window=6),
     "softcap": ScoreRule(0.5, softcap=2.0),
+    "sinks": ScoreRule(D**-0.5, sinks_H=torch.linspace(-2.0, 3.0, H, dtype=torch.float64)),
 }
 
 
@@ -70,7 +72,11 @@ def _dense(q: Tensor, k: Tensor, v: Tensor, rule: ScoreRule) -> Tensor:
     scores = torch.einsum("thd,shd->hts", q, k) * rule.scale
     if rule.softcap is not None:
         scores = rule.softcap * torch.tanh(scores / rule.softcap)
-    weights = scores.masked_fill(~seen, float("-inf")).softmax(-1)
+    scores = scores.masked_fill(~seen, float("-inf"))
+    if rule.sinks_H is not None:
+        sinks = rule.sinks_H.to(scores.dtype)[:, None, None].expand(H, T, 1)
+        scores = torch.cat((scores, sinks), dim=-1)
+    weights = scores.softmax(-1)[..., :T]
     return torch.einsum("hts,shd->thd", weights, v)
 
 
@@ -94,6 +100,9 @@ def test_pieces_give_dense_attention_and_its_gradients(
 ) -> None:
     monkeypatch.setattr(levels, "MASKED", most)
     device = torch.device(device)
+    sinks_H = rule.sinks_H
+    if sinks_H is not None:
+        rule = replace(rule, sinks_H=sinks_H.to(device))
     tree = TokenTree(_requests(shared), keep_last=True, merge=True, device=device)
     states = [x.to(device).requires_grad_() for x in _random(len(tree.tokens_N))]
     with watched() as seen:
@@ -101,7 +110,7 @@ def test_pieces_give_dense_attention_and_its_gradients(
         with torch.no_grad():
             frozen = tree.attend(0, *(x.float() for x in states), rule).double()
     assert not seen.faults
-    exact = 1e-11 if rule.softcap is None else 1e-6  # a softcap is computed in float32
+    exact = 1e-11 if rule.plain else 1e-6  # softcaps and sinks are computed in float32
     slope = torch.randn(output.shape, dtype=torch.float64)
     output.backward(slope.to(device))
     here = [x.detach().cpu().requires_grad_() for x in states]
@@ -109,7 +118,7 @@ def test_pieces_give_dense_attention_and_its_gradients(
     reached: set[int] = set()
     paths = _paths(TokenTree(_requests(shared), keep_last=True, merge=True))
     for path in paths:
-        expected = _dense(*(x[path] for x in here), rule)
+        expected = _dense(*(x[path] for x in here), replace(rule, sinks_H=sinks_H))
         fresh = [n for n, place in enumerate(path) if place not in reached]
         reached |= set(path)
         for found, apart in ((output, exact), (frozen, 1e-5)):

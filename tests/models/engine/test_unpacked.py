@@ -1,4 +1,4 @@
-"""Models that can't share a prompt (scaled logits, ALiBi, sinks, recurrence) against plain transformers."""
+"""Models that can't share a prompt (ALiBi, recurrence), and some that could not, against transformers."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ from truing.learn import Reinforce
 from truing.learn.objectives.baselines import Constant
 from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
-from truing.models.decoding import BatchedGenerator
+from truing.models.decoding import BatchedGenerator, Request
 from truing.models.engine import unpacked as module
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.engine.unpacked import SENTENCE, UNCACHED
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
+from truing.serve.scoring import score_texts, scoring_bytes
 from truing.spec.run import AdapterSpec
 from truing.types import InputError
 
@@ -82,6 +84,8 @@ CONFIGS: dict[str, PreTrainedConfig] = {
         **COMMON, hidden_size=32, num_hidden_layers=2, state_size=4, initializer_range=0.2
     ),
 }
+SHARING = ("granite", "cohere", "gpt-oss")
+"""Scaled logits and attention sinks: plans know of them."""
 
 
 def build(name: str) -> PreTrainedModel:
@@ -115,7 +119,7 @@ def expected(oracle: PreTrainedModel) -> torch.Tensor:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_scores_are_those_of_each_text_alone(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, oracle = made(name), build(name)
-    assert model.unpacked
+    assert model.unpacked == (name not in SHARING)
     with torch.no_grad():
         wanted = expected(oracle)
     for budget in (module.LOGITS_AT_ONCE, 25 * FEW):  # all rows in one pass, and a few at a time
@@ -151,8 +155,8 @@ def test_samples_have_the_log_probs_of_the_model_itself(name: str) -> None:
 def test_first_tokens_have_the_exact_distribution() -> None:
     (prompt,), count = texts(6, [5], FEW), 4000
     with torch.no_grad():
-        exact = build("granite")(torch.tensor([prompt])).logits[0, -1].softmax(-1)
-    found = sample(made("granite"), [prompt], count, Sampling(1, seed=5)).completions[0]
+        exact = build("falcon")(torch.tensor([prompt])).logits[0, -1].softmax(-1)
+    found = sample(made("falcon"), [prompt], count, Sampling(1, seed=5)).completions[0]
     seen = Counter(c.tokens[0] for c in found)
     for token, chance in enumerate(exact.tolist()):
         deviation = (count * chance * (1 - chance)) ** 0.5
@@ -187,7 +191,7 @@ def test_policies_learn_and_peft_loads_what_they_learned(
 ) -> None:
     model, adapter = made(name), AdapterSpec(kind=kind, rank=2)  # type: ignore[arg-type]
     policy = LanguagePolicy(model, model, adapter, "float32", seed=1)
-    assert policy.trained.unpacked
+    assert policy.trained.unpacked == (name not in SHARING)
     rolled = rollout(policy, [r.prompt for r in requests()], 4, Sampling(6, seed=2))
     batch = rolled.trajectories
     torch.testing.assert_close(batch.log_prob_BT, policy.log_probs(batch), atol=1e-4, rtol=0)
@@ -253,9 +257,78 @@ def test_a_decoder_that_would_be_wrong_is_not_used() -> None:
     torch.testing.assert_close(scored.token_log_probs, wanted, atol=1e-5, rtol=1e-5)
 
 
-def test_chat_and_serve_say_that_they_cannot() -> None:
-    with pytest.raises(InputError, match="'granite' models can't write answers side by side"):
-        BatchedGenerator(made("granite"))
+@pytest.mark.parametrize("name", ["bloom", "llama4", "mamba"])
+def test_answers_in_the_making_depend_on_nobody_else(name: str) -> None:
+    model, generator = made(name), BatchedGenerator(made(name))
+    asked = [
+        Request(tuple(prompt), 6 + number, 0.8, 0.9, seed=number, stop=("ab",))
+        for number, prompt in enumerate(texts(7, [4, 9, 1, 4], FEW))
+    ]
+    alone_each = [BatchedGenerator(model).write(request) for request in asked]
+    late, *first = [generator.begin(request) for request in asked]
+    for each in first:
+        generator.read(each)
+    live = [each for each in first if each.finish is None]
+    generator.step(live)
+    generator.read(late)
+    live.append(late)
+    while live := [each for each in live if each.finish is None]:
+        generator.step(live)
+    for found, expected in zip([late, *first], alone_each, strict=True):
+        assert (found.tokens, found.text, found.finish) == (
+            expected.tokens,
+            expected.text,
+            expected.finish,
+        )
+        assert found.alone is None  # what it remembered takes no room any more
+
+
+@pytest.mark.parametrize("wrong", ["numbers", "nothing", "failure"])
+def test_a_cache_that_is_wrong_is_not_used(wrong: str) -> None:
+    """As MiniMax's, whose cached steps give other numbers than the whole text."""
+    oracle, broken = build("falcon"), build("falcon")
+    real = broken.forward
+
+    def forward(*given: object, past_key_values: object = None, **named: object) -> object:
+        if past_key_values is not None and wrong == "failure":
+            raise ValueError("a state of another shape")
+        output = real(*given, past_key_values=past_key_values, **named)
+        if past_key_values is not None and wrong == "numbers":
+            output.logits = output.logits.flip(-1)
+        if wrong == "nothing":
+            output.past_key_values = None
+        return output
+
+    broken.forward = forward  # type: ignore[method-assign]
+    model = LanguageModel(broken, tokenizer())
+    assert model.unpacked and not model.cached and model.note.endswith(UNCACHED)
+    right = made("falcon")
+    assert right.cached and right.note == SENTENCE
+    prompts, sampling = texts(4, [5, 2], FEW), Sampling(7, seed=3)
+    expected = sample(right, prompts, 3, sampling).completions
+    found = sample(model, prompts, 3, sampling).completions
+    assert [[c.tokens for c in row] for row in found] == [[c.tokens for c in r] for r in expected]
+    request = Request(tuple(prompts[0]), 7, seed=3)
+    assert BatchedGenerator(model).write(request).tokens == list(expected[0][0].tokens)
+    with torch.no_grad():
+        scores = alone(oracle, prompts[0], found[0][0].tokens)
+    log_probs = torch.tensor(found[0][0].token_log_probs)
+    torch.testing.assert_close(log_probs, scores, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["llama4", "mamba"])
+def test_the_server_scores_texts_as_the_model_does(name: str) -> None:
+    rows = texts(9, [5, 3, 1, 8], FEW)
+    scored = score_texts(made(name), rows, alternatives=2)
+    for row, tokens in zip(rows, scored, strict=True):
+        assert [each.token for each in tokens] == row and tokens[0].log_prob is None
+        if len(row) > 1:
+            with torch.no_grad():
+                wanted = alone(build(name), row[:1], row[1:])
+            found = torch.tensor([each.log_prob for each in tokens[1:]])
+            torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+            assert all(len(each.likeliest) == 2 for each in tokens[1:])
+    assert scoring_bytes(made(name), [5, 8], 2) > 0
 
 
 def test_a_model_that_cannot_be_run_is_refused() -> None:

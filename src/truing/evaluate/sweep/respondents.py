@@ -16,7 +16,6 @@ from truing.evaluate.served_answers import choose_interface
 from truing.evaluate.served_choices import choose_mode
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.variant import StoredVariant
-from truing.models.engine.unpacked import SENTENCE
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
@@ -60,8 +59,8 @@ class Opener:
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
             )
         candidate.model.room.tell = self.progress.note
-        if candidate.model.unpacked:
-            self.progress.note(f"{name}: {SENTENCE}")
+        if candidate.model.note:
+            self.progress.note(f"{name}: {candidate.model.note}")
         return [
             LocalRespondent(
                 candidate,

@@ -8,11 +8,15 @@ of the model sees one row of tokens without padding.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import AttentionInterface, PreTrainedModel
 
 from truing.models.engine.projection import softcapped
@@ -27,12 +31,20 @@ class ScoreRule:
     """What a layer does to the products of queries and keys before the softmax.
 
     They are multiplied by `scale`; a `softcap` c then turns a score s into c tanh(s / c); `window` is
-    the number of positions back that a token sees, itself included (None: all).
+    the number of positions back that a token sees, itself included (None: all). `sinks_H` are scores,
+    one for each query head, of a key more that every token sees and that has no value: it takes its
+    share of the weights and gives nothing.
     """
 
     scale: float
     window: int | None = None
     softcap: float | None = None
+    sinks_H: Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether kernels that know scores and a mask alone give the right weights."""
+        return self.softcap is None and self.sinks_H is None
 
 
 class AttentionPlan(Protocol):
@@ -53,6 +65,22 @@ class AttentionPlan(Protocol):
         ...
 
 
+_WITHOUT_EFFECT = frozenset({"cache_position", "position_ids"})
+"""Tensors that some models hand on to an attention that has no use for them. Any other may choose among
+keys or weigh them (sparse attention, relative positions)."""
+_current: ContextVar[AttentionPlan | None] = ContextVar("plan", default=None)
+
+
+@contextmanager
+def following(plan: AttentionPlan) -> Iterator[None]:
+    """For models that don't pass on to their layers what they are called with (StableLM, Nemotron)."""
+    token = _current.set(plan)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def _attention(
     module: torch.nn.Module,
     query: Tensor,
@@ -62,26 +90,40 @@ def _attention(
     scaling: float | None = None,
     dropout: float = 0.0,
     *,
-    plan: AttentionPlan,
+    plan: AttentionPlan | None = None,
     sliding_window: int | None = None,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
-    **_: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """The function that `transformers` calls in each layer; all of its rows are one packed row."""
-    if s_aux is not None:
-        raise ValueError("attention sinks are nothing that a plan knows of")
+    plan = _current.get() if plan is None else plan
+    if plan is None:
+        raise ValueError("attention follows a plan here, and was given none")
+    for name, given in others.items():
+        if isinstance(given, Tensor | float) and name not in _WITHOUT_EFFECT:
+            raise ValueError(f"{name!r} is nothing that a plan knows of")
+    if s_aux is not None and s_aux.shape != query.shape[1:2]:
+        raise ValueError(f"a plan takes one sink a head, got {tuple(s_aux.shape)}")
     if query.shape[0] != 1:
         raise ValueError(f"a plan takes one packed row, got a batch of {query.shape[0]}")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    # Latent attention (DeepSeek) has larger keys than values; zeros change neither scores nor sums.
+    size, D = value.shape[-1], max(key.shape[-1], value.shape[-1])
+    query_NHD, key_NKD, value_NKD = (
+        F.pad(each[0].transpose(0, 1), (0, D - each.shape[-1]))
+        if each.shape[-1] < D
+        else each[0].transpose(0, 1)
+        for each in (query, key, value)
+    )
     output = plan.attend(
         int(module.layer_idx),  # type: ignore[arg-type]
-        query[0].transpose(0, 1),
-        key[0].transpose(0, 1),
-        value[0].transpose(0, 1),
-        ScoreRule(scale, sliding_window, softcap),
+        query_NHD,
+        key_NKD,
+        value_NKD,
+        ScoreRule(scale, sliding_window, softcap, s_aux),
     )
-    return output.unsqueeze(0), None
+    return output[..., :size].unsqueeze(0), None
 
 
 # A plan carries its own mask. `transformers` makes none, and doesn't look at the positions of each pass
@@ -90,8 +132,12 @@ AttentionInterface.register(NAME, _attention)
 
 
 def use_plans(model: PreTrainedModel) -> bool:
-    """Lets the model's attention follow plans where its code allows that; otherwise changes nothing."""
-    allowed = bool(getattr(model, "_supports_attention_backend", False))
+    """Lets the model's attention follow plans where its code allows that; otherwise changes nothing.
+
+    Not all that look attention up by name declare it, and not all that do have no other memory: a trial
+    must tell (see trial.py).
+    """
+    allowed = bool(model._can_set_attn_implementation())
     if allowed:
         model.set_attn_implementation(NAME)
     return allowed
@@ -122,15 +168,28 @@ def grouped_attention(
         return output.to(dtype)
     folded = query_BHTD.reshape(B, K, (H // K) * T, D)
     mask = allowed_BTS.unsqueeze(1).repeat(1, 1, H // K, 1)
-    if rule.softcap is None:
-        output = torch.nn.functional.scaled_dot_product_attention(
+    if rule.plain:
+        output = F.scaled_dot_product_attention(
             folded, key_BKSD, value_BKSD, attn_mask=mask, scale=rule.scale
         )
     else:
         scores = softcapped((folded @ key_BKSD.transpose(2, 3)) * rule.scale, rule.softcap)
-        weights = scores.float().masked_fill(~mask, float("-inf")).softmax(-1)
-        output = weights.to(value_BKSD.dtype) @ value_BKSD
+        scores = scores.float().masked_fill(~mask, float("-inf"))
+        weights = attention_weights(scores.view(B, K, H // K, T, -1), rule)
+        output = weights.flatten(2, 3).to(value_BKSD.dtype) @ value_BKSD
     return output.reshape(B, H, T, D)
+
+
+def attention_weights(scores_BKGTS: Tensor, rule: ScoreRule) -> Tensor:
+    """Softmax over keys of scores in float32, the rule's sink beside them: (B, K, G, T, S).
+
+    The K G heads are those of the sinks in order.
+    """
+    if rule.sinks_H is None:
+        return scores_BKGTS.softmax(-1)
+    K, G = scores_BKGTS.shape[1:3]
+    sinks = rule.sinks_H.to(scores_BKGTS.dtype).view(K, G, 1, 1).expand(*scores_BKGTS.shape[:-1], 1)
+    return torch.cat((scores_BKGTS, sinks), dim=-1).softmax(-1)[..., :-1]
 
 
 def seen_before(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:
@@ -154,18 +213,18 @@ def joined_attention(
     shared: tuple[Tensor, Tensor],
     own: tuple[Tensor, Tensor],
     allowed_BTS: Tensor,
-    *,
-    scale: float,
+    rule: ScoreRule,
 ) -> Tensor:
     """Attention to keys that all rows share, all of them visible, and to keys of each row's own.
 
     `shared` holds keys and values (K, R, D), `own` keys and values (B, K, S, D), under the mask
     `allowed_BTS`. Equal to attention over both together, without a copy of the shared ones for each
     row: two softmaxes are joined by their normalisers (as in Dao et al., 2022, section 3.1). No
-    gradient. Returns (B, H, T, D).
+    gradient. A sink of the rule's only adds to the normaliser; its window and softcap aren't for here.
+    Returns (B, H, T, D).
     """
     B, H, T, D = query_BHTD.shape
-    K = shared[0].shape[0]
+    K, scale = shared[0].shape[0], rule.scale
     folded = query_BHTD.reshape(B, K, (H // K) * T, D)
     mask = torch.zeros(allowed_BTS.shape, dtype=folded.dtype).masked_fill_(
         ~allowed_BTS, float("-inf")
@@ -180,4 +239,8 @@ def joined_attention(
     weight = torch.sigmoid(shared_normaliser.view(shape).transpose(0, 1) - own_normaliser)
     from_shared = shared_1KQD.view(*shape, D).transpose(0, 1)
     output = torch.lerp(own_BKQD.float(), from_shared.float(), weight.unsqueeze(-1))
+    if rule.sinks_H is not None:
+        normaliser = torch.logaddexp(shared_normaliser.view(shape).transpose(0, 1), own_normaliser)
+        sinks_KQ = rule.sinks_H.float().view(K, -1).repeat_interleave(T, dim=1)
+        output = output * torch.sigmoid(normaliser - sinks_KQ).unsqueeze(-1)
     return output.to(folded.dtype).reshape(B, H, T, D)

@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from truing.models.engine.attention import (
     ScoreRule,
+    attention_weights,
     can_join,
     grouped_attention,
     joined_attention,
@@ -43,11 +44,11 @@ def attend_level(
     H, K = query_NHD.shape[1], key_SKD.shape[1]
     here = query_NHD.device.type == "cpu"
     # The processor's kernel keeps no scores: only a mask, for the heads that share their keys.
-    per_score, per_key = H // K if here and rule.softcap is None else H, key_SKD[0].numel()
+    per_score, per_key = H // K if here and rule.plain else H, key_SKD[0].numel()
     prefix, beside = prefix if level.below_prefix else 0, 0
     kernel: _Kernel = partial(_masked, rule=rule)
     if prefix and can_join(query_NHD.device):
-        kernel = partial(joined_attention, scale=rule.scale)
+        kernel = partial(joined_attention, rule=rule)
     elif prefix and here and level.fits(per_score, per_key):
         prefix = 0  # one kernel is faster than two, and copies do no harm
     elif prefix:
@@ -125,7 +126,8 @@ def _joined(
         beside = beside.masked_fill(~allowed_BTS[:, None, None], float("-inf")).flatten(2, 3)
         scores = torch.cat((before, beside), dim=-1)
         exact = torch.promote_types(scores.dtype, torch.float32)
-        weights = scores.softmax(-1, dtype=exact).to(scores.dtype)
+        weights = attention_weights(scores.to(exact).view(B, K, G, T, -1), rule)
+        weights = weights.flatten(2, 3).to(scores.dtype)
         on_shared, on_own = weights.split([R, beside.shape[-1]], dim=-1)
         from_shared = on_shared.transpose(0, 1).reshape(K, B * G * T, R) @ shared[1]
         output = on_own @ own[1] + from_shared.view(K, B, G * T, D).transpose(0, 1)

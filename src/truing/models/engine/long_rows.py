@@ -57,7 +57,7 @@ class LongRow:
             before = (keys[:start].transpose(0, 1), values[:start].transpose(0, 1))
             own = (key_NKD.transpose(0, 1)[None], value_NKD.transpose(0, 1)[None])
             seen_1NN = seen_before(0, 0, end - start, None, self.device)
-            output = joined_attention(query_1HND, before, own, seen_1NN, scale=rule.scale)
+            output = joined_attention(query_1HND, before, own, seen_1NN, rule)
         else:
             output = _masked(query_1HND, keys[:end], values[:end], start, rule)
         return output[0].transpose(0, 1)

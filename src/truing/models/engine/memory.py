@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 _GROUP = Path("/sys/fs/cgroup")
 _FILES = (  # of a control group: its limit, what it uses, what of that could be given back at once
@@ -45,10 +45,15 @@ def _left_in_group(group: Path, limit: str, used: str, stat: str, reclaimable: s
     return most - now + back
 
 
+def attention_heads(config: PreTrainedConfig) -> int:
+    """Heads of queries; 1 of a model without attention, whose states are no larger than one's keys."""
+    return int(getattr(config, "num_attention_heads", None) or 1)
+
+
 def key_value_bytes(model: PreTrainedModel, dtype: torch.dtype) -> int:
     """Bytes of the keys and values of one token."""
     config = model.config.get_text_config()
-    heads = config.num_attention_heads
+    heads = attention_heads(config)
     kept = getattr(config, "num_key_value_heads", None) or heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     return int(2 * config.num_hidden_layers * kept * size * dtype.itemsize)

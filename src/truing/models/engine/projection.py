@@ -8,17 +8,55 @@ computes them again.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedConfig
 
 from truing.models.engine.embedding import gradient_sum
 
 CHUNK = 64  # rows of logits alive at once: 13 MB for a vocabulary of 49,152, which caches hold
 LEARNING_CHUNK = 128  # products with a plain weight want more rows
 KEPT_BYTES = 128 << 20  # of probabilities that a pass keeps for its gradient
+_MULTIPLY = frozenset({"hyperclovax"})  # by what others call by the same name and divide by
+
+
+class _Scores(TypedDict):
+    softcap: float | None
+    temperature: float
+
+
+@dataclass(frozen=True)
+class LogitRule:
+    """What a model does to the numbers of its output layer: times `scale`, then the `softcap`."""
+
+    scale: float = 1.0
+    softcap: float | None = None
+
+    @staticmethod
+    def of(config: PreTrainedConfig) -> LogitRule:
+        """Going by its configuration: Cohere's and Falcon-H1's name a factor, Granite's a divisor, Gemma
+        2's a softcap. The trial at loading tells whether that is right."""
+        softcap = getattr(config, "final_logit_softcapping", None)
+        for name in ("logit_scale", "lm_head_multiplier", "logits_scaling"):
+            value = getattr(config, name, None)
+            if isinstance(value, int | float) and value > 0:
+                divides = name == "logits_scaling" and config.model_type not in _MULTIPLY
+                return LogitRule(1 / value if divides else float(value), softcap)
+        return LogitRule(softcap=softcap)
+
+    def scaled(self, logits: Tensor) -> Tensor:
+        """Without the softcap."""
+        return logits if self.scale == 1 else logits * self.scale
+
+    def of_output_layer(self, temperature: float) -> _Scores:
+        """The softcap and temperature that give the same scores from unscaled numbers x:
+        c tanh(s x / c) / T is (c / s) tanh(x / (c / s)) / (T / s)."""
+        softcap = None if self.softcap is None else self.softcap / self.scale
+        return {"softcap": softcap, "temperature": temperature / self.scale}
 
 
 def logits(

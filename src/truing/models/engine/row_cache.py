@@ -15,7 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from truing.models.engine.attention import ScoreRule, grouped_attention, seen_before
+from truing.models.engine.attention import (
+    ScoreRule,
+    attention_weights,
+    grouped_attention,
+    seen_before,
+)
 from truing.models.engine.projection import softcapped
 
 PIECE = 32
@@ -125,10 +130,11 @@ class StepPlan:
 
 def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule) -> Tensor:
     """Attention of one token, whose G heads for each key head stand as queries: (1, K, G, D)."""
-    if rule.softcap is None:
+    if rule.plain:
         return F.scaled_dot_product_attention(query_1KGD, keys, values, scale=rule.scale)
     scores = (query_1KGD @ keys.transpose(2, 3)).float() * rule.scale
-    weights = softcapped(scores, rule.softcap).softmax(-1)
+    scores = softcapped(scores, rule.softcap)
+    weights = attention_weights(scores.unsqueeze(3), rule).squeeze(3)
     return weights.to(values.dtype) @ values
 
 

@@ -1,8 +1,8 @@
 """A model's own forward pass, one text a row: for models that can't share a prompt.
 
-The packed tree needs an attention that can be replaced and logits that are the output layer's own.
-A model that hides either (ALiBi, attention sinks, recurrent layers, scaled logits) is run as
-`transformers` runs it: slower, and the same numbers, in scoring, sampling and learning alike.
+The packed tree needs an attention that can be replaced, and no other memory beside it. A model that has
+none or more (ALiBi, recurrent layers, convolutions) is run as `transformers` runs it: slower, and the same
+numbers, in scoring, sampling and learning alike. trial.py finds out which models these are.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from truing.models.engine.attention import ScoreRule
-from truing.models.engine.tree import PromptWithContinuations, Tokens, TokenTree
+from truing.models.engine.tree import PromptWithContinuations, Tokens
 
 LOGITS_AT_ONCE = 50_000_000
 """Bounds the memory of one pass: about 200 MB of logits in float32."""
@@ -27,6 +26,11 @@ SENTENCE = (
     "slower, with the same figures."
 )
 """What a user is told."""
+UNCACHED = (
+    " What it keeps of a text gives other figures than the text itself, so each token that it writes is "
+    "computed from the whole text: slower still."
+)
+"""What is added where the cache of the model's own is wrong, or it has none."""
 
 Row = tuple[Tokens, Tokens]  # a prompt and its continuation
 Draw = Callable[[Sequence[int], Tensor], tuple[Tensor, list[bool]]]
@@ -108,11 +112,41 @@ def log_probs_alone(
     return torch.cat([nothing, *found]), torch.cat([nothing, *spread])
 
 
+class Continued:
+    """Texts of one length that go on side by side, through the cache of the model's own.
+
+    Not `cached`, they are read anew from the beginning for every token.
+    """
+
+    def __init__(self, model: PreTrainedModel, *, cached: bool) -> None:
+        self._model, self._cached = model, cached
+        self._remembered: dict[str, Any] = {}
+        self._length = 0
+        takes = inspect.signature(model.forward).parameters
+        self._options = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
+
+    def logits(self, text_NT: Tensor) -> Tensor:
+        """(N, V), float32, of the tokens behind texts that begin with those of the last call.
+
+        Raises ValueError where there should be a cache and the model gives none.
+        """
+        output = self._model(
+            input_ids=text_NT[:, self._length :],
+            use_cache=self._cached,
+            **self._remembered,
+            **self._options,
+        )
+        if self._cached:
+            self._remembered = _remembered(self._model, output)
+            self._length = text_NT.shape[1]
+        return output.logits[:, -1].float()  # type: ignore[no-any-return]
+
+
 @torch.inference_mode()
 def generate_alone(
-    model: PreTrainedModel, prompts: Sequence[Tokens], steps: int, draw: Draw
+    model: PreTrainedModel, prompts: Sequence[Tokens], steps: int, draw: Draw, *, cached: bool
 ) -> None:
-    """Lets every prompt go on, `steps` tokens at most, through the cache of the model's own.
+    """Lets every prompt go on, `steps` tokens at most; `cached` as for Continued.
 
     `draw` gets N places of prompts and the logits (N, V), float32, of their next tokens; it gives the
     tokens (N,) and whether each ends its row. Only prompts of one length share a pass:
@@ -124,11 +158,9 @@ def generate_alone(
     for places in by_length.values():
         text_NT = torch.tensor([list(prompts[place]) for place in places]).to(model.device)
         going = list(range(len(places)))
-        remembered: dict[str, Any] = {}
-        fresh_NT = text_NT
+        continued = Continued(model, cached=cached)
         for step in range(steps):
-            output = model(input_ids=fresh_NT, use_cache=True, **remembered)
-            logits_NV = output.logits[:, -1].float()
+            logits_NV = continued.logits(text_NT)
             going_N = torch.tensor(going).to(model.device)
             token_N, ended = draw([places[row] for row in going], logits_NV[going_N])
             # Rows that have ended repeat a token that nobody looks at.
@@ -137,59 +169,13 @@ def generate_alone(
             if not going or step == steps - 1:
                 break
             text_NT = torch.cat((text_NT, next_N[:, None]), 1)
-            remembered = _remembered(model, output)
-            fresh_NT = text_NT[:, -1:] if remembered else text_NT
 
 
 def _remembered(model: PreTrainedModel, output: Any) -> dict[str, Any]:
-    """What the next pass is to be given of this one; nothing where the model keeps nothing."""
+    """What the next pass is to be given of this one. Raises ValueError where the model keeps nothing."""
     takes = inspect.signature(model.forward).parameters
     given = {name: getattr(output, name, None) for name in CACHES if name in takes}
-    return {name: cache for name, cache in given.items() if cache is not None}
-
-
-# --- Whether a model is one of these ----------------------------------------------------------
-
-
-class ProbeTree(TokenTree):
-    """A small tree of arbitrary tokens, which notes the windows that attention is told of."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        top = min(int(model.config.get_text_config().vocab_size), 1000) - 1
-        tokens = [1 + (7919 * place) % top for place in range(24)]
-        requests = (
-            PromptWithContinuations(tokens[:9], [tokens[9:14], tokens[14:16]]),
-            PromptWithContinuations([*tokens[:5], *tokens[16:20]], [tokens[20:]]),
-        )
-        super().__init__(requests, device=model.device)
-        self.windows: set[int | None] = set()
-
-    def attend(
-        self,
-        layer: int,
-        query_NHD: Tensor,
-        key_NKD: Tensor,
-        value_NKD: Tensor,
-        rule: ScoreRule,
-    ) -> Tensor:
-        """See AttentionPlan."""
-        self.windows.add(rule.window)
-        return super().attend(layer, query_NHD, key_NKD, value_NKD, rule)
-
-
-def agree(found: Tensor, expected: Tensor, dtype: torch.dtype) -> bool:
-    """Whether log-probabilities that were computed in `dtype` differ by rounding alone."""
-    apart = (found - expected).abs()
-    if dtype in (torch.float32, torch.float64):
-        return bool(apart.max() <= 1e-3)
-    return bool(apart.mean() <= 0.3)
-
-
-def hides_a_window(model: PreTrainedModel, windows: set[int | None]) -> bool:
-    """Whether the configuration speaks of a window, longer than the probe, that attention isn't told
-    of: it would stand in a mask, which plans don't read."""
-    config = model.config.get_text_config()
-    set_ = [getattr(config, name, None) for name in ("sliding_window", "attention_chunk_size")]
-    kinds = getattr(config, "layer_types", None)
-    used = kinds is None or any(kind != "full_attention" for kind in kinds)
-    return used and any(set_) and windows <= {None}
+    caches = {name: cache for name, cache in given.items() if cache is not None}
+    if not caches:
+        raise ValueError("the model keeps nothing of what it reads")
+    return caches
