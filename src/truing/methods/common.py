@@ -88,7 +88,15 @@ def new_policy(
     start = setup.base.model
     if adapter.kind == "full" and computed_in(setup.spec.dtype) != "float32":
         start = LanguageModel.load(setup.source.folder, "float32")
-    return LanguagePolicy(setup.base.model, start, adapter, setup.spec.dtype, seed, temperature)
+    return LanguagePolicy(
+        setup.base.model,
+        start,
+        adapter,
+        setup.spec.dtype,
+        seed,
+        temperature,
+        setup.spec.compute.checkpointing,
+    )
 
 
 def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:

@@ -22,6 +22,7 @@ from pydantic import (
 
 from truing.hints import did_you_mean
 from truing.spec.best_of_n import BestOfNSpec
+from truing.spec.compute import ComputeSpec
 from truing.spec.data import DataSpec
 from truing.spec.objective import ChosenObjective, default_objective
 from truing.spec.part import Part as _Part
@@ -34,8 +35,12 @@ from truing.types import Dtype, InputError, stable_hash
 
 
 def digest_of(data: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads."""
-    return stable_hash("spec", json.dumps(data, sort_keys=True))[:16]
+    """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads.
+
+    Not of where it is computed, which the run's identity names as it turned out.
+    """
+    what = {key: value for key, value in data.items() if key != "compute"}
+    return stable_hash("spec", json.dumps(what, sort_keys=True))[:16]
 
 
 def _known_method(name: str) -> str:
@@ -219,6 +224,7 @@ class Spec(_Part):
     seeds: tuple[int, ...] = Field(
         (0,), min_length=1, description="training is done once with each seed"
     )
+    compute: ComputeSpec = Field(ComputeSpec(), description="where it is computed")
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,0 +1,34 @@
+"""The part of a spec that says where a run is computed. Nothing in it changes what the run means."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from truing.spec.part import Part
+
+Checkpointing = Literal["auto", "always", "never"]
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
+
+
+def device_name(name: str) -> str:
+    """The name itself. Raises ValueError where it can be no device's."""
+    if not _DEVICE.fullmatch(name):
+        raise ValueError("no device; give auto, cpu, cuda, cuda:N or mps")
+    return name
+
+
+class ComputeSpec(Part):
+    """Where a run is computed."""
+
+    device: Annotated[str, AfterValidator(device_name)] = Field(
+        "auto", description="auto (a card where there is one), cpu, cuda, cuda:N or mps"
+    )
+    checkpointing: Checkpointing = Field(
+        "auto",
+        description="whether a learning pass keeps its layers' inputs alone and computes the rest again: "
+        "auto (where the rest doesn't fit into the free memory), always or never; the numbers are the "
+        "same",
+    )
