@@ -84,7 +84,8 @@ class LanguagePolicy:
         temperature: float = 1.0,
         checkpointing: Checkpointing = "auto",
     ) -> None:
-        """`start` holds the weights to train; for full weights it should be in float32.
+        """`start` holds the weights to train; for full weights it should be in float32, and where it isn't
+        the reference itself, the policy takes it over.
 
         `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
         `checkpointing`: whether learning passes keep their layers' inputs alone; see ComputeSpec.
@@ -100,7 +101,8 @@ class LanguagePolicy:
             module = copy.deepcopy(start.model, kept).requires_grad_(False)
             add_adapter(module, adapter, seed)
         else:
-            module = copy.deepcopy(start.model).float().requires_grad_(True)
+            own = start.model if start is not reference else copy.deepcopy(start.model)
+            module = own.float().requires_grad_(True)
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
 
     @property
