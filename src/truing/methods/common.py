@@ -88,7 +88,15 @@ def new_policy(
     start = setup.base.model
     if adapter.kind == "full" and computed_in(setup.spec.dtype) != "float32":
         start = LanguageModel.load(setup.source.folder, "float32")
-    policy = LanguagePolicy(setup.base.model, start, adapter, setup.spec.dtype, seed, temperature)
+    policy = LanguagePolicy(
+        setup.base.model,
+        start,
+        adapter,
+        setup.spec.dtype,
+        seed,
+        temperature,
+        setup.spec.compute.checkpointing,
+    )
     if names := policy.not_adapted:
         setup.progress.note(f"The adapter leaves as they are: {', '.join(names)}")
     return policy

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from truing.models.engine.attention import AttentionPlan
+from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.long_rows import Hidden, LongRow, in_pieces, is_long
 from truing.models.engine.packing import HIDDEN_TOKENS, packs
 from truing.models.engine.threads import in_parallel
@@ -57,11 +58,8 @@ def _stop_here(module: nn.Module, inputs: Any, output: Any) -> None:
 
 
 def _layers(model: LanguageModel) -> nn.ModuleList:
-    """The model's list of layers: the first list of modules with as many as its configuration says."""
-    count = model.model.config.get_text_config().num_hidden_layers
-    for module in model.model.base_model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return module
+    if (layers := layers_of(model.model)) is not None:
+        return layers
     kind = type(model.model).__name__
     raise InputError(f"model: {kind} has no list of layers to take hidden states from")
 

@@ -11,6 +11,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from truing.files import read_json
 from truing.models import devices
 from truing.models.precision import torch_dtype
+from truing.models.room import check_room
 from truing.models.tensor_files import UNREADABLE
 from truing.types import Dtype, InputError
 
@@ -18,17 +19,24 @@ from truing.types import Dtype, InputError
 def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
     """The model in a folder of safetensors. Raises InputError where there is none, or it needs code."""
     _check_kernels(folder / "config.json")
+    check_room(folder, torch_dtype(dtype), torch.device("cpu"))
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model, report = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(dtype),
             device_map=_straight_to(devices.device()),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
+            output_loading_info=True,
         )
     except UNREADABLE as error:
         raise _unusable(folder, "can't be loaded", error) from None
+    if missing := sorted(report["missing_keys"]):  # transformers fills them with random numbers
+        raise InputError(
+            f"model: {folder} can't be loaded: its weights lack {missing[0]}, which config.json asks for; "
+            "copy both again"
+        )
     assert isinstance(model, PreTrainedModel)
     return model
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +19,9 @@ from truing.models.engine.tree import PromptWithContinuations, TokenTree, common
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
 from truing.policies.adapter import add_adapter, not_adapted
+from truing.policies.checkpointing import within_memory
 from truing.policies.trajectories import Trajectories
+from truing.spec.compute import Checkpointing
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
 
@@ -81,13 +83,17 @@ class LanguagePolicy:
         dtype: Dtype,
         seed: int,
         temperature: float = 1.0,
+        checkpointing: Checkpointing = "auto",
     ) -> None:
-        """`start` holds the weights to train; for full weights it should be in float32.
+        """`start` holds the weights to train; for full weights it should be in float32, and where it isn't
+        the reference itself, the policy takes it over.
 
         `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
+        `checkpointing`: whether learning passes keep their layers' inputs alone; see ComputeSpec.
         """
         self.reference = reference
         self.temperature = temperature
+        self.checkpointing = checkpointing
         self.dtype = computed_in(dtype)
         self.adapter = adapter
         if adapter.kind == "lora":
@@ -96,7 +102,8 @@ class LanguagePolicy:
             module = copy.deepcopy(start.model, kept).requires_grad_(False)
             add_adapter(module, adapter, seed)
         else:
-            module = copy.deepcopy(start.model).float().requires_grad_(True)
+            own = start.model if start is not reference else copy.deepcopy(start.model)
+            module = own.float().requires_grad_(True)
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
         self.trained.room.tell = start.room.tell
         self.room = Room(LEARN_TOKENS)
@@ -127,10 +134,14 @@ class LanguagePolicy:
             return nullcontext()
         return torch.autocast(self.trained.device.type, torch_dtype(self.dtype))
 
-    def _make_room(self) -> None:
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
         """A learning pass needs the most memory, and drops the copies of what it changes; here those of
         the reference go too, as large as the weights. Making them again takes a tenth of a pass."""
         self.reference.forget_copies()
+        trained = self.parameters.values()
+        with self.autocast(), within_memory(self.trained, self.checkpointing, trained):
+            yield
 
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy."""
@@ -143,17 +154,15 @@ class LanguagePolicy:
 
     def log_probs(self, trajectories: Trajectories) -> Tensor:
         """(B, T) current log-probabilities of the actions, 0 outside the mask. Differentiable."""
-        self._make_room()
-        with self.autocast():
+        with self._learning():
             return text_log_probs(
                 self.trained, trajectories.data, trajectories.mask_BT, self.temperature
             )
 
     def log_probs_and_entropies(self, trajectories: Trajectories) -> tuple[Tensor, Tensor]:
         """`log_probs`, and entropies (nats) of the distributions; see learn.update.EntropyPolicy."""
-        self._make_room()
         tree = TokenTree(requests_of(trajectories.data), device=self.trained.device)
-        with self.autocast():
+        with self._learning():
             found = self.trained.log_probs_and_entropies(tree, self.temperature)
         log_prob_BT, entropy_BT = (_laid_out(part_C, trajectories.mask_BT) for part_C in found)
         return log_prob_BT, entropy_BT

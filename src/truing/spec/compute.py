@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from truing.spec.part import Part
 
+Checkpointing = Literal["auto", "always", "never"]
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
@@ -24,4 +25,10 @@ class ComputeSpec(Part):
 
     device: Annotated[str, AfterValidator(device_name)] = Field(
         "auto", description="auto (a card where there is one), cpu, cuda, cuda:N or mps"
+    )
+    checkpointing: Checkpointing = Field(
+        "auto",
+        description="whether a learning pass keeps its layers' inputs alone and computes the rest again: "
+        "auto (where the rest doesn't fit into the free memory), always or never; the numbers are the "
+        "same",
     )

@@ -9,6 +9,8 @@ weights in the processor's own layout, adapters merged in, made anew when a para
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from truing.models.engine.attention import AttentionPlan, ScoreRule
+from truing.models.engine.checkpointing import Checkpoints
 from truing.models.engine.embedding import embedded
 from truing.models.engine.operators import rms_norm, rotate, rotate_into, swiglu
 from truing.models.engine.own_weights import added_product, product_into, reads_own_weights
@@ -239,6 +242,7 @@ class Decoder:
         self._packed: _PackedLayers | None = None
         self._packing = Lock()  # passes may run side by side
         self._packed_head: _PackedHead | None = None
+        self._checkpoints: Checkpoints | None = None
 
     @staticmethod
     def supports(model: PreTrainedModel) -> bool:
@@ -282,6 +286,15 @@ class Decoder:
         if head is not None and any(p.requires_grad for p in head.parameters()):
             self._packed_head = None
 
+    @contextmanager
+    def checkpointed(self, checkpoints: Checkpoints) -> Iterator[None]:
+        """While it lasts, layers run as `checkpoints` say in passes with gradients."""
+        self._checkpoints = checkpoints
+        try:
+            yield
+        finally:
+            self._checkpoints = None
+
     def hidden(
         self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, layers: int | None = None
     ) -> Tensor:
@@ -301,5 +314,6 @@ class Decoder:
         cos, sin = body.rotary_emb(x_NE[None], position_ids=positions_N[None])
         cos_N1D, sin_N1D = (part[0].unsqueeze(1).to(dtype) for part in (cos, sin))
         for layer in stack[:layers]:
-            x_NE = layer(x_NE, cos_N1D, sin_N1D, plan, dtype)
+            run = layer if self._checkpoints is None else self._checkpoints.around(layer)
+            x_NE = run(x_NE, cos_N1D, sin_N1D, plan, dtype)
         return x_NE if layers is not None else _normed(x_NE, body.norm, x_NE.dtype)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from truing.files import is_disk_full, json_value
 from truing.models.user_cache import ModelUnavailable
+from truing.models.weights.tensors import INDEX, check_sizes, stored_tensors
 from truing.progress import Progress
 from truing.types import InputError
 
@@ -40,13 +42,13 @@ def check_folder(folder: Path) -> None:
             )
         raise InputError(f"{folder}: no weights; a model folder holds at least one *.safetensors")
     _check_shards(folder)
-    for path in files:
-        _check_safetensors(path)
+    stored_tensors(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise InputError(
             f"{folder}: no tokenizer; a model folder holds tokenizer.json (or "
             f"{', '.join(TOKENIZER_FILES[1:])}): tokenizer.save_pretrained(folder) writes it"
         )
+    check_sizes(folder)
 
 
 def _check_config(folder: Path) -> None:
@@ -64,9 +66,23 @@ def _check_config(folder: Path) -> None:
     config = read_object(path)
     if not isinstance(config.get("model_type"), str):
         raise InputError(f"{path}: model_type: missing; it names the architecture, such as 'llama'")
+    _check_quantization(path, config)
     for name in _OBJECTS:
         if (folder / name).exists():
             read_object(folder / name)
+
+
+def _check_quantization(path: Path, config: Mapping[str, Any]) -> None:
+    """Weights that are stored in fewer bits would be loaded by code of other packages."""
+    text = config.get("text_config")
+    for part in (config, text if isinstance(text, dict) else {}):
+        if (how := part.get("quantization_config")) is not None:
+            method = how.get("quant_method", "unknown") if isinstance(how, dict) else how
+            raise InputError(
+                f"{path}: quantization_config: weights quantised by {method!r} aren't supported; give the "
+                "model in float32, float16 or bfloat16 (adapter.quantization: nf4 trains a low-rank "
+                "adapter on it in 4 bits)"
+            )
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -82,29 +98,17 @@ def read_object(path: Path) -> dict[str, Any]:
 
 def _check_shards(folder: Path) -> None:
     """Every shard that the index names must be there."""
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if not index.is_file():
         return
     shards = read_object(index).get("weight_map")
     if not isinstance(shards, dict):
         raise InputError(f"{index}: weight_map: missing; it maps each tensor to its file")
-    missing = sorted({str(name) for name in shards.values() if not (folder / str(name)).is_file()})
-    if missing:
-        raise InputError(
-            f"{folder}: {missing[0]} is missing, which {index.name} names; copy it too"
-        )
-
-
-def _check_safetensors(path: Path) -> None:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy"):
-            pass
-    except (SafetensorError, OSError) as error:
-        raise InputError(
-            f"{path}: not a whole safetensors file ({error}); copy or save it again"
-        ) from None
+    for name in sorted(set(map(str, shards.values()))):
+        if Path(name).name != name:
+            raise InputError(f"{index}: weight_map: {name!r} isn't the name of a file beside it")
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: {name} is missing, which {index.name} names; copy it too")
 
 
 def licence_of(folder: Path) -> str:

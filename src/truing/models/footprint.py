@@ -1,0 +1,179 @@
+"""How much memory a model needs, for what: by arithmetic on its configuration, without its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from truing.models.engine.decoder import Decoder
+from truing.models.engine.memory import gigabytes, key_value_bytes
+from truing.models.engine.packing import PACK_TOKENS
+from truing.models.engine.traced import empty_model, peak_bytes
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.sampling import DRAWN
+from truing.models.tensor_files import UNREADABLE
+from truing.types import InputError
+
+_DRAWING = 4  # copies of a row of scores while a token is drawn from it, in float32
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one kind of work takes, in bytes, by what they are for."""
+
+    what: str
+    parts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.parts.values())
+
+    def in_words(self) -> str:
+        """'28.1 GB: 13.5 GB weights, ...', the largest first; what is below 50 MB isn't named."""
+        named = sorted(self.parts.items(), key=lambda part: -part[1])
+        listed = [f"{gigabytes(count)} {name}" for name, count in named if count >= 5e7]
+        return f"{gigabytes(self.total)}: {', '.join(listed)}" if listed else gigabytes(self.total)
+
+    def to_json(self) -> dict[str, Any]:
+        """One entry of `truing doctor --model M --json`."""
+        return {"what": self.what, "bytes": self.total, "parts": dict(self.parts)}
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The texts of one pass or one step: `prompts` of `prompt_tokens`, each with `answers` of `tokens`."""
+
+    prompts: int
+    answers: int
+    tokens: int
+    prompt_tokens: int = 64
+
+    def requests(self) -> list[PromptWithContinuations]:
+        """Texts of these lengths; what they say plays no part in how much they take."""
+        answers = [[1] * self.tokens] * self.answers
+        return [
+            PromptWithContinuations([2 + number] + [1] * (self.prompt_tokens - 1), answers)
+            for number in range(self.prompts)
+        ]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """The arithmetic of one model in one precision, on a kind of device ('cpu', 'cuda')."""
+
+    config: PreTrainedConfig
+    model: PreTrainedModel
+    dtype: torch.dtype
+    device: str
+
+    @classmethod
+    def of(cls, config: PreTrainedConfig, dtype: torch.dtype, device: str = "cpu") -> Footprint:
+        """Raises InputError where `transformers` knows no causal language model of this kind."""
+        try:
+            return cls(config, empty_model(config, dtype), dtype, device)
+        except UNREADABLE as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(f"model: {config.model_type!r} can't be made ({reason})") from None
+
+    def weights(self, dtype: torch.dtype | None = None) -> int:
+        """Bytes of all weights; those that are tied count once."""
+        each = (dtype or self.dtype).itemsize
+        return each * sum(parameter.numel() for parameter in self.model.parameters())
+
+    def linear(self) -> list[nn.Module]:
+        """The layers that an adapter may stand on."""
+        head = self.model.get_output_embeddings()
+        modules = self.model.modules()
+        return [m for m in modules if isinstance(m, nn.Linear | Conv1D) and m is not head]
+
+    def head_copy(self) -> int:
+        """Bytes of the copy of the output layer that passes without gradients make on a processor."""
+        head = self.model.get_output_embeddings()
+        if not self._copies or not isinstance(head, nn.Module):
+            return 0
+        return self.dtype.itemsize * sum(parameter.numel() for parameter in head.parameters())
+
+    def copies(self) -> int:
+        """Bytes of all copies that passes without gradients make on a processor."""
+        if not self._copies:
+            return 0
+        numbers = sum(p.numel() for layer in self.linear() for p in layer.parameters())
+        return self.dtype.itemsize * numbers + self.head_copy()
+
+    @property
+    def _copies(self) -> bool:
+        return self.device == "cpu" and Decoder.supports(self.model)
+
+    def cache(self, tokens: int) -> int:
+        """Bytes of the keys and values of so many tokens."""
+        return tokens * key_value_bytes(self.model, self.dtype)
+
+    def _drawing(self) -> int:
+        return DRAWN * int(self.config.get_text_config().vocab_size) * 4 * _DRAWING
+
+    def _pass(self, requests: Sequence[PromptWithContinuations]) -> int:
+        """Bytes that a pass without gradients takes while it runs, beside weights and copies."""
+        tree = TokenTree(requests)
+
+        def work(model: PreTrainedModel) -> None:
+            # In the model's own modules, which nothing is copied for: none of them has gradients.
+            with torch.enable_grad():
+                if Decoder.supports(model):
+                    Decoder(model, self.dtype).hidden(tree.tokens_N, tree.positions_N, tree)
+                    return
+                model.base_model(
+                    input_ids=tree.tokens_N[None],
+                    position_ids=tree.positions_N[None],
+                    plan=tree,
+                    use_cache=False,
+                )
+
+        return peak_bytes(self.config, self.dtype, work)
+
+    def scoring(self) -> Need:
+        """Scoring: packs of `PACK_TOKENS` tokens, of which the prompts are a quarter."""
+        texts = Texts(1, PACK_TOKENS * 3 // 4 // 128, 128, PACK_TOKENS // 4)
+        parts = {
+            "weights": self.weights(),
+            "copies of the weights": self.copies(),
+            "activations": self._pass(texts.requests()),
+            "logits": self._drawing(),
+        }
+        return Need("scoring", parts)
+
+    def rollout(self, texts: Texts, policies: int = 1) -> Need:
+        """Sampling an answer to each of the texts' prompts, side by side.
+
+        `policies`: sets of weights that have copies: 2 where an adapter is sampled and its reference
+        scored.
+        """
+        prompts = [PromptWithContinuations(r.prompt, ()) for r in texts.requests()]
+        laid_out = 2 * texts.prompts * texts.prompt_tokens  # as they were computed, and as they are read
+        answers = texts.prompts * texts.answers * texts.tokens
+        parts = {
+            "weights": self.weights(),
+            "copies of the weights": policies * self.copies(),
+            "activations": self._pass(prompts),
+            "logits": self._drawing(),
+            "key-value cache": self.cache(laid_out + answers),
+        }
+        return Need("rollout", parts)
+
+
+def config_of(folder: Path) -> PreTrainedConfig:
+    """The configuration in a model's folder. Raises InputError where it can't be used."""
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{folder / 'config.json'}: can't be used ({reason})") from None
+    assert isinstance(config, PreTrainedConfig)
+    return config

@@ -1,0 +1,90 @@
+"""How much memory a learning step takes, by arithmetic: the step itself, run on tensors without numbers."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from truing.models.engine.traced import peak_bytes
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.footprint import Footprint, Need, Texts
+from truing.models.language_model import LanguageModel
+from truing.policies.adapter import add_adapter
+from truing.policies.checkpointing import within_memory
+from truing.policies.language import PromptCompletion, pieces, requests_of
+from truing.spec.compute import Checkpointing
+from truing.spec.run import AdapterSpec
+
+_MOMENTS = 2  # numbers that AdamW holds for each number in training
+_FLOAT = torch.float32.itemsize  # of what is in training
+
+
+def learning(
+    footprint: Footprint, texts: Texts, adapter: AdapterSpec, *, checkpointing: bool
+) -> Need:
+    """A step that learns from these texts, in the pieces that a policy takes them in.
+
+    Copies that sampling needs are gone while a policy learns, but for an unchanged output layer's.
+    """
+    full = adapter.kind == "full"
+    trained = _FLOAT * _trained(footprint, adapter)
+    within = _within(footprint, texts, adapter, checkpointing)
+    parts = {
+        "weights": footprint.weights(),
+        "copies of the weights": 0 if full else footprint.head_copy(),
+        "weights in training": trained,
+        "optimizer": _MOMENTS * trained,
+        "activations and gradients": within if full else within - trained,
+    }
+    return Need("learning", parts)
+
+
+def _trained(footprint: Footprint, adapter: AdapterSpec) -> int:
+    """How many numbers are trained."""
+    if adapter.kind == "full":
+        return sum(parameter.numel() for parameter in footprint.model.parameters())
+    sides = (sum(layer.weight.shape) for layer in footprint.linear())  # type: ignore[arg-type]
+    return adapter.rank * sum(int(side) for side in sides)
+
+
+def _within(
+    footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpointing: bool
+) -> int:
+    """The most bytes beside weights and optimizer; a low-rank adapter's own weights are among them."""
+    full = adapter.kind == "full"
+    when: Checkpointing = "always" if checkpointing else "never"
+    tree = TokenTree(_largest_piece(texts))
+    half = footprint.dtype == torch.bfloat16
+
+    def step(model: PreTrainedModel) -> None:
+        model.requires_grad_(full)
+        if not full:
+            add_adapter(model, adapter, seed=0)
+        trained = LanguageModel(model, _no_tokenizer())
+        with (
+            torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
+            within_memory(trained, when, ()),
+        ):
+            log_probs_C = trained.continuation_log_probs(tree)
+        log_probs_C.sum().backward()
+
+    return peak_bytes(footprint.config, torch.float32 if full else footprint.dtype, step)
+
+
+def _largest_piece(texts: Texts) -> list[PromptWithContinuations]:
+    actions = [
+        PromptCompletion(tuple(request.prompt), tuple(answer))
+        for request in texts.requests()
+        for answer in request.continuations
+    ]
+    each = [[actions[place] for place in piece] for piece in pieces(actions)]
+    return requests_of(max(each, key=len))
+
+
+def _no_tokenizer() -> PreTrainedTokenizerFast:
+    """A pass over tokens reads and writes no text."""
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"": 0}, "")))
