@@ -103,7 +103,7 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0)
     if what == "grid-corrected":
         table = TableApart(slippery_grid().logits, piece=3)
-        settings = Settings(STEPS, 0.1, 1.0, correction="token")
+        settings = Settings(STEPS, 0.1, 1.0, correction="sequence")
         return table, _GridSamples(table), Reinforce(kl=KL(0.05)), settings
     if what == "text-sft":
         actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
@@ -116,7 +116,7 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         value = LearnedValue(values=LinearValue(states, states.size))
         objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
         return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
-    correction: Correction = "sequence" if what == "text-corrected" else "none"
+    correction: Correction = "token" if what == "text-corrected" else "none"
     settings = Settings(STEPS, 0.005, 1.0, decay=False, correction=correction)
     return policy, samples, Reinforce(kl=KL(0.05)), settings
 
