@@ -159,14 +159,15 @@ class Bench:
 
 
 def tokenizer(size: int) -> PreTrainedTokenizerFast:
-    """A word for each number, `w7` for 7; the first is the end."""
-    words = Tokenizer(WordLevel({f"w{n}": n for n in range(size)}, unk_token="w1"))
+    """A word for each number, `w7` for 7; the first is the end, the second stands for what isn't one."""
+    vocabulary = {"<end>": 0, "<unknown>": 1} | {f"w{n}": n for n in range(2, size)}
+    words = Tokenizer(WordLevel(vocabulary, unk_token="<unknown>"))
     words.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
-        eos_token="w0",
-        pad_token="w0",
-        unk_token="w1",
+        eos_token="<end>",
+        pad_token="<end>",
+        unk_token="<unknown>",
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
@@ -191,9 +192,9 @@ def model(config: Config, device: torch.device, dtype: torch.dtype) -> LanguageM
 
 
 def texts(count: int, length: int, vocabulary: int, seed: int = 1) -> list[list[int]]:
-    """Random rows of tokens without the end."""
+    """Random rows of words."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randint(1, vocabulary, (count, length), generator=generator).tolist()  # type: ignore[no-any-return]
+    return torch.randint(2, vocabulary, (count, length), generator=generator).tolist()  # type: ignore[no-any-return]
 
 
 def in_products(language_model: LanguageModel) -> int:
