@@ -11,6 +11,7 @@ line is one JSON document. What doesn't fit into --minutes is left out, with a l
 from __future__ import annotations
 
 import argparse
+import copy
 import gc
 import hashlib
 import importlib.util
@@ -22,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from transformers import AutoModelForCausalLM
 
 from _card import CARD, SMALL, Bench, Figure, in_products, model, network, texts, tokenizer
 from _page import machine
@@ -38,7 +40,6 @@ from truing.models.sampling import Sampling, sample
 from truing.policies.language import LanguagePolicy
 from truing.runs.ranks import Ranks
 from truing.spec.run import AdapterSpec
-from truing.types import InputError
 
 KL_WEIGHT, LEARNING_RATE = 0.05, 1e-6
 
@@ -152,11 +153,9 @@ def _steps(bench: Bench, language_model: LanguageModel) -> Iterator[Figure]:
 
 
 def _each(counts: Sequence[dict[str, int]], names: Sequence[str]) -> float:
-    """Of the runtime's calls of these names, what the longest run has more than that of half its length,
-    for each of its 8 more steps."""
-    *_, half, whole = (
-        sum(count for key, count in run.items() if key.startswith(tuple(names))) for run in counts
-    )
+    """Calls of these names that the last run has more than that before, for each of its 8 more steps."""
+    starts = tuple(names)
+    *_, half, whole = (sum(n for key, n in run.items() if key.startswith(starts)) for run in counts)
     return (whole - half) / 8
 
 
@@ -181,7 +180,8 @@ def _reward(text: str) -> float:
 def _our_steps(bench: Bench) -> list[float]:
     prompts, samples, new = bench.sizes.step
     start = model(bench.sizes.middle, bench.device, torch.float32)
-    reference = model(bench.sizes.middle, bench.device, torch.bfloat16)
+    module = copy.deepcopy(start.model).bfloat16()
+    reference = LanguageModel(module, start.tokenizer)
     policy = LanguagePolicy(reference, start, AdapterSpec(kind="full"), "bfloat16", seed=0)
     del start
     without_end(policy.trained)
@@ -205,14 +205,16 @@ def _their_steps(bench: Bench) -> list[float]:
 
     from _trl import ALIKE, StepTimes
 
-    prompts, samples, new = bench.sizes.step
-    steps = 1 + bench.sizes.rounds
-    words = tokenizer(bench.sizes.middle[1]["vocab_size"])
-    rows = texts(prompts, bench.sizes.prompt, bench.sizes.middle[1]["vocab_size"], 4)
+    (prompts, samples, new), steps = bench.sizes.step, 1 + bench.sizes.rounds
+    vocabulary = bench.sizes.middle[1]["vocab_size"]
+    words, rows = tokenizer(vocabulary), texts(prompts, bench.sizes.prompt, vocabulary, 4)
     times = StepTimes()
     with tempfile.TemporaryDirectory() as out:
+        # Its reference is read from where the model came from.
+        network(bench.sizes.middle, bench.device, torch.bfloat16).save_pretrained(out)
+        _clear()
         trl.RLOOTrainer(
-            model=network(bench.sizes.middle, bench.device, torch.float32),
+            model=AutoModelForCausalLM.from_pretrained(out, dtype=torch.float32),
             reward_funcs=lambda completions, **_: [_reward(text) for text in completions],
             args=trl.RLOOConfig(
                 output_dir=out,
@@ -259,8 +261,8 @@ def exactness(bench: Bench) -> Iterator[Figure]:
 def _scores(
     language_model: LanguageModel, requests: Sequence[PromptWithContinuations]
 ) -> list[float]:
-    rows = language_model.score(requests)
-    return [value for row in rows for scored in row for value in scored.token_log_probs.tolist()]
+    scored = [each for row in language_model.score(requests) for each in row]
+    return [value for each in scored for value in each.token_log_probs.tolist()]
 
 
 def _bytes_of_a_step(start: LanguageModel, requests: Sequence[PromptWithContinuations]) -> str:
@@ -305,7 +307,7 @@ def _measured(bench: Bench, minutes: float) -> Iterator[Figure]:
         started = time.monotonic()
         try:
             yield from part(bench)
-        except (RuntimeError, ValueError, TypeError, InputError) as error:  # out of memory as well
+        except Exception as error:  # out of memory, another version of TRL: other parts don't care
             yield Figure(name, "", note=f"{type(error).__name__}: {str(error).splitlines()[0]}")
         print(f"  ({name}: {time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
         _clear()
