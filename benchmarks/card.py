@@ -285,7 +285,7 @@ PARTS: dict[str, tuple[Callable[[Bench], Iterator[Figure]], float]] = {
     "large model": (large_model, 0.35),
     "learning step": (learning_step, 0.3),
 }
-"""Each part and the share of the whole time without which it isn't begun."""
+"""Each part, and the share of the whole time without which it isn't begun."""
 
 
 def _clear() -> None:
