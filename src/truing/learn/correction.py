@@ -74,7 +74,7 @@ def learner_log_probs(policy: Policy, trajectories: Trajectories, ranks: Ranks) 
         mine = trajectories.select(rows)
         # The pass that learns, to the bit, but for what it would keep for its gradient. Under `no_grad`
         # a language model would take the pass that samples.
-        with torch.autograd.graph.saved_tensors_hooks(_forgotten, _forgotten):
+        with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
             pieces = [
                 policy.log_probs(mine.select(piece)).detach() for piece in policy.pieces(mine)
             ]
@@ -83,8 +83,12 @@ def learner_log_probs(policy: Policy, trajectories: Trajectories, ranks: Ranks) 
     return torch.stack(ranks.shared_out(range(len(trajectories)), computed))
 
 
-def _forgotten(saved: object) -> None:
+def _dropped(saved: Tensor) -> None:
     """What stands for a tensor that would be kept for a backward pass."""
+
+
+def _missed(dropped: object) -> Tensor:
+    raise RuntimeError("this pass has kept nothing for a gradient")
 
 
 def reweighted(
