@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from peft import AutoPeftModelForCausalLM
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner, Result
 
@@ -19,6 +21,7 @@ from tiny import saved
 from truing.cli.main import app
 from truing.files import read_jsonl
 from truing.learn import OBJECTIVES, Reinforce, loop
+from truing.learn.checkpoint import Checkpoint
 from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.objectives.baselines import LeaveOneOut
 from truing.learn.objectives.kl import KL
@@ -131,6 +134,47 @@ def test_every_objective_trains_a_candidate(rl: Spec, model: Path) -> None:
     loader.from_pretrained(candidate["folder"])
     card = (Path(candidate["folder"]) / "README.md").read_text()
     assert "Prompts: prompts.txt (3)" in card and "1 x length" in card
+
+
+@pytest.mark.parametrize(
+    ("dtype", "correction", "figure"),
+    [
+        ("bfloat16", "token", "truncated_fraction"),
+        ("bfloat16", "sequence", "masked_fraction"),
+        ("bfloat16", "none", ""),
+        ("float32", "token", ""),
+    ],
+)
+def test_bfloat16_is_corrected_and_resumes_to_the_byte(
+    dtype: str, correction: str, figure: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.precision.has_fast_bfloat16", lambda: True)
+    spec = rl_spec(model, correction=correction) | {"dtype": dtype}
+    document(train("rl", spec, "--json"))
+    rows = log()
+    for key in ("importance_ratio", "sampler_kl", "effective_sample_size", figure or "beyond"):
+        assert all((key in row) == bool(figure) for row in rows), key
+    if figure:
+        assert all(0.5 < row["importance_ratio"] < 2 for row in rows)
+        assert all(0 < row["effective_sample_size"] <= 1 for row in rows)
+    (state,) = Path("run").glob("state/*/state.safetensors")
+    entire = load_file(state)
+    monkeypatch.setattr(Checkpoint, "maybe_save", Checkpoint.save)
+    update, steps = loop.update, iter(range(3))
+
+    def interrupted(*given: Any) -> Any:
+        if next(steps) == 2:
+            raise KeyboardInterrupt
+        return update(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "update", interrupted)
+        assert train("rl", spec, out="cut").exit_code == 130
+    assert train("rl", spec, "--resume", out="cut").exit_code == 0
+    resumed = load_file("cut" / state.relative_to("run"))
+    assert resumed.keys() == entire.keys()
+    assert all(torch.equal(value, entire[name]) for name, value in resumed.items())
+    assert log("cut") == rows
 
 
 def test_answers_are_shown_and_figures_are_logged(model: Path) -> None:
@@ -335,6 +379,7 @@ def _rl(**rl: Any) -> Callable[[Spec], None]:
         (_rl(top_p=0.9), ["rl.top_p: no such key", "whole distribution", "rl.temperature"]),
         (_rl(top_k=5), ["rl.top_k: no such key", "whole distribution"]),
         (_rl(kl_place="loss"), ["rl.kl_estimator", "k2 or k3"]),
+        (_rl(correction="tokens"), ["rl.correction", "token", "sequence", "none"]),
         (_rl(objective={"name": "rloo"}), ["spec.yaml: rl.objective.name", "'rloo'"]),
         (_file("p.txt", b" \n\n"), ["p.txt: holds no prompt"]),
         (_file("p.txt", b"why?\n\xff\n"), ["p.txt:2: not UTF-8"]),

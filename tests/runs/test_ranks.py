@@ -28,7 +28,9 @@ from truing.runs.ranks import Ranks
 from truing.spec.reading import make_spec, read_mapping
 from truing.types import InputError
 
-TRAININGS = ("grid-ppo", "text-sft", "text-rl", "text-ppo")
+TRAININGS = (
+    "grid-ppo", "grid-corrected", "text-sft", "text-rl", "text-ppo", "text-corrected",
+)  # fmt: skip
 WORKER = ROOT / "tests" / "support" / "training_worker.py"
 
 

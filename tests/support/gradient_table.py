@@ -21,7 +21,8 @@ from truing.learn.objectives.baselines import Constant, LearnedValue, MovingAver
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.values import TabularValue
 from truing.policies.trajectories import Trajectories
-from worlds import World, entropies, estimates, sequences, slippery_grid
+from truing.spec.run import Correction
+from worlds import World, biased_sampler, entropies, estimates, sequences, slippery_grid
 
 GROUPS = 200_000
 NONE = Constant()
@@ -110,6 +111,26 @@ def return_table(world: World, label: str, groups: int) -> list[Line]:
     return lines
 
 
+CORRECTIONS: dict[str, Correction] = {
+    "as they are": "none",
+    "by token ratios": "token",
+    "by sequence ratios": "sequence",
+}
+
+
+def sampler_table(world: World, label: str, groups: int) -> list[Line]:
+    """Samples of a biased sampler, against the gradient of the expected return of the learner."""
+    exact = world.gradient(world.reward_NT.sum(1))
+    sampler = biased_sampler(world)
+    lines, unit = [], 0.0
+    for name, correction in CORRECTIONS.items():
+        found = estimates(world, Reinforce(), groups, 80, sampler=sampler, correction=correction)
+        unit = unit or float(found.var(0).sum())
+        unbiased = correction == "sequence"
+        lines.append(_line(label, f"biased samples, {name}", found, exact, unit, unbiased))
+    return lines
+
+
 def kl_table(world: World, label: str, groups: int) -> list[Line]:
     """KL alone, against the gradient of -KL(policy || reference) over trajectories."""
     idle = replace(world, reward_NT=torch.zeros_like(world.reward_NT))
@@ -170,6 +191,7 @@ def tables(groups: int) -> dict[str, list[Line]]:
         for heading, make in (
             ("Gradient of the expected return", return_table),
             ("Later updates from the same batch", stale_table),
+            ("Samples of another sampler", sampler_table),
             ("KL to the reference", kl_table),
             ("Entropy", entropy_table),
         ):

@@ -30,11 +30,23 @@ from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
-from truing.spec.run import AdapterSpec, RlSpec
+from truing.spec.run import AdapterSpec, Correction, RlSpec
 from truing.types import Case, Score
-from worlds import TablePolicy, slippery_grid
+from worlds import TablePolicy, biased_sampler, slippery_grid
 
 STEPS = 12
+
+
+class TableApart(TablePolicy):
+    """A table that is sampled from by another."""
+
+    sampler_differs = True
+
+
+class TextApart(LanguagePolicy):
+    """A language model that says so, in whatever precision."""
+
+    sampler_differs = True  # type: ignore[assignment]
 
 
 class _GridSamples:
@@ -42,9 +54,11 @@ class _GridSamples:
 
     def __init__(self, policy: TablePolicy) -> None:
         self.policy, self.world = policy, slippery_grid()
+        differs = isinstance(policy, TableApart)
+        self.bias = biased_sampler(self.world) - self.world.logits if differs else 0.0
 
     def batch(self, step: int) -> tuple[Trajectories, LogRow]:
-        batch = self.world.draw(5, 4, step, self.policy.logits.detach())
+        batch = self.world.draw(5, 4, step, self.policy.logits.detach() + self.bias)
         return batch, {"reward": float(batch.return_B.mean())}
 
 
@@ -64,9 +78,9 @@ def _text_samples(policy: LanguagePolicy) -> OnPolicySamples:
     return OnPolicySamples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
 
 
-def _language_policy(kind: str) -> LanguagePolicy:
+def _language_policy(kind: str, policy: type[LanguagePolicy] = LanguagePolicy) -> LanguagePolicy:
     model = tiny(chat=True)
-    return LanguagePolicy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
+    return policy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
 
 
 def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
@@ -87,18 +101,24 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
             max_update_kl=0.5,
         )
         return table, _GridSamples(table), objective, Settings(STEPS, 0.05, 1.0)
+    if what == "grid-corrected":
+        table = TableApart(slippery_grid().logits, piece=3)
+        settings = Settings(STEPS, 0.1, 1.0, correction="sequence")
+        return table, _GridSamples(table), Reinforce(kl=KL(0.05)), settings
     if what == "text-sft":
         actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
         source = Demonstrations(actions, batch_size=3, seed=0)
         return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
-    policy = _language_policy("lora")
+    policy = _language_policy("lora", TextApart if what == "text-corrected" else LanguagePolicy)
     samples = _text_samples(policy)
     if what == "text-ppo":
         states = TextStates(policy.reference)
         value = LearnedValue(values=LinearValue(states, states.size))
         objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
         return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
-    return policy, samples, Reinforce(kl=KL(0.05)), Settings(STEPS, 0.005, 1.0, decay=False)
+    correction: Correction = "token" if what == "text-corrected" else "none"
+    settings = Settings(STEPS, 0.005, 1.0, decay=False, correction=correction)
+    return policy, samples, Reinforce(kl=KL(0.05)), settings
 
 
 def run(

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from tabular import LENGTH, PREFIXES, SEQUENCES, TOKENS, states
+from truing.learn.correction import reweighted
 from truing.learn.objectives.objective import Current, Objective
 from truing.learn.update import LogRow, Policy, update
 from truing.policies.trajectories import Trajectories
+from truing.spec.run import Correction
 
 
 @dataclass
@@ -127,13 +129,20 @@ def estimates(
     *,
     group: int = 4,
     now: Tensor | None = None,
+    sampler: Tensor | None = None,
+    correction: Correction = "none",
 ) -> Tensor:
     """(batches, states, actions): the ascent direction that each group of samples gives.
 
     Each group has its own copy of the table, so that one backward pass keeps them apart. `now` is
-    the policy that learns, where it isn't the one that acted.
+    the policy that learns, where it isn't the one that acted. `sampler` acted in its place, which
+    `correction` makes good.
     """
-    batch = world.draw(batches, group, seed, world.logits)
+    batch = world.draw(batches, group, seed, world.logits if sampler is None else sampler)
+    if correction != "none":
+        batch, _ = reweighted(
+            batch, TablePolicy(world.logits).log_probs(batch).detach(), correction
+        )
     credit_BT = objective.credit(batch)
     trained_on_B = objective.has_gradient(batch, credit_BT)
     table = world.logits if now is None else now
@@ -167,6 +176,22 @@ def sequences() -> World:
     reward[torch.arange(len(kept)), mask.sum(1) - 1] = value
     ones = torch.ones(len(kept)).double()
     return World(logits, reference, states(SEQUENCES)[kept], SEQUENCES[kept], reward, mask, ones)
+
+
+def choices() -> World:
+    """One action each, in one of 5 states that the world draws; rewards lie around 2."""
+    logits, reference = _tables(5, 4, 3)
+    state, action = torch.cartesian_prod(torch.arange(5), torch.arange(4)).unbind(1)
+    value = torch.randn(20, generator=torch.Generator().manual_seed(4)).double() + 2
+    chance = torch.tensor([0.1, 0.3, 0.2, 0.25, 0.15]).double()[state]
+    mask = torch.ones(20, 1, dtype=torch.bool)
+    return World(logits, reference, state[:, None], action[:, None], value[:, None], mask, chance)
+
+
+def biased_sampler(world: World) -> Tensor:
+    """A table some way from the world's, whose ratios both corrections leave as they are."""
+    generator = torch.Generator().manual_seed(5)
+    return world.logits + 0.13 * torch.randn(world.logits.shape, generator=generator).double()
 
 
 ROWS, COLUMNS, HORIZON, SLIP = 2, 3, 4, 0.2

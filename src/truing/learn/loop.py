@@ -14,12 +14,14 @@ from typing import Protocol
 import torch
 
 from truing.learn.checkpoint import Checkpoint
+from truing.learn.correction import corrected
 from truing.learn.objectives.objective import Objective
 from truing.learn.stopping import StopRule
 from truing.learn.update import EntropyPolicy, LogRow, Policy, update
 from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
+from truing.spec.run import Correction
 from truing.types import InputError
 
 __all__ = ["LogRow", "Policy", "Settings", "Source", "UpdateSchedule", "train", "update"]
@@ -37,7 +39,8 @@ class Source(Protocol):
 class Settings:
     """Numbers of the loop. The rate rises over `warmup` steps, then falls to 0 if `decay`.
 
-    `schedule` is how often each batch is learned from; without one, the objective's own.
+    `schedule` is how often each batch is learned from; without one, the objective's own. `correction`
+    makes good that the policy samples with other numbers than it learns with, where it does.
     """
 
     steps: int
@@ -46,6 +49,7 @@ class Settings:
     warmup: int = 0
     decay: bool = True
     schedule: UpdateSchedule | None = None
+    correction: Correction = "none"
 
     def rate(self, step: int) -> float:
         """Learning rate of a step, counted from 1."""
@@ -105,6 +109,7 @@ def train(
         if step == first:
             largest = int(trajectories.group_B.unique(return_counts=True)[1].max())
             objective.require_group(largest)
+        trajectories, difference = corrected(policy, trajectories, settings.correction, ranks)
         learned = update(
             policy,
             optimizer,
@@ -118,6 +123,7 @@ def train(
         seconds = time.perf_counter() - started
         row = {
             **learned,
+            **difference,
             **row,  # the source's entropy is that of the policy that acted
             "step": step,
             "learning_rate": settings.rate(step),

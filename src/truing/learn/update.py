@@ -164,6 +164,13 @@ def zero_advantage_groups(trajectories: Trajectories, trained_on_B: Tensor) -> i
     return len(groups) - len(trajectories.group_B[trained_on_B].unique())
 
 
+def _counts(trajectories: Trajectories) -> Tensor:
+    """(B,) False where the correction of the sampler has masked a trajectory out."""
+    if trajectories.correction_BT is None:
+        return torch.ones(len(trajectories), dtype=torch.bool)
+    return trajectories.correction_BT.ne(0).any(1)
+
+
 def update(
     policy: Policy,
     optimizer: torch.optim.Optimizer,
@@ -187,7 +194,7 @@ def update(
     ranks, schedule = ranks or Ranks(), schedule or objective.schedule()
     credit_BT = objective.credit(trajectories)
     trained_on_B = objective.has_gradient(trajectories, credit_BT)
-    useful = trained_on_B.nonzero()[:, 0].tolist()
+    useful = (trained_on_B & _counts(trajectories)).nonzero()[:, 0].tolist()
     batch, credit_BT = trajectories.select(useful), credit_BT[useful]
     count = len(trajectories) / schedule.minibatches
     whole, norms, epochs = _Tally(), [], 0

@@ -85,6 +85,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         spec.max_grad_norm,
         decay=False,
         schedule=objective.schedule(seed),
+        correction=spec.correction,
     )
     checkpoint = checkpoint_of(run, "rl", seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")

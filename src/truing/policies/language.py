@@ -128,6 +128,12 @@ class LanguagePolicy:
         for name, value in values.items():
             parameters[name].copy_(value)
 
+    @property
+    def sampler_differs(self) -> bool:
+        """See learn.correction.SeparatelySampled: passes that round to float32 agree."""
+        weights = self.trained.model.parameters()
+        return self.dtype != "float32" or any(w.dtype != torch.float32 for w in weights)
+
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision where the spec asks for bfloat16."""
         if self.dtype == "float32":

@@ -25,7 +25,8 @@ class Trajectories:
     (the prompt) that trajectories share. `log_prob_BT` holds the log-probabilities under the policy
     that acted, `reference_log_prob_BT` those under the reference policy (nats; 0 outside the mask).
     `data` is what the policy needs to evaluate the actions again: a tuple of B entries, or one
-    tensor whose first axis is B.
+    tensor whose first axis is B. `correction_BT` holds weights of the actions' losses where another
+    policy acted than the one that learns (learn/correction.py); `log_prob_BT` is the latter's then.
     """
 
     mask_BT: Tensor
@@ -34,6 +35,7 @@ class Trajectories:
     log_prob_BT: Tensor
     reference_log_prob_BT: Tensor
     data: Any = ()
+    correction_BT: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.mask_BT)
@@ -51,6 +53,7 @@ class Trajectories:
             self.log_prob_BT[index],
             self.reference_log_prob_BT[index],
             self.data[index] if of_tensor else tuple(self.data[row] for row in rows),
+            None if self.correction_BT is None else self.correction_BT[index],
         )
 
     def rewarded(self, reward_B: Tensor) -> Trajectories:
@@ -84,7 +87,7 @@ class Trajectories:
 
 
 def joined(parts: Sequence[Trajectories]) -> Trajectories:
-    """Batches of text behind one another as one; no start is shared between them."""
+    """Batches of text as they were sampled, behind one another; no start is shared between them."""
     if len(parts) == 1:
         return parts[0]
     longest = max(part.mask_BT.shape[1] for part in parts)

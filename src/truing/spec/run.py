@@ -63,6 +63,10 @@ def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
     return merged(of_task, data)
 
 
+Correction = Literal["token", "sequence", "none"]
+"""How samples of a policy are corrected whose sampler has other numbers than its learner."""
+
+
 class AdapterSpec(_Part):
     """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
 
@@ -159,6 +163,12 @@ class RlSpec(_Part):
     )
     kl_place: Literal["reward", "loss"] = Field(
         "reward", description="where KL is paid; in the loss, k2 or k3"
+    )
+    correction: Correction = Field(
+        "token",
+        description="where answers are sampled with other numbers than are learned with (bfloat16): "
+        "losses times the ratio of a token's probabilities, at most 2, or of an answer's, masked out "
+        "above 3; float32 needs none",
     )
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
     plateau: int | None = Field(

@@ -59,7 +59,7 @@ def test_the_enumeration_is_complete(world: World) -> None:
 
 def test_unbiased_ones_agree_with_the_exact_gradient(measured: list[Line]) -> None:
     unbiased = [line for line in measured if line.unbiased]
-    assert len(unbiased) == 2 * 9
+    assert len(unbiased) == 2 * 10
     for line in unbiased:
         largest, spread = float(line.z.abs().max()), float(line.z.square().mean())
         print(f"{line.world}, {line.name}: largest |z| {largest:.2f}, mean z^2 {spread:.2f}")

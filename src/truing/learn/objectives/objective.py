@@ -7,8 +7,9 @@ give the same gradient:
 
     loss = 1/B sum_b sum_t weight_bt (surrogate_bt + KL weight * k_bt - entropy weight * H_bt)
 
-where KL and entropy stand only in objectives of the policy's own samples (`Sampled`). A short
-objective says what the credit is and inherits the rest.
+where the weight also has what corrects samples of another policy (`learn/correction.py`), and KL and
+entropy stand only in objectives of the policy's own samples (`Sampled`). A short objective says what
+the credit is and inherits the rest.
 """
 
 from __future__ import annotations
@@ -89,7 +90,14 @@ class Objective(ObjectivePart, ABC):
     def loss(self, current: Current, credit_BT: Tensor, trajectories: Trajectories) -> Loss:
         """(B,) loss of each trajectory, differentiable in the current log-probabilities."""
         loss_BT, figures = self.surrogate(current, credit_BT, trajectories)
-        return Loss((self.weight(trajectories) * loss_BT).sum(1), figures)
+        return Loss(self.summed(loss_BT, trajectories), figures)
+
+    def summed(self, loss_BT: Tensor, trajectories: Trajectories) -> Tensor:
+        """(B,) the actions' losses by their weights, and by what corrects who sampled them."""
+        weight_BT = self.weight(trajectories)
+        if trajectories.correction_BT is not None:
+            weight_BT = weight_BT * trajectories.correction_BT
+        return (weight_BT * loss_BT).sum(1)
 
     def learn(self, trajectories: Trajectories) -> dict[str, float]:
         """Updates what the objective itself learns (a baseline), after the policy; what to log."""
@@ -147,7 +155,7 @@ class Sampled(Objective):
         if current.entropy_BT is not None:
             loss_BT = loss_BT - self.entropy_weight * current.entropy_BT
             figures |= {"entropy": current.entropy_BT.detach()}
-        return Loss((self.weight(trajectories) * loss_BT).sum(1), figures)
+        return Loss(self.summed(loss_BT, trajectories), figures)
 
 
 def for_each_action(credit_B: Tensor, trajectories: Trajectories) -> Tensor:

@@ -1,0 +1,134 @@
+"""Samples that were drawn with other numbers than those that learn, made good by importance ratios.
+
+A sampler in bfloat16 rounds elsewhere than the pass that learns, and an adapter is merged into its
+weights. Its distribution mu is then not the learner's distribution p, and what is learned from its
+samples as if they were the learner's has another gradient than it should. So the learner computes the
+log-probabilities of the batch again, before the first update; ratios of later updates and KL are
+taken to those. Each action's loss is multiplied by a weight without gradient, from the ratio
+r_bt = p(a_bt | s_bt) / mu(a_bt | s_bt):
+
+    token:     w_bt = min(r_bt, 2)
+    sequence:  w_bt = R_b where R_b <= 3, else 0,    R_b = prod_t r_bt
+
+Truncated importance sampling: Ionides (2008), "Truncated importance sampling"; for actors a little
+behind the learner Espeholt et al. (2018), "IMPALA", eq. 1; for the two passes of one language model Yao
+et al. (2025), "Your efficient RL framework secretly brings you off-policy RL training". Sequences
+masked out by their ratio: Liu, Li et al. (2025), "When speed kills stability: demystifying RL collapse
+from the training-inference mismatch". A ratio beside PPO's own, of other policies: Hilton et al. (2022),
+"Batch size-invariance for policy optimization".
+
+Without its bound, R_b gives the expected gradient exactly: E_mu[R_b g_b] = E_p[g_b] for whatever g_b a
+trajectory contributes, as long as mu gives every trajectory of p a chance. Its variance grows with the
+length. r_bt vary less, and are exact where a trajectory has one action; over several they leave
+out that states were met, and that later actions followed, more or less often (docs/objectives.md has by
+how much). The bounds keep single samples from ruling a batch, and are biased where they bind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from truing.learn.objectives.kl import kl_estimate
+from truing.learn.update import LogRow, Policy
+from truing.policies.trajectories import Trajectories
+from truing.runs.ranks import Ranks
+from truing.spec.run import Correction
+
+LARGEST_TOKEN_RATIO = 2.0
+LARGEST_SEQUENCE_RATIO = 3.0
+_LARGEST_LOG_RATIO = 20.0  # keeps figures finite, far beyond both bounds
+
+
+@runtime_checkable
+class SeparatelySampled(Policy, Protocol):
+    """A policy that samples and learns by different passes."""
+
+    @property
+    def sampler_differs(self) -> bool:
+        """Whether their log-probabilities differ by more than float32 rounds."""
+        ...
+
+
+def corrected(
+    policy: Policy, trajectories: Trajectories, correction: Correction, ranks: Ranks
+) -> tuple[Trajectories, LogRow]:
+    """The batch as the learner sees it, with weights; and what to log of the difference.
+
+    As it was, at no cost, where sampler and learner agree or no correction is asked for.
+    """
+    differs = isinstance(policy, SeparatelySampled) and policy.sampler_differs
+    if correction == "none" or not differs:
+        return trajectories, {}
+    return reweighted(trajectories, learner_log_probs(policy, trajectories, ranks), correction)
+
+
+def learner_log_probs(policy: Policy, trajectories: Trajectories, ranks: Ranks) -> Tensor:
+    """(B, T) by the pass that learns, in its pieces; several processes share the batch out."""
+
+    def computed(rows: Sequence[int]) -> list[Tensor]:
+        mine = trajectories.select(rows)
+        # The pass that learns, to the bit, but for what it would keep for its gradient. Under `no_grad`
+        # a language model would take the pass that samples.
+        with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
+            pieces = [
+                policy.log_probs(mine.select(piece)).detach() for piece in policy.pieces(mine)
+            ]
+        return [log_prob_T for piece_BT in pieces for log_prob_T in piece_BT]
+
+    return torch.stack(ranks.shared_out(range(len(trajectories)), computed))
+
+
+def _dropped(saved: Tensor) -> None:
+    """What stands for a tensor that would be kept for a backward pass."""
+
+
+def _missed(dropped: object) -> Tensor:
+    raise RuntimeError("this pass has kept nothing for a gradient")
+
+
+def reweighted(
+    trajectories: Trajectories, learner_BT: Tensor, correction: Correction
+) -> tuple[Trajectories, LogRow]:
+    """The batch with the learner's log-probabilities and its weights, and figures of both.
+
+    Figures are means over the actions, for `sequence` over the trajectories; KL(sampler || learner)
+    is per action (nats), the effective sample size (Kong, 1992) a share of the samples.
+    """
+    mask_BT, sampler_BT = trajectories.mask_BT, trajectories.log_prob_BT
+    log_ratio_BT = (learner_BT - sampler_BT) * mask_BT
+    if correction == "token":
+        ratio = _ratio(log_ratio_BT)[mask_BT]
+        weight = ratio.clamp(max=LARGEST_TOKEN_RATIO)
+        beyond = {"truncated_fraction": _share(ratio > LARGEST_TOKEN_RATIO)}
+        weight_BT = torch.zeros_like(log_ratio_BT).masked_scatter(mask_BT, weight)
+    else:
+        ratio = _ratio(log_ratio_BT.sum(1))
+        weight = torch.where(ratio <= LARGEST_SEQUENCE_RATIO, ratio, torch.zeros_like(ratio))
+        beyond = {"masked_fraction": _share(ratio > LARGEST_SEQUENCE_RATIO)}
+        weight_BT = weight[:, None] * mask_BT
+    figures = {
+        "importance_ratio": float(ratio.mean()),
+        "sampler_kl": float(kl_estimate(sampler_BT, learner_BT, "k3")[mask_BT].mean()),
+        "effective_sample_size": _effective_share(weight),
+        **beyond,
+    }
+    return replace(trajectories, log_prob_BT=learner_BT, correction_BT=weight_BT), figures
+
+
+def _ratio(log_ratio: Tensor) -> Tensor:
+    return log_ratio.clamp(max=_LARGEST_LOG_RATIO).exp()
+
+
+def _share(where: Tensor) -> float:
+    return float(where.double().mean())
+
+
+def _effective_share(weight_N: Tensor) -> float:
+    """(sum w)^2 / (N sum w^2): 1 where all weights are equal, 0 where none is left."""
+    squares = float(weight_N.square().sum())
+    return float(weight_N.sum()) ** 2 / (len(weight_N) * squares) if squares else 0.0
