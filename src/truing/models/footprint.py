@@ -17,7 +17,7 @@ from truing.models.engine.memory import gigabytes, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.traced import empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
-from truing.models.sampling import DRAWN
+from truing.models.drawing import DRAWN
 from truing.models.tensor_files import UNREADABLE
 from truing.types import InputError
 

@@ -19,7 +19,7 @@ from truing.types import Dtype, InputError
 def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
     """The model in a folder of safetensors. Raises InputError where there is none, or it needs code."""
     _check_kernels(folder / "config.json")
-    check_room(folder, torch_dtype(dtype), torch.device("cpu"))
+    check_room(folder, torch_dtype(dtype), devices.device())
     try:
         model, report = AutoModelForCausalLM.from_pretrained(
             folder,
