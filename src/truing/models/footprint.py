@@ -12,12 +12,12 @@ from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from truing.models.drawing import DRAWN
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.memory import gigabytes, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.traced import empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
-from truing.models.drawing import DRAWN
 from truing.models.tensor_files import UNREADABLE
 from truing.types import InputError
 
