@@ -322,9 +322,7 @@ def _device() -> torch.device:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description="Truing on a card, beside its goals")
-    parser.add_argument(
-        "--small", action="store_true", help="tiny models, on the processor as well"
-    )
+    parser.add_argument("--small", action="store_true", help="tiny models, on a card as well")
     parser.add_argument("--minutes", type=float, default=8.0, help="what doesn't fit is left out")
     options = parser.parse_args()
     device = _device()

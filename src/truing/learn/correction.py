@@ -1,6 +1,6 @@
 """Samples that were drawn with other numbers than those that learn, made good by importance ratios.
 
-A sampler in bfloat16 rounds elsewhere than the pass that learns, and an adapter is merged into its
+A sampler in bfloat16 rounds elsewhere than the pass that learns, and has an adapter merged into its
 weights. Its distribution mu is then not the learner's distribution p, and what is learned from its
 samples as if they were the learner's has another gradient than it should. So the learner computes the
 log-probabilities of the batch again, before the first update; ratios of later updates and KL are
@@ -99,29 +99,30 @@ def reweighted(
     Figures are means over the actions, for `sequence` over the trajectories; KL(sampler || learner)
     is per action (nats), the effective sample size (Kong, 1992) a share of the samples.
     """
-    mask_BT, sampler_BT = trajectories.mask_BT, trajectories.log_prob_BT
-    log_ratio_BT = (learner_BT - sampler_BT) * mask_BT
+    mask_BT = trajectories.mask_BT
+    log_ratio_BT = (learner_BT - trajectories.log_prob_BT) * mask_BT
     if correction == "token":
-        ratio = _ratio(log_ratio_BT)[mask_BT]
+        ratio = _bounded(log_ratio_BT[mask_BT]).exp()
         weight = ratio.clamp(max=LARGEST_TOKEN_RATIO)
         beyond = {"truncated_fraction": _share(ratio > LARGEST_TOKEN_RATIO)}
         weight_BT = torch.zeros_like(log_ratio_BT).masked_scatter(mask_BT, weight)
     else:
-        ratio = _ratio(log_ratio_BT.sum(1))
+        ratio = _bounded(log_ratio_BT.sum(1)).exp()
         weight = torch.where(ratio <= LARGEST_SEQUENCE_RATIO, ratio, torch.zeros_like(ratio))
         beyond = {"masked_fraction": _share(ratio > LARGEST_SEQUENCE_RATIO)}
         weight_BT = weight[:, None] * mask_BT
+    sampler_kl = kl_estimate(-_bounded(log_ratio_BT[mask_BT]), torch.zeros(()), "k3")
     figures = {
         "importance_ratio": float(ratio.mean()),
-        "sampler_kl": float(kl_estimate(sampler_BT, learner_BT, "k3")[mask_BT].mean()),
+        "sampler_kl": float(sampler_kl.mean()),
         "effective_sample_size": _effective_share(weight),
         **beyond,
     }
     return replace(trajectories, log_prob_BT=learner_BT, correction_BT=weight_BT), figures
 
 
-def _ratio(log_ratio: Tensor) -> Tensor:
-    return log_ratio.clamp(max=_LARGEST_LOG_RATIO).exp()
+def _bounded(log_ratio: Tensor) -> Tensor:
+    return log_ratio.clamp(max=_LARGEST_LOG_RATIO)
 
 
 def _share(where: Tensor) -> float:
