@@ -188,24 +188,23 @@ def _sample_fitting(
     model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
 ) -> _Rows:
     """The rows of a part, sampled side by side, or where memory runs out in smaller parts."""
-    heard = 0  # rows that progress was told of
+    heard, done = 0, 0  # rows that progress was told of, and rows of the parts that are through
 
     def sampled(part: _Part) -> _Rows:
+        nonlocal done
         ended = 0
 
         def tell(rows: int) -> None:
             nonlocal heard, ended
             ended += rows
-            if ended + done > heard:
-                progress(ended + done - heard)
-                heard = ended + done
+            if done + ended > heard:
+                progress(done + ended - heard)
+                heard = done + ended
 
         rows = _sample_batch(model, part, sampling, tell)
-        nonlocal done
         done += len(part)
         return rows
 
-    done = 0  # rows of the parts that are through
     return _Rows.joined(in_room(sampled, part, model.room, _Part.halves))
 
 
@@ -240,8 +239,8 @@ def _sample_batch(
             token_N, uniform_NT = token_N[place_N], uniform_NT[place_N]
             live = [live[place] for place in going]
         cache.keep(going)
-        hidden_NE = model.hidden(cache.spread(token_N), cache.positions(), cache)
-        hidden_NE = cache.live(hidden_NE)
+        hidden_NE = model.hidden(cache.to_queries(token_N), cache.positions(), cache)
+        hidden_NE = cache.of_live(hidden_NE)
         cache.advance()
     return rows
 

@@ -74,6 +74,14 @@ class Slots:
         prompt_N = self.slot_N // self.samples
         return self.prefix_length + self.prompt_length_P[prompt_N] + self.step
 
+    def to_queries(self, x_N: Tensor) -> Tensor:
+        """What live rows have, as the queries of a step stand."""
+        return x_N
+
+    def of_live(self, x_N: Tensor) -> Tensor:
+        """What queries have, of live rows alone."""
+        return x_N
+
     def _mask(self, window: int | None) -> Tensor:
         """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
         if window not in self._masks:
@@ -191,14 +199,6 @@ class SharedCache(Slots):
                 place.copy_(new)
             else:
                 place.index_copy_(0, self.slot_N, new)
-
-    def spread(self, x_N: Tensor) -> Tensor:
-        """What live rows have, as the queries of a step stand: as it is."""
-        return x_N
-
-    def live(self, x_N: Tensor) -> Tensor:
-        """What queries have, of live rows alone: as it is."""
-        return x_N
 
     def _spread(self, x_NHD: Tensor) -> Tensor:
         """Live rows laid out as slots; the others are 0."""

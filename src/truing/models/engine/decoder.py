@@ -9,7 +9,7 @@ weights in the processor's own layout, adapters merged in, made anew when a para
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Protocol
@@ -190,8 +190,8 @@ class _LeanLayer:
         if isinstance(plan, SlotCache):
             attended_NHD = plan.attend_heads(self._number, heads, H, self._rule)
         else:
-            parts = heads.split([H, K, K], dim=1)
-            attended_NHD = plan.attend(self._number, *parts, self._rule)
+            query, key, value = heads.split([H, K, K], dim=1)
+            attended_NHD = plan.attend(self._number, query, key, value, self._rule)
         return attended_NHD.reshape(len(x_NE), -1)
 
 
@@ -252,7 +252,7 @@ class Decoder:
             return False
         return float(getattr(config, "partial_rotary_factor", None) or 1.0) == 1.0
 
-    def _frozen_layers(self) -> list[_Layer] | list[_LeanLayer]:
+    def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
         body: Any = self._model.base_model
         if reads_own_weights(
             (each for part in body.layers for each in _products(part)), self._dtype
@@ -303,7 +303,7 @@ class Decoder:
         x_NE = embedded(body.embed_tokens.weight, tokens_N)
         if torch.is_grad_enabled():
             self._forget_what_learns()
-            stack = self._live
+            stack: Sequence[_Layer | _LeanLayer] = self._live
             kind = x_NE.device.type
             dtype = (
                 torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_NE.dtype

@@ -24,22 +24,28 @@ def reads_own_weights(layers: Iterable[nn.Module], dtype: torch.dtype) -> bool:
     return True
 
 
-def _is_plain(layer: nn.Module, x: Tensor) -> bool:
-    return type(layer) is nn.Linear and layer.weight.dtype == x.dtype
+def _matrix(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
+    """Weight (O, I) and bias of a layer that is nothing else, in the precision of x; else None."""
+    if type(layer) is not nn.Linear or layer.weight.dtype != x.dtype:
+        return None
+    return layer.weight, getattr(layer, "bias", None)
 
 
 def product_into(out_NO: Tensor, layer: nn.Module, x_NI: Tensor) -> None:
     """Writes what a linear layer gives."""
-    if not _is_plain(layer, x_NI):
+    if (matrix := _matrix(layer, x_NI)) is None:
         out_NO.copy_(layer(x_NI))
-    elif layer.bias is None:
-        torch.mm(x_NI, layer.weight.t(), out=out_NO)  # type: ignore[operator]
+        return
+    weight_OI, bias_O = matrix
+    if bias_O is None:
+        torch.mm(x_NI, weight_OI.t(), out=out_NO)
     else:
-        torch.addmm(layer.bias, x_NI, layer.weight.t(), out=out_NO)  # type: ignore[operator,arg-type]
+        torch.addmm(bias_O, x_NI, weight_OI.t(), out=out_NO)
 
 
 def added_product(beside_NO: Tensor, layer: nn.Module, x_NI: Tensor) -> Tensor:
     """What a linear layer gives, added to what stands beside it."""
-    if not _is_plain(layer, x_NI) or layer.bias is not None or beside_NO.dtype != x_NI.dtype:
+    matrix = _matrix(layer, x_NI)
+    if matrix is None or matrix[1] is not None or beside_NO.dtype != x_NI.dtype:
         return beside_NO + layer(x_NI)  # type: ignore[no-any-return]
-    return torch.addmm(beside_NO, x_NI, layer.weight.t())  # type: ignore[operator]
+    return torch.addmm(beside_NO, x_NI, matrix[0].t())

@@ -35,10 +35,12 @@ class _Layer:
         """What a row sees of the first `now` steps: keys and values as batches of matrices, and the axes
         of (K, P, S, G) that are rows of queries to each."""
         keys, values = self.own[:, :, :, :now].split(len(self.prompts[0]))
-        found = [] if self.prefix is None else [(*self.prefix, _PREFIX)]
-        found.append((*(part.flatten(0, 1) for part in self.prompts), _PROMPT))
-        found.append((keys.flatten(0, 2), values.flatten(0, 2), _OWN))
-        return found
+        in_prompts, values_there = (part.flatten(0, 1) for part in self.prompts)
+        found = [
+            (in_prompts, values_there, _PROMPT),
+            (keys.flatten(0, 2), values.flatten(0, 2), _OWN),
+        ]
+        return found if self.prefix is None else [(*self.prefix, _PREFIX), *found]
 
 
 class SlotCache(Slots):
@@ -64,13 +66,13 @@ class SlotCache(Slots):
             self.samples, output_size=self.slots
         )
 
-    def spread(self, x_N: Tensor) -> Tensor:
+    def to_queries(self, x_N: Tensor) -> Tensor:
         """What live rows have, laid out as slots; the others have 0."""
         if len(self._live_slots) == self.slots:
             return x_N
         return x_N.new_zeros(self.slots, *x_N.shape[1:]).index_copy_(0, self.slot_N, x_N)
 
-    def live(self, x_S: Tensor) -> Tensor:
+    def of_live(self, x_S: Tensor) -> Tensor:
         """What slots have, of live rows alone."""
         return x_S if len(self._live_slots) == self.slots else x_S.index_select(0, self.slot_N)
 
