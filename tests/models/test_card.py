@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from dataclasses import astuple, is_dataclass
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
-from card import CARD, WrongDevice, watched
-from tiny import plain, texts, tokenizer
+import tiny
+from card import CARD, Card, WrongDevice, watched
+from tiny import config, plain, texts, tokenizer
 from truing.candidates import Candidate
 from truing.evaluate.divergence import divergences
 from truing.evaluate.local import LocalRespondent
@@ -18,7 +21,7 @@ from truing.learn.sources.rollout import rollout
 from truing.learn.text_states import TextStates
 from truing.models import language_model
 from truing.models.decoding import BatchedGenerator, Request
-from truing.models.engine import long_rows, packed, tree
+from truing.models.engine import level_attention, long_rows, packed, prefill
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
@@ -170,7 +173,7 @@ def pair(request: pytest.FixtureRequest) -> tuple[LanguageModel, LanguageModel]:
 def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     """The processor without what a card hasn't: its layout of weights, its joined attention, its cores."""
     monkeypatch.setattr(packed, "_can_pack", lambda weight: False)
-    monkeypatch.setattr(tree, "can_join", lambda device: False)
+    monkeypatch.setattr(level_attention, "can_join", lambda device: False)
     monkeypatch.setattr(language_model, "workers", lambda device: 1)
 
 
@@ -189,16 +192,77 @@ def test_a_pass_on_the_card_gives_the_processors_numbers(
     here.forget_copies()
 
 
-def test_a_step_of_sampling_waits_once_whatever_the_rows() -> None:
-    start = model("llama", CARD)
+def of_layers(family: str, layers: int) -> LanguageModel:
+    settings = config(family)
+    settings.num_hidden_layers = layers
+    if (kinds := getattr(settings, "layer_types", None)) is not None:
+        settings.layer_types = (kinds * layers)[:layers]
+    attention = "eager" if family == "gemma2" else "sdpa"
+    made = AutoModelForCausalLM.from_config(settings, attn_implementation=attention).to(CARD)
+    made.tie_weights()
+    return LanguageModel(made, tokenizer(chat=True))
 
-    def waits(steps: int, samples: int) -> int:
+
+def a_step(start: LanguageModel, prompts: list[list[int]], samples: int) -> tuple[int, int]:
+    """Waits and launches of one step of sampling."""
+
+    def count(steps: int) -> tuple[int, int]:
         with watched() as seen:
-            rows = sample(start, PROMPTS, samples, Sampling(steps)).completions
-        assert len(rows) * len(rows[0]) == len(PROMPTS) * samples
-        return sum(seen.waits.values())
+            rows = sample(start, prompts, samples, Sampling(steps)).completions
+        assert not seen.faults
+        assert all(len(c.tokens) == steps for row in rows for c in row)
+        return sum(seen.waits.values()), sum(seen.launches.values())
 
-    assert waits(7, 2) - waits(6, 2) == waits(7, 9) - waits(6, 9) == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LanguageModel, "end_tokens", frozenset())  # no row leaves
+        before, after = count(6), count(7)
+    return after[0] - before[0], after[1] - before[1]
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_a_step_of_sampling_waits_once_whatever_the_rows(family: str) -> None:
+    start = model(family, CARD)
+    assert a_step(start, PROMPTS, 2)[0] == a_step(start, PROMPTS, 9)[0] == 1
+
+
+LAUNCHES = {"llama": 22, "qwen2": 22, "qwen3": 25, "gemma3": 72.5, "gemma2": 62, "gpt2": 25}
+"""Kernels that a layer of a step starts, on average. The last three run through `transformers`."""
+
+
+@pytest.mark.parametrize("family", LAUNCHES)
+def test_kernels_of_a_layer_in_a_step_of_sampling(family: str) -> None:
+    every = [a_step(of_layers(family, layers), PROMPTS, 3)[1] for layers in (2, 4)]
+    assert (every[1] - every[0]) / 2 == LAUNCHES[family]
+
+
+def test_a_prefix_apart_adds_two_kernels_to_a_layer() -> None:
+    prompts = [[*texts(9, [prefill.LONG_PREFIX + 1])[0], *prompt] for prompt in PROMPTS]
+    every = []
+    for layers in (2, 4):
+        start = of_layers("llama", layers)
+        start.context_length = 1024
+        every.append(a_step(start, prompts, 3)[1])
+    assert (every[1] - every[0]) / 2 == LAUNCHES["llama"] + 2
+
+
+def held_bytes() -> int:
+    """Of all that is on the card."""
+    gc.collect()
+    on_card = [each for each in gc.get_objects() if issubclass(type(each), Card)]
+    storages = [each.held.untyped_storage() for each in on_card]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
+
+
+@pytest.mark.parametrize(("family", "adapted"), [("llama", False), ("qwen3", True), ("gpt2", True)])
+def test_scoring_and_sampling_hold_no_second_copy_of_the_weights(
+    family: str, adapted: bool
+) -> None:
+    start = model(family, CARD)
+    trained = policy(start).trained if adapted else start
+    before = held_bytes()
+    scoring(trained)
+    sampling(trained)
+    assert held_bytes() - before < 100
 
 
 def test_an_operator_that_mixes_devices_is_a_fault() -> None:

@@ -11,7 +11,7 @@ from scipy.stats import chisquare
 
 from tiny import END, FAMILIES, WINDOW, plain, texts, tiny
 from truing.models import sampling as module
-from truing.models.engine import batch_cache as cache
+from truing.models.engine import prefill
 from truing.models.engine.batch_cache import SharedCache
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.language_model import LanguageModel
@@ -28,12 +28,12 @@ def _prompts(seed: int, vocabulary: int = 40) -> list[list[int]]:
     return [*prompts, prompts[1]]
 
 
-@pytest.mark.parametrize("long_prefix", [0, cache.LONG_PREFIX], ids=["apart", "with prompts"])
+@pytest.mark.parametrize("long_prefix", [0, prefill.LONG_PREFIX], ids=["apart", "with prompts"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_equals_transformers(
     family: str, long_prefix: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "LONG_PREFIX", long_prefix)
+    monkeypatch.setattr(prefill, "LONG_PREFIX", long_prefix)
     prompts, length = _prompts(1), 14
     assert length > WINDOW
     oracle = plain(family)

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import (
     _DummyBackendModule,
     _setup_privateuseone_for_python_backend,
@@ -30,11 +29,39 @@ _CPU = torch.device("cpu")
 _MOVES = {"aten::_to_copy", "aten::to"}  # in inference mode the latter isn't taken apart
 _VIEWS = {
     f"aten::{name}"
-    for name in (
-        "view _unsafe_view view_as reshape flatten unflatten transpose t permute select slice narrow split "
-        "split_with_sizes chunk unbind expand expand_as as_strided squeeze unsqueeze detach alias to "
-        "contiguous type_as dropout empty empty_like empty_strided new_empty"
-    ).split()
+    for name in [
+        "view",
+        "_unsafe_view",
+        "view_as",
+        "reshape",
+        "flatten",
+        "unflatten",
+        "transpose",
+        "t",
+        "permute",
+        "select",
+        "slice",
+        "narrow",
+        "split",
+        "split_with_sizes",
+        "chunk",
+        "unbind",
+        "expand",
+        "expand_as",
+        "as_strided",
+        "squeeze",
+        "unsqueeze",
+        "detach",
+        "alias",
+        "to",
+        "contiguous",
+        "type_as",
+        "dropout",
+        "empty",
+        "empty_like",
+        "empty_strided",
+        "new_empty",
+    ]
 }
 """Operators that launch no kernel where what they give lies in what they were given, or is empty."""
 _EMPTY = {name for name in _VIEWS if "empty" in name}
@@ -115,6 +142,22 @@ def _launch(operator: str) -> None:
         seen.launches[operator] += 1
 
 
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """The same nest of values, each changed."""
+    if isinstance(value, list | tuple):
+        return type(value)([_mapped(change, each) for each in value])
+    if isinstance(value, dict):
+        return {key: _mapped(change, each) for key, each in value.items()}
+    return change(value)
+
+
+def _leaves(value: Any) -> list[Any]:
+    """The values of a nest."""
+    if isinstance(value, list | tuple):
+        return [leaf for each in value for leaf in _leaves(each)]
+    return _leaves(list(value.values())) if isinstance(value, dict) else [value]
+
+
 class Card(Tensor):
     """A tensor on the card. `held` has its numbers."""
 
@@ -166,10 +209,10 @@ class Card(Tensor):
         kwargs = dict(kwargs or {})
         name = func._schema.name
         _check(func, name, args, kwargs)
-        out = func(*tree_map(_held, args), **tree_map(_held, kwargs))
+        out = func(*_mapped(_held, args), **_mapped(_held, kwargs))
         if name not in _EMPTY and not (name in _VIEWS and _lies_in(out, args)):
             _launch(name)
-        if name in _MOVES and _CPU in tree_leaves((args, kwargs)):
+        if name in _MOVES and _CPU in _leaves((args, kwargs)):
             _wait("to cpu")
             return out
         if func is aten.copy_.default and not isinstance(args[0], Card):
@@ -182,17 +225,17 @@ class Card(Tensor):
         ]
         if writes and isinstance(writes[0], Tensor) and not isinstance(writes[0], Card):
             return writes[0]  # what stray arguments were written into stays where it was
-        return return_and_correct_aliasing(func, args, kwargs, tree_map(_on_card, out))
+        return return_and_correct_aliasing(func, args, kwargs, _mapped(_on_card, out))
 
 
 def _lies_in(out: Any, args: Any) -> bool:
     """Whether an operator's result is memory that it was given."""
     given = {
         _held(leaf).untyped_storage().data_ptr()
-        for leaf in tree_leaves(args)
+        for leaf in _leaves(args)
         if isinstance(leaf, Tensor)
     }
-    return all(part.untyped_storage().data_ptr() in given for part in tree_leaves(out))
+    return all(part.untyped_storage().data_ptr() in given for part in _leaves(out))
 
 
 def _held(value: Any) -> Any:
@@ -210,14 +253,14 @@ def _check(func: Any, name: str, args: Any, kwargs: Any) -> None:
     """Counts the operator's faults and waits."""
     if name.startswith("mkldnn::") or name.endswith("_for_cpu"):
         _fault(f"{name}: a kernel of the processor")
-    leaves = tree_leaves((args, kwargs))
+    leaves = _leaves((args, kwargs))
     strays = [leaf for leaf in leaves if isinstance(leaf, Tensor) and not isinstance(leaf, Card)]
     if strays and func not in _COPIES and not _may_mix(func, name, args, strays):
         _fault(f"{name}: card and cpu mixed")
     if name in _WAITING:
         _wait(name)
     if name in _INDEX and any(
-        isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in tree_leaves(args[1])
+        isinstance(leaf, Tensor) and leaf.dtype == torch.bool for leaf in _leaves(args[1])
     ):
         _wait("boolean mask")
 
@@ -257,7 +300,7 @@ def _lowered(operator: Any) -> Callable[..., Any]:
 
         here = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastPrivateUse1)
         with torch._C._ExcludeDispatchKeyGuard(here):
-            return operator(*tree_map(cast, args), **kwargs)
+            return operator(*_mapped(cast, args), **kwargs)
 
     return run
 

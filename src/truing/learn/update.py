@@ -44,6 +44,15 @@ class EntropyPolicy(Policy, Protocol):
         ...
 
 
+@runtime_checkable
+class ShrinkingPolicy(Policy, Protocol):
+    """A policy whose pieces can be made smaller, for a device whose memory runs out."""
+
+    def shrink(self) -> bool:
+        """Makes them smaller from now on; False where they can't be."""
+        ...
+
+
 @dataclass
 class _Tally:
     """Sums over every action that was learned from, whatever piece or minibatch it was in."""
@@ -93,28 +102,45 @@ def accumulate(
     count: float,
     ranks: Ranks,
 ) -> tuple[dict[str, float], float]:
-    """Adds the gradient of the sum of the batch's losses / `count`, piece by piece.
+    """Makes the gradient of the sum of the batch's losses / `count`, piece by piece; there is none yet.
 
-    Returns sums of the figures over the batch's actions, with the loss, and how many actions.
+    Where memory runs out, it begins again with smaller pieces. Returns sums of the figures over the
+    batch's actions, with the loss, and how many actions.
     """
     rows = ranks.share(range(len(batch)))
     mine, credit_BT = batch.select(rows), credit_BT[list(rows)]
-    tally = _Tally()
-    for piece in policy.pieces(mine):
-        part = mine.select(piece)
-        found = objective.loss(
-            evaluate(policy, objective, part), credit_BT[piece.start : piece.stop], part
-        )
-        loss = found.loss_B.sum() / count
-        loss.backward()
-        figures = {
-            name: float((figure_BT * part.mask_BT).sum())
-            for name, figure_BT in found.figures.items()
-        }
-        tally.add({"loss": float(loss.detach()), **figures}, float(part.mask_BT.sum()))
+    while (tally := _in_pieces(policy, objective, mine, credit_BT, count)) is None:
+        for parameter in policy.parameters.values():
+            parameter.grad = None
     ranks.sum_gradients(policy.parameters.values())
     sums = ranks.sum_figures({**tally.sums, "actions": tally.actions})
     return sums, sums.pop("actions")
+
+
+def _in_pieces(
+    policy: Policy, objective: Objective, batch: Trajectories, credit_BT: Tensor, count: float
+) -> _Tally | None:
+    """Adds the gradients piece by piece. None where memory ran out and smaller pieces may fit: what is in
+    the gradients then is good for nothing."""
+    tally = _Tally()
+    try:
+        for piece in policy.pieces(batch):
+            part = batch.select(piece)
+            found = objective.loss(
+                evaluate(policy, objective, part), credit_BT[piece.start : piece.stop], part
+            )
+            loss = found.loss_B.sum() / count
+            loss.backward()
+            figures = {
+                name: float((figure_BT * part.mask_BT).sum())
+                for name, figure_BT in found.figures.items()
+            }
+            tally.add({"loss": float(loss.detach()), **figures}, float(part.mask_BT.sum()))
+    except torch.OutOfMemoryError:
+        if not isinstance(policy, ShrinkingPolicy) or not policy.shrink():
+            raise
+        return None
+    return tally
 
 
 def gradient_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> float:

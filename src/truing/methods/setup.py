@@ -92,6 +92,7 @@ class Setup:
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
+        model.room.tell = self.progress.note
         if model.note:
             self.progress.note(f"{self.spec.model}: {model.note}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)

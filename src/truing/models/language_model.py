@@ -6,10 +6,9 @@ sampling.py. Both are exact: the numbers are those of each text run alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, following
-from truing.models.engine.batch_cache import Prefill
 from truing.models.engine.decoder import Decoder
-from truing.models.engine.long_rows import is_long, long_log_probs, long_prefix
-from truing.models.engine.packing import PACK_TOKENS, shared_out
+from truing.models.engine.long_rows import long_log_probs, long_prefix
+from truing.models.engine.packing import PACK_TOKENS
+from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
     frozen_token_log_probs,
@@ -31,7 +30,8 @@ from truing.models.engine.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.threads import in_parallel, workers
+from truing.models.engine.room import Room, fitting_tokens, in_room
+from truing.models.engine.threads import workers
 from truing.models.engine.tree import (
     LONG_PREFIX,
     PromptWithContinuations,
@@ -43,29 +43,18 @@ from truing.models.engine.tree import (
 from truing.models.engine.trial import cache_agrees, shares_prompts
 from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone
 from truing.models.loading import read_tokenizer, read_weights
+from truing.models.precision import exact_float32
+from truing.models.scoring import Scored, score_packs
 from truing.models.templates.speech import Speech, text_of
 from truing.types import Dtype, InputError
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Log-probabilities of the tokens of one continuation (nats)."""
-
-    token_log_probs: Tensor
-
-    @property
-    def total(self) -> float:
-        """Log-probability of the whole continuation, in float64. NaN where it has no token."""
-        each = self.token_log_probs
-        return float(each.double().sum()) if len(each) else float("nan")
-
 
 # Loading takes a second or two; a bar for it would be noise between the run's own.
 transformers_logging.disable_progress_bar()
 
 
 class LanguageModel:
-    """Weights with a tokenizer. Holds no other state: every method's answer follows from its input.
+    """Weights with a tokenizer. Holds no other state: every method's answer follows from its input (its
+    `room` changes how many passes that takes).
 
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
@@ -80,10 +69,12 @@ class LanguageModel:
         dtype: torch.dtype | None = None,
     ) -> None:
         model.eval()
+        exact_float32()
         self.model = model
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
         self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
+        self.room = Room(PACK_TOKENS)
         self._logits = LogitRule.of(model.config.get_text_config())
         self.unpacked = False
         if model.config._attn_implementation != NAME:  # else it was tried when plans were let in
@@ -145,6 +136,13 @@ class LanguageModel:
         """How many passes to run at once; of an unpacked model, whose code isn't ours, one."""
         return 1 if self.unpacked else workers(self.device)
 
+    @property
+    def pack_tokens(self) -> int:
+        """Tokens of a pass without gradients at most."""
+        most = min(PACK_TOKENS, self.room.tokens)
+        here = self.device.type == "cpu"
+        return most if here else min(most, fitting_tokens(self.model, self.dtype))
+
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
         return list(self.tokenizer.encode(text, add_special_tokens=False))
@@ -204,6 +202,13 @@ class LanguageModel:
             tree.target_C,
             bias_V=getattr(head, "bias", None),
             **self._logits.of_output_layer(temperature),
+        )
+
+    def log_probs_in_pieces(self, request: PromptWithContinuations) -> Iterator[Tensor]:
+        """Log-probabilities (C,) of each continuation of a request whose texts are too long for one pass,
+        without gradients."""
+        return long_log_probs(
+            self.hidden, self._head, self._logits.softcap, request, self.device, self.pack_tokens
         )
 
     def log_probs_and_entropies(
@@ -272,9 +277,13 @@ class LanguageModel:
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
         if self.unpacked or shared <= LONG_PREFIX:
             return None
-        tokens = tuple(prompts[0][:shared])
-        if shared > PACK_TOKENS:
-            return long_prefix(self.hidden, tokens, self.device)
+        return in_room(self._run_prefix, tuple(prompts[0][:shared]), self.room, lambda all: [all])[
+            0
+        ]
+
+    def _run_prefix(self, tokens: tuple[int, ...]) -> SharedPrefix:
+        if len(tokens) > (most := self.pack_tokens):
+            return long_prefix(self.hidden, tokens, self.device, most)
         tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
         prefill = Prefill(tree)
         self.hidden(tree.tokens_N, tree.positions_N, prefill)
@@ -292,27 +301,4 @@ class LanguageModel:
         """
         if shared_prefix is None:
             shared_prefix = self.shared_prefix([request.prompt for request in requests])
-
-        work = partial(self._score_pack, shared_prefix=shared_prefix)
-        found = in_parallel(work, shared_out(requests, self.workers), self.workers)
-        return [scored for pack in found for scored in pack]
-
-    def _score_pack(
-        self, pack: Sequence[PromptWithContinuations], shared_prefix: SharedPrefix | None
-    ) -> list[list[Scored]]:
-        known = 0 if shared_prefix is None else len(shared_prefix.tokens)
-        if not self.unpacked and any(is_long(request, known) for request in pack):
-            return [self._score_long(request) for request in pack]
-        tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix, device=self.device)
-        log_probs_C = self.continuation_log_probs(tree).cpu()
-        lengths = [len(c) for request in pack for c in request.continuations]
-        pieces = iter(log_probs_C.split(lengths))
-        return [[Scored(next(pieces)) for _ in request.continuations] for request in pack]
-
-    def _score_long(self, request: PromptWithContinuations) -> list[Scored]:
-        """The same for a text too long for one pass: what its continuations begin with is run once."""
-        if not is_long(PromptWithContinuations((), request.continuations)):
-            before = long_prefix(self.hidden, request.prompt[:-1], self.device)
-            return self._score_pack([request], before)[0]
-        found = long_log_probs(self.hidden, self._head, self._logits.softcap, request, self.device)
-        return [Scored(log_probs_C.cpu()) for log_probs_C in found]
+        return score_packs(self, requests, shared_prefix)

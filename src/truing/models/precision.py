@@ -117,3 +117,13 @@ def substitution(dtype: Dtype) -> str:
 def torch_dtype(dtype: Dtype) -> torch.dtype:
     """PyTorch's name for `computed_in(dtype)`."""
     return _TORCH[computed_in(dtype)]
+
+
+def exact_float32() -> None:
+    """Keeps float32 what it is on a card, whose TF32 has 10 bits of 23, unless the user has asked for that
+    with `torch.set_float32_matmul_precision`. By itself PyTorch does so for products, not for
+    convolutions.
+    """
+    if torch.get_float32_matmul_precision() == "highest":
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False

@@ -14,9 +14,12 @@ from threading import Lock
 import torch
 from torch import Tensor
 
-from truing.models.engine.batch_cache import Prefill, SharedCache
+from truing.models.drawing import Drawn, draw_all, draw_tokens
+from truing.models.engine.batch_cache import SharedCache
+from truing.models.engine.prefill import run_prompts
+from truing.models.engine.room import fitting_rows, halves, in_room
+from truing.models.engine.slot_cache import SlotCache
 from truing.models.engine.threads import in_parallel
-from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
@@ -24,7 +27,6 @@ from truing.types import Completion, InputError, stable_hash
 ROWS = 128  # completions sampled side by side
 ROWS_OF_A_WORKER = 64
 """With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
-DRAWN = 32  # of which so many are drawn at once: their scores fit the processor's cache
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,23 @@ class Sampled:
     tokens: int
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows that are sampled together: the samples of these numbers of each prompt."""
+
+    prompts: Sequence[Sequence[int]]
+    samples: range
+
+    def __len__(self) -> int:
+        return len(self.prompts) * len(self.samples)
+
+    def halves(self) -> list[_Part]:
+        """The first and the second half of the rows; itself where there is but one."""
+        if len(self.prompts) > 1:
+            return [_Part(prompts, self.samples) for prompts in halves(self.prompts)]
+        return [_Part(self.prompts, samples) for samples in halves(self.samples)]
+
+
 class _Rows:
     """What has been drawn so far, by the row's first slot number."""
 
@@ -65,6 +84,20 @@ class _Rows:
         self.finished = [False] * count
         self.entropy = 0.0
         self.drawn = 0
+
+    @staticmethod
+    def joined(parts: Sequence[_Rows]) -> _Rows:
+        """Those of parts behind one another."""
+        if len(parts) == 1:
+            return parts[0]
+        rows = _Rows(0)
+        for part in parts:
+            rows.tokens += part.tokens
+            rows.log_probs += part.log_probs
+            rows.finished += part.finished
+            rows.entropy += part.entropy
+            rows.drawn += part.drawn
+        return rows
 
 
 def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tensor:
@@ -77,74 +110,14 @@ def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tenso
     return torch.rand(count, generator=generator)
 
 
-def _all_uniforms(prompts: Sequence[Sequence[int]], samples: int, sampling: Sampling) -> Tensor:
-    """(R, T) those of every sample of every prompt, in order."""
+def _all_uniforms(part: _Part, sampling: Sampling) -> Tensor:
+    """(R, T) those of every row, in order."""
     return torch.stack(
         [
             uniforms(prompt, sampling.seed, s, sampling.max_new_tokens)
-            for prompt in prompts
-            for s in range(samples)
+            for prompt in part.prompts
+            for s in part.samples
         ]
-    )
-
-
-def _draw(
-    scores_NV: Tensor, uniform_N: Tensor, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies (1,).
-
-    A row of scores is as long as the vocabulary: it is gone over as few times as possible.
-    """
-    scaled_NV = scores_NV if temperature in (0, 1) else scores_NV / temperature
-    centred_NV = scaled_NV - scaled_NV.amax(-1, keepdim=True)
-    weight_NV = centred_NV.exp()
-    # exp(x) x is 0 where x is -inf.
-    inner_N = torch.linalg.vecdot(weight_NV, centred_NV.clamp_(min=-1e4))
-    if temperature == 0:
-        total_N = weight_NV.sum(-1)
-        token_N = scores_NV.argmax(-1)
-    else:
-        cumulative_NV = weight_NV.cumsum(-1)
-        total_N = cumulative_NV[:, -1]
-        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[
-            :, 0
-        ]
-        token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
-    log_total_N = total_N.log()
-    entropy_1 = (log_total_N - inner_N / total_N).sum(0, keepdim=True)
-    log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
-    return token_N, log_prob_N, entropy_1
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """One step's tokens on the device, and all that is asked of them in Python."""
-
-    token_N: Tensor
-    tokens: list[int]
-    log_probs: list[float]
-    entropy: float
-
-    @staticmethod
-    def of(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> _Drawn:
-        """What `_draw` gave for some rows after others. Waits for the device once."""
-        tokens, log_probs, entropies = zip(*parts, strict=True)
-        token_N = torch.cat(tokens)
-        N = len(token_N)
-        # Float32 holds every token's number: vocabularies have fewer than 2^24.
-        values = torch.cat((token_N.float(), *log_probs, *entropies)).tolist()
-        return _Drawn(
-            token_N, [int(v) for v in values[:N]], values[N : 2 * N], sum(values[2 * N :])
-        )
-
-
-def _draw_all(
-    model: LanguageModel, hidden_NE: Tensor, uniform_N: Tensor, temperature: float
-) -> _Drawn:
-    """`_draw` for hidden states (N, E), some rows at a time."""
-    pairs = zip(hidden_NE.split(DRAWN), uniform_N.split(DRAWN), strict=True)
-    return _Drawn.of(
-        [_draw(model.next_token_scores(h), uniform, temperature) for h, uniform in pairs]
     )
 
 
@@ -168,11 +141,12 @@ def sample(
         with told:
             progress(rows)
 
-    def sampled(part: Sequence[Sequence[int]]) -> _Rows:
-        return _sample_batch(model, part, samples, sampling, tell)
+    def sampled(prompts: Sequence[Sequence[int]]) -> _Rows:
+        return _sample_fitting(model, _Part(prompts, range(samples)), sampling, tell)
 
+    most = _rows_at_once(model, prompts, sampling.max_new_tokens)
     together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
-    parts = _shared_out(prompts, samples, together)
+    parts = _shared_out(prompts, samples, together, most)
     every = in_parallel(sampled, parts, together)
     completions: list[list[Completion]] = []
     for part, rows in zip(parts, every, strict=True):
@@ -185,13 +159,21 @@ def sample(
 
 
 def _shared_out(
-    prompts: Sequence[Sequence[int]], samples: int, together: int
+    prompts: Sequence[Sequence[int]], samples: int, together: int, most: int
 ) -> list[Sequence[Sequence[int]]]:
-    """The prompts in parts of about one size, of which `together` make `ROWS` rows at most."""
-    most = max(1, ROWS // samples // together)
+    """The prompts in parts of about one size, of which `together` make `most` rows at most."""
+    most = max(1, most // samples // together)
     parts = max(1, -(-len(prompts) // (most * together))) * together
     size = max(1, -(-len(prompts) // parts))
     return [prompts[start : start + size] for start in range(0, len(prompts), size)]
+
+
+def _rows_at_once(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
+    """Off the processor as many as memory has room for; fewer once it ran out."""
+    most = ROWS
+    if model.device.type != "cpu" and prompts:
+        most = fitting_rows(model.model, model.dtype, max(map(len, prompts)) + new_tokens)
+    return max(1, int(most * model.room.share))
 
 
 def _completion(model: LanguageModel, prompt: Sequence[int], rows: _Rows, row: int) -> Completion:
@@ -202,27 +184,47 @@ def _completion(model: LanguageModel, prompt: Sequence[int], rows: _Rows, row: i
     return Completion(text, tuple(tokens), tuple(rows.log_probs[row]), rows.finished[row])
 
 
+def _sample_fitting(
+    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
+) -> _Rows:
+    """The rows of a part, sampled side by side, or where memory runs out in smaller parts."""
+    heard, done = 0, 0  # rows that progress was told of, and rows of the parts that are through
+
+    def sampled(part: _Part) -> _Rows:
+        nonlocal done
+        ended = 0
+
+        def tell(rows: int) -> None:
+            nonlocal heard, ended
+            ended += rows
+            if done + ended > heard:
+                progress(done + ended - heard)
+                heard = done + ended
+
+        rows = _sample_batch(model, part, sampling, tell)
+        done += len(part)
+        return rows
+
+    return _Rows.joined(in_room(sampled, part, model.room, _Part.halves))
+
+
 def _sample_batch(
-    model: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    samples: int,
-    sampling: Sampling,
-    progress: Callable[[int], None],
+    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
 ) -> _Rows:
     if model.unpacked:
-        return _sample_alone(model, prompts, samples, sampling, progress)
-    requests = [PromptWithContinuations(prompt, ()) for prompt in prompts]
-    prefill = Prefill(TokenTree(requests, device=model.device))
-    tree = prefill.tree
-    hidden_NE = model.hidden(tree.tokens_N, tree.positions_N, prefill)
-    cache = SharedCache(prefill, samples, sampling.max_new_tokens)
-    hidden_NE = hidden_NE[tree.prompt_last_P].repeat_interleave(samples, dim=0)
-    rows = _Rows(len(prompts) * samples)
+        return _sample_alone(model, part, sampling, progress)
+    prompts, samples = part.prompts, len(part.samples)
+    ran = run_prompts(model.hidden, prompts, model.device, model.pack_tokens)
+    kind = SharedCache if model.device.type == "cpu" else SlotCache
+    cache = kind(ran, samples, sampling.max_new_tokens)
+    hidden_NE = ran.hidden_PE.repeat_interleave(samples, dim=0)
+    del ran  # the cache has what it needs of it
+    rows = _Rows(len(part))
     live = list(range(len(rows.tokens)))
-    uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
+    uniform_RT = _all_uniforms(part, sampling).to(model.device)
     uniform_NT = uniform_RT
     for step in range(sampling.max_new_tokens):
-        drawn = _draw_all(model, hidden_NE, uniform_NT[:, step], sampling.temperature)
+        drawn = draw_all(model, hidden_NE, uniform_NT[:, step], sampling.temperature)
         ended = _record(model, rows, live, drawn, sampling.stop)
         if step == sampling.max_new_tokens - 1:
             progress(len(live))
@@ -237,41 +239,38 @@ def _sample_batch(
             token_N, uniform_NT = token_N[place_N], uniform_NT[place_N]
             live = [live[place] for place in going]
         cache.keep(going)
-        hidden_NE = model.hidden(token_N, cache.positions(), cache)
+        hidden_NE = model.hidden(cache.to_queries(token_N), cache.positions(), cache)
+        hidden_NE = cache.of_live(hidden_NE)
         cache.advance()
     return rows
 
 
 def _sample_alone(
-    model: LanguageModel,
-    prompts: Sequence[Sequence[int]],
-    samples: int,
-    sampling: Sampling,
-    progress: Callable[[int], None],
+    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
 ) -> _Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
     cached = model.cached
-    rows = _Rows(len(prompts) * samples)
-    uniform_RT = _all_uniforms(prompts, samples, sampling).to(model.device)
+    rows = _Rows(len(part))
+    uniform_RT = _all_uniforms(part, sampling).to(model.device)
 
     def draw(places: Sequence[int], scores_NV: Tensor) -> tuple[Tensor, list[bool]]:
         step = len(rows.tokens[places[0]])
         row_N = torch.tensor(list(places)).to(model.device)
         uniform_N = uniform_RT[row_N, step]
-        drawn = _Drawn.of([_draw(scores_NV, uniform_N, sampling.temperature)])
+        drawn = Drawn.of([draw_tokens(scores_NV, uniform_N, sampling.temperature)])
         ended = _record(model, rows, places, drawn, sampling.stop)
         last = step == sampling.max_new_tokens - 1
         progress(len(places) if last else sum(ended))
         return drawn.token_N, ended
 
-    each = [prompt for prompt in prompts for _ in range(samples)]
+    each = [prompt for prompt in part.prompts for _ in part.samples]
     with model.precision():
         generate_alone(model.model, each, sampling.max_new_tokens, draw, cached=cached)
     return rows
 
 
 def _record(
-    model: LanguageModel, rows: _Rows, live: Sequence[int], drawn: _Drawn, stop: str
+    model: LanguageModel, rows: _Rows, live: Sequence[int], drawn: Drawn, stop: str
 ) -> list[bool]:
     """Notes a step of the live rows. Which of them it ends: by an end token, or by the stop text."""
     ends = model.end_tokens

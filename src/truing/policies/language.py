@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
@@ -97,6 +98,8 @@ class LanguagePolicy:
         else:
             module = copy.deepcopy(start.model).float().requires_grad_(True)
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
+        self.trained.room.tell = start.room.tell
+        self.room = Room(LEARN_TOKENS)
 
     @property
     def not_adapted(self) -> list[str]:
@@ -131,7 +134,12 @@ class LanguagePolicy:
 
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy."""
-        return pieces(trajectories.data)
+        return pieces(trajectories.data, self.room.tokens)
+
+    def shrink(self) -> bool:
+        """See learn.update.ShrinkingPolicy."""
+        self.room.tell = self.trained.room.tell
+        return self.room.shrink(self.room.tokens)
 
     def log_probs(self, trajectories: Trajectories) -> Tensor:
         """(B, T) current log-probabilities of the actions, 0 outside the mask. Differentiable."""
@@ -157,10 +165,20 @@ def text_log_probs(
     mask_BT: Tensor,
     temperature: float = 1.0,
 ) -> Tensor:
-    """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask."""
-    tree = TokenTree(requests_of(actions), device=model.device)
-    log_probs_C = model.continuation_log_probs(tree, temperature)
-    return _laid_out(log_probs_C, mask_BT)
+    """(B, T) log-probabilities (nats) of the tokens of each action, 0 outside the mask.
+
+    Differentiable, in one pass; without gradients in as many as memory makes of it.
+    """
+
+    def of(rows: range) -> Tensor:
+        tree = TokenTree(requests_of(actions[rows.start : rows.stop]), device=model.device)
+        log_probs_C = model.continuation_log_probs(tree, temperature)
+        return _laid_out(log_probs_C, mask_BT[rows.start : rows.stop])
+
+    if torch.is_grad_enabled() or not actions:
+        return of(range(len(actions)))
+    packs = pieces(actions, model.pack_tokens)
+    return torch.cat([part for rows in packs for part in in_room(of, rows, model.room, halves)])
 
 
 def _laid_out(values_C: Tensor, mask_BT: Tensor) -> Tensor:

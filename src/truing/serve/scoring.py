@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from truing.models.engine.long_rows import MASKED, LongRow, in_pieces
+from truing.models.engine.attention import MASKED
+from truing.models.engine.long_rows import LongRow, in_pieces
 from truing.models.engine.memory import attention_heads, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK

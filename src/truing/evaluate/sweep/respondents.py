@@ -58,6 +58,7 @@ class Opener:
             candidate, identity = open_candidate(
                 name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
             )
+        candidate.model.room.tell = self.progress.note
         if candidate.model.note:
             self.progress.note(f"{name}: {candidate.model.note}")
         return [

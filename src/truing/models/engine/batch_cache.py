@@ -1,8 +1,9 @@
 """Keys and values of a sampling batch: one copy of what rows share, one growing part for each row.
 
 Rows are laid out as P prompts x S samples ("slots"). Three parts: the prefix common to all prompts
-(one copy), each prompt's own tokens (one copy for its S samples) and each row's new tokens. Finished
-rows leave the packed row of queries at once, and leave the cache when few enough are left.
+(one copy), each prompt's own tokens (one copy for its S samples) and each row's new tokens, for which
+room is made a block at a time. Finished rows leave the packed row of queries at once, and leave the cache
+when few enough are left.
 """
 
 from __future__ import annotations
@@ -12,32 +13,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from truing.models.engine.attention import ScoreRule, attention_weights
+from truing.models.engine.attention import ScoreRule
+from truing.models.engine.prefill import Pair, Prompts
 from truing.models.engine.projection import softcapped
-from truing.models.engine.tree import TokenTree
+
+BLOCK = 64
+"""New tokens of a row that room is made for at once."""
 
 
-class Prefill:
-    """The plan of a tree of prompts that also remembers keys and values (N, K, D) by layer."""
-
-    def __init__(self, tree: TokenTree) -> None:
-        self.tree = tree
-        self.stored: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def attend(
-        self,
-        layer: int,
-        query_NHD: Tensor,
-        key_NKD: Tensor,
-        value_NKD: Tensor,
-        rule: ScoreRule,
-    ) -> Tensor:
-        """See AttentionPlan."""
-        self.stored[layer] = (key_NKD, value_NKD)
-        return self.tree.attend(layer, query_NHD, key_NKD, value_NKD, rule)
-
-
-LONG_PREFIX = 128  # a shorter common prefix is cheaper read once for each prompt than handled apart
+def grown(states: Tensor, axis: int, most: int) -> Tensor:
+    """The same with room for a block more along an axis, `most` at most."""
+    shape = list(states.shape)
+    shape[axis] = min(BLOCK, most - shape[axis])
+    return torch.cat((states, states.new_zeros(shape)), dim=axis)
 
 
 class _Layer:
@@ -46,52 +34,27 @@ class _Layer:
     prefix (1, K, R, D) or None, prompts (P, K, L, D), own (P S, K, T, D); pairs of keys and values.
     """
 
-    def __init__(
-        self,
-        prefix: tuple[Tensor, Tensor] | None,
-        prompts: tuple[Tensor, Tensor],
-        slots: int,
-        length: int,
-    ) -> None:
+    def __init__(self, prefix: Pair | None, prompts: Pair, slots: int) -> None:
         self.prefix = prefix
         self.prompts = prompts
         _, K, _, D = prompts[0].shape
-        shape = (slots, K, length, D)
+        shape = (slots, K, 0, D)
         self.own = (prompts[0].new_zeros(shape), prompts[1].new_zeros(shape))
 
 
-class SharedCache:
-    """The attention plan of one sampling step: each of N live rows adds a token and looks back."""
+class Slots:
+    """Which rows are live and where they stand; what a cache of any layout knows."""
 
-    def __init__(self, prefill: Prefill, samples: int, max_new_tokens: int) -> None:
-        tree = prefill.tree
-        spans = tree.prompt_spans()
-        P = len(spans)
-        apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
-        rows = [[*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in spans]
-        longest = max(map(len, rows))
-        index = torch.zeros(P, longest, dtype=torch.long)
-        for place, row in enumerate(rows):
-            index[place, : len(row)] = torch.tensor(row)
-        self._device = tree.tokens_N.device
-        index = index.to(self._device)
-        self.prefix_length = apart
-        self._prompt_lengths = [len(row) for row in rows]
+    def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
+        self._device = prompts.hidden_PE.device
+        self._most = max_new_tokens
+        self.prefix_length = prompts.prefix_length
+        self._prompt_lengths = prompts.lengths
         self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
         self.step = 0
-        self._lay_out(range(P * samples))
         self._masks: dict[int | None, Tensor] = {}
-        self._layers: dict[int, _Layer] = {}
-        for layer, (keys_NKD, values_NKD) in prefill.stored.items():
-            self._layers[layer] = _Layer(
-                (_heads_first(keys_NKD[:apart]), _heads_first(values_NKD[:apart]))
-                if apart
-                else None,
-                (_heads_first(keys_NKD[index]), _heads_first(values_NKD[index])),
-                P * samples,
-                max_new_tokens,
-            )
+        self._lay_out(range(len(prompts.lengths) * samples))
 
     def _put(self, numbers: Sequence[int]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.long).to(self._device)
@@ -111,64 +74,19 @@ class SharedCache:
         prompt_N = self.slot_N // self.samples
         return self.prefix_length + self.prompt_length_P[prompt_N] + self.step
 
-    def attend(
-        self,
-        layer: int,
-        query_NHD: Tensor,
-        key_NKD: Tensor,
-        value_NKD: Tensor,
-        rule: ScoreRule,
-    ) -> Tensor:
-        """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
-        cache = self._layers[layer]
-        _, H, D = query_NHD.shape
-        K = key_NKD.shape[1]
-        P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
-        self._store(cache, key_NKD, value_NKD)
-        query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
-        # What a prompt's samples share is read once for all of them, as more rows of queries.
-        shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
-        own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
-        own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
-        before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
-        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
-        scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
-        weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
-        *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
-        own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
-        output = own_output.view(P, S, K, G, D)
-        for part, (_, values) in zip(on_before, before, strict=True):
-            shared = part.flatten(2, 3) @ values
-            output = output + shared.view(P, K, S, G, D).transpose(1, 2)
-        return self._live(output.reshape(P * S, H, D))
+    def to_queries(self, x_N: Tensor) -> Tensor:
+        """What live rows have, as the queries of a step stand."""
+        return x_N
 
-    def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
-        """Softmax in float32 over the keys that may be seen."""
-        scores = softcapped(scores.float(), rule.softcap).add_(self._mask(rule.window))
-        return attention_weights(scores.transpose(2, 3), rule).transpose(2, 3)
-
-    def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
-        for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
-            place = kept.select(2, self.step)
-            if len(self._live_slots) == self.slots:
-                place.copy_(new)
-            else:
-                place.index_copy_(0, self.slot_N, new)
-
-    def _spread(self, x_NHD: Tensor) -> Tensor:
-        """Live rows laid out as slots; the others are 0."""
-        if len(self._live_slots) == self.slots:
-            return x_NHD
-        return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
-
-    def _live(self, x_SHD: Tensor) -> Tensor:
-        return x_SHD if len(self._live_slots) == self.slots else x_SHD.index_select(0, self.slot_N)
+    def of_live(self, x_N: Tensor) -> Tensor:
+        """What queries have, of live rows alone."""
+        return x_N
 
     def _mask(self, window: int | None) -> Tensor:
         """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
         if window not in self._masks:
             P, now = len(self.prompt_length_P), self.step + 1
-            L = int(next(iter(self._layers.values())).prompts[0].shape[2])
+            L = max(self._prompt_lengths)
             prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
             own = prefix + length_P1 + torch.arange(now, device=self._device)
             in_prompt = torch.arange(L, device=self._device)
@@ -214,6 +132,85 @@ class SharedCache:
         self._prompt_lengths = [self._prompt_lengths[prompt] for prompt in prompts]
         self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
+        self._select(prompt_P, old_S)
+
+    def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
+        """Keeps these prompts, and these slots in order."""
+        raise NotImplementedError
+
+
+class SharedCache(Slots):
+    """The attention plan of one sampling step: each of N live rows adds a token and looks back."""
+
+    def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
+        super().__init__(prompts, samples, max_new_tokens)
+        self._layers: dict[int, _Layer] = {}
+        for layer in prompts.layers:
+            prefix = prompts.prefix.get(layer)
+            keys, values = prompts.take(layer)
+            self._layers[layer] = _Layer(
+                (_heads_first(prefix[0]), _heads_first(prefix[1])) if prefix else None,
+                (_heads_first(keys), _heads_first(values)),
+                self.slots,
+            )
+
+    def attend(
+        self,
+        layer: int,
+        query_NHD: Tensor,
+        key_NKD: Tensor,
+        value_NKD: Tensor,
+        rule: ScoreRule,
+    ) -> Tensor:
+        """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
+        cache = self._layers[layer]
+        _, H, D = query_NHD.shape
+        K = key_NKD.shape[1]
+        P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
+        self._store(cache, key_NKD, value_NKD)
+        query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
+        # What a prompt's samples share is read once for all of them, as more rows of queries.
+        shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
+        own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
+        own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
+        before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
+        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
+        scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
+        weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
+        *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
+        own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
+        output = own_output.view(P, S, K, G, D)
+        for part, (_, values) in zip(on_before, before, strict=True):
+            shared = part.flatten(2, 3) @ values
+            output = output + shared.view(P, K, S, G, D).transpose(1, 2)
+        return self._live(output.reshape(P * S, H, D))
+
+    def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
+        """Softmax in float32 over the keys that may be seen."""
+        scores = softcapped(scores.float(), rule.softcap).add_(self._mask(rule.window))
+        _, K, _, G, _ = scores.shape
+        return rule.weights(scores, K, 1, G, 1)
+
+    def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
+        if cache.own[0].shape[2] == self.step:
+            cache.own = (grown(cache.own[0], 2, self._most), grown(cache.own[1], 2, self._most))
+        for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
+            place = kept.select(2, self.step)
+            if len(self._live_slots) == self.slots:
+                place.copy_(new)
+            else:
+                place.index_copy_(0, self.slot_N, new)
+
+    def _spread(self, x_NHD: Tensor) -> Tensor:
+        """Live rows laid out as slots; the others are 0."""
+        if len(self._live_slots) == self.slots:
+            return x_NHD
+        return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
+
+    def _live(self, x_SHD: Tensor) -> Tensor:
+        return x_SHD if len(self._live_slots) == self.slots else x_SHD.index_select(0, self.slot_N)
+
+    def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
         longest = max(self._prompt_lengths)
         for layer in self._layers.values():
             keys, values = layer.prompts

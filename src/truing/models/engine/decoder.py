@@ -3,12 +3,13 @@
 The same numbers as `transformers` gives (a test for each family), from the same parameters, for one
 packed row of tokens whose attention follows a plan. Where gradients are wanted, layers are *live*: they
 call the model's own linear modules. Where not (sampling, scoring), they are *packed*: copies of the
-weights in the processor's own layout, adapters merged in, made anew when a parameter has changed. Other
-models run through `transformers` itself.
+weights in the processor's own layout, adapters merged in, made anew when a parameter has changed; or
+*lean* off the processor, where there are no copies. Other models run through `transformers` itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 from typing import Any, Protocol
 
@@ -18,8 +19,10 @@ from transformers import PreTrainedModel
 
 from truing.models.engine.attention import AttentionPlan, ScoreRule
 from truing.models.engine.embedding import embedded
-from truing.models.engine.operators import rms_norm, rotate, swiglu
+from truing.models.engine.operators import rms_norm, rotate, rotate_into, swiglu
+from truing.models.engine.own_weights import added_product, product_into, reads_own_weights
 from truing.models.engine.packed import PackedLinear
+from truing.models.engine.slot_cache import SlotCache
 
 KINDS = frozenset(["llama", "mistral", "qwen2", "qwen3"])
 
@@ -83,20 +86,31 @@ class _Packed:
         return gate, up
 
 
+_Norms = tuple[Any, Any]
+
+
+def _facts(layer: Any) -> tuple[_Norms, _Norms, tuple[int, int], ScoreRule]:
+    """A layer's two norms, those of queries and keys (or None), how many heads of queries and of keys, and
+    its attention's rule."""
+    attention = layer.self_attn
+    config = attention.config
+    mistral = config.model_type == "mistral"
+    window = config.sliding_window if mistral else getattr(attention, "sliding_window", None)
+    return (
+        (layer.input_layernorm, layer.post_attention_layernorm),
+        (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)),
+        (config.num_attention_heads, config.num_key_value_heads),
+        ScoreRule(float(attention.scaling), window),
+    )
+
+
 class _Layer:
     """One layer: attention and feed-forward, each behind a norm and beside a shortcut."""
 
     def __init__(self, number: int, layer: Any, linears: _Linears) -> None:
-        attention = layer.self_attn
         self._number = number
         self._linears = linears
-        self._norms = (layer.input_layernorm, layer.post_attention_layernorm)
-        self._head_norms = (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None))
-        config = attention.config
-        self._heads = (config.num_attention_heads, config.num_key_value_heads)
-        mistral = config.model_type == "mistral"
-        window = config.sliding_window if mistral else getattr(attention, "sliding_window", None)
-        self._rule = ScoreRule(float(attention.scaling), window)
+        self._norms, self._head_norms, self._heads, self._rule = _facts(layer)
 
     def __call__(
         self,
@@ -127,6 +141,58 @@ class _Layer:
         return x_NE + linears.down(inner)
 
 
+class _LeanLayer:
+    """The same off the processor, without gradients: of the model's own weights, in few operators."""
+
+    def __init__(self, number: int, layer: Any) -> None:
+        self._number = number
+        self._attention, self._mlp = layer.self_attn, layer.mlp
+        self._norms, self._head_norms, self._heads, self._rule = _facts(layer)
+
+    def __call__(
+        self,
+        x_NE: Tensor,
+        cos_N1D: Tensor,
+        sin_N1D: Tensor,
+        plan: AttentionPlan,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        attended_NO = self._attended(
+            _normed(x_NE, self._norms[0], dtype), cos_N1D, sin_N1D, plan, dtype
+        )
+        x_NE = added_product(x_NE, self._attention.o_proj, attended_NO)
+        normed = _normed(x_NE, self._norms[1], dtype)
+        inner = swiglu(self._mlp.gate_proj(normed), self._mlp.up_proj(normed))
+        return added_product(x_NE, self._mlp.down_proj, inner)
+
+    def _attended(
+        self,
+        x_NE: Tensor,
+        cos_N1D: Tensor,
+        sin_N1D: Tensor,
+        plan: AttentionPlan,
+        dtype: torch.dtype,
+    ) -> Tensor:
+        attention, (H, K), D = self._attention, self._heads, cos_N1D.shape[-1]
+        flat = x_NE.new_empty(len(x_NE), (H + K) * D)
+        heads = x_NE.new_empty(len(x_NE), H + 2 * K, D)
+        product_into(flat[:, : H * D], attention.q_proj, x_NE)
+        product_into(flat[:, H * D :], attention.k_proj, x_NE)
+        product_into(heads.flatten(1)[:, (H + K) * D :], attention.v_proj, x_NE)
+        straight = flat.view(len(x_NE), H + K, D)
+        if self._head_norms[0] is not None:
+            query = _normed(straight[:, :H], self._head_norms[0], dtype)
+            key = _normed(straight[:, H:], self._head_norms[1], dtype)
+            straight = torch.cat((query, key), dim=1)
+        rotate_into(heads[:, : H + K], straight, cos_N1D, sin_N1D)
+        if isinstance(plan, SlotCache):
+            attended_NHD = plan.attend_heads(self._number, heads, H, self._rule)
+        else:
+            query, key, value = heads.split([H, K, K], dim=1)
+            attended_NHD = plan.attend(self._number, query, key, value, self._rule)
+        return attended_NHD.reshape(len(x_NE), -1)
+
+
 def _normed(x: Tensor, norm: Any, dtype: torch.dtype) -> Tensor:
     return rms_norm(x, norm.weight, norm.variance_epsilon, dtype)
 
@@ -147,6 +213,13 @@ class _PackedHead:
         self.project = PackedLinear([head], dtype)
 
 
+def _products(layer: Any) -> list[nn.Module]:
+    """The linear modules of a layer."""
+    attention, mlp = layer.self_attn, layer.mlp
+    own = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
+    return [*own, mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+
+
 def _state(module: nn.Module) -> list[tuple[int, int]]:
     """Changes whenever a parameter is replaced or written to."""
     return [(parameter.data_ptr(), parameter._version) for parameter in module.parameters()]
@@ -163,6 +236,7 @@ class Decoder:
         self._dtype = dtype
         body: Any = model.base_model
         self._live = [_Layer(i, part, _Live(part)) for i, part in enumerate(body.layers)]
+        self._lean = [_LeanLayer(i, part) for i, part in enumerate(body.layers)]
         self._packed: _PackedLayers | None = None
         self._packing = Lock()  # passes may run side by side
         self._packed_head: _PackedHead | None = None
@@ -175,8 +249,12 @@ class Decoder:
             return False
         return float(getattr(config, "partial_rotary_factor", None) or 1.0) == 1.0
 
-    def _packed_layers(self) -> list[_Layer]:
-        body = self._model.base_model
+    def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
+        body: Any = self._model.base_model
+        if reads_own_weights(
+            (each for part in body.layers for each in _products(part)), self._dtype
+        ):
+            return self._lean
         with self._packing:
             if self._packed is None or self._packed.state != _state(body):
                 self._packed = None  # the old copies go before the new ones come
@@ -213,13 +291,13 @@ class Decoder:
         x_NE = embedded(body.embed_tokens.weight, tokens_N)
         if torch.is_grad_enabled():
             self._forget_what_learns()
-            stack = self._live
+            stack: Sequence[_Layer | _LeanLayer] = self._live
             kind = x_NE.device.type
             dtype = (
                 torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_NE.dtype
             )
         else:
-            stack, dtype = self._packed_layers(), self._dtype
+            stack, dtype = self._frozen_layers(), self._dtype
             x_NE = x_NE.to(dtype)
         cos, sin = body.rotary_emb(x_NE[None], position_ids=positions_N[None])
         cos_N1D, sin_N1D = (part[0].unsqueeze(1).to(dtype) for part in (cos, sin))

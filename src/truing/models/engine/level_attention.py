@@ -16,7 +16,6 @@ from torch.utils.checkpoint import checkpoint
 
 from truing.models.engine.attention import (
     ScoreRule,
-    attention_weights,
     can_join,
     grouped_attention,
     joined_attention,
@@ -55,15 +54,12 @@ def attend_level(
         kernel, per_score, beside = partial(_joined, rule=rule), _COPIES * H, prefix
     pieces = list(level.pieces(rule.window, prefix, beside, per_score, per_key))
     again = torch.is_grad_enabled() and (len(pieces) > 1 or beside > 0)
-    outputs = []
+    outputs: list[Tensor] = []
     for piece in pieces:
         work = partial(_attend_piece, level, piece, rule.window, prefix, kernel)
-        given = (query_NHD, key_SKD, value_SKD)
-        outputs.append(
-            checkpoint(work, *given, use_reentrant=False, preserve_rng_state=False)
-            if again
-            else work(*given)
-        )
+        if again:
+            work = partial(checkpoint, work, use_reentrant=False, preserve_rng_state=False)
+        outputs.append(work(query_NHD, key_SKD, value_SKD))
     return _in_order(level, pieces, outputs)
 
 
@@ -118,6 +114,7 @@ def _joined(
         shared, own = _float(shared), _float(own)
     B, H, T, D = query_BHTD.shape
     (K, R, _), G = shared[0].shape, H // shared[0].shape[0]
+    output: Tensor
     with torch.autocast(kind, enabled=False):
         folded = (query_BHTD * rule.scale).reshape(B, K, G * T, D)
         together = folded.transpose(0, 1).reshape(K, B * G * T, D)
@@ -126,7 +123,7 @@ def _joined(
         beside = beside.masked_fill(~allowed_BTS[:, None, None], float("-inf")).flatten(2, 3)
         scores = torch.cat((before, beside), dim=-1)
         exact = torch.promote_types(scores.dtype, torch.float32)
-        weights = attention_weights(scores.to(exact).view(B, K, G, T, -1), rule)
+        weights = rule.weights(scores.to(exact).view(B, K, G, T, -1), K, G, 1, 1)
         weights = weights.flatten(2, 3).to(scores.dtype)
         on_shared, on_own = weights.split([R, beside.shape[-1]], dim=-1)
         from_shared = on_shared.transpose(0, 1).reshape(K, B * G * T, R) @ shared[1]

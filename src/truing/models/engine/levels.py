@@ -28,6 +28,7 @@ class Segment:
 
     @property
     def length(self) -> int:
+        """How many tokens it has."""
         return len(self.before)
 
     @property
@@ -179,7 +180,9 @@ class Level:
             lowest = low
             if window is not None:
                 # The columns of merged tokens aren't their positions.
-                lowest = max(low, first + (0 if self._merged_BTT is not None else place) + 1 - window)
+                lowest = max(
+                    low, first + (0 if self._merged_BTT is not None else place) + 1 - window
+                )
             columns = last + T - lowest + beside
             end = place + max(1, MASKED // (per_score * (rows.stop - rows.start) * columns))
             end = min(end, T)

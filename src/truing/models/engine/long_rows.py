@@ -94,27 +94,33 @@ def _masked(
     return torch.cat(outputs, dim=2)
 
 
-def in_pieces(hidden: Hidden, row: LongRow, tokens: Tokens) -> Iterator[Tensor]:
-    """Hidden states (N, E) of a text, a piece after the other; `row` is filled on the way."""
-    for start in range(0, len(tokens), PIECE):
-        piece = torch.tensor(tokens[start : start + PIECE]).to(row.device)
+def in_pieces(
+    hidden: Hidden, row: LongRow, tokens: Tokens, most: int | None = None
+) -> Iterator[Tensor]:
+    """Hidden states (N, E) of a text, a piece after the other; `row` is filled on the way. `most` bounds
+    the tokens of a piece further."""
+    size = min(PIECE, most or PIECE)
+    for start in range(0, len(tokens), size):
+        piece = torch.tensor(tokens[start : start + size]).to(row.device)
         positions = torch.arange(start, start + len(piece), device=row.device)
         yield hidden(piece, positions, row)
         row.length += len(piece)
 
 
-def long_prefix(hidden: Hidden, tokens: Tokens, device: torch.device = CPU) -> SharedPrefix:
-    """A long text run once for all that goes on behind it."""
+def long_prefix(
+    hidden: Hidden, tokens: Tokens, device: torch.device = CPU, most: int | None = None
+) -> SharedPrefix:
+    """A long text run once for all that goes on behind it; `most` as for `in_pieces`."""
     row = LongRow(len(tokens), device)
-    for _ in in_pieces(hidden, row, tokens):
+    for _ in in_pieces(hidden, row, tokens, most):
         pass
     return SharedPrefix(tuple(tokens), row.states)
 
 
-def is_long(request: PromptWithContinuations, known: int = 0) -> bool:
-    """Whether a text of the request goes too far beyond `known` tokens for one pass."""
+def is_long(request: PromptWithContinuations, known: int = 0, size: int | None = None) -> bool:
+    """Whether a text of the request goes too far beyond `known` tokens for one pass of `size` tokens."""
     longest = max(map(len, request.continuations), default=0)
-    return len(request.prompt) + longest - known > PACK_TOKENS
+    return len(request.prompt) + longest - known > min(PACK_TOKENS, size or PACK_TOKENS)
 
 
 def long_log_probs(
@@ -123,16 +129,17 @@ def long_log_probs(
     softcap: float | None,
     request: PromptWithContinuations,
     device: torch.device = CPU,
+    most: int | None = None,
 ) -> Iterator[Tensor]:
     """Log-probabilities (C,) of each continuation's tokens, every text run in pieces, without gradients.
 
-    `head` and `softcap` as for `frozen_token_log_probs`.
+    `head` and `softcap` as for `frozen_token_log_probs`, `most` as for `in_pieces`.
     """
     for continuation in request.continuations:
         tokens = [*request.prompt, *continuation[:-1]]
         targets = torch.tensor(continuation).to(device)
         row, found = LongRow(len(tokens), device), [torch.empty(0, device=device)]
-        for hidden_NE in in_pieces(hidden, row, tokens):
+        for hidden_NE in in_pieces(hidden, row, tokens, most):
             end = row.length + len(hidden_NE) - len(request.prompt) + 1  # of what is predicted
             if end <= 0:
                 continue

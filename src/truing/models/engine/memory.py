@@ -24,7 +24,9 @@ def available_bytes(device: torch.device | None = None, group: Path = _GROUP) ->
     """Bytes that may still be taken: on the device, or of the machine and of the control group
     (a container's limit) that this process runs in, whichever has less."""
     if device is not None and device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        # What PyTorch holds but doesn't use is free as well.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = int(psutil.virtual_memory().available)
     for files in _FILES:
         free = min(free, _left_in_group(group, *files))

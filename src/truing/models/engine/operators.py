@@ -46,12 +46,21 @@ def rms_norm(x_NE: Tensor, weight_E: Tensor, eps: float, dtype: torch.dtype) -> 
     return F.rms_norm(x_NE, (x_NE.shape[-1],), weight_E, eps)
 
 
-def _rotated(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor, sign: float) -> Tensor:
+def _turn(out: Tensor, x_NHD: Tensor, sin_N1D: Tensor, sign: float) -> Tensor:
+    """Adds the half of the rotation that crosses over, in place."""
     half = x_NHD.shape[-1] // 2
-    out = x_NHD * cos_N1D
     out[..., :half].addcmul_(x_NHD[..., half:], sin_N1D[..., :half], value=-sign)
     out[..., half:].addcmul_(x_NHD[..., :half], sin_N1D[..., half:], value=sign)
     return out
+
+
+def _rotated(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor, sign: float) -> Tensor:
+    return _turn(x_NHD * cos_N1D, x_NHD, sin_N1D, sign)
+
+
+def rotate_into(out: Tensor, x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> None:
+    """Writes what `rotate` gives; without gradients."""
+    _turn(torch.mul(x_NHD, cos_N1D, out=out), x_NHD, sin_N1D, 1.0)
 
 
 class _Rotate(torch.autograd.Function):

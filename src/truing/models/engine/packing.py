@@ -34,11 +34,11 @@ def packs(
 
 
 def shared_out(
-    requests: Sequence[PromptWithContinuations], workers: int
+    requests: Sequence[PromptWithContinuations], workers: int, most: int | None = None
 ) -> list[list[PromptWithContinuations]]:
-    """Packs of about one size for as many workers, of `PACK_TOKENS` together."""
+    """Packs of about one size for as many workers, of `most` tokens together (without it, PACK_TOKENS)."""
     prompts = [request.prompt for request in requests]
     shared = common_prefix(prompts) if len(prompts) > 1 else 0
     own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
-    parts = max(1, -(-own // PACK_TOKENS)) * workers
+    parts = max(1, -(-own // (most or PACK_TOKENS))) * workers
     return list(packs(requests, shared + -(-own // parts)))

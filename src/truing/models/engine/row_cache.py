@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from truing.models.engine.attention import (
     ScoreRule,
-    attention_weights,
     grouped_attention,
     seen_before,
 )
@@ -25,6 +24,8 @@ from truing.models.engine.projection import softcapped
 
 PIECE = 32
 """Tokens of a prompt that are computed at once: as many as use the weights well."""
+BLOCK = 64
+"""Tokens that a row gets room for at once."""
 KEPT_BYTES = 256_000_000
 """Size of the prefixes that are kept for later prompts: 5,500 tokens of the default model."""
 
@@ -53,7 +54,8 @@ class Row:
 
     def _grown(self, pair: Pair | None, end: int, like_1KTD: Tensor) -> Pair:
         _, K, _, D = like_1KTD.shape
-        grown = (like_1KTD.new_empty(1, K, 2 * end, D), like_1KTD.new_empty(1, K, 2 * end, D))
+        room = -(-end // BLOCK) * BLOCK
+        grown = (like_1KTD.new_empty(1, K, room, D), like_1KTD.new_empty(1, K, room, D))
         for old, new in zip(pair or (), grown, strict=False):
             new[:, :, : self.length] = old[:, :, : self.length]
         return grown
@@ -130,8 +132,7 @@ def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule
     if rule.plain:
         return F.scaled_dot_product_attention(query_1KGD, keys, values, scale=rule.scale)
     scores = (query_1KGD @ keys.transpose(2, 3)).float() * rule.scale
-    scores = softcapped(scores, rule.softcap)
-    weights = attention_weights(scores.unsqueeze(3), rule).squeeze(3)
+    weights = rule.weights(softcapped(scores, rule.softcap), *query_1KGD.shape[1:3], 1)
     return weights.to(values.dtype) @ values
 
 

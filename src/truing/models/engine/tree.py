@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
-from truing.models.engine.levels import Level, Segment
 from truing.models.engine.level_attention import attend_level
+from truing.models.engine.levels import Level, Segment
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart

@@ -1,0 +1,71 @@
+"""One step's tokens: drawn for all rows on the device, and brought here in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from truing.models.language_model import LanguageModel
+
+DRAWN = 32  # rows that are drawn at once: their scores fit the processor's cache
+
+
+def draw_tokens(
+    scores_NV: Tensor, uniform_N: Tensor, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens (N,), their log-probabilities (N,) and the sum of the distributions' entropies (1,).
+
+    A row of scores is as long as the vocabulary: it is gone over as few times as possible.
+    """
+    scaled_NV = scores_NV if temperature in (0, 1) else scores_NV / temperature
+    centred_NV = scaled_NV - scaled_NV.amax(-1, keepdim=True)
+    weight_NV = centred_NV.exp()
+    # exp(x) x is 0 where x is -inf.
+    inner_N = torch.linalg.vecdot(weight_NV, centred_NV.clamp_(min=-1e4))
+    if temperature == 0:
+        total_N = weight_NV.sum(-1)
+        token_N = scores_NV.argmax(-1)
+    else:
+        cumulative_NV = weight_NV.cumsum(-1)
+        total_N = cumulative_NV[:, -1]
+        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[
+            :, 0
+        ]
+        token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
+    log_total_N = total_N.log()
+    entropy_1 = (log_total_N - inner_N / total_N).sum(0, keepdim=True)
+    log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
+    return token_N, log_prob_N, entropy_1
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One step's tokens on the device, and all that is asked of them in Python."""
+
+    token_N: Tensor
+    tokens: list[int]
+    log_probs: list[float]
+    entropy: float
+
+    @staticmethod
+    def of(parts: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Drawn:
+        """What `draw_tokens` gave for some rows after others. Waits for the device once."""
+        tokens, log_probs, entropies = zip(*parts, strict=True)
+        token_N = torch.cat(tokens)
+        N = len(token_N)
+        # Float32 holds every token's number: vocabularies have fewer than 2^24.
+        values = torch.cat((token_N.float(), *log_probs, *entropies)).tolist()
+        return Drawn(token_N, [int(v) for v in values[:N]], values[N : 2 * N], sum(values[2 * N :]))
+
+
+def draw_all(
+    model: LanguageModel, hidden_NE: Tensor, uniform_N: Tensor, temperature: float
+) -> Drawn:
+    """`draw_tokens` for hidden states (N, E), some rows at a time."""
+    pairs = zip(hidden_NE.split(DRAWN), uniform_N.split(DRAWN), strict=True)
+    return Drawn.of(
+        [draw_tokens(model.next_token_scores(h), uniform, temperature) for h, uniform in pairs]
+    )
