@@ -20,6 +20,7 @@ RULES = {
     "plain": ScoreRule(0.4),
     "window": ScoreRule(0.4, window=6),
     "softcap": ScoreRule(0.4, softcap=2.0),
+    "sinks": ScoreRule(0.4, window=6, sinks_H=torch.linspace(-2.0, 3.0, H)),
 }
 
 
@@ -44,7 +45,10 @@ def _alone(states: _States, text: list[int], rule: ScoreRule) -> Tensor:
         scores = rule.softcap * torch.tanh(scores / rule.softcap)
     if rule.window is not None:
         scores[:, : max(0, len(text) - rule.window)] = float("-inf")
-    return torch.einsum("hs,shd->hd", scores.softmax(-1), values)
+    if rule.sinks_H is not None:
+        scores = torch.cat((scores, rule.sinks_H[:, None]), dim=-1)
+    weights = scores.softmax(-1)[:, : len(text)]
+    return torch.einsum("hs,shd->hd", weights, values)
 
 
 @pytest.fixture

@@ -46,6 +46,16 @@ class ScoreRule:
         """Whether kernels that know scores and a mask alone give the right weights."""
         return self.softcap is None and self.sinks_H is None
 
+    def weights(self, scores: Tensor, *heads: int) -> Tensor:
+        """Softmax over the last axis, the keys, with the sinks beside them.
+
+        `heads`: the shape in which the sinks fit the scores' other axes and one key.
+        """
+        if self.sinks_H is None:
+            return scores.softmax(-1)
+        sinks = self.sinks_H.to(scores.dtype).view(heads).expand(*scores.shape[:-1], 1)
+        return torch.cat((scores, sinks), dim=-1).softmax(-1)[..., :-1]
+
 
 class AttentionPlan(Protocol):
     """Says which keys each query attends to."""
@@ -175,21 +185,9 @@ def grouped_attention(
     else:
         scores = softcapped((folded @ key_BKSD.transpose(2, 3)) * rule.scale, rule.softcap)
         scores = scores.float().masked_fill(~mask, float("-inf"))
-        weights = attention_weights(scores.view(B, K, H // K, T, -1), rule)
+        weights = rule.weights(scores.view(B, K, H // K, T, -1), K, H // K, 1, 1)
         output = weights.flatten(2, 3).to(value_BKSD.dtype) @ value_BKSD
     return output.reshape(B, H, T, D)
-
-
-def attention_weights(scores_BKGTS: Tensor, rule: ScoreRule) -> Tensor:
-    """Softmax over keys of scores in float32, the rule's sink beside them: (B, K, G, T, S).
-
-    The K G heads are those of the sinks in order.
-    """
-    if rule.sinks_H is None:
-        return scores_BKGTS.softmax(-1)
-    K, G = scores_BKGTS.shape[1:3]
-    sinks = rule.sinks_H.to(scores_BKGTS.dtype).view(K, G, 1, 1).expand(*scores_BKGTS.shape[:-1], 1)
-    return torch.cat((scores_BKGTS, sinks), dim=-1).softmax(-1)[..., :-1]
 
 
 def seen_before(start: int, low: int, end: int, window: int | None, device: torch.device) -> Tensor:

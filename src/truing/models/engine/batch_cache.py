@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from truing.models.engine.attention import ScoreRule, attention_weights
+from truing.models.engine.attention import ScoreRule
 from truing.models.engine.prefill import Pair, Prompts
 from truing.models.engine.projection import softcapped
 
@@ -188,7 +188,8 @@ class SharedCache(Slots):
     def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
         """Softmax in float32 over the keys that may be seen."""
         scores = softcapped(scores.float(), rule.softcap).add_(self._mask(rule.window))
-        return attention_weights(scores.transpose(2, 3), rule).transpose(2, 3)
+        _, K, _, G, _ = scores.shape
+        return rule.weights(scores, K, 1, G, 1)
 
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
         if cache.own[0].shape[2] == self.step:

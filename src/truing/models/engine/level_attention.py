@@ -16,7 +16,6 @@ from torch.utils.checkpoint import checkpoint
 
 from truing.models.engine.attention import (
     ScoreRule,
-    attention_weights,
     can_join,
     grouped_attention,
     joined_attention,
@@ -124,7 +123,7 @@ def _joined(
         beside = beside.masked_fill(~allowed_BTS[:, None, None], float("-inf")).flatten(2, 3)
         scores = torch.cat((before, beside), dim=-1)
         exact = torch.promote_types(scores.dtype, torch.float32)
-        weights = attention_weights(scores.to(exact).view(B, K, G, T, -1), rule)
+        weights = rule.weights(scores.to(exact).view(B, K, G, T, -1), K, G, 1, 1)
         weights = weights.flatten(2, 3).to(scores.dtype)
         on_shared, on_own = weights.split([R, beside.shape[-1]], dim=-1)
         from_shared = on_shared.transpose(0, 1).reshape(K, B * G * T, R) @ shared[1]

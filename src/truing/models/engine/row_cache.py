@@ -17,7 +17,6 @@ from torch.nn import functional as F
 
 from truing.models.engine.attention import (
     ScoreRule,
-    attention_weights,
     grouped_attention,
     seen_before,
 )
@@ -133,8 +132,7 @@ def _look_back(query_1KGD: Tensor, keys: Tensor, values: Tensor, rule: ScoreRule
     if rule.plain:
         return F.scaled_dot_product_attention(query_1KGD, keys, values, scale=rule.scale)
     scores = (query_1KGD @ keys.transpose(2, 3)).float() * rule.scale
-    scores = softcapped(scores, rule.softcap)
-    weights = attention_weights(scores.unsqueeze(3), rule).squeeze(3)
+    weights = rule.weights(softcapped(scores, rule.softcap), *query_1KGD.shape[1:3], 1)
     return weights.to(values.dtype) @ values
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from truing.models.engine.attention import ScoreRule, attention_weights
+from truing.models.engine.attention import ScoreRule
 from truing.models.engine.batch_cache import Slots, grown
 from truing.models.engine.prefill import Pair, Prompts
 from truing.models.engine.projection import softcapped
@@ -98,7 +98,7 @@ class SlotCache(Slots):
         parts = cache.parts(self.step + 1)
         widths = [keys.shape[1] for keys, _, _ in parts]
         scores = query_KPSGD.new_empty(*query_KPSGD.shape[:-1], sum(widths))
-        plain = rule.softcap is None and rule.window is None and rule.sinks_H is None
+        plain = rule.plain and rule.window is None
         for into, (keys, _, axes) in zip(scores.split(widths, dim=-1), parts, strict=True):
             in_prompt = plain and axes == _PROMPT
             bias = self._padded(K, scores.dtype) if in_prompt else None
@@ -114,8 +114,8 @@ class SlotCache(Slots):
     def _weights(self, scores_KPSGS: Tensor, rule: ScoreRule) -> Tensor:
         """Softmax in float32 over the keys that may be seen, of a softcap, a window or sinks."""
         scores = softcapped(scores_KPSGS.float(), rule.softcap) + self._mask(rule.window)[:, 0]
-        weights = attention_weights(scores.permute(1, 0, 3, 2, 4), rule)
-        return weights.permute(1, 0, 3, 2, 4).to(scores_KPSGS.dtype)
+        K, _, _, G, _ = scores.shape
+        return rule.weights(scores, K, 1, 1, G, 1).to(scores_KPSGS.dtype)
 
     def _padded(self, heads: int, dtype: torch.dtype) -> Tensor:
         """(K P, 1, L): 0 at the tokens of each prompt, -inf behind them."""
