@@ -81,7 +81,7 @@ def configured(folder: Path, **changes: object) -> None:
 
 def narrower(folder: Path) -> str:
     configured(folder, intermediate_size=40)
-    return "mlp.gate_proj.weight has the shape [48, 32]"
+    return "mlp.down_proj.weight has the shape [32, 48], by "
 
 
 def other_vocabulary(folder: Path) -> str:

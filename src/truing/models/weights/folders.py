@@ -83,7 +83,8 @@ def _check_quantization(path: Path, config: Mapping[str, Any]) -> None:
             method = how.get("quant_method", "unknown") if isinstance(how, dict) else how
             raise InputError(
                 f"{path}: quantization_config: weights quantised by {method!r} aren't supported; give the "
-                "model in float32, float16 or bfloat16"
+                "model in float32, float16 or bfloat16 (compute.base_precision: nf4 holds that in 4 bits "
+                "while a low-rank adapter is trained on it)"
             )
 
 
