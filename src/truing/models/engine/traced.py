@@ -21,12 +21,12 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from truing.models.engine.attention import NAME
 
 
-class PeakBytes(TorchDispatchMode):  # type: ignore[misc]  # torch declares it as Any
+class PeakBytes(TorchDispatchMode):
     """Counts the bytes of tensors that are made within it, at the moment when they are the most: `peaks`
     of each lap, of which there is one until `lap` begins another."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.peaks = [0]
         self._now = 0
         self._live: set[int] = set()
@@ -86,13 +86,15 @@ def peak_bytes(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> int:
     least, most = 1 + few, 1 + 2 * few
     if most >= layers:
         return max(_peaks(config, dtype, work))
-    laps = zip(*(_peaks(_with_layers(config, n), dtype, work) for n in (least, most)), strict=True)
-    return max(round(more + (more - less) / few * (layers - most)) for less, more in laps)
+    less, more = (_peaks(_with_layers(config, count), dtype, work) for count in (least, most))
+    each = [(b - a) / few for a, b in zip(less, more, strict=True)]
+    return max(round(b + e * (layers - most)) for b, e in zip(more, each, strict=True))
 
 
 def _period(kinds: Sequence[str]) -> int:
     """After how many layers their kinds come again."""
-    return next(n for n in range(1, len(kinds) + 1) if list(kinds[n:]) == list(kinds[:-n]))
+    counts = range(1, len(kinds) + 1)
+    return next(n for n in counts if list(kinds[n:]) == list(kinds[: len(kinds) - n]))
 
 
 def _with_layers(config: PreTrainedConfig, count: int) -> PreTrainedConfig:
