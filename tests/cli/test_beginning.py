@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from commands import refused, run
+from tiny import saved
 from truing.cli import completion
 from truing.evaluate import EVALUATIONS
 from truing.methods import METHODS
@@ -40,6 +41,25 @@ def test_doctor() -> None:
     assert shown.exit_code == 0
     assert all(f"{check['name']}: " in shown.stdout for check in document["checks"])
     assert max(map(len, shown.stdout.splitlines())) <= 80 or "/" in shown.stdout
+
+
+def test_doctor_says_what_of_a_model_fits(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "model")
+    document = json.loads(run("doctor", "--model", str(folder), "--json").stdout)["model"]
+    work = {each["what"].partition(",")[0]: each for each in document["work"]}
+    assert document["name"] == str(folder) and set(work) == {"scoring", "rollout", "learning"}
+    assert len(document["work"]) == 6 and all(each["fits"] for each in document["work"])
+    for each in document["work"]:
+        assert each["bytes"] == sum(each["parts"].values()) <= document["free_bytes"]
+    assert "isn't on this machine yet" in refused(run("doctor", "--model", "gemma3-270m"))
+    assert "no such folder" in refused(run("doctor", "--model", "./nowhere"))
+
+
+def test_doctor_shows_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("truing.recipes.fits.available_bytes", lambda device: 1)
+    shown = run("doctor", "--model", str(saved(tmp_path / "model")))
+    assert shown.exit_code == 0 and "0.0 GB free on cpu:" in shown.stdout
+    assert shown.stdout.count("too much  ") == 6
 
 
 def test_names_are_completed() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tiny import END, alone, plain, texts, tiny
 from truing.learn.sources.rollout import rollout
+from truing.methods.common import new_policy
 from truing.models.engine.packed import PackedLinear
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
@@ -21,6 +23,7 @@ from truing.policies.language import (
     text_log_probs,
 )
 from truing.policies.trajectories import length_mask
+from truing.spec.reading import make_spec
 from truing.spec.run import AdapterSpec
 
 FAMILIES = ("llama", "qwen3", "gemma3", "gpt2")
@@ -74,6 +77,39 @@ def test_passes_without_gradients_follow_the_trained_weights(
     torch.testing.assert_close(live.detach(), trained, atol=1e-5, rtol=1e-5)
     assert torch.equal(_scores(policy.reference), base)
     assert torch.equal(_scores(policy.trained), trained)
+
+
+def places(model: LanguageModel) -> set[int]:
+    return {parameter.data_ptr() for parameter in model.model.parameters()}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_an_adapter_leaves_the_frozen_weights_where_and_as_they_are(
+    family: str, dtype: str
+) -> None:
+    """Whatever it starts from: a run's adapter, such as that of fine-tuning, is set into it."""
+    model = tiny(family)
+    model = LanguageModel(model.model.to(getattr(torch, dtype)), model.tokenizer)
+    setup = SimpleNamespace(
+        base=SimpleNamespace(model=model), spec=make_spec({"dtype": dtype}), source=None
+    )
+    fine_tuned, policy = (new_policy(setup, ADAPTERS[0], seed=seed) for seed in (1, 2))
+    policy.set_parameters(fine_tuned.parameters)
+    assert policy.reference is model
+    frozen = [p for p in policy.trained.model.parameters() if not p.requires_grad]
+    assert {p.data_ptr() for p in frozen} == places(model)
+    assert {str(p.dtype) for p in frozen} == {f"torch.{dtype}"}
+    assert all(p.dtype == torch.float32 for p in policy.parameters.values())
+
+
+def test_a_start_that_is_not_the_reference_is_taken_over() -> None:
+    reference, start = tiny(), tiny()
+    own = places(start)
+    policy = LanguagePolicy(reference, start, ADAPTERS[1], "float32", seed=0)
+    assert places(policy.trained) == own
+    same = LanguagePolicy(reference, reference, ADAPTERS[1], "float32", seed=0)
+    assert not places(same.trained) & places(reference)
 
 
 def test_only_the_adapter_is_trained() -> None:

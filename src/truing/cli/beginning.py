@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from truing.cli import completion
 from truing.cli.common import AsJson, TaskName, explained, print_json
 from truing.terminal import say
+
+if TYPE_CHECKING:
+    from truing.recipes.fits import ModelFits
 
 _WIDTH = 80
 _INDENT = " " * 11
@@ -50,7 +54,17 @@ def _row(entry: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M",
+            autocompletion=completion.models,
+            help="say as well what of this model's work fits: scoring, rollout, learning, in GB",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Look at this machine: processor, precision, memory, card, cache, models, browser, packages.
 
     Each line is OK, or says what would help.
@@ -59,9 +73,11 @@ def doctor(as_json: AsJson = False) -> None:
         from truing.recipes.doctor import doctor as examined
 
         checks = examined()
+        fits = _what_fits(model) if model is not None else None
         if as_json:
             ok = all(check.ok for check in checks)
-            print_json({"ok": ok, "checks": [check.to_json() for check in checks]})
+            document = {"ok": ok, "checks": [check.to_json() for check in checks]}
+            print_json(document | ({"model": fits.to_json()} if fits else {}))
             return
         for check in checks:
             mark = "OK       " if check.ok else "attention"
@@ -74,6 +90,14 @@ def doctor(as_json: AsJson = False) -> None:
                         check.advice, _WIDTH, initial_indent=lead, subsequent_indent=_INDENT
                     )
                 )
+        for line in fits.lines() if fits else ():
+            say(textwrap.fill(line, _WIDTH, subsequent_indent=_INDENT))
+
+
+def _what_fits(model: str) -> ModelFits:
+    from truing.recipes.fits import what_fits
+
+    return what_fits(model)
 
 
 def init(

@@ -17,6 +17,7 @@ from truing.files import jsonl
 from truing.models import devices
 from truing.models.identity import settings_hash
 from truing.models.language_model import LanguageModel
+from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import computed_in, substitution
 from truing.models.templates.rendering import as_of
 from truing.models.weights.catalogue import ModelSource, resolve_model
@@ -29,6 +30,10 @@ from truing.spec.run import Spec
 from truing.tasks.texts import Texts, compared_texts, say_left_out, split_demonstrations
 from truing.types import Case, stable_hash
 
+NF4_SENTENCE = (
+    "In training the base's weights are held in 4 bits (nf4), and so is the reference; candidates are "
+    "measured on its whole weights."
+)
 VALIDATION_SHARE = 0.2  # of the training questions, kept from reinforcement learning and its reward
 
 Read = Callable[[Spec, Progress], Texts]
@@ -94,6 +99,9 @@ class Setup:
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
         model.room.tell = self.progress.note
+        if self.spec.compute.base_precision == "nf4":
+            hold_in_nf4(model.model, model.model.get_output_embeddings())
+            self.progress.note(NF4_SENTENCE)
         if model.note:
             self.progress.note(f"{self.spec.model}: {model.note}")
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
@@ -168,9 +176,15 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "questions_hash": stable_hash("questions", *texts),
         "functions_hash": functions_hash(setup.spec.reward),
         "task_hash": setup.texts.task.content_hash(),
-        "precision": " ".join(map(computed_in, (setup.spec.dtype, setup.spec.evaluation.dtype))),
+        "precision": _precision(setup.spec),
         "device": devices.device().type,
     }
+
+
+def _precision(spec: Spec) -> str:
+    """As it turned out: of training and of evaluation, and how frozen weights are held in training."""
+    held = ["nf4"] if spec.compute.base_precision == "nf4" else []
+    return " ".join([*map(computed_in, (spec.dtype, spec.evaluation.dtype)), *held])
 
 
 def _more(case: Case) -> list[Any]:

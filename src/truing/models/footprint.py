@@ -16,7 +16,7 @@ from truing.models.drawing import DRAWN
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.memory import gigabytes, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
-from truing.models.engine.traced import empty_model, peak_bytes
+from truing.models.engine.traced import PeakBytes, empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.tensor_files import UNREADABLE
 from truing.types import InputError
@@ -123,7 +123,7 @@ class Footprint:
         """Bytes that a pass without gradients takes while it runs, beside weights and copies."""
         tree = TokenTree(requests)
 
-        def work(model: PreTrainedModel) -> None:
+        def work(model: PreTrainedModel, counted: PeakBytes) -> None:
             # In the model's own modules, which nothing is copied for: none of them has gradients.
             with torch.enable_grad():
                 if Decoder.supports(model):
@@ -156,7 +156,9 @@ class Footprint:
         scored.
         """
         prompts = [PromptWithContinuations(r.prompt, ()) for r in texts.requests()]
-        laid_out = 2 * texts.prompts * texts.prompt_tokens  # as they were computed, and as they are read
+        laid_out = (
+            2 * texts.prompts * texts.prompt_tokens
+        )  # as they were computed, and as they are read
         answers = texts.prompts * texts.answers * texts.tokens
         parts = {
             "weights": self.weights(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -21,7 +22,7 @@ def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
     _check_kernels(folder / "config.json")
     check_room(folder, torch_dtype(dtype), devices.device())
     try:
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(dtype),
             device_map=_straight_to(devices.device()),
@@ -32,6 +33,7 @@ def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
         )
     except UNREADABLE as error:
         raise _unusable(folder, "can't be loaded", error) from None
+    model, report = loaded
     if missing := sorted(report["missing_keys"]):  # transformers fills them with random numbers
         raise InputError(
             f"model: {folder} can't be loaded: its weights lack {missing[0]}, which config.json asks for; "

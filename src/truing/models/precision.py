@@ -118,7 +118,7 @@ def numerics(dtype: Dtype) -> str:
 def _is_fast(device: torch.device) -> bool:
     """Whether bfloat16 is worth asking for. Cards without it emulate it or refuse it."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return _can_multiply(device) if device.type == "mps" else has_fast_bfloat16()
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from truing.models.nf4 import NF4Linear
 from truing.models.tensor_files import write_tensors_atomically
 from truing.spec.run import AdapterSpec
 
@@ -27,26 +28,30 @@ refuses adapters on them."""
 
 
 class _LowRankProduct(torch.autograd.Function):
-    """x W^T + scale (x A^T) B^T with a frozen W, in W's precision; gradients of A and B in theirs."""
+    """x W^T + scale (x A^T) B^T with a frozen W, in W's precision; gradients of A and B in theirs.
+
+    W is asked of its layer in both passes: one that is held in fewer bits isn't kept whole in between.
+    """
 
     @staticmethod
     def forward(
-        ctx: Any, x_NI: Tensor, weight_OI: Tensor, a_RI: Tensor, b_OR: Tensor, scale: float
+        ctx: Any, x_NI: Tensor, layer: LoraLinear, a_RI: Tensor, b_OR: Tensor, scale: float
     ) -> Tensor:
+        weight_OI = layer.weight_OI
         a, b = a_RI.to(weight_OI.dtype), b_OR.to(weight_OI.dtype)
         inner_NR = x_NI @ a.T
-        ctx.save_for_backward(x_NI, weight_OI, a, b, inner_NR)
-        ctx.scale = scale
+        ctx.save_for_backward(x_NI, a, b, inner_NR)
+        ctx.layer, ctx.scale = layer, scale
         return (x_NI @ weight_OI.T).addmm_(inner_NR, b.T, alpha=scale)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient_NO,) = gradients
-        x_NI, weight_OI, a_RI, b_OR, inner_NR = ctx.saved_tensors
+        x_NI, a_RI, b_OR, inner_NR = ctx.saved_tensors
         grad_inner_NR = (gradient_NO @ b_OR).mul_(ctx.scale)
         grad_x = None
         if ctx.needs_input_grad[0]:
-            grad_x = (gradient_NO @ weight_OI).addmm_(grad_inner_NR, a_RI)
+            grad_x = (gradient_NO @ ctx.layer.weight_OI).addmm_(grad_inner_NR, a_RI)
         grad_a = (grad_inner_NR.T @ x_NI).float()
         grad_b = (gradient_NO.T @ inner_NR).float().mul_(ctx.scale)
         return grad_x, None, grad_a, grad_b, None
@@ -62,7 +67,7 @@ class LoraLinear(nn.Module):
         outputs, inputs = self.weight_OI.shape
         # Uniform with variance 1 / (3 inputs), as peft draws it.
         drawn = torch.rand(adapter.rank, inputs, generator=generator) * 2 - 1
-        device = self.weight.device
+        device, self.dtype = self.weight.device, self.weight.dtype
         self.lora_A = nn.Parameter((drawn / inputs**0.5).to(device))
         self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank).to(device))
 
@@ -80,10 +85,9 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., inputs) to (..., outputs)."""
-        weight_OI = self.weight_OI
-        rows_NI = x.reshape(-1, x.shape[-1]).to(weight_OI.dtype)
+        rows_NI = x.reshape(-1, x.shape[-1]).to(self.dtype)
         rows_NO = _LowRankProduct.apply(  # type: ignore[no-untyped-call]
-            rows_NI, weight_OI, self.lora_A, self.lora_B, self.scale
+            rows_NI, self, self.lora_A, self.lora_B, self.scale
         )
         if self.base.bias is not None:
             rows_NO = rows_NO + self.base.bias
@@ -159,7 +163,7 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
     linear = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D)
+        if isinstance(module, nn.Linear | Conv1D | NF4Linear)
         and "Router" not in type(module).__name__  # it picks experts, and gives more than a product
         and module is not head
         and name.rpartition(".")[2] not in left_out

@@ -9,7 +9,8 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from truing.models.engine.traced import peak_bytes
+from truing.models.engine.checkpointing import layers_of
+from truing.models.engine.traced import PeakBytes, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Need, Texts
 from truing.models.language_model import LanguageModel
@@ -51,16 +52,14 @@ def _trained(footprint: Footprint, adapter: AdapterSpec) -> int:
     return adapter.rank * sum(int(side) for side in sides)
 
 
-def _within(
-    footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpointing: bool
-) -> int:
+def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpointing: bool) -> int:
     """The most bytes beside weights and optimizer; a low-rank adapter's own weights are among them."""
     full = adapter.kind == "full"
     when: Checkpointing = "always" if checkpointing else "never"
     tree = TokenTree(_largest_piece(texts))
     half = footprint.dtype == torch.bfloat16
 
-    def step(model: PreTrainedModel) -> None:
+    def step(model: PreTrainedModel, counted: PeakBytes) -> None:
         model.requires_grad_(full)
         if not full:
             add_adapter(model, adapter, seed=0)
@@ -70,6 +69,10 @@ def _within(
             within_memory(trained, when, ()),
         ):
             log_probs_C = trained.continuation_log_probs(tree)
+        # Where the gradient reaches the layers: from there on theirs grow, and what was kept shrinks.
+        layers = layers_of(model) or [model]
+        last = [weight for weight in layers[-1].parameters() if weight.requires_grad][-1]
+        last.register_hook(lambda gradient: counted.lap())
         log_probs_C.sum().backward()
 
     return peak_bytes(footprint.config, torch.float32 if full else footprint.dtype, step)

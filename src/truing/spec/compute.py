@@ -32,3 +32,8 @@ class ComputeSpec(Part):
         "auto (where the rest doesn't fit into the free memory), always or never; the numbers are the "
         "same",
     )
+    base_precision: Literal["same", "nf4"] = Field(
+        "same",
+        description="how weights that a low-rank adapter leaves as they are are held in training: in the "
+        "run's precision, or in 4 bits (nf4, which needs bitsandbytes)",
+    )

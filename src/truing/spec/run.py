@@ -257,6 +257,13 @@ class Spec(_Part):
             self.sft.curve
         ):
             raise ValueError("sft.curve: numbers of demonstrations, each 1 or more and named once")
+        for name, adapter in (("sft", self.sft.adapter), ("rl", self.rl.adapter)):
+            full = name in self.methods and adapter.kind == "full"
+            if full and self.compute.base_precision == "nf4":
+                raise ValueError(
+                    "compute.base_precision: nf4 holds weights that aren't trained, and "
+                    f"{name}.adapter.kind 'full' trains them all; use 'lora'"
+                )
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
             raise ValueError(
                 "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "

@@ -21,12 +21,14 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from truing.models.engine.attention import NAME
 
 
-class PeakBytes(TorchDispatchMode):  # type: ignore[misc]  # torch declares it as Any
-    """Counts the bytes of tensors that are made within it, at the moment when they are the most."""
+class PeakBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that are made within it, at the moment when they are the most: `peaks`
+    of each lap, of which there is one until `lap` begins another."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.peak = self._now = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peaks = [0]
+        self._now = 0
         self._live: set[int] = set()
 
     def __torch_dispatch__(
@@ -42,6 +44,10 @@ class PeakBytes(TorchDispatchMode):  # type: ignore[misc]  # torch declares it a
         tree_map_only(Tensor, lambda made: self._note(made, given), output)
         return output
 
+    def lap(self) -> None:
+        """Begins another lap, with what there is."""
+        self.peaks.append(self._now)
+
     def _note(self, tensor: Tensor, given: set[int]) -> None:
         storage = tensor.untyped_storage()
         key = storage._cdata
@@ -49,7 +55,7 @@ class PeakBytes(TorchDispatchMode):  # type: ignore[misc]  # torch declares it a
             return
         self._live.add(key)
         self._now += storage.nbytes()
-        self.peak = max(self.peak, self._now)
+        self.peaks[-1] = max(self.peaks[-1], self._now)
         weakref.finalize(storage, self._forget, key, storage.nbytes())
 
     def _forget(self, key: int, count: int) -> None:
@@ -65,25 +71,30 @@ def empty_model(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel
     return model
 
 
-def peak_bytes(
-    config: PreTrainedConfig, dtype: torch.dtype, work: Callable[[PreTrainedModel], object]
-) -> int:
+Work = Callable[[PreTrainedModel, PeakBytes], object]
+
+
+def peak_bytes(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> int:
     """The most bytes beside the weights that `work` takes with the model of a configuration.
 
-    The model has attention plans, weights without numbers, and no gradients. It is run with as many
-    layers as there are different ones, and with twice as many; each further one takes as much again.
+    The model has attention plans, weights without numbers, and no gradients. It is run with its first
+    layer, below which nothing has a gradient, and with as many others as there are different ones, once
+    and twice; in each lap, each further one takes as much again.
     """
     layers = int(config.get_text_config().num_hidden_layers)
     few = _period(getattr(config.get_text_config(), "layer_types", None) or [""])
-    if 2 * few >= layers:
-        return _peak(config, dtype, work)
-    least, more = (_peak(_with_layers(config, count), dtype, work) for count in (few, 2 * few))
-    return round(more + (more - least) / few * (layers - 2 * few))
+    least, most = 1 + few, 1 + 2 * few
+    if most >= layers:
+        return max(_peaks(config, dtype, work))
+    less, more = (_peaks(_with_layers(config, count), dtype, work) for count in (least, most))
+    each = [(b - a) / few for a, b in zip(less, more, strict=True)]
+    return max(round(b + e * (layers - most)) for b, e in zip(more, each, strict=True))
 
 
 def _period(kinds: Sequence[str]) -> int:
     """After how many layers their kinds come again."""
-    return next(n for n in range(1, len(kinds) + 1) if list(kinds[n:]) == list(kinds[:-n]))
+    counts = range(1, len(kinds) + 1)
+    return next(n for n in counts if list(kinds[n:]) == list(kinds[: len(kinds) - n]))
 
 
 def _with_layers(config: PreTrainedConfig, count: int) -> PreTrainedConfig:
@@ -95,14 +106,12 @@ def _with_layers(config: PreTrainedConfig, count: int) -> PreTrainedConfig:
     return few
 
 
-def _peak(
-    config: PreTrainedConfig, dtype: torch.dtype, work: Callable[[PreTrainedModel], object]
-) -> int:
+def _peaks(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> list[int]:
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = AutoModelForCausalLM.from_config(
             config, dtype=dtype, attn_implementation=NAME, trust_remote_code=False
         )
         model.eval().requires_grad_(False)
         with PeakBytes() as counted:
-            work(model)
-        return int(counted.peak)
+            work(model, counted)
+        return list(counted.peaks)

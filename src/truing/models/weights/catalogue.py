@@ -31,7 +31,7 @@ from truing.models.weights.adapter_folders import (
     merged_folder,
     tokenizer_folder,
 )
-from truing.models.weights.folders import check_folder, fetch_from_hub, licence_of
+from truing.models.weights.folders import HUB_NAME, check_folder, fetch_from_hub, licence_of
 from truing.models.weights.gguf import CONVERTER_VERSION, convert_apart
 from truing.models.weights.wheels import Gguf, Wheel, assemble
 from truing.progress import Progress, SilentProgress, StderrProgress
@@ -55,7 +55,7 @@ class ModelSource:
     """holds config.json, *.safetensors and the tokenizer"""
     licence: str
     weights_hash: str
-    """64 hexadecimal digits; equal for equal weights, whatever the folder"""
+    """64 hexadecimal digits, the same for the same weights"""
     kind: Literal["catalogue", "folder", "hub"]
 
 
@@ -184,11 +184,11 @@ def resolve_model(
         return ModelSource(
             name, folder, licence_of(folder), weights_hash(folder, progress), "folder"
         )
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", name) and not folder.exists():
+    if HUB_NAME.fullmatch(name) and not folder.exists():
         folder = fetch_from_hub(name, progress)
         check_folder(folder)
         return ModelSource(name, folder, licence_of(folder), weights_hash(folder, progress), "hub")
-    raise InputError(_unknown(name, folder))
+    raise InputError(unknown_model(name, folder))
 
 
 def _derived(name: str, folder: Path, accept_licence: bool, progress: Progress) -> ModelSource:
@@ -234,7 +234,8 @@ def portable_name(name: str) -> str:
     return str(folder.resolve()) if name and folder.is_dir() else name
 
 
-def _unknown(name: str, folder: Path) -> str:
+def unknown_model(name: str, folder: Path) -> str:
+    """What to say of a name that is no model's."""
     if name and folder.exists():
         return f"model: {name} is a file; name the folder that holds config.json and *.safetensors"
     if name.startswith(("/", ".", "~")) or name.count("/") > 1:
@@ -267,7 +268,8 @@ def _size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def _converted_folder(entry: Entry) -> Path:
+def converted_folder(entry: Entry) -> Path:
+    """Where a catalogue model is once it has been fetched."""
     name = f"{entry.name}-{entry.gguf.sha256[:12]}-v{CONVERTER_VERSION}"
     return cache_folder() / "models" / name
 
@@ -283,7 +285,7 @@ def _from_catalogue(entry: Entry, accept_licence: bool, progress: Progress) -> M
     source = _converted(entry, progress)
     if source is None:
         raise ModelUnavailable(
-            f"{entry.name}: {_converted_folder(entry)} changed while it was being made; try again"
+            f"{entry.name}: {converted_folder(entry)} changed while it was being made; try again"
         )
     return source
 
@@ -300,7 +302,7 @@ def _require_licence(entry: Entry, accept_licence: bool) -> None:
 
 def _converted(entry: Entry, progress: Progress) -> ModelSource | None:
     """The model in the cache, or None where it isn't there or isn't what was written there."""
-    folder = _converted_folder(entry)
+    folder = converted_folder(entry)
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         sizes = {name: (folder / name).stat().st_size for name in record["files"]}
@@ -314,7 +316,7 @@ def _converted(entry: Entry, progress: Progress) -> ModelSource | None:
 
 def _make(entry: Entry, progress: Progress) -> None:
     """Fetch, unpack and convert; the finished folder appears in one step. Holds the lock."""
-    target = _converted_folder(entry)
+    target = converted_folder(entry)
     work = cache_folder() / "work" / entry.name
     work.mkdir(parents=True, exist_ok=True)
     target.parent.mkdir(exist_ok=True)

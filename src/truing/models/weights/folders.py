@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ HUB_FILES = (
     *("chat_template*", "README.md", "LICENSE*", "LICENCE*"),
 )
 """What is fetched from the hub: never code, never pickled weights."""
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 _OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -30,7 +32,7 @@ _OBJECTS = ("generation_config.json", "tokenizer_config.json", "special_tokens_m
 
 def check_folder(folder: Path) -> None:
     """Raise InputError unless plain transformers can load a model and a tokenizer from `folder`."""
-    _check_config(folder)
+    check_config(folder)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         pickled = sorted(path.name for pattern in PICKLED for path in folder.glob(pattern))
@@ -51,7 +53,8 @@ def check_folder(folder: Path) -> None:
     check_sizes(folder)
 
 
-def _check_config(folder: Path) -> None:
+def check_config(folder: Path) -> None:
+    """Raises InputError unless a model folder's JSON files are there and say what can be loaded."""
     path = folder / "config.json"
     if not path.is_file():
         if (folder / "adapter_config.json").is_file():
@@ -80,8 +83,8 @@ def _check_quantization(path: Path, config: Mapping[str, Any]) -> None:
             method = how.get("quant_method", "unknown") if isinstance(how, dict) else how
             raise InputError(
                 f"{path}: quantization_config: weights quantised by {method!r} aren't supported; give the "
-                "model in float32, float16 or bfloat16 (adapter.quantization: nf4 trains a low-rank "
-                "adapter on it in 4 bits)"
+                "model in float32, float16 or bfloat16 (compute.base_precision: nf4 holds that in 4 bits "
+                "while a low-rank adapter is trained on it)"
             )
 
 
@@ -127,8 +130,8 @@ def licence_of(folder: Path) -> str:
     return "unknown"
 
 
-def fetch_from_hub(name: str, progress: Progress) -> Path:
-    """The folder of the model `org/name` in Hugging Face's own cache, fetched where needed.
+def fetch_from_hub(name: str, progress: Progress, files: Sequence[str] = HUB_FILES) -> Path:
+    """The folder of the model `org/name` in Hugging Face's own cache, its `files` fetched where needed.
 
     Without a network the copy in that cache serves, if it is whole. Raises InputError where the
     hub knows no such model or wants the user's consent, ModelUnavailable on any other failure.
@@ -139,9 +142,7 @@ def fetch_from_hub(name: str, progress: Progress) -> Path:
     try:
         with progress.task(f"Fetching {name} from the Hugging Face hub"):
             # "*/*": some models keep a second copy of the weights in a sub-folder.
-            folder = snapshot_download(
-                name, allow_patterns=list(HUB_FILES), ignore_patterns=["*/*"]
-            )
+            folder = snapshot_download(name, allow_patterns=list(files), ignore_patterns=["*/*"])
     except GatedRepoError:
         raise InputError(
             f"{name}: its owner asks for consent first: accept the licence on the model's page on "

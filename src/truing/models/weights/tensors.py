@@ -12,7 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from truing.files import json_value
+from truing.files import read_json
 from truing.types import InputError
 
 INDEX = "model.safetensors.index.json"
@@ -36,7 +36,7 @@ def weight_files(folder: Path) -> list[Path]:
     if (folder / WHOLE).is_file():
         return [folder / WHOLE]
     if (folder / INDEX).is_file():
-        index = json_value((folder / INDEX).read_text(encoding="utf-8"), {})
+        index = read_json(folder / INDEX)
         return [folder / name for name in sorted({str(n) for n in index["weight_map"].values()})]
     return sorted(folder.glob("*.safetensors"))
 
