@@ -277,9 +277,9 @@ class LanguageModel:
         shared = common_prefix(prompts) if len(prompts) > 1 else 0
         if self.unpacked or shared <= LONG_PREFIX:
             return None
-        return in_room(self._run_prefix, tuple(prompts[0][:shared]), self.room, lambda all: [all])[
-            0
-        ]
+        prefix = tuple(prompts[0][:shared])
+        # It can't be split: passes of its pieces are what gets smaller.
+        return in_room(self._run_prefix, prefix, self.room, lambda whole: [whole])[0]
 
     def _run_prefix(self, tokens: tuple[int, ...]) -> SharedPrefix:
         if len(tokens) > (most := self.pack_tokens):

@@ -131,6 +131,22 @@ def test_pieces_give_dense_attention_and_its_gradients(
         torch.testing.assert_close(ours.grad.cpu(), theirs.grad, rtol=0, atol=10 * exact)
 
 
+@pytest.mark.parametrize("most", [1500, 4000])
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_rows_of_unlike_depth_share_a_piece(
+    rule: ScoreRule, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [
+        PromptWithContinuations(p, texts(n, [9])) for n, p in enumerate(texts(6, [3, 25, 9]))
+    ]
+    tree = TokenTree(requests, keep_last=True)
+    states = _random(len(tree.tokens_N))
+    expected = tree.attend(0, *states, rule)
+    monkeypatch.setattr(levels, "MASKED", most)
+    found = TokenTree(requests, keep_last=True).attend(0, *states, rule)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("rule", [RULES["plain"], RULES["window"]], ids=["plain", "window"])
 def test_a_long_text_is_learned_from_without_the_square_of_its_length(rule: ScoreRule) -> None:
     prompt, answer = texts(3, [500, 7501])

@@ -101,7 +101,7 @@ class Level:
         self._length_B11 = torch.tensor(self._lengths)[:, None, None]
         self._position_BT, self._key_position_BS = position, key_position
         self._merged_BTT = _merged(chosen, longest)
-        self._allowed: dict[tuple[int | None, int], Tensor] = {}
+        self._allowed: dict[tuple[int | None, int, int], Tensor] = {}
 
     def move(self, device: torch.device) -> None:
         """To where the queries and keys will be."""
@@ -123,7 +123,7 @@ class Level:
         whole = self.whole
         if (piece.rows, piece.queries) != (whole.rows, whole.queries):
             return self._mask(window, piece)
-        key = (window, piece.keys.start)
+        key = (window, piece.keys.start, piece.keys.stop)
         if key not in self._allowed:  # every layer asks for the same
             self._allowed[key] = self._mask(window, piece)
         return self._allowed[key]
@@ -175,7 +175,7 @@ class Level:
         self, rows: slice, window: int | None, low: int, beside: int, per_score: int
     ) -> Iterator[Piece]:
         first, last = min(self._firsts[rows]), max(self._firsts[rows])
-        place, T = 0, max(self._lengths[rows])
+        place, T, S = 0, max(self._lengths[rows]), self.key_index_BS.shape[1]
         while place < T:
             lowest = low
             if window is not None:
@@ -186,7 +186,7 @@ class Level:
             columns = last + T - lowest + beside
             end = place + max(1, MASKED // (per_score * (rows.stop - rows.start) * columns))
             end = min(end, T)
-            yield Piece(rows, slice(place, end), slice(lowest, last + end))
+            yield Piece(rows, slice(place, end), slice(lowest, min(last + end, S)))
             place = end
 
 
