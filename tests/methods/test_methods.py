@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tiny import saved
+from families import plain
+from tiny import saved, tokenizer
 from truing.candidates import load_candidate
 from truing.methods import METHODS, Method, chosen
 from truing.methods.common import save
@@ -60,3 +61,33 @@ def test_a_method_of_ones_own_is_one_file_and_one_line(
         assert "Asked politely, " in (folder / "README.md").read_text()
     record = Run(tmp_path / "run", SilentProgress()).record()
     assert record["methods"] == {"polite": polite.to_json()}
+
+
+class _Notes(SilentProgress):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_what_an_adapter_leaves_out_is_said_and_stands_in_the_card(tmp_path: Path) -> None:
+    model = plain("Mixtral")
+    model.config.max_position_embeddings = 1024
+    model.save_pretrained(tmp_path / "model")
+    tokenizer(chat=True).save_pretrained(tmp_path / "model")
+    spec = make_spec(
+        {
+            "model": str(tmp_path / "model"), "dtype": "float32", "methods": ["sft"],
+            "evaluation": {"dtype": "float32", "attacks": 1},
+        },
+        profile="smoke",
+    )  # fmt: skip
+    progress = _Notes()
+    align(spec, tmp_path / "run", progress=progress)
+    assert "The adapter leaves as they are: mlp.gate.weight" in progress.lines
+    folder = tmp_path / "run" / "candidates" / "sft"
+    card = (folder / "README.md").read_text()
+    assert "- Left as they are by the adapter: mlp.gate.weight\n" in card
+    candidate = load_candidate(folder, "sft", 0, "float32")  # peft's form, merged again
+    assert not any("lora" in name for name, _ in candidate.model.model.named_parameters())

@@ -109,6 +109,17 @@ def test_rounding_holds_nobody_back(name: str) -> None:
     assert not model.unpacked
 
 
+@pytest.mark.parametrize("name", ["position_bias", "indices"])
+def test_attention_that_is_told_more_than_a_plan_knows_is_not_followed(name: str) -> None:
+    model = plain("Llama")
+    for layer in model.model.layers:  # as sparse and relative attention call it
+        layer.self_attn.register_forward_pre_hook(
+            lambda module, given, named: (given, named | {name: torch.zeros(1)}), with_kwargs=True
+        )
+    model.config.hidden_act = "gelu"  # so that it runs through transformers, not our own decoder
+    assert LanguageModel(model, tokenizer()).unpacked
+
+
 def test_the_trial_leaves_no_gradient_behind() -> None:
     model = loaded("Gemma 3")
     assert all(p.grad is None and p.requires_grad for p in model.model.parameters())

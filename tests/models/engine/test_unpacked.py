@@ -6,6 +6,7 @@ import copy
 import math
 from collections import Counter
 from pathlib import Path
+from queue import Queue
 
 import pytest
 import torch
@@ -37,6 +38,7 @@ from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
+from truing.serve.engine import Engine
 from truing.serve.scoring import score_texts, scoring_bytes
 from truing.spec.run import AdapterSpec
 from truing.types import InputError
@@ -314,6 +316,24 @@ def test_a_cache_that_is_wrong_is_not_used(wrong: str) -> None:
         scores = alone(oracle, prompts[0], found[0][0].tokens)
     log_probs = torch.tensor(found[0][0].token_log_probs)
     torch.testing.assert_close(log_probs, scores, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["bloom", "mamba"])
+def test_the_engine_serves_them_side_by_side(name: str) -> None:
+    model = made(name)
+    asked = [Request(tuple(prompt), 7, seed=n) for n, prompt in enumerate(texts(7, [4, 9, 1], FEW))]
+    ended: Queue[str] = Queue()
+    engine = Engine(model)
+    try:
+        hear = [lambda finish: ended.put(finish) if finish else None] * len(asked)
+        handles = engine.submit(asked, hear)
+        finishes = [ended.get(timeout=60) for _ in handles]
+    finally:
+        engine.close()
+    assert set(finishes) <= {"stop", "length"}
+    for request, handle in zip(asked, handles, strict=True):
+        expected = BatchedGenerator(model).write(request)
+        assert handle.generation.tokens == expected.tokens
 
 
 @pytest.mark.parametrize("name", ["llama4", "mamba"])
