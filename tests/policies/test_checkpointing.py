@@ -41,7 +41,9 @@ LIKE_LLAMA = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 128,
 }
-ALONE: dict[str, PreTrainedConfig] = {  # models that are run text by text
+OTHERS: dict[
+    str, PreTrainedConfig
+] = {  # models that are run text by text, or have passes of their own
     "granite": GraniteConfig(**LIKE_LLAMA, logits_scaling=4.0),
     "gpt-oss": GptOssConfig(**LIKE_LLAMA, head_dim=8, num_local_experts=2, num_experts_per_tok=1),
     "bloom": BloomConfig(
@@ -73,9 +75,9 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Free:
     return lambda count: monkeypatch.setattr(module, "available_bytes", lambda device: count)
 
 
-def run_alone(name: str) -> LanguageModel:
+def other_kind(name: str) -> LanguageModel:
     torch.manual_seed(0)
-    model = AutoModelForCausalLM.from_config(ALONE[name], dtype=torch.float32)
+    model = AutoModelForCausalLM.from_config(OTHERS[name], dtype=torch.float32)
     return LanguageModel(model, tokenizer())
 
 
@@ -146,10 +148,9 @@ def test_gradients_are_those_of_the_plain_pass(
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS, ids=["lora", "full"])
-@pytest.mark.parametrize("name", ALONE)
-def test_gradients_of_models_that_are_run_text_by_text(name: str, adapter: AdapterSpec) -> None:
-    model = run_alone(name)
-    assert model.unpacked
+@pytest.mark.parametrize("name", OTHERS)
+def test_gradients_of_models_of_other_kinds(name: str, adapter: AdapterSpec) -> None:
+    model = other_kind(name)
     assert_same(learned(policy(model, adapter, "always")), policy(model, adapter, "never"))
 
 
