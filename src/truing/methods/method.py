@@ -36,6 +36,8 @@ class Method:
     """Whether its answers follow the reward, which then can't be what they are measured by."""
     trained_on_demonstrations: bool = False
     """Whether `data.demonstrations` are for it."""
+    trained_on_preferences: bool = False
+    """Whether `data.preferences` are for it."""
     logged_keys: Mapping[str, str] = field(default_factory=dict)
     """Figures in its log that are shown, with their names on the screen."""
 
