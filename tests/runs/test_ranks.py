@@ -28,7 +28,7 @@ from truing.runs.ranks import Ranks
 from truing.spec.reading import make_spec, read_mapping
 from truing.types import InputError
 
-TRAININGS = ("grid-ppo", "text-sft", "text-rl", "text-ppo")
+TRAININGS = ("grid-ppo", "text-sft", "text-dpo", "text-kto", "text-rl", "text-ppo")
 WORKER = ROOT / "tests" / "support" / "training_worker.py"
 
 

@@ -245,7 +245,9 @@ def test_units_are_rows_that_pairs_link() -> None:
     assert batch.units == [range(3), range(3, 5)]
     assert batch.unpaired.units == [range(n, n + 1) for n in range(5)]
     last = batch.select([3, 4])
-    assert last.pair_N2 is not None and last.pair_N2.tolist() == [[1, 0]] and last.data == ("d", "e")
+    assert (
+        last.pair_N2 is not None and last.pair_N2.tolist() == [[1, 0]] and last.data == ("d", "e")
+    )
     assert batch.select(range(5)) is batch
     with pytest.raises(ValueError, match="torn apart"):
         batch.select([0, 1])
