@@ -5,8 +5,8 @@ made them), three steps on all of them. What is compared is the loss of each ste
 the adapter. Exit code 1 where they disagree.
 
 TRL's ORPO fine-tunes on the prompt's tokens too, with a mean over the tokens of all answers; ours, as the
-paper says, on the answer alone, with a mean for each. The two are the same where the prompt is one token and
-the chosen answers are of one length, so its pairs are such.
+paper says, on the answer alone, with a mean for each. The two are the same where the prompt is one token
+and the chosen answers are of one length, so its pairs are such.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _one_token_prompts(renderer: Renderer) -> list[dict[str, Any]]:
     for case in cases(100):
         answer, other = case.correct_answers[0], case.incorrect_answers[0]
         by_length.setdefault(len(renderer.model.encode(answer)), []).append((answer, other))
-    chosen = next(each for each in by_length.values() if len(each) >= PAIRS)[:PAIRS]
+    longest = max(length for length, each in by_length.items() if len(each) >= PAIRS)
+    chosen = by_length[longest][:PAIRS]
     return [{"prompt": "", "chosen": answer, "rejected": other} for answer, other in chosen]
 
 
