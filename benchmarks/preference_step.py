@@ -1,9 +1,9 @@
 """A step of DPO: our source and update against TRL's DPOTrainer on the same pairs.
 
-LoRA in float32, AdamW. A case says how many answers a prompt has: of 4, two are true and two false, and each
-true one stands against each false one, 4 pairs; of 2, one pair. A batch is 4 prompts with all their pairs.
-Our reference is computed before the first step; its time is shared out over the steps, each of which sees
-prompts of its own. TRL computes it in the step.
+LoRA in float32, AdamW. A case says how many answers a prompt has: of 4, two are true and two false, and
+each true one stands against each false one, 4 pairs; of 2, one pair. A batch is 4 prompts with all their
+pairs. Our reference is computed before the first step; its time is shared out over the steps, each of which
+sees prompts of its own. TRL computes it in the step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from truing.prompts.rendering import Renderer
 from truing.spec.run import AdapterSpec
 from truing.types import Case
 
-PROMPTS, STEPS, RANK = 4, 4, 16  # the first step isn't counted
+PROMPTS, STEPS, RANK = 4, 3, 16  # the first step isn't counted
 LEARNING_RATE = 1e-5
 
 

@@ -92,8 +92,8 @@ def _rows_of_people(setup: Setup, held_out: bool) -> list[tuple[Tokens, Tokens, 
             prompt = tuple(renderer.conversation(setup.base_prompt, turns))
         except InputError as error:
             raise InputError(f"{each.source}: {error}") from None
-        answers = (tuple(renderer.answer_tokens(a, end=True)) for a in (each.chosen, each.rejected))
-        rows.append((prompt, *answers))
+        chosen = tuple(renderer.answer_tokens(each.chosen, end=True))
+        rows.append((prompt, chosen, tuple(renderer.answer_tokens(each.rejected, end=True))))
     return rows
 
 
