@@ -216,7 +216,9 @@ def processes() -> ForkServerContext:
     return context
 
 
-@pytest.mark.parametrize("what", ["grid-reinforce", "grid-ppo", "text-sft", "text-rl", "text-ppo"])
+@pytest.mark.parametrize(
+    "what", ["grid-reinforce", "grid-ppo", "text-sft", "text-kto", "text-rl", "text-ppo"]
+)
 def test_sigkill_at_random_moments_changes_nothing(
     tmp_path: Path, what: str, processes: ForkServerContext
 ) -> None:

@@ -84,7 +84,7 @@ def _on_pairs(name: str) -> tuple[Policy, Source, Objective, Settings]:
     source = Pairs(policy, found, 2, seed=3, mismatched=objective.needs_mismatched)
     for _ in source.remember_reference(STEPS):
         pass
-    return policy, source, objective, Settings(STEPS, 0.005, 1.0)
+    return policy, source, objective, Settings(STEPS, 0.001, 1.0)
 
 
 def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
