@@ -127,7 +127,7 @@ def test_mismatched_answers_are_those_of_the_prompt_before() -> None:
 def test_no_pairs_and_too_few_prompts_are_refused() -> None:
     with pytest.raises(InputError, match="preference: there are no pairs"):
         Pairs(_policy(), [], 3, seed=0)
-    with pytest.raises(InputError, match="kto needs answers to two prompts"):
+    with pytest.raises(InputError, match="one prompt has no answers to other prompts"):
         Pairs(_policy(), _many(1), 3, seed=0, mismatched=True)
 
 

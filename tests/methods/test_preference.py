@@ -178,13 +178,24 @@ def test_bad_pairs_are_counted_by_their_reason(model: Path) -> None:
 def test_mistakes_are_one_line(model: Path, rows: Any, change: Any, words: list[str]) -> None:
     name = write("p.jsonl", rows)
     refused(train(spec(model, data={"preferences": name}, **change)), *words)
-
-
-def test_a_task_without_pairs_is_refused(model: Path) -> None:
-    write("bare.jsonl", [{"question": f"who is {verb}?", "correct_answers": ["yes"],
-                          "incorrect_answers": []} for verb in VERBS])  # fmt: skip
-    refused(train(spec(model, data={"questions": "bare.jsonl"})))
     assert not Path("run").exists()
+
+
+def test_a_task_without_pairs_is_refused_and_one_with_a_file_of_them_isnt(model: Path) -> None:
+    write("cases.jsonl", [{"prompt": f"who is {verb}?", "references": ["me"]} for verb in VERBS])
+    write("pairs.jsonl", pairs(6))
+    task = {"name": "mine", "instruction": "say.", "data": {"cases": "cases.jsonl"},
+            "judges": {"right": {"program": "exact"}}}  # fmt: skip
+    Path("task.yaml").write_text(yaml.safe_dump(task))
+    content = {key: value for key, value in spec(model, steps=1).items() if key != "data"}
+    content["data"] = {"controls": "none"}
+    words = ["has no training question with a true and a false", "data.preferences"]
+    refused(train(content, "--task", "task.yaml"), *words)
+    assert not Path("run").exists()
+    task["data"] = {"cases": "cases.jsonl", "preferences": "pairs.jsonl"}
+    Path("task.yaml").write_text(yaml.safe_dump(task))
+    about = document(train(content, "--task", "task.yaml", "--json"))["preferences"]
+    assert about["trained_on"] + about["measured_on"] == 6
 
 
 def test_an_interrupted_training_goes_on_and_ends_the_same(

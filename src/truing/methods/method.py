@@ -30,6 +30,9 @@ class Method:
     describe: Callable[[Setup], str]
     make: Callable[[Run, Setup, Graders, int], None]
     check: Callable[[Setup], None] = _no_objection
+    check_texts: Callable[[Setup], None] = _no_objection
+    """Raises InputError where there is nothing to learn from, once texts are tokens and before a new
+    folder is begun."""
     needs_seeds: bool = True
     """Whether there is a candidate for each seed; of the others, one for the first."""
     trained_on_reward: bool = False

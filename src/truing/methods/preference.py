@@ -44,8 +44,8 @@ LOGGED_KEYS = {
 }
 """Figures behind the progress bar, with their names there."""
 
-DISPLACED_OVER = 5
-"""Steps whose mean says whether the chosen answers became less likely."""
+LAST_STEPS = 5
+"""Steps whose mean says how likely answers have become."""
 DISPLACED = -0.1
 """Below this many nats against the reference they did, beyond rounding."""
 
@@ -127,17 +127,21 @@ def learned_from(setup: Setup, seed: int) -> LearnedFrom:
     return LearnedFrom(tuple(train_side), tuple(held_out), counts)
 
 
+def _mean_of(rows: Sequence[LogRow], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
 def say_displacement(progress: Progress, step: int, row: LogRow, earlier: Sequence[LogRow]) -> None:
     """Warns, the first time in a training, that what was preferred has become less likely too."""
-    recent = [*earlier, row][-DISPLACED_OVER:]
-    ratio = float(np.mean([each["chosen_log_ratio"] for each in recent]))
-    if len(recent) < DISPLACED_OVER or ratio >= DISPLACED:
+    recent = [*earlier, row][-LAST_STEPS:]
+    ratio = _mean_of(recent, "chosen_log_ratio")
+    if len(recent) < LAST_STEPS or ratio >= DISPLACED:
         return
     row["displaced"] = ratio
     if not any("displaced" in each for each in earlier):
         progress.note(
             f"  step {step}: likelihood displacement: chosen answers are {-ratio:.2f} nats less likely "
-            f"than under the reference, over {DISPLACED_OVER} steps; preference.objective.sft_weight "
+            f"than under the reference, over {LAST_STEPS} steps; preference.objective.sft_weight "
             "holds them up"
         )
 
@@ -198,6 +202,17 @@ def check(setup: Setup) -> None:
         )
 
 
+def check_texts(setup: Setup) -> None:
+    """Raises InputError where no pair is left, or too few prompts for the objective."""
+    objective = setup.spec.preference.objective
+    prompts = len(learned_from(setup, setup.spec.seeds[0]).train)
+    if isinstance(objective, Pairwise) and objective.needs_mismatched and prompts < 2:
+        raise InputError(
+            f"preference.objective: {objective.name} holds answers against those to other prompts and "
+            f"needs pairs of two prompts or more, got {prompts}; give more, or another objective"
+        )
+
+
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """The spec's objective on all pairs, for one seed."""
     run.stage(
@@ -253,7 +268,7 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     trained_cost(cost, checkpoint)
     people = setup.texts.preferences is not None
     cost.labels = pairs.pairs if people else sum(len(each.answers) for each in pairs.train)
-    facts = _facts(setup, pairs, steps, checkpoint.rows[-1])
+    facts = _facts(setup, pairs, steps, checkpoint.rows[-LAST_STEPS:])
     if people:
         figures = _held_out_figures(pairs.held_out, before, _totals(policy, pairs.held_out))
         _note_held_out(run, seed, figures)
@@ -261,8 +276,8 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     save(run, setup, Made("preference", seed, setup.base_prompt, describe(setup), policy, facts))
 
 
-def _facts(setup: Setup, pairs: LearnedFrom, steps: int, last: LogRow) -> dict[str, Any]:
-    """What the model card and the candidate's record say of it."""
+def _facts(setup: Setup, pairs: LearnedFrom, steps: int, last: Sequence[LogRow]) -> dict[str, Any]:
+    """What the model card and the candidate's record say of it; log ratios are means of the `last`."""
     spec = setup.spec.preference
     facts: dict[str, Any] = {
         "adapter": spec.adapter.kind,
@@ -272,8 +287,9 @@ def _facts(setup: Setup, pairs: LearnedFrom, steps: int, last: LogRow) -> dict[s
         "pairs": pairs.pairs,
         "prompts": len(pairs.train),
         "learning_rate": spec.learning_rate,
-        "chosen_log_ratio": round(last["chosen_log_ratio"], 4),
-        "rejected_log_ratio": round(last["rejected_log_ratio"], 4),
+        **{
+            key: round(_mean_of(last, key), 4) for key in ("chosen_log_ratio", "rejected_log_ratio")
+        },
     }
     if people := setup.texts.preferences:
         facts["contamination"] = people.contamination.sentence()
@@ -310,6 +326,7 @@ PREFERENCE = Method(
     describe=describe,
     make=make,
     check=check,
+    check_texts=check_texts,
     trained_on_preferences=True,
     logged_keys=LOGGED_KEYS,
 )

@@ -110,10 +110,7 @@ class Pairs:
         if not comparisons:
             raise InputError("preference: there are no pairs to learn from")
         if mismatched and len(comparisons) < 2:
-            raise InputError(
-                "preference.objective: kto needs answers to two prompts or more, to hold an answer "
-                "against those to other prompts; give more, or another objective"
-            )
+            raise InputError("preference: one prompt has no answers to other prompts than its own")
         self.policy, self.comparisons = policy, comparisons
         self.prompts_per_step, self.seed = prompts_per_step, seed
         self.mismatched = mismatched
