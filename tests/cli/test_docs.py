@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from paths import DOCS
 from truing.cli.commands_page import commands_page, spec_fields
 from truing.learn.objectives.baselines import BASELINES
-from truing.spec.objective import ObjectivePart
+from truing.spec.objective import ObjectivePart, PairObjectivePart
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 
@@ -35,6 +35,8 @@ def test_every_field_of_the_spec_is_on_the_page() -> None:
         for baseline in BASELINES if "baseline" in kind.spec_keys() else [None]:
             chosen = {"name": name} | ({"baseline": baseline} if baseline else {})
             every |= names(make_spec({"rl": {"objective": chosen}}))
+    for name in PairObjectivePart.kinds():
+        every |= names(make_spec({"preference": {"objective": {"name": name}}}))
     assert {name for name, *_ in spec_fields()} == every
     page = commands_page()
     assert all(f"\n| `{name}` | " in page for name in every)

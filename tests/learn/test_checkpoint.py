@@ -218,8 +218,11 @@ def processes() -> ForkServerContext:
 
 @pytest.mark.parametrize(
     "what",
-    ["grid-reinforce", "grid-ppo", "grid-corrected", "text-sft", "text-rl", "text-ppo", "text-corrected"],
-)  # fmt: skip
+    [
+        *("grid-reinforce", "grid-ppo", "grid-corrected"),
+        *("text-sft", "text-kto", "text-rl", "text-ppo", "text-corrected"),
+    ],
+)
 def test_sigkill_at_random_moments_changes_nothing(
     tmp_path: Path, what: str, processes: ForkServerContext
 ) -> None:

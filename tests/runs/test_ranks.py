@@ -29,8 +29,9 @@ from truing.spec.reading import make_spec, read_mapping
 from truing.types import InputError
 
 TRAININGS = (
-    "grid-ppo", "grid-corrected", "text-sft", "text-rl", "text-ppo", "text-corrected",
-)  # fmt: skip
+    *("grid-ppo", "grid-corrected", "text-sft", "text-dpo", "text-kto", "text-rl", "text-ppo"),
+    "text-corrected",
+)
 WORKER = ROOT / "tests" / "support" / "training_worker.py"
 
 

@@ -17,13 +17,15 @@ from torch import nn
 
 from tiny import texts, tiny
 from truing.cli.main import main
-from truing.learn import Objective, Ppo, Reinforce, Supervised
+from truing.learn import OBJECTIVES, Objective, Ppo, Reinforce, Supervised
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow, Policy, Settings, Source, train
 from truing.learn.objectives.baselines import LearnedValue, MovingAverage
 from truing.learn.objectives.kl import KL
+from truing.learn.objectives.pairwise import Pairwise
 from truing.learn.objectives.values import LinearValue, TabularValue
 from truing.learn.sources.demonstrations import Demonstrations
+from truing.learn.sources.pairs import Comparisons, Pairs
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.policies.language import LanguagePolicy, PromptCompletion
@@ -83,6 +85,22 @@ def _language_policy(kind: str, policy: type[LanguagePolicy] = LanguagePolicy) -
     return policy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
 
 
+def _on_pairs(name: str) -> tuple[Policy, Source, Objective, Settings]:
+    """Five prompts with three answers each, two in a step."""
+    policy = _language_policy("lora")
+    prompts, *answers = texts(2, [3] * 5)[0:5], *texts(3, [4, 6, 2] * 5)
+    found = [
+        Comparisons(tuple(prompt), tuple(map(tuple, answers[3 * n : 3 * n + 3])), ((0, 1), (0, 2)))
+        for n, prompt in enumerate(prompts)
+    ]
+    objective = OBJECTIVES[name](sft_weight=0.1)
+    assert isinstance(objective, Pairwise)
+    source = Pairs(policy, found, 2, seed=3, mismatched=objective.needs_mismatched)
+    for _ in source.remember_reference(STEPS):
+        pass
+    return policy, source, objective, Settings(STEPS, 0.001, 1.0)
+
+
 def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
     """The training of this name."""
     if what == "grid-reinforce":
@@ -109,6 +127,8 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
         source = Demonstrations(actions, batch_size=3, seed=0)
         return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
+    if what in ("text-dpo", "text-kto"):
+        return _on_pairs(what.removeprefix("text-"))
     policy = _language_policy("lora", TextApart if what == "text-corrected" else LanguagePolicy)
     samples = _text_samples(policy)
     if what == "text-ppo":

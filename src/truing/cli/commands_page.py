@@ -137,10 +137,19 @@ def spec_fields(
 def _fields_of_kinds(
     kinds: Mapping[str, type[KindPart]], prefix: str
 ) -> Iterator[tuple[str, FieldInfo, str]]:
-    every = {key: field for kind in kinds.values() for key, field in kind.spec_keys().items()}
-    for key, field in every.items():
-        users = [name for name, kind in kinds.items() if key in kind.spec_keys()]
-        yield f"{prefix}{key}", field, "" if len(users) == len(kinds) else ", ".join(users)
+    every: dict[str, dict[str, list[tuple[str, FieldInfo]]]] = {}
+    for name, kind in kinds.items():
+        for key, field in kind.spec_keys().items():
+            by_default = every.setdefault(key, {})
+            by_default.setdefault(repr(default_of(field)), []).append((name, field))
+    for key, by_default in every.items():
+        for users in by_default.values():
+            names = [name for name, _ in users]
+            yield (
+                f"{prefix}{key}",
+                users[-1][1],
+                "" if len(names) == len(kinds) else ", ".join(names),
+            )
 
 
 _SIGNS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -43,7 +43,7 @@ def methods(incomplete: str) -> list[str]:
 
 def trainings(incomplete: str) -> list[str]:
     """What can be trained alone."""
-    return _begins(("sft", "rl", "reward", "prompt", "judge"), incomplete)
+    return _begins(("sft", "preference", "rl", "reward", "prompt", "judge"), incomplete)
 
 
 def profiles(incomplete: str) -> list[str]:

@@ -58,7 +58,7 @@ def train(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="sft|rl|reward|prompt|judge",
+            metavar="sft|preference|rl|reward|prompt|judge",
             help="what to train, as the spec describes it",
             autocompletion=completion.trainings,
         ),
@@ -86,8 +86,8 @@ def train(
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
-    """Train one thing alone, without the comparison: a candidate by fine-tuning, by reinforcement
-    learning or by a search for a prompt, a reward model, or judges of free answers.
+    """Train one thing alone, without the comparison: a candidate by fine-tuning, from preferences, by
+    reinforcement learning or by a search for a prompt, a reward model, or judges of free answers.
 
     A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
     log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the

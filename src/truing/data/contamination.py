@@ -48,7 +48,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Contamination:
-    """What was found, one finding for each demonstration that holds a question."""
+    """What was found, one finding for each demonstration that holds a question; `what` they are."""
 
     n: int
     questions: int
@@ -56,6 +56,7 @@ class Contamination:
     findings: tuple[Finding, ...] = ()
     dropped: bool = False
     counts: dict[str, int] = field(default_factory=dict)
+    what: str = "demonstrations"
 
     def to_json(self) -> dict[str, Any]:
         """For the JSON document: counts of all, and the first findings."""
@@ -74,13 +75,13 @@ class Contamination:
         """The finding in words, for the terminal and the model card."""
         if not self.findings:
             return (
-                f"none of {self.demonstrations:,} demonstrations shares {self.n} words in a row, or "
+                f"none of {self.demonstrations:,} {self.what} shares {self.n} words in a row, or "
                 f"a whole question, with the {self.questions:,} evaluation questions"
             )
         done = "left out" if self.dropped else "kept"
         kinds = ", ".join(f"{count} {name}" for name, count in self.counts.items())
         return (
-            f"{len(self.findings):,} of {self.demonstrations:,} demonstrations hold one of the "
+            f"{len(self.findings):,} of {self.demonstrations:,} {self.what} hold one of the "
             f"{self.questions:,} evaluation questions ({kinds}); {done}"
         )
 
@@ -131,7 +132,11 @@ class _Index:
 
 
 def contamination(
-    dialogues: Sequence[Dialogue], questions: Sequence[Case], *, dropped: bool = False
+    dialogues: Sequence[Dialogue],
+    questions: Sequence[Case],
+    *,
+    dropped: bool = False,
+    what: str = "demonstrations",
 ) -> Contamination:
     """Looks for the questions in the messages and answers of all dialogues.
 
@@ -142,4 +147,4 @@ def contamination(
     findings = [finding for each in dialogues if (finding := index.find(each, n))]
     kinds = [finding.match for finding in findings]
     counts = {kind: kinds.count(kind) for kind in ("exact", f"{n}-gram", "whole") if kind in kinds}
-    return Contamination(n, len(questions), len(dialogues), tuple(findings), dropped, counts)
+    return Contamination(n, len(questions), len(dialogues), tuple(findings), dropped, counts, what)

@@ -18,7 +18,7 @@ from truing.data.messages import Turns, stripped, turns_of
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.transcripts import hh_messages
 from truing.data.turns import answers_in, asked_in, is_conversation, turns_in
-from truing.types import InputError
+from truing.types import InputError, stable_hash
 
 ROLES = ("prompt", "messages", "chosen", "rejected")
 """What a mapping can say of a file of preferences."""
@@ -47,6 +47,12 @@ class Preference:
     def prompt(self) -> str:
         """All that was said before the answers, a message a paragraph."""
         return "\n\n".join(content for _, content in self.messages)
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits of exactly these messages and these answers, in this order."""
+        before = [part for message in self.messages for part in message]
+        return stable_hash("preference", *before, self.chosen, self.rejected)
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from truing.learn.objectives.objective import Current, Objective
+from truing.learn.objectives.objective import Current, Loss, Objective
 from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
 from truing.types import InputError
 
 LogRow = dict[str, Any]
+_MEAN = "mean of "
+"""Before the names of figures in a tally that are means over the batch already."""
 
 
 class Policy(Protocol):
@@ -69,6 +71,10 @@ class _Tally:
         return self.sums.get(name, 0.0) / max(1.0, self.actions)
 
 
+def _means(tally: _Tally) -> list[str]:
+    return [name for name in tally.sums if name.startswith(_MEAN)]
+
+
 def check_trajectories(trajectories: Trajectories) -> None:
     """Raises InputError where shapes disagree or a trajectory has no action to learn from."""
     shape = trajectories.mask_BT.shape
@@ -94,6 +100,48 @@ def evaluate(policy: Policy, objective: Objective, trajectories: Trajectories) -
     return Current(*policy.log_probs_and_entropies(trajectories))
 
 
+def whole_units(pieces: Iterable[range], units: Sequence[range]) -> Iterator[list[range]]:
+    """Pieces in lists that hold whole units: one piece each, more where a unit doesn't fit one."""
+    ends = {unit.stop for unit in units}
+    together: list[range] = []
+    for piece in pieces:
+        together.append(piece)
+        if piece.stop in ends:
+            yield together
+            together = []
+
+
+def _add_gradient(
+    policy: Policy,
+    objective: Objective,
+    part: Trajectories,
+    credit_BT: Tensor,
+    count: float,
+    pieces: Sequence[range],
+) -> Loss:
+    """Adds the gradient of the sum of the part's losses / `count`. Returns the loss.
+
+    Several pieces are gone through twice, because the loss depends on all of them: its derivatives by
+    their log-probabilities come first, and are then weights of the log-probabilities of each piece. By
+    the chain rule that is the same gradient, with the memory of one piece.
+    """
+    if len(pieces) == 1:
+        found = objective.loss(evaluate(policy, objective, part), credit_BT, part)
+        (found.loss_B.sum() / count).backward()
+        return found
+    alone = part.unpaired
+    log_probs = [policy.log_probs(alone.select(piece)).detach() for piece in pieces]
+    log_prob_BT = torch.cat(log_probs).requires_grad_()
+    found = objective.loss(Current(log_prob_BT), credit_BT, part)
+    (found.loss_B.sum() / count).backward()
+    weight_BT = log_prob_BT.grad
+    assert weight_BT is not None
+    for piece in pieces:
+        weight = weight_BT[piece.start : piece.stop]
+        (weight * policy.log_probs(alone.select(piece))).sum().backward()
+    return found
+
+
 def accumulate(
     policy: Policy,
     objective: Objective,
@@ -107,8 +155,8 @@ def accumulate(
     Where memory runs out, it begins again with smaller pieces. Returns sums of the figures over the
     batch's actions, with the loss, and how many actions.
     """
-    rows = ranks.share(range(len(batch)))
-    mine, credit_BT = batch.select(rows), credit_BT[list(rows)]
+    rows = [row for unit in ranks.share(batch.units) for row in unit]
+    mine, credit_BT = batch.select(rows), credit_BT[rows]
     while (tally := _in_pieces(policy, objective, mine, credit_BT, count)) is None:
         for parameter in policy.parameters.values():
             parameter.grad = None
@@ -124,18 +172,19 @@ def _in_pieces(
     the gradients then is good for nothing."""
     tally = _Tally()
     try:
-        for piece in policy.pieces(batch):
-            part = batch.select(piece)
-            found = objective.loss(
-                evaluate(policy, objective, part), credit_BT[piece.start : piece.stop], part
-            )
-            loss = found.loss_B.sum() / count
-            loss.backward()
+        for pieces in whole_units(policy.pieces(batch), batch.units):
+            here = range(pieces[0].start, pieces[-1].stop)
+            part = batch.select(here)
+            inner = [range(piece.start - here.start, piece.stop - here.start) for piece in pieces]
+            credit = credit_BT[here.start : here.stop]
+            found = _add_gradient(policy, objective, part, credit, count, inner)
             figures = {
                 name: float((figure_BT * part.mask_BT).sum())
                 for name, figure_BT in found.figures.items()
             }
-            tally.add({"loss": float(loss.detach()), **figures}, float(part.mask_BT.sum()))
+            sums = {_MEAN + name: float(value) / count for name, value in found.sums.items()}
+            loss = float(found.loss_B.detach().sum() / count)
+            tally.add({"loss": loss, **sums, **figures}, float(part.mask_BT.sum()))
     except torch.OutOfMemoryError:
         if not isinstance(policy, ShrinkingPolicy) or not policy.shrink():
             raise
@@ -196,11 +245,12 @@ def update(
     trained_on_B = objective.has_gradient(trajectories, credit_BT)
     useful = (trained_on_B & _counts(trajectories)).nonzero()[:, 0].tolist()
     batch, credit_BT = trajectories.select(useful), credit_BT[useful]
-    count = len(trajectories) / schedule.minibatches
+    count, units = objective.count(trajectories) / schedule.minibatches, batch.units
     whole, norms, epochs = _Tally(), [], 0
     while useful and epochs < schedule.epochs:
         this = _Tally()
-        for rows in schedule.split(len(useful), step, epochs):
+        for numbers in schedule.split(len(units), step, epochs):
+            rows = [row for number in numbers for row in units[number]]
             optimizer.zero_grad(set_to_none=True)
             part = batch.select(rows)
             this.add(*accumulate(policy, objective, part, credit_BT[rows], count, ranks))
@@ -218,6 +268,7 @@ def update(
         "taught": len(useful),
         "idle_groups": zero_advantage_groups(trajectories, trained_on_B),
         "tokens": int(whole.actions),
+        **{name.removeprefix(_MEAN): whole.sums.pop(name) / steps for name in _means(whole)},
         **{name: whole.mean(name) for name in whole.sums},
         **objective.learn(trajectories),
     }

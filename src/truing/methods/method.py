@@ -30,12 +30,17 @@ class Method:
     describe: Callable[[Setup], str]
     make: Callable[[Run, Setup, Graders, int], None]
     check: Callable[[Setup], None] = _no_objection
+    check_texts: Callable[[Setup], None] = _no_objection
+    """Raises InputError where there is nothing to learn from, once texts are tokens and before a new
+    folder is begun."""
     needs_seeds: bool = True
     """Whether there is a candidate for each seed; of the others, one for the first."""
     trained_on_reward: bool = False
     """Whether its answers follow the reward, which then can't be what they are measured by."""
     trained_on_demonstrations: bool = False
     """Whether `data.demonstrations` are for it."""
+    trained_on_preferences: bool = False
+    """Whether `data.preferences` are for it."""
     logged_keys: Mapping[str, str] = field(default_factory=dict)
     """Figures in its log that are shown, with their names on the screen."""
 

@@ -39,6 +39,13 @@ def _learned_from(setup: Setup) -> list[str]:
     return [f"- Demonstrations: {setup.spec.data.demonstrations} ({sides})"]
 
 
+def _compared(setup: Setup) -> list[str]:
+    if (people := setup.texts.preferences) is None:
+        return []
+    sides = f"{len(people.train)} training, {len(people.held_out)} held out"
+    return [f"- Preferences: {setup.spec.data.preferences} ({sides})"]
+
+
 def _asked(setup: Setup) -> str:
     if setup.texts.prompts and not setup.train:
         return f"- Prompts: {setup.spec.data.prompts} ({len(setup.texts.prompts)})"
@@ -74,6 +81,7 @@ def model_card(setup: Setup, made: Made) -> str:
         f"- Licence of the base weights: {setup.source.licence}",
         f"- Spec digest: {setup.spec.digest()}; seed: {made.seed}",
         *(_learned_from(setup) if "demonstrations" in facts else []),
+        *(_compared(setup) if "pairs" in facts else []),
         _asked(setup),
         f"- Instruction: {prompt.instruction or '(none)'}",
         f"- Few-shot examples: {len(prompt.shots)}",

@@ -12,6 +12,7 @@ from typing import Any
 from truing.candidates import Candidate
 from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
+from truing.data.preference_file import read_preferences
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models import devices
@@ -27,7 +28,13 @@ from truing.rewards.mixture import functions_hash
 from truing.runs.run import SPEC, Run, new_record
 from truing.spec.registries import registry
 from truing.spec.run import Spec
-from truing.tasks.texts import Texts, compared_texts, say_left_out, split_demonstrations
+from truing.tasks.texts import (
+    Texts,
+    compared_texts,
+    say_left_out,
+    split_demonstrations,
+    split_preferences,
+)
 from truing.types import Case, stable_hash
 
 NF4_SENTENCE = (
@@ -168,6 +175,8 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
     ]
     if people := setup.texts.demonstrations:
         texts += [each.id for each in (*people.train, *people.held_out)]
+    if pairs := setup.texts.preferences:
+        texts += [each.id for each in (*pairs.train, *pairs.held_out)]
     return {
         "kind": kind,
         "spec_digest": setup.spec.digest(),
@@ -231,5 +240,25 @@ def with_demonstrations(read: Read, *, train_on_questions: bool = True) -> Read:
         asked = (*texts.held_out, *texts.controls)
         people = split_demonstrations(dialogues, asked, spec, progress)
         return replace(texts, demonstrations=people)
+
+    return reading
+
+
+def with_preferences(read: Read, *, train_on_questions: bool = True) -> Read:
+    """`read`, with the pairs of `data.preferences` where the spec names some; as `with_demonstrations`."""
+
+    def reading(spec: Spec, progress: Progress) -> Texts:
+        texts = read(spec, progress)
+        if (source := spec.data.preferences) is None:
+            return texts
+        if not train_on_questions:
+            texts = replace(texts, train=(), held_out=(*texts.train, *texts.held_out))
+        of_task = source == spec.task.data.preferences
+        columns = spec.task.data.columns if of_task else {}
+        where = "task.data.preferences" if of_task else "data.preferences"
+        pairs = read_preferences(source, columns, where)
+        say_left_out(source, "pair(s)", pairs.left_out, progress, pairs.remarks)
+        asked = (*texts.held_out, *texts.controls)
+        return replace(texts, preferences=split_preferences(pairs, asked, spec, progress))
 
     return reading

@@ -47,29 +47,38 @@ def requests_of(actions: Sequence[PromptCompletion]) -> list[PromptWithContinuat
     return requests
 
 
-def pieces(actions: Sequence[PromptCompletion], size: int = LEARN_TOKENS) -> Iterator[range]:
+def pieces(
+    actions: Sequence[PromptCompletion], size: int = LEARN_TOKENS, units: Sequence[range] = ()
+) -> Iterator[range]:
     """Consecutive trajectories whose packed tokens fit one pass of about `size`.
 
     A piece that begins with a long prompt may take answers to it until it is twice as long as with the
-    first: the prompt then goes through the model a few times, not once for each of its answers.
+    first: the prompt then goes through the model a few times, not once for each of its answers. A unit
+    (see Trajectories.units) is torn apart only where it doesn't fit one pass.
     """
     distinct = list(dict.fromkeys(action.prompt for action in actions))
     shared = common_prefix(distinct) if len(distinct) > 1 else 0
-    start, tokens, first = 0, 0, 0
-    for place, action in enumerate(actions):
-        whole = len(action.prompt) + len(action.tokens)
-        known = place > start and actions[place - 1].prompt == action.prompt
-        added = len(action.tokens) if known else whole - shared
-        most = max(size, 2 * first) if action.prompt == actions[start].prompt else size
-        if place > start and tokens + added > most:
-            yield range(start, place)
-            start = place
-        if place == start:
-            tokens = first = whole
-        else:
-            tokens += added
-    if start < len(actions):
-        yield range(start, len(actions))
+    ends = [unit.stop for unit in units]
+    start = 0
+    while start < len(actions):
+        stop = _pass_end(actions, start, size, shared)
+        whole = [end for end in ends if start < end <= stop]
+        stop = whole[-1] if whole else stop
+        yield range(start, stop)
+        start = stop
+
+
+def _pass_end(actions: Sequence[PromptCompletion], start: int, size: int, shared: int) -> int:
+    """Where a pass that begins at `start` is full; `shared` tokens are common to all prompts."""
+    begun = actions[start]
+    first = tokens = len(begun.prompt) + len(begun.tokens)
+    for place in range(start + 1, len(actions)):
+        action = actions[place]
+        known = actions[place - 1].prompt == action.prompt
+        tokens += len(action.tokens) + (0 if known else len(action.prompt) - shared)
+        if tokens > (max(size, 2 * first) if action.prompt == begun.prompt else size):
+            return place
+    return len(actions)
 
 
 class LanguagePolicy:
@@ -151,7 +160,9 @@ class LanguagePolicy:
 
     def pieces(self, trajectories: Trajectories) -> Iterator[range]:
         """See learn.loop.Policy."""
-        return pieces(trajectories.data, self.room.tokens)
+        if trajectories.pair_N2 is None:
+            return pieces(trajectories.data, self.room.tokens)
+        return pieces(trajectories.data, self.room.tokens, units=trajectories.units)
 
     def shrink(self) -> bool:
         """See learn.update.ShrinkingPolicy."""

@@ -16,7 +16,13 @@ from truing.methods.common import keep_base
 from truing.methods.graders import Graders
 from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
-from truing.methods.setup import Setup, make_setup, opened, with_demonstrations
+from truing.methods.setup import (
+    Setup,
+    make_setup,
+    opened,
+    with_demonstrations,
+    with_preferences,
+)
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare, comparing_stages
 from truing.recipes.lengths import check_lengths
@@ -75,6 +81,8 @@ def align(
     run = Run(folder, progress or StderrProgress())
     learns = any(method.trained_on_demonstrations for method in chosen(spec))
     read = with_demonstrations(compared_texts) if learns else compared_texts
+    if any(method.trained_on_preferences for method in chosen(spec)):
+        read = with_preferences(read)
     setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
     if overwrite or not run.is_begun:
         check_lengths(run, setup)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from truing.methods import chosen
 from truing.methods.setup import Setup
 from truing.runs.run import Run
 from truing.types import Case, InputError
@@ -12,10 +13,13 @@ SLACK = 16  # tokens that a tokenizer may add between texts
 
 
 def check_lengths(run: Run, setup: Setup) -> None:
-    """Raises InputError naming the first text that doesn't fit with the longest answer to it.
+    """Raises InputError naming the first text that doesn't fit with the longest answer to it, or saying
+    why a method has nothing to learn from.
 
     Texts so short that they must fit, since a token takes at least a byte, aren't tokenised.
     """
+    for method in chosen(setup.spec):
+        method.check_texts(setup)
     renderer, prompt = setup.renderer, setup.base_prompt
     model = renderer.model
     frame = len(renderer.tokens(prompt, "")) + SLACK

@@ -19,7 +19,14 @@ from truing.methods.graders import Graders
 from truing.methods.prompt_search import check_search, found_prompt, search_lines
 from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
-from truing.methods.setup import Read, Setup, make_setup, opened, with_demonstrations
+from truing.methods.setup import (
+    Read,
+    Setup,
+    make_setup,
+    opened,
+    with_demonstrations,
+    with_preferences,
+)
 from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
@@ -50,6 +57,8 @@ class Trained:
                 f"{written['measured_on']} held out"
             )
             text.append(f"Contamination: {written['contamination']['sentence']}")
+        if pairs := self.document["preferences"]:
+            text += _pairs_in_words(pairs)
         for name, agreement in (self.document["reward_model"] or {}).items():
             text.append(
                 f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
@@ -65,8 +74,29 @@ class Trained:
             )
             if loss := candidate.get("held_out_loss"):
                 text.append(f"Held-out loss: {_loss_in_words(candidate, loss)}")
+            if accuracy := candidate.get("held_out_accuracy"):
+                text.append(f"Held-out pairs: {_accuracy_in_words(candidate, accuracy)}")
             text.append(f"Candidate: {candidate['folder']}")
         return text
+
+
+def _pairs_in_words(pairs: dict[str, Any]) -> list[str]:
+    counts = f"{pairs['trained_on']} of {pairs['source']} trained on"
+    text = [f"Pairs: {counts}, {pairs['measured_on']} held out"]
+    if "contamination" in pairs:
+        text.append(f"Contamination: {pairs['contamination']['sentence']}")
+    return text
+
+
+def _accuracy_in_words(candidate: dict[str, Any], accuracy: dict[str, Any]) -> str:
+    if accuracy["value"] is None:
+        return "none, so that nothing is known of others than those that were learned from"
+    within = "" if accuracy["low"] is None else f" [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
+    longer = candidate["held_out_longer_chosen"]["value"]
+    return (
+        f"the chosen answer gained more than the other in {accuracy['value']:.3f}{within} over "
+        f"{accuracy['n']} prompt(s); the longer one was chosen in {longer:.3f}"
+    )
 
 
 def _loss_in_words(candidate: dict[str, Any], loss: dict[str, Any]) -> str:
@@ -125,7 +155,7 @@ def train_one(
         known = (*METHODS, REWARD, "judge")
         hint = did_you_mean(kind, known)
         raise InputError(f"train: {kind!r} can't be trained; {hint}give {', '.join(known)}")
-    if kind not in ("sft", "rl"):
+    if kind not in ("sft", "preference", "rl"):
         check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)
     if kind == "prompt":
@@ -178,6 +208,8 @@ def _texts_for(spec: Spec, kind: str) -> Read:
     """Who reads the texts: questions aren't needed where prompts and programs are enough."""
     if kind == "sft":
         return with_demonstrations(read_texts, train_on_questions=False)
+    if kind == "preference":
+        return with_preferences(read_texts, train_on_questions=False)
     supervised = kind == "rl" and spec.rl.start == "sft"
     if spec.data.prompts is None:
         return with_demonstrations(read_texts) if supervised else read_texts
@@ -216,6 +248,7 @@ def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
         "spec_digest": setup.spec.digest(),
         "reward_model": record.get("reward_model"),
         "demonstrations": record.get("demonstrations"),
+        "preferences": record.get("preferences"),
         "candidates": [
             _candidate(run, setup, name, seed) for seed in setup.spec.seeds for name in names
         ],

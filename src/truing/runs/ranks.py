@@ -41,7 +41,7 @@ def check_alone(what: str) -> None:
     if (count := _launched()) > 1:
         raise InputError(
             f"{what}: takes one process, but {count} were started; several together are for "
-            "'train sft' and 'train rl'"
+            "'train sft', 'train preference' and 'train rl'"
         )
 
 

@@ -32,6 +32,13 @@ class DataSpec(Part):
         description="of a store, only demonstrations whose prompts have one of these consents: "
         "given, public, own, unknown; without any, all",
     )
+    preferences: str | None = Field(
+        None,
+        description="pairs of answers of which people preferred one, to learn from instead of the "
+        "training questions' true and false answers: a file with chosen and rejected answers, or "
+        "hub:org/name[:config]#split",
+    )
     contaminated: Literal["keep", "drop"] = Field(
-        "keep", description="what to do with demonstrations that hold an evaluation question"
+        "keep",
+        description="what to do with demonstrations and preferences that hold an evaluation question",
     )

@@ -12,6 +12,7 @@ from truing.spec.registries import registry
 from truing.types import InputError
 
 DEFAULT_OBJECTIVE = "reinforce"
+DEFAULT_PREFERENCE = "dpo"
 
 
 class ObjectivePart(KindPart):
@@ -20,15 +21,14 @@ class ObjectivePart(KindPart):
     `learns_from`: what its trajectories are; `rl.objective` takes those of the policy's own samples.
     """
 
-    learns_from: ClassVar[Literal["samples", "demonstrations"]] = "samples"
+    learns_from: ClassVar[Literal["samples", "demonstrations", "pairs"]] = "samples"
 
     name: str = Field(description="the objective")
 
     @classmethod
     def kinds(cls) -> Mapping[str, type[ObjectivePart]]:
         """See KindPart: those that `rl.objective` may name."""
-        every: Mapping[str, type[ObjectivePart]] = registry("objectives")
-        return {name: kind for name, kind in every.items() if kind.learns_from == "samples"}
+        return _learning_from("samples")
 
     @property
     def smallest_group(self) -> int:
@@ -48,14 +48,38 @@ class ObjectivePart(KindPart):
             )
 
 
+class PairObjectivePart(ObjectivePart):
+    """The keys of an objective that learns from pairs of answers."""
+
+    learns_from = "pairs"
+
+    @classmethod
+    def kinds(cls) -> Mapping[str, type[ObjectivePart]]:
+        """See KindPart: those that `preference.objective` may name."""
+        return _learning_from("pairs")
+
+
+def _learning_from(what: str) -> dict[str, type[ObjectivePart]]:
+    every: Mapping[str, type[ObjectivePart]] = registry("objectives")
+    return {name: kind for name, kind in every.items() if kind.learns_from == what}
+
+
 def read_objective(data: Any) -> Any:
-    """The objective that a mapping means; an objective as it is."""
+    """The objective that a mapping in `rl` means; an objective as it is."""
+    return _read(data, ObjectivePart.kinds(), DEFAULT_OBJECTIVE, "grpo")
+
+
+def read_pair_objective(data: Any) -> Any:
+    """The objective that a mapping in `preference` means; an objective as it is."""
+    return _read(data, PairObjectivePart.kinds(), DEFAULT_PREFERENCE, DEFAULT_PREFERENCE)
+
+
+def _read(data: Any, kinds: Mapping[str, type[ObjectivePart]], usual: str, example: str) -> Any:
     if isinstance(data, ObjectivePart):
         return data
     if not isinstance(data, Mapping):
-        raise ValueError("must be a mapping such as {name: grpo}")
-    kinds = ObjectivePart.kinds()
-    name = data.get("name", DEFAULT_OBJECTIVE)
+        raise ValueError(f"must be a mapping such as {{name: {example}}}")
+    name = data.get("name", usual)
     kind = chosen(kinds, name)
 
     def why_not(key: str, users: list[str]) -> str:
@@ -71,5 +95,15 @@ def default_objective() -> ObjectivePart:
     return objective
 
 
+def default_pair_objective() -> PairObjectivePart:
+    """What is learned by from pairs where a spec doesn't say."""
+    objective: PairObjectivePart = read_pair_objective({})
+    return objective
+
+
 ChosenObjective = Annotated[ObjectivePart, BeforeValidator(read_objective), SerializeAsAny()]
 """A field that holds any objective: a mapping with its name and keys, or the object."""
+ChosenPairObjective = Annotated[
+    PairObjectivePart, BeforeValidator(read_pair_objective), SerializeAsAny()
+]
+"""The same for an objective that learns from pairs."""

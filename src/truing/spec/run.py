@@ -24,7 +24,14 @@ from truing.hints import did_you_mean
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.compute import ComputeSpec
 from truing.spec.data import DataSpec
-from truing.spec.objective import ChosenObjective, default_objective
+from truing.spec.kinds import refusal
+from truing.spec.objective import (
+    ChosenObjective,
+    ChosenPairObjective,
+    PairObjectivePart,
+    default_objective,
+    default_pair_objective,
+)
 from truing.spec.part import Part as _Part
 from truing.spec.part import merged, worded
 from truing.spec.registries import registry
@@ -182,6 +189,54 @@ class RlSpec(_Part):
     monitored: int = Field(40, ge=1, description="training questions that the judges look at")
 
 
+def _objective_apart(data: Any) -> Any:
+    """With the objective's keys, where they stand beside the section's own, under `objective`."""
+    if not isinstance(data, Mapping):
+        return data
+    kinds = PairObjectivePart.kinds().values()
+    names = {"name", *(key for kind in kinds for key in kind.spec_keys())}
+    keys = {key: value for key, value in data.items() if key in names}
+    if not keys:
+        return data
+    if "objective" in data:
+        key = next(iter(keys))
+        raise refusal(key, keys[key], "stands beside 'objective'; put it inside")
+    rest = {key: value for key, value in data.items() if key not in names}
+    return {**rest, "objective": keys}
+
+
+class PreferenceSpec(_Part):
+    """Learning from pairs of answers, of which people preferred one (`data.preferences`), or of a true
+    and a false answer. The objective's keys may stand here too: {name: ipo, beta: 0.2}."""
+
+    objective: ChosenPairObjective = Field(
+        default_factory=default_pair_objective, description="how pairs are learned from"
+    )
+    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
+    epochs: int = Field(1, ge=1, description="passes over the pairs")
+    steps: int | None = Field(None, ge=1, description="updates, in place of those of the epochs")
+    prompts_per_step: int = Field(
+        6, ge=1, description="prompts in each update, with all their pairs"
+    )
+    max_pairs: int | None = Field(
+        None, ge=1, description="at most this many pairs of a prompt, drawn by the seed"
+    )
+    max_tokens: int = Field(
+        1024, ge=1, description="pairs with a longer answer, prompt included, are left out"
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of data.preferences held out, by prompt"
+    )
+    learning_rate: float = Field(4e-4, gt=0, description="highest learning rate (AdamW)")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        return _objective_apart(data)
+
+
 class EvaluationSpec(_Part):
     """What is measured on the held-out split."""
 
@@ -222,6 +277,9 @@ class Spec(_Part):
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
     best_of_n: BestOfNSpec = Field(BestOfNSpec(), description="choosing among answers")
     sft: SftSpec = Field(SftSpec(), description="supervised fine-tuning")
+    preference: PreferenceSpec = Field(
+        default_factory=PreferenceSpec, description="learning from pairs of answers"
+    )
     reward: RewardSpec = Field(RewardSpec(), description="the reward model")
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")

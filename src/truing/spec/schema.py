@@ -17,7 +17,12 @@ from pydantic.fields import FieldInfo
 
 from truing.files import write_json_atomically
 from truing.spec.kinds import KindPart, default_of
-from truing.spec.objective import DEFAULT_OBJECTIVE, ObjectivePart
+from truing.spec.objective import (
+    DEFAULT_OBJECTIVE,
+    DEFAULT_PREFERENCE,
+    ObjectivePart,
+    PairObjectivePart,
+)
 from truing.spec.registries import registry
 from truing.spec.renamed import RENAMED
 from truing.spec.run import Spec
@@ -38,7 +43,9 @@ def spec_schema() -> Schema:
         "anyOf": [named, {"$ref": "#/$defs/TaskSpec"}],
         "description": task.get("description", ""),
     }
-    schema["$defs"]["ObjectivePart"] = _objectives()
+    schema["$defs"]["ObjectivePart"] = _objectives(ObjectivePart, DEFAULT_OBJECTIVE)
+    schema["$defs"]["PairObjectivePart"] = _objectives(PairObjectivePart, DEFAULT_PREFERENCE)
+    _with_objective_keys(schema["$defs"]["PreferenceSpec"])
     for old, new in RENAMED.items():
         if new in schema["properties"]:
             as_new = {**schema["properties"][new], "deprecated": True}
@@ -75,18 +82,28 @@ def _is_title(key: str, value: Any) -> bool:
     return key == "title" and isinstance(value, str)
 
 
-def _objectives() -> Schema:
+def _objectives(part: type[ObjectivePart], usual: str) -> Schema:
     """Each objective with its own keys; the one without a name is the usual one."""
-    kinds: Mapping[str, type[ObjectivePart]] = ObjectivePart.kinds()
-    return {"anyOf": [_objective(name, kind) for name, kind in kinds.items()]}
+    kinds: Mapping[str, type[ObjectivePart]] = part.kinds()
+    return {"anyOf": [_objective(name, kind, usual) for name, kind in kinds.items()]}
 
 
-def _objective(name: str, kind: type[ObjectivePart]) -> Schema:
+def _with_objective_keys(section: Schema) -> None:
+    """Adds the keys of the objectives, which may stand in the section itself."""
+    kinds = PairObjectivePart.kinds()
+    section["properties"]["name"] = {"enum": list(kinds)}
+    for kind in kinds.values():
+        for key, field in kind.spec_keys().items():
+            without_default = {k: v for k, v in _field(field).items() if k != "default"}
+            section["properties"].setdefault(key, without_default)
+
+
+def _objective(name: str, kind: type[ObjectivePart], usual: str) -> Schema:
     fields = {key: _field(field) for key, field in kind.spec_keys().items()}
     return {
         "type": "object",
         "properties": {"name": {"const": name}, **fields},
-        "required": [] if name == DEFAULT_OBJECTIVE else ["name"],
+        "required": [] if name == usual else ["name"],
         "additionalProperties": False,
     }
 

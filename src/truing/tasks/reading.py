@@ -183,8 +183,9 @@ def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
         parts["reward"] = reward
     if most := task.get("max_new_tokens"):
         parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
-    if demonstrations := (task.get("data") or {}).get("demonstrations"):
-        parts["data"] = {"demonstrations": demonstrations}
+    texts = task.get("data") or {}
+    if people := {key: texts[key] for key in ("demonstrations", "preferences") if texts.get(key)}:
+        parts["data"] = people
     return parts
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from truing.data.contamination import Contamination, contamination
 from truing.data.dialogues import Dialogue, split_dialogues
 from truing.data.distinct import CaseFile
-from truing.data.preference_file import read_preferences
+from truing.data.preference_file import Preference, PreferenceFile, read_preferences
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import control_file
 from truing.data.splits import leak_warning, limit_cases, split
@@ -33,9 +33,23 @@ class DemonstrationSplit:
 
 
 @dataclass(frozen=True)
+class PreferenceSplit:
+    """Pairs of which people preferred one, on their sides, and which hold evaluation questions.
+
+    `left_out` counts the rows of their source that are no such pair, by the reason.
+    """
+
+    train: tuple[Preference, ...]
+    held_out: tuple[Preference, ...]
+    contamination: Contamination
+    left_out: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Texts:
     """What a run learns from and is measured on; `prompts` are answered for reinforcement learning
-    in place of training questions, `demonstrations` are fine-tuned on in place of their answers.
+    in place of training questions, `demonstrations` are fine-tuned on in place of their answers,
+    `preferences` are learned from in place of their pairs of a true and a false answer.
     `left_out`: questions of the file that `data.limit` left no room for; `reading`: what else of the
     files isn't used, and how they were read where that isn't plain."""
 
@@ -45,6 +59,7 @@ class Texts:
     controls: tuple[Case, ...] = ()
     prompts: tuple[Case, ...] = ()
     demonstrations: DemonstrationSplit | None = None
+    preferences: PreferenceSplit | None = None
     left_out: int = 0
     reading: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
@@ -76,10 +91,12 @@ def read_texts(spec: Spec, progress: Progress) -> Texts:
 def checked_task(spec: Spec, progress: Progress) -> Task:
     """The task of the spec. Raises InputError at the first thing that would stop a run."""
     task = task_of(spec)
-    if preferences := task.spec.data.preferences:
+    preferences = task.spec.data.preferences
+    if preferences and "preference" not in spec.methods:
         read = read_preferences(preferences, task.spec.data.columns, "task.data.preferences")
         progress.note(
-            f"{preferences}: {len(read.preferences)} pair(s) read; nothing learns from them yet"
+            f"{preferences}: {len(read.preferences)} pair(s) read; the method preference learns from "
+            "them, and isn't among those here"
         )
         say_left_out(preferences, "pair(s)", read.left_out, progress, read.remarks)
     say(task.read, progress)
@@ -165,21 +182,57 @@ def split_demonstrations(
 
     Raises InputError where nothing is left once those that hold one are dropped.
     """
-    dropped = spec.data.contaminated == "drop"
-    found = contamination(dialogues, questions, dropped=dropped)
-    progress.note(f"Contamination: {found.sentence()}")
-    if dropped:
-        bad = {id(each.dialogue) for each in found.findings}
-        dialogues = [each for each in dialogues if id(each) not in bad]
-    if not dialogues:
-        raise InputError(
-            f"data.demonstrations: all of {found.demonstrations} hold an evaluation question; give "
-            "others, or set data.contaminated to keep"
-        )
-    train, held_out = split_dialogues(dialogues, spec.sft.held_out)
+    clean, found = _looked_through(dialogues, questions, spec, progress, "demonstrations")
+    train, held_out = split_dialogues(clean, spec.sft.held_out)
     if not held_out:
         progress.note(
             "Warning: all demonstrations are linked by one prompt or user, so that none can be held "
             "out; there will be no held-out loss"
         )
     return DemonstrationSplit(train, held_out, found)
+
+
+def _looked_through(
+    dialogues: Sequence[Dialogue],
+    questions: Sequence[Case],
+    spec: Spec,
+    progress: Progress,
+    what: str,
+) -> tuple[Sequence[Dialogue], Contamination]:
+    """The texts of `data.WHAT`, without those that hold a question where the spec drops them."""
+    dropped = spec.data.contaminated == "drop"
+    noun = "pairs" if what == "preferences" else what
+    found = contamination(dialogues, questions, dropped=dropped, what=noun)
+    progress.note(f"Contamination: {found.sentence()}")
+    if dropped:
+        bad = {id(each.dialogue) for each in found.findings}
+        dialogues = [each for each in dialogues if id(each) not in bad]
+    if not dialogues:
+        raise InputError(
+            f"data.{what}: all of {found.demonstrations} hold an evaluation question; give "
+            "others, or set data.contaminated to keep"
+        )
+    return dialogues, found
+
+
+def split_preferences(
+    read: PreferenceFile, questions: Sequence[Case], spec: Spec, progress: Progress
+) -> PreferenceSplit:
+    """The same for pairs; those with one prompt are on one side."""
+    pairs = {
+        id(dialogue): (dialogue, each)
+        for each in read.preferences
+        for dialogue in [
+            Dialogue(each.messages, f"{each.chosen}\n\n{each.rejected}", source=each.source)
+        ]
+    }
+    dialogues = [dialogue for dialogue, _ in pairs.values()]
+    clean, found = _looked_through(dialogues, questions, spec, progress, "preferences")
+    sides = split_dialogues(clean, spec.preference.held_out)
+    if not sides[1]:
+        progress.note(
+            "Warning: all pairs have one prompt, so that none can be held out; there will be no "
+            "held-out accuracy"
+        )
+    train, held_out = (tuple(pairs[id(dialogue)][1] for dialogue in side) for side in sides)
+    return PreferenceSplit(train, held_out, found, read.left_out)

@@ -367,4 +367,10 @@ def test_objectives_are_known_by_name() -> None:
         "ppo",
         "weighted",
         "rejection_sampling",
+        "dpo",
+        "dpo_norm",
+        "ipo",
+        "kto",
+        "orpo",
+        "simpo",
     ]

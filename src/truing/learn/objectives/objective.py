@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import torch
@@ -46,10 +46,15 @@ class Current:
 
 @dataclass(frozen=True)
 class Loss:
-    """`loss_B` of each trajectory, differentiable, and figures of each action (B, T) to be logged."""
+    """`loss_B` of each trajectory, differentiable, and figures of each action (B, T) to be logged.
+
+    `sums` are figures that are logged as the loss is: they are sums, and what is logged is divided by the
+    objective's `count`.
+    """
 
     loss_B: Tensor
     figures: Figures
+    sums: Figures = field(default_factory=dict)
 
 
 class Objective(ObjectivePart, ABC):
@@ -76,6 +81,10 @@ class Objective(ObjectivePart, ABC):
     def has_gradient(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
         """(B,) whether a trajectory has a gradient at all. The others cost no learning pass."""
         return credit_BT.ne(0).any(1)
+
+    def count(self, trajectories: Trajectories) -> float:
+        """What the sum of the losses is divided by: trajectories, those without a gradient included."""
+        return len(trajectories)
 
     def weight(self, trajectories: Trajectories) -> Tensor:
         """(B, T) weight of each action in its trajectory's loss: 1, for a sum over actions."""

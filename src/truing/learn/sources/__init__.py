@@ -1,1 +1,1 @@
-"""Where trajectories come from: the policy's own samples, or demonstrations."""
+"""Where trajectories come from: the policy's own samples, demonstrations, or pairs of answers."""

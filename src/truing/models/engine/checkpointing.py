@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,9 +70,11 @@ class Checkpoints:
             if not torch.is_grad_enabled():
                 return layer(*inputs, **named)
             if self._full:
+                # Some models' attention reads its plan from the context, which the backward pass hasn't.
+                run = partial(copy_context().run, layer)
                 # Nothing is drawn in a layer: models are in evaluation mode here.
                 return checkpoint(
-                    layer, *inputs, use_reentrant=False, preserve_rng_state=False, **named
+                    run, *inputs, use_reentrant=False, preserve_rng_state=False, **named
                 )
             with self._kept:
                 output = layer(*inputs, **named)

@@ -1,0 +1,332 @@
+"""Preference optimisation: make what people preferred more likely than what they didn't."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from truing.learn.loop import LogRow, Settings, train
+from truing.learn.objectives.pairwise import Pairwise
+from truing.learn.sources.pairs import (
+    Comparisons,
+    Pairs,
+    Tokens,
+    at_most,
+    compared,
+    laid_out,
+    log_probs_now,
+)
+from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.graders import Graders
+from truing.methods.method import Method
+from truing.methods.model_card import Made
+from truing.methods.setup import Setup
+from truing.policies.language import LanguagePolicy
+from truing.progress import Progress
+from truing.runs.costs import Cost
+from truing.runs.run import Run
+from truing.statistics.means import mean
+from truing.types import Estimate, InputError
+
+LOGGED_KEYS = {
+    "loss": "loss",
+    "chosen_log_ratio": "chosen",
+    "rejected_log_ratio": "rejected",
+    "margin": "margin",
+    "accuracy": "accuracy",
+    "gradient_norm": "gradient",
+    "tokens_per_second": "tokens/s",
+}
+"""Figures behind the progress bar, with their names there."""
+
+LAST_STEPS = 5
+"""Steps whose mean says how likely answers have become."""
+DISPLACED = -0.1
+"""Below this many nats against the reference they did, beyond rounding."""
+
+
+@dataclass(frozen=True)
+class LearnedFrom:
+    """Pairs as tokens: those that are trained on, those held out, and how many of neither, by reason."""
+
+    train: tuple[Comparisons, ...]
+    held_out: tuple[Comparisons, ...]
+    left_out: Mapping[str, int]
+
+    @property
+    def pairs(self) -> int:
+        """How many are trained on."""
+        return sum(len(each.pairs) for each in self.train)
+
+
+def _rows_of_questions(setup: Setup) -> list[tuple[Tokens, Tokens, Tokens]]:
+    """Every (question, true answer, false answer) of the training side."""
+    renderer, prompt = setup.renderer, setup.base_prompt
+    rows = []
+    for case in setup.train:
+        tokens = tuple(renderer.case_tokens(prompt, case))
+        true, false = (
+            [tuple(renderer.answer_tokens(answer, end=True)) for answer in answers]
+            for answers in (case.correct_answers, case.incorrect_answers)
+        )
+        rows += [(tokens, better, worse) for better in true for worse in false]
+    return rows
+
+
+def _rows_of_people(setup: Setup, held_out: bool) -> list[tuple[Tokens, Tokens, Tokens]]:
+    """Every (prompt, chosen, rejected) of a side of `data.preferences`.
+
+    Raises InputError naming the place of a conversation that the chat template refuses.
+    """
+    people, renderer = setup.texts.preferences, setup.renderer
+    assert people is not None
+    rows = []
+    for each in people.held_out if held_out else people.train:
+        turns = [{"role": role, "content": content} for role, content in each.messages]
+        try:
+            prompt = tuple(renderer.conversation(setup.base_prompt, turns))
+        except InputError as error:
+            raise InputError(f"{each.source}: {error}") from None
+        chosen = tuple(renderer.answer_tokens(each.chosen, end=True))
+        rows.append((prompt, chosen, tuple(renderer.answer_tokens(each.rejected, end=True))))
+    return rows
+
+
+def learned_from(setup: Setup, seed: int) -> LearnedFrom:
+    """The pairs of `data.preferences`, or of the training questions' answers, that can be learned from.
+
+    Raises InputError, with what was left out and why, where none is left.
+    """
+    spec, people = setup.spec.preference, setup.texts.preferences
+    most = min(spec.max_tokens, setup.base.model.context_length)
+    left_out = Counter(dict(people.left_out) if people else {})
+
+    def within(rows: Sequence[tuple[Tokens, Tokens, Tokens]]) -> list[Comparisons]:
+        short = [row for row in rows if len(row[0]) + max(map(len, row[1:])) <= most]
+        left_out[f"longer than {most} tokens"] += len(rows) - len(short)
+        found, reasons = compared(short)
+        left_out.update(reasons)
+        return found
+
+    train_side = within(_rows_of_people(setup, False) if people else _rows_of_questions(setup))
+    held_out = within(_rows_of_people(setup, True)) if people else []
+    if spec.max_pairs is not None:
+        train_side = at_most(train_side, spec.max_pairs, seed)
+    counts = {reason: count for reason, count in left_out.items() if count}
+    if not train_side:
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in counts.items())
+        raise InputError(
+            f"{setup.spec.data.preferences or 'preference'}: no pair to learn from"
+            f"{f' ({reasons})' if reasons else ''}; give others, or raise preference.max_tokens"
+        )
+    return LearnedFrom(tuple(train_side), tuple(held_out), counts)
+
+
+def _mean_of(rows: Sequence[LogRow], key: str) -> float:
+    return float(np.mean([row[key] for row in rows]))
+
+
+def say_displacement(progress: Progress, step: int, row: LogRow, earlier: Sequence[LogRow]) -> None:
+    """Warns, the first time in a training, that what was preferred has become less likely too."""
+    recent = [*earlier, row][-LAST_STEPS:]
+    ratio = _mean_of(recent, "chosen_log_ratio")
+    if len(recent) < LAST_STEPS or ratio >= DISPLACED:
+        return
+    row["displaced"] = ratio
+    if not any("displaced" in each for each in earlier):
+        progress.note(
+            f"  step {step}: likelihood displacement: chosen answers are {-ratio:.2f} nats less likely "
+            f"than under the reference, over {LAST_STEPS} steps; preference.objective.sft_weight "
+            "holds them up"
+        )
+
+
+# --- Held-out pairs ---------------------------------------------------------------------------
+
+
+def _totals(policy: LanguagePolicy, held_out: Sequence[Comparisons]) -> list[torch.Tensor]:
+    """The log-probability of every answer, by prompt."""
+    totals = []
+    for each in held_out:
+        rows = log_probs_now(policy, laid_out([each]))
+        totals.append(torch.stack([row.sum() for row in rows]))
+    return totals
+
+
+def _share_of_pairs(held_out: Sequence[Comparisons], values: Sequence[torch.Tensor]) -> Estimate:
+    """How often the better answer has more, a tie being half; the mean over prompts."""
+    shares = []
+    for each, value in zip(held_out, values, strict=True):
+        better, worse = value[torch.tensor(each.pairs)].unbind(1)
+        shares.append(float(((better - worse).sign() + 1).mean() / 2))
+    return mean(shares)
+
+
+def _held_out_figures(
+    held_out: Sequence[Comparisons],
+    before: Sequence[torch.Tensor],
+    after: Sequence[torch.Tensor],
+) -> dict[str, Estimate]:
+    gained = [now - then for now, then in zip(after, before, strict=True)]
+    lengths = [torch.tensor([float(len(a)) for a in each.answers]) for each in held_out]
+    return {
+        "held_out_accuracy": _share_of_pairs(held_out, gained),
+        "held_out_longer_chosen": _share_of_pairs(held_out, lengths),
+    }
+
+
+# --- The method -------------------------------------------------------------------------------
+
+
+def describe(setup: Setup) -> str:
+    """How it was made, for the model card."""
+    objective = setup.spec.preference.objective.described(1)
+    if setup.texts.preferences:
+        return f"Trained by {objective} on pairs of answers of which people preferred one."
+    return f"Trained by {objective} on training questions, each true answer over each false one."
+
+
+def check(setup: Setup) -> None:
+    """Raises InputError where there are no pairs, before any time is spent."""
+    if setup.texts.preferences:
+        return
+    if not any(case.correct_answers and case.incorrect_answers for case in setup.train):
+        raise InputError(
+            f"preference: {setup.texts.task.source} has no training question with a true and a false "
+            "answer; give such, or pairs as data.preferences"
+        )
+
+
+def check_texts(setup: Setup) -> None:
+    """Raises InputError where no pair is left, or too few prompts for the objective."""
+    objective = setup.spec.preference.objective
+    prompts = len(learned_from(setup, setup.spec.seeds[0]).train)
+    if isinstance(objective, Pairwise) and objective.needs_mismatched and prompts < 2:
+        raise InputError(
+            f"preference.objective: {objective.name} holds answers against those to other prompts and "
+            f"needs pairs of two prompts or more, got {prompts}; give more, or another objective"
+        )
+
+
+def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+    """The spec's objective on all pairs, for one seed."""
+    run.stage(
+        f"preference-seed{seed}",
+        f"Preference optimisation, seed {seed}",
+        "preference",
+        lambda cost: _prefer(run, setup, seed, cost),
+        together=True,
+    )
+
+
+def _source(run: Run, setup: Setup, policy: LanguagePolicy, pairs: LearnedFrom, seed: int) -> Pairs:
+    spec = setup.spec.preference
+    assert isinstance(spec.objective, Pairwise), "preference.objective takes those of pairs"
+    return Pairs(
+        policy,
+        pairs.train,
+        spec.prompts_per_step,
+        seed,
+        mismatched=spec.objective.needs_mismatched,
+        ranks=run.ranks,
+    )
+
+
+def _remember(run: Run, source: Pairs, steps: int) -> None:
+    batches = min(steps, source.steps_per_epoch)
+    with run.progress.task("Reference", batches) as advance:
+        for number in source.remember_reference(steps):
+            advance(number)
+
+
+def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
+    spec, pairs = setup.spec.preference, learned_from(setup, seed)
+    policy = new_policy(setup, spec.adapter, seed)
+    source = _source(run, setup, policy, pairs, seed)
+    steps = spec.steps or spec.epochs * source.steps_per_epoch
+    settings = Settings(
+        steps, spec.learning_rate, spec.max_grad_norm, warmup=round(spec.warmup * steps)
+    )
+    _note_pairs(run, setup, pairs)
+    before = _totals(policy, pairs.held_out)
+    _remember(run, source, steps)
+    checkpoint = checkpoint_of(run, "preference", seed)
+    with show_progress(run.progress, "Pairs", steps, LOGGED_KEYS, checkpoint) as advance:
+
+        def after_step(step: int, row: LogRow) -> bool:
+            say_displacement(run.progress, step, row, checkpoint.rows)
+            return advance(step, row)
+
+        objective = spec.objective
+        assert isinstance(objective, Pairwise)
+        train(policy, source, objective, settings, checkpoint, after_step, ranks=run.ranks)
+    trained_cost(cost, checkpoint)
+    people = setup.texts.preferences is not None
+    cost.labels = pairs.pairs if people else sum(len(each.answers) for each in pairs.train)
+    facts = _facts(setup, pairs, steps, checkpoint.rows[-LAST_STEPS:])
+    if people:
+        figures = _held_out_figures(pairs.held_out, before, _totals(policy, pairs.held_out))
+        _note_held_out(run, seed, figures)
+        facts["held_out_accuracy"] = figures["held_out_accuracy"].value
+    save(run, setup, Made("preference", seed, setup.base_prompt, describe(setup), policy, facts))
+
+
+def _facts(setup: Setup, pairs: LearnedFrom, steps: int, last: Sequence[LogRow]) -> dict[str, Any]:
+    """What the model card and the candidate's record say of it; log ratios are means of the `last`."""
+    spec = setup.spec.preference
+    facts: dict[str, Any] = {
+        "adapter": spec.adapter.kind,
+        "steps": steps,
+        "objective": spec.objective.name,
+        **{key: value for key, value in spec.objective.model_dump().items() if key != "name"},
+        "pairs": pairs.pairs,
+        "prompts": len(pairs.train),
+        "learning_rate": spec.learning_rate,
+        **{
+            key: round(_mean_of(last, key), 4) for key in ("chosen_log_ratio", "rejected_log_ratio")
+        },
+    }
+    if people := setup.texts.preferences:
+        facts["contamination"] = people.contamination.sentence()
+    return facts
+
+
+def _note_pairs(run: Run, setup: Setup, pairs: LearnedFrom) -> None:
+    """Writes into the run's record what the pairs came to, and says what was left out."""
+    people = setup.texts.preferences
+    for reason, count in pairs.left_out.items():
+        if people is None or reason not in people.left_out:
+            run.progress.note(f"Left out: {count} pair(s): {reason}")
+    source = setup.spec.data.preferences if people else f"{setup.spec.data.questions} questions"
+    record = {
+        "source": source,
+        "trained_on": pairs.pairs,
+        "prompts": len(pairs.train),
+        "measured_on": sum(len(each.pairs) for each in pairs.held_out),
+        "left_out": dict(pairs.left_out),
+    }
+    if people:
+        record["contamination"] = people.contamination.to_json()
+    run.note(preferences=record)
+
+
+def _note_held_out(run: Run, seed: int, figures: Mapping[str, Estimate]) -> None:
+    noted = {name: estimate.to_json() for name, estimate in figures.items()}
+    run.note(preference_held_out={f"seed{seed}": noted})
+
+
+PREFERENCE = Method(
+    name="preference",
+    title="preference optimisation on pairs of answers",
+    describe=describe,
+    make=make,
+    check=check,
+    check_texts=check_texts,
+    trained_on_preferences=True,
+    logged_keys=LOGGED_KEYS,
+)
