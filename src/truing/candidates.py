@@ -225,7 +225,7 @@ def load_candidate(
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
         check_folder(folder)
-        weights = LanguageModel.load(folder, dtype)
+        weights = _load(folder, dtype)
         model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
     prompt = _prompt_of(folder, record)
     return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt, judges))
@@ -257,9 +257,15 @@ def _best_of_n(
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
 
+def _load(folder: Path, dtype: Dtype) -> LanguageModel:
+    """Weights and tokenizer, on the device, which the user is told of."""
+    devices.announce(StderrProgress().note)
+    return LanguageModel.load(folder, dtype)
+
+
 def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
     """Base weights with an adapter merged into them in float32."""
-    merged = merge(LanguageModel.load(base, "float32").model, adapter)
+    merged = merge(_load(base, "float32").model, adapter)
     rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]  # as transformers declares it
     return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
 
@@ -278,7 +284,6 @@ def open_candidate(
             "Hugging Face id, a local folder or a run's candidate folder"
         )
     folder = Path(name).expanduser()
-    devices.announce(StderrProgress().note)
     if (folder / RECORD).is_file():
         record = _record_of(folder)
         if not choosing and record.get("best_of_n") is not None:
@@ -297,7 +302,7 @@ def open_candidate(
         )
         return candidate, _identity(folder, base, tokenizer)
     source = resolve_model(name, accept_licence=accept_licence)
-    model = LanguageModel.load(source.folder, dtype)
+    model = _load(source.folder, dtype)
     candidate = Candidate(source.name, seed, model, Prompt())
     return candidate, _identity(source.folder, source.folder, source.folder)
 

@@ -129,12 +129,12 @@ def make_setup(
     """Reads the texts (by `read`) and finds the model at once, so that a mistake in either costs no
     time."""
     devices.choose(spec.compute.device)
-    devices.announce(progress.note)
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
     methods = registry("methods")
     for name in spec.methods:
         methods[name].check(setup)
     _ = setup.source
+    devices.announce(progress.note)
     if left_out := setup.texts.left_out:
         taken = len(setup.train) + len(setup.held_out)
         progress.note(

@@ -24,7 +24,7 @@ class NF4Linear(nn.Module):
         self._packed, self._state = self._functional.quantize_4bit(
             layer.weight.detach().contiguous(), blocksize=64, quant_type="nf4"
         )
-        self.bias = layer.bias
+        self.bias, self.dtype = layer.bias, layer.weight.dtype
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self  # nothing in it ever changes

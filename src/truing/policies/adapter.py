@@ -67,7 +67,7 @@ class LoraLinear(nn.Module):
         outputs, inputs = self.weight_OI.shape
         # Uniform with variance 1 / (3 inputs), as peft draws it.
         drawn = torch.rand(adapter.rank, inputs, generator=generator) * 2 - 1
-        device, self.dtype = self.weight.device, self.weight.dtype
+        device = self.weight.device
         self.lora_A = nn.Parameter((drawn / inputs**0.5).to(device))
         self.lora_B = nn.Parameter(torch.zeros(outputs, adapter.rank).to(device))
 
@@ -77,6 +77,12 @@ class LoraLinear(nn.Module):
         weight = self.base.weight
         assert isinstance(weight, Tensor)
         return weight
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The frozen weight's precision."""
+        held = self.base if isinstance(self.base, NF4Linear) else self.weight
+        return held.dtype
 
     @property
     def weight_OI(self) -> Tensor:
