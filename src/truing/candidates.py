@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
@@ -25,6 +27,7 @@ from truing.models.user_cache import weights_hash
 from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
 from truing.models.weights.catalogue import adapter_base, resolve_model
 from truing.models.weights.folders import check_folder
+from truing.models.weights.tensors import is_stored_in
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
@@ -264,8 +267,12 @@ def _load(folder: Path, dtype: Dtype) -> LanguageModel:
 
 
 def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
-    """Base weights with an adapter merged into them in float32."""
-    merged = merge(_load(base, "float32").model, adapter)
+    """Base weights with an adapter merged into them in float32, then rounded.
+
+    Weights that are stored in bfloat16 lose nothing in it: they are held in float32 one layer at a time.
+    """
+    lossless = torch_dtype(dtype) == torch.bfloat16 and is_stored_in("BF16", base)
+    merged = merge(_load(base, dtype if lossless else "float32").model, adapter)
     rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]  # as transformers declares it
     return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
 

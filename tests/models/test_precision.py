@@ -105,3 +105,17 @@ def test_where_bfloat16_is_emulated_float32_is_used(tmp_path: Path) -> None:
         [sys.executable, "-c", code], env=os.environ | limits, capture_output=True, text=True
     )
     assert done.stdout.strip() == "float32", done.stderr
+
+
+@pytest.mark.parametrize(("asked", "allowed"), [("highest", False), ("high", True)])
+def test_float32_is_no_tf32_unless_that_is_asked_for(
+    asked: str, allowed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_float32_matmul_precision()
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    try:
+        torch.set_float32_matmul_precision(asked)
+        tiny()
+        assert torch.backends.cuda.matmul.allow_tf32 is torch.backends.cudnn.allow_tf32 is allowed
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from truing.models.engine.packing import HIDDEN_TOKENS, packs
+from truing.models.engine.packing import HIDDEN_TOKENS, packs, smaller
+from truing.models.engine.room import in_room
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import last_hidden
 from truing.models.language_model import LanguageModel
 from truing.policies.language import PromptCompletion, requests_of
@@ -51,9 +53,16 @@ class TextStates:
     @torch.no_grad()
     def _computed(self, actions: list[PromptCompletion]) -> Tensor:
         rows: list[Tensor] = []
-        for pack in packs(requests_of(actions), HIDDEN_TOKENS):
-            lengths = [len(c) for request in pack for c in request.continuations]
-            hidden_CE = last_hidden(self.reference, pack).float()
-            scale_C1 = hidden_CE.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
-            rows += (hidden_CE / scale_C1).cpu().split(lengths)
+        size = min(HIDDEN_TOKENS, self.reference.pack_tokens)
+        for pack in packs(requests_of(actions), size):
+            for states in in_room(self._states, pack, self.reference.room, smaller):
+                rows += states
         return pad_sequence(rows, batch_first=True)
+
+    def _states(self, pack: list[PromptWithContinuations]) -> tuple[Tensor, ...]:
+        """(T, E) of each continuation."""
+        lengths = [len(c) for request in pack for c in request.continuations]
+        hidden_CE = last_hidden(self.reference, pack).float()
+        scale_C1 = hidden_CE.square().mean(1, keepdim=True).sqrt().clamp(min=1e-6)
+        scaled_CE: Tensor = hidden_CE / scale_C1
+        return tuple(scaled_CE.cpu().split(lengths))

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from truing.models.engine.attention import AttentionPlan
 from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.long_rows import Hidden, LongRow, in_pieces, is_long
-from truing.models.engine.packing import HIDDEN_TOKENS, packs
+from truing.models.engine.packing import HIDDEN_TOKENS, packs, smaller
+from truing.models.engine.room import in_room
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.engine.unpacked import padded_batches, rows_of
@@ -158,7 +159,7 @@ def answer_features(
     """
 
     def vectors(pack: Sequence[PromptWithContinuations]) -> Tensor:
-        if not model.unpacked and any(map(is_long, pack)):
+        if not model.unpacked and any(is_long(each, 0, model.pack_tokens) for each in pack):
             return torch.cat([_long_vectors(model, request, layer) for request in pack])
         tree = TokenTree(pack, keep_last=True, device=model.device)
         hidden_NE = hidden_at(model, tree, layer).float()
@@ -169,8 +170,11 @@ def answer_features(
         mean_BE = total_BE / lengths.to(model.device)[:, None]
         return torch.cat((mean_BE, hidden_NE[tree.last_B]), dim=1).cpu()
 
-    every = list(packs(requests, HIDDEN_TOKENS))
-    return torch.cat(in_parallel(vectors, every, model.workers)).numpy()
+    def fitting(pack: Sequence[PromptWithContinuations]) -> Tensor:
+        return torch.cat(in_room(vectors, pack, model.room, smaller))
+
+    every = list(packs(requests, min(HIDDEN_TOKENS, model.pack_tokens)))
+    return torch.cat(in_parallel(fitting, every, model.workers)).numpy()
 
 
 def _long_vectors(model: LanguageModel, request: PromptWithContinuations, layer: int) -> Tensor:
@@ -179,7 +183,7 @@ def _long_vectors(model: LanguageModel, request: PromptWithContinuations, layer:
     for continuation in request.continuations:
         tokens = [*request.prompt, *continuation]
         row, total_E = LongRow(len(tokens), model.device), torch.zeros((), device=model.device)
-        for hidden_NE in in_pieces(_behind(model, layer), row, tokens):
+        for hidden_NE in in_pieces(_behind(model, layer), row, tokens, model.pack_tokens):
             own_NE = hidden_NE[max(0, len(request.prompt) - row.length) :].float()
             total_E = total_E + own_NE.sum(0)
         found.append(torch.cat((total_E / len(continuation), own_NE[-1])))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from truing.models.engine.long_rows import is_long, long_prefix
-from truing.models.engine.packing import shared_out
-from truing.models.engine.room import halves, in_room
+from truing.models.engine.packing import shared_out, smaller
+from truing.models.engine.room import in_room
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix, TokenTree
 
@@ -41,23 +41,13 @@ def score_packs(
     work = partial(_score_pack, model, shared_prefix)
 
     def fitting(pack: _Pack) -> list[Scored]:
-        ran = in_room(work, pack, model.room, _smaller)
+        ran = in_room(work, pack, model.room, smaller)
         return [scored for part in ran for row in part for scored in row]
 
     packs = shared_out(requests, model.workers, model.pack_tokens)
     found = in_parallel(fitting, packs, model.workers)
     every = iter([scored for pack in found for scored in pack])
     return [[next(every) for _ in request.continuations] for request in requests]
-
-
-def _smaller(pack: _Pack) -> Sequence[_Pack]:
-    """Half the requests each, or half the continuations of a single one."""
-    if len(pack) > 1:
-        return halves(pack)
-    (request,) = pack
-    return [
-        [PromptWithContinuations(request.prompt, part)] for part in halves(request.continuations)
-    ]
 
 
 def _score_pack(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig
 
+from truing.models import devices
 from truing.models.engine.memory import available_bytes, gigabytes
 from truing.models.footprint import Footprint, Need, Texts, config_of
 from truing.models.precision import torch_dtype
@@ -83,9 +84,8 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     Raises InputError where there is no such model, or where its sizes aren't known yet;
     ModelUnavailable where the hub can't be asked for them.
     """
-    if device is None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch_dtype("bfloat16") if device.type == "cpu" else torch.bfloat16
+    device = device or devices.device()
+    dtype = torch_dtype("bfloat16")
     free = available_bytes(device)
     footprint = Footprint.of(_config(name), dtype, device.type)
     fits = tuple(Fit(need, free) for need in _needs(footprint))

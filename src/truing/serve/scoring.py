@@ -14,6 +14,7 @@ from truing.models.engine.long_rows import LongRow, in_pieces
 from truing.models.engine.memory import attention_heads, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
+from truing.models.engine.room import halves, in_room
 from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
 from truing.models.language_model import LanguageModel
 from truing.models.templates.speech import text_of
@@ -65,24 +66,28 @@ def score_texts(
     Equal, to rounding, to scoring each alone. Raises GivenUp, between two passes, where `gone` says so.
     """
     groups: list[list[Sequence[int]]] = []
-    size = 0
+    size, most = 0, min(PACK_TOKENS, model.pack_tokens)
     for row in rows:
         alike = bool(groups) and groups[-1][0][0] == row[0]
-        if not alike or size + len(row) > PACK_TOKENS:
+        if not alike or size + len(row) > most:
             groups.append([])
             size = 0
         groups[-1].append(row)
         size += len(row)
+
+    def score(group: Sequence[Sequence[int]]) -> list[list[ScoredToken]]:
+        if model.unpacked:
+            return [_score_alone(model, row, alternatives) for row in group]
+        if len(group) == 1 and len(group[0]) > min(PACK_TOKENS, model.pack_tokens):
+            return [_score_long(model, group[0], alternatives, gone)]
+        return _score_group(model, group, alternatives)
+
     found: list[list[ScoredToken]] = []
     for group in groups:
         if gone():
             raise GivenUp
-        if model.unpacked:
-            found += [_score_alone(model, row, alternatives) for row in group]
-        elif len(group[0]) > PACK_TOKENS:
-            found.append(_score_long(model, group[0], alternatives, gone))
-        else:
-            found += _score_group(model, group, alternatives)
+        for scored in in_room(score, group, model.room, halves):
+            found += scored
     return found
 
 
@@ -93,7 +98,7 @@ def _score_long(
     """Of a text too long for one pass."""
     row = LongRow(len(tokens) - 1, model.device)
     scored = [ScoredToken(tokens[0], None, ())]
-    for hidden_NE in in_pieces(model.hidden, row, tokens[:-1]):
+    for hidden_NE in in_pieces(model.hidden, row, tokens[:-1], model.pack_tokens):
         if gone():
             raise GivenUp
         target = torch.tensor(tokens[len(scored) : len(scored) + len(hidden_NE)])

@@ -11,16 +11,19 @@ from torch import Tensor
 
 from tiny import texts, tiny
 from truing.learn.objectives.supervised import Supervised
+from truing.learn.text_states import TextStates
 from truing.learn.update import accumulate
 from truing.models import sampling as sampling_room
 from truing.models.engine import prefill
 from truing.models.engine.room import LEAST, Room, fitting_rows, fitting_tokens, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations
+from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 from truing.policies.language import LanguagePolicy, PromptCompletion, text_log_probs
 from truing.policies.trajectories import Trajectories, length_mask
 from truing.runs.ranks import Ranks
+from truing.serve.scoring import score_texts
 from truing.spec.run import AdapterSpec
 
 PROMPTS = texts(1, [30, 25, 40, 28])
@@ -64,6 +67,28 @@ def test_scores_stay(most: int, patch: pytest.MonkeyPatch) -> None:
             torch.testing.assert_close(a.token_log_probs, b.token_log_probs, rtol=0, atol=1e-4)
     assert max(small.passes) <= most
     assert len(small.sentences) == 1 and "memory ran out" in small.sentences[0]
+
+
+@pytest.mark.parametrize("most", [70, 50])
+def test_hidden_states_stay(most: int, patch: pytest.MonkeyPatch) -> None:
+    model = tiny("gpt2")  # whose passes for hidden states are those of all others
+    requests = [PromptWithContinuations(p, texts(3, [9, 20, 1])) for p in PROMPTS]
+    actions = tuple(PromptCompletion(tuple(p), (3, 4, 5)) for p in PROMPTS)
+    mask = length_mask([3] * len(PROMPTS))
+    nothing = torch.zeros(mask.shape)
+    batch = Trajectories(mask, nothing, torch.arange(len(PROMPTS)), nothing, nothing, actions)
+
+    def run() -> list[Any]:
+        features, states = answer_features(model, requests, 1), TextStates(model)(batch)
+        scored = score_texts(model, PROMPTS, 2)
+        served = [[each.log_prob or 0.0 for each in row] for row in scored]
+        return [torch.tensor(features), states, *map(torch.tensor, served)]
+
+    expected = run()
+    small = _Small(model, most, patch)
+    for ours, theirs in zip(run(), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert max(small.passes) <= most and len(small.sentences) == 1
 
 
 @pytest.mark.parametrize("most", [60, 33])

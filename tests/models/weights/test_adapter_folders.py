@@ -11,8 +11,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from tiny import saved
+from truing import candidates
 from truing.candidates import open_candidate
 from truing.evaluate.of_run import recorded_base
+from truing.models import precision
+from truing.models.weights.adapter_folders import merge
 from truing.models.weights.catalogue import resolve_model
 from truing.progress import SilentProgress
 from truing.types import InputError
@@ -58,6 +61,23 @@ def test_an_adapter_is_a_candidate(adapter: Path) -> None:
         base.model.model.model.layers[0].self_attn.q_proj.weight,
         candidate.model.model.model.layers[0].self_attn.q_proj.weight,
     )
+
+
+def test_in_bfloat16_it_is_merged_in_float32_whatever_its_base_is_held_in(
+    adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
+    base = adapter.parent / "base"
+    AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(base)
+    held: list[torch.dtype] = []
+    monkeypatch.setattr(
+        candidates, "merge", lambda model, folder: held.append(model.dtype) or merge(model, folder)
+    )
+    found = open_candidate(str(adapter), 0, "bfloat16")[0].model.model.state_dict()
+    assert held == [torch.bfloat16]
+    exact = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    for name, tensor in merge(exact, adapter).state_dict().items():
+        assert torch.equal(found[name], tensor.bfloat16()), name
 
 
 def test_an_adapter_is_a_model_to_align(adapter: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from truing.models.engine.room import halves
 from truing.models.engine.tree import PromptWithContinuations, common_prefix
 
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
@@ -42,3 +43,13 @@ def shared_out(
     own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
     parts = max(1, -(-own // (most or PACK_TOKENS))) * workers
     return list(packs(requests, shared + -(-own // parts)))
+
+
+def smaller(pack: Sequence[PromptWithContinuations]) -> list[list[PromptWithContinuations]]:
+    """A pack in two: half the requests each, or half the continuations of a single one."""
+    if len(pack) > 1:
+        return halves(list(pack))
+    (request,) = pack
+    return [
+        [PromptWithContinuations(request.prompt, part)] for part in halves(request.continuations)
+    ]

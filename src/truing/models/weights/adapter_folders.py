@@ -88,15 +88,23 @@ class AdapterFolder:
 
 
 def merge(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
-    """A base with the adapter in `folder` merged into it. Raises InputError where it doesn't fit."""
+    """A base with the adapter in `folder` merged into it: each layer in float32, then rounded to what it
+    was. Raises InputError where it doesn't fit."""
+    import torch
     from peft import PeftModel
+    from peft.tuners.tuners_utils import BaseTunerLayer
     from safetensors import SafetensorError
 
     with warnings.catch_warnings():
         # peft still asks for an attribute that transformers has renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        warnings.filterwarnings("ignore", "All adapters are already merged")
         try:
-            merged = PeftModel.from_pretrained(base, folder).merge_and_unload()
+            adapted = PeftModel.from_pretrained(base, folder)
+            for layer in adapted.modules():
+                if isinstance(layer, BaseTunerLayer) and base.dtype != torch.float32:
+                    _merge_in_float32(layer)
+            merged = adapted.merge_and_unload()
         except (SafetensorError, OSError) as error:
             raise InputError(
                 f"{folder / WEIGHTS}: can't be read as safetensors ({' '.join(str(error).split())}); "
@@ -109,6 +117,17 @@ def merge(base: PreTrainedModel, folder: Path) -> PreTrainedModel:
                 "trained from in adapter_config.json"
             ) from None
     return merged  # type: ignore[no-any-return]
+
+
+def _merge_in_float32(layer: Any) -> None:
+    """Merges a layer of peft's as if its weights had been float32 all along; one layer at a time needs
+    little memory."""
+    frozen = [(weight, weight.dtype) for weight in layer.get_base_layer().parameters()]
+    for weight, _ in frozen:
+        weight.data = weight.data.float()
+    layer.merge()
+    for weight, dtype in frozen:
+        weight.data = weight.data.to(dtype)
 
 
 def merged_folder(base: Path, weights: Path, tokenizer: Path, progress: Progress) -> Path:

@@ -56,6 +56,15 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
     return tensors
 
 
+def is_stored_in(dtype: str, folder: Path) -> bool:
+    """Whether all the folder's weights are stored in a precision, as safetensors calls it (BF16)."""
+    found: set[str] = set()
+    for path in weight_files(folder):
+        with safe_open(path, framework="numpy") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return found == {dtype}
+
+
 def stored_numbers(folder: Path) -> int:
     """How many numbers the folder's weights are."""
     return sum(prod(tensor.shape) for tensor in stored_tensors(folder).values())
