@@ -134,7 +134,9 @@ def test_no_pairs_and_too_few_prompts_are_refused() -> None:
 def test_batches_of_pairs_are_joined_behind_one_another() -> None:
     nothing, mask = torch.zeros(2, 1), torch.ones(2, 1, dtype=torch.bool)
     pair = torch.tensor([[1, 0]])
-    one = Trajectories(mask, nothing, torch.zeros(2).long(), nothing, nothing, ("a", "b"), pair)
+    one = Trajectories(
+        mask, nothing, torch.zeros(2).long(), nothing, nothing, ("a", "b"), pair_N2=pair
+    )
     both = joined([one, one.unpaired, one])
     assert both.pair_N2 is not None and both.pair_N2.tolist() == [[1, 0], [5, 4]]
     assert joined([one.unpaired, one.unpaired]).pair_N2 is None

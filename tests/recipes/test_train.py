@@ -432,7 +432,7 @@ def test_questions_longer_than_the_context_are_refused_at_once(model: Path) -> N
 
 
 def test_other_refusals(model: Path) -> None:
-    refused(train("rlhf", rl_spec(model)), "'rlhf'", "sft, rl, reward")
+    refused(train("rlhf", rl_spec(model)), "'rlhf'", "sft, preference, rl, reward")
     refused(train("sft", rl_spec(model)), "data.prompts", "no answers")
     refused(train("reward", questions_spec(model, reward=LENGTH)), "reward.parts")
     Path("spec.yaml").write_text(yaml.safe_dump(rl_spec(model)))

@@ -47,7 +47,8 @@ def test_it_answers_as_chat_does_and_ends_when_interrupted(folder: Path) -> None
             )  # fmt: skip
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
-        assert process.stdout.read() == process.stderr.read() == ""
+        assert process.stdout.read() == ""
+        assert re.fullmatch(r"Device: cpu \(.*\)\n", process.stderr.read())
     chat = ["chat", str(folder), "--seed", "3", "--temperature", "1.5", "--max-new-tokens", "20"]
     said = CliRunner().invoke(app, chat, input="why?\n").stdout
     assert said == f"{(answer.choices[0].message.content or '').strip()}\n" and said.strip()
@@ -83,7 +84,8 @@ def test_two_candidates_are_announced_and_listed(folder: Path) -> None:
                 assert [each.id for each in client.models.list()] == list(found.group(2, 3))
             process.send_signal(signal.SIGINT)
             assert process.wait(20) == 0
-            assert process.stdout.read() == process.stderr.read() == ""
+            assert process.stdout.read() == ""
+            assert re.fullmatch(r"Device: cpu \(.*\)\n", process.stderr.read())
         finally:
             process.kill()  # else a failure would wait for it
 

@@ -237,7 +237,9 @@ def _three() -> Trajectories:
     nothing = torch.zeros(5, 2)
     mask = torch.ones(5, 2, dtype=torch.bool)
     pairs = torch.tensor([[2, 0], [4, 3]])
-    return Trajectories(mask, nothing, torch.arange(5), nothing, nothing, tuple("abcde"), pairs)
+    return Trajectories(
+        mask, nothing, torch.arange(5), nothing, nothing, tuple("abcde"), pair_N2=pairs
+    )
 
 
 def test_units_are_rows_that_pairs_link() -> None:

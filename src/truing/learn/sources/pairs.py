@@ -199,7 +199,7 @@ def laid_out(comparisons: Sequence[Comparisons]) -> Trajectories:
     group_B = torch.arange(len(comparisons)).repeat_interleave(sizes)
     pair_N2 = torch.tensor(pairs, dtype=torch.long).view(-1, 2)
     return Trajectories(
-        mask_BT, nothing_BT, group_B, nothing_BT, nothing_BT, tuple(actions), pair_N2
+        mask_BT, nothing_BT, group_B, nothing_BT, nothing_BT, tuple(actions), pair_N2=pair_N2
     )
 
 
