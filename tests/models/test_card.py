@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 import tiny
-from card import CARD, Card, WrongDevice, watched
+from pretend_card import CARD, Card, WrongDevice, watched
 from tiny import config, plain, texts, tokenizer
 from truing.candidates import Candidate
 from truing.evaluate.divergence import divergences

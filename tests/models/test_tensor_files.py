@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from card import CARD
+from pretend_card import CARD
 from truing.models.tensor_files import write_tensors_atomically
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([1, 2])}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from card import CARD, watched
+from pretend_card import CARD, watched
 from tiny import config, tokenizer
 from truing.files import read_jsonl
 from truing.models import devices

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from card import CARD, watched
+from pretend_card import CARD, watched
 from tiny import texts
 from truing.models.engine import levels
 from truing.models.engine.attention import MASKED, ScoreRule
