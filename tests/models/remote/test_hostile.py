@@ -33,7 +33,7 @@ from truing.models.remote.endpoint import Endpoint, EndpointName
 from truing.prompts.variants import prompt_variants
 from truing.types import Case, InputError, Unscored
 
-HASTY = Connection(timeout=0.5, longest=0.6, first_wait=0.001, attempts=2, at_once=2)
+HASTY = Connection(timeout=1.0, longest=1.2, first_wait=0.001, attempts=2, at_once=2)
 
 ORACLE = Completions()
 
