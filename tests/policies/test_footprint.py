@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -86,15 +87,15 @@ def test_later_passes_of_a_step_have_the_gradients_of_earlier_ones_beside_them(
 ) -> None:
     texts = Texts(prompts=2, answers=2, tokens=200, prompt_tokens=100)  # a pass each
     found = Footprint.of(deep("llama"), torch.float32)
-    need = learning(found, texts, FULL, checkpointing=when == "always")
     trees = [TokenTree([request]) for request in texts.requests()]
-    more = measured("llama", FULL, when, False, trees) - measured(
-        "llama", FULL, when, False, trees[:1]
-    )
+    steps = [replace(texts, prompts=count) for count in (1, 2)]
+    real = [measured("llama", FULL, when, False, trees[: step.prompts]) for step in steps]
+    needs = [learning(found, step, FULL, checkpointing=when == "always") for step in steps]
+    counted = [need.parts["activations and gradients"] for need in needs]
+    assert counted == pytest.approx(real, rel=0.1)
+    more = real[1] - real[0]
     assert more > found.weights() / 2
-    assert need.parts["activations and gradients"] == pytest.approx(
-        measured("llama", FULL, when, False, trees), rel=0.1
-    )
+    assert counted[1] - counted[0] == pytest.approx(more, rel=0.1)
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3"])
