@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -92,7 +93,7 @@ def _passes(texts: Texts) -> list[list[PromptWithContinuations]]:
     return [requests_of([actions[place] for place in piece]) for piece in pieces(actions)]
 
 
-def _tokens(requests: list[PromptWithContinuations]) -> int:
+def _tokens(requests: Sequence[PromptWithContinuations]) -> int:
     return sum(len(r.prompt) + sum(map(len, r.continuations)) for r in requests)
 
 
