@@ -168,7 +168,7 @@ class Line:
 
     def __str__(self) -> str:
         words = "" if abs(self.difference) <= NEAR else f"  beyond {NEAR:.0%}"
-        if self.mapped_pages_taken:
+        if self.mapped_pages_taken >= 10**6:
             # The system may do so where memory is short; the peak is then too low.
             words += f"  ({self.mapped_pages_taken / 1e6:.0f} MB of mapped weights were taken away)"
         return (
