@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -11,7 +13,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig
 
 from tiny import FAMILIES, config, tiny, tokenizer
 from truing.models.engine.traced import PeakBytes, peak_bytes
-from truing.models.engine.tree import TokenTree
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Texts
 from truing.models.language_model import LanguageModel
 from truing.policies.adapter import add_adapter
@@ -34,22 +36,25 @@ def deep(family: str, layers: int = 6) -> PreTrainedConfig:
     return deeper
 
 
-def measured(family: str, adapter: AdapterSpec, when: Checkpointing, half: bool) -> int:
-    """The most bytes that a real step takes beside its weights, with real numbers."""
+def measured(
+    family: str, adapter: AdapterSpec, when: Checkpointing, half: bool, trees: Sequence[TokenTree]
+) -> int:
+    """The most bytes that a real step of these passes takes beside its weights, with real numbers."""
     dtype = torch.bfloat16 if half and adapter.kind == "lora" else torch.float32
     model = AutoModelForCausalLM.from_config(deep(family), dtype=dtype)
     model.requires_grad_(adapter.kind == "full")
     language = LanguageModel(model, tokenizer())
-    tree = TokenTree(TEXTS.requests())
     with PeakBytes() as counted:
         if adapter.kind == "lora":
             add_adapter(model, adapter, seed=0)
-        with (
-            torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
-            within_memory(language, when, ()),
-        ):
-            log_probs_C = language.continuation_log_probs(tree)
-        log_probs_C.sum().backward()
+        for tree in trees:
+            with (
+                torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
+                within_memory(language, when, ()),
+            ):
+                log_probs_C = language.continuation_log_probs(tree)
+            log_probs_C.sum().backward()
+            del log_probs_C
     return max(counted.peaks)
 
 
@@ -72,7 +77,39 @@ def test_a_step_takes_what_the_arithmetic_says(
     within = need.parts["activations and gradients"]
     if adapter.kind == "lora":
         within += need.parts["weights in training"]
-    assert within == pytest.approx(measured(family, adapter, when, half), rel=0.1)
+    trees = [TokenTree(TEXTS.requests())]
+    assert within == pytest.approx(measured(family, adapter, when, half, trees), rel=0.1)
+
+
+@pytest.mark.parametrize("when", ["never", "always"])
+def test_later_passes_of_a_step_have_the_gradients_of_earlier_ones_beside_them(
+    when: Checkpointing,
+) -> None:
+    texts = Texts(prompts=2, answers=2, tokens=200, prompt_tokens=100)  # a pass each
+    found = Footprint.of(deep("llama"), torch.float32)
+    trees = [TokenTree([request]) for request in texts.requests()]
+    steps = [replace(texts, prompts=count) for count in (1, 2)]
+    real = [measured("llama", FULL, when, False, trees[: step.prompts]) for step in steps]
+    needs = [learning(found, step, FULL, checkpointing=when == "always") for step in steps]
+    counted = [need.parts["activations and gradients"] for need in needs]
+    assert counted == pytest.approx(real, rel=0.1)
+    more = real[1] - real[0]
+    assert more > found.weights() / 2
+    assert counted[1] - counted[0] == pytest.approx(more, rel=0.1)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3", "gemma3"])
+def test_a_pass_without_gradients_takes_what_the_arithmetic_says(family: str) -> None:
+    texts = Texts(prompts=3, answers=1, tokens=1, prompt_tokens=150)  # masks are much of it
+    language = LanguageModel(
+        AutoModelForCausalLM.from_config(deep(family, 24)).requires_grad_(False), tokenizer()
+    )
+    prompts = [PromptWithContinuations(request.prompt, ()) for request in texts.requests()]
+    tree = TokenTree(prompts)
+    with PeakBytes() as counted:
+        language.hidden(tree.tokens_N, tree.positions_N, tree)
+    need = Footprint.of(deep(family, 24), torch.float32).rollout(texts)
+    assert need.parts["activations"] == pytest.approx(max(counted.peaks), rel=0.1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -110,13 +147,14 @@ def test_peaks_are_those_of_what_lives_at_once() -> None:
 
 
 def test_each_further_layer_takes_as_much_again() -> None:
-    def work(model: torch.nn.Module, counted: PeakBytes) -> None:
+    def work(model: torch.nn.Module, tree: TokenTree, counted: PeakBytes) -> None:
         kept = [torch.zeros(1000) for _ in model.base_model.layers]
         kept.append(torch.zeros(500))
 
+    requests = TEXTS.requests()
     for family in ("llama", "gemma3"):
-        assert peak_bytes(deep(family, 12), torch.float32, work) == 4 * (12 * 1000 + 500)
-        assert peak_bytes(deep(family, 2), torch.float32, work) == 4 * (2 * 1000 + 500)
+        assert peak_bytes(deep(family, 12), torch.float32, requests, work) == 4 * (12 * 1000 + 500)
+        assert peak_bytes(deep(family, 2), torch.float32, requests, work) == 4 * (2 * 1000 + 500)
 
 
 # --- What a 7B must do with --------------------------------------------------------------------

@@ -65,6 +65,10 @@ class Texts:
         ]
 
 
+SCORED = Texts(1, PACK_TOKENS * 3 // 4 // 128, 128, PACK_TOKENS // 4)
+"""A pack that is full: `PACK_TOKENS` tokens, of which the prompt is a quarter."""
+
+
 @dataclass(frozen=True)
 class Footprint:
     """The arithmetic of one model in one precision, on a kind of device ('cpu', 'cuda')."""
@@ -121,9 +125,8 @@ class Footprint:
 
     def _pass(self, requests: Sequence[PromptWithContinuations]) -> int:
         """Bytes that a pass without gradients takes while it runs, beside weights and copies."""
-        tree = TokenTree(requests)
 
-        def work(model: PreTrainedModel, counted: PeakBytes) -> None:
+        def work(model: PreTrainedModel, tree: TokenTree, counted: PeakBytes) -> None:
             # In the model's own modules, which nothing is copied for: none of them has gradients.
             with torch.enable_grad():
                 if Decoder.supports(model):
@@ -136,15 +139,14 @@ class Footprint:
                     use_cache=False,
                 )
 
-        return peak_bytes(self.config, self.dtype, work)
+        return peak_bytes(self.config, self.dtype, requests, work)
 
     def scoring(self) -> Need:
-        """Scoring: packs of `PACK_TOKENS` tokens, of which the prompts are a quarter."""
-        texts = Texts(1, PACK_TOKENS * 3 // 4 // 128, 128, PACK_TOKENS // 4)
+        """Scoring of packs like `SCORED`."""
         parts = {
             "weights": self.weights(),
             "copies of the weights": self.copies(),
-            "activations": self._pass(texts.requests()),
+            "activations": self._pass(SCORED.requests()),
             "logits": self._drawing(),
         }
         return Need("scoring", parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import torch
@@ -56,13 +57,16 @@ def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpoint
     """The most bytes beside weights and optimizer; a low-rank adapter's own weights are among them."""
     full = adapter.kind == "full"
     when: Checkpointing = "always" if checkpointing else "never"
-    tree = TokenTree(_largest_piece(texts))
     half = footprint.dtype == torch.bfloat16
+    passes = _passes(texts)
 
-    def step(model: PreTrainedModel, counted: PeakBytes) -> None:
+    def step(model: PreTrainedModel, tree: TokenTree, counted: PeakBytes) -> None:
         model.requires_grad_(full)
         if not full:
             add_adapter(model, adapter, seed=0)
+        if len(passes) > 1:  # gradients of the passes before are there already
+            for weight in filter(lambda each: each.requires_grad, model.parameters()):
+                weight.grad = torch.zeros_like(weight)
         trained = LanguageModel(model, _no_tokenizer())
         with (
             torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
@@ -75,17 +79,22 @@ def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpoint
         last.register_hook(lambda gradient: counted.lap())
         log_probs_C.sum().backward()
 
-    return peak_bytes(footprint.config, torch.float32 if full else footprint.dtype, step)
+    dtype = torch.float32 if full else footprint.dtype
+    return peak_bytes(footprint.config, dtype, max(passes, key=_tokens), step)
 
 
-def _largest_piece(texts: Texts) -> list[PromptWithContinuations]:
+def _passes(texts: Texts) -> list[list[PromptWithContinuations]]:
+    """The pieces that a step goes through the model in."""
     actions = [
         PromptCompletion(tuple(request.prompt), tuple(answer))
         for request in texts.requests()
         for answer in request.continuations
     ]
-    each = [[actions[place] for place in piece] for piece in pieces(actions)]
-    return requests_of(max(each, key=len))
+    return [requests_of([actions[place] for place in piece]) for piece in pieces(actions)]
+
+
+def _tokens(requests: Sequence[PromptWithContinuations]) -> int:
+    return sum(len(r.prompt) + sum(map(len, r.continuations)) for r in requests)
 
 
 def _no_tokenizer() -> PreTrainedTokenizerFast:

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from truing.models.engine.attention import NAME
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 
 
 class PeakBytes(TorchDispatchMode):
@@ -71,11 +72,13 @@ def empty_model(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel
     return model
 
 
-Work = Callable[[PreTrainedModel, PeakBytes], object]
+Work = Callable[[PreTrainedModel, TokenTree, PeakBytes], object]
+Requests = Sequence[PromptWithContinuations]
 
 
-def peak_bytes(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> int:
-    """The most bytes beside the weights that `work` takes with the model of a configuration.
+def peak_bytes(config: PreTrainedConfig, dtype: torch.dtype, requests: Requests, work: Work) -> int:
+    """The most bytes beside the weights that `work` takes with the model of a configuration, on a tree of
+    these texts.
 
     The model has attention plans, weights without numbers, and no gradients. It is run with its first
     layer, below which nothing has a gradient, and with as many others as there are different ones, once
@@ -85,8 +88,10 @@ def peak_bytes(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> int:
     few = _period(getattr(config.get_text_config(), "layer_types", None) or [""])
     least, most = 1 + few, 1 + 2 * few
     if most >= layers:
-        return max(_peaks(config, dtype, work))
-    less, more = (_peaks(_with_layers(config, count), dtype, work) for count in (least, most))
+        return max(_peaks(config, dtype, requests, work))
+    less, more = (
+        _peaks(_with_layers(config, count), dtype, requests, work) for count in (least, most)
+    )
     each = [(b - a) / few for a, b in zip(less, more, strict=True)]
     return max(round(b + e * (layers - most)) for b, e in zip(more, each, strict=True))
 
@@ -106,12 +111,16 @@ def _with_layers(config: PreTrainedConfig, count: int) -> PreTrainedConfig:
     return few
 
 
-def _peaks(config: PreTrainedConfig, dtype: torch.dtype, work: Work) -> list[int]:
+def _peaks(
+    config: PreTrainedConfig, dtype: torch.dtype, requests: Requests, work: Work
+) -> list[int]:
+    # Another tree for each run: it keeps the masks that a run made, and the next would seem to need none.
+    tree = TokenTree(requests)
     with FakeTensorMode(allow_non_fake_inputs=True):
         model = AutoModelForCausalLM.from_config(
             config, dtype=dtype, attn_implementation=NAME, trust_remote_code=False
         )
         model.eval().requires_grad_(False)
         with PeakBytes() as counted:
-            work(model, counted)
+            work(model, tree, counted)
         return list(counted.peaks)
