@@ -33,7 +33,6 @@ from truing.models.engine.packed import PackedLinear
 from truing.models.engine.slot_cache import SlotCache
 
 
-
 class _Linears(Protocol):
     """The matrix products of one layer."""
 
@@ -179,9 +178,7 @@ class _LeanLayer:
         return attended_NHD.reshape(len(x_NE), -1)
 
 
-def _product_beside(
-    x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm | None
-) -> Tensor:
+def _product_beside(x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm | None) -> Tensor:
     """A linear layer's output, behind its norm if it has one, added to what stands beside it."""
     if norm is None:
         return added_product(x_NE, layer, inner_NI)
@@ -248,9 +245,7 @@ class Decoder:
 
     def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
         body: Any = self._model.base_model
-        linear = (
-            each for part in body.layers for group in _with_one_input(part) for each in group
-        )
+        linear = (each for part in body.layers for group in _with_one_input(part) for each in group)
         if reads_own_weights(linear, self._dtype):
             return self._lean
         with self._packing:

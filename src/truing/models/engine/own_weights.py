@@ -99,7 +99,9 @@ class Together:
             product_into(part, layer, x_NI)
         return out_NO
 
-    def _current(self, layers: Sequence[nn.Module], x: Tensor) -> tuple[Tensor, Tensor | None] | None:
+    def _current(
+        self, layers: Sequence[nn.Module], x: Tensor
+    ) -> tuple[Tensor, Tensor | None] | None:
         """The whole of the layers' matrices, if there is one."""
         if any(_matrix(layer, x) is None for layer in layers):
             self._state, self._matrix = [], None

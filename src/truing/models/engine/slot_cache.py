@@ -137,7 +137,7 @@ class SlotCache(Slots):
             widths = [self.prefix_length, max(self._prompt_lengths), self.step + 1]
             mask = self._mask(window).to(query_KPSGD.dtype)
             K, P, S, G, _ = query_KPSGD.shape
-            whole = mask[:, 0, 0].expand(P, S, G, -1).expand(K, P, S, G, -1)
+            whole = mask[:, 0].expand(K, P, S, G, -1)
             prefix, prompt, own = whole.split(widths, dim=-1)
             self._hidden[window] = {
                 _PROMPT: prompt[:, :, 0, :1].flatten(0, 1),
