@@ -93,7 +93,7 @@ class _Packed:
 
 
 def _beside(x_NE: Tensor, output_NE: Tensor, norm: Norm | None, dtype: torch.dtype) -> Tensor:
-    """A shortcut: what a part of a layer gives, behind its norm if it has one, added to what it was given."""
+    """What a part of a layer gives, behind its norm if it has one, added to what it was given."""
     return x_NE + (output_NE if norm is None else norm(output_NE, dtype))
 
 
@@ -310,7 +310,8 @@ class Decoder:
         return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
 
     def _embedded(self, tokens_N: Tensor) -> Tensor:
-        embedding: Any = self._model.base_model.embed_tokens  # type: ignore[union-attr]
+        body: Any = self._model.base_model
+        embedding = body.embed_tokens
         x_NE = embedded(embedding.weight, tokens_N)
         scale = getattr(embedding, "embed_scale", None)
         return x_NE if scale is None else x_NE * scale.to(x_NE.dtype)
