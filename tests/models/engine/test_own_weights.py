@@ -45,13 +45,24 @@ def test_layers_with_one_input_are_one_product(bias: bool) -> None:
     x = given()
     with torch.inference_mode():
         wanted = torch.cat([layer(x) for layer in apart], -1).cpu()
-        for made, count in ((joined, 1), (apart, 3)):
-            output, launches = launched(lambda made=made: together(list(made), x))
+        for made, count in ((joined, 1), (apart, 4)):
+            output, launches = launched(lambda made=made: together.side_by_side(list(made), x))
             torch.testing.assert_close(output, wanted)
             assert launches == count
     assert [p.requires_grad for p in joined.parameters()] == [
         p.requires_grad for p in apart.parameters()
     ]
+
+
+def test_layers_of_one_size_have_their_outputs_apart() -> None:
+    pair, together, x = layers()[:1], Together(), given()
+    pair.append(copy.deepcopy(pair[0]))
+    for _ in range(2):
+        with torch.no_grad():
+            wanted = pair[0](x).cpu()
+            for output in together.of_each(list(pair), x):
+                torch.testing.assert_close(output.cpu(), wanted)
+        lay_together(list(pair))
 
 
 def test_what_a_layer_learns_or_is_given_is_in_the_product() -> None:
@@ -60,7 +71,7 @@ def test_what_a_layer_learns_or_is_given_is_in_the_product() -> None:
 
     def agrees() -> int:
         with torch.no_grad():
-            output, launches = launched(lambda: together(list(made), x))
+            output, launches = launched(lambda: together.side_by_side(list(made), x))
             torch.testing.assert_close(output, torch.cat([layer(x) for layer in made], -1).cpu())
         return launches
 
@@ -72,11 +83,14 @@ def test_what_a_layer_learns_or_is_given_is_in_the_product() -> None:
     made[1].weight = nn.Parameter(
         torch.ones(2, 6).to(CARD)
     )  # replaced: no longer beside the others
-    assert agrees() == 3
+    assert agrees() == 4
+    lay_together(list(made))
+    made[0].bias = nn.Parameter(torch.ones(4).to(CARD))
+    assert agrees() == 4
     lay_together(list(made))
     assert agrees() == 1
     made[1] = LoraLinear(made[1], AdapterSpec(kind="lora", rank=2), torch.Generator())
-    assert agrees() > 3
+    assert agrees() > 4
 
 
 def test_laying_together_again_changes_nothing() -> None:

@@ -157,14 +157,15 @@ class _LeanLayer:
         attended_NO = self._attended(parts.before[0](x_NE, dtype), cos_N1D, signed_N1D, plan)
         x_NE = _product_beside(x_NE, self._attention.o_proj, attended_NO, parts.behind[0])
         normed = parts.before[1](x_NE, dtype)
-        gate, up = self._gate_up((mlp.gate_proj, mlp.up_proj), normed).chunk(2, dim=-1)
+        gate, up = self._gate_up.of_each((mlp.gate_proj, mlp.up_proj), normed)
         return _product_beside(x_NE, mlp.down_proj, parts.gate(gate, up), parts.behind[1])
 
     def _attended(
         self, x_NE: Tensor, cos_N1D: Tensor, signed_N1D: Tensor, plan: AttentionPlan
     ) -> Tensor:
         attention, (H, K), norms = self._attention, self._parts.heads, self._parts.of_heads
-        heads = self._heads((attention.q_proj, attention.k_proj, attention.v_proj), x_NE)
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        heads = self._heads.side_by_side(projections, x_NE)
         heads = heads.view(len(x_NE), H + 2 * K, -1)
         straight = turned = heads[:, : H + K]
         if norms is not None:

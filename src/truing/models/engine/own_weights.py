@@ -34,18 +34,6 @@ def _matrix(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None] | None:
     return layer.weight, getattr(layer, "bias", None)
 
 
-def product_into(out_NO: Tensor, layer: nn.Module, x_NI: Tensor) -> None:
-    """Writes what a linear layer gives."""
-    if (matrix := _matrix(layer, x_NI)) is None:
-        out_NO.copy_(layer(x_NI))
-        return
-    weight_OI, bias_O = matrix
-    if bias_O is None:
-        torch.mm(x_NI, weight_OI.t(), out=out_NO)
-    else:
-        torch.addmm(bias_O, x_NI, weight_OI.t(), out=out_NO)
-
-
 def lay_together(layers: Sequence[nn.Module]) -> None:
     """Puts the weights of linear layers that share their input behind one another in memory, off the
     processor: there they are one product. Each layer keeps a weight of its own, a part of the whole."""
@@ -90,28 +78,27 @@ def _behind_one_another(parts: Sequence[Tensor]) -> Tensor | None:
     return first.as_strided(shape, first.stride(), first.storage_offset())
 
 
-def _outputs(layer: nn.Module) -> int:
-    """Of a linear layer, adapted or not."""
-    return int(getattr(layer, "base", layer).out_features)  # type: ignore[arg-type]
-
-
 class Together:
-    """Products of one input with several layers, side by side; one product where `lay_together` put them
-    so and nobody has moved them since."""
+    """Products of one input with several layers; one product where `lay_together` put them so and nobody
+    has moved them since. Without gradients."""
 
     def __init__(self) -> None:
         self._state: list[int] = []
         self._matrix: tuple[Tensor, Tensor | None] | None = None
 
-    def __call__(self, layers: Sequence[nn.Module], x_NI: Tensor) -> Tensor:
-        """(N, the sum of their outputs); without gradients."""
-        if (matrix := self._current(layers, x_NI)) is not None:
-            return F.linear(x_NI, *matrix)
-        sizes = [_outputs(layer) for layer in layers]
-        out_NO = x_NI.new_empty(len(x_NI), sum(sizes))
-        for part, layer in zip(out_NO.split(sizes, dim=-1), layers, strict=True):
-            product_into(part, layer, x_NI)
-        return out_NO
+    def side_by_side(self, layers: Sequence[nn.Module], x_NI: Tensor) -> Tensor:
+        """(N, the sum of their outputs)."""
+        matrix = self._current(layers, x_NI)
+        if matrix is None:
+            return torch.cat([layer(x_NI) for layer in layers], dim=-1)
+        return F.linear(x_NI, *matrix)
+
+    def of_each(self, layers: Sequence[nn.Module], x_NI: Tensor) -> Sequence[Tensor]:
+        """(N, outputs) of each layer; all have as many."""
+        matrix = self._current(layers, x_NI)
+        if matrix is None:
+            return [layer(x_NI) for layer in layers]
+        return F.linear(x_NI, *matrix).chunk(len(layers), dim=-1)
 
     def _current(
         self, layers: Sequence[nn.Module], x: Tensor
@@ -121,7 +108,7 @@ class Together:
         if len(matrices) < len(layers):
             self._state, self._matrix = [], None
             return None
-        state = [weight.data_ptr() for weight, _ in matrices]
+        state = [part.data_ptr() for pair in matrices for part in pair if part is not None]
         if state != self._state:
             self._state = state
             self._matrix = _whole([each for each in layers if isinstance(each, nn.Linear)])
