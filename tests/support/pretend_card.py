@@ -188,6 +188,9 @@ class Card(Tensor):
     def data_ptr(self) -> int:
         return self.held.data_ptr()
 
+    def untyped_storage(self) -> torch.UntypedStorage:
+        return self.held.untyped_storage()
+
     def tolist(self) -> Any:
         _wait("tolist")
         return self.held.tolist()

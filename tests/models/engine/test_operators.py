@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from truing.models.engine.operators import rms_norm, rotate, swiglu
+from truing.models.engine.operators import geglu, rms_norm, rotate, rotate_into, signed, swiglu
 from truing.models.engine.packed import PackedLinear
 
 
@@ -49,6 +49,21 @@ def test_gradients_of_rotation_and_swiglu() -> None:
     assert torch.autograd.gradcheck(lambda t: rotate(t, angle.cos(), angle.sin()), (x,))
     gate, up = _draw(3, 5).requires_grad_(), _draw(3, 5, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(swiglu, (gate, up))
+    assert torch.autograd.gradcheck(geglu, (gate, up))
+    torch.testing.assert_close(geglu(gate, up), F.gelu(gate, approximate="tanh") * up)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_rotation_into_memory_that_is_there(in_place: bool) -> None:
+    x, half = _draw(4, 3, 6), _draw(4, 1, 3, seed=1)
+    angle = torch.cat((half, half), -1)
+    wanted = rotate(x, angle.cos(), angle.sin())
+    room = torch.full((4, 5, 6), 7.0, dtype=torch.float64)
+    room[:, :3] = x
+    straight = room[:, :3] if in_place else x
+    rotate_into(room[:, :3], straight, angle.cos(), signed(angle.sin()))
+    torch.testing.assert_close(room[:, :3], wanted)
+    assert (room[:, 3:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])

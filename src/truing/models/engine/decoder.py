@@ -1,4 +1,4 @@
-"""The decoder stack of Llama-like models (Llama, Mistral, Qwen 2 and 3) in few operators.
+"""The decoder stack of Llama-like models (Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3) in few operators.
 
 The same numbers as `transformers` gives (a test for each family), from the same parameters, for one
 packed row of tokens whose attention follows a plan. Where gradients are wanted, layers are *live*: they
@@ -18,15 +18,19 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from truing.models.engine.attention import AttentionPlan, ScoreRule
+from truing.models.engine.attention import AttentionPlan
 from truing.models.engine.checkpointing import Checkpoints
 from truing.models.engine.embedding import embedded
-from truing.models.engine.operators import rms_norm, rotate, rotate_into, swiglu
-from truing.models.engine.own_weights import added_product, product_into, reads_own_weights
+from truing.models.engine.families import Norm, is_written_here, last_norm, parts_of
+from truing.models.engine.operators import rotate, rotate_into, signed
+from truing.models.engine.own_weights import (
+    Together,
+    added_product,
+    lay_together,
+    reads_own_weights,
+)
 from truing.models.engine.packed import PackedLinear
 from truing.models.engine.slot_cache import SlotCache
-
-KINDS = frozenset(["llama", "mistral", "qwen2", "qwen3"])
 
 
 class _Linears(Protocol):
@@ -88,22 +92,9 @@ class _Packed:
         return gate, up
 
 
-_Norms = tuple[Any, Any]
-
-
-def _facts(layer: Any) -> tuple[_Norms, _Norms, tuple[int, int], ScoreRule]:
-    """A layer's two norms, those of queries and keys (or None), how many heads of queries and of keys, and
-    its attention's rule."""
-    attention = layer.self_attn
-    config = attention.config
-    mistral = config.model_type == "mistral"
-    window = config.sliding_window if mistral else getattr(attention, "sliding_window", None)
-    return (
-        (layer.input_layernorm, layer.post_attention_layernorm),
-        (getattr(attention, "q_norm", None), getattr(attention, "k_norm", None)),
-        (config.num_attention_heads, config.num_key_value_heads),
-        ScoreRule(float(attention.scaling), window),
-    )
+def _beside(x_NE: Tensor, output_NE: Tensor, norm: Norm | None, dtype: torch.dtype) -> Tensor:
+    """What a part of a layer gives, behind its norm if it has one, added to what it was given."""
+    return x_NE + (output_NE if norm is None else norm(output_NE, dtype))
 
 
 class _Layer:
@@ -112,7 +103,8 @@ class _Layer:
     def __init__(self, number: int, layer: Any, linears: _Linears) -> None:
         self._number = number
         self._linears = linears
-        self._norms, self._head_norms, self._heads, self._rule = _facts(layer)
+        self._parts = parts_of(layer)
+        self.turn = self._parts.turn
 
     def __call__(
         self,
@@ -122,25 +114,25 @@ class _Layer:
         plan: AttentionPlan,
         dtype: torch.dtype,
     ) -> Tensor:
-        linears, (H, K) = self._linears, self._heads
-        heads = linears.queries_keys_values(_normed(x_NE, self._norms[0], dtype))
+        linears, parts = self._linears, self._parts
+        H, K = parts.heads
+        heads = linears.queries_keys_values(parts.before[0](x_NE, dtype))
         heads = heads.view(len(x_NE), H + 2 * K, -1)
         turned, value_NKD = heads[:, : H + K], heads[:, H + K :]
-        if self._head_norms[0] is not None:
-            query = _normed(turned[:, :H], self._head_norms[0], dtype)
-            key = _normed(turned[:, H:], self._head_norms[1], dtype)
-            turned = torch.cat((query, key), dim=1)
+        if parts.of_heads is not None:
+            turned = parts.of_heads(turned, H, dtype)
         turned = rotate(turned, cos_N1D, sin_N1D)
         attended_NHD = plan.attend(
             self._number,
             turned[:, :H],
             turned[:, H:],
             value_NKD,
-            self._rule,
+            parts.rule,
         )
-        x_NE = x_NE + linears.attention_output(attended_NHD.reshape(len(x_NE), -1))
-        inner = swiglu(*linears.gate_and_up(_normed(x_NE, self._norms[1], dtype)))
-        return x_NE + linears.down(inner)
+        output = linears.attention_output(attended_NHD.reshape(len(x_NE), -1))
+        x_NE = _beside(x_NE, output, parts.behind[0], dtype)
+        inner = parts.gate(*linears.gate_and_up(parts.before[1](x_NE, dtype)))
+        return _beside(x_NE, linears.down(inner), parts.behind[1], dtype)
 
 
 class _LeanLayer:
@@ -149,54 +141,49 @@ class _LeanLayer:
     def __init__(self, number: int, layer: Any) -> None:
         self._number = number
         self._attention, self._mlp = layer.self_attn, layer.mlp
-        self._norms, self._head_norms, self._heads, self._rule = _facts(layer)
+        self._parts = parts_of(layer)
+        self.turn = self._parts.turn
+        self._heads, self._gate_up = Together(), Together()
 
     def __call__(
         self,
         x_NE: Tensor,
         cos_N1D: Tensor,
-        sin_N1D: Tensor,
+        signed_N1D: Tensor,
         plan: AttentionPlan,
         dtype: torch.dtype,
     ) -> Tensor:
-        attended_NO = self._attended(
-            _normed(x_NE, self._norms[0], dtype), cos_N1D, sin_N1D, plan, dtype
-        )
-        x_NE = added_product(x_NE, self._attention.o_proj, attended_NO)
-        normed = _normed(x_NE, self._norms[1], dtype)
-        inner = swiglu(self._mlp.gate_proj(normed), self._mlp.up_proj(normed))
-        return added_product(x_NE, self._mlp.down_proj, inner)
+        parts, mlp = self._parts, self._mlp
+        attended_NO = self._attended(parts.before[0](x_NE, dtype), cos_N1D, signed_N1D, plan)
+        x_NE = _product_beside(x_NE, self._attention.o_proj, attended_NO, parts.behind[0])
+        normed = parts.before[1](x_NE, dtype)
+        gate, up = self._gate_up.of_each((mlp.gate_proj, mlp.up_proj), normed)
+        return _product_beside(x_NE, mlp.down_proj, parts.gate(gate, up), parts.behind[1])
 
     def _attended(
-        self,
-        x_NE: Tensor,
-        cos_N1D: Tensor,
-        sin_N1D: Tensor,
-        plan: AttentionPlan,
-        dtype: torch.dtype,
+        self, x_NE: Tensor, cos_N1D: Tensor, signed_N1D: Tensor, plan: AttentionPlan
     ) -> Tensor:
-        attention, (H, K), D = self._attention, self._heads, cos_N1D.shape[-1]
-        flat = x_NE.new_empty(len(x_NE), (H + K) * D)
-        heads = x_NE.new_empty(len(x_NE), H + 2 * K, D)
-        product_into(flat[:, : H * D], attention.q_proj, x_NE)
-        product_into(flat[:, H * D :], attention.k_proj, x_NE)
-        product_into(heads.flatten(1)[:, (H + K) * D :], attention.v_proj, x_NE)
-        straight = flat.view(len(x_NE), H + K, D)
-        if self._head_norms[0] is not None:
-            query = _normed(straight[:, :H], self._head_norms[0], dtype)
-            key = _normed(straight[:, H:], self._head_norms[1], dtype)
-            straight = torch.cat((query, key), dim=1)
-        rotate_into(heads[:, : H + K], straight, cos_N1D, sin_N1D)
+        attention, (H, K), norms = self._attention, self._parts.heads, self._parts.of_heads
+        projections = (attention.q_proj, attention.k_proj, attention.v_proj)
+        heads = self._heads.side_by_side(projections, x_NE)
+        heads = heads.view(len(x_NE), H + 2 * K, -1)
+        straight = turned = heads[:, : H + K]
+        if norms is not None:
+            straight = norms.at_once(heads, H, K)
+        rotate_into(turned, straight, cos_N1D, signed_N1D)
         if isinstance(plan, SlotCache):
-            attended_NHD = plan.attend_heads(self._number, heads, H, self._rule)
+            attended_NHD = plan.attend_heads(self._number, heads, H, self._parts.rule)
         else:
             query, key, value = heads.split([H, K, K], dim=1)
-            attended_NHD = plan.attend(self._number, query, key, value, self._rule)
+            attended_NHD = plan.attend(self._number, query, key, value, self._parts.rule)
         return attended_NHD.reshape(len(x_NE), -1)
 
 
-def _normed(x: Tensor, norm: Any, dtype: torch.dtype) -> Tensor:
-    return rms_norm(x, norm.weight, norm.variance_epsilon, dtype)
+def _product_beside(x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm | None) -> Tensor:
+    """A linear layer's output, behind its norm if it has one, added to what stands beside it."""
+    if norm is None:
+        return added_product(x_NE, layer, inner_NI)
+    return _beside(x_NE, layer(inner_NI), norm, x_NE.dtype)
 
 
 class _PackedLayers:
@@ -215,11 +202,15 @@ class _PackedHead:
         self.project = PackedLinear([head], dtype)
 
 
-def _products(layer: Any) -> list[nn.Module]:
-    """The linear modules of a layer."""
+def _with_one_input(layer: Any) -> list[list[nn.Module]]:
+    """The linear modules of a layer, those that share their input together."""
     attention, mlp = layer.self_attn, layer.mlp
-    own = [attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj]
-    return [*own, mlp.gate_proj, mlp.up_proj, mlp.down_proj]
+    return [
+        [attention.q_proj, attention.k_proj, attention.v_proj],
+        [attention.o_proj],
+        [mlp.gate_proj, mlp.up_proj],
+        [mlp.down_proj],
+    ]
 
 
 def _state(module: nn.Module) -> list[tuple[int, int]]:
@@ -237,6 +228,10 @@ class Decoder:
         self._model = model
         self._dtype = dtype
         body: Any = model.base_model
+        for part in body.layers:
+            for layers in _with_one_input(part):
+                lay_together(layers)
+        self._last_norm = last_norm(body)
         self._live = [_Layer(i, part, _Live(part)) for i, part in enumerate(body.layers)]
         self._lean = [_LeanLayer(i, part) for i, part in enumerate(body.layers)]
         self._packed: _PackedLayers | None = None
@@ -247,16 +242,12 @@ class Decoder:
     @staticmethod
     def supports(model: PreTrainedModel) -> bool:
         """Whether the model's architecture is one of those written here."""
-        config = model.config
-        if config.model_type not in KINDS or config.hidden_act != "silu":
-            return False
-        return float(getattr(config, "partial_rotary_factor", None) or 1.0) == 1.0
+        return is_written_here(model.config)
 
     def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
         body: Any = self._model.base_model
-        if reads_own_weights(
-            (each for part in body.layers for each in _products(part)), self._dtype
-        ):
+        linear = (each for part in body.layers for group in _with_one_input(part) for each in group)
+        if reads_own_weights(linear, self._dtype):
             return self._lean
         with self._packing:
             if self._packed is None or self._packed.state != _state(body):
@@ -299,8 +290,7 @@ class Decoder:
         self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, layers: int | None = None
     ) -> Tensor:
         """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed."""
-        body: Any = self._model.base_model
-        x_NE = embedded(body.embed_tokens.weight, tokens_N)
+        x_NE = self._embedded(tokens_N)
         if torch.is_grad_enabled():
             self._forget_what_learns()
             stack: Sequence[_Layer | _LeanLayer] = self._live
@@ -311,9 +301,34 @@ class Decoder:
         else:
             stack, dtype = self._frozen_layers(), self._dtype
             x_NE = x_NE.to(dtype)
-        cos, sin = body.rotary_emb(x_NE[None], position_ids=positions_N[None])
-        cos_N1D, sin_N1D = (part[0].unsqueeze(1).to(dtype) for part in (cos, sin))
+        turns = {
+            turn: self._turn(turn, x_NE, positions_N, dtype, lean=stack is self._lean)
+            for turn in dict.fromkeys(layer.turn for layer in stack)
+        }
         for layer in stack[:layers]:
             run = layer if self._checkpoints is None else self._checkpoints.around(layer)
-            x_NE = run(x_NE, cos_N1D, sin_N1D, plan, dtype)
-        return x_NE if layers is not None else _normed(x_NE, body.norm, x_NE.dtype)
+            x_NE = run(x_NE, *turns[layer.turn], plan, dtype)
+        return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
+
+    def _embedded(self, tokens_N: Tensor) -> Tensor:
+        body: Any = self._model.base_model
+        embedding = body.embed_tokens
+        x_NE = embedded(embedding.weight, tokens_N)
+        scale = getattr(embedding, "embed_scale", None)
+        return x_NE if scale is None else x_NE * scale.to(x_NE.dtype)
+
+    def _turn(
+        self,
+        kind: str | None,
+        x_NE: Tensor,
+        positions_N: Tensor,
+        dtype: torch.dtype,
+        *,
+        lean: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Cosines and sines (N, 1, D) of the positions, for layers of one kind, as they take them."""
+        named = {} if kind is None else {"layer_type": kind}
+        body: Any = self._model.base_model
+        cos, sin = body.rotary_emb(x_NE[None], position_ids=positions_N[None], **named)
+        cos_N1D, sin_N1D = (part[0].unsqueeze(1).to(dtype) for part in (cos, sin))
+        return cos_N1D, signed(sin_N1D) if lean else sin_N1D

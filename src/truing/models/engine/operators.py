@@ -6,6 +6,7 @@ what can't be computed again: on a processor the small operators cost as much as
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -58,9 +59,19 @@ def _rotated(x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor, sign: float) -> Te
     return _turn(x_NHD * cos_N1D, x_NHD, sin_N1D, sign)
 
 
-def rotate_into(out: Tensor, x_NHD: Tensor, cos_N1D: Tensor, sin_N1D: Tensor) -> None:
-    """Writes what `rotate` gives; without gradients."""
-    _turn(torch.mul(x_NHD, cos_N1D, out=out), x_NHD, sin_N1D, 1.0)
+def signed(sin_N1D: Tensor) -> Tensor:
+    """Sines as `rotate_into` takes them: with the sign that each half of a head crosses over with."""
+    half = sin_N1D.shape[-1] // 2
+    return torch.cat((-sin_N1D[..., :half], sin_N1D[..., half:]), dim=-1)
+
+
+def rotate_into(out: Tensor, x_NHD: Tensor, cos_N1D: Tensor, signed_N1D: Tensor) -> None:
+    """Writes what `rotate` gives, without gradients; `out` may be x itself."""
+    half = x_NHD.shape[-1] // 2
+    crossed = x_NHD.new_empty(x_NHD.shape)
+    torch.mul(x_NHD[..., half:], signed_N1D[..., :half], out=crossed[..., :half])
+    torch.mul(x_NHD[..., :half], signed_N1D[..., half:], out=crossed[..., half:])
+    torch.addcmul(crossed, x_NHD, cos_N1D, out=out)
 
 
 class _Rotate(torch.autograd.Function):
@@ -99,3 +110,27 @@ class _SwiGlu(torch.autograd.Function):
 def swiglu(gate_NF: Tensor, up_NF: Tensor) -> Tensor:
     """silu(gate) * up (Shazeer, 2020, eq. 6, without its matrix products)."""
     return _SwiGlu.apply(gate_NF, up_NF)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _GeGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_NF: Tensor, up_NF: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_NF, up_NF)
+        return F.gelu(gate_NF, approximate="tanh").mul_(up_NF)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        gate_NF, up_NF = ctx.saved_tensors
+        gradient = gradients[0]
+        grad_gate = torch.ops.aten.gelu_backward(gradient * up_NF, gate_NF, approximate="tanh")
+        return grad_gate, F.gelu(gate_NF, approximate="tanh").mul_(gradient)
+
+
+def geglu(gate_NF: Tensor, up_NF: Tensor) -> Tensor:
+    """gelu(gate) * up with the GELU's approximation by a tanh (Shazeer, 2020, eq. 6)."""
+    return _GeGlu.apply(gate_NF, up_NF)  # type: ignore[no-any-return,no-untyped-call]
+
+
+Gate = Callable[[Tensor, Tensor], Tensor]
+GATES: dict[str, Gate] = {"silu": swiglu, "gelu_pytorch_tanh": geglu}
+"""By the name of the activation in a configuration."""

@@ -13,7 +13,6 @@ from torch import Tensor
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.batch_cache import Slots, grown
 from truing.models.engine.prefill import Pair, Prompts
-from truing.models.engine.projection import softcapped
 
 _PREFIX, _PROMPT, _OWN = (1, 3), (2, 3), (3, 3)
 
@@ -59,6 +58,7 @@ class SlotCache(Slots):
                 samples,
             )
         self._padding: Tensor | None = None
+        self._hidden: dict[int, dict[tuple[int, int], Tensor]] = {}
 
     def positions(self) -> Tensor:
         """Position of the token that each slot adds in this step: (P S,)."""
@@ -98,12 +98,12 @@ class SlotCache(Slots):
         parts = cache.parts(self.step + 1)
         widths = [keys.shape[1] for keys, _, _ in parts]
         scores = query_KPSGD.new_empty(*query_KPSGD.shape[:-1], sum(widths))
-        plain = rule.plain and rule.window is None
+        biases = self._biases(self._hiding(rule.window), K, query_KPSGD) if rule.plain else {}
+        scale = rule.scale / (rule.softcap or 1)
         for into, (keys, _, axes) in zip(scores.split(widths, dim=-1), parts, strict=True):
-            in_prompt = plain and axes == _PROMPT
-            bias = self._padded(K, scores.dtype) if in_prompt else None
-            _scores_into(_batched(into, axes), _batched(query_KPSGD, axes), keys, rule.scale, bias)
-        weights = scores.softmax(-1) if plain else self._weights(scores, rule)
+            query = _batched(query_KPSGD, axes)
+            _scores_into(_batched(into, axes), query, keys, scale, biases.get(axes))
+        weights = scores.softmax(-1) if rule.plain else self._weights(scores, rule)
         output = torch.empty_like(query_KPSGD)
         # The last part is the rows' own, which begins the sum.
         for number, (_, values, axes) in enumerate(reversed(parts)):
@@ -112,10 +112,40 @@ class SlotCache(Slots):
         return output.permute(1, 2, 0, 3, 4).reshape(P * S, queries, -1)
 
     def _weights(self, scores_KPSGS: Tensor, rule: ScoreRule) -> Tensor:
-        """Softmax in float32 over the keys that may be seen, of a softcap, a window or sinks."""
-        scores = softcapped(scores_KPSGS.float(), rule.softcap) + self._mask(rule.window)[:, 0]
+        """Softmax in float32 over the keys that may be seen, of a softcap or sinks. What is to be capped
+        has been divided by the softcap, and is written over."""
+        scores, mask = scores_KPSGS.float(), self._mask(self._hiding(rule.window))[:, 0]
+        if rule.softcap is None:
+            scores = scores + mask
+        else:
+            scores = torch.add(mask, scores.tanh_(), alpha=rule.softcap)
         K, _, _, G, _ = scores.shape
         return rule.weights(scores, K, 1, 1, G, 1).to(scores_KPSGS.dtype)
+
+    def _hiding(self, window: int | None) -> int | None:
+        """The window, where it hides anything from any row."""
+        longest = self.prefix_length + max(self._prompt_lengths) + self.step + 1
+        return window if window is not None and window < longest else None
+
+    def _biases(
+        self, window: int | None, heads: int, query_KPSGD: Tensor
+    ) -> dict[tuple[int, int], Tensor]:
+        """What is added to the scores of each part, by its axes: -inf where a token may not be seen."""
+        if window is None:
+            return {_PROMPT: self._padded(heads, query_KPSGD.dtype)}
+        if window not in self._hidden:
+            widths = [self.prefix_length, max(self._prompt_lengths), self.step + 1]
+            mask = self._mask(window).to(query_KPSGD.dtype)
+            K, P, S, G, _ = query_KPSGD.shape
+            whole = mask[:, 0].expand(K, P, S, G, -1)
+            prefix, prompt, own = whole.split(widths, dim=-1)
+            self._hidden[window] = {
+                _PROMPT: prompt[:, :, 0, :1].flatten(0, 1),
+                _OWN: own[..., :1, :].flatten(0, 2),
+            }
+            if self.prefix_length:
+                self._hidden[window][_PREFIX] = prefix[:1].flatten(1, 3)
+        return self._hidden[window]
 
     def _padded(self, heads: int, dtype: torch.dtype) -> Tensor:
         """(K P, 1, L): 0 at the tokens of each prompt, -inf behind them."""
@@ -126,6 +156,11 @@ class SlotCache(Slots):
             self._padding = nothing.masked_fill_(behind_PL, float("-inf")).repeat(heads, 1)[:, None]
         return self._padding
 
+    def advance(self) -> None:
+        """See Slots."""
+        super().advance()
+        self._hidden.clear()
+
     def _store(self, cache: _Layer, states_NKD: Tensor) -> None:
         if cache.own.shape[3] == self.step:
             cache.own = grown(cache.own, 3, self._most)
@@ -135,6 +170,7 @@ class SlotCache(Slots):
 
     def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
         self._padding = None
+        self._hidden.clear()
         longest, P = max(self._prompt_lengths), len(self._prompt_lengths)
         for layer in self._layers.values():
             keys, values = layer.prompts
