@@ -94,7 +94,7 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"model: {name}: no pass can be run with the sizes in its config.json ({reason})"
+            f"model: {name}: what fits can't be worked out from its config.json ({reason})"
         ) from error
     return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits)
 
