@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -23,7 +24,7 @@ from truing.types import InputError
 
 UNREADABLE = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, RuntimeError),
-    SafetensorError,
+    *(ArithmeticError, SafetensorError, StrictDataclassError),
 )
 """What libraries raise over a model's folder whose files are broken, or don't belong together."""
 _METADATA = "__metadata__"

@@ -14,6 +14,7 @@ from truing.models import devices
 from truing.models.engine.memory import available_bytes, gigabytes
 from truing.models.footprint import Footprint, Need, Texts, config_of
 from truing.models.precision import torch_dtype
+from truing.models.tensor_files import UNREADABLE
 from truing.models.weights.adapter_folders import AdapterFolder, is_adapter
 from truing.models.weights.catalogue import (
     CATALOGUE,
@@ -88,7 +89,13 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     dtype = torch_dtype("bfloat16")
     free = available_bytes(device)
     footprint = Footprint.of(_config(name), dtype, device.type)
-    fits = tuple(Fit(need, free) for need in _needs(footprint))
+    try:
+        fits = tuple(Fit(need, free) for need in _needs(footprint))
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"model: {name}: what fits can't be worked out from its config.json ({reason})"
+        ) from error
     return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits)
 
 
@@ -119,7 +126,7 @@ def _config(name: str) -> PreTrainedConfig:
     folder = Path(name).expanduser()
     if is_adapter(folder):
         return _config(AdapterFolder.open(folder).base)
-    if (folder / "config.json").is_file():
+    if name and folder.is_dir():
         check_config(folder)
         return config_of(folder)
     if not HUB_NAME.fullmatch(name) or folder.exists():

@@ -17,9 +17,12 @@ from truing.models.language_model import LanguageModel
 from truing.models.loading import read_weights
 from truing.models.room import check_room
 from truing.models.user_cache import weights_hash
+from truing.models.weights import catalogue
+from truing.models.weights.catalogue import resolve_model
 from truing.models.weights.folders import check_folder
 from truing.models.weights.tensors import INDEX, stored_numbers, weight_files
 from truing.progress import SilentProgress
+from truing.recipes.fits import what_fits
 from truing.types import InputError
 
 SIZE = "20KB"
@@ -104,11 +107,23 @@ def quantised(folder: Path) -> str:
     return f"{folder / 'config.json'}: quantization_config: weights quantised by 'gptq' aren't supported"
 
 
+def stored_as(dtype: torch.dtype, name: str) -> Callable[[Path], str]:
+    """Quantised, though config.json says nothing of it."""
+
+    def spoil(folder: Path) -> str:
+        path = weight_files(folder)[0]
+        save_file({key: each.to(dtype) for key, each in load_file(path).items()}, path)
+        return f"is stored as {name}, and quantised weights aren't supported"
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
         *(shard_gone, shard_torn, shard_elsewhere, narrower, other_vocabulary),
         *(a_layer_more, a_layer_fewer, quantised),
+        *(stored_as(torch.int8, "I8"), stored_as(torch.float8_e4m3fn, "F8_E4M3")),
     ],
 )
 def test_what_is_wrong_with_a_folder_is_seen_before_it_is_loaded(
@@ -130,6 +145,40 @@ def test_a_weight_that_is_missing_is_never_drawn_at_random(tmp_path: Path) -> No
         read_weights(folder, "float32")
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_attention_heads": 5},
+        {"num_attention_heads": 0},
+        {"num_hidden_layers": "two"},
+        {"hidden_size": -32},
+        {"model_type": "unheard_of"},
+    ],
+)
+def test_sizes_that_no_model_can_have_are_refused_as_such(
+    changes: dict[str, object], tmp_path: Path
+) -> None:
+    folder = saved(tmp_path)
+    configured(folder, **changes)
+    with pytest.raises(InputError) as refusal:
+        resolve_model(str(folder))
+        read_weights(folder, "float32")
+    assert str(folder) in str(refusal.value) and "\n" not in str(refusal.value)
+    with pytest.raises(InputError):
+        what_fits(str(folder))
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    folder = saved(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][0, 0] = torch.nan
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        InputError, match=rf"model: {folder}: .* with NaN, so its weights are damaged"
+    ):
+        LanguageModel.load(folder)
+
+
 # --- Room for them -----------------------------------------------------------------------------
 
 
@@ -149,5 +198,11 @@ def test_a_model_larger_than_what_is_free_is_refused_before_it_is_loaded(
             read_weights(folder, "float32")
         assert f"{folder} doesn't fit: 0.0 GB of weights in float32" in str(refusal.value)
         assert "free on cpu" in str(refusal.value) and "\n" not in str(refusal.value)
+    with pytest.MonkeyPatch.context() as patch:  # nor are gigabytes hashed for nothing
+        patch.setattr(catalogue, "weights_hash", lambda *given: pytest.fail("hashed"))
+        with pytest.raises(InputError, match=r"0.0 GB of weights in bfloat16 .* are more than"):
+            monkeypatch.setattr(room, "available_bytes", lambda device: weights // 2)
+            resolve_model(str(folder))
     # No copies are made on a card.
+    monkeypatch.setattr(room, "available_bytes", lambda device: weights)
     check_room(folder, torch.float32, torch.device("cuda"))

@@ -43,6 +43,11 @@ def shares_prompts(model: PreTrainedModel, log_probs: LogProbs) -> bool:
             f"model: {kind!r} models can't be run on a text alone ({error}); use a causal "
             "language model like Llama, Qwen, Gemma, Mistral or GPT-2"
         ) from error
+    if bool(expected.isnan().any()):
+        raise InputError(
+            f"model: {model.name_or_path or model.config.model_type}: it scores a text of arbitrary tokens "
+            "with NaN, so its weights are damaged; copy or convert them again"
+        )
     if not use_plans(model):
         return False
     try:

@@ -180,15 +180,25 @@ def resolve_model(
         folder = folder.resolve()
         if (folder / CANDIDATE).is_file() or is_adapter(folder):
             return _derived(name, folder, accept_licence, progress)
-        check_folder(folder)
-        return ModelSource(
-            name, folder, licence_of(folder), weights_hash(folder, progress), "folder"
-        )
+        return _checked(name, folder, "folder", progress)
     if HUB_NAME.fullmatch(name) and not folder.exists():
-        folder = fetch_from_hub(name, progress)
-        check_folder(folder)
-        return ModelSource(name, folder, licence_of(folder), weights_hash(folder, progress), "hub")
+        return _checked(name, fetch_from_hub(name, progress), "hub", progress)
     raise InputError(unknown_model(name, folder))
+
+
+def _checked(
+    name: str, folder: Path, kind: Literal["folder", "hub"], progress: Progress
+) -> ModelSource:
+    """A whole model in a folder. What can't be used is refused before its weights are hashed."""
+    # Imported here: loads PyTorch, which `truing models` does without.
+    import torch
+
+    from truing.models import devices
+    from truing.models.room import check_room
+
+    check_folder(folder)
+    check_room(folder, torch.bfloat16, devices.device())
+    return ModelSource(name, folder, licence_of(folder), weights_hash(folder, progress), kind)
 
 
 def _derived(name: str, folder: Path, accept_licence: bool, progress: Progress) -> ModelSource:

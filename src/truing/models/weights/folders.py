@@ -9,7 +9,7 @@ from typing import Any
 
 from truing.files import is_disk_full, json_value
 from truing.models.user_cache import ModelUnavailable
-from truing.models.weights.tensors import INDEX, check_sizes, stored_tensors
+from truing.models.weights.tensors import INDEX, check_precision, check_sizes
 from truing.progress import Progress
 from truing.types import InputError
 
@@ -44,7 +44,7 @@ def check_folder(folder: Path) -> None:
             )
         raise InputError(f"{folder}: no weights; a model folder holds at least one *.safetensors")
     _check_shards(folder)
-    stored_tensors(folder)
+    check_precision(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise InputError(
             f"{folder}: no tokenizer; a model folder holds tokenizer.json (or "

@@ -17,14 +17,17 @@ from truing.types import InputError
 
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
+FLOATS = ("F64", "F32", "F16", "BF16")
+"""The precisions in which weights are numbers by themselves, as safetensors calls them."""
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A tensor's shape, and the file that holds it."""
+    """A tensor's shape and precision, and the file that holds it."""
 
     shape: Shape
+    dtype: str
     file: Path
 
 
@@ -48,7 +51,8 @@ def stored_tensors(folder: Path) -> dict[str, Stored]:
         try:
             with safe_open(path, framework="numpy") as file:
                 for name in file.keys():  # noqa: SIM118  # it is no mapping
-                    tensors[name] = Stored(tuple(file.get_slice(name).get_shape()), path)
+                    part = file.get_slice(name)
+                    tensors[name] = Stored(tuple(part.get_shape()), part.get_dtype(), path)
         except (SafetensorError, OSError) as error:
             raise InputError(
                 f"{path}: not a whole safetensors file ({error}); copy or save it again"
@@ -68,6 +72,16 @@ def is_stored_in(dtype: str, folder: Path) -> bool:
 def stored_numbers(folder: Path) -> int:
     """How many numbers the folder's weights are."""
     return sum(prod(tensor.shape) for tensor in stored_tensors(folder).values())
+
+
+def check_precision(folder: Path) -> None:
+    """Raises InputError where weights are stored in fewer bits than are supported."""
+    for name, tensor in stored_tensors(folder).items():
+        if name.endswith("weight") and tensor.dtype not in FLOATS:
+            raise InputError(
+                f"{tensor.file}: {name} is stored as {tensor.dtype}, and quantised weights aren't "
+                "supported; give the model in float32, float16 or bfloat16"
+            )
 
 
 def check_sizes(folder: Path) -> None:
