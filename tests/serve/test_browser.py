@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page, serious
 from page_server import running
-from pilot_server import TOKEN, candidate
+from pilot_server import TOKEN, candidate, until
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator
@@ -130,6 +130,7 @@ def test_a_conversation_with_thumbs_and_a_choice(
     page.locator(".writing").first.wait_for(state="detached")
     check(page)
     assert complaints == []
+    until(lambda: count(sqlite_store, Comparison) == 1)  # the page doesn't wait for it
     user = page.locator("#user").text_content()
     page.context.close()
     with sqlite_store.reading() as session:
