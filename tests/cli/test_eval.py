@@ -53,6 +53,27 @@ def test_the_hash_of_weights_knows_no_place(folder: Path) -> None:
         open_candidate("endpoint:http://localhost#m", 0, "float32")
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_refusal_leaves_no_folder_but_one_that_was_there(folder: Path, begun: bool) -> None:
+    line = [
+        "eval",
+        "truthfulness",
+        "--questions",
+        "questions.jsonl",
+        "--out",
+        "out/x",
+        "--candidate",
+    ]
+    if begun:  # by the same command, when the candidate was there
+        assert CliRunner().invoke(app, [*line, str(folder), "--dtype", "float32"]).exit_code == 0
+    kept = sorted(path.name for path in Path("out/x").glob("*"))
+    (folder / "model.safetensors").write_bytes(b"torn")
+    result = CliRunner().invoke(app, [*line, str(folder), "--dtype", "float32"])
+    assert result.exit_code == 2 and "model.safetensors" in result.stderr
+    assert sorted(path.name for path in Path("out/x").glob("*")) == kept
+    assert Path("out/x").exists() is begun
+
+
 def test_the_command_prints_figures_and_writes_everything(folder: Path) -> None:
     (folder.parent / "short.txt").write_text("Q {question} A")
     (folder.parent / "long.txt").write_text("so " * 60 + "{question}")

@@ -287,7 +287,7 @@ def _evaluated(
 ) -> tuple[SweepResult, Path]:
     """What was found, and the page that shows it; everything is written."""
     from truing.evaluate.sweep.exports import exports
-    from truing.evaluate.sweep.folder import sweep_folder, write_sweep
+    from truing.evaluate.sweep.folder import opened_folder, write_sweep
     from truing.evaluate.sweep.run import plan_sweep, run_sweep
     from truing.models.remote.client import Connection
     from truing.progress import StderrProgress
@@ -296,7 +296,7 @@ def _evaluated(
     known = list(exports(forms))
     progress = StderrProgress()
     plan = plan_sweep(spec, task_cases(spec.task, progress) if spec.task else None)
-    folder = sweep_folder(spec, out)
-    connection = Connection(**asking)
-    result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)
-    return result, write_sweep(result, folder, command_line(), known)
+    with opened_folder(spec, out) as folder:
+        connection = Connection(**asking)
+        result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)
+        return result, write_sweep(result, folder, command_line(), known)

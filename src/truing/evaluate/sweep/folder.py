@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from truing.files import (
 )
 from truing.runs.entries import remove_left_behind
 from truing.runs.run import RUNS, own_folder
-from truing.types import Row, Unscored, stable_hash
+from truing.types import InputError, Row, Unscored, stable_hash
 
 RESULTS = "results.json"
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones in East Asian versions
@@ -51,6 +52,21 @@ def sweep_folder(spec: SweepSpec, out: Path | None) -> Path:
             folder / RESULTS, {"digest": digest, "finished": False, "begun": _now()}
         )
     return folder
+
+
+@contextmanager
+def opened_folder(spec: SweepSpec, out: Path | None) -> Iterator[Path]:
+    """`sweep_folder`, of which nothing is left where an InputError ends what had just begun it."""
+    before = ((out or RUNS / f"eval-{_digest(spec)[:8]}") / RESULTS).exists()
+    folder = sweep_folder(spec, out)
+    try:
+        yield folder
+    except InputError:
+        if not before:
+            (folder / RESULTS).unlink(missing_ok=True)
+            with suppress(OSError):  # of what isn't empty
+                folder.rmdir()
+        raise
 
 
 def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence[str] = ()) -> Path:
