@@ -41,14 +41,15 @@ def card_here(monkeypatch: pytest.MonkeyPatch) -> None:
 def small(model: Path, device: str = "auto") -> Spec:
     return make_spec({
         "model": str(model), "dtype": "float32", "compute": {"device": device},
-        "methods": ["prompt", "best_of_n", "sft", "rl"],
+        "methods": ["prompt", "best_of_n", "sft", "preference", "rl"],
         "data": {"limit": 10, "control_limit": 2},
         "prompt": {"questions": 2, "shots": [0], "built_in": 1},
         "best_of_n": {"n": 2},
         "sft": {"epochs": 1, "batch_size": 8, "adapter": {"rank": 2}},
+        "preference": {"prompts_per_step": 4, "adapter": {"rank": 2}},
         "rl": {
             "steps": 2, "prompts_per_step": 2, "samples_per_prompt": 2, "max_new_tokens": 4,
-            "evaluate_every": 1, "monitored": 1, "adapter": {"rank": 2},
+            "evaluate_every": 1, "monitored": 1, "adapter": {"rank": 2}, "objective": {"name": "ppo"},
         },
         "evaluation": {
             "max_new_tokens": 4, "attacks": 2, "kl_questions": 2, "resamples": 100,
