@@ -26,7 +26,10 @@ from truing.serve.engine import Engine
 from truing.serve.service import Service
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
-ASK = {"model": "tiny", "messages": [{"role": "user", "content": "a bee?"}], "temperature": 2}
+ASK = {
+    "model": "tiny", "messages": [{"role": "user", "content": "a bee?"}], "temperature": 2,
+    "seed": 5,  # a long answer
+}  # fmt: skip
 
 
 @pytest.fixture()

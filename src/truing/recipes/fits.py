@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from truing.models import devices
 from truing.models.engine.attention import use_plans
 from truing.models.engine.memory import available_bytes, gigabytes
-from truing.models.engine.traced import empty_model
 from truing.models.footprint import Footprint, Need, Texts, config_of
 from truing.models.precision import torch_dtype
 from truing.models.tensor_files import UNREADABLE
@@ -90,9 +89,8 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     device = device or devices.device()
     dtype = torch_dtype("bfloat16")
     free = available_bytes(device)
-    config = _config(name)
-    _check_followed(config, name)
-    footprint = Footprint.of(config, dtype, device.type)
+    footprint = Footprint.of(_config(name), dtype, device.type)
+    _check_followed(footprint.model, name)
     try:
         fits = tuple(Fit(need, free) for need in _needs(footprint))
     except UNREADABLE as error:
@@ -103,12 +101,11 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits)
 
 
-def _check_followed(config: PreTrainedConfig, name: str) -> None:
+def _check_followed(model: PreTrainedModel, name: str) -> None:
     """Raises InputError for a model that remembers by other means than keys and values."""
-    model = empty_model(config, torch.bfloat16)
     if getattr(model, "_is_stateful", False) or not use_plans(model):
         raise InputError(
-            f"model: {name}: {config.model_type!r} models are run text by text, and what their passes take "
+            f"model: {name}: {model.config.model_type!r} models are run text by text, and what their passes take "
             "isn't worked out; of others 'truing doctor' says it"
         )
 
