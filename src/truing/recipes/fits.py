@@ -105,8 +105,8 @@ def _check_followed(model: PreTrainedModel, name: str) -> None:
     """Raises InputError for a model that remembers by other means than keys and values."""
     if getattr(model, "_is_stateful", False) or not use_plans(model):
         raise InputError(
-            f"model: {name}: {model.config.model_type!r} models are run text by text, and what their passes "
-            "take isn't worked out; of others 'truing doctor' says it"
+            f"model: {name}: {model.config.model_type!r} models are run text by text, and what "
+            "their passes take isn't worked out; of others 'truing doctor' says it"
         )
 
 
