@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
-from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner, Result
 
 from endpoints import Answer, serving
-from tiny import config, tokenizer
+from tiny import saved
 from truing.candidates import load_candidate
 from truing.cli.main import app
 from truing.data.splits import is_held_out
@@ -35,13 +33,7 @@ SEARCH = {"budget": 120, "generations": 2, "proposals": 6}
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-model")
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 2048
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("tiny-model"), 2048)
 
 
 @pytest.fixture(autouse=True)

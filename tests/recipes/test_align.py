@@ -16,7 +16,7 @@ from peft import AutoPeftModelForCausalLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from headings import Headings
-from tiny import alone, config, tokenizer
+from tiny import alone, saved
 from truing.candidates import load_candidate
 from truing.data.distinct import REPEATED
 from truing.data.drafts import ANSWER_TWICE
@@ -36,13 +36,7 @@ NAMES = ["base", "prompt", "sft", "rl"]
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-model")
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 4096
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("tiny-model"), 4096)
 
 
 def small(model: Path, **over: Any) -> Spec:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import AutoModelForCausalLM
 
 from pretend_card import CARD, watched
-from tiny import config, tokenizer
+from tiny import saved
 from truing.files import read_jsonl
 from truing.models import devices
 from truing.progress import SilentProgress
@@ -23,13 +21,7 @@ from truing.types import InputError
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny-model")
-    settings = config("llama", pad=0)
-    settings.max_position_embeddings = 2048
-    torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
-    tokenizer(chat=True).save_pretrained(folder)
-    return folder
+    return saved(tmp_path_factory.mktemp("tiny-model"), 2048)
 
 
 @pytest.fixture

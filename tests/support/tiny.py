@@ -118,10 +118,10 @@ def tiny(
     return LanguageModel(plain(family, seed=seed, **options), tokenizer(chat=chat))
 
 
-def saved(folder: Path) -> Path:
-    """A Llama with a chat template and room for 1,024 tokens, as a folder."""
+def saved(folder: Path, context: int = 1024) -> Path:
+    """A Llama with a chat template and room for so many tokens, as a folder."""
     settings = config("llama", pad=0)
-    settings.max_position_embeddings = 1024
+    settings.max_position_embeddings = context
     torch.manual_seed(0)
     AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
     tokenizer(chat=True).save_pretrained(folder)
