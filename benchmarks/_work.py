@@ -11,7 +11,7 @@ import torch
 
 from truing.data.questions import load_questions
 from truing.models.language_model import LanguageModel
-from truing.models.weights.catalogue import resolve_model
+from truing.models.weights.resolving import resolve_model
 from truing.policies.language import PromptCompletion
 from truing.prompts.rendering import Prompt, Renderer
 from truing.types import Case, Dtype

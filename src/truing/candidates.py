@@ -25,8 +25,8 @@ from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import weights_hash
 from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
-from truing.models.weights.catalogue import adapter_base, resolve_model
 from truing.models.weights.folders import check_folder
+from truing.models.weights.resolving import adapter_base, resolve_model
 from truing.models.weights.tensors import is_stored_in
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy

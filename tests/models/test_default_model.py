@@ -11,7 +11,7 @@ from truing.learn.sources.rollout import rollout
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
-from truing.models.weights.catalogue import resolve_model
+from truing.models.weights.resolving import resolve_model
 from truing.policies.language import LanguagePolicy
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer

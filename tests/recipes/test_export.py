@@ -21,7 +21,8 @@ from commands import refused, run
 from truing.candidates import load_candidate, save_candidate
 from truing.data.texts import Demonstration
 from truing.models.language_model import LanguageModel
-from truing.models.weights.catalogue import CATALOGUE, portable_name
+from truing.models.weights.catalogue import CATALOGUE
+from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Prompt
 from truing.spec.run import AdapterSpec

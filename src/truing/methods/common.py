@@ -14,7 +14,7 @@ from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in
-from truing.models.weights.catalogue import portable_name
+from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
 from truing.runs.costs import Cost

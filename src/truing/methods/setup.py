@@ -21,7 +21,8 @@ from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import computed_in, substitution
 from truing.models.templates.rendering import as_of
-from truing.models.weights.catalogue import ModelSource, resolve_model
+from truing.models.weights.catalogue import ModelSource
+from truing.models.weights.resolving import resolve_model
 from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.mixture import functions_hash

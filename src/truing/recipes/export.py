@@ -26,9 +26,9 @@ from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import room_for
 from truing.models.weights.adapter_folders import AdapterFolder, is_adapter
-from truing.models.weights.catalogue import portable_name
 from truing.models.weights.gguf_writing import write_gguf
 from truing.models.weights.hub import check_repository, push_to_hub
+from truing.models.weights.resolving import portable_name
 from truing.progress import Progress, StderrProgress
 from truing.types import Dtype, InputError
 

@@ -17,13 +17,9 @@ from truing.models.footprint import Footprint, Need, Texts, config_of
 from truing.models.precision import torch_dtype
 from truing.models.tensor_files import UNREADABLE
 from truing.models.weights.adapter_folders import AdapterFolder, is_adapter
-from truing.models.weights.catalogue import (
-    CATALOGUE,
-    Entry,
-    converted_folder,
-    unknown_model,
-)
+from truing.models.weights.catalogue import CATALOGUE, Entry, converted_folder
 from truing.models.weights.folders import HUB_NAME, check_config, fetch_from_hub
+from truing.models.weights.resolving import unknown_model
 from truing.policies.footprint import learning
 from truing.progress import SilentProgress
 from truing.spec.run import AdapterSpec

@@ -16,7 +16,7 @@ from truing.candidates import open_candidate
 from truing.evaluate.of_run import recorded_base
 from truing.models import precision
 from truing.models.weights.adapter_folders import merge
-from truing.models.weights.catalogue import resolve_model
+from truing.models.weights.resolving import resolve_model
 from truing.progress import SilentProgress
 from truing.types import InputError
 

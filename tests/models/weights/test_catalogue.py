@@ -26,13 +26,8 @@ import pytest
 from truing.models import user_cache
 from truing.models.weights import catalogue, folders
 from truing.models.weights import wheels as wheel_weights
-from truing.models.weights.catalogue import (
-    CATALOGUE,
-    Entry,
-    ModelUnavailable,
-    list_models,
-    resolve_model,
-)
+from truing.models.weights.catalogue import CATALOGUE, Entry, ModelUnavailable, list_models
+from truing.models.weights.resolving import resolve_model
 from truing.models.weights.wheels import Gguf, Wheel
 from truing.progress import Advance, SilentProgress, StderrProgress
 from truing.types import InputError

@@ -18,8 +18,8 @@ from truing.models.loading import read_weights
 from truing.models.room import check_room
 from truing.models.user_cache import weights_hash
 from truing.models.weights import catalogue
-from truing.models.weights.catalogue import resolve_model
 from truing.models.weights.folders import check_folder
+from truing.models.weights.resolving import resolve_model
 from truing.models.weights.tensors import INDEX, stored_numbers, weight_files
 from truing.progress import SilentProgress
 from truing.recipes.fits import what_fits

@@ -103,12 +103,6 @@ class Level:
         self._merged_BTT = _merged(chosen, longest)
         self._allowed: dict[tuple[int | None, int, int], Tensor] = {}
 
-    def move(self, device: torch.device) -> None:
-        """To where the queries and keys will be."""
-        for name, value in vars(self).items():
-            if isinstance(value, Tensor):
-                setattr(self, name, value.to(device))
-
     @property
     def whole(self) -> Piece:
         """All of it."""
@@ -188,6 +182,13 @@ class Level:
             end = min(end, T)
             yield Piece(rows, slice(place, end), slice(lowest, min(last + end, S)))
             place = end
+
+
+def move(holder: object, device: torch.device) -> None:
+    """Moves the tensors among its attributes."""
+    for name, value in vars(holder).items():
+        if isinstance(value, Tensor):
+            setattr(holder, name, value.to(device))
 
 
 def _merged(segments: Sequence[Segment], longest: int) -> Tensor | None:

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.level_attention import attend_level
-from truing.models.engine.levels import Level, Segment
+from truing.models.engine.levels import Level, Segment, move
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
@@ -149,11 +149,8 @@ class TokenTree:
         packed_N = torch.cat([level.packed_N for level in self._levels])
         self._order_N = None if bool((packed_N.diff() == 1).all()) else packed_N.argsort()
         if device.type != CPU.type:
-            for name, value in vars(self).items():
-                if isinstance(value, Tensor):
-                    setattr(self, name, value.to(device))
-            for level in self._levels:
-                level.move(device)
+            for holder in (self, *self._levels):
+                move(holder, device)
 
     def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
         above = self._segments[parent] if parent >= 0 else None

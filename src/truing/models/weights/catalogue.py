@@ -1,7 +1,5 @@
-"""Where weights come from: the catalogue, a local folder, or the Hugging Face hub.
-
-`resolve_model` turns a name into a folder that plain transformers loads. A catalogue model is
-fetched and converted once, into the user's cache; after that no network is needed.
+"""The catalogue: models that are fetched and converted once, into the user's cache; after that no network
+is needed.
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from truing.files import read_json, write_json_atomically
-from truing.hints import did_you_mean
+from truing.files import write_json_atomically
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -25,22 +22,11 @@ from truing.models.user_cache import (
     room_for,
     weights_hash,
 )
-from truing.models.weights.adapter_folders import (
-    AdapterFolder,
-    is_adapter,
-    merged_folder,
-    tokenizer_folder,
-)
-from truing.models.weights.folders import HUB_NAME, check_folder, fetch_from_hub, licence_of
 from truing.models.weights.gguf import CONVERTER_VERSION, convert_apart
 from truing.models.weights.wheels import Gguf, Wheel, assemble
-from truing.progress import Progress, SilentProgress, StderrProgress
+from truing.progress import Progress, SilentProgress
 from truing.types import InputError
 
-__all__ = ["CATALOGUE", "Entry", "ModelSource", "ModelUnavailable", "list_models", "resolve_model"]
-
-CANDIDATE = "candidate.json"
-"""Stands in a run's candidate folder: its base, its prompt."""
 ACCEPT_VARIABLE = "TRUING_ACCEPT_LICENCE"
 RECORD = "truing.json"
 """Stands in a converted folder: the licence, each file's size, the hash of the weights."""
@@ -164,99 +150,6 @@ CATALOGUE: dict[str, Entry] = {
 }
 
 
-def resolve_model(
-    name: str, *, accept_licence: bool = False, progress: Progress | None = None
-) -> ModelSource:
-    """The model called `name`: a catalogue name, a local folder, or a Hugging Face id org/name.
-
-    Raises InputError where the name, the folder, a checksum or the licence's acceptance is wrong,
-    ModelUnavailable where the network or the disk fails. Progress goes to standard error.
-    """
-    progress = progress or StderrProgress()
-    if name in CATALOGUE:
-        return _from_catalogue(CATALOGUE[name], accept_licence, progress)
-    folder = Path(name).expanduser()
-    if name and folder.is_dir():
-        folder = folder.resolve()
-        if (folder / CANDIDATE).is_file() or is_adapter(folder):
-            return _derived(name, folder, accept_licence, progress)
-        return _checked(name, folder, "folder", progress)
-    if HUB_NAME.fullmatch(name) and not folder.exists():
-        return _checked(name, fetch_from_hub(name, progress), "hub", progress)
-    raise InputError(unknown_model(name, folder))
-
-
-def _checked(
-    name: str, folder: Path, kind: Literal["folder", "hub"], progress: Progress
-) -> ModelSource:
-    """A whole model in a folder. What can't be used is refused before its weights are hashed."""
-    # Imported here: loads PyTorch, which `truing models` does without.
-    import torch
-
-    from truing.models import devices
-    from truing.models.room import check_room
-
-    check_folder(folder)
-    check_room(folder, torch.bfloat16, devices.device())
-    return ModelSource(name, folder, licence_of(folder), weights_hash(folder, progress), kind)
-
-
-def _derived(name: str, folder: Path, accept_licence: bool, progress: Progress) -> ModelSource:
-    """A run's candidate or a peft adapter, as a plain model folder in the user's cache."""
-    if (folder / CANDIDATE).is_file():
-        base, licence = _candidate_base(name, folder, progress), licence_of(folder)
-        tokenizer = base  # the candidate's own template has its prompt written into it
-    else:
-        source = adapter_base(folder, accept_licence=accept_licence, progress=progress)
-        base, licence = source.folder, source.licence
-        tokenizer = tokenizer_folder(folder, base)
-    made = merged_folder(base, folder, tokenizer, progress)
-    return ModelSource(name, made, licence, weights_hash(made, progress), "folder")
-
-
-def _candidate_base(name: str, folder: Path, progress: Progress) -> Path:
-    record = read_json(folder / CANDIDATE)
-    base = Path(str(record.get("base", "")))
-    if not base.is_dir():
-        raise InputError(f"{folder}: its base weights are no longer at {base}; fetch them again")
-    prompt = record.get("prompt") or {}
-    if prompt.get("instruction") or prompt.get("shots"):
-        progress.note(f"{name}: its own prompt is left out; the task's instruction replaces it.")
-    return base
-
-
-def adapter_base(folder: Path, *, accept_licence: bool, progress: Progress) -> ModelSource:
-    """The model that a peft adapter belongs on. Raises InputError where the adapter can't be merged, or
-    naming what it calls its base where that can't be had."""
-    adapter = AdapterFolder.open(folder)
-    try:
-        return resolve_model(adapter.base, accept_licence=accept_licence, progress=progress)
-    except InputError as error:
-        raise adapter.no_base(error) from None
-
-
-def portable_name(name: str) -> str:
-    """A model's name as another machine can resolve it: the hub's for one of the catalogue, and a whole
-    path for a folder, which is at least the same everywhere on this one."""
-    if name in CATALOGUE:
-        return CATALOGUE[name].hub
-    folder = Path(name).expanduser()
-    return str(folder.resolve()) if name and folder.is_dir() else name
-
-
-def unknown_model(name: str, folder: Path) -> str:
-    """What to say of a name that is no model's."""
-    if name and folder.exists():
-        return f"model: {name} is a file; name the folder that holds config.json and *.safetensors"
-    if name.startswith(("/", ".", "~")) or name.count("/") > 1:
-        return f"model: {name}: no such folder"
-    hint = did_you_mean(name, CATALOGUE, cutoff=0.5)
-    return (
-        f"model: unknown model {name!r}; {hint}the catalogue has {', '.join(CATALOGUE)}; or name a "
-        "local folder of safetensors or a Hugging Face id org/name"
-    )
-
-
 def list_models() -> list[dict[str, Any]]:
     """The catalogue as `truing models` shows it; sizes in bytes."""
     return [
@@ -284,7 +177,12 @@ def converted_folder(entry: Entry) -> Path:
     return cache_folder() / "models" / name
 
 
-def _from_catalogue(entry: Entry, accept_licence: bool, progress: Progress) -> ModelSource:
+def from_catalogue(entry: Entry, accept_licence: bool, progress: Progress) -> ModelSource:
+    """A model of the catalogue, fetched and converted where it isn't yet.
+
+    Raises InputError where its licence isn't accepted or a checksum is wrong, ModelUnavailable where the
+    network or the disk fails.
+    """
     if source := _converted(entry, progress):
         return source
     _require_licence(entry, accept_licence)
