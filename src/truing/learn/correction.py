@@ -34,6 +34,7 @@ import torch
 from torch import Tensor
 
 from truing.learn.objectives.kl import kl_estimate
+from truing.learn.own_passes import log_probs_now
 from truing.learn.update import LogRow, Policy
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
@@ -71,24 +72,11 @@ def learner_log_probs(policy: Policy, trajectories: Trajectories, ranks: Ranks) 
     """(B, T) by the pass that learns, in its pieces; several processes share the batch out."""
 
     def computed(rows: Sequence[int]) -> list[Tensor]:
-        mine = trajectories.select(rows)
-        # The pass that learns, to the bit, but for what it would keep for its gradient. Under `no_grad`
-        # a language model would take the pass that samples.
-        with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
-            pieces = [
-                policy.log_probs(mine.select(piece)).detach() for piece in policy.pieces(mine)
-            ]
-        return [log_prob_T for piece_BT in pieces for log_prob_T in piece_BT]
+        return log_probs_now(policy, trajectories.select(rows))
 
-    return torch.stack(ranks.shared_out(range(len(trajectories)), computed))
-
-
-def _dropped(saved: Tensor) -> None:
-    """What stands for a tensor that would be kept for a backward pass."""
-
-
-def _missed(dropped: object) -> Tensor:
-    raise RuntimeError("this pass has kept nothing for a gradient")
+    rows, mask_BT = ranks.shared_out(range(len(trajectories)), computed), trajectories.mask_BT
+    own_C = torch.cat(rows)
+    return own_C.new_zeros(mask_BT.shape).masked_scatter(mask_BT, own_C)
 
 
 def reweighted(

@@ -12,6 +12,7 @@ import torch
 
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.objectives.pairwise import Pairwise
+from truing.learn.own_passes import log_probs_now
 from truing.learn.sources.pairs import (
     Comparisons,
     Pairs,
@@ -19,7 +20,6 @@ from truing.learn.sources.pairs import (
     at_most,
     compared,
     laid_out,
-    log_probs_now,
 )
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
 from truing.methods.graders import Graders

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from truing.learn.own_passes import log_probs_now
 from truing.learn.update import LogRow, Policy
 from truing.policies.language import PromptCompletion
 from truing.policies.trajectories import Trajectories, joined, length_mask
@@ -201,18 +202,6 @@ def laid_out(comparisons: Sequence[Comparisons]) -> Trajectories:
     return Trajectories(
         mask_BT, nothing_BT, group_B, nothing_BT, nothing_BT, tuple(actions), pair_N2=pair_N2
     )
-
-
-def log_probs_now(policy: Policy, batch: Trajectories) -> list[Tensor]:
-    """(T,) log-probabilities of each trajectory, by the learner's own passes, without gradients."""
-    rows: list[Tensor] = []
-    for piece in policy.pieces(batch):
-        part = batch.unpaired.select(piece)
-        # Not under no_grad: passes without gradients run frozen copies, which round otherwise.
-        log_prob_BT = policy.log_probs(part).detach()
-        lengths = part.mask_BT.sum(1).tolist()
-        rows += [row[:length].clone() for row, length in zip(log_prob_BT, lengths, strict=True)]
-    return rows
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,30 @@
+"""What the pass that learns says of trajectories, without learning from them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from truing.learn.update import Policy
+from truing.policies.trajectories import Trajectories
+
+
+def log_probs_now(policy: Policy, batch: Trajectories) -> list[Tensor]:
+    """(T,) log-probabilities of each trajectory's own actions, computed in the policy's pieces.
+
+    By the pass that learns, to the bit, but for what it would keep for its gradient. Under `no_grad` a
+    language model would take the pass that samples, through frozen copies, which round otherwise.
+    """
+    alone = batch.unpaired
+    with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
+        pieces = [policy.log_probs(alone.select(piece)).detach() for piece in policy.pieces(batch)]
+    every = (log_prob_T for piece_BT in pieces for log_prob_T in piece_BT)
+    return [log_prob_T[mask_T] for log_prob_T, mask_T in zip(every, batch.mask_BT, strict=True)]
+
+
+def _dropped(saved: Tensor) -> None:
+    """What stands for a tensor that would be kept for a backward pass."""
+
+
+def _missed(dropped: object) -> Tensor:
+    raise RuntimeError("this pass has kept nothing for a gradient")
