@@ -10,16 +10,14 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
 import torch
 
+from truing.models import processor
 from truing.spec.compute import device_name
 from truing.types import InputError
 
 _CPU = torch.device("cpu")
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 @dataclass
@@ -117,21 +115,10 @@ def description(of: torch.device) -> str:
         return f"{card.name}, {card.total_memory / 1e9:.0f} GB"
     if of.type == "cpu":
         threads = torch.get_num_threads()
-        return f"{processor_name()}, {threads} thread{'s' * (threads != 1)}"
+        return f"{processor.name()}, {threads} thread{'s' * (threads != 1)}"
     return platform.processor() or of.type
 
 
 def record() -> dict[str, str]:
     """For run.json: the device, and what it is."""
     return {"name": str(device()), "description": description(device())}
-
-
-@cache
-def processor_name() -> str:
-    """As the system calls the processor."""
-    try:
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())

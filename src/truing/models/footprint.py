@@ -92,8 +92,7 @@ class Footprint:
         each = (dtype or self.dtype).itemsize
         return each * sum(parameter.numel() for parameter in self.model.parameters())
 
-    def linear(self) -> list[nn.Module]:
-        """The layers that an adapter may stand on."""
+    def _linear(self) -> list[nn.Module]:
         head = self.model.get_output_embeddings()
         modules = self.model.modules()
         return [m for m in modules if isinstance(m, nn.Linear | Conv1D) and m is not head]
@@ -109,7 +108,7 @@ class Footprint:
         """Bytes of all copies that passes without gradients make on a processor."""
         if not self._copies:
             return 0
-        numbers = sum(p.numel() for layer in self.linear() for p in layer.parameters())
+        numbers = sum(p.numel() for layer in self._linear() for p in layer.parameters())
         return self.dtype.itemsize * numbers + self.head_copy()
 
     @property
@@ -158,9 +157,8 @@ class Footprint:
         scored.
         """
         prompts = [PromptWithContinuations(r.prompt, ()) for r in texts.requests()]
-        laid_out = (
-            2 * texts.prompts * texts.prompt_tokens
-        )  # as they were computed, and as they are read
+        # Prompts as they were computed, and as they are read.
+        laid_out = 2 * texts.prompts * texts.prompt_tokens
         answers = texts.prompts * texts.answers * texts.tokens
         parts = {
             "weights": self.weights(),

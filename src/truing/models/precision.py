@@ -13,13 +13,13 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import torch
 
 from truing.models import devices
+from truing.models import processor as cpu
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -34,7 +34,6 @@ _TORCH: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.
 _ROWS, _IN, _OUT = 512, 576, 1536  # a pass of the default model through half a feed-forward layer
 _ROUNDS = 5
 _MEMORY = "precision.json"
-_CPUINFO = Path("/proc/cpuinfo")
 _NAMING = ("model name", "flags", "Features", "CPU part")
 _LIMITS = (
     "ONEDNN_MAX_CPU_ISA",
@@ -64,9 +63,7 @@ def has_fast_bfloat16() -> bool:
 def processor() -> str:
     """What decides how fast this processor multiplies: its name, its instructions, those forbidden."""
     parts = [platform.machine(), platform.processor()]
-    with suppress(OSError):
-        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
-        parts += dict.fromkeys(line for line in lines if line.startswith(_NAMING))
+    parts += dict.fromkeys(line for line in cpu.lines() if line.startswith(_NAMING))
     parts += [f"{name}={os.environ[name]}" for name in _LIMITS if name in os.environ]
     return stable_hash("processor", *parts)
 

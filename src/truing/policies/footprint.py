@@ -11,7 +11,7 @@ from tokenizers.models import WordLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from truing.models.engine.checkpointing import layers_of
-from truing.models.engine.traced import PeakBytes, peak_bytes
+from truing.models.engine.traced import PeakBytes, empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Need, Texts
 from truing.models.language_model import LanguageModel
@@ -49,8 +49,9 @@ def _trained(footprint: Footprint, adapter: AdapterSpec) -> int:
     """How many numbers are trained."""
     if adapter.kind == "full":
         return sum(parameter.numel() for parameter in footprint.model.parameters())
-    sides = (sum(layer.weight.shape) for layer in footprint.linear())  # type: ignore[arg-type]
-    return adapter.rank * sum(int(side) for side in sides)
+    model = empty_model(footprint.config, footprint.dtype).requires_grad_(False)
+    add_adapter(model, adapter, seed=0)
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpointing: bool) -> int:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from truing.models import processor
 from truing.models.user_cache import ModelUnavailable, bytes_in, cache_folder
 from truing.types import InputError
 from truing.version import __version__
@@ -79,22 +79,9 @@ def _version(package: str) -> str:
 
 
 def _processor() -> Check:
-    name, flags = _cpuinfo()
+    flags = processor.instructions()
     instructions = ", ".join(flag for flag in _FLAGS if flag in flags) or "instructions unknown"
-    return Check("processor", f"{name}, {_cores()} core(s) to use: {instructions}")
-
-
-def _cpuinfo() -> tuple[str, set[str]]:
-    """Name and instructions, where the system says them."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine(), set()
-    facts = {
-        key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)
-    }
-    flags = facts.get("flags") or facts.get("Features") or ""
-    return facts.get("model name") or platform.machine(), set(flags.split())
+    return Check("processor", f"{processor.name()}, {_cores()} core(s) to use: {instructions}")
 
 
 def _cores() -> int:
