@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 from truing.files import write_text_atomically
+from truing.models import processor
 
 
 def replace_block(page: Path, name: str, lines: list[str]) -> None:
@@ -22,13 +22,4 @@ def replace_block(page: Path, name: str, lines: list[str]) -> None:
 
 def machine() -> str:
     """What figures were measured on, in a few words."""
-    names = [line for line in _processor_lines() if line.startswith("model name")]
-    name = names[0].partition(":")[2].strip() if names else platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
-
-
-def _processor_lines() -> list[str]:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
+    return f"{processor.name()}, {os.cpu_count()} cores"

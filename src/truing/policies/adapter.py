@@ -209,9 +209,8 @@ def save_adapter(folder: Path, model: PreTrainedModel, adapter: AdapterSpec, bas
         for name, experts in stacks.items()
         for weight in experts.lora_A
     }
-    if (
-        stacks
-    ):  # beside them peft takes a layer called gate_proj for an expert's, unless named as a weight
+    if stacks:
+        # Beside them peft takes a layer called gate_proj for an expert's, unless named as a weight.
         targets |= {f"{module}.weight" for module in modules}
     config = LoraConfig(
         r=adapter.rank,
