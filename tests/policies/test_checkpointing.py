@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 
 import pytest
@@ -205,3 +207,29 @@ def test_layers_are_as_they_were_after_a_pass_and_after_a_mistake(free: Free) ->
             Trajectories(*[torch.ones(1, 1)] * 5, data=(PromptCompletion((1,), (1 << 20, 1)),))
         )
     assert not any("forward" in vars(layer) for layer in layers)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_what_a_pass_kept_goes_with_its_graph(
+    family: str, free: Free, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once, not when Python next looks for cycles: passes would pile up in memory until then."""
+    free(1 << 40)
+    kept: list[weakref.ref[object]] = []
+    counted = KeptBytes._counted
+
+    def noted(counting: KeptBytes, tensor: Tensor) -> Tensor:
+        kept.append(weakref.ref(tensor.untyped_storage()))
+        return counted(counting, tensor)
+
+    monkeypatch.setattr(KeptBytes, "_counted", noted)
+    trained = policy(tiny(family), ADAPTERS[0], "auto")
+    weights = {p.untyped_storage()._cdata for p in trained.trained.model.parameters()}
+    gc.collect()
+    gc.disable()
+    try:
+        trained.log_probs(batch()).sum().backward()
+        alive = [each for ref in kept if (each := ref()) is not None]
+        assert kept and {each._cdata for each in alive} <= weights  # type: ignore[attr-defined]
+    finally:
+        gc.enable()

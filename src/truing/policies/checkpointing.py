@@ -5,8 +5,8 @@ What is kept decides how much memory a pass takes and how long, never its number
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -17,29 +17,40 @@ from truing.spec.compute import Checkpointing
 from truing.types import InputError
 
 
+@contextmanager
 def within_memory(
     model: LanguageModel, when: Checkpointing, trained: Iterable[Tensor]
-) -> AbstractContextManager[None]:
+) -> Iterator[None]:
     """While it lasts, learning passes of the model keep what `when` says.
 
     `auto` leaves room for gradients of the `trained` parameters that aren't there yet. Raises InputError
     where `always` isn't possible, because the model's layers aren't a list.
     """
-    if when == "never":
-        return nullcontext()
+    layers = None if when == "never" else layers_of(model.model)
+    if layers is None:
+        _check_optional(model, when)
+        yield
+        return
     room = 0
     if when == "auto":
         gradients = sum(parameter.nbytes for parameter in trained if parameter.grad is None)
         room = available_bytes(model.device) - gradients
-    layers = layers_of(model.model)
-    if layers is None:
-        if when == "auto":
-            return nullcontext()
+    checkpoints = Checkpoints(len(layers), room, model.model.parameters())
+    decoder = model.decoder
+    run = (
+        checkpointed(layers, checkpoints) if decoder is None else decoder.checkpointed(checkpoints)
+    )
+    try:
+        with run:
+            yield
+    finally:
+        checkpoints.release()
+
+
+def _check_optional(model: LanguageModel, when: Checkpointing) -> None:
+    """Raises InputError where layers that can't be told apart are to be computed again."""
+    if when == "always":
         raise InputError(
             f"compute.checkpointing: {type(model.model).__name__} has no list of layers that could be "
             "computed again; set it to never"
         )
-    checkpoints = Checkpoints(len(layers), room, model.model.parameters())
-    if model.decoder is not None:
-        return model.decoder.checkpointed(checkpoints)
-    return checkpointed(layers, checkpoints)

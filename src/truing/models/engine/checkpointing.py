@@ -50,6 +50,10 @@ class KeptBytes(torch.autograd.graph.saved_tensors_hooks):
         """Bytes so far."""
         return sum(storage.nbytes() for storage in self._storages.values())
 
+    def release(self) -> None:
+        """Holds nothing any more: the backward pass then frees what it has been through, at once."""
+        self._storages.clear()
+
 
 class Checkpoints:
     """Decides, layer by layer, which keep their inputs alone in one pass with gradients.
@@ -62,6 +66,10 @@ class Checkpoints:
         self._layers, self._room, self._run = layers, room, 0
         self._kept = KeptBytes(weights)
         self._full = room <= 0
+
+    def release(self) -> None:
+        """To be called when the pass has run: what its layers keep is the graph's alone from then on."""
+        self._kept.release()
 
     def around(self, layer: Forward) -> Forward:
         """A layer that gives the same."""
