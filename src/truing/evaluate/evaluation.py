@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
     from truing.judges.grading import Grader
+    from truing.judges.refusal import OutcomeJudge
     from truing.progress import Progress
     from truing.rewards.reward import Answered, Reward
 
@@ -44,11 +45,19 @@ def _no_reward() -> Unscored:
     return Unscored("no reward is known: the candidate lies in no run that has one")
 
 
+def _shipped_outcome_judge() -> OutcomeJudge:
+    from truing.judges.refusal import load_outcome_judge
+    from truing.progress import SilentProgress
+
+    return load_outcome_judge(None, SilentProgress())
+
+
 @dataclass(frozen=True)
 class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
 
-    `held_out` are the questions nobody trained on, `controls` questions without a misconception.
+    `held_out` are the questions nobody trained on, `controls` questions without a misconception,
+    `refusals` prompts that say whether they are to be declined; `outcomes` judges what answers did.
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
     `judges` free answers aren't judged. `graders` are the programs of the task's judges. A `reward` of
     None: the run has none, and says so by having no rows.
@@ -59,11 +68,13 @@ class EvalContext:
 
     held_out: Sequence[Case] = ()
     controls: Sequence[Case] = ()
+    refusals: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
+    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -150,7 +161,9 @@ class EvalContext:
         )
 
 
-Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
+Kind = Literal["held_out", "controls", "refusals"]
+"""The kinds of cases that a context has, by the name of its field."""
+Cases = Kind | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
 OfJudge = Callable[[str, str, str], tuple[Metric, ...]]
@@ -191,9 +204,10 @@ class Evaluation:
 
     def cases_in(self, context: EvalContext) -> Sequence[Case]:
         """The cases that it asks about."""
-        if self.cases == "held_out":
-            return context.held_out
-        return context.controls if self.cases == "controls" else self.cases(context)
+        if callable(self.cases):
+            return self.cases(context)
+        cases: Sequence[Case] = getattr(context, self.cases)
+        return cases
 
     def metric(self, name: str) -> Metric | None:
         """The declared metric of this name."""
