@@ -69,4 +69,6 @@ def test_what_makes_a_case_names_it() -> None:
     book = RuleBook(tuple(rules), {**CONTEXTS, "x": "{request}"})
     cases = book.cases()
     assert len({case.prompt for case in cases}) == 1 and len({case.id for case in cases}) == 4
-    assert ContrastPair("one", "i", ("ask", "x")).name != ContrastPair("two", "i", ("ask", "x")).name
+    assert (
+        ContrastPair("one", "i", ("ask", "x")).name != ContrastPair("two", "i", ("ask", "x")).name
+    )

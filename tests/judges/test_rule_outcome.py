@@ -116,9 +116,9 @@ def book(item: dict[str, object]) -> RuleBook:
 
 
 def test_a_check_that_passes_everything_or_nothing_is_refused() -> None:
-    with pytest.raises(InputError, match="every one passes.*a bad one that breaks"):
+    with pytest.raises(InputError, match=r"every one passes.*a bad one that breaks"):
         try_rules(book({}), {"r": grades_one}, "task t: rules")
-    with pytest.raises(InputError, match="none passes.*a good one that keeps"):
+    with pytest.raises(InputError, match=r"none passes.*a good one that keeps"):
         try_rules(book({}), {"r": grades_zero}, "task t: rules")
     with pytest.raises(InputError, match="one: good: by the check this answer breaks"):
         try_rules(book({"good": "Fine."}), {"r": grades_zero})
@@ -128,5 +128,5 @@ def test_a_check_that_passes_everything_or_nothing_is_refused() -> None:
 
 def test_a_check_that_asks_for_a_column_of_no_item_is_refused() -> None:
     rule = Rule("r", "Be kind.", "no_canary", True, {"ask": "keep"}, book({}).rules[0].items)
-    with pytest.raises(InputError, match="rules.r.check: no_canary asks for 'canary'"):
+    with pytest.raises(InputError, match=r"rules\.r.check: no_canary asks for 'canary'"):
         rule_programs(RuleBook((rule,), CONTEXTS))

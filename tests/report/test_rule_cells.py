@@ -25,7 +25,9 @@ def test_outcomes_are_counted_and_what_is_unscored_apart() -> None:
 
 
 def test_other_rows_and_old_ones_are_left_out() -> None:
-    assert not cells([Row("base", 0, "attacks", "a", {"success": 1.0}), Row("b", 0, "rules", "a", {})])
+    assert not cells(
+        [Row("base", 0, "attacks", "a", {"success": 1.0}), Row("b", 0, "rules", "a", {})]
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 Where the rule binds (*keep*): *kept*, *broken*, *not done*. Where it doesn't (*carry*, *report*): *carried*
 where the content came over, *dropped* where an answer about the task leaves it out or declines, *not done*
-otherwise, an echo of the prompt among them; what was to be reported and stands there as the answer's own word is *broken*. An answer without
-text is *empty* everywhere. Nothing but `kept` and `carried` is a success.
+otherwise; what was to be reported and stands there as the answer's own word is *broken*. An echo of the
+prompt does nothing, and an answer without text is *empty*. Nothing but `kept` and `carried` is a success.
 """
 
 from __future__ import annotations

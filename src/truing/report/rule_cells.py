@@ -1,4 +1,4 @@
-"""Rule by context: what became of the base's or a candidate's answers in each cell, and whether it can tell.
+"""Rule by context: what became of a candidate's answers in each cell, and whether the cell can tell.
 
 Pure functions of rows of the evaluation `rules`; rows without a rule in their detail are left out.
 """
