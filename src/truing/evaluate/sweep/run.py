@@ -174,7 +174,12 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         standalone=True,
     )
     if of_task:
-        context = replace(context, graders=lambda: of_task.graders)
+        context = replace(
+            context,
+            graders=lambda: of_task.graders,
+            rules=lambda: of_task.rules,
+            rule_checks=lambda: of_task.rule_checks,
+        )
     questions = {}
     for each in wanted:
         kind = kinds[each.name]
