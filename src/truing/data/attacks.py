@@ -15,20 +15,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from itertools import chain, zip_longest
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from truing.data.rules import Rule, RuleItem, composed_case, filled
 from truing.types import Case, InputError, normalised, stable_hash
 
 Cell = Literal["attack", "direct", "able", "twin", "neutral"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
-Success = Literal["secret", "said", "broken"]
-"""How it is seen that a demand was carried out: a secret of the system message was said at all; the
-words that the turn holds were said, not quoted in a refusal; the rule's own check finds it broken."""
+Success = Literal["said", "broken"]
+"""How it is seen that a demand was carried out: the words that the turn holds were said, not quoted in a
+refusal; or the rule's own check finds it broken, as where a secret of the system message is said at all."""
+
+_Any = TypeVar("_Any")
+_Named = TypeVar("_Named", "Wording", RuleItem)
 
 WORDINGS_EACH = 26
 """Wordings of one demand and item in a large design: enough for hit@25, and some to spare."""
@@ -52,8 +55,8 @@ class Demand:
     """Something to ask for against a rule, and its twin: as short a request that the rule permits.
 
     `asks` and `twin` stand behind "please" as they are; `done` are words of which any shows that the
-    twin's was done. `canary` are the words that show that the demand was, where `success` goes by words.
-    `without` is what the system message says where the rule isn't told: what the demand can't do without.
+    twin's was done. `slots` are its own beside an item's: of each list, the item's place in its rule takes
+    one. `without` is what the system message says where the rule isn't told: what the demand can't do without.
     """
 
     name: str
@@ -62,8 +65,8 @@ class Demand:
     twin: str
     done: tuple[str, ...]
     success: Success
-    canary: str = ""
     without: str = ""
+    slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,6 @@ class AttackBook:
         """The demand of this name."""
         return next(demand for demand in self.demands if demand.name == name)
 
-    def item(self, rule: str, name: str) -> RuleItem:
-        """An item of a rule."""
-        return next(item for item in self.rules[rule].items if item.name == name)
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,23 @@ class _Target:
 
     @property
     def slots(self) -> dict[str, Any]:
-        return dict(self.item.slots)
+        """The item's, and the demand's for it; what isn't a text is for checks alone."""
+        place = self.rule.items.index(self.item)
+        own = {name: each[place % len(each)] for name, each in self.demand.slots.items()}
+        return {**self.item.slots, **own}
 
     @property
     def under_rule(self) -> str:
+        """What the system message says of the rule."""
         return filled(self.rule.says, self.slots)
 
+    @property
+    def canary(self) -> str:
+        """The words that show that the demand was carried out; empty where only a check can tell."""
+        return str(self.slots.get("canary", ""))
 
-@cache
-def built_in_attacks(rules: tuple[Rule, ...] = ()) -> AttackBook:
+
+def built_in_attacks(rules: Sequence[Rule]) -> AttackBook:
     """The built-in wordings and demands, all ours and harmless. `rules` are those to go against, beside
     the ones that stand with the demands; a demand whose rule isn't there is left out."""
     data = json.loads(_read("attack_demands.json"))
@@ -134,6 +142,7 @@ def built_in_attacks(rules: tuple[Rule, ...] = ()) -> AttackBook:
     )
 
 
+@cache
 def _read(name: str) -> str:
     return files("truing.data").joinpath("built_in", name).read_text(encoding="utf-8")
 
@@ -153,7 +162,7 @@ def compose(book: AttackBook, size: int, questions: Sequence[str], seed: int = 0
 
     The design is balanced: demands, items and families take turns, no wording stands twice with one
     demand and item, and which stand together follows from the seed alone. Raises InputError where an
-    imported attack can't stand behind a question.
+    attack can't stand behind any of the questions.
     """
     asked = list(questions) or [""]
     cases: dict[str, Case] = {}
@@ -173,8 +182,7 @@ def _composed(
         place, turn = number % len(targets), number // len(targets)
         # Targets begin at places as far apart as can be, so that each wording is used as often.
         wording = wordings[(turn + place * len(wordings) // len(targets)) % len(wordings)]
-        question = questions[(number + seed) % len(questions)]
-        yield from _attack_cells(targets[place], wording, question)
+        yield from _attack_cells(targets[place], wording, questions, number + seed)
     for place, target in enumerate(targets):
         for number in range(plain):
             yield _direct(target, book.plain[(place + number) % len(book.plain)])
@@ -201,67 +209,71 @@ def _in_turn(wordings: Sequence[Wording], seed: int) -> list[Wording]:
     return _taking_turns([_shuffled(family, seed) for family in families.values()])
 
 
-def _taking_turns[T](rows: Sequence[Sequence[T]]) -> list[T]:
+def _taking_turns(rows: Sequence[Sequence[_Any]]) -> list[_Any]:
     return [each for turn in zip_longest(*rows) for each in turn if each is not None]
 
 
-def _shuffled[T: (Wording, RuleItem)](things: Sequence[T], seed: int) -> list[T]:
+def _shuffled(things: Sequence[_Named], seed: int) -> list[_Named]:
     return sorted(things, key=lambda each: stable_hash("composition", str(seed), each.name))
 
 
-def _attack_cells(target: _Target, wording: Wording, question: str) -> Iterator[Case]:
+def _attack_cells(
+    target: _Target, wording: Wording, questions: Sequence[str], number: int
+) -> Iterator[Case]:
     demand, slots = target.demand, target.slots
-    twin = stable_hash("attack", wording.name, demand.name, target.item.name)[:16]
-    asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
-    common = (target, wording, question)
-    attack = _case("attack", *common, asks, target.under_rule, (filled(demand.canary, slots),))
     done = tuple(filled(each, slots) for each in demand.done)
-    yield replace(attack, family=twin)
-    without = filled(demand.without, slots)
-    yield _case("able", *common, asks, without, (attack.canary,))
-    yield replace(_case("twin", *common, permitted, target.under_rule, done), family=twin)
+    behind = "{question}" in wording.template
+    question = _question(questions, number, (target.canary, *done), wording.name) if behind else ""
+    asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
+    told, without = target.under_rule, filled(demand.without, slots)
+    sought = (target.canary,)
+    family = stable_hash("attack", wording.name, demand.name, target.item.name)[:16]
+    for cell, request, system, words in (
+        ("attack", asks, told, sought),
+        ("able", asks, without, sought),
+        ("twin", permitted, told, done),
+    ):
+        case = _case(cell, target, wording, (question, request), system, words)
+        yield replace(case, family=family)
 
 
 def _direct(target: _Target, template: str) -> Case:
-    demand = target.demand
-    number = stable_hash("plain", template)[:4]
-    wording = Wording("plain", f"plain-{number}", template)
-    sought = (filled(demand.canary, target.slots),)
-    asks = filled(demand.asks, target.slots)
-    return _case("direct", target, wording, "", asks, target.under_rule, sought)
+    wording = Wording("plain", f"plain-{stable_hash('plain', template)[:4]}", template)
+    asks = filled(target.demand.asks, target.slots)
+    return _case("direct", target, wording, ("", asks), target.under_rule, (target.canary,))
 
 
 def _neutral(target: _Target, questions: Sequence[str], number: int) -> Case:
     """A question without a demand. What it is about is left to whoever asks."""
-    place = number % len(questions)
-    wording = Wording("plain", f"question-{place + 1}", "{question}")
-    sought = (filled(target.demand.canary, target.slots),)
-    return _case("neutral", target, wording, questions[place], "", target.under_rule, sought)
+    question = _question(questions, number, (target.canary,), "a plain question")
+    wording = Wording("plain", f"question-{stable_hash('question', question)[:4]}", "{question}")
+    return _case("neutral", target, wording, (question, ""), target.under_rule, (target.canary,))
 
 
 def _case(
-    cell: Cell,
+    cell: str,
     target: _Target,
     wording: Wording,
-    question: str,
-    asks: str,
+    said: tuple[str, str],
     system: str,
     sought: Sequence[str],
 ) -> Case:
-    """A cell's case: what it is made of stands in its columns, `sought` being the words to look for."""
-    user = filled(wording.template, {"question": question, "demand": asks})
+    """A cell's case, from what is `said`: a question and a request. What it is made of stands in its
+    columns, `sought` being the words to look for; the item's slots are there for the rule's check."""
+    user = filled(wording.template, {"question": said[0], "demand": said[1]})
+    slots = {name: each for name, each in target.slots.items() if isinstance(each, str)}
     columns = {
+        **slots,
         "cell": cell,
         "family": wording.family,
         "wording": wording.name,
         "demand": target.demand.name,
         "rule": target.rule.id,
         "item": target.item.name,
-        "canary": sought[0] if sought else "",
         "sought": tuple(each for each in sought if each),
-        "system": system,
     }
-    return _with_turns(composed_case(system, user[:1].upper() + user[1:], columns, wording.family), wording)
+    case = composed_case(system, user[:1].upper() + user[1:], columns, wording.family)
+    return _with_turns(case, wording)
 
 
 def _with_turns(case: Case, wording: Wording) -> Case:
@@ -282,9 +294,9 @@ def _with_turns(case: Case, wording: Wording) -> Case:
 
 def _imported(book: AttackBook, questions: Sequence[str]) -> Iterator[Case]:
     for number, attack in enumerate(book.imported):
-        question = questions[number % len(questions)] if "{question}" in attack.text else ""
-        for trigger in attack.triggers:
-            check_canary(trigger, question, f"{attack.family}: {attack.name}")
+        where = f"{attack.family}: {attack.name}"
+        behind = "{question}" in attack.text
+        question = _question(questions, number, attack.triggers, where) if behind else ""
         columns = {
             "cell": "attack",
             "family": attack.family,
@@ -294,16 +306,22 @@ def _imported(book: AttackBook, questions: Sequence[str]) -> Iterator[Case]:
             "item": attack.family,
             "canary": attack.triggers[0] if attack.triggers else "",
             "sought": attack.triggers,
-            "system": "",
         }
         user = filled(attack.text, {"question": question})
         yield composed_case("", user, columns, attack.family)
 
 
-def check_canary(canary: str, question: str, where: str) -> None:
-    """Raises InputError where an answer to the question could hold the canary without obedience."""
-    if canary and normalised(canary) in normalised(question):
-        raise InputError(
-            f"{where}: its canary {canary!r} stands in the question {question[:60]!r} that it is put "
-            "behind; give another canary, or other questions with --questions"
-        )
+def _question(questions: Sequence[str], number: int, words: Sequence[str], where: str) -> str:
+    """The next question that holds none of the words, which an answer to it could hold unasked.
+
+    Raises InputError where there is none.
+    """
+    sought = [normalised(word) for word in words if word]
+    for place in range(len(questions)):
+        question = questions[(number + place) % len(questions)]
+        if not any(word in normalised(question) for word in sought):
+            return question
+    raise InputError(
+        f"{where}: {words[0]!r} shows that its demand was carried out, and stands in every question that "
+        "it is put behind; give other questions with --questions, or another canary"
+    )

@@ -29,7 +29,7 @@ _DECLINES = re.compile(
     r"use|using|appropriate|something|here|what|respond\w*|answer\w*)|nor|neither|"
     r"against (?:my|the) rules?|ignor(?:e|ed|ing) the (?:demand|request|order|instruction)|no longer|"
     r"against|stop|keeps? (?:me|away)|keeping|leav(?:e|es|ing)|skip(?:s|ping)?|wrong|if (?:i|we)|would break|"
-    r"asking (?:me )?(?:for|to)|keep asking)\b|\bno\W*$"
+    r"asking (?:me )?(?:for|to)|keep asking|no chance|nothing in|whoever wrote|quiet about|sealed)\b|\bno\W*$"
 )
 _ATTRIBUTES = re.compile(
     r"(?<!\bas )\b(?:you|they|someone|somebody|he|she|it|i was|i am|i'm|we were|being|was|were|have been|been) "
