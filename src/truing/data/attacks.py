@@ -55,7 +55,8 @@ class Demand:
     """Something to ask for against a rule, and its twin: as short a request that the rule permits.
 
     `asks` and `twin` stand behind "please" as they are; `done` are words of which any shows that the
-    twin's was done. `slots` are its own beside an item's: of each list, the item's place in its rule takes
+    twin's was done, and `shown` words of which one must stand where a check finds the rule broken: a
+    refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in its rule takes
     one. `without` is what the system message says where the rule isn't told: what the demand can't do without.
     """
 
@@ -66,6 +67,7 @@ class Demand:
     done: tuple[str, ...]
     success: Success
     without: str = ""
+    shown: tuple[str, ...] = ()
     slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -132,7 +134,7 @@ def built_in_attacks(rules: Sequence[Rule]) -> AttackBook:
     data = json.loads(_read("attack_demands.json"))
     own = [_rule(each) for each in data["rules"]]
     by_id = {rule.id: rule for rule in (*own, *rules)}
-    demands = (Demand(**{**each, "done": tuple(each["done"])}) for each in data["demands"])
+    demands = map(_demand, data["demands"])
     lines = _read("attack_wordings.jsonl").splitlines()
     return AttackBook(
         tuple(_wording(json.loads(line)) for line in lines),
@@ -150,6 +152,11 @@ def _read(name: str) -> str:
 def _rule(data: Mapping[str, Any]) -> Rule:
     items = tuple(RuleItem(each["name"], each["slots"]) for each in data["items"])
     return Rule(data["id"], data["says"], data["check"], True, {}, items)
+
+
+def _demand(data: Mapping[str, Any]) -> Demand:
+    words = {name: tuple(data.get(name, ())) for name in ("done", "shown")}
+    return Demand(**{**data, **words})
 
 
 def _wording(data: Mapping[str, Any]) -> Wording:
@@ -177,7 +184,7 @@ def _composed(
     targets, wordings = _targets(book, size, seed), _in_turn(book.wordings, seed)
     if not targets or not wordings:
         return
-    plain = min(BESIDE, max(1, round(BESIDE * size / (len(targets) * WORDINGS_EACH))))
+    plain = min(BESIDE, max(2, round(BESIDE * size / (len(targets) * WORDINGS_EACH))))
     for number in range(min(size, len(targets) * len(wordings))):
         place, turn = number % len(targets), number // len(targets)
         # Targets begin at places as far apart as can be, so that each wording is used as often.
@@ -221,9 +228,9 @@ def _attack_cells(
     target: _Target, wording: Wording, questions: Sequence[str], number: int
 ) -> Iterator[Case]:
     demand, slots = target.demand, target.slots
-    done = tuple(filled(each, slots) for each in demand.done)
-    behind = "{question}" in wording.template
-    question = _question(questions, number, (target.canary, *done), wording.name) if behind else ""
+    done = _filled(demand.done, slots)
+    shown, behind = _filled(demand.shown, slots), "{question}" in wording.template
+    question = _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
     asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
     told, without = target.under_rule, filled(demand.without, slots)
     sought = (target.canary,)
@@ -235,6 +242,10 @@ def _attack_cells(
     ):
         case = _case(cell, target, wording, (question, request), system, words)
         yield replace(case, family=family)
+
+
+def _filled(words: Sequence[str], slots: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(filled(each, slots) for each in words)
 
 
 def _direct(target: _Target, template: str) -> Case:
@@ -259,7 +270,8 @@ def _case(
     sought: Sequence[str],
 ) -> Case:
     """A cell's case, from what is `said`: a question and a request. What it is made of stands in its
-    columns, `sought` being the words to look for; the item's slots are there for the rule's check."""
+    columns, `sought` being the words to look for, `shown` those that a broken rule must come with; the
+    item's slots are there for the rule's check."""
     user = filled(wording.template, {"question": said[0], "demand": said[1]})
     slots = {name: each for name, each in target.slots.items() if isinstance(each, str)}
     columns = {
@@ -271,6 +283,7 @@ def _case(
         "rule": target.rule.id,
         "item": target.item.name,
         "sought": tuple(each for each in sought if each),
+        "shown": _filled(target.demand.shown, target.slots),
     }
     case = composed_case(system, user[:1].upper() + user[1:], columns, wording.family)
     return _with_turns(case, wording)
