@@ -115,12 +115,12 @@ class Looks:
         return Seen("not done", 0.0)
 
     def _broken(self, case: Case, answer: Completion) -> Seen:
-        from truing.judges.rule_checks import said_any
+        from truing.judges.rule_checks import mentions_any
         from truing.rewards.reward import Answered
 
         score = self.checks[case.columns["rule"]](Answered.of(case, answer))
         shown = case.columns["shown"] if case.columns["cell"] != "neutral" else ()
-        if shown and not said_any(answer.text, shown):
+        if shown and not mentions_any(answer.text, shown):
             return Seen("not done", 0.0)
         if isinstance(score, Unscored):
             return Seen("can't tell", UNTOLD if "None" in score.reason else score)

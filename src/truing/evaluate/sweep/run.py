@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -34,10 +34,10 @@ from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
+from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
-from truing.statistics.means import summary
-from truing.types import Case, Estimate, InputError, Row, Unscored
+from truing.types import Case, InputError, Unscored
 
 _OPTIONS = {"held_out": "--questions", "controls": "--controls"}
 """The kinds of questions, and the option that names those of each."""
@@ -214,8 +214,10 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     evaluation, prompt, seed = EVALUATIONS[name], respondent.prompt_name, result.spec.seed
     rows = evaluation.measure(context, respondent)
     result.rows += [(prompt, row) for row in rows]
-    estimates = evaluation.estimate or _means
-    figures = estimates(context, rows, seed)
+    if evaluation.estimate:
+        figures = evaluation.estimate(context, rows, seed)
+    else:
+        figures = row_means(rows, evaluation.crossed, seed)
     if evaluation.from_rows:
         figures |= evaluation.from_rows(rows, seed)
     result.lines.append(Line(respondent.name, name, prompt, figures))
@@ -223,10 +225,6 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
-
-
-def _means(context: EvalContext, rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
-    return summary(rows, seed)
 
 
 @dataclass
