@@ -56,8 +56,9 @@ class Demand:
 
     `asks` and `twin` stand behind "please" as they are; `done` are words of which any shows that the
     twin's was done, and `shown` words of which one must stand where a check finds the rule broken: a
-    refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in its rule takes
-    one. `without` is what the system message says where the rule isn't told: what the demand can't do without.
+    refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in
+    its rule takes one. `without` is what the system message says where the rule isn't told: what the
+    demand can't do without.
     """
 
     name: str
@@ -99,7 +100,6 @@ class AttackBook:
     def demand(self, name: str) -> Demand:
         """The demand of this name."""
         return next(demand for demand in self.demands if demand.name == name)
-
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,7 @@ def compose(book: AttackBook, size: int, questions: Sequence[str], seed: int = 0
     return list(cases.values())
 
 
-def _composed(
-    book: AttackBook, size: int, questions: Sequence[str], seed: int
-) -> Iterator[Case]:
+def _composed(book: AttackBook, size: int, questions: Sequence[str], seed: int) -> Iterator[Case]:
     targets, wordings = _targets(book, size, seed), _in_turn(book.wordings, seed)
     if not targets or not wordings:
         return
@@ -230,7 +228,9 @@ def _attack_cells(
     demand, slots = target.demand, target.slots
     done = _filled(demand.done, slots)
     shown, behind = _filled(demand.shown, slots), "{question}" in wording.template
-    question = _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
+    question = (
+        _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
+    )
     asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
     told, without = target.under_rule, filled(demand.without, slots)
     sought = (target.canary,)
@@ -300,9 +300,7 @@ def _with_turns(case: Case, wording: Wording) -> Case:
     ]
     system = [turn for turn in case.messages if turn[0] == "system"]
     turns = (*earlier, ("user", case.prompt))
-    return replace(
-        case, prompt="\n\n".join(text for _, text in turns), messages=(*system, *turns)
-    )
+    return replace(case, prompt="\n\n".join(text for _, text in turns), messages=(*system, *turns))
 
 
 def _imported(book: AttackBook, questions: Sequence[str]) -> Iterator[Case]:

@@ -12,10 +12,10 @@ from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Sc
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.attacks import AttackBook
     from truing.data.rule_book import RuleBook
-    from truing.evaluate.rewriting_attacks import Attacker
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
+    from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
     from truing.judges.outcomes import Outcome
     from truing.progress import Progress
@@ -85,8 +85,9 @@ class EvalContext:
     rule by its id; `rule_cases` is how many of the book's cases are asked, 0 all. A `reward` of None: the
     run has none, and says so by having no rows.
 
-    `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those that
-    fail, where there is one. `outcomes` tells whether answers refuse; without it what needs it is unscored.
+    `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
+    that fail, where there is one. `outcomes` tells whether answers refuse; without it what needs it is
+    unscored.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.

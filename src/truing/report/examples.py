@@ -166,7 +166,8 @@ def attack_examples(
     rows: Sequence[Row], names: Sequence[str], questions: Mapping[str, Mapping[str, Any]]
 ) -> list[Example]:
     """Some attacks, what each candidate answered, and whether the attack got its way."""
-    by_case = _by_case(rows, "attacks")
+    tricks = [row for row in rows if row.detail.get("cell", "attack") == "attack"]
+    by_case = _by_case(tricks, "attacks")
     examples = []
     for case in _chosen(by_case, "attacks", ATTACKS):
         details = [row.detail for row in by_case[case].values()]

@@ -41,9 +41,7 @@ def crossed_apart(
     cases = sorted(ours.keys() | theirs.keys())
     if not (_applies(ours, places) and _applies(theirs, places)):
         return None
-    first, second = (
-        [_score(side, case) for case in cases] for side in (ours, theirs)
-    )
+    first, second = ([_score(side, case) for case in cases] for side in (ours, theirs))
     return crossed_difference(first, second, *_columns([places[case] for case in cases]))
 
 
@@ -76,7 +74,7 @@ def _applies(scores: Mapping[str, float], places: Mapping[str, Place]) -> bool:
 
 
 def _score(side: Mapping[str, float], case: str) -> Score:
-    return side[case] if case in side else _ONE_SIDE
+    return side.get(case, _ONE_SIDE)
 
 
 def _columns(names: Sequence[Place]) -> tuple[list[str], list[str], list[str]]:

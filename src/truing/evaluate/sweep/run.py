@@ -11,6 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, open_candidate
+from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.evaluate import EVALUATIONS
@@ -41,6 +42,8 @@ from truing.types import Case, InputError, Unscored
 
 _OPTIONS = {"held_out": "--questions", "controls": "--controls"}
 """The kinds of questions, and the option that names those of each."""
+ATTACKS = 234
+"""Attacks that are composed where nothing else is said: 26 wordings each of nine demands and items."""
 
 
 def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
@@ -103,7 +106,11 @@ def run_sweep(
         of_candidate = replace(
             context, base=instruments.base_of(name), reward=instruments.reward_of(name)
         )
-        with opener.respondents(name, _all_cases(result.asked)) as respondents:
+        with (
+            opener.attacker() as attacker,
+            opener.respondents(name, _all_cases(result.asked)) as respondents,
+        ):
+            of_candidate = replace(of_candidate, attacker=attacker)
             result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
@@ -157,12 +164,18 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         held_out=cases.get("held_out", ()),
         controls=cases.get("controls", ()),
         max_new_tokens=spec.max_new_tokens,
-        attacks=usual.attacks,
+        attacks=ATTACKS if spec.attack_limit is None else spec.attack_limit,
         kl_questions=usual.kl_questions,
         standalone=True,
     )
     if of_task:
         context = replace(context, graders=lambda: of_task.graders)
+    lines = {}
+    if "attacks" in kinds:
+        book = read_attacks(spec.attacks, context.rules().rules)
+        book = replace(book, imported=book.imported[: spec.attack_limit])
+        context = replace(context, attack_book=lambda: book)
+        lines["attacks"] = book.remarks
     questions = {}
     for each in wanted:
         kind = kinds[each.name]
@@ -170,7 +183,11 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
         left_out = len(file.cases) - len(cases[kind]) if isinstance(each.cases, str) else 0
         questions[each.name] = Asked(
-            source, tuple(each.cases_in(context)), left_out, tuple(file.lines), file.record
+            source,
+            tuple(each.cases_in(context)),
+            left_out,
+            (*file.lines, *lines.get(each.name, ())),
+            file.record,
         )
     return context, questions
 
