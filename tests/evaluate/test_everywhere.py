@@ -186,10 +186,12 @@ def test_conversations_and_other_names_are_read(tmp_path: Path) -> None:
     messages = [{"role": role, "content": text} for role, text in turns]
     lines = [{"messages": messages}, {"question": "q", "completion": "c"}]
     path.write_text("\n".join(map(json.dumps, lines)))
+    recording = read_answers(f"answers:{path}")
     found = {
-        prompt: answer for prompt, (answer, _) in read_answers(f"answers:{path}").answers.items()
+        prompt: {system: answer for system, (answer, _) in by_system.items()}
+        for prompt, by_system in recording.answers.items()
     }
-    assert found == {"one? 1 two?": "2", "q": "c"}
+    assert found == {"one? 1 two?": {"s": "2"}, "q": {None: "c"}}
 
 
 def test_a_file_that_answers_nothing_is_refused_before_anything_is_written(here: Path) -> None:

@@ -247,13 +247,9 @@ def evaluate(
         if run is not None:
             if free:
                 apart["free"] = True
-            _add_to(
-                run,
-                evaluations,
-                candidate,
-                [*apart, *(name.replace("_", "-") for name in asks), *given(export=export)],
-                as_json,
-            )
+            apart |= asks | given(export=export)
+            others = [name.replace("_", "-") for name in apart]
+            _add_to(run, evaluations, candidate, others, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec
 

@@ -2,8 +2,8 @@
 
 What an entry is, its own text says:
 
-- a template, with a slot for a demand ({{ prompt }}, [INSERT PROMPT HERE]): a wording, which is composed with
-  the built-in demands and has every cell beside it;
+- a template, with a slot for a demand ({{ prompt }}, [INSERT PROMPT HERE]): a wording, which is composed
+  with the built-in demands and has every cell beside it;
 - a whole prompt with words that show its success (triggers, a rogue string, a canary): scored exactly;
 - a whole prompt without: a goal, which only a judge of outcomes can tell.
 
@@ -63,7 +63,8 @@ class _Entry:
 
 
 def read_attacks(names: Sequence[str], rules: Sequence[Rule]) -> AttackBook:
-    """A book of the lists that are named: files, `built-in` or `injections`. Without names, the built-in one.
+    """A book of the lists that are named: files, `built-in` or `injections`. Without names, the built-in
+    one.
 
     Texts that stand twice are asked once, and counted in the book's remarks. Raises InputError naming file
     and line of the first mistake.
@@ -125,7 +126,7 @@ def _checked_slots(place: str, text: str) -> str:
     rest = _SLOT.sub("", text)
     if other := _OTHER_SLOT.search(rest):
         raise InputError(
-            f"{place}: the slot {other[0]} can't be filled; only {{{{ prompt }}}} can, so write the rest out"
+            f"{place}: the slot {other[0]} can't be filled; only {{{{ prompt }}}} can, so write it out"
         )
     return text
 

@@ -74,8 +74,10 @@ class Looks:
 
     @cached_property
     def checks(self) -> Mapping[str, Callable[[Answered], Score]]:
-        """The program behind each rule, by its id."""
-        return self.context.rule_checks()
+        """The program behind each built-in rule, by its id: demands go against these, whatever the task's."""
+        from truing.judges.rule_programs import built_in_rule_programs
+
+        return built_in_rule_programs()
 
     def at(self, cases: Sequence[Case], answers: Sequence[Completion | Unscored]) -> list[Seen]:
         """What became of each."""

@@ -82,7 +82,7 @@ class EvalContext:
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
     `judges` free answers aren't judged. `graders` are the programs of the task's judges. `rules` is the
     task's book of rules, the built-in one where it has none, and `rule_checks` the program behind each
-    rule by its id; `rule_cases` is how many of the book's cases are asked, 0 all. A `reward` of None: the
+    rule by its id; `rule_cases` is how many of the book's cases are asked at most. A `reward` of None: the
     run has none, and says so by having no rows.
 
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
@@ -97,7 +97,7 @@ class EvalContext:
     controls: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
-    rule_cases: int = 0
+    rule_cases: int | None = None
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders

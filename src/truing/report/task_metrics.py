@@ -48,7 +48,8 @@ class TaskMetrics:
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
     candidate's rows and a seed; `crossed` those whose rows are of many wordings: which is of which. A
-    metric that isn't listed is shown last, under its own name, and is neither gain nor loss. `shares` lie between 0 and 1 in every row.
+    metric that isn't listed is shown last, under its own name, and is neither gain nor loss. `shares` lie
+    between 0 and 1 in every row.
     """
 
     metrics: tuple[Metric, ...]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from truing.data.rule_book import RuleBook, built_in_rules
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
+from truing.judges.rule_programs import built_in_rule_programs
 from truing.models.remote.endpoint import is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
@@ -19,13 +21,17 @@ from truing.types import Case, Dtype, InputError, Score
 
 @dataclass(frozen=True)
 class TaskCases:
-    """A task as `truing eval` sees it: its held-out cases, its judges' programs, and what whoever has no
-    prompt of its own is told."""
+    """A task as `truing eval` sees it: its held-out cases, its judges' programs, what whoever has no
+    prompt of its own is told, and its rules with what tells whether an answer keeps each."""
 
     source: str
     cases: tuple[Case, ...]
     graders: Mapping[str, Callable[[Answered], Score]]
     instruction: str
+    rules: RuleBook = field(default_factory=built_in_rules)
+    rule_checks: Mapping[str, Callable[[Answered], Score]] = field(
+        default_factory=built_in_rule_programs
+    )
 
 
 @dataclass(frozen=True)

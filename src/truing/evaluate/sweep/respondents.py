@@ -92,7 +92,8 @@ class Opener:
     def _recorded(self, name: str, cases: Sequence[Case]) -> list[Respondent]:
         recording = read_answers(name)
         recording.check(cases)
-        return [RecordedRespondent(name, self.spec.seed, recording, w) for w in self.variants]
+        seed = self.spec.seed
+        return [RecordedRespondent(name, seed, recording, w, cases) for w in self.variants]
 
     def _served(self, name: str) -> Iterator[list[Respondent]]:
         spec, form = self.spec, self.spec.form

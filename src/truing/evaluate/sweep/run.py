@@ -14,6 +14,7 @@ from truing.candidates import RECORD, open_candidate
 from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
+from truing.data.rule_book import built_in_rules
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
@@ -169,10 +170,15 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         standalone=True,
     )
     if of_task:
-        context = replace(context, graders=lambda: of_task.graders)
+        context = replace(
+            context,
+            graders=lambda: of_task.graders,
+            rules=lambda: of_task.rules,
+            rule_checks=lambda: of_task.rule_checks,
+        )
     lines = {}
     if "attacks" in kinds:
-        book = read_attacks(spec.attacks, context.rules().rules)
+        book = read_attacks(spec.attacks, built_in_rules().rules)
         book = replace(book, imported=book.imported[: spec.attack_limit])
         context = replace(context, attack_book=lambda: book)
         lines["attacks"] = book.remarks
