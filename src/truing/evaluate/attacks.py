@@ -74,7 +74,7 @@ class Looks:
 
     @cached_property
     def checks(self) -> Mapping[str, Callable[[Answered], Score]]:
-        """The program behind each built-in rule, by its id: demands go against these, whatever the task's."""
+        """The program behind each built-in rule, by its id: demands go against these alone."""
         from truing.judges.rule_programs import built_in_rule_programs
 
         return built_in_rule_programs()
