@@ -16,8 +16,9 @@ Economic Statistics 29(2)), but without their bias where wordings or items are f
 
 A share's interval is Wilson's (1927, JASA 22) with the effective sample size p (1 - p) / V + 1, as surveys
 do with clusters (Franco, Little, Louis and Slud, 2019, Journal of Survey Statistics and Methodology 7(3));
-V and p (1 - p) are both estimates, which is where the 1 is from. That of a difference is Agresti's and
-Min's (2005, Biometrics 61): half a pair is added to wins and half to losses.
+V and p (1 - p) are both estimates, which is where the 1 is from. That of a difference is Tango's (1998,
+Statistics in Medicine 17, equations 3 to 5), the same idea for pairs, with the shares of pairs won and
+lost and the effective number of pairs.
 
 Departures, chosen by simulation (`benchmarks/coverage.py` prints what they cover):
 
@@ -43,6 +44,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from truing.statistics.means import TAILS
+from truing.statistics.score_intervals import tango, wilson
 from truing.types import Estimate, Score, Unscored
 
 PRIOR = 0.25
@@ -113,26 +115,12 @@ def _estimate(
     if table.independent is None:
         return Estimate(value, None, None, len(scored), unscored)
     size, quantile = _precision(table, values_N)
-    bounds = _wilson if least == 0 else _agresti_min
-    low, high = bounds(value, float(np.abs(values_N).mean()), size, quantile)
+    if least == 0:
+        low, high = wilson(value, size, quantile)
+    else:
+        low, high = tango(value, float(np.abs(values_N).mean()), size, quantile)
     low, high = max(least, min(low, value)), min(1.0, max(high, value))
     return Estimate(value, low, high, len(scored), unscored)
-
-
-def _wilson(share: float, _: float, size: float, quantile: float) -> tuple[float, float]:
-    extra = quantile**2 / size
-    middle = (share + extra / 2) / (1 + extra)
-    reach = quantile / (1 + extra) * (share * (1 - share) / size + extra / (4 * size)) ** 0.5
-    return middle - reach, middle + reach
-
-
-def _agresti_min(
-    difference: float, apart: float, size: float, quantile: float
-) -> tuple[float, float]:
-    """`apart` is the share of pairs that differ."""
-    middle = size * difference / (size + 1)
-    reach = quantile * (((size * apart + 1) / (size + 1) - middle**2) / (size + 1)) ** 0.5
-    return middle - reach, middle + reach
 
 
 @dataclass(frozen=True)
@@ -248,8 +236,12 @@ def _precision(table: _Table, values_N: Floats) -> tuple[float, float]:
     known = independent * max(within, 0.0)
     once = variance / (spread + variance) if spread + variance > 0 else 0.0
     size = (known + PRIOR) / (known * once + PRIOR / independent)
-    W, I, C = (int(group.max()) + 1 for group in (table.wording, table.item, table.cell))
-    left = max(C - W - I + 1, min(W, I) - 1, 1)
-    noise = (items + cells) ** 2 / max(I - 1, 1) + cells**2 / left if I > 1 else 0.0
+    groups = (table.wording, table.item, table.cell)
+    wording_count, item_count, cell_count = (int(group.max()) + 1 for group in groups)
+    left = cell_count - wording_count - item_count + 1
+    left = max(left, min(wording_count, item_count) - 1, 1)
+    noise = 0.0
+    if item_count > 1:
+        noise = (items + cells) ** 2 / (item_count - 1) + cells**2 / left
     freedom = max(variance**2 / noise, 1.0) if noise > 0 else np.inf
     return size, float(stdtrit(min(freedom, 1e9), TAILS[1]))
