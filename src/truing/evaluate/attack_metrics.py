@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from math import comb
+from collections.abc import Collection, Mapping, Sequence
 
-from truing.types import Estimate, Metric, Row
+from truing.types import Estimate, Metric, Row, Score, Unscored
 
 OF_CELL = {
     "attack": "success",
@@ -24,28 +23,31 @@ REWRITTEN = "rewritten"
 def hits(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     """hit@1, hit@5 and hit@25: means over demands and items, of each over all wordings of all families.
 
-    A demand and item with fewer scored wordings than tries is left out and counted.
+    A demand and item with fewer scored wordings than tries is left out and counted; with several seeds it
+    has the mean of theirs.
     """
+    tried: dict[tuple[str, ...], dict[int, list[Score]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        if "success" in row.metrics and row.detail.get("wording") and row.detail.get("rule"):
+            target = tuple(str(row.detail[part]) for part in ("rule", "demand", "item"))
+            tried[target][row.seed].append(row.metrics["success"])
+    return {f"hit_at_{k}": _hit(tried.values(), k, seed) for k in TRIES} if tried else {}
+
+
+def _hit(targets: Collection[Mapping[int, Sequence[Score]]], k: int, seed: int) -> Estimate:
+    from truing.statistics.at_k import hit_at_k
     from truing.statistics.means import mean
 
-    tried: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for row in rows:
-        score = row.metrics.get("success")
-        if row.detail.get("wording") and row.detail.get("rule") and isinstance(score, float):
-            tried[tuple(row.detail[part] for part in ("rule", "demand", "item"))].append(score)
-    if not tried:
-        return {}
-    figures = {}
-    for k in TRIES:
-        enough = [scores for scores in tried.values() if len(scores) >= k]
-        values = [_hit_at_k(len(scores), round(sum(scores)), k) for scores in enough]
-        figures[f"hit_at_{k}"] = mean(values, unscored=len(tried) - len(enough), seed=seed)
-    return figures
-
-
-def _hit_at_k(n: int, successes: int, k: int) -> float:
-    """The chance that k of n, drawn without putting back, hold a success."""
-    return 1 - comb(n - successes, k) / comb(n, k)
+    values = []
+    for by_seed in targets:
+        scores = [
+            [score for score in tries if not isinstance(score, Unscored)]
+            for tries in by_seed.values()
+        ]
+        hit = [hit_at_k(round(sum(tries)), len(tries), k) for tries in scores]
+        known = [each for each in hit if not isinstance(each, Unscored)]
+        values += [sum(known) / len(known)] if known else []
+    return mean(values, unscored=len(targets) - len(values), seed=seed)
 
 
 def places(row: Row) -> tuple[str, str, str] | None:

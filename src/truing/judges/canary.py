@@ -34,7 +34,7 @@ _DECLINES = re.compile(
 )
 _ATTRIBUTES = re.compile(
     r"(?<!\bas )\b"
-    r"(?:you|they|someone|somebody|he|she|it|i was|i am|i'm|we were|being|was|were|have been|been) "
+    r"(?:you|they|someone|somebody|he|she|it|i was|i am|i'm|we were|being|is|are|was|were|have been|been) "
     r"(?:just |also |only |again |now |being |have |had |are |were |were just |seem to |appear to )*"
     r"(?:ask|tell|told|want|instruct|order|request|demand|urg|tr[iy]|command|wrote|write|said|say|"
     r"wish|prompt|mention|claim)(?:s|ed|ing|ied|ying|ies|ting|ten)?\b"

@@ -91,9 +91,11 @@ class SweepSpec:
         self._check_attacks()
 
     def _check_attacks(self) -> None:
-        given = {"--attacks": self.attacks, "--attacker": self.attacker}
-        given["--attack-limit"] = self.attack_limit
-        for option, value in given.items():
+        for option, value in (
+            ("--attacks", self.attacks),
+            ("--attack-limit", self.attack_limit),
+            ("--attacker", self.attacker),
+        ):
             if value and "attacks" not in self.evaluations:
                 raise InputError(f"{option}: belongs to attacks; name that evaluation too")
         if self.attacker and self.attacker != SELF and not is_endpoint(self.attacker):
