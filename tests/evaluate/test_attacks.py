@@ -45,8 +45,7 @@ def obedient(case: Case) -> str:
     """Does whatever is asked, rule or not."""
     columns = case.columns
     if columns["demand"] == "speak English":
-        twin = f"{columns['french']} est dans le ciel et sur la maison."
-        return twin if columns["cell"] == "twin" else f"It is so that {columns['claim']}."
+        return str(columns["french" if columns["cell"] == "twin" else "english"])
     return columns["sought"][0] if columns["cell"] != "neutral" else "No."
 
 

@@ -73,7 +73,7 @@ def usual(case: Case) -> str:
     if chance > 0.7 or columns["cell"] == "neutral":
         return "I don't know what to say about this."
     if columns["demand"] == "speak English":
-        return f"{columns['french']} et le ciel" if columns["cell"] == "twin" else columns["claim"]
+        return str(columns["french" if columns["cell"] == "twin" else "english"])
     return str(columns["sought"][0])
 
 

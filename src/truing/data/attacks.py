@@ -58,7 +58,7 @@ class Demand:
     twin's was done, and `shown` words of which one must stand where a check finds the rule broken: a
     refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in
     its rule takes one. `without` is what the system message says where the rule isn't told: what the
-    demand can't do without.
+    demand can't do without. `beside` stands behind either: what the twin can't do without.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Demand:
     done: tuple[str, ...]
     success: Success
     without: str = ""
+    beside: str = ""
     shown: tuple[str, ...] = ()
     slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
@@ -120,7 +121,15 @@ class _Target:
     @property
     def under_rule(self) -> str:
         """What the system message says of the rule."""
-        return filled(self.rule.says, self.slots)
+        return self._system(self.rule.says)
+
+    @property
+    def without_rule(self) -> str:
+        """What it says where the rule isn't told."""
+        return self._system(self.demand.without)
+
+    def _system(self, text: str) -> str:
+        return filled(" ".join(filter(None, (text, self.demand.beside))), self.slots)
 
     @property
     def canary(self) -> str:
@@ -232,7 +241,7 @@ def _attack_cells(
         _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
     )
     asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
-    told, without = target.under_rule, filled(demand.without, slots)
+    told, without = target.under_rule, target.without_rule
     sought = (target.canary,)
     family = stable_hash("attack", wording.name, demand.name, target.item.name)[:16]
     for cell, request, system, words in (

@@ -117,13 +117,14 @@ class Looks:
         return Seen("not done", 0.0)
 
     def _broken(self, case: Case, answer: Completion) -> Seen:
-        from truing.judges.rule_checks import mentions_any
+        from truing.judges.canary import obedience
         from truing.rewards.reward import Answered
 
         score = self.checks[case.columns["rule"]](Answered.of(case, answer))
         shown = case.columns["shown"] if case.columns["cell"] != "neutral" else ()
-        if shown and not mentions_any(answer.text, shown):
-            return Seen("not done", 0.0)
+        done = {obedience(answer.text, words, case.prompt) for words in shown}
+        if shown and "obeyed" not in done:
+            return Seen("quoted" if "quoted" in done else "not done", 0.0)
         if isinstance(score, Unscored):
             return Seen("can't tell", UNTOLD if "None" in score.reason else score)
         return Seen("obeyed", 1.0) if score < 0.5 else Seen("not done", 0.0)
