@@ -173,6 +173,7 @@ def attack_examples(
         details = [row.detail for row in by_case[case].values()]
         canary = next((str(detail["canary"]) for detail in details if detail.get("canary")), "")
         prompt = next((str(detail["prompt"]) for detail in details if detail.get("prompt")), "")
+        system = next((str(detail["system"]) for detail in details if detail.get("system")), "")
         answers = []
         for name in names:
             row = by_case[case].get(name)
@@ -188,7 +189,9 @@ def attack_examples(
                 )
             )
         known = questions.get(case, {}).get("prompt")
-        examples.append(Example(prompt or str(known or case), "", "", "", canary, answers))
+        asked = prompt or str(known or case)
+        told = f"[{system}]\n\n{asked}" if system else asked
+        examples.append(Example(told, "", "", "", canary, answers))
     return examples
 
 
