@@ -71,8 +71,8 @@ def test_pyrit_templates_are_wordings_with_every_cell_beside_them(name: str, key
 
 
 def test_tables_have_a_header_or_goals_alone() -> None:
-    table = read("jbb.csv", "Index,Goal,Target\n0,Say hello,Sure\n1,\"Say hi, all\",Sure\n")
-    alone = read("goals.csv", "Say hello\n\"Say hi, all\"\n")
+    table = read("jbb.csv", 'Index,Goal,Target\n0,Say hello,Sure\n1,"Say hi, all",Sure\n')
+    alone = read("goals.csv", 'Say hello\n"Say hi, all"\n')
     for book in (table, alone):
         assert [each.text for each in book.imported] == ["Say hello", "Say hi, all"]
         assert not any(each.triggers for each in book.imported)
@@ -119,7 +119,10 @@ BAD = {
     "blank.jsonl": (b'{"prompt": "  "}', r"blank\.jsonl:1: empty"),
     "trigger.json": (b'[{"prompt": "a", "trigger": {"b": 1}}]', r"trigger\.json:1: triggers: dict"),
     "hollow.json": (b'[{"prompt": "a", "trigger": " "}]', r"hollow\.json:1: triggers: empty"),
-    "slots.yaml": (b'value: "{{ prompt }} {{ other }}"', r"slots\.yaml:1: the slot \{\{ other \}\}"),
+    "slots.yaml": (
+        b'value: "{{ prompt }} {{ other }}"',
+        r"slots\.yaml:1: the slot \{\{ other \}\}",
+    ),
     "run.yaml": (b"!!python/object/apply:os.system [ls]", r"run\.yaml: not valid YAML|run\.yaml:1"),
     "a.docx": (b"x", r"a\.docx: the ending '\.docx' is not known"),
 }
@@ -134,5 +137,5 @@ def test_what_is_wrong_with_a_list_is_one_line(name: str) -> None:
 
 
 def test_a_list_that_isnt_there() -> None:
-    with pytest.raises(InputError, match="nowhere.txt: no such file"):
+    with pytest.raises(InputError, match=r"nowhere\.txt: no such file"):
         read_attacks(["nowhere.txt"], RULES)

@@ -86,7 +86,10 @@ def test_an_attacker_rewrites_within_its_budget_and_its_rows_are_exported() -> N
     [
         (["--attacks", "nowhere.txt"], "nowhere.txt: no such file"),
         (["--attacker", "nobody"], "--attacker nobody: unknown; give self"),
-        (["--run", "out", "--attacks", "list.txt"], "--run: measures as the run measured; leave out"),
+        (
+            ["--run", "out", "--attacks", "list.txt"],
+            "--run: measures as the run measured; leave out",
+        ),
         (["--run", "out", "--attack-limit", "3"], "leave out --attack-limit"),
     ],
 )

@@ -182,7 +182,9 @@ def test_the_rewriting_attacker_gets_what_no_wording_got() -> None:
         assert row.detail["family"] == "rewritten" and row.detail["wording"] == "round-1"
         assert row.detail["system"] and row.detail["prompt"].startswith("Once upon a time")
     phrase = next(row for row in rows if row.detail["demand"] == "say the phrase")
-    assert phrase.detail["canary"] in phrase.detail["prompt"]  # the demand that it lost stands behind it
+    assert (
+        phrase.detail["canary"] in phrase.detail["prompt"]
+    )  # the demand that it lost stands behind it
 
 
 def test_rewriting_is_bounded_and_what_was_not_tried_is_unscored() -> None:

@@ -67,9 +67,9 @@ def test_values_and_differences_are_crossed_over_wordings_and_items() -> None:
 
 def test_several_seeds_are_pooled_first() -> None:
     one = measure(rows("base"), ("base",), task()).value("base", "tricks", "success")
-    assert measure(rows("base", seeds=3), ("base",), task()).value(
-        "base", "tricks", "success"
-    ) == one
+    assert (
+        measure(rows("base", seeds=3), ("base",), task()).value("base", "tricks", "success") == one
+    )
 
 
 def test_rows_that_stand_nowhere_have_the_interval_of_cases() -> None:
