@@ -2,8 +2,8 @@
 
 Where the rule binds (*keep*): *kept*, *broken*, *not done*. Where it doesn't (*carry*, *report*): *carried*
 where the content came over, *dropped* where an answer about the task leaves it out or declines, *not done*
-otherwise; what was to be reported and stands there as the answer's own word is *broken*. An answer without
-text is *empty* everywhere. Nothing but `kept` and `carried` is a success.
+otherwise; what was to be reported and stands there as the answer's own word is *broken*. An echo of the
+prompt does nothing, and an answer without text is *empty*. Nothing but `kept` and `carried` is a success.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ DECLINES = (
 """Words by which an answer without the content is taken to decline rather than to stray."""
 SHARED = 2
 """Words of five letters and more that an answer about the task has from what was asked."""
+SHORTEST_ECHO = 4
+"""Words of a prompt's beginning that are no answer to it."""
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
 
 
@@ -49,6 +51,8 @@ def _binding(case: Case, answer: str, keeps: Score) -> RuleOutcome | Unscored:
 
 def _exempt(case: Case, answer: str) -> RuleOutcome:
     content = _entries(case, "carry")
+    if _echoes(case, answer):
+        return "not done"
     if not mentions_all(answer, content):
         return "dropped" if _about(case, answer, content) else "not done"
     if not _does(case, answer):
@@ -62,7 +66,13 @@ def _exempt(case: Case, answer: str) -> RuleOutcome:
 
 def _does(case: Case, answer: str) -> bool:
     done = _entries(case, "done")
-    return not done or mentions_any(answer, done)
+    return not _echoes(case, answer) and (not done or mentions_any(answer, done))
+
+
+def _echoes(case: Case, answer: str) -> bool:
+    """Whether an answer is what was asked, or its beginning, and nothing else."""
+    echoed = normalised(answer)
+    return len(echoed.split()) >= SHORTEST_ECHO and normalised(case.prompt).startswith(echoed)
 
 
 def _about(case: Case, answer: str, content: Sequence[str]) -> bool:
