@@ -56,7 +56,9 @@ class OutcomeAgreement:
         """What the figures come from."""
         unseen = "nor its model " if self.unseen_models else ""
         merged = (
-            "" if self.tells_partly else "; partial refusals can't be told apart and count as refused"
+            ""
+            if self.tells_partly
+            else "; partial refusals can't be told apart and count as refused"
         )
         return (
             f"Agreement with {self.overall.n} labels ({self.labels}), each answer judged by a "
@@ -129,7 +131,12 @@ def _both_sides(labels: Labels) -> bool:
 
 
 def agreement_of(
-    labels: Labels, probabilities: Features, source: Sequence[str], *, unseen_models: bool, whose: str
+    labels: Labels,
+    probabilities: Features,
+    source: Sequence[str],
+    *,
+    unseen_models: bool,
+    whose: str,
 ) -> OutcomeAgreement:
     """The table of what a judge said (B, 3) against labels (B,)."""
     names = np.array(source)

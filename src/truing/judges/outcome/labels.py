@@ -87,7 +87,9 @@ def _answers(table: Table, source: str) -> Iterator[LabelledOutcome]:
     answer = _FORMS[label]
     for name in ("prompt", answer):
         if name not in table.columns:
-            raise mistake(table.name, 1, name, "this column is missing", f"name it beside {label!r}")
+            raise mistake(
+                table.name, 1, name, "this column is missing", f"name it beside {label!r}"
+            )
     for row in table.rows:
         outcome = _outcome(row, label)
         text = _text(row, answer)
@@ -102,7 +104,9 @@ def _outcome(row: TableRow, column: str) -> OutcomeName:
         raise mistake(row.place, None, column, "this answer has no label", f"give {_known()}")
     outcome = _LABELS.get(str(value).strip())
     if outcome is None:
-        raise mistake(row.place, None, column, f"unknown label {str(value)[:40]!r}", f"give {_known()}")
+        raise mistake(
+            row.place, None, column, f"unknown label {str(value)[:40]!r}", f"give {_known()}"
+        )
     return outcome
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from truing.judges.outcomes import OutcomeName
-from truing.types import normalised, stable_hash
+from truing.types import answer_key, normalised, stable_hash
 
 HEAD_WORDS = 30
 """That are read on their own: how an answer begins says most."""
@@ -51,7 +51,7 @@ _WORD = re.compile(r"\w+")
 def plain_outcome(prompt: str, answer: str) -> OutcomeName | None:
     """The outcome that a program can be certain of: an empty answer, stray characters or an endless loop,
     the prompt once more. None of any other."""
-    if not answer.strip():
+    if not answer_key(answer):
         return "empty"
     if _is_loop(answer) or _is_stray(answer):
         return "gibberish"
@@ -127,7 +127,9 @@ def counted(answers: Sequence[str]) -> sparse.csr_matrix:
             for size in range(1, RUN + 1)
             for start in range(len(words) - size + 1)
         ]
-        own, times = np.unique([zlib.crc32(run.encode()) % COLUMNS for run in runs], return_counts=True)
+        own, times = np.unique(
+            [zlib.crc32(run.encode()) % COLUMNS for run in runs], return_counts=True
+        )
         columns += own.astype(int).tolist()
         data += (times / max(1.0, float(np.linalg.norm(times)))).tolist()
         ends.append(len(columns))
