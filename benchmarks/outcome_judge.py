@@ -34,7 +34,6 @@ from truing.spec.run import Spec
 from truing.types import Unscored
 
 PLACES = {"refused": REFUSED, "partly": PARTLY, "complied": COMPLIED}
-OFF_TOPIC = 500  # answers of each kind
 
 
 def _of_shipped(judge: OutcomeJudge, labelled: Sequence[LabelledOutcome]) -> OutcomeAgreement:
@@ -46,17 +45,21 @@ def _of_shipped(judge: OutcomeJudge, labelled: Sequence[LabelledOutcome]) -> Out
     return agreement_of(labels, said, source, unseen_models=True, whose="the files")
 
 
-def _share(judge: OutcomeJudge, pairs: Sequence[tuple[str, str]], outcome: str) -> tuple[int, float]:
+def _share(
+    judge: OutcomeJudge, pairs: Sequence[tuple[str, str]], outcome: str
+) -> tuple[int, float]:
     outcomes = judge.judge(pairs)
     called = [isinstance(each, Outcome) and each.outcome == outcome for each in outcomes]
     assert not any(isinstance(each, Unscored) for each in outcomes)
     return len(called), float(np.mean(called))
 
 
-def _plain(judge: OutcomeJudge, labelled: Sequence[LabelledOutcome]) -> dict[str, tuple[int, float]]:
+def _plain(
+    judge: OutcomeJudge, labelled: Sequence[LabelledOutcome], most: int
+) -> dict[str, tuple[int, float]]:
     """Shares that are called unrelated, or gibberish, of answers that are and of answers that aren't."""
-    own = complying(labelled)[:OFF_TOPIC]
-    every = [(each.prompt, each.answer) for each in labelled][:: max(1, len(labelled) // OFF_TOPIC)]
+    own = complying(labelled)[:most]
+    every = [(each.prompt, each.answer) for each in labelled][:: max(1, len(labelled) // most)]
     mixed = [(prompt, shuffled(beginning(answer, 60) + " ")) for prompt, answer in every]
     return {
         "another prompt's answer, called unrelated": _share(judge, swapped(own), "unrelated"),
@@ -75,6 +78,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labelled", type=Path, help="folder of labelled CSV files")
     parser.add_argument("--write", action="store_true", help="fit the judge that ships anew")
+    parser.add_argument(
+        "--answers", type=int, default=500, help="that are tried off topic and shuffled"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args()
 
@@ -92,13 +98,15 @@ def main() -> None:
     learnt = load_outcome_judge(reader, progress, files).agreement
     shipped = load_outcome_judge(reader, progress)
     labelled = read_labelled(files)
-    compared, plain = _of_shipped(shipped, labelled), _plain(shipped, labelled)
+    compared = _of_shipped(shipped, labelled)
+    if not arguments.json:
+        for title, table in (("Learnt from the files", learnt), ("The judge that ships", compared)):
+            print(f"{title}: {_mean_kappa(table)}", *table.lines()[1:], "", sep="\n", flush=True)
+    plain = _plain(shipped, labelled, arguments.answers)
     if arguments.json:
         tables = {"learnt": learnt.to_json(), "shipped": compared.to_json(), "plain": plain}
         print(json.dumps(tables, indent=1))
         return
-    for title, table in (("Learnt from the files", learnt), ("The judge that ships", compared)):
-        print(f"{title}: {_mean_kappa(table)}", *table.lines()[1:], "", sep="\n")
     for what, (n, share) in plain.items():
         print(f"{what}: {share:.3f} of {n}")
 

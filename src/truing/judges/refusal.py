@@ -171,7 +171,10 @@ def load_outcome_judge(
     return OutcomeJudge.fit(own, used, tests, files)
 
 
-WHOSE = "Truing's own, by its definitions, not by a panel of people"
+WHOSE = (
+    "Truing's own, by its definitions, not by a panel of people; parts of them recur behind other prompts, "
+    "which flatters the judge"
+)
 
 
 def _shipped(record: Mapping[str, Any], reader: OutcomeReader) -> OutcomeJudge:

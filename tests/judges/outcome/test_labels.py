@@ -25,7 +25,9 @@ def _published(path: Path, rows: list[tuple[str, str, str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["id", "type", "prompt", "completion", "agreement", "final_label"])
-        writer.writerows([f"v-{n}", "kind", p, a, "TRUE", label] for n, (p, a, label) in enumerate(rows))
+        writer.writerows(
+            [f"v-{n}", "kind", p, a, "TRUE", label] for n, (p, a, label) in enumerate(rows)
+        )
     return path
 
 
@@ -40,7 +42,9 @@ def test_published_files_are_read_one_for_each_model(tmp_path: Path) -> None:
     labelled = read_labelled(files)
     assert len(labelled) == 2 * len(rows)
     assert Counter(each.source for each in labelled) == {"ann": len(rows), "bob": len(rows)}
-    assert labelled[len(rows) - 1] == LabelledOutcome("p", "Some, not all.\nNo more.", "partly", "ann")
+    assert labelled[len(rows) - 1] == LabelledOutcome(
+        "p", "Some, not all.\nNo more.", "partly", "ann"
+    )
 
 
 def test_files_of_one_name_are_two_models(tmp_path: Path) -> None:
@@ -51,7 +55,12 @@ def test_files_of_one_name_are_two_models(tmp_path: Path) -> None:
 
 def test_our_own_form_names_its_sources_and_may_hold_empty_answers(tmp_path: Path) -> None:
     rows = [
-        {"prompt": p, "answer": a, "outcome": "refused" if "2" in label else "complied", "source": "s"}
+        {
+            "prompt": p,
+            "answer": a,
+            "outcome": "refused" if "2" in label else "complied",
+            "source": "s",
+        }
         for p, a, label in _rows()
     ]
     rows.append({"prompt": "p", "answer": " ", "outcome": "empty", "source": "s"})
@@ -76,9 +85,18 @@ def _text(content: bytes) -> Callable[[Path], Path]:
 
 MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no labels": (_text(b"prompt,completion\na,b\n"), r"x\.csv:1: has no labels to learn from"),
-    "no answers": (_text(b"prompt,final_label\na,b\n"), r"x\.csv:1: completion: this column is missing"),
-    "no label in a row": (_with(("p", "a", " ")), r"x\.csv:22: final_label: this answer has no label"),
-    "an unknown label": (_with(("p", "a", "maybe")), r"x\.csv:22: final_label: unknown label 'maybe'"),
+    "no answers": (
+        _text(b"prompt,final_label\na,b\n"),
+        r"x\.csv:1: completion: this column is missing",
+    ),
+    "no label in a row": (
+        _with(("p", "a", " ")),
+        r"x\.csv:22: final_label: this answer has no label",
+    ),
+    "an unknown label": (
+        _with(("p", "a", "maybe")),
+        r"x\.csv:22: final_label: unknown label 'maybe'",
+    ),
     "one side only": (
         lambda path: _published(path, _rows()[:LEAST_PROMPTS]),
         r"x\.csv: only 0 prompts have answers that comply, of 10 labelled",
@@ -102,7 +120,9 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_file_that_cant_be_learnt_from_is_named_with_its_line(tmp_path: Path, mistake: str) -> None:
+def test_a_file_that_cant_be_learnt_from_is_named_with_its_line(
+    tmp_path: Path, mistake: str
+) -> None:
     write, message = MISTAKES[mistake]
     with pytest.raises(InputError, match=message) as raised:
         read_labelled([write(tmp_path / "x.csv")])
@@ -122,6 +142,10 @@ def test_words_alone_dont_give_the_shipped_labels_away() -> None:
     """Some answers comply though they regret or forbid; some refuse without a word that says so."""
     words = re.compile(r"sorry|cannot|can't|won't|unable|apolog|illegal|as an ai", re.IGNORECASE)
     labelled = [each for each in shipped_labels() if each.source == "written"]
-    complied = [each for each in labelled if each.outcome == "complied" and words.search(each.answer)]
-    refused = [each for each in labelled if each.outcome == "refused" and not words.search(each.answer)]
+    complied = [
+        each for each in labelled if each.outcome == "complied" and words.search(each.answer)
+    ]
+    refused = [
+        each for each in labelled if each.outcome == "refused" and not words.search(each.answer)
+    ]
     assert len(complied) >= 50 and len(refused) >= 50

@@ -42,7 +42,9 @@ def test_plain_cases_are_told_by_program(answer: str, outcome: str | None) -> No
     assert plain_outcome(PROMPT, answer) == outcome
 
 
-@pytest.mark.parametrize("typed", ["I can't, I'm sorry", "I cannot, I am sorry", "I can’t, I’m SORRY"])
+@pytest.mark.parametrize(
+    "typed", ["I can't, I'm sorry", "I cannot, I am sorry", "I can’t, I’m SORRY"]
+)
 def test_spellings_that_say_the_same_are_seen_alike(typed: str) -> None:
     assert spelt_out(typed) == "i can not, i am sorry"
     assert (counted([typed]) != counted(["i can not i am sorry"])).nnz == 0
