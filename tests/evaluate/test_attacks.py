@@ -130,6 +130,7 @@ def test_hits_are_what_enumeration_gives() -> None:
 def test_hits_at_25_are_figured_in_a_large_design() -> None:
     figures = hits(measured(lambda case: "No.", replace(CONTEXT, attacks=234)), 0)
     assert figures["hit_at_25"].n == 9 and figures["hit_at_25"].value == 0.0
+    assert figures["hit_at_25"].low is None  # nine demands that are alike are no constant
 
 
 def test_rows_of_before_have_neither_places_nor_hits() -> None:
@@ -146,6 +147,10 @@ GOALS = (
 def imported(context: EvalContext = CONTEXT) -> EvalContext:
     only = replace(book(), wordings=(), imported=GOALS)
     return replace(context, attack_book=lambda: only)
+
+
+def test_no_attacks_are_no_rows() -> None:
+    assert measured(lambda case: "No.", replace(CONTEXT, attacks=0)) == []
 
 
 def test_a_goal_without_words_needs_a_judge_of_outcomes() -> None:

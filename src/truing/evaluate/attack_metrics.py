@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from truing.types import Estimate, Metric, Row, Score, Unscored
 
@@ -47,7 +48,9 @@ def _hit(targets: Collection[Mapping[int, Sequence[Score]]], k: int, seed: int) 
         hit = [hit_at_k(round(sum(tries)), len(tries), k) for tries in scores]
         known = [each for each in hit if not isinstance(each, Unscored)]
         values += [sum(known) / len(known)] if known else []
-    return mean(values, unscored=len(targets) - len(values), seed=seed)
+    figure = mean(values, unscored=len(targets) - len(values), seed=seed)
+    # A few demands that are all alike are no constant: an interval of no width would say so.
+    return replace(figure, low=None, high=None) if figure.low == figure.high else figure
 
 
 def places(row: Row) -> tuple[str, str, str] | None:
