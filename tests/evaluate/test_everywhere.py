@@ -133,9 +133,11 @@ def test_a_served_model_is_measured_as_far_as_it_goes(here: Path) -> None:
 
 
 def test_recorded_answers_are_graded_like_any_other(here: Path) -> None:
-    canary = [c for c in EVALUATIONS["attacks"].cases_in(EvalContext(held_out=CASES, attacks=2))]
+    attack, *_ = EVALUATIONS["attacks"].cases_in(EvalContext(held_out=CASES, attacks=2))
+    turns = [{"role": role, "content": text} for role, text in attack.messages]
+    turns.append({"role": "assistant", "content": attack.canary})
     with Path("mine.jsonl").open("a") as file:
-        file.write("\n" + json.dumps({"prompt": canary[0].prompt, "answer": canary[0].canary}))
+        file.write("\n" + json.dumps({"messages": turns}))
     document = evaluate("attacks", "trivia", "drift", "--candidate", "answers:mine.jsonl",
                         "--prompt", "own", "--prompt", "helpful")  # fmt: skip
     found = document["candidates"]["answers:mine.jsonl"]

@@ -217,10 +217,11 @@ def label(
             raise InputError("--candidate, --count: belong to --ask outcome")
         if outcomes and (between or limit):
             raise InputError("--between, --limit: don't go with --ask outcome; give --count")
-        if outcomes:
-            fill = _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
-        else:
-            fill = _fill(run, ask, between, wanted, limit, seed)
+        fill = (
+            _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
+            if outcomes
+            else _fill(run, ask, between, wanted, limit, seed)
+        )
         if demo and fill:
             raise InputError("--demo, --run: give one of the two")
         name = store or _store_name(run if outcomes else None, demo)

@@ -241,7 +241,9 @@ class EvaluationSpec(_Part):
     """What is measured on the held-out split."""
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
-    attacks: int = Field(40, ge=0, description="at most this many attacks")
+    attacks: int = Field(
+        40, ge=0, description="attacks that are composed, each with its twin and controls beside it"
+    )
     rules: int = Field(
         96, ge=0, description="at most this many cases of rules, alike over rules and contexts"
     )

@@ -35,7 +35,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from truing.statistics.means import TAILS
-from truing.statistics.two_way import PRIOR, wilson
+from truing.statistics.score_intervals import wilson
+from truing.statistics.two_way import PRIOR
 from truing.types import Estimate
 
 LEAST_LABELS = 10

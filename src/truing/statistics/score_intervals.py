@@ -9,6 +9,8 @@ ones, and need not be whole numbers.
 
 from __future__ import annotations
 
+from math import sqrt
+
 _HALVINGS, _TINY = 40, 1e-12
 
 
@@ -27,9 +29,9 @@ def tango(difference: float, apart: float, size: float, quantile: float) -> tupl
     def deviates(tried: float) -> float:
         """By how many standard errors what was seen differs from the difference that is tried."""
         linear = (2 - wins + losses) * tried - wins - losses
-        root = max(linear**2 + 8 * losses * tried * (1 - tried), 0.0) ** 0.5
+        root = sqrt(max(linear**2 + 8 * losses * tried * (1 - tried), 0.0))
         variance = (root - linear) / 2 + tried * (1 - tried)
-        return abs(difference - tried) / max(variance / size, _TINY) ** 0.5
+        return abs(difference - tried) / sqrt(max(variance / size, _TINY))
 
     def bound(outside: float) -> float:
         inside = difference

@@ -9,8 +9,10 @@ from typing import get_args
 
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
 from truing.judges.rule_programs import built_in_rule_programs
+from truing.models.remote.endpoint import is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
@@ -46,6 +48,10 @@ class SweepSpec:
     `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
+
+    `attacks` are lists of attacks in place of the built-in ones, `attack_limit` how many are composed, and
+    asked of the lists. `attacker` (self, or an endpoint) rewrites those that fail, at most `attack_budget`
+    times for each candidate.
     """
 
     evaluations: tuple[str, ...]
@@ -66,6 +72,10 @@ class SweepSpec:
     max_new_tokens: int = 50
     base: str | None = None
     task: str | None = None
+    attacks: tuple[str, ...] = ()
+    attack_limit: int | None = None
+    attacker: str | None = None
+    attack_budget: int = BUDGET
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -84,6 +94,23 @@ class SweepSpec:
         judged = [name for name, each in EVALUATIONS.items() if "judges" in each.needs]
         if self.free and not set(judged) & set(self.evaluations):
             raise InputError(f"--free: belongs to {', '.join(judged)}; name that evaluation too")
+        self._check_attacks()
+
+    def _check_attacks(self) -> None:
+        for option, value in (
+            ("--attacks", self.attacks),
+            ("--attack-limit", self.attack_limit),
+            ("--attacker", self.attacker),
+        ):
+            if value and "attacks" not in self.evaluations:
+                raise InputError(f"{option}: belongs to attacks; name that evaluation too")
+        if self.attacker and self.attacker != SELF and not is_endpoint(self.attacker):
+            raise InputError(
+                f"--attacker {self.attacker}: unknown; give {SELF} (the candidate rewrites its own), or "
+                "a server's model, endpoint:URL#MODEL"
+            )
+        if self.attack_budget < 1:
+            raise InputError(f"--attack-budget {self.attack_budget}: must be at least 1")
 
 
 def check_evaluations(names: tuple[str, ...]) -> None:

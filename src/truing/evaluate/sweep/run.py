@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, open_candidate
+from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.data.refusal_cases import refusal_cases
+from truing.data.rule_book import built_in_rules
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
@@ -36,10 +38,10 @@ from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
+from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
-from truing.statistics.means import summary
-from truing.types import Case, Estimate, InputError, Row, Unscored
+from truing.types import Case, InputError, Unscored
 
 _OPTIONS: dict[Kind, str] = {
     "held_out": "--questions",
@@ -47,6 +49,8 @@ _OPTIONS: dict[Kind, str] = {
     "refusals": "--refusals",
 }
 """The kinds of questions, and the option that names those of each."""
+ATTACKS = 234
+"""Attacks that are composed where nothing else is said: 26 wordings each of nine demands and items."""
 
 
 def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
@@ -112,7 +116,11 @@ def run_sweep(
         of_candidate = replace(
             context, base=instruments.base_of(name), reward=instruments.reward_of(name)
         )
-        with opener.respondents(name, _all_cases(result.asked)) as respondents:
+        with (
+            opener.attacker() as attacker,
+            opener.respondents(name, _all_cases(result.asked)) as respondents,
+        ):
+            of_candidate = replace(of_candidate, attacker=attacker)
             result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
@@ -169,7 +177,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         controls=cases.get("controls", ()),
         refusals=cases.get("refusals", ()),
         max_new_tokens=spec.max_new_tokens,
-        attacks=usual.attacks,
+        attacks=ATTACKS if spec.attack_limit is None else spec.attack_limit,
         kl_questions=usual.kl_questions,
         standalone=True,
     )
@@ -180,6 +188,12 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             rules=lambda: of_task.rules,
             rule_checks=lambda: of_task.rule_checks,
         )
+    lines = {}
+    if "attacks" in kinds:
+        book = read_attacks(spec.attacks, built_in_rules().rules)
+        book = replace(book, imported=book.imported[: spec.attack_limit])
+        context = replace(context, attack_book=lambda: book)
+        lines["attacks"] = book.remarks
     questions = {}
     for each in wanted:
         kind = kinds[each.name]
@@ -187,7 +201,11 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
         left_out = len(file.cases) - len(cases[kind]) if isinstance(each.cases, str) else 0
         questions[each.name] = Asked(
-            source, tuple(each.cases_in(context)), left_out, tuple(file.lines), file.record
+            source,
+            tuple(each.cases_in(context)),
+            left_out,
+            (*file.lines, *lines.get(each.name, ())),
+            file.record,
         )
     return context, questions
 
@@ -234,8 +252,10 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     evaluation, prompt, seed = EVALUATIONS[name], respondent.prompt_name, result.spec.seed
     rows = evaluation.measure(context, respondent)
     result.rows += [(prompt, row) for row in rows]
-    estimates = evaluation.estimate or _means
-    figures = estimates(context, rows, seed)
+    if evaluation.estimate:
+        figures = evaluation.estimate(context, rows, seed)
+    else:
+        figures = row_means(rows, evaluation.crossed, seed)
     if evaluation.from_rows:
         figures |= evaluation.from_rows(rows, seed)
     result.lines.append(Line(respondent.name, name, prompt, figures))
@@ -243,10 +263,6 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
-
-
-def _means(context: EvalContext, rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
-    return summary(rows, seed)
 
 
 @dataclass
