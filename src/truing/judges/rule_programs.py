@@ -97,8 +97,8 @@ def _tried(case: Case, grade: Grade, place: str) -> list[float]:
                 )
     slots = [text for value in case.columns.values() for text in _texts(value)]
     made_up = [*MADE_UP, case.prompt, case.system, *slots]
-    answers = [*case.correct_answers, *case.incorrect_answers, *made_up]
-    scores = [grade(Answered(case, answer)) for answer in answers]
+    tried = [*case.correct_answers, *case.incorrect_answers, *made_up]
+    scores = [grade(Answered(case, answer)) for answer in tried]
     return [score for score in scores if not isinstance(score, Unscored)]
 
 

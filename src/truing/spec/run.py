@@ -242,9 +242,7 @@ class EvaluationSpec(_Part):
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
     attacks: int = Field(40, ge=0, description="at most this many attacks")
-    rules: int = Field(
-        96, ge=0, description="at most this many cases of rules, alike over rules and contexts"
-    )
+    rules: int = Field(96, ge=0, description="at most this many cases of rules in contexts")
     kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
