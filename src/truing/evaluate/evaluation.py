@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
     from truing.judges.grading import Grader
+    from truing.judges.refusal import OutcomeJudge
     from truing.progress import Progress
     from truing.rewards.reward import Answered, Reward
 
@@ -57,11 +58,19 @@ def _built_in_rule_checks() -> Mapping[str, Callable[[Answered], Score]]:
     return built_in_rule_programs()
 
 
+def _shipped_outcome_judge() -> OutcomeJudge:
+    from truing.judges.refusal import load_outcome_judge
+    from truing.progress import SilentProgress
+
+    return load_outcome_judge(None, SilentProgress())
+
+
 @dataclass(frozen=True)
 class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
 
-    `held_out` are the questions nobody trained on, `controls` questions without a misconception.
+    `held_out` are the questions nobody trained on, `controls` questions without a misconception,
+    `refusals` prompts that say whether they are to be declined; `outcomes` judges what answers did.
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
     `judges` free answers aren't judged. `graders` are the programs of the task's judges. `rules` is the
     task's book of rules, the built-in one where it has none, and `rule_checks` the program behind each
@@ -74,6 +83,7 @@ class EvalContext:
 
     held_out: Sequence[Case] = ()
     controls: Sequence[Case] = ()
+    refusals: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
     rule_cases: int | None = None
@@ -82,6 +92,7 @@ class EvalContext:
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
     rules: Callable[[], RuleBook] = _built_in_rules
     rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
+    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -168,7 +179,9 @@ class EvalContext:
         )
 
 
-Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
+Kind = Literal["held_out", "controls", "refusals"]
+"""The kinds of cases that a context has, by the name of its field."""
+Cases = Kind | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
 OfJudge = Callable[[str, str, str], tuple[Metric, ...]]
@@ -209,9 +222,10 @@ class Evaluation:
 
     def cases_in(self, context: EvalContext) -> Sequence[Case]:
         """The cases that it asks about."""
-        if self.cases == "held_out":
-            return context.held_out
-        return context.controls if self.cases == "controls" else self.cases(context)
+        if callable(self.cases):
+            return self.cases(context)
+        cases: Sequence[Case] = getattr(context, self.cases)
+        return cases
 
     def metric(self, name: str) -> Metric | None:
         """The declared metric of this name."""

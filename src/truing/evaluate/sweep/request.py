@@ -42,6 +42,10 @@ class SweepSpec:
     `free`: answers in the candidates' own words are graded by the judges in the folder `judge` or by the
     built-in ones. Such answers have at most `max_new_tokens`. `base` is what drift is measured from, where
     it isn't what a candidate's folder records. `task` names whose cases are asked, instead of `questions`.
+
+    `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
+    `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
+    with.
     """
 
     evaluations: tuple[str, ...]
@@ -52,6 +56,8 @@ class SweepSpec:
     form: Form = "auto"
     questions: str = "built-in"
     controls: tuple[str, ...] = ("built-in",)
+    refusals: tuple[str, ...] | None = None
+    outcome_labels: tuple[Path, ...] | None = None
     limit: int | None = None
     dtype: Dtype = EvaluationSpec().dtype
     seed: int = 0
