@@ -40,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def short(answer):\n    return len(answer) < 40\n"
         "def always(answer):\n    return True\n"
         "def never(answer):\n    return False\n"
+        "def raises(answer):\n    return 1 / 0\n"
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -209,7 +210,12 @@ def test_bad_rules_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("program", "message"), [("always", "every one passes"), ("never", "none passes")]
+    ("program", "message"),
+    [
+        ("always", "every one passes"),
+        ("never", "none passes"),
+        ("raises", "graded none of the made-up answers"),
+    ],
 )
 def test_a_check_that_tells_nothing_apart_is_refused(
     folder: Path, program: str, message: str
