@@ -19,7 +19,17 @@ from truing.types import Metric
 
 EVALUATIONS: dict[str, Evaluation] = {
     each.name: each
-    for each in (TRUTHFULNESS, ANSWERS, WINS, TRIVIA, RULES, ATTACKS, REFUSALS, DRIFT, HACKING)
+    for each in (
+        TRUTHFULNESS,
+        ANSWERS,
+        WINS,
+        TRIVIA,
+        RULES,
+        ATTACKS,
+        REFUSALS,
+        DRIFT,
+        HACKING,
+    )
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""
 

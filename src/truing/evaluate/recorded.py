@@ -67,8 +67,8 @@ class Recording:
         ]
         return stable_hash("answers", *parts)
 
-    def answer(self, case: Case, *, told_apart: bool) -> str | Unscored:
-        """The answer to a case; `told_apart` says that another case has its prompt under another system
+    def answer(self, case: Case, *, ambiguous: bool) -> str | Unscored:
+        """The answer to a case; `ambiguous` says that another case has its prompt under another system
         message, so that the prompt alone doesn't name it."""
         there = self.answers.get(asked_key(case)) or self.answers.get(answer_key(case.prompt))
         if there is None:
@@ -77,9 +77,9 @@ class Recording:
         fitting = [text for system, (text, _) in there.items() if _stood_before(own, system)]
         if fitting:
             return fitting[0]
-        if None in there and not told_apart:
+        if None in there and not ambiguous:
             return there[None][0]
-        if not own and len(there) == 1 and not told_apart:
+        if not own and len(there) == 1 and not ambiguous:
             return next(iter(there.values()))[0]
         return Unscored(
             f"{self.path} answers its prompt, but doesn't say under which system message (field "
@@ -109,7 +109,7 @@ def _stood_before(own: str, system: str | None) -> bool:
     return system is not None and (system == own or (bool(own) and system.endswith(f" {own}")))
 
 
-def told_apart(cases: Sequence[Case]) -> frozenset[str]:
+def ambiguous_prompts(cases: Sequence[Case]) -> frozenset[str]:
     """The prompts, by key, that are asked under more than one system message."""
     systems: dict[str, set[str]] = {}
     for case in cases:
@@ -247,11 +247,11 @@ class RecordedRespondent:
         if tokens or temperature > 0:
             return [Unscored(LACKS["tokens"])] * len(cases)
         advance(len(cases))
-        shared = told_apart([*self.cases, *cases])
-        return [self._answer(case, told_apart=asked_key(case) in shared) for case in cases]
+        shared = ambiguous_prompts([*self.cases, *cases])
+        return [self._answer(case, ambiguous=asked_key(case) in shared) for case in cases]
 
-    def _answer(self, case: Case, *, told_apart: bool) -> Completion | Unscored:
-        known = self.recording.answer(case, told_apart=told_apart)
+    def _answer(self, case: Case, *, ambiguous: bool) -> Completion | Unscored:
+        known = self.recording.answer(case, ambiguous=ambiguous)
         return known if isinstance(known, Unscored) else Completion(known, (), (), finished=True)
 
     def choose(

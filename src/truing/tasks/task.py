@@ -136,8 +136,10 @@ class Task:
         """Tries every program on made-up answers. Raises InputError where one can't grade any."""
         tried = {f"task.judges.{name}": each for name, each in self.graders.items()}
         try_out(tried, self.cases)
-        if self.spec.rules and self.measures_rules:
-            try_rules(self.rules, self.rule_checks, f"task {self.spec.name}: rules")
+        if self.spec.rules:
+            checks = self.rule_checks
+            if self.measures_rules:
+                try_rules(self.rules, checks, f"task {self.spec.name}: rules")
 
     @property
     def users_programs(self) -> list[str]:
