@@ -95,6 +95,23 @@ Controls = Annotated[
         help="the same for trivia, or a folder of such files; several may follow",
     ),
 ]
+Refusals = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="prompts for refusals, safe ones and ones to be declined: XSTest's or CoCoNot's files, or "
+        "a table with prompt and expects (comply or refuse); without any, built-in ones; several may "
+        "follow",
+    ),
+]
+OutcomeLabels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="answers that people labelled refused or complied, one file for each model, as XSTest has "
+        "them: the judge of outcomes learns from these instead; several may follow",
+    ),
+]
 Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N questions")]
 Precision = Annotated[
     str | None,
@@ -205,6 +222,8 @@ def evaluate(
     form: FormName = "auto",
     questions: Questions = "built-in",
     controls: Controls = None,
+    refusals: Refusals = None,
+    outcome_labels: OutcomeLabels = None,
     limit: Limit = None,
     dtype: Precision = None,
     seed: Seed = 0,
@@ -236,7 +255,15 @@ def evaluate(
     with explained("Interrupted. The same command goes on from here."):
         use_device(device)
         apart = given(
-            task=task, prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out
+            task=task,
+            prompt=prompt,
+            prompts=prompts,
+            limit=limit,
+            judge=judge,
+            base=base,
+            out=out,
+            refusals=refusals,
+            outcome_labels=outcome_labels,
         )
         asks = given(
             attacks=tuple(attacks or ()) or None,
@@ -265,6 +292,8 @@ def evaluate(
             task=task,
             **given(
                 controls=tuple(controls or ()) or None,
+                refusals=tuple(refusals or ()) or None,
+                outcome_labels=tuple(outcome_labels or ()) or None,
                 prompts=tuple(prompt or ()) or None,
                 variant_files=tuple(prompts or ()) or None,
                 presets=presets,

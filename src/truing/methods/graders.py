@@ -9,6 +9,7 @@ from pathlib import Path
 from truing.files import write_json_atomically
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
+from truing.judges.refusal import OutcomeJudge, load_outcome_judge
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
@@ -41,6 +42,11 @@ class Graders:
             {name: agreement.to_json() for name, agreement in judges.agreement.items()},
         )
         return judges
+
+    @cached_property
+    def outcomes(self) -> OutcomeJudge:
+        """What answers did with their prompts, by the judge that ships with Truing."""
+        return load_outcome_judge(None, self.setup.progress)
 
     @cached_property
     def reward(self) -> Reward:
