@@ -337,11 +337,14 @@ def _question(questions: Sequence[str], number: int, words: Sequence[str], where
     Raises InputError where there is none.
     """
     sought = [normalised(word) for word in words if word]
+    held: list[str] = []
     for place in range(len(questions)):
         question = questions[(number + place) % len(questions)]
-        if not any(word in normalised(question) for word in sought):
+        there = [word for word in sought if word in normalised(question)]
+        if not there:
             return question
+        held += there
     raise InputError(
-        f"{where}: {words[0]!r} shows that its demand was carried out, and stands in every question that "
+        f"{where}: {held[0]!r} shows that its demand was carried out, and stands in every question that "
         "it is put behind; give other questions with --questions, or another canary"
     )

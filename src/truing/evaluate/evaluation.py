@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.multiple_choice import Choices
     from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
-    from truing.judges.outcomes import Outcome
+    from truing.judges.refusal import OutcomeJudge
     from truing.progress import Progress
     from truing.rewards.reward import Answered, Reward
 
@@ -48,13 +48,6 @@ def _no_reward() -> Unscored:
     return Unscored("no reward is known: the candidate lies in no run that has one")
 
 
-def _shipped_outcome_judge() -> TellsOutcomes:
-    from truing.judges.refusal import load_outcome_judge
-    from truing.progress import SilentProgress
-
-    return load_outcome_judge(None, SilentProgress())
-
-
 def _built_in_rules() -> RuleBook:
     from truing.data.rule_book import built_in_rules
 
@@ -73,12 +66,11 @@ def _built_in_attacks() -> AttackBook:
     return built_in_attacks(_built_in_rules().rules)
 
 
-class TellsOutcomes(Protocol):
-    """Whatever tells what answers did with their prompts."""
+def _shipped_outcome_judge() -> OutcomeJudge:
+    from truing.judges.refusal import load_outcome_judge
+    from truing.progress import SilentProgress
 
-    def judge(self, answers: Sequence[tuple[str, str]]) -> Sequence[Outcome | Unscored]:
-        """The outcome of each (prompt, answer)."""
-        ...
+    return load_outcome_judge(None, SilentProgress())
 
 
 @dataclass(frozen=True)
@@ -109,11 +101,11 @@ class EvalContext:
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
-    outcomes: Callable[[], TellsOutcomes] = _shipped_outcome_judge
     rules: Callable[[], RuleBook] = _built_in_rules
     rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
     attack_book: Callable[[], AttackBook] = _built_in_attacks
     attacker: Attacker | None = None
+    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False

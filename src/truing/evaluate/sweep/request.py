@@ -45,13 +45,13 @@ class SweepSpec:
     built-in ones. Such answers have at most `max_new_tokens`. `base` is what drift is measured from, where
     it isn't what a candidate's folder records. `task` names whose cases are asked, instead of `questions`.
 
-    `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
-    `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
-    with.
-
     `attacks` are lists of attacks in place of the built-in ones, `attack_limit` how many are composed, and
     asked of the lists. `attacker` (self, or an endpoint) rewrites those that fail, at most `attack_budget`
     times for each candidate.
+
+    `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
+    `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
+    with.
     """
 
     evaluations: tuple[str, ...]
