@@ -30,7 +30,7 @@ from truing.judges.outcome.labels import (
     read_labelled,
     shipped_labels,
 )
-from truing.judges.outcome.likelihoods import LikelihoodTests
+from truing.judges.outcome.likelihoods import LikelihoodTests, swapped
 from truing.judges.outcome.reading import OutcomeReader
 from truing.judges.outcome.texts import LEAST_WORDS, plain_outcome
 from truing.judges.outcomes import JUDGED, Outcome, OutcomeName
@@ -46,9 +46,29 @@ RECORD, TENSORS = (
     SHIPPED.with_name("outcome_judge.safetensors"),
 )
 DTYPE: Dtype = "bfloat16"
+_NOT_SURELY_REFUSED = 0.25
+"""Probability of complying from which on an answer is asked whether it is about its prompt at all: one
+that isn't may look like a refusal, and hardly a refusal that fits its prompt is lost (LOG.md)."""
 MERGED = Unscored("the judge can't tell partial refusals from whole ones")
 _CLASSES: dict[OutcomeName, int] = {"refused": REFUSED, "partly": PARTLY, "complied": COMPLIED}
 Pairs = Sequence[tuple[str, str]]
+
+
+def off_topic(labelled: Sequence[LabelledOutcome]) -> list[LabelledOutcome]:
+    """Complying answers behind other prompts of their fold and source, for the classifier to learn that
+    an answer which doesn't fit its prompt isn't yet a refusal. They count in no table."""
+    groups: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    for each in labelled:
+        if each.outcome == "complied":
+            group = groups.setdefault((each.source, fold_of_prompt(each.prompt)), [])
+            group.append((each.prompt, each.answer))
+    every = [
+        LabelledOutcome(prompt, answer, "complied", source)
+        for (source, _), pairs in groups.items()
+        for (own, _), (prompt, answer) in zip(pairs, swapped(pairs), strict=True)
+        if prompt != own
+    ]
+    return every[::2]  # all of them make refusals harder to tell (LOG.md)
 
 
 @dataclass(frozen=True)
@@ -82,15 +102,22 @@ class OutcomeJudge:
             for each in labelled
             if each.outcome in _CLASSES and plain_outcome(each.prompt, each.answer) is None
         ]
-        seen = reader.seen([(each.prompt, each.answer) for each in used])
-        labels = np.array([_CLASSES[each.outcome] for each in used])
-        fold = np.array([fold_of_prompt(each.prompt) for each in used])
-        source = [each.source for each in used]
+        count, every = len(used), [*used, *off_topic(used)]
+        seen = reader.seen([(each.prompt, each.answer) for each in every])
+        labels = np.array([_CLASSES[each.outcome] for each in every])
+        fold = np.array([fold_of_prompt(each.prompt) for each in every])
+        source = np.array([each.source for each in every])
         try:
-            probabilities, by_model = unseen(seen, labels, fold, np.array(source))
+            probabilities, by_model = unseen(seen, labels, fold, source)
         except ValueError as error:
             raise InputError(f"{whose}: {error} outside of some fold; give more labels") from None
-        agreement = agreement_of(labels, probabilities, source, unseen_models=by_model, whose=whose)
+        agreement = agreement_of(
+            labels[:count],
+            probabilities[:count],
+            [each.source for each in used],
+            unseen_models=by_model,
+            whose=whose,
+        )
         return OutcomeJudge(reader, Classifier.fit(seen, labels), tests, agreement)
 
     def judge(self, answers: Pairs) -> list[Outcome | Unscored]:
@@ -128,11 +155,10 @@ class OutcomeJudge:
         every = np.arange(len(answers))
         long = np.array([len(answer.split()) >= LEAST_WORDS for _, answer in answers])
         gibberish = self._asked(every[long], answers, self.reader.order, self.tests.order)
-        follows = (said[:, COMPLIED] > 0.5) & (gibberish < 0.5)
-        unrelated = self._asked(every[follows], answers, self.reader.relation, self.tests.relation)
-        sensible = said * (1 - gibberish)[:, None]
-        off = sensible[:, COMPLIED] * unrelated
-        sensible[:, COMPLIED] -= off
+        unsure = (said[:, COMPLIED] > _NOT_SURELY_REFUSED) & (gibberish < 0.5)
+        off = self._asked(every[unsure], answers, self.reader.relation, self.tests.relation)
+        off *= 1 - gibberish
+        sensible = said * (1 - gibberish - off)[:, None]
         return np.column_stack([sensible, off, gibberish]).round(6)
 
     @staticmethod
