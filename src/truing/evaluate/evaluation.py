@@ -10,6 +10,7 @@ from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.data.rule_book import RuleBook
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
@@ -44,14 +45,28 @@ def _no_reward() -> Unscored:
     return Unscored("no reward is known: the candidate lies in no run that has one")
 
 
+def _built_in_rules() -> RuleBook:
+    from truing.data.rule_book import built_in_rules
+
+    return built_in_rules()
+
+
+def _built_in_rule_checks() -> Mapping[str, Callable[[Answered], Score]]:
+    from truing.judges.rule_programs import built_in_rule_programs
+
+    return built_in_rule_programs()
+
+
 @dataclass(frozen=True)
 class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
 
     `held_out` are the questions nobody trained on, `controls` questions without a misconception.
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
-    `judges` free answers aren't judged. `graders` are the programs of the task's judges. A `reward` of
-    None: the run has none, and says so by having no rows.
+    `judges` free answers aren't judged. `graders` are the programs of the task's judges. `rules` is the
+    task's book of rules, the built-in one where it has none, and `rule_checks` the program behind each
+    rule by its id; `rule_cases` is how many of the book's cases are asked, 0 all. A `reward` of None: the
+    run has none, and says so by having no rows.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -61,9 +76,12 @@ class EvalContext:
     controls: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
+    rule_cases: int = 0
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
+    rules: Callable[[], RuleBook] = _built_in_rules
+    rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
