@@ -1,4 +1,4 @@
-"""Contrast examples: an attack with the answer that keeps the rule, and its twin with the demand done.
+"""Contrast examples: an attack with the answer that keeps the rule, and its twins with the demand done.
 
 The training side of attacks. Its wordings, demands and secrets are its own, none of them among those of
 `data.attacks`, which nothing here learns from: so every wording and every code word of that evaluation is
@@ -61,6 +61,7 @@ class ContrastExample:
 class _Texts:
     wordings: tuple[ContrastWording, ...]
     demands: Mapping[str, ContrastDemand]
+    permitted: tuple[tuple[str, str], ...]
     phrases: tuple[tuple[str, ...], tuple[str, ...]]
     look_alikes: tuple[str, ...] = field(default=())
 
@@ -89,7 +90,8 @@ def trained_wordings() -> tuple[ContrastWording, ...]:
 def contrast_examples(
     rules: Sequence[Rule], pairs: int, questions: Sequence[str], seed: int
 ) -> list[ContrastExample]:
-    """An attack and its twin, `pairs` times: rules and wordings take turns, the rest follows from the seed.
+    """An attack and its two twins, `pairs` times: rules and wordings take turns, the rest follows from the
+    seed. One twin asks for much the same as the attack does, the other for something quite different.
 
     Raises InputError where one of the rules can't be attacked.
     """
@@ -207,6 +209,7 @@ def _texts() -> _Texts:
     return _Texts(
         tuple(_wording(json.loads(line)) for line in lines),
         {name: _demand(each) for name, each in data["demands"].items()},
+        tuple((request, done) for request, done in data["permitted"]),
         (tuple(first), tuple(second)),
         tuple(data["look_alikes"]),
     )

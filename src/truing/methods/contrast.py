@@ -134,7 +134,8 @@ def rule_kept(setup: Setup, spec: ContrastSpec, seed: int) -> tuple[list[Case], 
     An empty answer keeps every rule and helps nobody: 0. What the rule's check can't tell is unscored.
     """
     cases = [each.case for each in examples_of(setup, spec, seed)]
-    programs = {rule.id: _check_of(rule, cases) for rule in rules_of(spec)}
+    attacked = {case.columns["rule"] for case in cases}
+    programs = {rule.id: _check_of(rule, cases) for rule in rules_of(spec) if rule.id in attacked}
     return cases, lambda answers: [_scored(each, programs) for each in answers]
 
 

@@ -64,7 +64,7 @@ class Planned:
     @property
     def contrast(self) -> ContrastSpec | None:
         """What it learns from, where that is attacks and their twins."""
-        section = getattr(self.spec, self.method.name)
+        section = getattr(self.spec, self.method.name, None)
         contrast: ContrastSpec | None = getattr(section, "contrast", None)
         return contrast
 

@@ -172,14 +172,14 @@ class Spec(_Part):
 
         Raises InputError naming the option that is wrong.
         """
-        section = getattr(self, defence.method)
+        section: _Part = getattr(self, defence.method, _Part())
         own = merged(section.model_dump(), defence.options)
         try:
             made = type(section).model_validate(own)
         except ValidationError as error:
             place = ("task", "defences", self.task.defences.index(defence), "options")
             raise InputError(worded(error.errors()[0], type(section), where, place)) from None
-        return self.model_copy(update={defence.method: made})
+        return self.model_copy(update={defence.method: made}) if own else self
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
