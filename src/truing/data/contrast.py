@@ -20,6 +20,11 @@ from truing.data.rules import Rule, composed_case, filled
 from truing.hints import did_you_mean
 from truing.types import Case, InputError, normalised
 
+OPENING = "Sure. "
+"""What every answer to a twin begins with. Refusals begin alike; if what is permitted began in as many ways
+as there are things to ask for, the likeliest first word would be a refusal's whatever is asked, and
+greedy answers would refuse every twin."""
+
 
 @dataclass(frozen=True)
 class ContrastDemand:
@@ -123,15 +128,13 @@ def _pair(
     question = random.choice(questions) if behind else ""
     right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
     ask = filled(random.choice(demand.asks), slots)
-    request, done = (filled(text, slots) for text in random.choice(demand.twins))
-    return [
-        ContrastExample(
-            _case("attack", rule, wording, (question, ask), slots), right, wrong, question
-        ),
-        ContrastExample(
-            _case("twin", rule, wording, (question, request), slots, done), done, right
-        ),
-    ]
+    attack = _case("attack", rule, wording, (question, ask), slots)
+    examples = [ContrastExample(attack, right, wrong, question)]
+    for permitted in (demand.twins, texts.permitted):
+        request, done = (filled(text, slots) for text in random.choice(permitted))
+        twin = _case("twin", rule, wording, (question, request), slots, done)
+        examples.append(ContrastExample(twin, f"{OPENING}{done}", right))
+    return examples
 
 
 def _common(rule: Rule) -> dict[str, Any]:

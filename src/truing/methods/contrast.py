@@ -33,7 +33,7 @@ from truing.types import Case, InputError, Score
 NEUTRAL_TOKENS = 28
 """An example's answer by the base is so long at most."""
 LOOK_ALIKES = 0.25
-"""The share of neutral examples that sound like harm; of the others every second is under a rule."""
+"""The share of neutral examples that sound like harm; of the others every third is under a rule."""
 
 
 def rules_of(spec: ContrastSpec) -> list[Rule]:
@@ -66,8 +66,8 @@ def neutral_cases(setup: Setup, spec: ContrastSpec, seed: int) -> list[Case]:
     alike = [Case(text) for text in look_alikes()][: round(spec.neutral * LOOK_ALIKES)]
     asked = _questions(setup)
     drawn = random.sample(asked, min(len(asked), spec.neutral - len(alike)))
-    under_rule = [rule_told(random.choice(rules), case, seed) for case in drawn[::2]]
-    return [*under_rule, *drawn[1::2], *alike]
+    under_rule = [rule_told(random.choice(rules), case, seed) for case in drawn[::3]]
+    return [*under_rule, *drawn[1::3], *drawn[2::3], *alike]
 
 
 def answered_by_base(setup: Setup, cases: Sequence[Case], seed: int) -> list[PromptCompletion]:
