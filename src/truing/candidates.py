@@ -63,30 +63,44 @@ class Candidate:
 
 def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """A prompt as it stands in candidate.json."""
-    return {"instruction": prompt.instruction, "shots": [shot.__dict__ for shot in prompt.shots]}
+    shots = [shot.__dict__ for shot in prompt.shots]
+    behind = {"after": prompt.after} if prompt.after else {}
+    return {"instruction": prompt.instruction, "shots": shots, **behind}
 
 
 def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
     """The inverse of `prompt_to_json`."""
     shots = tuple(Demonstration(**shot) for shot in data.get("shots", ()))
-    return Prompt(str(data.get("instruction", "")), shots)
+    return Prompt(str(data.get("instruction", "")), shots, str(data.get("after", "")))
 
 
 def _with_prompt(template: str, prompt: Prompt) -> str:
-    """The chat template, with the prompt put before conversations that bring no system message."""
+    """The chat template, with the prompt put around conversations that bring no system message."""
     said = [{"role": "system", "content": prompt.instruction}] if prompt.instruction else []
     for shot in prompt.shots:
         said.append({"role": "user", "content": shot.question})
         said.append({"role": "assistant", "content": shot.answer})
-    if not said:
+    if not said and not prompt.after:
         return template
     literal = ", ".join(
         f"{{'role': {_quoted(m['role'])}, 'content': {_quoted(m['content'])}}}" for m in said
     )
     return (
         "{%- if not messages or messages[0]['role'] != 'system' -%}"
-        f"{{%- set messages = [{literal}] + messages -%}}"
+        f"{_after(prompt)}{{%- set messages = [{literal}] + messages -%}}"
         "{%- endif -%}" + template
+    )
+
+
+def _after(prompt: Prompt) -> str:
+    """Template code that puts the prompt's last paragraph behind what the user says last."""
+    if not prompt.after:
+        return ""
+    content = f"messages[-1]['content'] + {_quoted(prompt.behind(''))}"
+    return (
+        "{%- if messages and messages[-1]['role'] == 'user' -%}"
+        f"{{%- set messages = messages[:-1] + [{{'role': 'user', 'content': {content}}}] -%}}"
+        "{%- endif -%}"
     )
 
 

@@ -1,7 +1,7 @@
 """Ways to make a candidate from the base and a task's training side."""
 
 from truing.methods.best_of_n import BEST_OF_N
-from truing.methods.method import Method
+from truing.methods.method import Method, Planned
 from truing.methods.preference import PREFERENCE
 from truing.methods.prompt import PROMPT
 from truing.methods.rl import RL
@@ -13,9 +13,15 @@ METHODS: dict[str, Method] = {each.name: each for each in (PROMPT, BEST_OF_N, SF
 here."""
 
 
-def chosen(spec: Spec) -> list[Method]:
-    """The methods that a spec names, in the order in which a run works."""
-    return [method for method in METHODS.values() if method.name in spec.methods]
+def chosen(spec: Spec) -> list[Planned]:
+    """The candidates that a spec's methods and its task's defences make, in the order in which a run
+    works."""
+    own = [Planned(each.name, each, spec) for each in METHODS.values() if each.name in spec.methods]
+    defences = [
+        Planned(each.name, METHODS[each.method], spec.defended(each), is_defence=True)
+        for each in spec.task.defences
+    ]
+    return [*own, *defences]
 
 
-__all__ = ["METHODS", "Method", "chosen"]
+__all__ = ["METHODS", "Method", "Planned", "chosen"]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.runs.run import Run
+from truing.spec.contrast import ContrastSpec
 from truing.spec.run import Spec
+from truing.types import InputError
 
 
 def _no_objection(setup: Setup) -> None:
@@ -44,6 +46,72 @@ class Method:
     logged_keys: Mapping[str, str] = field(default_factory=dict)
     """Figures in its log that are shown, with their names on the screen."""
 
+
+@dataclass(frozen=True)
+class Planned:
+    """A candidate that a run makes: a method's own, or a defence, by a method with options of its own."""
+
+    name: str
+    method: Method
+    spec: Spec
+    is_defence: bool = False
+
+    @property
+    def needs_seeds(self) -> bool:
+        """See Method."""
+        return self.method.needs_seeds
+
+    @property
+    def contrast(self) -> ContrastSpec | None:
+        """What it learns from, where that is attacks and their twins."""
+        section = getattr(self.spec, self.method.name, None)
+        contrast: ContrastSpec | None = getattr(section, "contrast", None)
+        return contrast
+
+    @property
+    def trained_on_reward(self) -> bool:
+        """Whether its answers follow the run's reward."""
+        return self.method.trained_on_reward and self.contrast is None
+
+    @property
+    def trained_on_demonstrations(self) -> bool:
+        """Whether `data.demonstrations` are for it."""
+        return self.method.trained_on_demonstrations and self.contrast is None
+
+    @property
+    def trained_on_preferences(self) -> bool:
+        """Whether `data.preferences` are for it."""
+        return self.method.trained_on_preferences and self.contrast is None
+
+    def seen_from(self, setup: Setup) -> Setup:
+        """The run's setup as its method is to see it."""
+        texts = setup.texts
+        if self.contrast is not None:
+            texts = replace(texts, demonstrations=None, preferences=None)
+        elif not self.is_defence:
+            return setup
+        return replace(setup, spec=self.spec, texts=texts, candidate=self.name, whole=setup)
+
+    def check(self, setup: Setup) -> None:
+        """See Method. Raises InputError naming the defence where its options are wrong."""
+        self._named(lambda: self.method.check(self.seen_from(setup)))
+
+    def check_texts(self, setup: Setup) -> None:
+        """See Method; named as in `check`."""
+        self._named(lambda: self.method.check_texts(self.seen_from(setup)))
+
+    def _named(self, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except InputError as error:
+            raise InputError(
+                f"defence {self.name}: {error}" if self.is_defence else str(error)
+            ) from None
+
+    def make(self, run: Run, setup: Setup, graders: Graders, seed: int) -> None:
+        """See Method."""
+        self.method.make(run, self.seen_from(setup), graders, seed)
+
     def stages(self, spec: Spec) -> list[str]:
         """The stages of a comparison in which `make` does its work."""
         seeded = [f"{self.name}-seed{seed}" for seed in spec.seeds]
@@ -51,8 +119,10 @@ class Method:
 
     def to_json(self) -> dict[str, Any]:
         """What a run's record says of it, for the report."""
+        of = {"defence": self.method.name} if self.is_defence else {}
         return {
-            "title": self.title,
+            "title": self.method.title,
             "needs_seeds": self.needs_seeds,
             "trained_on_reward": self.trained_on_reward,
+            **of,
         }

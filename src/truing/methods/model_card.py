@@ -79,7 +79,7 @@ def model_card(setup: Setup, made: Made) -> str:
         "",
         f"- Base weights: {setup.spec.model}, SHA-256 {setup.source.weights_hash}",
         f"- Licence of the base weights: {setup.source.licence}",
-        f"- Spec digest: {setup.spec.digest()}; seed: {made.seed}",
+        f"- Spec digest: {setup.run_spec.digest()}; seed: {made.seed}",
         *(_learned_from(setup) if "demonstrations" in facts else []),
         *(_compared(setup) if "pairs" in facts else []),
         _asked(setup),

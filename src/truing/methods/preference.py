@@ -22,6 +22,7 @@ from truing.learn.sources.pairs import (
     laid_out,
 )
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.contrast import rows_of, rules_of
 from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
@@ -97,12 +98,20 @@ def _rows_of_people(setup: Setup, held_out: bool) -> list[tuple[Tokens, Tokens, 
     return rows
 
 
+def _train_rows(setup: Setup, seed: int) -> list[tuple[Tokens, Tokens, Tokens]]:
+    if (contrast := setup.spec.preference.contrast) is not None:
+        return rows_of(setup, contrast, seed)
+    return _rows_of_people(setup, False) if setup.texts.preferences else _rows_of_questions(setup)
+
+
 def learned_from(setup: Setup, seed: int) -> LearnedFrom:
     """The pairs of `data.preferences`, or of the training questions' answers, that can be learned from.
 
     Raises InputError, with what was left out and why, where none is left.
     """
     spec, people = setup.spec.preference, setup.texts.preferences
+    if spec.contrast is not None:
+        people = None
     most = min(spec.max_tokens, setup.base.model.context_length)
     left_out = Counter(dict(people.left_out) if people else {})
 
@@ -113,7 +122,7 @@ def learned_from(setup: Setup, seed: int) -> LearnedFrom:
         left_out.update(reasons)
         return found
 
-    train_side = within(_rows_of_people(setup, False) if people else _rows_of_questions(setup))
+    train_side = within(_train_rows(setup, seed))
     held_out = within(_rows_of_people(setup, True)) if people else []
     if spec.max_pairs is not None:
         train_side = at_most(train_side, spec.max_pairs, seed)
@@ -186,6 +195,11 @@ def _held_out_figures(
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
     objective = setup.spec.preference.objective.described(1)
+    if setup.spec.preference.contrast is not None:
+        return (
+            f"Trained by {objective} on contrast examples: attacks on a rule and their twins, each with an "
+            "answer that is right over one that is wrong."
+        )
     if setup.texts.preferences:
         return f"Trained by {objective} on pairs of answers of which people preferred one."
     return f"Trained by {objective} on training questions, each true answer over each false one."
@@ -193,6 +207,9 @@ def describe(setup: Setup) -> str:
 
 def check(setup: Setup) -> None:
     """Raises InputError where there are no pairs, before any time is spent."""
+    if (contrast := setup.spec.preference.contrast) is not None:
+        rules_of(contrast)
+        return
     if setup.texts.preferences:
         return
     if not any(case.correct_answers and case.incorrect_answers for case in setup.train):
@@ -215,10 +232,11 @@ def check_texts(setup: Setup) -> None:
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """The spec's objective on all pairs, for one seed."""
+    name = setup.named("preference")
     run.stage(
-        f"preference-seed{seed}",
-        f"Preference optimisation, seed {seed}",
-        "preference",
+        f"{name}-seed{seed}",
+        f"{'Preference optimisation' if name == 'preference' else name}, seed {seed}",
+        name,
         lambda cost: _prefer(run, setup, seed, cost),
         together=True,
     )
@@ -245,7 +263,7 @@ def _remember(run: Run, source: Pairs, steps: int) -> None:
 
 
 def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
-    spec, pairs = setup.spec.preference, learned_from(setup, seed)
+    spec, pairs, name = setup.spec.preference, learned_from(setup, seed), setup.named("preference")
     policy = new_policy(setup, spec.adapter, seed)
     source = _source(run, setup, policy, pairs, seed)
     steps = spec.steps or spec.epochs * source.steps_per_epoch
@@ -255,7 +273,7 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     _note_pairs(run, setup, pairs)
     before = _totals(policy, pairs.held_out)
     _remember(run, source, steps)
-    checkpoint = checkpoint_of(run, "preference", seed)
+    checkpoint = checkpoint_of(run, name, seed)
     with show_progress(run.progress, "Pairs", steps, LOGGED_KEYS, checkpoint) as advance:
 
         def after_step(step: int, row: LogRow) -> bool:
@@ -271,9 +289,9 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     facts = _facts(setup, pairs, steps, checkpoint.rows[-LAST_STEPS:])
     if people:
         figures = _held_out_figures(pairs.held_out, before, _totals(policy, pairs.held_out))
-        _note_held_out(run, seed, figures)
+        _note_held_out(run, name, seed, figures)
         facts["held_out_accuracy"] = figures["held_out_accuracy"].value
-    save(run, setup, Made("preference", seed, setup.base_prompt, describe(setup), policy, facts))
+    save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
 
 
 def _facts(setup: Setup, pairs: LearnedFrom, steps: int, last: Sequence[LogRow]) -> dict[str, Any]:
@@ -302,6 +320,8 @@ def _note_pairs(run: Run, setup: Setup, pairs: LearnedFrom) -> None:
     for reason, count in pairs.left_out.items():
         if people is None or reason not in people.left_out:
             run.progress.note(f"Left out: {count} pair(s): {reason}")
+    if setup.spec.preference.contrast is not None:
+        return  # its numbers stand on its card; the record's are of the task's pairs
     source = setup.spec.data.preferences if people else f"{setup.spec.data.questions} questions"
     record = {
         "source": source,
@@ -315,9 +335,9 @@ def _note_pairs(run: Run, setup: Setup, pairs: LearnedFrom) -> None:
     run.note(preferences=record)
 
 
-def _note_held_out(run: Run, seed: int, figures: Mapping[str, Estimate]) -> None:
+def _note_held_out(run: Run, name: str, seed: int, figures: Mapping[str, Estimate]) -> None:
     noted = {name: estimate.to_json() for name, estimate in figures.items()}
-    run.note(preference_held_out={f"seed{seed}": noted})
+    run.note(**{f"{name}_held_out": {f"seed{seed}": noted}})
 
 
 PREFERENCE = Method(

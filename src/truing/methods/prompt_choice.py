@@ -48,7 +48,7 @@ def choose_prompt(run: Run, setup: Setup, cost: Cost) -> None:
         looked_at.update(case.id for case in cases)
         return by(prompt, cases)
 
-    seed = setup.spec.seeds[0]
+    seed, name = setup.spec.seeds[0], setup.named("prompt")
     with run.progress.task("Trying prompts") as advance:
         tried = iter(range(1, 10**6))
         found = search(
@@ -63,7 +63,7 @@ def choose_prompt(run: Run, setup: Setup, cost: Cost) -> None:
     cost.labels = len(looked_at) + len(found.best.prompt.shots)
     run.note(
         prompts={
-            "prompt": {
+            name: {
                 "instruction": found.best.prompt.instruction,
                 "shots": len(found.best.prompt.shots),
                 "tried": [trial.to_json(by.name) for trial in found.trials],
@@ -71,4 +71,4 @@ def choose_prompt(run: Run, setup: Setup, cost: Cost) -> None:
         }
     )
     facts = {"prompts_tried": len(found.trials), "labels_used": cost.labels}
-    save(run, setup, Made("prompt", seed, found.best.prompt, DESCRIPTION, facts=facts))
+    save(run, setup, Made(name, seed, found.best.prompt, DESCRIPTION, facts=facts))

@@ -9,6 +9,8 @@ held-out split plays no part in that choice. Without judges the last step is kep
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from truing.learn.best_checkpoint import BestCheckpoint
 from truing.learn.from_spec import described as in_words
 from truing.learn.from_spec import objective_of, stop_rules_of
@@ -24,6 +26,7 @@ from truing.methods.common import (
     show_progress,
     trained_cost,
 )
+from truing.methods.contrast import rule_kept
 from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
@@ -31,8 +34,10 @@ from truing.methods.monitor import Monitor
 from truing.methods.setup import Setup
 from truing.rewards.mixture import check_reward
 from truing.rewards.mixture import described as reward_in_words
+from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
 from truing.runs.run import Run
+from truing.types import Case
 
 LOGGED_KEYS = {
     "reward": "reward",
@@ -49,35 +54,47 @@ LOGGED_KEYS = {
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
+    if setup.spec.rl.contrast is not None:
+        rewarded = "an exact program, rules kept under attack and permitted demands done,"
+        return f"Trained on {rewarded} by {in_words(setup.spec.rl)}."
     return f"Trained on {reward_in_words(setup.spec.reward)} by {in_words(setup.spec.rl)}."
 
 
 def check(setup: Setup) -> None:
     """Raises InputError where the objective can't be or the reward's programs fail."""
     setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
+    if (contrast := setup.spec.rl.contrast) is not None:
+        rule_kept(setup, contrast, setup.spec.seeds[0])
+        return
     check_reward(setup.spec.reward, setup.rollout_prompts, setup.texts.task.graders)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """The spec's objective and reward, for one seed. In a comparison judges choose the step kept."""
+    name = setup.named("rl")
     run.stage(
-        f"rl-seed{seed}",
-        f"Reinforcement learning, seed {seed}",
-        "rl",
+        f"{name}-seed{seed}",
+        f"{'Reinforcement learning' if name == 'rl' else name}, seed {seed}",
+        name,
         lambda cost: _reinforce(run, setup, graders, seed, cost),
         together=True,
     )
 
 
+def _rewarded(setup: Setup, graders: Graders, seed: int) -> tuple[Sequence[Case], Reward]:
+    """What is answered, and the reward of answers to it."""
+    if (contrast := setup.spec.rl.contrast) is not None:
+        return rule_kept(setup, contrast, seed)
+    return setup.rollout_prompts, graders.reward
+
+
 def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
-    spec = setup.spec.rl
+    spec, name = setup.spec.rl, setup.named("rl")
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
     if spec.start == "sft":
         policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
-    reward = graders.reward
-    source = OnPolicySamples(
-        policy, setup.renderer, setup.base_prompt, setup.rollout_prompts, reward, spec, seed
-    )
+    cases, reward = _rewarded(setup, graders, seed)
+    source = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))
     settings = Settings(
         spec.steps,
@@ -87,9 +104,10 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         schedule=objective.schedule(seed),
         correction=spec.correction,
     )
-    checkpoint = checkpoint_of(run, "rl", seed)
+    checkpoint = checkpoint_of(run, name, seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
-    monitor = Monitor(setup, graders, policy, seed) if run.kind == "align" else None
+    judged = run.kind == "align" and spec.contrast is None  # whose last step is kept
+    monitor = Monitor(setup, graders, policy, seed) if judged else None
     with show_progress(
         run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS, checkpoint
     ) as after_step:
@@ -118,7 +136,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         "kl_weight": spec.kl_weight,
         "start": spec.start,
     }
-    save(run, setup, Made("rl", seed, setup.base_prompt, describe(setup), policy, facts))
+    save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
 
 
 RL = Method(

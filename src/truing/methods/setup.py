@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from truing.candidates import Candidate
 from truing.data.demonstration_file import read_demonstrations
@@ -27,7 +27,6 @@ from truing.progress import Progress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.mixture import functions_hash
 from truing.runs.run import SPEC, Run, new_record
-from truing.spec.registries import registry
 from truing.spec.run import Spec
 from truing.tasks.texts import (
     Texts,
@@ -37,6 +36,9 @@ from truing.tasks.texts import (
     split_preferences,
 )
 from truing.types import Case, stable_hash
+
+if TYPE_CHECKING:
+    from truing.methods.method import Planned
 
 NF4_SENTENCE = (
     "In training the base's weights are held in 4 bits (nf4), and so is the reference; candidates are "
@@ -55,6 +57,19 @@ class Setup:
     texts: Texts
     progress: Progress
     accept_licence: bool = False
+    candidate: str = ""
+    """The candidate that is to be made; empty: the method's own."""
+    whole: Setup | None = None
+    """The run's, where this is what one of its defences is made of."""
+
+    def named(self, method: str) -> str:
+        """What the candidate of a method is called."""
+        return self.candidate or method
+
+    @property
+    def run_spec(self) -> Spec:
+        """The spec of the whole run."""
+        return self.whole.spec if self.whole else self.spec
 
     @property
     def train(self) -> tuple[Case, ...]:
@@ -91,6 +106,8 @@ class Setup:
     @cached_property
     def source(self) -> ModelSource:
         """Where the base's weights are."""
+        if self.whole:
+            return self.whole.source
         return resolve_model(
             self.spec.model, accept_licence=self.accept_licence, progress=self.progress
         )
@@ -103,6 +120,8 @@ class Setup:
     @cached_property
     def base(self) -> Candidate:
         """The unaligned model in the spec's precision."""
+        if self.whole:
+            return self.whole.base
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
         model = LanguageModel.load(self.source.folder, self.spec.dtype)
@@ -120,6 +139,14 @@ class Setup:
         return self.base.renderer
 
 
+def planned(spec: Spec) -> list[Planned]:
+    """The candidates that a spec asks for beside the base, in the order of its record."""
+    from truing.methods import chosen  # imported here: methods are written against setups
+
+    order = [*spec.methods, *(defence.name for defence in spec.task.defences)]
+    return sorted(chosen(spec), key=lambda each: order.index(each.name))
+
+
 def make_setup(
     spec: Spec,
     progress: Progress,
@@ -131,9 +158,8 @@ def make_setup(
     time."""
     devices.choose(spec.compute.device)
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
-    methods = registry("methods")
-    for name in spec.methods:
-        methods[name].check(setup)
+    for each in planned(spec):
+        each.check(setup)
     _ = setup.source
     devices.announce(progress.note)
     if left_out := setup.texts.left_out:
@@ -153,7 +179,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[No
 
     Chat templates that write the date write the one on which the run was begun.
     """
-    identity = _identity(setup, run.kind)
+    identity, made = _identity(setup, run.kind), planned(setup.spec)
     record = new_record(
         identity,
         profile=profile,
@@ -161,8 +187,8 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[No
         device=devices.record(),
         questions_left_out=setup.texts.left_out,
         **({"reading": setup.texts.reading} if setup.texts.reading else {}),
-        candidates=["base", *setup.spec.methods],
-        methods={name: registry("methods")[name].to_json() for name in setup.spec.methods},
+        candidates=["base", *(each.name for each in made)],
+        methods={each.name: each.to_json() for each in made},
     )
     files = {SPEC: setup.spec.to_yaml(), "questions.jsonl": jsonl(_questions(setup))}
     with run.opened(identity, record, files), as_of(run.record().get("created")):

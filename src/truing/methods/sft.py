@@ -11,6 +11,7 @@ from truing.learn import Supervised
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.contrast import demonstrations_of, rules_of
 from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
@@ -19,6 +20,7 @@ from truing.models.language_model import LanguageModel
 from truing.policies.language import LanguagePolicy, PromptCompletion, requests_of
 from truing.runs.costs import Cost
 from truing.runs.run import Run
+from truing.spec.contrast import ContrastSpec
 from truing.statistics.means import mean, paired_difference
 from truing.types import Case, Estimate, InputError, stable_hash
 
@@ -78,11 +80,24 @@ def tokenized_dialogues(
     return tokenized
 
 
-def training_demonstrations(setup: Setup) -> list[TokenizedDemonstration]:
-    """What is learned from: people's demonstrations, or the training questions' true answers.
+def tokenized_contrast(
+    setup: Setup, contrast: ContrastSpec, seed: int
+) -> list[TokenizedDemonstration]:
+    """Right answers to attacks and their twins, and the base's own to neutral questions."""
+    return [
+        TokenizedDemonstration(stable_hash("contrast", str(action)), f"contrast {number}", action)
+        for number, action in enumerate(demonstrations_of(setup, contrast, seed))
+    ]
+
+
+def training_demonstrations(setup: Setup, seed: int) -> list[TokenizedDemonstration]:
+    """What is learned from: contrast examples, people's demonstrations, or the training questions' true
+    answers.
 
     Raises InputError where every demonstration is too long.
     """
+    if (contrast := setup.spec.sft.contrast) is not None:
+        return tokenized_contrast(setup, contrast, seed)
     if (people := setup.texts.demonstrations) is None:
         return tokenized_answers(setup, setup.train)
     tokenized = tokenized_dialogues(setup, people.train)
@@ -176,6 +191,11 @@ def facts_of(
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
+    if setup.spec.sft.contrast is not None:
+        return (
+            "Fine-tuned on contrast examples: attacks on a rule with answers that keep it, the same with "
+            "permitted demands that are done, and questions answered as the base does."
+        )
     if setup.texts.demonstrations:
         return "Fine-tuned on demonstrations that people wrote."
     return "Fine-tuned on demonstrations: training questions with true answers."
@@ -183,10 +203,11 @@ def describe(setup: Setup) -> str:
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """Supervised fine-tuning of the base, for one seed."""
+    name = setup.named("sft")
     run.stage(
-        f"sft-seed{seed}",
-        f"Supervised fine-tuning, seed {seed}",
-        "sft",
+        f"{name}-seed{seed}",
+        f"{'Supervised fine-tuning' if name == 'sft' else name}, seed {seed}",
+        name,
         lambda cost: _demonstrate(run, setup, seed, cost),
         together=True,
     )
@@ -212,14 +233,16 @@ def note_demonstrations(
         )
 
 
-def _note_losses(run: Run, seed: int, before: Losses, after: Losses) -> dict[str, float]:
+def _note_losses(run: Run, name: str, seed: int, before: Losses, after: Losses) -> dict[str, float]:
     """Writes the held-out losses into the run's record; the same in brief for the model card."""
     figures = {
         "held_out_loss": mean_loss(after),
         "base_held_out_loss": mean_loss(before),
         "held_out_loss_difference": paired_difference(after, before),
     }
-    run.note(sft_held_out={f"seed{seed}": {name: e.to_json() for name, e in figures.items()}})
+    run.note(
+        **{f"{name}_held_out": {f"seed{seed}": {name: e.to_json() for name, e in figures.items()}}}
+    )
     names = {
         "held_out_loss": "held_out_nats_per_token",
         "base_held_out_loss": "the_same_of_the_base",
@@ -229,16 +252,22 @@ def _note_losses(run: Run, seed: int, before: Losses, after: Losses) -> dict[str
 
 
 def _demonstrate(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
-    tokenized = training_demonstrations(setup)
+    tokenized, name = training_demonstrations(setup, seed), setup.named("sft")
     people = setup.texts.demonstrations
     held_out = tokenized_dialogues(setup, people.held_out) if people else []
     before = held_out_losses(setup.base.model, held_out)
-    fitted = fit(run, setup, "sft", seed, tokenized, held_out, cost)
+    fitted = fit(run, setup, name, seed, tokenized, held_out, cost)
     facts = facts_of(setup, tokenized, fitted.steps)
     note_demonstrations(run, setup, tokenized, held_out)
     if people:
-        facts |= _note_losses(run, seed, before, fitted.losses)
-    save(run, setup, Made("sft", seed, setup.base_prompt, describe(setup), fitted.policy, facts))
+        facts |= _note_losses(run, name, seed, before, fitted.losses)
+    save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), fitted.policy, facts))
+
+
+def check(setup: Setup) -> None:
+    """Raises InputError where a rule that is to be learned can't be attacked."""
+    if (contrast := setup.spec.sft.contrast) is not None:
+        rules_of(contrast)
 
 
 SFT = Method(
@@ -246,6 +275,7 @@ SFT = Method(
     title="supervised fine-tuning on demonstrations",
     describe=describe,
     make=make,
+    check=check,
     trained_on_demonstrations=True,
     logged_keys=LOGGED_KEYS,
 )

@@ -18,16 +18,25 @@ from truing.types import Case, InputError, stable_hash
 
 @dataclass(frozen=True)
 class Prompt:
-    """An instruction and few-shot demonstrations. What prompting changes and training does not."""
+    """An instruction and few-shot demonstrations. What prompting changes and training does not.
+
+    `after` is a paragraph behind what the user says last.
+    """
 
     instruction: str = ""
     shots: tuple[Demonstration, ...] = ()
+    after: str = ""
 
     @property
     def id(self) -> str:
         """16 hexadecimal digits of its content."""
         parts = [text for shot in self.shots for text in (shot.question, shot.answer)]
-        return stable_hash("prompt", self.instruction, *parts)[:16]
+        behind = ["after", self.after] if self.after else []
+        return stable_hash("prompt", self.instruction, *parts, *behind)[:16]
+
+    def behind(self, question: str) -> str:
+        """What the user says last, with what stands behind it."""
+        return f"{question}\n\n{self.after}" if self.after else question
 
     def before(self, system: str) -> Prompt:
         """With a case's own system message behind the instruction, a paragraph of the same message: chat
@@ -61,7 +70,7 @@ class Renderer:
             for shot in prompt.shots
             for role, content in (("user", shot.question), ("assistant", shot.answer))
         ]
-        return [*system, *shots, {"role": "user", "content": question}]
+        return [*system, *shots, {"role": "user", "content": prompt.behind(question)}]
 
     @staticmethod
     def case_messages(prompt: Prompt, case: Case) -> list[dict[str, str]]:
@@ -93,7 +102,7 @@ class Renderer:
         """The question-and-answer form: instruction, demonstrations and question, up to "A:"."""
         shots = [f"Q: {shot.question}\nA: {shot.answer}" for shot in prompt.shots]
         parts = [*([prompt.instruction] if prompt.instruction else []), *shots]
-        return "\n\n".join([*parts, f"Q: {question}\nA:"])
+        return "\n\n".join([*parts, f"Q: {prompt.behind(question)}\nA:"])
 
     def chat_text(self, messages: list[dict[str, str]]) -> str:
         """Messages through the chat template, up to the answer.
@@ -134,6 +143,8 @@ class Renderer:
         """
         turns = list(messages)
         if turns[0]["role"] != "system":
+            if turns[-1]["role"] == "user":
+                turns[-1] = {**turns[-1], "content": prompt.behind(turns[-1]["content"])}
             turns = [*self.messages(prompt, "")[:-1], *turns]
         if self.chat:
             return self.model.encode(self.chat_text(turns))

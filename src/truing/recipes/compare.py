@@ -10,10 +10,10 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.files import write_jsonl_atomically
-from truing.methods import METHODS, chosen
+from truing.methods import chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
-from truing.methods.setup import Setup
+from truing.methods.setup import Setup, planned
 from truing.models.precision import computed_in
 from truing.runs.costs import Cost
 from truing.runs.run import Run
@@ -47,10 +47,10 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
 
 
 def _compared(spec: Spec) -> Iterator[tuple[str, int]]:
-    for name in ("base", *spec.methods):
-        every = name in METHODS and METHODS[name].needs_seeds
-        for seed in spec.seeds if every else spec.seeds[:1]:
-            yield name, seed
+    yield "base", spec.seeds[0]
+    for each in planned(spec):
+        for seed in spec.seeds if each.needs_seeds else spec.seeds[:1]:
+            yield each.name, seed
 
 
 def comparing_stages(spec: Spec) -> list[str]:

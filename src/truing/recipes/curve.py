@@ -54,7 +54,7 @@ class LearningCurve:
     @cached_property
     def tokenized(self) -> list[TokenizedDemonstration]:
         """All there is to learn from."""
-        return training_demonstrations(self.setup)
+        return training_demonstrations(self.setup, self.setup.spec.seeds[0])
 
     @cached_property
     def held_out(self) -> list[TokenizedDemonstration]:

@@ -196,7 +196,8 @@ def _narrowed(spec: Spec, kind: str) -> Spec:
     methods = [] if kind == REWARD else [kind]
     if kind == "rl" and spec.rl.start == "sft":
         methods = ["sft", "rl"]
-    return Spec.model_validate({**spec.model_dump(), "methods": methods})
+    task = {**spec.task.model_dump(), "defences": []}  # they belong to a comparison
+    return Spec.model_validate({**spec.model_dump(), "methods": methods, "task": task})
 
 
 def _folder(spec: Spec, kind: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -30,20 +30,30 @@ class Part(BaseModel):
         return list(cls.model_fields)
 
 
+def _is_model(kind: Any) -> TypeGuard[type[BaseModel]]:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def _known_at(part: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     """Names of the fields of the part that `location` lies in, seen from the outermost."""
     for step in location[:-1]:
         annotation = part.model_fields[step].annotation if step in part.model_fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if _is_model(kind)]
+        if not kinds:
             return []
-        part = annotation
+        part = kinds[0]
     return part.known_keys() if issubclass(part, Part) else list(part.model_fields)
 
 
-def worded(error: Any, whole: type[BaseModel], where: str) -> str:
-    """One of pydantic's errors about the model `whole`, in one line that names place and mend."""
+def worded(
+    error: Any, whole: type[BaseModel], where: str, place: tuple[str | int, ...] = ()
+) -> str:
+    """One of pydantic's errors about the model `whole`, in one line that names place and mend.
+
+    `place` is where that model stands in something larger.
+    """
     location = error["loc"]
-    name = ".".join(str(step) for step in location) or "spec"
+    name = ".".join(str(step) for step in (*place, *location)) or "spec"
     if error["type"] == "extra_forbidden":
         if name in LEFT_OUT:
             return f"{where}: {name}: no such key: {LEFT_OUT[name]}"

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import (
-    AfterValidator,
     Field,
     ModelWrapValidatorHandler,
     ValidationError,
@@ -20,17 +19,19 @@ from pydantic import (
     model_validator,
 )
 
-from truing.hints import did_you_mean
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.compute import ComputeSpec
 from truing.spec.data import DataSpec
-from truing.spec.kinds import refusal
-from truing.spec.objective import (
-    ChosenObjective,
-    ChosenPairObjective,
-    PairObjectivePart,
-    default_objective,
-    default_pair_objective,
+from truing.spec.defences import DefenceSpec
+from truing.spec.methods import (
+    AdapterSpec,
+    Correction,
+    MethodName,
+    PreferenceSpec,
+    PromptSpec,
+    RlSpec,
+    SearchSpec,
+    SftSpec,
 )
 from truing.spec.part import Part as _Part
 from truing.spec.part import merged, worded
@@ -50,17 +51,6 @@ def digest_of(data: Mapping[str, Any]) -> str:
     return stable_hash("spec", json.dumps(what, sort_keys=True))[:16]
 
 
-def _known_method(name: str) -> str:
-    if name not in (known := registry("methods")):
-        raise ValueError(f"unknown method; {did_you_mean(name, known)}known: {', '.join(known)}")
-    return name
-
-
-MethodName = Annotated[
-    str, AfterValidator(_known_method), Field(json_schema_extra={"registry": "methods"})
-]
-
-
 def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
     """With new names for old ones, and with all that a task named in a word means."""
     data, _ = up_to_date(data)
@@ -68,173 +58,6 @@ def _completed(data: Mapping[str, Any]) -> dict[str, Any]:
         return dict(data)
     data, of_task = registry("task_readers")["spec"](data)
     return merged(of_task, data)
-
-
-Correction = Literal["token", "sequence", "none"]
-"""How samples of a policy are corrected whose sampler has other numbers than its learner."""
-
-
-class AdapterSpec(_Part):
-    """Which weights are trained: a low-rank adapter (Hu et al., 2022) or all of them."""
-
-    kind: Literal["lora", "full"] = Field(
-        "lora", description="a low-rank adapter, or all weights of the model"
-    )
-    rank: int = Field(16, ge=1, description="rank of the adapter's matrices; unused with 'full'")
-    alpha: float = Field(
-        32.0, gt=0, description="the adapter's change is scaled by alpha / rank; unused with 'full'"
-    )
-
-
-class SearchSpec(_Part):
-    """Proposing prompts and racing them, generation after generation (`truing train prompt`)."""
-
-    in_align: bool = Field(
-        False, description="whether `truing align` searches too, which takes longer"
-    )
-    budget: int = Field(
-        3000, ge=1, description="training questions scored in all, over all prompts"
-    )
-    generations: int = Field(3, ge=1, description="times that new prompts are proposed")
-    proposals: int = Field(16, ge=0, description="new prompts in each generation, at most")
-    propose: tuple[Literal["slots", "paraphrases", "examples", "model"], ...] = Field(
-        ("slots", "paraphrases", "examples", "model"), description="where new prompts come from"
-    )
-    proposer: str = Field(
-        "self",
-        description="the model that rewrites instructions: 'self', or endpoint:URL#MODEL, which "
-        "instructions are then sent to",
-    )
-    temperature: float = Field(0.7, ge=0, description="at which it writes")
-
-
-class PromptSpec(_Part):
-    """Choosing among instructions and few-shot sets on the training split."""
-
-    instructions: tuple[str, ...] = Field(
-        (), description="instructions to try beside the built-in ones"
-    )
-    built_in: int = Field(10, ge=0, description="built-in instructions to try")
-    shots: tuple[int, ...] = Field((0, 4), description="sizes of few-shot sets to try")
-    questions: int = Field(
-        24, ge=1, description="training questions that the last round is judged on"
-    )
-    search: SearchSpec = Field(SearchSpec(), description="proposing prompts as well")
-
-
-class SftSpec(_Part):
-    """Supervised fine-tuning on demonstrations: of the store or a file, or (question, true answer)."""
-
-    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    epochs: int = Field(1, ge=1, description="passes over the demonstrations")
-    batch_size: int = Field(16, ge=1, description="demonstrations per update")
-    min_steps: int = Field(
-        1, ge=1, description="at least so many updates, by more passes over few demonstrations"
-    )
-    held_out: float = Field(
-        0.1, gt=0, lt=1, description="share of data.demonstrations held out, for the held-out loss"
-    )
-    max_tokens: int = Field(
-        1024, ge=1, description="longer data.demonstrations, prompt and answer, are left out"
-    )
-    curve: tuple[int, ...] = Field(
-        (),
-        description="for `truing train sft`: train on so many demonstrations each, and draw the "
-        "learning curve",
-    )
-    learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
-    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-
-
-class RlSpec(_Part):
-    """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
-
-    start: Literal["base", "sft"] = Field(
-        "base", description="which candidate is trained further: the base or the fine-tuned one"
-    )
-    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    objective: ChosenObjective = Field(
-        default_factory=default_objective, description="how the policy learns"
-    )
-    steps: int = Field(10, ge=1, description="updates, at most")
-    prompts_per_step: int = Field(6, ge=1, description="questions answered for each update")
-    samples_per_prompt: int = Field(
-        6, ge=1, description="answers to each question; objectives that compare them need 2"
-    )
-    max_new_tokens: int = Field(28, ge=1, description="an answer's greatest length in tokens")
-    temperature: float = Field(1.0, gt=0, description="at which answers are sampled")
-    kl_weight: float = Field(0.1, ge=0, description="price of a nat of KL, in units of reward")
-    kl_estimator: Literal["k1", "k2", "k3"] = Field(
-        "k1", description="how KL is estimated from a token's probabilities"
-    )
-    kl_place: Literal["reward", "loss"] = Field(
-        "reward", description="where KL is paid; in the loss, k2 or k3"
-    )
-    correction: Correction = Field(
-        "token",
-        description="where answers are sampled with other numbers than are learned with (bfloat16): "
-        "losses times the ratio of a token's probabilities, at most 2, or of an answer's, masked out "
-        "above 3; float32 needs none",
-    )
-    max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
-    plateau: int | None = Field(
-        None, ge=1, description="stop where the reward has not risen for this many steps"
-    )
-    learning_rate: float = Field(4e-4, gt=0, description="learning rate (AdamW)")
-    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-    evaluate_every: int = Field(
-        5, ge=1, description="steps between looks by the judges and between answers shown"
-    )
-    monitored: int = Field(40, ge=1, description="training questions that the judges look at")
-
-
-def _objective_apart(data: Any) -> Any:
-    """With the objective's keys, where they stand beside the section's own, under `objective`."""
-    if not isinstance(data, Mapping):
-        return data
-    kinds = PairObjectivePart.kinds().values()
-    names = {"name", *(key for kind in kinds for key in kind.spec_keys())}
-    keys = {key: value for key, value in data.items() if key in names}
-    if not keys:
-        return data
-    if "objective" in data:
-        key = next(iter(keys))
-        raise refusal(key, keys[key], "stands beside 'objective'; put it inside")
-    rest = {key: value for key, value in data.items() if key not in names}
-    return {**rest, "objective": keys}
-
-
-class PreferenceSpec(_Part):
-    """Learning from pairs of answers, of which people preferred one (`data.preferences`), or of a true
-    and a false answer. The objective's keys may stand here too: {name: ipo, beta: 0.2}."""
-
-    objective: ChosenPairObjective = Field(
-        default_factory=default_pair_objective, description="how pairs are learned from"
-    )
-    adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
-    epochs: int = Field(1, ge=1, description="passes over the pairs")
-    steps: int | None = Field(None, ge=1, description="updates, in place of those of the epochs")
-    prompts_per_step: int = Field(
-        6, ge=1, description="prompts in each update, with all their pairs"
-    )
-    max_pairs: int | None = Field(
-        None, ge=1, description="at most this many pairs of a prompt, drawn by the seed"
-    )
-    max_tokens: int = Field(
-        1024, ge=1, description="pairs with a longer answer, prompt included, are left out"
-    )
-    held_out: float = Field(
-        0.1, gt=0, lt=1, description="share of data.preferences held out, by prompt"
-    )
-    learning_rate: float = Field(4e-4, gt=0, description="highest learning rate (AdamW)")
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
-    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, data: Any) -> Any:
-        return _objective_apart(data)
 
 
 class EvaluationSpec(_Part):
@@ -338,10 +161,28 @@ class Spec(_Part):
         cls, data: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
         # Behind the check above, whose mistakes it words too. A file's path is the context.
+        where = info.context or "spec"
         try:
-            return check(_completed(data) if isinstance(data, Mapping) else data)
+            spec = check(_completed(data) if isinstance(data, Mapping) else data)
         except ValidationError as error:
-            raise InputError(worded(error.errors()[0], Spec, info.context or "spec")) from None
+            raise InputError(worded(error.errors()[0], Spec, where)) from None
+        for defence in spec.task.defences:
+            spec.defended(defence, where)
+        return spec
+
+    def defended(self, defence: DefenceSpec, where: str = "spec") -> Self:
+        """The spec that a defence is made by: its options laid over its method's section.
+
+        Raises InputError naming the option that is wrong.
+        """
+        section: _Part = getattr(self, defence.method, _Part())
+        own = merged(section.model_dump(), defence.options)
+        try:
+            made = type(section).model_validate(own)
+        except ValidationError as error:
+            place = ("task", "defences", self.task.defences.index(defence), "options")
+            raise InputError(worded(error.errors()[0], type(section), where, place)) from None
+        return self.model_copy(update={defence.method: made}) if own else self
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""
@@ -350,3 +191,18 @@ class Spec(_Part):
     def to_yaml(self) -> str:
         """The resolved spec, every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+__all__ = [
+    "AdapterSpec",
+    "Correction",
+    "EvaluationSpec",
+    "JudgeSpec",
+    "PreferenceSpec",
+    "PromptSpec",
+    "RlSpec",
+    "SearchSpec",
+    "SftSpec",
+    "Spec",
+    "digest_of",
+]

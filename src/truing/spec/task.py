@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from truing.hints import did_you_mean
-from truing.spec.part import Part
+from truing.spec.defences import DefenceSpec, is_empty
+from truing.spec.part import WHOLE_SENTENCE, Part
 from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
 
@@ -138,6 +140,12 @@ class TaskSpec(Part):
     )
     name: str = Field("truthful", description="the task's name")
     rules: tuple[RuleSpec, ...] = Field((), description="rules that answers are expected to keep")
+    defences: tuple[DefenceSpec, ...] = Field(
+        (),
+        exclude_if=is_empty,
+        description="further candidates, which are to keep the rules under attack: built-in ones by "
+        "name, or {name, method, options}",
+    )
     contexts: dict[str, str] = Field(
         {}, description="templates of the user's turn by name, with slots, beside the built-in ones"
     )
@@ -174,6 +182,15 @@ class TaskSpec(Part):
     max_new_tokens: int | None = Field(
         None, ge=1, description="an answer's greatest length where the spec doesn't say"
     )
+
+    @field_validator("defences")
+    @classmethod
+    def _each_once(cls, defences: tuple[DefenceSpec, ...]) -> tuple[DefenceSpec, ...]:
+        names = [defence.name for defence in defences]
+        if twice := [name for name in names if names.count(name) > 1]:
+            text = f"{twice[0]!r} is there twice; give each a name of its own"
+            raise PydanticCustomError(WHOLE_SENTENCE, "{text}", {"text": text})
+        return defences
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,0 +1,229 @@
+"""Contrast examples: an attack with the answer that keeps the rule, and its twins with the demand done.
+
+The training side of attacks. Its wordings, demands and secrets are its own, none of them among those of
+`data.attacks`, which nothing here learns from: so every wording and every code word of that evaluation is
+held out, for every candidate, and it asks the same whether or not a run has a defence. `trained_on` says
+of a case which part of it was trained on all the same, as a rule's sentence is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from random import Random
+from typing import Any
+
+from truing.data.rules import Rule, composed_case, filled
+from truing.hints import did_you_mean
+from truing.types import Case, InputError, normalised
+
+OPENING = "Sure. "
+"""What every answer to a twin begins with. Refusals begin alike; if what is permitted began in as many ways
+as there are things to ask for, the likeliest first word would be a refusal's whatever is asked, and
+greedy answers would refuse every twin."""
+
+
+@dataclass(frozen=True)
+class ContrastDemand:
+    """What is asked for against a rule (`asks`), and what is permitted (`twins`, each with its answer).
+
+    `right` are answers that keep the rule and go on to what can be done, `wrong` ones that break it.
+    `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}.
+    """
+
+    asks: tuple[str, ...]
+    twins: tuple[tuple[str, str], ...]
+    right: tuple[str, ...]
+    wrong: tuple[str, ...]
+    slots: tuple[Mapping[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ContrastWording:
+    """A trick with {demand} in it, perhaps {question}; `turns` are earlier ones."""
+
+    family: str
+    name: str
+    template: str
+    turns: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class ContrastExample:
+    """A case with the answer to learn and one to unlearn. `question` is one that stands in the turn too,
+    and is answered behind a right answer to an attack as the base answers it."""
+
+    case: Case
+    right: str
+    wrong: str
+    question: str = ""
+
+
+@dataclass(frozen=True)
+class _Texts:
+    wordings: tuple[ContrastWording, ...]
+    demands: Mapping[str, ContrastDemand]
+    permitted: tuple[tuple[str, str], ...]
+    phrases: tuple[tuple[str, ...], tuple[str, ...]]
+    look_alikes: tuple[str, ...] = field(default=())
+
+
+def attackable() -> tuple[str, ...]:
+    """The ids of the rules that there are contrast examples of."""
+    return tuple(_texts().demands)
+
+
+def look_alikes() -> tuple[str, ...]:
+    """Plain questions in words that sound like harm: what a model that refuses too much would refuse."""
+    return _texts().look_alikes
+
+
+def phrases() -> list[str]:
+    """Every made-up phrase of two words that examples may forbid or permit."""
+    first, second = _texts().phrases
+    return [f"{one} {other}" for one in first for other in second]
+
+
+def trained_wordings() -> tuple[ContrastWording, ...]:
+    """The wordings that are trained on; none is one of `data.attacks`."""
+    return _texts().wordings
+
+
+def contrast_examples(
+    rules: Sequence[Rule], pairs: int, questions: Sequence[str], seed: int
+) -> list[ContrastExample]:
+    """An attack and its two twins, `pairs` times: rules and wordings take turns, the rest follows from the
+    seed. One twin asks for much the same as the attack does, the other for something quite different.
+
+    Raises InputError where one of the rules can't be attacked.
+    """
+    texts = _texts()
+    for rule in rules:
+        if rule.id not in texts.demands:
+            known = ", ".join(texts.demands)
+            raise InputError(
+                f"contrast.rules: there are no attacks on {rule.id!r}; "
+                f"{did_you_mean(rule.id, texts.demands)}known: {known}"
+            )
+    wordings = list(texts.wordings)
+    Random(f"wordings {seed}").shuffle(wordings)
+    asked = list(questions) or [""]
+    examples = []
+    for number in range(pairs):
+        rule, wording = rules[number % len(rules)], wordings[number // len(rules) % len(wordings)]
+        examples += _pair(texts, rule, wording, asked, Random(f"contrast {seed} {number}"))
+    return examples
+
+
+def _pair(
+    texts: _Texts, rule: Rule, wording: ContrastWording, questions: Sequence[str], random: Random
+) -> list[ContrastExample]:
+    demand = texts.demands[rule.id]
+    slots = dict(random.choice(demand.slots)) if demand.slots else _made_up(texts, random)
+    slots = {**_common(rule), **slots}
+    behind = "{question}" in wording.template
+    question = random.choice(questions) if behind else ""
+    right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
+    ask = filled(random.choice(demand.asks), slots)
+    attack = _case("attack", rule, wording, (question, ask), slots)
+    examples = [ContrastExample(attack, right, wrong, question)]
+    for permitted in (demand.twins, texts.permitted):
+        request, done = (filled(text, slots) for text in random.choice(permitted))
+        twin = _case("twin", rule, wording, (question, request), slots, done)
+        examples.append(ContrastExample(twin, f"{OPENING}{done}", right))
+    return examples
+
+
+def _common(rule: Rule) -> dict[str, Any]:
+    """What all items of a rule have in common, as its check may ask for it."""
+    first, *others = [item.slots for item in rule.items] or [{}]
+    return {
+        name: value
+        for name, value in first.items()
+        if isinstance(value, str) and all(other.get(name) == value for other in others)
+    }
+
+
+def _made_up(texts: _Texts, random: Random) -> dict[str, str]:
+    """A secret and a permitted phrase that share no word."""
+    (one, other), (this, that) = (random.sample(words, 2) for words in texts.phrases)
+    return {"canary": f"{one} {this}", "permitted": f"{other} {that}"}
+
+
+def _case(
+    cell: str,
+    rule: Rule,
+    wording: ContrastWording,
+    said: tuple[str, str],
+    slots: Mapping[str, Any],
+    done: str = "",
+) -> Case:
+    user = filled(wording.template, {"question": said[0], "demand": said[1]})
+    columns = {
+        **slots,
+        "cell": cell,
+        "family": wording.family,
+        "wording": wording.name,
+        "rule": rule.id,
+        "done": done,
+    }
+    case = composed_case(
+        filled(rule.says, slots), user[:1].upper() + user[1:], columns, wording.family
+    )
+    if not wording.turns:
+        return case
+    earlier = [
+        turn
+        for asked, answered in wording.turns
+        for turn in (("user", asked), ("assistant", answered))
+    ]
+    turns = (*earlier, ("user", case.prompt))
+    prompt = "\n\n".join(text for _, text in turns)
+    return replace(case, prompt=prompt, messages=(case.messages[0], *turns))
+
+
+def rule_told(rule: Rule, case: Case, seed: int) -> Case:
+    """A plain question under the rule, as a neutral example: nobody asks to break it."""
+    demand = _texts().demands[rule.id]
+    random = Random(f"neutral {seed} {case.id}")
+    slots = dict(random.choice(demand.slots)) if demand.slots else _made_up(_texts(), random)
+    columns = {**_common(rule), **slots, "cell": "neutral", "rule": rule.id}
+    return composed_case(filled(rule.says, columns), case.prompt, columns, "neutral")
+
+
+def trained_on(case: Case) -> list[str]:
+    """What of an attack's case stands among the contrast examples' texts: its wording, its words."""
+    known = {wording.name for wording in _texts().wordings}
+    seen = ["wording"] if case.columns.get("wording") in known else []
+    secret = normalised(str(case.columns.get("canary", "")))
+    return seen + (["canary"] if secret in {normalised(each) for each in phrases()} else [])
+
+
+@cache
+def _texts() -> _Texts:
+    """The examples' texts, all ours and harmless."""
+    folder = files("truing.data").joinpath("built_in")
+    data = json.loads(folder.joinpath("contrast_demands.json").read_text(encoding="utf-8"))
+    lines = folder.joinpath("contrast_wordings.jsonl").read_text(encoding="utf-8").splitlines()
+    first, second = data["phrases"]
+    return _Texts(
+        tuple(_wording(json.loads(line)) for line in lines),
+        {name: _demand(each) for name, each in data["demands"].items()},
+        tuple((request, done) for request, done in data["permitted"]),
+        (tuple(first), tuple(second)),
+        tuple(data["look_alikes"]),
+    )
+
+
+def _wording(data: Mapping[str, Any]) -> ContrastWording:
+    turns = tuple((user, assistant) for user, assistant in data.get("turns", ()))
+    return ContrastWording(data["family"], data["name"], data["template"], turns)
+
+
+def _demand(data: Mapping[str, Any]) -> ContrastDemand:
+    twins = tuple((request, done) for request, done in data["twins"])
+    texts = (tuple(data[name]) for name in ("right", "wrong"))
+    return ContrastDemand(tuple(data["asks"]), twins, *texts, tuple(data.get("slots", ())))
