@@ -225,5 +225,5 @@ def _wording(data: Mapping[str, Any]) -> ContrastWording:
 
 def _demand(data: Mapping[str, Any]) -> ContrastDemand:
     twins = tuple((request, done) for request, done in data["twins"])
-    texts = (tuple(data[name]) for name in ("right", "wrong"))
-    return ContrastDemand(tuple(data["asks"]), twins, *texts, tuple(data.get("slots", ())))
+    right, wrong = (tuple(data[name]) for name in ("right", "wrong"))
+    return ContrastDemand(tuple(data["asks"]), twins, right, wrong, tuple(data.get("slots", ())))
