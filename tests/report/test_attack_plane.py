@@ -51,7 +51,7 @@ def test_strengths_of_one_defence_are_a_curve_and_have_no_arrows() -> None:
     figure = attack_plane(found, {"weak": {"defence": "sft"}, "strong": {"defence": "sft"}})
     assert figure is not None
     paths = re.findall(r'<path d="([^"]*)" class="([^"]*)"', figure.wide)
-    assert len(paths) == 1 and paths[0][0].count("L") == 2 and "span" in paths[0][1]
+    assert len(paths) == 1 and paths[0][0].count("L") == 2 and "dashed" in paths[0][1]
 
 
 def test_without_base_or_twins_there_is_no_picture() -> None:

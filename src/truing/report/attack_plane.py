@@ -114,7 +114,7 @@ def _draw(
     places = {p.name: (x_scale(p.x.value or 0.0), y_scale(p.y.value or 0.0)) for p in panel.points}
     on_curve = {name for names in lines for name in names if name != BASE}
     for names in lines:
-        canvas.path([places[name] for name in names if name in places], "span curve soft")
+        canvas.path([places[name] for name in names if name in places], "curve dashed c-ink")
     for point in panel.points:
         css = colour(point.name)
         if point.name != BASE and point.name not in on_curve:

@@ -115,7 +115,7 @@ def _cell(
         difference = paired_difference(ours, base)
     direction = moved(difference)
     return HeatCell(
-        number(share),
+        f"{share:.2f}",
         round(100 * share),
         mark(difference),
         {1: "gain", -1: "loss"}.get(direction, ""),
