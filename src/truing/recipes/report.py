@@ -129,7 +129,8 @@ def _own_labels(run: Path) -> Labels:
         own_labels,  # here: the store takes long to load
     )
 
-    return {tuple(key): outcome for key, outcome in own_labels(run).items()}
+    labels = own_labels(run)
+    return {(key.candidate, key.seed, key.case): outcome for key, outcome in labels.items()}
 
 
 def build_report(run: Path) -> Path:
