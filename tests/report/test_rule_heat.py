@@ -30,8 +30,11 @@ def test_a_cell_has_its_share_its_split_and_its_counts_in_words() -> None:
     told = rows("base", ["kept", "kept", "broken", "not done", "empty", None])
     [table] = rule_heat(told + rows("base", ["carried", "dropped"], "translate"), ("base", "sft"))
     assert table.candidate == "base" and table.contexts == ("ask", "translate")
-    [(rule, (ask, translate))] = table.lines
-    assert rule == "code_word" and ask.shade == 40 and translate.shade == 50
+    [line] = table.lines
+    ask, translate = line.cells
+    assert (
+        line.rule == "code_word" and line.note == "" and ask.shade == 40 and translate.shade == 50
+    )
     assert ask.bar == (("right", 40.0), ("wrong", 20.0), ("undone", 40.0))
     assert translate.bar == (("right", 50.0), ("over", 50.0))
     assert ask.hint.startswith("keep [") and "kept 2, broken 1" in ask.hint
@@ -48,7 +51,8 @@ def test_marks_are_for_what_is_beyond_noise_with_items_enough() -> None:
         + rows("rl", ["kept"] + ["broken"] * (many - 1)),
         ("base", "sft", "rl"),
     )
-    base, sft, rl = (table.lines[0][1] for table in found)
+    assert {table.lines[0].note for table in found} == {"never kept"}
+    base, sft, rl = (table.lines[0].cells for table in found)
     assert [(cell.mark, cell.effect) for cell in base] == [("", ""), ("", "")]
     assert (sft[0].mark, sft[0].effect) == ("▲", "gain") and "never kept" in sft[0].hint
     assert sft[1].mark == "" and sft[1].shade == 100
@@ -58,11 +62,12 @@ def test_marks_are_for_what_is_beyond_noise_with_items_enough() -> None:
 def test_seeds_of_an_item_weigh_as_one() -> None:
     base = rows("base", ["broken"] * 8)
     sft = rows("sft", ["kept"] * 8) + rows("sft", ["broken"] * 8, seed=1)
-    assert rule_heat(base + sft, ("base", "sft"))[1].lines[0][1][0].shade == 50
+    assert rule_heat(base + sft, ("base", "sft"))[1].lines[0].cells[0].shade == 50
 
 
 def test_runs_without_rules_have_no_table() -> None:
     assert rule_heat([], ("base",)) == []
     assert rule_heat([Row("base", 0, "trivia", "a", {"mc1": 1.0})], ("base",)) == []
     [table] = rule_heat(rows("base", [None]), ("base",))
-    assert table.lines[0][1][0].shade is None and "none scored" in table.lines[0][1][0].hint
+    cell = table.lines[0].cells[0]
+    assert cell.shade is None and "none scored" in cell.hint

@@ -28,7 +28,7 @@ from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
-from truing.runs.folder import RunFolder
+from truing.runs.folder import RunFolder, note_judges
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
 from truing.types import Case, Dtype, InputError, Score, Unscored
@@ -141,7 +141,9 @@ class RunInstruments:
     @cached_property
     def outcomes(self) -> OutcomeJudge:
         """The judge of what answers did."""
-        return load_outcome_judge(None, self.progress)
+        judge = load_outcome_judge(None, self.progress)
+        note_judges(self.folder, {"outcome": judge.agreement.figures})
+        return judge
 
     @cached_property
     def reward(self) -> Reward | None:

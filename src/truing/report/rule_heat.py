@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, mark, moved, number
-from truing.report.rule_cells import Cell, CellOutcomes, Measurable, cells, measurable
+from truing.report.rule_cells import (
+    Cell,
+    CellOutcomes,
+    Measurable,
+    cells,
+    measurable,
+    measurable_rules,
+)
 from truing.statistics.means import mean, paired_difference
 from truing.types import Row
 
@@ -46,12 +53,22 @@ class HeatCell:
 
 
 @dataclass(frozen=True)
+class HeatLine:
+    """A rule with its cells, one for each context. `note` says that nothing can be seen of it, because
+    base always or never keeps it; it is empty where an effect could show."""
+
+    rule: str
+    cells: tuple[HeatCell, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class HeatTable:
-    """One candidate's table: `lines` has each rule with its cells, one for each of `contexts`."""
+    """One candidate's table."""
 
     candidate: str
     contexts: tuple[str, ...]
-    lines: tuple[tuple[str, tuple[HeatCell, ...]], ...]
+    lines: tuple[HeatLine, ...]
 
 
 def rule_heat(rows: Sequence[Row], names: Sequence[str]) -> list[HeatTable]:
@@ -61,14 +78,15 @@ def rule_heat(rows: Sequence[Row], names: Sequence[str]) -> list[HeatTable]:
     layout = cells(of_rules)
     contexts = tuple(dict.fromkeys(context for _, context in layout))
     rules = tuple(dict.fromkeys(rule for rule, _ in layout))
-    known, base = measurable(by_name.get(BASE, ())), _right(by_name.get(BASE, ()))
+    of_base = by_name.get(BASE, [])
+    known, base, verdicts = measurable(of_base), _right(of_base), measurable_rules(of_base)
     tables = []
     for name, own in by_name.items():
         if not own:
             continue
         outcomes, right = cells(own), _right(own)
         lines = tuple(
-            (
+            HeatLine(
                 rule,
                 tuple(
                     _cell(
@@ -79,6 +97,7 @@ def rule_heat(rows: Sequence[Row], names: Sequence[str]) -> list[HeatTable]:
                     )
                     for context in contexts
                 ),
+                "" if (verdict := verdicts.get(rule, "measurable")) == "measurable" else verdict,
             )
             for rule in rules
         )

@@ -24,6 +24,7 @@ from truing.types import Metric
 
 _JUDGE_COLUMNS = (
     ("balanced_accuracy", "Balanced accuracy"),
+    ("kappa", "Kappa"),
     ("accuracy", "Accuracy"),
     ("majority", "Always the commoner label"),
     ("rouge", "ROUGE alone"),
