@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from truing.report.figures import NARROW, WIDE, Figure, both
+from truing.report.figures import NARROW, WIDE, Figure, Point, both, whiskers
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import interval, number
 from truing.report.svg import Canvas, Scale, palette
@@ -24,16 +24,9 @@ _TALL = 300.0
 
 
 @dataclass(frozen=True)
-class _Point:
-    name: str
-    x: Estimate
-    y: Estimate
-
-
-@dataclass(frozen=True)
 class _Panel:
     title: str
-    points: tuple[_Point, ...]
+    points: tuple[Point, ...]
 
 
 def attack_plane(measured: Measured, methods: Mapping[str, Any]) -> Figure | None:
@@ -85,7 +78,7 @@ def _panel_of(measured: Measured, title: str, key: tuple[str, str], *, turned: b
         x, y = measured.value(name, *key), measured.value(name, *ATTACKED)
         if x is None or y is None or x.value is None or y.value is None:
             continue
-        points.append(_Point(name, _not_done(x) if turned else x, y))
+        points.append(Point(name, _not_done(x) if turned else x, y))
     there = any(point.name == BASE for point in points)
     return _Panel(title, tuple(points) if there else ())
 
@@ -119,7 +112,7 @@ def _draw(
         css = colour(point.name)
         if point.name != BASE and point.name not in on_curve:
             _arrow(canvas, places[BASE], places[point.name], css)
-        _whiskers(canvas, point, css, x_scale, y_scale)
+        whiskers(canvas, point, css, x_scale, y_scale)
     for point in panel.points:
         x, y = places[point.name]
         hint = (
@@ -135,14 +128,6 @@ def _draw(
             f"name {colour(point.name)}",
             "end" if on_right else "start",
         )
-
-
-def _whiskers(canvas: Canvas, point: _Point, css: str, x_scale: Scale, y_scale: Scale) -> None:
-    x, y = x_scale(point.x.value or 0.0), y_scale(point.y.value or 0.0)
-    if point.x.low is not None and point.x.high is not None:
-        canvas.line(x_scale(point.x.low), y, x_scale(point.x.high), y, f"whisker {css}")
-    if point.y.low is not None and point.y.high is not None:
-        canvas.line(x, y_scale(point.y.low), x, y_scale(point.y.high), f"whisker {css}")
 
 
 def _arrow(canvas: Canvas, start: tuple[float, float], end: tuple[float, float], css: str) -> None:

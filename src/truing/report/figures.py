@@ -32,7 +32,9 @@ def both(draw: Callable[[int, str], Canvas]) -> Figure:
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
+    """A candidate's place in a plane, with both intervals."""
+
     name: str
     x: Estimate
     y: Estimate
@@ -65,13 +67,13 @@ def _across(measured: Measured, name: str, damage: _Damage) -> Estimate | None:
     return None if difference is None else turned(improvement(difference, metric))
 
 
-def _points(measured: Measured, damage: _Damage, gain: Metric) -> list[_Point]:
+def _points(measured: Measured, damage: _Damage, gain: Metric) -> list[Point]:
     points = []
     for name in measured.names:
         y = measured.difference(name, gain.evaluation, gain.name)
         x = _across(measured, name, damage)
         if x is not None and y is not None and x.value is not None and y.value is not None:
-            points.append(_Point(name, x, improvement(y, gain)))
+            points.append(Point(name, x, improvement(y, gain)))
     return points
 
 
@@ -101,7 +103,7 @@ def _label_place(
 def _panel(
     canvas: Canvas,
     box: tuple[float, float, float, float],
-    points: list[_Point],
+    points: list[Point],
     titles: tuple[str, str],
     limit: float | None,
     colour: Callable[[str], str],
@@ -141,12 +143,18 @@ def _panel(
         canvas.text(text_x, text_y, name, f"name {colour(name)}", anchor)
 
 
-def _draw_point(canvas: Canvas, point: _Point, css: str, x_scale: Scale, y_scale: Scale) -> None:
+def whiskers(canvas: Canvas, point: Point, css: str, x_scale: Scale, y_scale: Scale) -> None:
+    """Both intervals as lines through the point, where there are any."""
     x, y = x_scale(point.x.value or 0.0), y_scale(point.y.value or 0.0)
     if point.x.low is not None and point.x.high is not None:
         canvas.line(x_scale(point.x.low), y, x_scale(point.x.high), y, f"whisker {css}")
     if point.y.low is not None and point.y.high is not None:
         canvas.line(x, y_scale(point.y.low), x, y_scale(point.y.high), f"whisker {css}")
+
+
+def _draw_point(canvas: Canvas, point: Point, css: str, x_scale: Scale, y_scale: Scale) -> None:
+    x, y = x_scale(point.x.value or 0.0), y_scale(point.y.value or 0.0)
+    whiskers(canvas, point, css, x_scale, y_scale)
     hint = (
         f"{point.name}: gain {number(point.y.value, sign=True)} {interval(point.y)}, "
         f"damage {number(point.x.value)} {interval(point.x)}"
