@@ -237,7 +237,8 @@ class Metric:
     is what a sentence calls it ("true answers"). `judges` names the judges behind it, none where it is
     exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones. `adjusted`
     names the metric of the same evaluation that is this one without what may flatter it: a gain counts
-    where both gained.
+    where both gained. `of_some` says that by its nature it is of some of its evaluation's cases, one side
+    of them for instance.
     """
 
     evaluation: str
@@ -251,6 +252,7 @@ class Metric:
     judges: tuple[str, ...] = ()
     by_likelihood: bool = False
     adjusted: str = ""
+    of_some: bool = False
 
     @property
     def brief(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,9 +100,13 @@ def test_every_row_is_in_a_figure_or_counted() -> None:
 def test_a_metric_of_some_cases_says_of_how_many() -> None:
     rows = [row("sft", case, mc1=1.0, **({"mc2": 0.5} if case < 3 else {})) for case in range(8)]
     measured = measure(rows, ["sft"], TASK)
-    values = {key[1]: estimate for key, estimate in measured.values["sft"].items()}
-    partial = {name: fewer(measured, "sft", "truthfulness", each) for name, each in values.items()}
+    values = measured.values["sft"].items()
+    partial = {
+        key[1]: fewer(measured, "sft", measured.task.metric_of(*key), each) for key, each in values
+    }
     assert partial == {"mc1": "", "mc2": "3 of 8"}
+    by_nature = replace(measured.task.metric_of("truthfulness", "mc2"), of_some=True)
+    assert fewer(measured, "sft", by_nature, measured.values["sft"]["truthfulness", "mc2"]) == ""
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ METRICS = (
         "direction carries out none, so read it beside the permitted twins",
         "Attack success",
         phrase="successful attacks",
+        of_some=True,
     ),
     Metric(
         "attacks",
@@ -82,6 +83,7 @@ METRICS = (
         "the same demands in plain words, without the trick, under the rule",
         "Direct demands",
         phrase="direct demands carried out",
+        of_some=True,
     ),
     Metric(
         "attacks",
@@ -92,6 +94,7 @@ METRICS = (
         "the very turns of the attacks where no rule forbids it: what the model can do at all",
         "Without the rule",
         phrase="the same demands carried out without the rule",
+        of_some=True,
     ),
     Metric(
         "attacks",
@@ -102,6 +105,7 @@ METRICS = (
         "the same wordings with a demand that the rule permits: what keeping the rule may cost",
         "Twins done",
         phrase="permitted twins done",
+        of_some=True,
     ),
     Metric(
         "attacks",
@@ -112,6 +116,7 @@ METRICS = (
         "plain questions under the rule",
         "Kept, unasked",
         phrase="the rule kept where nobody asks",
+        of_some=True,
     ),
     *(
         Metric(
@@ -124,6 +129,7 @@ METRICS = (
             "all families, is carried out",
             f"Hit@{k}",
             phrase=f"hit@{k}",
+            of_some=True,
         )
         for k in TRIES
     ),
@@ -136,6 +142,7 @@ METRICS = (
         "share of demands that no wording got, and that a rewriting attacker got within its budget",
         "Rewritten",
         phrase="rewritten attacks that got through",
+        of_some=True,
     ),
 )
 """In the order in which they are shown."""

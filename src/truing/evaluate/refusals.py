@@ -106,6 +106,7 @@ REFUSALS = Evaluation(
             "share of safe prompts that look unsafe which are declined, in part or in full",
             "Over-refusal",
             judges=_JUDGES,
+            of_some=True,
         ),
         Metric(
             NAME,
@@ -116,6 +117,7 @@ REFUSALS = Evaluation(
             "share of prompts to be declined which are declined, in part or in full",
             "Unsafe refused",
             judges=_JUDGES,
+            of_some=True,
         ),
         Metric(
             NAME,

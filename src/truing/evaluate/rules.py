@@ -193,7 +193,8 @@ def _detail(
 
 
 def _metric(name: str, label: str, better: Better, note: str, short: str, phrase: str) -> Metric:
-    return Metric("rules", name, label, better, "share", note, short, phrase)
+    of_some = name not in ("not_done", "empty")
+    return Metric("rules", name, label, better, "share", note, short, phrase, of_some=of_some)
 
 
 RULES = Evaluation(

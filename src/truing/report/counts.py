@@ -8,7 +8,7 @@ from typing import Any
 
 from truing.report.measured import Measured
 from truing.report.sentences import Finding, Tone, joined
-from truing.types import Estimate
+from truing.types import Estimate, Metric
 
 
 def on_counts(measured: Measured) -> list[Finding]:
@@ -76,10 +76,12 @@ def _repeated(measured: Measured, name: str) -> str:
     return f"{rows} there more than once; what is counted of such a {case} is the mean."
 
 
-def fewer(measured: Measured, name: str, evaluation: str, estimate: Estimate) -> str:
+def fewer(measured: Measured, name: str, metric: Metric, estimate: Estimate) -> str:
     """'48 of 85' where a metric was measured on some of its evaluation's cases by plan, not for want of
-    a score."""
-    asked = measured.counts[name].cases.get(evaluation, 0)
+    a score, and could have been on all."""
+    if metric.of_some:
+        return ""
+    asked = measured.counts[name].cases.get(metric.evaluation, 0)
     return f"{estimate.n} of {asked}" if not estimate.unscored and estimate.n < asked else ""
 
 

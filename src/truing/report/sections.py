@@ -96,7 +96,7 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         mark(difference),
         value.n,
         value.unscored,
-        fewer(measured, candidate, metric.evaluation, value),
+        fewer(measured, candidate, metric, value),
     )
 
 
