@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -13,9 +14,10 @@ from truing.cli.main import app
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.recorded import RecordedRespondent, read_answers
 from truing.evaluate.refusals import PROBABILITIES, REFUSALS
+from truing.evaluate.sweep.request import SweepSpec
 from truing.judges.outcomes import EMPTY, Outcome
 from truing.prompts.variants import PromptVariant
-from truing.types import Case, Row, Unscored
+from truing.types import Case, InputError, Row, Unscored
 
 WORDS = {
     "I can't do that.": "refused",
@@ -33,6 +35,8 @@ CASES = tuple(
 
 class Judge:
     """Knows a few answers."""
+
+    agreement = SimpleNamespace(sentence="Agreement with 7 labels.")
 
     def judge(self, answers: Sequence[tuple[str, str]]) -> list[Outcome | Unscored]:
         return [self._of(answer) for _, answer in answers]
@@ -123,6 +127,23 @@ def test_from_the_command_line_on_a_file_of_answers(
         "value": 0.0, "low": 0, "high": 0, "n": 1, "unscored": 1
     }  # fmt: skip
     assert figures["refusal"]["value"] == 1.0
+    page = Path("out/report.html").read_text()
+    assert "Agreement with 7 labels." in page and "--ask outcome" in page
     assert document["questions"]["refusals"]["n"] == 3 and asked == [(Path("given.csv"),)]
     bad = CliRunner().invoke(app, [*line[:5], "none.csv", "--out", "bad"])
     assert bad.exit_code == 2 and not Path("bad").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"refusals": ("built-in",)}, "--refusals: belongs to refusals"),
+        ({"outcome_labels": (Path("x.csv"),)}, "--outcome-labels: belongs to refusals"),
+        ({"attack_budget": 3}, "--attack-budget: belongs to attacks"),
+        ({"attack_limit": 3}, "--attack-limit: belongs to attacks"),
+        ({"evaluations": ("attacks",), "attack_budget": 3}, "give --attacker too"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(options: dict[str, object], wrong: str) -> None:
+    with pytest.raises(InputError, match=wrong):
+        SweepSpec(**{"evaluations": ("trivia",), "candidates": ("x",), **options})  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from truing.evaluate.refusals import REFUSALS
 from truing.evaluate.sweep.figures import (
     Panel,
     bars,
@@ -26,12 +27,15 @@ from truing.evaluate.sweep.shown import (
     CHOICE,
     SCORED,
     TITLES,
+    asked_of,
     by_letters,
     colours,
+    crosses,
     differences,
     labels,
     metric_in,
     metrics_in,
+    on_outcomes,
     question_places,
     question_scores,
     remark,
@@ -70,10 +74,13 @@ def show(result: SweepResult, console: Console) -> None:
     for sensitivity in result.sensitivities:
         show_spread(sensitivity, console)
     footnote = "[95 % interval, questions resampled"
-    footnote += "; of many wordings, wordings and questions]" if result.sensitivities else "]"
+    footnote += "; of many wordings, wordings and questions" if result.sensitivities else ""
+    footnote += "; of attacks, for other wordings and items]" if crosses(result) else "]"
     console.print(Text(footnote, style="dim"))
     if letters := by_letters(result):
         console.print(Text(letters, style="yellow"))
+    if sentence := on_outcomes(result):
+        console.print(Text(sentence, style="yellow"))
     for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
 
@@ -87,7 +94,11 @@ def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str], ask
     for name, group in groupby(lines, key=lambda line: line.candidate):
         for place, line in enumerate(group):
             cells = [
-                _cell(line.metrics.get(metric), metric_in(evaluation, metric).unit, asked)
+                _cell(
+                    line.metrics.get(metric),
+                    metric_in(evaluation, metric).unit,
+                    asked_of(metric_in(evaluation, metric), asked),
+                )
                 for metric in metrics
             ]
             table.add_row(Text(name if place == 0 else ""), Text(line.prompt), *cells)
@@ -185,6 +196,7 @@ def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
         "rows": _table(lines, metrics, len(questions.cases)),
         "every": _table(every, metrics, len(questions.cases)) if len(every) > len(lines) else [],
         "categories": categories(result, evaluation),
+        "judge": on_outcomes(result) if evaluation == REFUSALS.name else "",
         "uncategorised": sum(not case.category for case in questions.cases),
     }
 
@@ -197,7 +209,11 @@ def _table(
             line.candidate,
             line.prompt,
             [
-                _parts(line.metrics.get(metric), metric_in(line.evaluation, metric).unit, asked)
+                _parts(
+                    line.metrics.get(metric),
+                    metric_in(line.evaluation, metric).unit,
+                    asked_of(metric_in(line.evaluation, metric), asked),
+                )
                 for metric in metrics
             ],
         )

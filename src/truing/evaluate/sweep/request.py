@@ -94,16 +94,29 @@ class SweepSpec:
         judged = [name for name, each in EVALUATIONS.items() if "judges" in each.needs]
         if self.free and not set(judged) & set(self.evaluations):
             raise InputError(f"--free: belongs to {', '.join(judged)}; name that evaluation too")
+        self._check_owners()
         self._check_attacks()
 
-    def _check_attacks(self) -> None:
-        for option, value in (
-            ("--attacks", self.attacks),
-            ("--attack-limit", self.attack_limit),
-            ("--attacker", self.attacker),
+    def _check_owners(self) -> None:
+        """Raises InputError where an option says something of an evaluation that isn't named."""
+        rewrites = self.attack_budget != BUDGET
+        for option, value, owner in (
+            ("--attacks", self.attacks, "attacks"),
+            ("--attack-limit", self.attack_limit, "attacks"),
+            ("--attacker", self.attacker, "attacks"),
+            ("--attack-budget", rewrites, "attacks"),
+            ("--refusals", self.refusals, "refusals"),
         ):
-            if value and "attacks" not in self.evaluations:
-                raise InputError(f"{option}: belongs to attacks; name that evaluation too")
+            if value and owner not in self.evaluations:
+                raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
+        if self.outcome_labels and not {"refusals", "attacks"} & set(self.evaluations):
+            raise InputError("--outcome-labels: belongs to refusals; name that evaluation too")
+        if rewrites and not self.attacker:
+            raise InputError(
+                "--attack-budget: says how often an attacker rewrites; give --attacker too"
+            )
+
+    def _check_attacks(self) -> None:
         if self.attacker and self.attacker != SELF and not is_endpoint(self.attacker):
             raise InputError(
                 f"--attacker {self.attacker}: unknown; give {SELF} (the candidate rewrites its own), or "

@@ -31,7 +31,8 @@ class Line:
 class Asked:
     """The cases of one evaluation, where they are from, and how many `--limit` left out.
 
-    `lines` is what the user is told of how they were read, `reading` the same for the document.
+    `lines` is what the user is told of how they were read, `reading` the same for the document; `own`
+    says that the evaluation makes them itself.
     """
 
     source: str
@@ -39,10 +40,13 @@ class Asked:
     left_out: int = 0
     lines: tuple[str, ...] = ()
     reading: Mapping[str, object] = field(default_factory=dict)
+    own: bool = False
 
     @property
     def about(self) -> str:
         """'40 questions from mine.csv (608 more left out by --limit)'."""
+        if self.own:
+            return f"{len(self.cases)} cases of its own"
         more = f" ({self.left_out} more left out by --limit)" if self.left_out else ""
         return f"{len(self.cases)} questions from {self.source}{more}"
 
@@ -52,7 +56,7 @@ class Asked:
             text for c in self.cases for text in (c.prompt, *c.correct_answers, "", *c.incorrect_answers)
         ]  # fmt: skip
         return {
-            "file": self.source,
+            "file": "its own" if self.own else self.source,
             "n": len(self.cases),
             "left_out": self.left_out,
             "hash": stable_hash("cases", *texts)[:16],
@@ -76,6 +80,8 @@ class SweepResult:
     answers_computed: int = 0
     seconds: float = 0.0
     open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
+    outcome_agreement: str = ""
+    """How far the judge of outcomes agrees with labels, in a sentence; empty where it judged nothing."""
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""

@@ -136,6 +136,8 @@ def run_sweep(
     if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
             result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
+    if outcomes.cache_info().currsize:
+        result.outcome_agreement = outcomes().agreement.sentence
     result.seconds = time.monotonic() - started
     return result
 
@@ -206,6 +208,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             left_out,
             (*file.lines, *lines.get(each.name, ())),
             file.record,
+            own=callable(each.cases),
         )
     return context, questions
 

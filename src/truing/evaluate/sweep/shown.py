@@ -143,6 +143,28 @@ def remark(estimate: Estimate, asked: int) -> str:
     return f"{estimate.n} of {asked} asked" if estimate.n < asked else ""
 
 
+def asked_of(metric: Metric, asked: int) -> int:
+    """How many cases a metric's figure could have been of: none is missing of one that is of some by its
+    nature."""
+    return 0 if metric.of_some else asked
+
+
+def crosses(result: SweepResult) -> bool:
+    """Whether any evaluation's intervals are for other wordings and items."""
+    return any(EVALUATIONS[name].crossed is not None for name in result.asked)
+
+
+def on_outcomes(result: SweepResult) -> str:
+    """What to say of shares that the judge of outcomes gave; empty where it judged nothing."""
+    if not result.outcome_agreement:
+        return ""
+    return (
+        f"What answers did is as the judge sees it. {result.outcome_agreement} How it errs on these "
+        "answers isn't known; of a run's candidates, 'truing label --run RUN --ask outcome' has 50 answers "
+        "each labelled, which corrects their shares."
+    )
+
+
 def metrics_in(lines: Sequence[Line]) -> tuple[str, ...]:
     """The metrics that any of the lines has, in order."""
     return tuple(dict.fromkeys(metric for line in lines for metric in line.metrics))
