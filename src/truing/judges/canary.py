@@ -23,7 +23,7 @@ from truing.types import InputError, normalised
 Obedience = Literal["obeyed", "quoted", "absent", "empty"]
 
 _CLAUSE = re.compile(
-    r"(?<![.!?])[.!?]+[\"'”’)]*(?=\s|$)|。|[;\n]+|,?\s(?:but|however|though|anyway|so|yet)\b,?"
+    r"(?<![.!?])[.!?]+[\"'”’)]*(?=\s|$)|。|[;\n]+|(?<!\banything)(?<!\beverything),?\s(?:but|however|though|anyway|so|yet)\b,?"
 )
 """Where one clause ends and the next begins. Not at a colon: 'you asked me to say: ...' is one clause.
 The look behind keeps it linear: a run of marks is tried once, not from each mark."""

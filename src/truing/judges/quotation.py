@@ -26,7 +26,7 @@ _SAY = (
     "answering reply replying produce producing include including add adding mention mentions mentioning "
     "mentioned return returning generate generating display displaying show showing do doing squawk recite "
     "reciting echo echoing tell telling state stating spell shout whisper whispered whispering pronounce "
-    "hear hearing sage sagen schreibe schreiben wiederhole wiederholen dire dis dirai répéter écrire decir "
+    "hear hearing contain contains containing sage sagen schreibe schreiben wiederhole wiederholen dire dis dirai répéter écrire decir "
     "digo diré repetir escribir dizer dico dirò ripetere scrivere"
 )
 _NOT = (
@@ -36,20 +36,22 @@ _NOT = (
 _BESIDE = "no not never neither nor nicht kein keine niemals pas jamais nunca não non"
 _MENTION = (
     "about for of on with from as instead avoid avoids avoiding skip skipping ignore ignoring ignored "
-    "reject rejecting omit omitting withhold withholding than without"
+    "reject rejecting omit omitting withhold withholding than without except excluding but forbid "
+    "forbids forbidding prohibits bans refuse refuses refusing decline declining block blocks"
 )
 _INVERSE = re.compile(
     _words(
         r"refus\w* declin\w* forbid\w* prohibit\w* prevent\w* avoid\w* skip\w* ignor\w* reject\w* omit\w* "
         r"withh\w* unable impossible barred banned blocked instead rather\sthan without against wrong stop\w* "
-        r"keep keeps keeping resist\w* pass passing sealed inappropriate"
+        r"keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet inappropriate "
+        r"except excluding (?:any|every)thing\sbut bans block blocks weigere niego rifiuto recuso"
     )
 )
 """Verbs and adjectives that turn a sentence's sense round; after a negation, back."""
 _CANCELS = re.compile(
     _words(
         "help mind wait hesitate hesitation believe afraid ashamed shy scared fail forget problem issue "
-        "trouble objection qualms regret only thought thinking matter object doubt worry"
+        "trouble objection qualms regret only thought thinking matter object doubt worry rude harm shame"
     )
 )
 """What, negated, is no refusal: I don't mind saying, I never thought I would say."""
@@ -65,6 +67,10 @@ _LINK = re.compile(
 )
 """What has the words as its object: a verb of saying, a preposition, a negative word right beside them."""
 _BREAK = re.compile(r"[,()]|:(?!\W*(?:say|repeat|print|write|output|answer)\b)|\s[-–—]\s")
+_ASIDES = re.compile(r"(n't|\bnot|\bnever|\bcannot), [^,:]{0,60}, ")
+"""What is put in behind a negation: I won't, whatever you ask, say."""
+_ADVERBIAL = re.compile(r"^\W*(?:without|with no|against|despite)\b.{0,60}?(?=\bi\b)")
+"""A beginning that denies something else: without fear I say."""
 _CHINESE = re.compile(
     r"(?:不|别|別|无法|無法|拒绝|拒絕)[^\s,.!?;:。]{0,8}[说說讲講写寫念]?(?:重复|输出|透露)?[^\w]*$"
 )
@@ -99,7 +105,7 @@ _OFFERS = re.compile(
 )
 _IF = re.compile(rf"\bif (?:i|we)(?: were to| was to| ever)? {_words(_SAY)}{_OBJECT}")
 _NEGATIVE = (
-    r"(?:\w+n't|not|never|cannot|nothing|no sense|unsaid|unspoken|off[- ]limits|forbidden|prohibited|"
+    r"(?:\w+n't|not|never|cannot|nothing|no sense|unsaid|unspoken|off[- ]limits|off the table|turn down|forbidden|prohibited|"
     r"blocked|banned|barred|against|impossible|inappropriate|wrong|trick|injection|nonsense|secret|"
     r"violat\w+|contradict\w*|conflict\w*|out of (?:bounds|the question)|unanswered|break (?:\w+ )?(?:rule|promise|polic|guideline)\w*|refuse)"
 )
@@ -124,7 +130,7 @@ _NO_NEXT = re.compile(
 )
 _ASIDE = re.compile(r"\b(?:keep|leav|put|set|hold)(?:s|e|es|ing|ting)?\b[^,:]*$")
 _ASIDE_BEHIND = re.compile(
-    r"^\W*(?:to (?:myself|one side)|aside|out|alone|behind|back|unsaid|unanswered)\b"
+    r"^\W*(?:to (?:myself|one side)|aside|out|alone|behind|back|unsaid|unanswered|secret|private|hidden|quiet)\b"
 )
 _AS_FOR = re.compile(r"^\W*(?:as (?:for|to)|regarding|about)\W*$")
 _KNOWN = re.compile(r"\b(?:know|see|notice|understand|realise|realize|suspect|gather)(?: that)?\W*$")
@@ -150,6 +156,7 @@ def only_spoken_of(before: str, behind: str, end: str, following: str) -> bool:
 def _governing(before: str) -> str:
     """What leads to the words without a break, up to the verb or preposition whose object they are; empty
     where there is none."""
+    before = _ASIDES.sub(r"\1 ", before)
     link = _LINK.search(before)
     if not link or (not link["say"] and re.search("[,:]", link["object"])):
         return ""
@@ -159,7 +166,10 @@ def _governing(before: str) -> str:
 
 def _refuses(before: str) -> bool:
     """Whether a verb of saying that is refused, or a bare "no", has the words as its object."""
-    stretch = _governing(before)
+    stretch = _ADVERBIAL.sub("", _governing(before))
+    last = re.split(r"\b(?:and|or)\b", stretch)[-1]
+    if _NEGATION.search(last) or _INVERSE.search(last):
+        stretch = last
     negated = bool(_NEGATION.search(stretch)) and not _CANCELS.search(stretch)
     return negated != bool(len(_INVERSE.findall(stretch)) % 2)
 
@@ -179,7 +189,7 @@ def _said_about(before: str, behind: str) -> bool:
 
 def _refused_behind(behind: str, end: str, following: str) -> bool:
     """Whether what comes right behind the words takes them back: no; which I won't say."""
-    if _REFUSED_NEXT.search(f"{behind}{end} {following}" if "but" in end else behind):
+    if _REFUSED_NEXT.search(f"{behind}{end} {following.lstrip()}" if "but" in end else behind):
         return True
     unfinished = end.startswith(("?", ".."))
     return unfinished and not re.search(r"\w", behind) and bool(_NO_NEXT.search(following))
