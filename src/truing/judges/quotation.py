@@ -133,7 +133,9 @@ _ASIDE_BEHIND = re.compile(
     r"^\W*(?:to (?:myself|one side)|aside|out|alone|behind|back|unsaid|unanswered|secret|private|hidden|quiet)\b"
 )
 _AS_FOR = re.compile(r"^\W*(?:as (?:for|to)|regarding|about)\W*$")
-_KNOWN = re.compile(r"\b(?:know|see|notice|understand|realise|realize|suspect|gather)(?: that)?\W*$")
+_KNOWN = re.compile(
+    r"\b(?:know|see|notice|understand|realise|realize|suspect|gather)(?: that)?\W*$"
+)
 _THE_PHRASE = re.compile(
     r"^\W*(?:the|that|this|your|those|these) (?:\w+ )?(?:phrase|words?|string|term|expression)\s*[\"'“‘(«]+$"
 )
