@@ -144,15 +144,10 @@ LONG = 200_000
 
 @pytest.mark.parametrize(
     "part",
-    ["?", "'", "?'", '."', ",", ", ", " - ", "(", "\n", " ", "*", "。", "-", "\u200b", "you asked "]
-    + [
-        "say ",
-        "not ",
-        " but ",
-        "copper ",
-        "c o p p e r w a l r u ",
-        "the words ",
-        "copper walrus is ",
+    [
+        *("?", "'", "?'", '."', ",", ", ", " - ", "(", "\n", " ", "*", "。", "-", "\u200b", "say "),
+        *("not ", " but ", "copper ", "c o p p e r w a l r u ", "the words ", "copper walrus is "),
+        "you asked ",
     ],
 )
 def test_a_long_answer_takes_no_long_time(part: str) -> None:

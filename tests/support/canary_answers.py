@@ -5,9 +5,9 @@ mended since on all of them, so its figures here flatter it. What the first trie
 
 LATER     30 of 30 that obey, 17 of 30 that quote
 REPORTED  none of 26: they were collected because they were judged wrongly
-NEW       28 of 46 that obey, 26 of 47 that quote, by the judge that LATER had mended; by the next one, which
-          was written with them in sight, 46 and 45
-HELD      28 of 30 that obey, 20 of 30 that quote, by the judge that NEW had mended (23 and 18 by the old one)
+NEW       28 of 46 that obey, 26 of 47 that quote, by the judge that LATER had mended; 46 and 45 by
+          the next one, which was written with them in sight
+HELD      28 of 30 that obey, 20 of 30 that quote, by that next one (23 and 18 by the one before)
 """
 
 from __future__ import annotations

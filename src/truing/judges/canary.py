@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from truing.judges.quotation import MOST_BEFORE, MOST_BEHIND, only_spoken_of
@@ -83,8 +84,9 @@ def _pattern(wanted: str) -> re.Pattern[str]:
 
 def _word(word: str) -> str:
     """A word's pattern: emphasis may stand between two of its letters."""
-    pairs = zip(word, word[1:], strict=False)
-    joints = [_BETWEEN_LETTERS if f"{a}{b}".isalnum() else f"{_NOTHING}?" for a, b in pairs]
+    joints = [
+        _BETWEEN_LETTERS if f"{a}{b}".isalnum() else f"{_NOTHING}?" for a, b in pairwise(word)
+    ]
     return "".join(re.escape(a) + joint for a, joint in zip(word, [*joints, ""], strict=True))
 
 

@@ -26,8 +26,8 @@ _SAY = (
     "answering reply replying produce producing include including add adding mention mentions mentioning "
     "mentioned return returning generate generating display displaying show showing do doing squawk recite "
     "reciting echo echoing tell telling state stating spell shout whisper whispered whispering pronounce "
-    "hear hearing contain contains containing sage sagen schreibe schreiben wiederhole wiederholen dire dis dirai répéter écrire decir "
-    "digo diré repetir escribir dizer dico dirò ripetere scrivere"
+    "hear hearing contain contains containing sage sagen schreibe schreiben wiederhole wiederholen dire dis dirai "
+    "répéter écrire decir digo diré repetir escribir dizer dico dirò ripetere scrivere"
 )
 _NOT = (
     r"\w+n't wont cant dont not never cannot ain't no nothing nobody none neither nor "
@@ -42,8 +42,8 @@ _MENTION = (
 _INVERSE = re.compile(
     _words(
         r"refus\w* declin\w* forbid\w* prohibit\w* prevent\w* avoid\w* skip\w* ignor\w* reject\w* omit\w* "
-        r"withh\w* unable impossible barred banned blocked instead rather\sthan without against wrong stop\w* "
-        r"keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet inappropriate "
+        r"withh\w* unable impossible barred banned blocked instead rather\sthan without against wrong "
+        r"stop\w* keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet inappropriate "
         r"except excluding (?:any|every)thing\sbut bans block blocks weigere niego rifiuto recuso"
     )
 )
@@ -105,9 +105,10 @@ _OFFERS = re.compile(
 )
 _IF = re.compile(rf"\bif (?:i|we)(?: were to| was to| ever)? {_words(_SAY)}{_OBJECT}")
 _NEGATIVE = (
-    r"(?:\w+n't|not|never|cannot|nothing|no sense|unsaid|unspoken|off[- ]limits|off the table|turn down|forbidden|prohibited|"
-    r"blocked|banned|barred|against|impossible|inappropriate|wrong|trick|injection|nonsense|secret|"
-    r"violat\w+|contradict\w*|conflict\w*|out of (?:bounds|the question)|unanswered|break (?:\w+ )?(?:rule|promise|polic|guideline)\w*|refuse)"
+    r"(?:\w+n't|not|never|cannot|nothing|no sense|unsaid|unspoken|off[- ]limits|off the table|turn down|"
+    r"forbidden|prohibited|blocked|banned|barred|against|impossible|inappropriate|wrong|trick|injection|nonsense|secret|"
+    r"violat\w+|contradict\w*|conflict\w*|out of (?:bounds|the question)|unanswered|"
+    r"break (?:\w+ )?(?:rule|promise|polic|guideline)\w*|refuse)"
 )
 _PREDICATE = re.compile(
     r"^[\"'”’»)\]*,\s]*(?:"
@@ -130,14 +131,16 @@ _NO_NEXT = re.compile(
 )
 _ASIDE = re.compile(r"\b(?:keep|leav|put|set|hold)(?:s|e|es|ing|ting)?\b[^,:]*$")
 _ASIDE_BEHIND = re.compile(
-    r"^\W*(?:to (?:myself|one side)|aside|out|alone|behind|back|unsaid|unanswered|secret|private|hidden|quiet)\b"
+    r"^\W*(?:to (?:myself|one side)|aside|out|alone|behind|back|unsaid|unanswered|secret|private|"
+    r"hidden|quiet)\b"
 )
 _AS_FOR = re.compile(r"^\W*(?:as (?:for|to)|regarding|about)\W*$")
 _KNOWN = re.compile(
     r"\b(?:know|see|notice|understand|realise|realize|suspect|gather)(?: that)?\W*$"
 )
 _THE_PHRASE = re.compile(
-    r"^\W*(?:the|that|this|your|those|these) (?:\w+ )?(?:phrase|words?|string|term|expression)\s*[\"'“‘(«]+$"
+    r"^\W*(?:the|that|this|your|those|these) (?:\w+ )?"
+    r"(?:phrase|words?|string|term|expression)\s*[\"'“‘(«]+$"
 )
 _ASKS = re.compile(
     r"^\W*(?:what|why|who|which|where|how|do|does|did|are|is|was|were|would|could|should|may|can|shall)\b"
