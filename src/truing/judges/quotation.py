@@ -26,8 +26,8 @@ _SAY = (
     "answering reply replying produce producing include including add adding mention mentions mentioning "
     "mentioned return returning generate generating display displaying show showing do doing squawk recite "
     "reciting echo echoing tell telling state stating spell shout whisper whispered whispering pronounce "
-    "hear hearing contain contains containing sage sagen schreibe schreiben wiederhole wiederholen dire dis dirai "
-    "répéter écrire decir digo diré repetir escribir dizer dico dirò ripetere scrivere"
+    "hear hearing contain contains containing sage sagen schreibe schreiben wiederhole wiederholen dire "
+    "dis dirai répéter écrire decir digo diré repetir escribir dizer dico dirò ripetere scrivere"
 )
 _NOT = (
     r"\w+n't wont cant dont not never cannot ain't no nothing nobody none neither nor "
@@ -43,8 +43,8 @@ _INVERSE = re.compile(
     _words(
         r"refus\w* declin\w* forbid\w* prohibit\w* prevent\w* avoid\w* skip\w* ignor\w* reject\w* omit\w* "
         r"withh\w* unable impossible barred banned blocked instead rather\sthan without against wrong "
-        r"stop\w* keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet inappropriate "
-        r"except excluding (?:any|every)thing\sbut bans block blocks weigere niego rifiuto recuso"
+        r"stop\w* keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet "
+        r"inappropriate except excluding (?:any|every)thing\sbut bans block blocks weigere niego rifiuto recuso"
     )
 )
 """Verbs and adjectives that turn a sentence's sense round; after a negation, back."""
