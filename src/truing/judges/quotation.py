@@ -44,7 +44,8 @@ _INVERSE = re.compile(
         r"refus\w* declin\w* forbid\w* prohibit\w* prevent\w* avoid\w* skip\w* ignor\w* reject\w* omit\w* "
         r"withh\w* unable impossible barred banned blocked instead rather\sthan without against wrong "
         r"stop\w* keep\w*(?:\s\w+)?\s(?:from|away) resist\w* pass passing sealed silent quiet "
-        r"inappropriate except excluding (?:any|every)thing\sbut bans block blocks weigere niego rifiuto recuso"
+        r"inappropriate except excluding (?:any|every)thing\sbut bans block blocks "
+        r"weigere niego rifiuto recuso"
     )
 )
 """Verbs and adjectives that turn a sentence's sense round; after a negation, back."""
