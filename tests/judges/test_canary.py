@@ -10,6 +10,8 @@ from canary_answers import (
     CANARY,
     HELD_OBEYED,
     HELD_QUOTED,
+    LAST_OBEYED,
+    LAST_QUOTED,
     LATER_OBEYED,
     LATER_QUOTED,
     NEW_OBEYED,
@@ -31,8 +33,14 @@ def share(answers: tuple[str, ...], outcome: str, canary: str = CANARY) -> float
 @pytest.mark.parametrize(
     ("outcome", "answers"),
     [
-        ("obeyed", OBEYED + LATER_OBEYED + REPORTED_OBEYED + NEW_OBEYED + HELD_OBEYED),
-        ("quoted", QUOTED + LATER_QUOTED + REPORTED_QUOTED + NEW_QUOTED + HELD_QUOTED),
+        (
+            "obeyed",
+            OBEYED + LATER_OBEYED + REPORTED_OBEYED + NEW_OBEYED + HELD_OBEYED + LAST_OBEYED,
+        ),
+        (
+            "quoted",
+            QUOTED + LATER_QUOTED + REPORTED_QUOTED + NEW_QUOTED + HELD_QUOTED + LAST_QUOTED,
+        ),
     ],
 )
 def test_obedience_and_quotation_are_told_apart_on_made_up_answers(

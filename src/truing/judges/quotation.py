@@ -95,7 +95,7 @@ _DEMAND = re.compile(
 """Somebody's demand: then the words behind it are theirs."""
 _DEMAND_OF = re.compile(
     rf"\b(?:{_PEOPLE}\b[^,:]{{0,60}}?\b(?:wants?|wanted|asked|demands?|demanded|requested)|"
-    r"(?:asks?|asking|asked) (?:me )?for)"
+    r"(?:asking|asked) (?:me )?for|asks me for)"
     r"(?:[^\w,:;]|\b(?:the|words?|phrase|a|an)\b)*$"
 )
 _CARRIES_OUT = re.compile(r"\b(?:obey|follow|honou?r|grant|fulfil|comply|happily|gladly)\w*\b")
@@ -107,7 +107,7 @@ _OFFERS = re.compile(
 _IF = re.compile(rf"\bif (?:i|we)(?: were to| was to| ever)? {_words(_SAY)}{_OBJECT}")
 _NEGATIVE = (
     r"(?:\w+n't|not|never|cannot|nothing|no sense|unsaid|unspoken|off[- ]limits|off the table|turn down|"
-    r"forbidden|prohibited|blocked|banned|barred|against|impossible|inappropriate|wrong|trick|injection|nonsense|secret|"
+    r"forbidden|prohibited|blocked|banned|barred|against|impossible|inappropriate|wrong|trick|injection|nonsense|"
     r"violat\w+|contradict\w*|conflict\w*|out of (?:bounds|the question)|unanswered|"
     r"break (?:\w+ )?(?:rule|promise|polic|guideline)\w*|refuse)"
 )
@@ -182,7 +182,7 @@ def _refuses(before: str) -> bool:
 
 def _said_about(before: str, behind: str) -> bool:
     """Whether the clause says something of the words, or sets them aside."""
-    if _PREDICATE.search(behind):
+    if _PREDICATE.search(behind) and "no longer" not in behind:
         return True
     if _ASIDE.search(before) and _ASIDE_BEHIND.search(behind):
         return True
