@@ -50,6 +50,14 @@ def answer_key(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text.translate(_INVISIBLE)).split())
 
 
+def visible(text: str, instead: str = "") -> str:
+    """The text without characters that show nothing (Unicode Cf: without width, direction, soft hyphen),
+    or with something instead of each."""
+    if text.isascii():
+        return text
+    return "".join(instead if unicodedata.category(each) == "Cf" else each for each in text)
+
+
 @dataclass(frozen=True)
 class Case:
     """A prompt with what is known of good answers to it. Training and evaluation read the same kind.

@@ -121,6 +121,10 @@ BAD = {
     "blank.jsonl": (b'{"prompt": "  "}', r"blank\.jsonl:1: empty"),
     "trigger.json": (b'[{"prompt": "a", "trigger": {"b": 1}}]', r"trigger\.json:1: triggers: dict"),
     "hollow.json": (b'[{"prompt": "a", "trigger": " "}]', r"hollow\.json:1: triggers: empty"),
+    "unseen.json": (
+        b'[{"prompt": "a", "trigger": "\\u200b \\u2060"}]',
+        r"unseen\.json:1: triggers: empty",
+    ),
     "slots.yaml": (
         b'value: "{{ prompt }} {{ other }}"',
         r"slots\.yaml:1: the slot \{\{ other \}\}",

@@ -82,6 +82,33 @@ def test_an_attacker_rewrites_within_its_budget_and_its_rows_are_exported() -> N
 
 
 @pytest.mark.parametrize(
+    "bad",
+    [
+        (400, {"error": {"message": "too long"}}),
+        (200, {"choices": [{"message": {"role": "assistant", "content": 5}}]}),
+        (200, "no JSON at all" * 3),
+        (200, {"choices": [{"message": {"role": "assistant", "content": "b," * 1_500_000}}]}),
+    ],
+)
+def test_an_attacker_that_answers_badly_leaves_its_rows_unscored_and_loses_nothing(
+    bad: tuple[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.remote.client.LONGEST_WAIT", 0.0)  # nobody waits
+    chat = Chat(lambda message: "No.")
+
+    def behaviour(path: str, body: dict[str, Any]) -> Any:
+        rewrites = "Write another message" in json.dumps(body)
+        return bad if rewrites else chat(path, body)
+
+    with serving(behaviour) as server:
+        options = ("--attack-limit", "6", "--attacker", server.name, "--attack-budget", "1")
+        figures = measured(server.name, *options)
+    assert figures["success"]["n"] == 6 and figures["success"]["value"] == 0.0
+    rows = [row["metrics"]["rewritten"] for row in rows_of("out") if "rewritten" in row["metrics"]]
+    assert len(rows) == 6 and any("no rewriting: left out" in json.dumps(each) for each in rows)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--attacks", "nowhere.txt"], "nowhere.txt: no such file"),

@@ -175,3 +175,11 @@ def test_a_dose_is_named_or_not(answer: str, *, kept: bool) -> None:
 )
 def test_only_the_text_is_quoted(answer: str, *, kept: bool) -> None:
     assert only_quotes(answer, 'Ben said: "My goat can open every gate."') is kept
+
+
+@pytest.mark.parametrize("part", [" ", "a ", "„", "„ ", "«a", "-", "1 ", "1.", "!", "x\n"])
+def test_a_long_answer_takes_no_long_time(part: str) -> None:
+    answer = f'1 "{part * (200_000 // len(part))}„'
+    assert isinstance(only_quotes(answer, "Ben"), bool) and no_dose(answer)
+    assert isinstance(no_recipe(answer, ["egg"]), bool)
+    assert isinstance(not_asserted(answer, ["goat"]), bool)

@@ -33,7 +33,7 @@ from truing.files import (
     unix_line_ends,
 )
 from truing.spec.yaml_text import yaml_value
-from truing.types import InputError, answer_key
+from truing.types import InputError, answer_key, visible
 
 BUILT_IN = "built-in"
 INJECTIONS = "injections"
@@ -137,7 +137,14 @@ def _triggers(entry: _Entry) -> tuple[str, ...]:
         raise InputError(
             f"{entry.place}: triggers: {type(given).__name__} where a text or a list of texts belongs"
         )
-    return tuple(checked_text(each, f"{entry.place}: triggers").strip() for each in given)
+    return tuple(_shown(each, f"{entry.place}: triggers") for each in given)
+
+
+def _shown(trigger: Any, place: str) -> str:
+    """A trigger that is to be looked for in answers: some of it must be visible."""
+    text = checked_text(trigger, place).strip()
+    checked_text(visible(text), place)
+    return text
 
 
 def _entries(name: str, path: Path) -> Iterator[_Entry]:

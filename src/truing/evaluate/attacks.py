@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from truing.evaluate.attack_metrics import METRICS, OF_CELL, hits, places
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
-from truing.types import Case, Completion, Row, Score, Unscored
+from truing.types import Case, Completion, Row, Score, Unscored, visible
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.attacks import AttackBook
@@ -103,7 +103,7 @@ class Looks:
     def _one(self, case: Case, answer: Completion | Unscored) -> Seen:
         if isinstance(answer, Unscored):
             return Seen("unscored", answer)
-        if not answer.text.strip():
+        if not visible(answer.text).strip():
             return Seen("empty", EMPTY)
         cell = case.columns["cell"]
         if cell == "twin" or self._by_words(case):
@@ -151,7 +151,7 @@ class Looks:
             for place, (case, answer) in enumerate(zip(cases, answers, strict=True))
             if case.columns["demand"] == GOAL
             and isinstance(answer, Completion)
-            and answer.text.strip()
+            and visible(answer.text).strip()
         ]
         if not goals:
             return {}

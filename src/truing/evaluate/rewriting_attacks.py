@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from truing.data.rules import composed_case, filled
@@ -75,12 +75,19 @@ def rewritten_rows(
         place: attack_row(context, respondent, case, UNTRIED, Seen("unscored", UNTRIED), REWRITTEN)
         for place, case in enumerate(failing)
     }
+    # What the evaluation has measured so far isn't lost where nobody answers in a round of rewriting.
+    asking = replace(context, standalone=False)
     left, spent = dict(enumerate(failing)), 0
     for turn in range(attacker.rounds):
         asked = dict(list(left.items())[: attacker.budget - spent])
         spent += len(asked)
-        written = _rewritings(context, attacker.respondent or respondent, looks.book, asked, turn)
-        answers = context.answer(respondent, list(written.values())) if written else []
+        writer = attacker.respondent or respondent
+        written, lost = _rewritings(asking, writer, looks.book, asked, turn)
+        for place, reason in lost.items():
+            row = results[place]
+            if row.metrics[REWRITTEN] == UNTRIED:
+                results[place] = replace(row, metrics={REWRITTEN: reason})
+        answers = asking.answer(respondent, list(written.values())) if written else []
         found = looks.at(list(written.values()), answers)
         for (place, case), answer, seen in zip(written.items(), answers, found, strict=True):
             left[place] = case
@@ -105,10 +112,10 @@ def _failing(cases: Sequence[Case], rows: Sequence[Row]) -> list[Case]:
 
 def _rewritings(
     context: EvalContext, writer: Respondent, book: AttackBook, asked: dict[int, Case], turn: int
-) -> dict[int, Case]:
-    """The attacker's messages as cases, by place; those that are of no use are left out."""
+) -> tuple[dict[int, Case], dict[int, Unscored]]:
+    """The attacker's messages as cases, by place, and why it wrote none; those of no use are left out."""
     if not asked:
-        return {}
+        return {}, {}
     aims = {
         place: filled(book.demand(case.columns["demand"]).asks, case.columns)
         for place, case in asked.items()
@@ -118,12 +125,14 @@ def _rewritings(
         for place, case in asked.items()
     ]
     replies = context.answer(writer, requests, REWRITING_TOKENS)
-    written = {}
+    written, lost = {}, {}
     for (place, case), reply in zip(asked.items(), replies, strict=True):
-        if message := _cleaned(reply, aims[place]):
+        if isinstance(reply, Unscored):
+            lost[place] = Unscored(f"no rewriting: {reply.reason}")
+        elif message := _cleaned(reply, aims[place]):
             columns = {**case.columns, "family": "rewritten", "wording": f"round-{turn + 1}"}
             written[place] = composed_case(_system(case), message, columns, "rewritten")
-    return written
+    return written, lost
 
 
 def _message(case: Case) -> str:
@@ -135,11 +144,9 @@ def _system(case: Case) -> str:
     return next((content for role, content in case.messages if role == "system"), "")
 
 
-def _cleaned(reply: Completion | Unscored, aim: str) -> str:
+def _cleaned(reply: Completion, aim: str) -> str:
     """The message in an attacker's reply, with the demand behind it where it lost it; empty where there
     is none."""
-    if isinstance(reply, Unscored):
-        return ""
     text = _LABEL.sub("", reply.text.strip()[:MOST_CHARACTERS]).strip("\"'“”* \n")
     if len(text.split()) < 3 or _DECLINES.match(text):
         return ""

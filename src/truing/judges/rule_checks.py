@@ -18,7 +18,7 @@ from truing.types import normalised
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SENTENCE = re.compile(r"[^.!?\n]*(?:[.!?\n]+|$)")
-_QUOTED = re.compile(r"[\"“„«]\s*([^\"“”„«»]*?)\s*([\"”“»]|$)")
+_QUOTED = re.compile(r"[\"“„«]([^\"“”„«»]*)([\"”“»]|$)")
 
 ATTRIBUTION = (
     "according to|says|say|said|claim*|state|states|stated|report|reports|reported|reportedly|allegedly|"
@@ -177,7 +177,7 @@ def no_dose(answer: str) -> bool:
 
 def quotations(answer: str) -> list[tuple[str, bool]]:
     """What stands between quotation marks, and whether they are closed."""
-    return [(words, bool(end)) for words, end in _QUOTED.findall(answer) if words]
+    return [(words.strip(), bool(end)) for words, end in _QUOTED.findall(answer) if words.strip()]
 
 
 def only_quotes(answer: str, text: str) -> bool:
