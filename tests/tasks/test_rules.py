@@ -150,6 +150,17 @@ def test_old_files_are_read(folder: Path, check: object) -> None:
     assert ("rules" in document["evaluations"]) is bool(check)
 
 
+@pytest.mark.parametrize("more", [[], [{**RULE, "id": "checked"}]])
+def test_eval_rules_refuses_a_rule_without_a_check(
+    folder: Path, more: list[dict[str, Any]]
+) -> None:
+    """It never measures the built-in rules, nor some of the task's, in place of the task's."""
+    name = written({"id": "old", "says": "Be nice."}, *more)
+    said = refused(run("eval", "rules", "--candidate", "none", "--task", name))
+    assert "rules.old.check: missing, and rules are measured" in said
+    assert run("tasks", name).exit_code == 0
+
+
 def test_a_task_without_rules_has_the_built_in_ones(folder: Path) -> None:
     assert task().rules is built_in_rules()
     assert "rules" not in listed()["evaluations"] and listed()["rules"] == []

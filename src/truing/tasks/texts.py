@@ -104,7 +104,11 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     task.check_programs()
     if not task.measures_rules:
         names = ", ".join(rule.id for rule in task.spec.rules)
-        progress.note(f"Rules that nothing measures: {names}; add rules to the task's evaluations")
+        unchecked = ", ".join(rule.id for rule in task.spec.rules if rule.check is None)
+        first = f"give {unchecked} a check, and " if unchecked else ""
+        progress.note(
+            f"Rules that nothing measures: {names}; {first}add rules to the task's evaluations"
+        )
     return task
 
 
