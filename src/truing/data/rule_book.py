@@ -38,6 +38,8 @@ CONTEXTS: Mapping[str, str] = {
 BY_CONTEXT = ("done", "carry", "report", "about", "good", "bad", "words", "canary")
 """Slots that may differ from context to context."""
 EXAMPLES = ("good", "bad")
+COLUMNS = ("rule", "context", "item", "expects")
+"""Columns of a case that say which it is; no slot takes their place."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,10 @@ class RuleBook:
         """
         slots = slots_in(item, context)
         system = filled(rule.says, slots) if rule.stated else ""
+        of_case = (rule.id, context, item.name, rule.expects[context])
         columns = {
-            "rule": rule.id,
-            "context": context,
-            "item": item.name,
-            "expects": rule.expects[context],
             **{name: value for name, value in slots.items() if name not in EXAMPLES},
+            **dict(zip(COLUMNS, of_case, strict=True)),
         }
         case = composed_case(system, filled(self.contexts[context], slots), columns, rule.id)
         good, bad = (_answers(slots.get(name), slots) for name in EXAMPLES)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from truing.data.rule_book import CONTEXTS, ContrastPair, RuleBook, built_in_rules, slots_in
+from truing.data.rule_book import (
+    COLUMNS,
+    CONTEXTS,
+    ContrastPair,
+    RuleBook,
+    built_in_rules,
+    slots_in,
+)
 from truing.data.rules import Rule, RuleItem
-from truing.data.tables.reading import read_table
 from truing.hints import did_you_mean
 from truing.judges.rule_checks import no_canary
 from truing.spec.task import PairSpec, RuleSpec, TaskSpec
+from truing.tasks.rule_items import check_name, entries, own_items, read_columns
 from truing.types import Case, InputError
 
 ASKED = 12
@@ -30,7 +37,7 @@ def rule_book(task: TaskSpec, cases: Sequence[Case]) -> RuleBook:
     where = f"task {task.name}"
     contexts = {**CONTEXTS, **task.contexts}
     _check_contexts(task, contexts, where)
-    rules = tuple(_rule(rule, cases, f"{where}: rules.{rule.id}") for rule in task.rules)
+    rules = tuple(_rule(rule, cases, contexts, f"{where}: rules.{rule.id}") for rule in task.rules)
     pairs = tuple(_pairs(task.pairs, rules, where))
     book = RuleBook(rules, contexts, pairs)
     _check_slots(book, where)
@@ -56,7 +63,7 @@ def _check_contexts(task: TaskSpec, contexts: Mapping[str, str], where: str) -> 
             )
 
 
-def _rule(rule: RuleSpec, cases: Sequence[Case], where: str) -> Rule:
+def _rule(rule: RuleSpec, cases: Sequence[Case], contexts: Collection[str], where: str) -> Rule:
     check = rule.check
     if check is None:
         raise InputError(
@@ -65,34 +72,28 @@ def _rule(rule: RuleSpec, cases: Sequence[Case], where: str) -> Rule:
     program = check.program or f"judge:{check.judge}"
     given: dict[str, Any] = {}
     if check.words is not None:
-        program, given = "no_words", {"words": list(check.words)}
+        program, given = "no_words", {"words": entries(check.words, f"{where}.check.words")}
     elif check.canary is not None:
+        check_name(check.canary, f"{where}.check.canary")
         program, given = "no_canary", {"canary": check.canary}
-    items = tuple(_items(rule, cases, given, f"{where}.items"))
+    items = tuple(_items(rule, cases, contexts, given, f"{where}.items"))
     return Rule(rule.id, rule.says, program, rule.stated, dict(rule.expects), items)
 
 
 def _items(
-    rule: RuleSpec, cases: Sequence[Case], given: Mapping[str, Any], where: str
+    rule: RuleSpec,
+    cases: Sequence[Case],
+    contexts: Collection[str],
+    given: Mapping[str, Any],
+    where: str,
 ) -> Iterator[RuleItem]:
-    if rule.items is None:
-        for case in cases[:ASKED]:
-            columns = {name: value for name, value in case.columns.items() if name != "canary"}
-            yield RuleItem(case.id, {**columns, "request": case.prompt, **given})
+    if rule.items is not None:
+        yield from own_items(rule.items, rule.id, given, contexts, where)
         return
-    rows = _read(rule.items, where) if isinstance(rule.items, str) else rule.items
-    if not rows:
-        raise InputError(f"{where}: empty; give at least one item, or leave the key out")
-    names = [str(row.get("name") or f"{rule.id}-{number}") for number, row in enumerate(rows, 1)]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{where}: two items are called {name!r}; give each a name of its own")
-    for name, row in zip(names, rows, strict=True):
-        yield RuleItem(name, {**given, **row})
-
-
-def _read(source: str, where: str) -> list[dict[str, Any]]:
-    return [dict(row.values) for row in read_table(source, where).rows]
+    for case in cases[:ASKED]:
+        columns = {k: v for k, v in case.columns.items() if k not in ("canary", *COLUMNS)}
+        slots = read_columns({**columns, "request": case.prompt}, contexts, f"{where}: {case.id}")
+        yield RuleItem(case.id, {**slots, **given})
 
 
 def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iterator[ContrastPair]:
