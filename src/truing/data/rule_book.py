@@ -81,7 +81,7 @@ class RuleBook:
             **dict(zip(COLUMNS, of_case, strict=True)),
         }
         case = composed_case(system, filled(self.contexts[context], slots), columns, rule.id)
-        good, bad = (_answers(slots.get(name), slots) for name in EXAMPLES)
+        good, bad = item.answers or (_answers(slots.get(name), slots) for name in EXAMPLES)
         family = stable_hash("rule item", rule.id, item.name)[:16]
         return replace(case, correct_answers=good, incorrect_answers=bad, family=family)
 

@@ -91,9 +91,12 @@ def _items(
         yield from own_items(rule.items, rule.id, given, contexts, where)
         return
     for case in cases[:ASKED]:
-        columns = {k: v for k, v in case.columns.items() if k not in ("canary", *COLUMNS)}
+        columns = {
+            k: v for k, v in case.columns.items() if k not in ("canary", *EXAMPLES, *COLUMNS)
+        }
         slots = read_columns({**columns, "request": case.prompt}, contexts, f"{where}: {case.id}")
-        yield RuleItem(case.id, {**slots, **given})
+        answers = (case.correct_answers, case.incorrect_answers)
+        yield RuleItem(case.id, {**slots, **given}, answers)
 
 
 def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iterator[ContrastPair]:
