@@ -232,7 +232,7 @@ def test_bad_rules_are_refused_in_one_line(
     [
         ("always", "every one passes"),
         ("never", "none passes"),
-        ("raises", "graded none of the made-up answers"),
+        ("raises", "graded none of the made-up answers to 1 cases (program: ZeroDivisionError: "),
     ],
 )
 def test_a_check_that_tells_nothing_apart_is_refused(
@@ -335,3 +335,19 @@ def test_half_of_a_surrogate_pair_in_a_file_of_items_is_refused(folder: Path) ->
     Path("items.jsonl").write_text(json.dumps({**ITEMS[0], "more": {"deep": ["\ud800"]}}))
     said = refused(run("tasks", written({**RULE, "items": "items.jsonl"})))
     assert "items.jsonl:1.more: half of a surrogate pair" in said
+
+
+def test_a_rule_on_the_tasks_own_cases_has_their_references(folder: Path) -> None:
+    """So that a judge that compares with them decides; and they need not keep another rule."""
+    judged = {"id": "right", "says": "Be right.", "check": {"judge": "same"}}
+    silent = {
+        "id": "silent",
+        "says": "Say no number.",
+        "check": {"words": [str(n) for n in range(30)]},
+    }
+    mine = task(judged, silent)
+    mine.check_programs()
+    case = mine.rules.cases()[0]
+    assert case.correct_answers == (case.prompt.removeprefix("Say ").rstrip("."),)
+    grade = mine.rule_checks["right"]
+    assert [grade(Answered(case, text)) for text in (*case.correct_answers, "no")] == [1.0, 0.0]

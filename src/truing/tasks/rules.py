@@ -9,6 +9,7 @@ from typing import Any
 from truing.data.rule_book import (
     COLUMNS,
     CONTEXTS,
+    EXAMPLES,
     ContrastPair,
     RuleBook,
     built_in_rules,
