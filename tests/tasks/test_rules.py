@@ -32,6 +32,7 @@ RULE: dict[str, Any] = {
     "items": ITEMS,
 }
 BLANKS = ("  ", "!!!", "a\nb")
+REVERSED = {"rule": "no_red", "contexts": ["correct", "ask"]}
 PAIRS = [{"rule": "no_red", "contexts": ["ask", "correct"]}]
 
 
@@ -213,6 +214,32 @@ SAME = {"one": "{request}", "two": "{request}"}
             {"pairs": [{"rule": "no_red", "contexts": ["ask", "summarise"]}]},
             "expects 'keep' of both",
         ),
+        ({}, {"pairs": PAIRS * 2}, "pairs.1: the same pair as task mine: pairs.0"),
+        ({}, {"pairs": [*PAIRS, REVERSED]}, "pairs.1: the same pair as task mine: pairs.0"),
+        (
+            {"expects": {"one": "keep", "two": "carry"}},
+            {
+                "contexts": {"one": "{request}", "two": " {request}\n"},
+                "pairs": [{"rule": "no_red", "contexts": ["one", "two"]}],
+            },
+            "both contexts ask the same text",
+        ),
+        *(({"id": text}, {}, "rules.0.id: ") for text in BLANKS),
+        ({"says": "  "}, {}, "rules.no_red.says: blank"),
+        *(
+            ({"expects": {"x": "keep"}}, {"contexts": {"x": text}}, "context x: asks nothing")
+            for text in ("", " \n")
+        ),
+        *(
+            ({"items": [{"request": value}], "expects": {"ask": "keep"}}, {}, message)
+            for value, message in (
+                ("", "doesn't fill the slot {request}"),
+                ("  ", "has nothing but blanks in the slot {request}"),
+                (["a", "b"], 'has ["a", "b"] in the slot {request}'),
+                ({"a": 1}, 'has {"a": 1} in the slot {request}'),
+                (True, "has true in the slot {request}"),
+            )
+        ),
         (
             {"expects": {"one": "keep", "two": "carry"}},
             {"contexts": SAME, "pairs": [{"rule": "no_red", "contexts": ["one", "two"]}]},
@@ -351,3 +378,10 @@ def test_a_rule_on_the_tasks_own_cases_has_their_references(folder: Path) -> Non
     assert case.correct_answers == (case.prompt.removeprefix("Say ").rstrip("."),)
     grade = mine.rule_checks["right"]
     assert [grade(Answered(case, text)) for text in (*case.correct_answers, "no")] == [1.0, 0.0]
+
+
+def test_long_texts_are_cut_in_the_list_and_whole_in_the_document(folder: Path) -> None:
+    items = [{**ITEMS[0], "request": "long " * 2_000}]
+    document = listed({**RULE, "items": items})
+    assert document["rule_examples"][0]["prompt"].count("long") == 2_000
+    assert max(map(len, run("tasks", "task.yaml").stdout.splitlines())) < 500

@@ -58,11 +58,13 @@ class ContrastPair:
 
 @dataclass(frozen=True)
 class RuleBook:
-    """Rules, the contexts' templates by name, and pairs of cases that differ in the context alone."""
+    """Rules, the contexts' templates by name, and pairs of cases that differ in the context alone.
+    `source` says whose they are."""
 
     rules: tuple[Rule, ...]
     contexts: Mapping[str, str]
     pairs: tuple[ContrastPair, ...] = ()
+    source: str = "the built-in rules"
 
     def rule(self, name: str) -> Rule:
         """The rule of this id."""

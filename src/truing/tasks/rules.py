@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -37,10 +38,14 @@ def rule_book(task: TaskSpec, cases: Sequence[Case]) -> RuleBook:
         return built_in_rules()
     where = f"task {task.name}"
     contexts = {**CONTEXTS, **task.contexts}
+    for number, rule in enumerate(task.rules):
+        check_name(rule.id, f"{where}: rules.{number}.id")
+        if not rule.says.strip():
+            raise InputError(f"{where}: rules.{rule.id}.says: blank; say the rule in a sentence")
     _check_contexts(task, contexts, where)
     rules = tuple(_rule(rule, cases, contexts, f"{where}: rules.{rule.id}") for rule in task.rules)
     pairs = tuple(_pairs(task.pairs, rules, where))
-    book = RuleBook(rules, contexts, pairs)
+    book = RuleBook(rules, contexts, pairs, f"the rules of task {task.name}")
     _check_slots(book, where)
     _check_cases(book, where)
     return book
@@ -102,6 +107,7 @@ def _items(
 
 def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iterator[ContrastPair]:
     by_id = {rule.id: rule for rule in rules}
+    places: dict[tuple[str, frozenset[str]], str] = {}
     for number, pair in enumerate(specs):
         place = f"{where}: pairs.{number}"
         if pair.rule not in by_id:
@@ -121,6 +127,9 @@ def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iter
                 f"{place}.contexts: rule {rule.id} expects {rule.expects[pair.contexts[0]]!r} of both; "
                 "a contrast pair has two contexts that expect different things"
             )
+        first = places.setdefault((rule.id, frozenset(pair.contexts)), place)
+        if first != place:
+            raise InputError(f"{place}: the same pair as {first}; leave one of them out")
         yield from (ContrastPair(rule.id, item.name, pair.contexts) for item in rule.items)
 
 
@@ -133,17 +142,30 @@ def _check_slots(book: RuleBook, where: str) -> None:
                 slots = slots_in(item, context)
                 for what, text in (*says, (f"context {context}", book.contexts[context])):
                     for slot in _SLOT.findall(text):
-                        if slots.get(slot) in (None, "", ()):
-                            raise InputError(
-                                f"{where}: rules.{rule.id}.items: {item.name}: doesn't fill the slot "
-                                f"{{{slot}}} of {what}; give it a value of that name"
-                            )
+                        place = f"{where}: rules.{rule.id}.items: {item.name}"
+                        _check_filled(slots.get(slot), slot, what, place)
+
+
+def _check_filled(value: Any, slot: str, what: str, place: str) -> None:
+    if value in (None, "", (), [], {}):
+        wrong = "doesn't fill"
+    elif isinstance(value, str) and not value.strip():
+        wrong = "has nothing but blanks in"
+    elif isinstance(value, bool) or not isinstance(value, str | int | float):
+        wrong = f"has {json.dumps(value, default=str)[:60]} in"
+    else:
+        return
+    raise InputError(f"{place}: {wrong} the slot {{{slot}}} of {what}; give it a text of that name")
 
 
 def _check_cases(book: RuleBook, where: str) -> None:
     for case in book.cases():
         columns = case.columns
         place = f"{where}: rules.{columns['rule']}.items: {columns['item']}: context {columns['context']}"
+        if not case.prompt.strip():
+            raise InputError(
+                f"{place}: asks nothing; give the context a template with text or a slot"
+            )
         if columns["expects"] != "keep" and not columns.get("carry"):
             raise InputError(
                 f"{place}: carry: missing; name the words that must come over where the rule "
@@ -157,8 +179,8 @@ def _check_cases(book: RuleBook, where: str) -> None:
             )
     for pair in book.pairs:
         one, other = book.sides(pair)
-        if one.prompt == other.prompt:
+        if one.prompt.split() == other.prompt.split():
             raise InputError(
-                f"{where}: pairs: {pair.rule}, {pair.item}: both contexts ask the same text; give the "
-                "contexts templates that differ"
+                f"{where}: pairs: {pair.rule}, {pair.item}: both contexts ask the same text, white space "
+                "aside; give the contexts templates that differ"
             )
