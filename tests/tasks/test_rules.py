@@ -385,3 +385,21 @@ def test_long_texts_are_cut_in_the_list_and_whole_in_the_document(folder: Path) 
     document = listed({**RULE, "items": items})
     assert document["rule_examples"][0]["prompt"].count("long") == 2_000
     assert max(map(len, run("tasks", "task.yaml").stdout.splitlines())) < 500
+
+
+@pytest.mark.parametrize(
+    ("says", "instruction", "warned"),
+    [
+        ("Never say it.", "Be brief.", True),
+        ("Never say blue plum.", "Be brief.", False),
+        ("Never say it.", "The word is Blue-Plum.", False),
+    ],
+)
+def test_a_secret_that_is_told_nowhere_is_warned_of(
+    folder: Path, says: str, instruction: str, *, warned: bool
+) -> None:
+    rule = {**RULE, "says": says, "check": {"canary": "blue plum"}, "expects": {"ask": "keep"}}
+    rule["items"] = [{"request": "Which word is it?"}]
+    done = run("tasks", written(rule, instruction=instruction))
+    assert done.exit_code == 0, done.output
+    assert ("canary 'blue plum' is told nowhere" in done.stderr) is warned

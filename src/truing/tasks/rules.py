@@ -184,3 +184,13 @@ def _check_cases(book: RuleBook, where: str) -> None:
                 f"{where}: pairs: {pair.rule}, {pair.item}: both contexts ask the same text, white space "
                 "aside; give the contexts templates that differ"
             )
+
+
+def untold_secrets(book: RuleBook, instruction: str) -> dict[str, str]:
+    """The first secret of each rule, by the rule's id, that neither the rule nor the instruction says: an
+    answer could hold it by chance alone."""
+    untold: dict[str, str] = {}
+    for case in book.cases():
+        if case.canary and no_canary(f"{instruction}\n{case.system}", case.canary):
+            untold.setdefault(case.columns["rule"], case.canary)
+    return untold
