@@ -198,7 +198,7 @@ SAME = {"one": "{request}", "two": "{request}"}
         ({"check": {"words": ["red", " "]}}, {}, "rules.no_red.check.words: ' ': no word"),
         ({"check": {"words": ["*"]}}, {}, "rules.no_red.check.words: '*': no word"),
         ({"check": {"canary": "!!!"}}, {}, "rules.no_red.check.canary: '!!!': should be one line"),
-        ({"items": [ITEMS[0], ITEMS[0]]}, {}, "items.1: the same item as"),
+        ({"items": [ITEMS[0], ITEMS[0]]}, {}, "items.1: the same item as rules.no_red.items.0;"),
         ({"check": {}}, {}, "nothing given; give one of program, words, canary, judge"),
         ({"check": {"judge": "sme"}}, {}, "check.judge: 'sme': no such judge; did you mean 'same'"),
         ({"check": "checks.py:always"}, {}, "bad: by the check this answer keeps the rule"),
@@ -214,8 +214,8 @@ SAME = {"one": "{request}", "two": "{request}"}
             {"pairs": [{"rule": "no_red", "contexts": ["ask", "summarise"]}]},
             "expects 'keep' of both",
         ),
-        ({}, {"pairs": PAIRS * 2}, "pairs.1: the same pair as task mine: pairs.0"),
-        ({}, {"pairs": [*PAIRS, REVERSED]}, "pairs.1: the same pair as task mine: pairs.0"),
+        ({}, {"pairs": PAIRS * 2}, "pairs.1: the same pair as pairs.0"),
+        ({}, {"pairs": [*PAIRS, REVERSED]}, "pairs.1: the same pair as pairs.0"),
         (
             {"expects": {"one": "keep", "two": "carry"}},
             {
@@ -225,6 +225,8 @@ SAME = {"one": "{request}", "two": "{request}"}
             "both contexts ask the same text",
         ),
         *(({"id": text}, {}, "rules.0.id: ") for text in BLANKS),
+        *(({}, {"contexts": {text: "{request}"}}, "contexts: ") for text in BLANKS),
+        ({"items": [{"request": {1: "a", "b": 2}}]}, {}, "in the slot {request}"),
         ({"says": "  "}, {}, "rules.no_red.says: blank"),
         *(
             ({"expects": {"x": "keep"}}, {"contexts": {"x": text}}, "context x: asks nothing")

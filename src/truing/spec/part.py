@@ -112,6 +112,7 @@ def worded(
         hint = did_you_mean(location[-1], known).strip() or f"known keys: {', '.join(known)}"
         return f"{where}: {name}: unknown key; {hint}"
     said = error["msg"].removeprefix("Value error, ").replace("Tuple should", "List should")
+    said = said.replace("Dictionary should", "Mapping should")
     text = _BELONGS.get(error["type"], said.replace(" after validation", ""))
     if name == "spec":
         return f"{where}: {text}"

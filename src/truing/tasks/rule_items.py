@@ -58,10 +58,10 @@ def _rows(
 def _check_each_once(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     places: dict[str, str] = {}
     for place, row in rows:
-        content = {name: value for name, value in row.items() if name != "name"}
-        key = json.dumps(content, sort_keys=True, default=str)
+        key = repr(sorted((name, repr(value)) for name, value in row.items() if name != "name"))
         if key in places:
-            raise InputError(f"{place}: the same item as {places[key]}; leave one of them out")
+            first = places[key].rpartition(": ")[2]
+            raise InputError(f"{place}: the same item as {first}; leave one of them out")
         places[key] = place
 
 
@@ -124,7 +124,7 @@ def _text(value: Any, where: str) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    given = json.dumps(value, default=str)[:60]
+    given = json.dumps(value, default=str, skipkeys=True)[:60]
     raise InputError(f"{where}: {given}: should be a text or a list of texts; put it in quotes")
 
 

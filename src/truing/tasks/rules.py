@@ -62,6 +62,7 @@ def _check_contexts(task: TaskSpec, contexts: Mapping[str, str], where: str) -> 
                     "template under contexts"
                 )
     for context in task.contexts:
+        check_name(context, f"{where}: contexts")
         if context not in expected:
             raise InputError(
                 f"{where}: contexts.{context}: no rule expects anything of it; name it in a rule's "
@@ -129,7 +130,9 @@ def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iter
             )
         first = places.setdefault((rule.id, frozenset(pair.contexts)), place)
         if first != place:
-            raise InputError(f"{place}: the same pair as {first}; leave one of them out")
+            raise InputError(
+                f"{place}: the same pair as {first.rpartition(': ')[2]}; leave one of them out"
+            )
         yield from (ContrastPair(rule.id, item.name, pair.contexts) for item in rule.items)
 
 
@@ -152,7 +155,7 @@ def _check_filled(value: Any, slot: str, what: str, place: str) -> None:
     elif isinstance(value, str) and not value.strip():
         wrong = "has nothing but blanks in"
     elif isinstance(value, bool) or not isinstance(value, str | int | float):
-        wrong = f"has {json.dumps(value, default=str)[:60]} in"
+        wrong = f"has {json.dumps(value, default=str, skipkeys=True)[:60]} in"
     else:
         return
     raise InputError(f"{place}: {wrong} the slot {{{slot}}} of {what}; give it a text of that name")
