@@ -15,6 +15,8 @@ from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.respondent import Advance, Computed, silent
 from truing.evaluate.rules import RULES, balanced, longest_answer, measured_rules, rule_cases
+from truing.evaluate.sweep.request import SweepSpec, TaskCases
+from truing.evaluate.sweep.run import plan_sweep
 from truing.prompts.rendering import Prompt
 from truing.statistics.means import summary
 from truing.types import Case, Completion, Row, Unscored
@@ -185,3 +187,21 @@ def test_a_rule_of_a_task_is_measured_with_its_own_check() -> None:
     assert ask.metrics["pair_right"] == 0.0
     both = measured(lambda c: "blue" if c.columns["context"] == "ask" else "Red!", context=context)
     assert both[0].metrics["pair_right"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("book", "source"),
+    [
+        (built_in_rules(), "the built-in rules"),
+        (
+            RuleBook(built_in_rules().rules[:1], CONTEXTS, (), "the rules of task mine"),
+            "the rules of task mine",
+        ),
+    ],
+)
+def test_whose_rules_were_measured_is_told(book: RuleBook, source: str) -> None:
+    task = TaskCases("cases.jsonl", (Case("Say 1."),), {}, "Be brief.", book)
+    asked = plan_sweep(SweepSpec(("rules", "drift"), ("model",)), task).asked
+    assert asked["rules"].about == f"{len(book.cases())} questions from {source}"
+    assert asked["rules"].to_json()["file"] == source
+    assert asked["drift"].to_json()["file"] == "cases.jsonl"

@@ -40,6 +40,15 @@ def test_what_is_unscored_is_said_with_its_reasons_and_like_metrics_together() -
     ]
 
 
+def test_without_a_known_reason_there_are_no_parentheses() -> None:
+    """A figure that is computed from several rows has no row's reason."""
+    measured = measure([row("base", 0, mc2=0.5)], ["base"], TASK)
+    key = ("truthfulness", "mc2")
+    values = {"base": {key: replace(measured.values["base"][key], unscored=2)}}
+    (finding,) = on_counts(replace(measured, values=values))
+    assert finding.text == "base: rows that could not be scored were left out: 2 of MC2."
+
+
 def test_questions_scored_on_one_side_are_said() -> None:
     rows = [row("base", case, mc1=1.0, mc2=0.5) for case in range(4)]
     rows += [row("sft", case, mc1=1.0, mc2=0.5 if case else EMPTY) for case in range(4)]

@@ -13,10 +13,12 @@ from typer.testing import Result
 
 from commands import run
 from paths import DOCS
-from truing.data.rule_book import built_in_rules
+from truing.data.rule_book import BY_CONTEXT, built_in_rules
 from truing.rewards.reward import Answered
 from truing.spec.reading import make_spec
+from truing.tasks.rule_items import ENTRIES
 from truing.tasks.task import Task, task_of
+from truing.types import InputError
 
 ITEMS = [
     {"request": "Name a colour.", "text": "Red is a warm colour.", "carry": ["red"], "bad": "Red."},
@@ -29,6 +31,8 @@ RULE: dict[str, Any] = {
     "expects": {"ask": "keep", "correct": "carry"},
     "items": ITEMS,
 }
+BLANKS = ("  ", "!!!", "a\nb")
+REVERSED = {"rule": "no_red", "contexts": ["correct", "ask"]}
 PAIRS = [{"rule": "no_red", "contexts": ["ask", "correct"]}]
 
 
@@ -150,6 +154,17 @@ def test_old_files_are_read(folder: Path, check: object) -> None:
     assert ("rules" in document["evaluations"]) is bool(check)
 
 
+@pytest.mark.parametrize("more", [[], [{**RULE, "id": "checked"}]])
+def test_eval_rules_refuses_a_rule_without_a_check(
+    folder: Path, more: list[dict[str, Any]]
+) -> None:
+    """It never measures the built-in rules, nor some of the task's, in place of the task's."""
+    name = written({"id": "old", "says": "Be nice."}, *more)
+    said = refused(run("eval", "rules", "--candidate", "none", "--task", name))
+    assert "rules.old.check: missing, and rules are measured" in said
+    assert run("tasks", name).exit_code == 0
+
+
 def test_a_task_without_rules_has_the_built_in_ones(folder: Path) -> None:
     assert task().rules is built_in_rules()
     assert "rules" not in listed()["evaluations"] and listed()["rules"] == []
@@ -180,6 +195,10 @@ SAME = {"one": "{request}", "two": "{request}"}
         ({"check": {"program": "no_dosis"}}, {}, "did you mean 'no_dose'"),
         ({"check": {"program": "no_dose", "words": ["a"]}}, {}, "program and words given"),
         ({"check": {"words": []}}, {}, "words: empty"),
+        ({"check": {"words": ["red", " "]}}, {}, "rules.no_red.check.words: ' ': no word"),
+        ({"check": {"words": ["*"]}}, {}, "rules.no_red.check.words: '*': no word"),
+        ({"check": {"canary": "!!!"}}, {}, "rules.no_red.check.canary: '!!!': should be one line"),
+        ({"items": [ITEMS[0], ITEMS[0]]}, {}, "items.1: the same item as rules.no_red.items.0;"),
         ({"check": {}}, {}, "nothing given; give one of program, words, canary, judge"),
         ({"check": {"judge": "sme"}}, {}, "check.judge: 'sme': no such judge; did you mean 'same'"),
         ({"check": "checks.py:always"}, {}, "bad: by the check this answer keeps the rule"),
@@ -194,6 +213,34 @@ SAME = {"one": "{request}", "two": "{request}"}
             {"expects": {"ask": "keep", "summarise": "keep"}},
             {"pairs": [{"rule": "no_red", "contexts": ["ask", "summarise"]}]},
             "expects 'keep' of both",
+        ),
+        ({}, {"pairs": PAIRS * 2}, "pairs.1: the same pair as pairs.0"),
+        ({}, {"pairs": [*PAIRS, REVERSED]}, "pairs.1: the same pair as pairs.0"),
+        (
+            {"expects": {"one": "keep", "two": "carry"}},
+            {
+                "contexts": {"one": "{request}", "two": " {request}\n"},
+                "pairs": [{"rule": "no_red", "contexts": ["one", "two"]}],
+            },
+            "both contexts ask the same text",
+        ),
+        *(({"id": text}, {}, "rules.0.id: ") for text in BLANKS),
+        *(({}, {"contexts": {text: "{request}"}}, "contexts: ") for text in BLANKS),
+        ({"items": [{"request": {1: "a", "b": 2}}]}, {}, "in the slot {request}"),
+        ({"says": "  "}, {}, "rules.no_red.says: blank"),
+        *(
+            ({"expects": {"x": "keep"}}, {"contexts": {"x": text}}, "context x: asks nothing")
+            for text in ("", " \n")
+        ),
+        *(
+            ({"items": [{"request": value}], "expects": {"ask": "keep"}}, {}, message)
+            for value, message in (
+                ("", "doesn't fill the slot {request}"),
+                ("  ", "has nothing but blanks in the slot {request}"),
+                (["a", "b"], 'has ["a", "b"] in the slot {request}'),
+                ({"a": 1}, 'has {"a": 1} in the slot {request}'),
+                (True, "has true in the slot {request}"),
+            )
         ),
         (
             {"expects": {"one": "keep", "two": "carry"}},
@@ -214,7 +261,7 @@ def test_bad_rules_are_refused_in_one_line(
     [
         ("always", "every one passes"),
         ("never", "none passes"),
-        ("raises", "graded none of the made-up answers"),
+        ("raises", "graded none of the made-up answers to 1 cases (program: ZeroDivisionError: "),
     ],
 )
 def test_a_check_that_tells_nothing_apart_is_refused(
@@ -244,3 +291,117 @@ def test_a_file_of_items_that_cannot_be_read_is_refused(
 ) -> None:
     Path(name).write_bytes(content)
     assert name in refused(run("tasks", written({**RULE, "items": name})))
+
+
+RESERVED = "is the name of a column that every case has"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        *((name, "x", RESERVED) for name in ("rule", "context", "item", "expects")),
+        *((name, True, "true: should be a text") for name in (*ENTRIES, "good", "bad", "canary")),
+        *((name, [None, ["a"]], "null: should be a text") for name in (*ENTRIES, "good", "bad")),
+        *((name, {"a": 1}, "should be a text") for name in ("claim", "ingredients", "name")),
+        *((name, ["*", ""], "'*': no word") for name in ENTRIES),
+        *((name, {"aks": ["x"]}, "unknown context; did you mean 'ask'?") for name in BY_CONTEXT),
+        *((name, text, "one line with letters") for name in ("name", "canary") for text in BLANKS),
+        ("done", {"ask": [" "]}, "done.ask: ' ': no word"),
+        ("request", "word " * 30_000, "150000 characters; give at most 100000"),
+    ],
+)
+@pytest.mark.parametrize("in_file", [True, False])
+def test_a_column_that_cannot_be_what_its_name_says_is_refused(
+    folder: Path, column: str, value: object, message: str, *, in_file: bool
+) -> None:
+    item = {**ITEMS[0], column: value}
+    Path("items.jsonl").write_text(json.dumps(item))
+    rule = {**RULE, "items": "items.jsonl" if in_file else [item]}
+    with pytest.raises(InputError) as error:
+        task(rule).rules  # noqa: B018
+    said = str(error.value)
+    assert message in said and "\n" not in said
+    assert (f"items.jsonl:1.{column}" if in_file else f"items.0.{column}") in said
+
+
+@pytest.mark.parametrize("column", [*ENTRIES, "good"])
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [("a pear|plum", ["a pear|plum"]), (12, ["12"]), ([12, "x"], ["12", "x"]), ("", None)],
+)
+def test_one_word_is_one_entry_and_numbers_are_texts(
+    folder: Path, column: str, value: object, read: list[str] | None
+) -> None:
+    item = {"request": "Name one.", column: value}
+    mine = task(
+        {**RULE, "check": {"program": "no_dose"}, "expects": {"ask": "keep"}, "items": [item]}
+    )
+    (case,) = mine.rules.cases()
+    answers = list(case.correct_answers) or None
+    assert (answers if column == "good" else case.columns.get(column)) == read
+
+
+def test_words_of_an_item_may_be_one_text(folder: Path) -> None:
+    item = {"request": "Name one.", "words": "ice cream|plum"}
+    mine = task(
+        {**RULE, "check": {"program": "no_words"}, "expects": {"ask": "keep"}, "items": [item]}
+    )
+    (case,) = mine.rules.cases()
+    said = ("Ice creams!", "Two plums.", "i", "nice")
+    grades = [mine.rule_checks["no_red"](Answered(case, text)) for text in said]
+    assert grades == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_the_columns_of_a_tasks_own_cases_do_not_take_the_cases_place(folder: Path) -> None:
+    cases = [{"prompt": f"Say {n}.", "context": "own", "item": "x"} for n in range(30)]
+    Path("cases.jsonl").write_text("\n".join(map(json.dumps, cases)))
+    mine = task({"id": "brief", "says": "Be brief.", "check": "checks.py:short"}, judges={})
+    assert {case.columns["context"] for case in mine.rules.cases()} == {"ask"}
+    assert "x" not in {case.columns["item"] for case in mine.rules.cases()}
+
+
+def test_half_of_a_surrogate_pair_in_a_file_of_items_is_refused(folder: Path) -> None:
+    Path("items.jsonl").write_text(json.dumps({**ITEMS[0], "more": {"deep": ["\ud800"]}}))
+    said = refused(run("tasks", written({**RULE, "items": "items.jsonl"})))
+    assert "items.jsonl:1.more: half of a surrogate pair" in said
+
+
+def test_a_rule_on_the_tasks_own_cases_has_their_references(folder: Path) -> None:
+    """So that a judge that compares with them decides; and they need not keep another rule."""
+    judged = {"id": "right", "says": "Be right.", "check": {"judge": "same"}}
+    silent = {
+        "id": "silent",
+        "says": "Say no number.",
+        "check": {"words": [str(n) for n in range(30)]},
+    }
+    mine = task(judged, silent)
+    mine.check_programs()
+    case = mine.rules.cases()[0]
+    assert case.correct_answers == (case.prompt.removeprefix("Say ").rstrip("."),)
+    grade = mine.rule_checks["right"]
+    assert [grade(Answered(case, text)) for text in (*case.correct_answers, "no")] == [1.0, 0.0]
+
+
+def test_long_texts_are_cut_in_the_list_and_whole_in_the_document(folder: Path) -> None:
+    items = [{**ITEMS[0], "request": "long " * 2_000}]
+    document = listed({**RULE, "items": items})
+    assert document["rule_examples"][0]["prompt"].count("long") == 2_000
+    assert max(map(len, run("tasks", "task.yaml").stdout.splitlines())) < 500
+
+
+@pytest.mark.parametrize(
+    ("says", "instruction", "warned"),
+    [
+        ("Never say it.", "Be brief.", True),
+        ("Never say blue plum.", "Be brief.", False),
+        ("Never say it.", "The word is Blue-Plum.", False),
+    ],
+)
+def test_a_secret_that_is_told_nowhere_is_warned_of(
+    folder: Path, says: str, instruction: str, *, warned: bool
+) -> None:
+    rule = {**RULE, "says": says, "check": {"canary": "blue plum"}, "expects": {"ask": "keep"}}
+    rule["items"] = [{"request": "Which word is it?"}]
+    done = run("tasks", written(rule, instruction=instruction))
+    assert done.exit_code == 0, done.output
+    assert ("canary 'blue plum' is told nowhere" in done.stderr) is warned

@@ -211,7 +211,8 @@ def _evaluated(
 
     known = list(exports(forms))
     progress = StderrProgress()
-    plan = plan_sweep(spec, task_cases(spec.task, progress) if spec.task else None)
+    of_task = task_cases(spec.task, progress, spec.evaluations) if spec.task else None
+    plan = plan_sweep(spec, of_task)
     with opened_folder(spec, out) as folder:
         connection = Connection(**asking)
         result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)

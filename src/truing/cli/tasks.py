@@ -26,6 +26,9 @@ TaskName = Annotated[
     ),
 ]
 
+LISTED = 400
+"""Characters of a text that are listed."""
+
 
 def tasks(task: TaskName = None, as_json: AsJson = False) -> None:
     """List the built-in tasks; with one, or with your own file: check it and show what it holds.
@@ -63,20 +66,24 @@ def _checked(name: str) -> CheckedTask:
     return checked_task(name, StderrProgress())
 
 
+def _line(text: str) -> str:
+    """A text in one line, cut where it is long; --json has it whole."""
+    line = " ".join(text[: 4 * LISTED].split())
+    return line if len(line) <= LISTED else f"{line[:LISTED]}..."
+
+
 def _show_rules(document: dict[str, Any]) -> None:
     for rule in document["rules"]:
         how = "told" if rule["stated"] else "only expected"
         expected = ", ".join(f"{context}: {what}" for context, what in rule["expects"].items())
         count = f"{rule['cases']} cases" if rule["measured"] else "not measured"
-        say(f"Rule: {rule['id']}: {rule['says']} ({how}; {count}; {expected})")
+        say(f"Rule: {rule['id']}: {_line(rule['says'])} ({how}; {count}; {expected})")
     for name, template in document["contexts"].items():
-        say(f"Context: {name}: {' '.join(template.split())}")
+        say(f"Context: {name}: {_line(template)}")
     if document["contexts"]:
         say(f"Contrast pairs: {document['pairs']}")
     for place, example in enumerate(document["rule_examples"], 1):
-        say(
-            f"{place:>3}. {example['rule']}, {example['context']}: {' '.join(example['prompt'].split())}"
-        )
+        say(f"{place:>3}. {example['rule']}, {example['context']}: {_line(example['prompt'])}")
 
 
 def _show(checked: CheckedTask) -> None:
@@ -94,5 +101,5 @@ def _show(checked: CheckedTask) -> None:
     _show_rules(document)
     for place, example in enumerate(document["examples"], 1):
         answers = " | ".join(example["references"]) or "(no reference)"
-        say(f"{place:>3}. {' '.join(example['prompt'].split())}")
-        say(f"     -> {' '.join(answers.split())}")
+        say(f"{place:>3}. {_line(example['prompt'])}")
+        say(f"     -> {_line(answers)}")

@@ -38,6 +38,8 @@ CONTEXTS: Mapping[str, str] = {
 BY_CONTEXT = ("done", "carry", "report", "about", "good", "bad", "words", "canary")
 """Slots that may differ from context to context."""
 EXAMPLES = ("good", "bad")
+COLUMNS = ("rule", "context", "item", "expects")
+"""Columns of a case that say which it is; no slot takes their place."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,13 @@ class ContrastPair:
 
 @dataclass(frozen=True)
 class RuleBook:
-    """Rules, the contexts' templates by name, and pairs of cases that differ in the context alone."""
+    """Rules, the contexts' templates by name, and pairs of cases that differ in the context alone.
+    `source` says whose they are."""
 
     rules: tuple[Rule, ...]
     contexts: Mapping[str, str]
     pairs: tuple[ContrastPair, ...] = ()
+    source: str = "the built-in rules"
 
     def rule(self, name: str) -> Rule:
         """The rule of this id."""
@@ -73,15 +77,13 @@ class RuleBook:
         """
         slots = slots_in(item, context)
         system = filled(rule.says, slots) if rule.stated else ""
+        of_case = (rule.id, context, item.name, rule.expects[context])
         columns = {
-            "rule": rule.id,
-            "context": context,
-            "item": item.name,
-            "expects": rule.expects[context],
             **{name: value for name, value in slots.items() if name not in EXAMPLES},
+            **dict(zip(COLUMNS, of_case, strict=True)),
         }
         case = composed_case(system, filled(self.contexts[context], slots), columns, rule.id)
-        good, bad = (_answers(slots.get(name), slots) for name in EXAMPLES)
+        good, bad = item.answers or (_answers(slots.get(name), slots) for name in EXAMPLES)
         family = stable_hash("rule item", rule.id, item.name)[:16]
         return replace(case, correct_answers=good, incorrect_answers=bad, family=family)
 

@@ -29,11 +29,14 @@ where it doesn't bind) where it doesn't; *not done* where the answer doesn't do 
 class RuleItem:
     """What fills the slots, by name, of what a rule says and of what is asked.
 
-    `name` is the item's within its rule. What checks need beside the slots stands in `slots` too.
+    `name` is the item's within its rule. What checks need beside the slots stands in `slots` too. `answers`
+    are the true and the false ones of the task's case that the item is, where it is one: they are true or
+    false of its question, whatever the rule says.
     """
 
     name: str
     slots: Mapping[str, Any] = field(default_factory=dict)
+    answers: tuple[tuple[str, ...], tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True)

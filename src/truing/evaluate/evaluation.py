@@ -232,6 +232,8 @@ class Evaluation:
     short_title: str = ""
     usual: bool = True
     """Whether it is measured where a task doesn't say what is."""
+    source: Callable[[EvalContext], str] | None = None
+    """Where its cases are from, if they are its own and not made of a file's."""
 
     @property
     def heading(self) -> str:

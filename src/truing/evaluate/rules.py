@@ -203,6 +203,7 @@ RULES = Evaluation(
     about="rules that bind in some contexts and don't in others, told to the model or only expected",
     measure=measured_rules,
     cases=rule_cases,
+    source=lambda context: context.rules().source,
     needs={
         "answers": ("kept", "carried", "dropped", "not_done", "empty", "cut", "pair_right"),
     },

@@ -123,7 +123,11 @@ def in_language(answer: str, language: str) -> bool | None:
 
 def no_words(answer: str, words: Sequence[str]) -> bool:
     """Whether none of the words stands in the answer, in the plural neither."""
-    return not any(mentions(answer, form) for word in words for form in (word, f"{word}s"))
+    return not any(mentions(answer, form) for word in words for form in (word, _plural(word)))
+
+
+def _plural(entry: str) -> str:
+    return "|".join(f"{form.strip()}s" for form in entry.split("|"))
 
 
 def not_asserted(

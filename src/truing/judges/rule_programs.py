@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -64,15 +65,20 @@ def try_rules(book: RuleBook, programs: Mapping[str, Grade], where: str = "rules
     answer breaks the rule or a bad one keeps it.
     """
     for rule in book.rules:
-        grades: list[float] = []
         place = f"{where}.{rule.id}"
         binding = _binding(book, rule)
-        for case in binding:
-            grades += _tried(case, programs[rule.id], place)
-        if binding and not grades:
+        scores: list[Score] = []
+        for case, examples in binding:
+            if examples:
+                _check_examples(case, programs[rule.id], place)
+            scores += _tried(case, programs[rule.id])
+        grades = [score for score in scores if not isinstance(score, Unscored)]
+        if scores and not grades:
+            reasons = Counter(score.reason for score in scores if isinstance(score, Unscored))
             raise InputError(
-                f"{place}.check: graded none of the made-up answers to {len(binding)} cases; it must tell "
-                "of any text whether it keeps the rule, of an empty one as well"
+                f"{place}.check: graded none of the made-up answers to {len(binding)} cases "
+                f"({reasons.most_common(1)[0][0]}); it must tell of any text whether it keeps the rule, "
+                "of an empty one as well"
             )
         if grades and len({grade >= 0.5 for grade in grades}) == 1:
             passes = grades[0] >= 0.5
@@ -84,13 +90,15 @@ def try_rules(book: RuleBook, programs: Mapping[str, Grade], where: str = "rules
             )
 
 
-def _binding(book: RuleBook, rule: Rule) -> list[Case]:
+def _binding(book: RuleBook, rule: Rule) -> list[tuple[Case, bool]]:
+    """The first cases where a rule binds, and whether their answers are examples of the rule: those of a
+    task's own case are of its question."""
     binding = [context for context, expected in rule.expects.items() if expected == "keep"]
-    return [book.case(rule, c, item) for item in rule.items[:TRIED_CASES] for c in binding]
+    items = rule.items[:TRIED_CASES]
+    return [(book.case(rule, c, item), item.answers is None) for item in items for c in binding]
 
 
-def _tried(case: Case, grade: Grade, place: str) -> list[float]:
-    """The grades of made-up answers to one case; those that can't be told are left out."""
+def _check_examples(case: Case, grade: Grade, place: str) -> None:
     item = case.columns["item"]
     for answers, good in ((case.correct_answers, True), (case.incorrect_answers, False)):
         for answer in answers:
@@ -101,11 +109,14 @@ def _tried(case: Case, grade: Grade, place: str) -> list[float]:
                     f"{place}.items: {item}: {kind}: by the check this answer {does} the rule: "
                     f"{answer[:60]!r}; mend the answer or the check"
                 )
+
+
+def _tried(case: Case, grade: Grade) -> list[Score]:
+    """The grades of made-up answers to one case."""
     slots = [text for value in case.columns.values() for text in _texts(value)]
     made_up = [*MADE_UP, case.prompt, case.system, *slots]
     tried = [*case.correct_answers, *case.incorrect_answers, *made_up]
-    scores = [grade(Answered(case, answer)) for answer in tried]
-    return [score for score in scores if not isinstance(score, Unscored)]
+    return [grade(Answered(case, answer)) for answer in tried]
 
 
 def _texts(value: Any) -> list[str]:

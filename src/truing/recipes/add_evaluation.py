@@ -28,7 +28,7 @@ from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import functions_hash
 from truing.runs.costs import measured
-from truing.tasks.task import Task, task_of
+from truing.tasks.task import RULED, Task, measuring, task_of
 from truing.types import InputError
 
 
@@ -49,8 +49,11 @@ def add_evaluations(
         lambda: (task.rules, task.rule_checks),
     )
     _check_finished(instruments)
-    task = task_of(instruments.spec)  # read once: another package's may take long
+    # Read once: another package's may take long.
+    task = task_of(measuring(instruments.spec, evaluations))
     _check_unchanged(instruments, task)
+    if RULED in evaluations:
+        _ = task.rule_checks  # what is wrong with them is said before any time is spent
     _say_device(instruments, progress)
     with _held(run), as_of(instruments.run.record.get("created")):
         work = list(_unmeasured(instruments, evaluations))

@@ -19,6 +19,7 @@ from truing.evaluate.sweep.run import measure_all
 from truing.progress import Progress, StderrProgress
 from truing.report.html import framed
 from truing.spec.reading import make_spec
+from truing.tasks.task import measuring
 from truing.tasks.texts import checked_task
 from truing.types import Unscored
 
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def task_cases(name: str, progress: Progress) -> TaskCases:
-    """The held-out side of a task, which nothing that was trained on the task has learned from.
+def task_cases(name: str, progress: Progress, evaluations: Sequence[str] = ()) -> TaskCases:
+    """The held-out side of a task, which nothing that was trained on the task has learned from, for these
+    evaluations beside the task's own.
 
     Programs of the user's own are named before they run. Raises InputError where the task is wrong.
     """
-    spec = make_spec({"task": name})
+    spec = measuring(make_spec({"task": name}), evaluations)
     task = checked_task(spec, progress)
     _, held_out = split(task.cases, spec.data.held_out)
     return TaskCases(
@@ -108,5 +110,5 @@ def evaluate(
         task=task,
         **options,
     )
-    of_task = task_cases(task, progress) if task else None
+    of_task = task_cases(task, progress, spec.evaluations) if task else None
     return Evaluated(measure_all(spec, progress, of_task=of_task))

@@ -35,7 +35,10 @@ def _unscored(measured: Measured, name: str) -> str:
             alike[estimate.unscored, why].append(measured.task.metric_of(*key).label)
     if not alike:
         return ""
-    parts = [f"{count} of {joined(labels)} ({why})" for (count, why), labels in alike.items()]
+    parts = [
+        f"{count} of {joined(labels)}{f' ({why})' if why else ''}"
+        for (count, why), labels in alike.items()
+    ]
     return f"rows that could not be scored were left out: {'; '.join(parts)}."
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from truing.data.rule_book import CONTEXTS, ContrastPair, RuleBook, built_in_rules, slots_in
+from truing.data.rule_book import (
+    COLUMNS,
+    CONTEXTS,
+    EXAMPLES,
+    ContrastPair,
+    RuleBook,
+    built_in_rules,
+    slots_in,
+)
 from truing.data.rules import Rule, RuleItem
-from truing.data.tables.reading import read_table
 from truing.hints import did_you_mean
 from truing.judges.rule_checks import no_canary
 from truing.spec.task import PairSpec, RuleSpec, TaskSpec
+from truing.tasks.rule_items import check_name, entries, own_items, read_columns
 from truing.types import Case, InputError
 
 ASKED = 12
@@ -29,10 +38,14 @@ def rule_book(task: TaskSpec, cases: Sequence[Case]) -> RuleBook:
         return built_in_rules()
     where = f"task {task.name}"
     contexts = {**CONTEXTS, **task.contexts}
+    for number, rule in enumerate(task.rules):
+        check_name(rule.id, f"{where}: rules.{number}.id")
+        if not rule.says.strip():
+            raise InputError(f"{where}: rules.{rule.id}.says: blank; say the rule in a sentence")
     _check_contexts(task, contexts, where)
-    rules = tuple(_rule(rule, cases, f"{where}: rules.{rule.id}") for rule in task.rules)
+    rules = tuple(_rule(rule, cases, contexts, f"{where}: rules.{rule.id}") for rule in task.rules)
     pairs = tuple(_pairs(task.pairs, rules, where))
-    book = RuleBook(rules, contexts, pairs)
+    book = RuleBook(rules, contexts, pairs, f"the rules of task {task.name}")
     _check_slots(book, where)
     _check_cases(book, where)
     return book
@@ -49,6 +62,7 @@ def _check_contexts(task: TaskSpec, contexts: Mapping[str, str], where: str) -> 
                     "template under contexts"
                 )
     for context in task.contexts:
+        check_name(context, f"{where}: contexts")
         if context not in expected:
             raise InputError(
                 f"{where}: contexts.{context}: no rule expects anything of it; name it in a rule's "
@@ -56,7 +70,7 @@ def _check_contexts(task: TaskSpec, contexts: Mapping[str, str], where: str) -> 
             )
 
 
-def _rule(rule: RuleSpec, cases: Sequence[Case], where: str) -> Rule:
+def _rule(rule: RuleSpec, cases: Sequence[Case], contexts: Collection[str], where: str) -> Rule:
     check = rule.check
     if check is None:
         raise InputError(
@@ -65,38 +79,36 @@ def _rule(rule: RuleSpec, cases: Sequence[Case], where: str) -> Rule:
     program = check.program or f"judge:{check.judge}"
     given: dict[str, Any] = {}
     if check.words is not None:
-        program, given = "no_words", {"words": list(check.words)}
+        program, given = "no_words", {"words": entries(check.words, f"{where}.check.words")}
     elif check.canary is not None:
+        check_name(check.canary, f"{where}.check.canary")
         program, given = "no_canary", {"canary": check.canary}
-    items = tuple(_items(rule, cases, given, f"{where}.items"))
+    items = tuple(_items(rule, cases, contexts, given, f"{where}.items"))
     return Rule(rule.id, rule.says, program, rule.stated, dict(rule.expects), items)
 
 
 def _items(
-    rule: RuleSpec, cases: Sequence[Case], given: Mapping[str, Any], where: str
+    rule: RuleSpec,
+    cases: Sequence[Case],
+    contexts: Collection[str],
+    given: Mapping[str, Any],
+    where: str,
 ) -> Iterator[RuleItem]:
-    if rule.items is None:
-        for case in cases[:ASKED]:
-            columns = {name: value for name, value in case.columns.items() if name != "canary"}
-            yield RuleItem(case.id, {**columns, "request": case.prompt, **given})
+    if rule.items is not None:
+        yield from own_items(rule.items, rule.id, given, contexts, where)
         return
-    rows = _read(rule.items, where) if isinstance(rule.items, str) else rule.items
-    if not rows:
-        raise InputError(f"{where}: empty; give at least one item, or leave the key out")
-    names = [str(row.get("name") or f"{rule.id}-{number}") for number, row in enumerate(rows, 1)]
-    for name in names:
-        if names.count(name) > 1:
-            raise InputError(f"{where}: two items are called {name!r}; give each a name of its own")
-    for name, row in zip(names, rows, strict=True):
-        yield RuleItem(name, {**given, **row})
-
-
-def _read(source: str, where: str) -> list[dict[str, Any]]:
-    return [dict(row.values) for row in read_table(source, where).rows]
+    for case in cases[:ASKED]:
+        columns = {
+            k: v for k, v in case.columns.items() if k not in ("canary", *EXAMPLES, *COLUMNS)
+        }
+        slots = read_columns({**columns, "request": case.prompt}, contexts, f"{where}: {case.id}")
+        answers = (case.correct_answers, case.incorrect_answers)
+        yield RuleItem(case.id, {**slots, **given}, answers)
 
 
 def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iterator[ContrastPair]:
     by_id = {rule.id: rule for rule in rules}
+    places: dict[tuple[str, frozenset[str]], str] = {}
     for number, pair in enumerate(specs):
         place = f"{where}: pairs.{number}"
         if pair.rule not in by_id:
@@ -116,6 +128,11 @@ def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iter
                 f"{place}.contexts: rule {rule.id} expects {rule.expects[pair.contexts[0]]!r} of both; "
                 "a contrast pair has two contexts that expect different things"
             )
+        first = places.setdefault((rule.id, frozenset(pair.contexts)), place)
+        if first != place:
+            raise InputError(
+                f"{place}: the same pair as {first.rpartition(': ')[2]}; leave one of them out"
+            )
         yield from (ContrastPair(rule.id, item.name, pair.contexts) for item in rule.items)
 
 
@@ -128,17 +145,30 @@ def _check_slots(book: RuleBook, where: str) -> None:
                 slots = slots_in(item, context)
                 for what, text in (*says, (f"context {context}", book.contexts[context])):
                     for slot in _SLOT.findall(text):
-                        if slots.get(slot) in (None, "", ()):
-                            raise InputError(
-                                f"{where}: rules.{rule.id}.items: {item.name}: doesn't fill the slot "
-                                f"{{{slot}}} of {what}; give it a value of that name"
-                            )
+                        place = f"{where}: rules.{rule.id}.items: {item.name}"
+                        _check_filled(slots.get(slot), slot, what, place)
+
+
+def _check_filled(value: Any, slot: str, what: str, place: str) -> None:
+    if value in (None, "", (), [], {}):
+        wrong = "doesn't fill"
+    elif isinstance(value, str) and not value.strip():
+        wrong = "has nothing but blanks in"
+    elif isinstance(value, bool) or not isinstance(value, str | int | float):
+        wrong = f"has {json.dumps(value, default=str, skipkeys=True)[:60]} in"
+    else:
+        return
+    raise InputError(f"{place}: {wrong} the slot {{{slot}}} of {what}; give it a text of that name")
 
 
 def _check_cases(book: RuleBook, where: str) -> None:
     for case in book.cases():
         columns = case.columns
         place = f"{where}: rules.{columns['rule']}.items: {columns['item']}: context {columns['context']}"
+        if not case.prompt.strip():
+            raise InputError(
+                f"{place}: asks nothing; give the context a template with text or a slot"
+            )
         if columns["expects"] != "keep" and not columns.get("carry"):
             raise InputError(
                 f"{place}: carry: missing; name the words that must come over where the rule "
@@ -152,8 +182,18 @@ def _check_cases(book: RuleBook, where: str) -> None:
             )
     for pair in book.pairs:
         one, other = book.sides(pair)
-        if one.prompt == other.prompt:
+        if one.prompt.split() == other.prompt.split():
             raise InputError(
-                f"{where}: pairs: {pair.rule}, {pair.item}: both contexts ask the same text; give the "
-                "contexts templates that differ"
+                f"{where}: pairs: {pair.rule}, {pair.item}: both contexts ask the same text, white space "
+                "aside; give the contexts templates that differ"
             )
+
+
+def untold_secrets(book: RuleBook, instruction: str) -> dict[str, str]:
+    """The first secret of each rule, by the rule's id, that neither the rule nor the instruction says: an
+    answer could hold it by chance alone."""
+    untold: dict[str, str] = {}
+    for case in book.cases():
+        if case.canary and no_canary(f"{instruction}\n{case.system}", case.canary):
+            untold.setdefault(case.columns["rule"], case.canary)
+    return untold

@@ -177,6 +177,13 @@ def task_of(spec: Spec) -> Task:
     return Task(spec.task, read, source, _programs_of(name), held_out=share)
 
 
+def measuring(spec: Spec, evaluations: Sequence[str]) -> Spec:
+    """The spec with these evaluations among those of its task, so that the task is checked for them."""
+    names = tuple(dict.fromkeys((*spec.task.evaluations, *evaluations)))
+    task = spec.task.model_copy(update={"evaluations": names})
+    return spec.model_copy(update={"task": task})
+
+
 def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
     """Where the cases are, and how they are read: a file that the task names, else the built-in ones."""
     from truing.tasks import TASKS

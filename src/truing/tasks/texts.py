@@ -16,6 +16,7 @@ from truing.data.splits import leak_warning, limit_cases, split
 from truing.progress import Progress
 from truing.spec.run import Spec
 from truing.tasks.metrics import check_measures
+from truing.tasks.rules import untold_secrets
 from truing.tasks.task import Task, task_of
 from truing.types import Case, InputError
 
@@ -102,9 +103,19 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     say(task.read, progress)
     task.name_programs(progress)
     task.check_programs()
+    if task.spec.rules and task.measures_rules:
+        for name, secret in untold_secrets(task.rules, task.spec.instruction).items():
+            progress.note(
+                f"Warning: rules.{name}: its canary {secret!r} is told nowhere, so that no answer can give "
+                "it away; say it in the rule's says, or in the task's instruction"
+            )
     if not task.measures_rules:
         names = ", ".join(rule.id for rule in task.spec.rules)
-        progress.note(f"Rules that nothing measures: {names}; add rules to the task's evaluations")
+        unchecked = ", ".join(rule.id for rule in task.spec.rules if rule.check is None)
+        first = f"give {unchecked} a check, and " if unchecked else ""
+        progress.note(
+            f"Rules that nothing measures: {names}; {first}add rules to the task's evaluations"
+        )
     return task
 
 

@@ -198,6 +198,10 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         lines["attacks"] = book.remarks
     questions = {}
     for each in wanted:
+        if each.source:
+            own = tuple(each.cases_in(context))
+            questions[each.name] = Asked(each.source(context), own)
+            continue
         kind = kinds[each.name]
         source, file = read[kind]
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
