@@ -81,7 +81,7 @@ def test_columns_are_known_by_their_names_in_capitals_or_not(tmp_path: Path) -> 
 def test_a_file_that_stands_twice_is_refused(tmp_path: Path) -> None:
     path = _published(tmp_path / "x.csv", _rows())
     other = tmp_path / "a" / ".." / "x.csv"
-    other.parent.mkdir()
+    (tmp_path / "a").mkdir()
     for again in (path, other):
         with pytest.raises(
             InputError, match=r"x\.csv: this labelled file stands twice.*name it once"

@@ -75,9 +75,11 @@ def read_labelled(paths: Sequence[Path]) -> list[LabelledOutcome]:
 def _check_files(paths: Sequence[Path]) -> None:
     seen: dict[Path, Path] = {}
     for path in paths:
-        if (first := seen.setdefault(path.resolve(), path)) is not path:
-            same = "" if str(first) == str(path) else f" (it is {first})"
+        file = path.resolve()
+        if file in seen:
+            same = "" if seen[file] == path else f" (it is {seen[file]})"
             raise InputError(f"{path}: this labelled file stands twice{same}; name it once")
+        seen[file] = path
 
 
 def _check_agreement(placed: Sequence[tuple[str, LabelledOutcome]]) -> None:

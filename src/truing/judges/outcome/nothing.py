@@ -35,7 +35,7 @@ def saying_nothing(
     that begin so, which do what they did. The same for the same labels; `said` stands for `sentences()`.
     """
     known = said or sentences()
-    draw = random.Random(stable_hash("saying nothing", len(labelled)))
+    draw = random.Random(stable_hash("saying nothing", str(len(labelled))))
     alone = [text for text in known for _ in range(2)]
     twice = [f"{text} {draw.choice(known)}" for text in known]
     filled = [
