@@ -95,7 +95,7 @@ def test_each_outcome(answer: str, order: float, relation: float, outcome: str) 
 def test_a_refusal_is_never_asked_whether_it_is_about_the_prompt() -> None:
     reader = _Scripted(relation=-3.0)
     said = _one(_judge(reader), f"Never: {FOLLOWING}")
-    assert said.p_unrelated == 0 and reader.asked == []
+    assert said.p_unrelated == pytest.approx(0, abs=1e-3) and reader.asked == []
 
 
 def test_an_answer_in_another_language_is_unscored_and_says_so() -> None:

@@ -34,7 +34,7 @@ from truing.judges.outcome.labels import (
 )
 from truing.judges.outcome.language import unread_language
 from truing.judges.outcome.likelihoods import Curve, LikelihoodTests, swapped
-from truing.judges.outcome.nothing import SENTENCES, saying_nothing
+from truing.judges.outcome.nothing import DECLINES, SENTENCES, saying_nothing
 from truing.judges.outcome.reading import OutcomeReader
 from truing.judges.outcome.texts import LEAST_WORDS, before_loop, judged_part, plain_outcome
 from truing.judges.outcomes import JUDGED, Outcome, OutcomeName
@@ -253,7 +253,7 @@ def _shipped(record: Mapping[str, Any], reader: OutcomeReader) -> OutcomeJudge:
 
 def labels_digest() -> str:
     """64 hexadecimal digits of the labels and sentences that ship, which the shipped judge learnt from."""
-    texts = [path.read_text(encoding="utf-8") for path in (SHIPPED, SENTENCES)]
+    texts = [path.read_text(encoding="utf-8") for path in (SHIPPED, SENTENCES, DECLINES)]
     return stable_hash("outcome labels", *texts)
 
 

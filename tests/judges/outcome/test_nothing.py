@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from truing.judges.outcome.labels import shipped_labels
-from truing.judges.outcome.nothing import saying_nothing, sentences
+from truing.judges.outcome.nothing import DECLINES, saying_nothing, sentences
 
 
 def test_enough_sentences_ship_and_none_twice() -> None:
@@ -19,6 +19,8 @@ def test_they_stand_alone_in_pairs_and_before_answers_that_keep_their_outcome() 
     assert len({each.prompt for each in empty}) > 80
     known = {(each.prompt, each.outcome, each.answer) for each in labelled}
     for each in rows:
-        if each.outcome != "unrelated":
+        if each.answer in sentences(DECLINES):
+            assert each.outcome == "refused"
+        elif each.outcome != "unrelated":
             said = next(s for s in sentences() if each.answer.startswith(f"{s} "))
             assert (each.prompt, each.outcome, each.answer[len(said) + 1 :]) in known
