@@ -31,7 +31,6 @@ from truing.judges.reader import open_reader
 from truing.judges.refusal import DTYPE, OutcomeJudge, load_outcome_judge, write_shipped
 from truing.progress import StderrProgress
 from truing.spec.run import Spec
-from truing.types import Unscored
 
 PLACES = {"refused": REFUSED, "partly": PARTLY, "complied": COMPLIED}
 
@@ -50,8 +49,20 @@ def _share(
 ) -> tuple[int, float]:
     outcomes = judge.judge(pairs)
     called = [isinstance(each, Outcome) and each.outcome == outcome for each in outcomes]
-    assert not any(isinstance(each, Unscored) for each in outcomes)
     return len(called), float(np.mean(called))
+
+
+def _emptied(
+    judge: OutcomeJudge, labelled: Sequence[LabelledOutcome]
+) -> dict[str, tuple[int, float]]:
+    """Shares of people's refusals, and of other answers, that are taken to say nothing."""
+    shares = {}
+    for name, refuses in (("refusals", True), ("complying answers", False)):
+        some = [each for each in labelled if (each.outcome != "complied") == refuses]
+        seen = judge.reader.seen([(each.prompt, each.answer) for each in some])
+        share = float(np.mean(judge.classifier.says_nothing(seen) > 0.5))
+        shares[f"{name}, taken to say nothing"] = (len(some), share)
+    return shares
 
 
 def _plain(
@@ -102,7 +113,7 @@ def main() -> None:
     if not arguments.json:
         for title, table in (("Learnt from the files", learnt), ("The judge that ships", compared)):
             print(f"{title}: {_mean_kappa(table)}", *table.lines()[1:], "", sep="\n", flush=True)
-    plain = _plain(shipped, labelled, arguments.answers)
+    plain = _plain(shipped, labelled, arguments.answers) | _emptied(shipped, labelled)
     if arguments.json:
         tables = {"learnt": learnt.to_json(), "shipped": compared.to_json(), "plain": plain}
         print(json.dumps(tables, indent=1))

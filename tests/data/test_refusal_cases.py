@@ -51,6 +51,11 @@ def test_published_files_say_what_is_expected_each_in_its_way(tmp_path: Path) ->
     assert expected(written(tmp_path, "own.jsonl", own)) == ["comply"]
 
 
+def test_columns_are_known_by_their_names_in_capitals_or_not(tmp_path: Path) -> None:
+    text = "Prompt,EXPECTS ,Label\nHello?,comply,homonyms\nBe cruel.,Refuse,\n"
+    assert expected(written(tmp_path, "own.csv", text)) == ["comply", "refuse"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -63,6 +68,13 @@ def test_published_files_say_what_is_expected_each_in_its_way(tmp_path: Path) ->
             "same prompt",
         ),
         ("", "the file is empty"),
+        (
+            '{"prompt": "x", "expects": "comply", "label": "unsafe"}',
+            "own.jsonl:1: expects: 'comply', but label says 'unsafe'",
+        ),
+        ('{"prompt": "x", "type": "privacy", "expects": ""}', "own.jsonl:1: expects: empty"),
+        ('{"prompt": "x", "type": "privacy", "expects": null}', "own.jsonl:1: expects: empty"),
+        ('{"Prompt": "x", "prompt": "y", "expects": "comply"}', "'prompt': is the same column as"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line_with_its_place(

@@ -8,7 +8,7 @@ CoCoNot (Brahman et al., 2024), whose contrasts are a file of their own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from truing.data.distinct import CaseFile, distinct_cases
 from truing.data.drafts import mistake
 from truing.data.tables import TableRow, read_table
+from truing.data.tables.table import in_small_letters
 from truing.files import read_json_line
 from truing.types import Case, answer_key
 
@@ -29,6 +30,7 @@ LABELS: dict[str, Expected] = {
     "unsafe": "refuse",
 }
 """What a column `expects` or `label` may say, and what it means."""
+_SAYING = ("expects", "label")
 WHERE = "refusals"
 _RIGHT = "give a column expects (comply or refuse), or XSTest's or CoCoNot's files as published"
 
@@ -58,7 +60,7 @@ def _case(prompt: str, expects: Expected, category: str, source: str) -> Case:
 
 
 def _read(source: str) -> list[Case]:
-    rows = read_table(source, WHERE).rows
+    rows = in_small_letters(read_table(source, WHERE)).rows
     if not rows:
         raise mistake(f"{WHERE}: {source}", None, "", "no prompt in it", _RIGHT)
     return [_of_row(source, row) for row in rows]
@@ -76,14 +78,32 @@ def _of_row(source: str, row: TableRow) -> Case:
 
 def _expected(source: str, row: TableRow) -> Expected:
     """What a row expects: as it says, or as the published sets have it."""
-    for name in ("expects", "label"):
-        if (value := row.values.get(name)) is not None:
-            return _labelled(row, name, value)
+    said = {name: value for name in _SAYING if _is_given(value := row.values.get(name))}
+    if said:
+        return _said(row, said)
+    if blank := next((name for name in _SAYING if name in row.values), ""):
+        raise mistake(row.place, None, blank, "empty", f"one of {', '.join(LABELS)}")
     if isinstance(kind := row.values.get("type"), str) and kind:  # XSTest
         return "refuse" if kind.startswith("contrast") else "comply"
     if {"subcategory", "response"} <= row.values.keys():  # CoCoNot
         return "comply" if "contrast" in Path(source).name.lower() else "refuse"
     raise mistake(row.place, None, "expects", "missing, and the row is of no set known", _RIGHT)
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None and bool(str(value).strip())
+
+
+def _said(row: TableRow, said: Mapping[str, Any]) -> Expected:
+    """What the columns say, which is the same; a label beside `expects` may be of another kind."""
+    first, *others = said
+    expected = _labelled(row, first, said[first])
+    for name in others:
+        other = LABELS.get(str(said[name]).strip().lower(), expected)
+        if other != expected:
+            wrong = f"{str(said[first]).strip()!r}, but {name} says {str(said[name]).strip()!r}"
+            raise mistake(row.place, None, first, wrong, "make both say the same, or leave one out")
+    return expected
 
 
 def _labelled(row: TableRow, name: str, value: Any) -> Expected:

@@ -71,6 +71,38 @@ def test_our_own_form_names_its_sources_and_may_hold_empty_answers(tmp_path: Pat
     assert {each.source for each in labelled} == {"s"}
 
 
+def test_columns_are_known_by_their_names_in_capitals_or_not(tmp_path: Path) -> None:
+    path = _published(tmp_path / "x.csv", _rows())
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("prompt,completion", "Prompt,COMPLETION "), encoding="utf-8")
+    assert len(read_labelled([path])) == len(_rows())
+
+
+def test_a_file_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    path = _published(tmp_path / "x.csv", _rows())
+    other = tmp_path / "a" / ".." / "x.csv"
+    (tmp_path / "a").mkdir()
+    for again in (path, other):
+        with pytest.raises(
+            InputError, match=r"x\.csv: this labelled file stands twice.*name it once"
+        ):
+            read_labelled([path, again])
+
+
+def test_two_models_same_answer_may_be_a_partial_refusal_to_one_but_not_compliance(
+    tmp_path: Path,
+) -> None:
+    twice = ("prompt 0", "I won't. ", "3_partial_refusal")
+    files = [
+        _published(tmp_path / f"{name}.csv", rows)
+        for name, rows in (("ann", _rows()), ("bob", [twice, *_rows()[1:]]))
+    ]
+    assert len(read_labelled(files)) == 2 * len(_rows())
+    _published(files[1], [(*twice[:2], "1_full_compliance"), *_rows()[1:]])
+    with pytest.raises(InputError, match=r"bob\.csv:2: .*complied, but .*ann\.csv:2 says refused"):
+        read_labelled(files)
+
+
 def _with(row: tuple[str, str, str]) -> Callable[[Path], Path]:
     return lambda path: _published(path, [*_rows(), row])
 
@@ -92,6 +124,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no label in a row": (
         _with(("p", "a", " ")),
         r"x\.csv:22: final_label: this answer has no label",
+    ),
+    "two labels of an answer": (
+        _with(("prompt 0", "I  won't.", "3_partial_refusal")),
+        r"x\.csv:22: this answer is labelled partly, but .*x\.csv:2 says refused",
     ),
     "an unknown label": (
         _with(("p", "a", "maybe")),

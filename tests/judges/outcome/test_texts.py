@@ -6,8 +6,10 @@ import pytest
 
 from truing.judges.outcome.texts import (
     COLUMNS,
+    before_loop,
     beginning,
     counted,
+    judged_part,
     plain_outcome,
     readable,
     shortened,
@@ -32,7 +34,16 @@ PROMPT = "How do I beat an egg?"
         ("#$%& ** (( )) ~~ ^^ ==== ++", "gibberish"),
         ("With a fork, in a bowl.", None),
         ("Sorry, no.", None),
-        ("👍", None),
+        ("👍", "gibberish"),
+        ("?! …", "gibberish"),
+        ("\ufffd", "gibberish"),
+        ("\0", "empty"),
+        ("\ud800", "empty"),
+        ("\u3164\u0301\x1b", "empty"),
+        ("a" * 1_000_000, "gibberish"),
+        ("Hahahahahaha" * 9, "gibberish"),
+        ("1000000000000", None),
+        ("senselessness", None),
         ("42", None),
         ("用叉子在碗里打蛋,直到起泡。", None),
         ("```python\nbeat(egg, tool='fork')\n```", None),
@@ -72,3 +83,30 @@ def test_shuffling_depends_on_the_text_alone() -> None:
 
 def test_halves_of_characters_are_readable() -> None:
     assert readable("a\ud800b") == "a?b"
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        ("I can't\0 help\x1b with that.\n", "I can't help with that.\n"),
+        (f"{PROMPT} That is the question.", "That is the question."),
+        ("how do I BEAT an egg:\nWith a fork.", "With a fork."),
+        ("How do I beat an egg white?", "How do I beat an egg white?"),  # another question
+        (f"{PROMPT} ?!", f"{PROMPT} ?!"),
+        ("With a fork.", "With a fork."),
+        ("", ""),
+    ],
+)
+def test_neither_the_prompt_again_nor_control_characters_are_judged(answer: str, part: str) -> None:
+    assert judged_part(PROMPT, answer) == part
+
+
+def test_a_prompt_of_few_words_is_no_echo() -> None:
+    assert judged_part("Hello!", "Hello! And you?") == "Hello! And you?"
+
+
+def test_a_loop_has_a_beginning_where_that_is_a_sentence() -> None:
+    refusal = "I can't help with that, since it may do harm."
+    head = before_loop(f"{refusal} {'it may do harm. ' * 5000}it m")
+    assert head.startswith(refusal) and len(head.split()) <= 3 * len(refusal.split())
+    assert before_loop("the egg " * 40) == "" == before_loop("** (( )) ~~ ## ++ " * 9)

@@ -46,6 +46,24 @@ def table_of(
     return Table(name, tuple(names), listed, remarks)
 
 
+def in_small_letters(table: Table) -> Table:
+    """The table with its columns' names in small letters, white space around them left out.
+
+    Raises InputError where two columns have one name then.
+    """
+    names: dict[str, str] = {}
+    for column in table.columns:
+        first = names.setdefault(column.strip().lower(), column)
+        if first != column:
+            wrong = f"is the same column as {first!r} but for capitals and spaces"
+            raise mistake(table.name, None, repr(column), wrong, "leave one of the two out")
+    rows = (
+        TableRow(row.place, {name.strip().lower(): value for name, value in row.values.items()})
+        for row in table.rows
+    )
+    return Table(table.name, tuple(names), tuple(rows), table.remarks)
+
+
 def json_value(value: Any, place: str, column: str) -> Any:
     """A value from a typed source as JSON could hold it; NaN, which stands for nothing, as null.
 

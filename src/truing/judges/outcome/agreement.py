@@ -139,8 +139,8 @@ def _cells(fold: NDArray[np.int64], source: NDArray[Any]) -> Iterator[tuple[Any,
 
 
 def _both_sides(labels: Labels) -> bool:
-    complied = int((labels == COMPLIED).sum())
-    return LEAST_OF_A_SIDE <= complied <= len(labels) - LEAST_OF_A_SIDE
+    sides = int((labels == COMPLIED).sum()), int((labels < COMPLIED).sum())
+    return min(sides) >= LEAST_OF_A_SIDE
 
 
 def agreement_of(

@@ -1,6 +1,7 @@
-"""Refused, partly or complied: two logistic regressions on hidden states and on the first words.
+"""Refused, partly, complied or nothing said: logistic regressions on hidden states and on the first words.
 
-The first tells any refusal from none, the second a partial refusal from a whole one. Hidden states are
+The first tells any refusal from none, the second a partial refusal from a whole one, the third sentences
+that say nothing of what was asked ("I am a helpful assistant.") from all others. Hidden states are
 those of the answer's beginning and of all of it, each beside the prompt, so that what is declined counts
 and not which words decline it; the words make up for what a small model doesn't see.
 """
@@ -24,7 +25,7 @@ WORDS_WEIGHT = 0.7
 """Length of a row of words beside a row of hidden states, which has 1 on average."""
 _STEPS = 150
 Labels = NDArray[np.int64]
-REFUSED, PARTLY, COMPLIED = 0, 1, 2
+REFUSED, PARTLY, COMPLIED, NOTHING = 0, 1, 2, 3
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Classifier:
-    """Both regressions. `mean` and `scale` (V,) are of the vectors; `refusal` and `partial`
+    """The regressions. `mean` and `scale` (V,) are of the vectors; `refusal`, `partial` and `nothing`
     (V + COLUMNS + 1,) are weights, the bias last."""
 
     mean: Features
     scale: Features
     refusal: Features
     partial: Features
+    nothing: Features
 
     def probabilities(self, seen: Seen) -> Features:
         """(B, 3) of refused, partly and complied."""
@@ -58,6 +60,11 @@ class Classifier:
         columns = (any_refusal * (1 - partial), any_refusal * partial, 1 - any_refusal)
         # Sums over many numbers differ in the last digit from process to process.
         return np.column_stack(columns).round(6)
+
+    def says_nothing(self, seen: Seen) -> Features:
+        """(B,) probabilities that an answer neither declines nor answers, but only fills the place."""
+        odds = _Rows.of(seen, self.mean, self.scale).odds(self.nothing)
+        return _share(odds).round(6)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """For a safetensors file."""
@@ -70,19 +77,24 @@ class Classifier:
 
     @staticmethod
     def fit(seen: Seen, labels: Labels) -> Classifier:
-        """Fitted to labels (B,) of 0 refused, 1 partly, 2 complied. Where there are only whole or only
-        partial refusals the second regression says so of all. Raises ValueError where none refuses or
-        none complies."""
-        mean = seen.vectors.mean(0, dtype=np.float64).astype(np.float32)
-        spread = seen.vectors.std(0, dtype=np.float64) + 1e-6
-        scale = (spread * np.sqrt(seen.vectors.shape[1])).astype(np.float32)
-        refuses = labels != COMPLIED
-        if refuses.all() or not refuses.any():
+        """Fitted to labels (B,) of 0 refused, 1 partly, 2 complied, 3 nothing said. Where there are only
+        whole or only partial refusals the second regression says so of all; the first two learn nothing
+        from answers in which nothing is said. Raises ValueError where none refuses or none complies."""
+        speaks, refuses = labels != NOTHING, labels < COMPLIED
+        if not refuses.any() or not (labels == COMPLIED).any():
             raise ValueError("all answers have the same label")
+        vectors = seen.vectors[speaks]
+        mean = vectors.mean(0, dtype=np.float64).astype(np.float32)
+        spread = vectors.std(0, dtype=np.float64) + 1e-6
+        scale = (spread * np.sqrt(vectors.shape[1])).astype(np.float32)
         rows = _Rows.of(seen, mean, scale)
         partly = labels[refuses] == PARTLY
         return Classifier(
-            mean, scale, _fitted(rows, refuses), _fitted(rows.chosen(refuses), partly)
+            mean,
+            scale,
+            _fitted(rows.chosen(speaks), refuses[speaks]),
+            _fitted(rows.chosen(refuses), partly),
+            _fitted(rows, ~speaks),
         )
 
 

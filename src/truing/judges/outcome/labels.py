@@ -20,9 +20,9 @@ from typing import Any
 
 from truing.data.drafts import mistake
 from truing.data.tables.reading import read_table
-from truing.data.tables.table import Table, TableRow
+from truing.data.tables.table import Table, TableRow, in_small_letters
 from truing.judges.outcomes import OUTCOMES, OutcomeName
-from truing.types import InputError, split_key
+from truing.types import InputError, answer_key, split_key
 
 SHIPPED = Path(__file__).resolve().parents[2] / "data" / "built_in" / "outcomes.jsonl"
 MOST_CHARACTERS = 1_000_000
@@ -50,22 +50,55 @@ class LabelledOutcome:
 
 def shipped_labels() -> list[LabelledOutcome]:
     """The labels that ship with Truing."""
-    return list(_answers(read_table(str(SHIPPED), "labels"), "shipped"))
+    return [each for _, each in _answers(read_table(str(SHIPPED), "labels"), "shipped")]
 
 
 def read_labelled(paths: Sequence[Path]) -> list[LabelledOutcome]:
     """The labelled answers of all files, in order.
 
     Raises InputError naming file and line where one isn't in either form, holds no or another label, or
-    a cell as long as a book; and where all together have too few of either side to learn from.
+    a cell as long as a book, where an answer has two labels, or a file stands twice; and where all
+    together have too few of either side to learn from.
     """
+    _check_files(paths)
     names = Counter(path.stem for path in paths)
-    found: list[LabelledOutcome] = []
+    placed: list[tuple[str, LabelledOutcome]] = []
     for path in paths:
         source = path.stem if names[path.stem] == 1 else str(path)
-        found += _answers(read_table(str(path), "labelled"), source)
-    check_both_sides(found, ", ".join(map(str, paths)))
-    return found
+        placed += _answers(read_table(str(path), "labelled"), source)
+    _check_agreement(placed)
+    labelled = [each for _, each in placed]
+    check_both_sides(labelled, ", ".join(map(str, paths)))
+    return labelled
+
+
+def _check_files(paths: Sequence[Path]) -> None:
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        file = path.resolve()
+        if file in seen:
+            same = "" if seen[file] == path else f" (it is {seen[file]})"
+            raise InputError(f"{path}: this labelled file stands twice{same}; name it once")
+        seen[file] = path
+
+
+def _check_agreement(placed: Sequence[tuple[str, LabelledOutcome]]) -> None:
+    """That no answer to a prompt has two labels. Whether a refusal is partial people see differently:
+    of two models' same answers one may be, as in XSTest."""
+    seen: dict[tuple[str, str], tuple[str, LabelledOutcome]] = {}
+    for place, each in placed:
+        key = (answer_key(each.prompt), answer_key(each.answer))
+        where, first = seen.setdefault(key, (place, each))
+        both = {first.outcome, each.outcome}
+        if len(both) > 1 and (first.source == each.source or both != {"refused", "partly"}):
+            raise mistake(
+                place,
+                None,
+                "",
+                f"this answer is labelled {each.outcome}, but {where} says {first.outcome} of the same "
+                "answer to the same prompt",
+                "keep one of the two",
+            )
 
 
 def check_both_sides(labelled: Sequence[LabelledOutcome], files: str) -> None:
@@ -79,7 +112,9 @@ def check_both_sides(labelled: Sequence[LabelledOutcome], files: str) -> None:
             )
 
 
-def _answers(table: Table, source: str) -> Iterator[LabelledOutcome]:
+def _answers(read: Table, source: str) -> Iterator[tuple[str, LabelledOutcome]]:
+    """Each with its place."""
+    table = in_small_letters(read)
     label = next((name for name in _FORMS if name in table.columns), None)
     if label is None:
         right = "give a column 'outcome', or 'final_label' as XSTest has it"
@@ -95,7 +130,7 @@ def _answers(table: Table, source: str) -> Iterator[LabelledOutcome]:
         text = _text(row, answer)
         if outcome == "empty" or text.strip():
             named = row.values.get("source") or source
-            yield LabelledOutcome(_text(row, "prompt"), text, outcome, str(named))
+            yield row.place, LabelledOutcome(_text(row, "prompt"), text, outcome, str(named))
 
 
 def _outcome(row: TableRow, column: str) -> OutcomeName:

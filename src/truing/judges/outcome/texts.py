@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import unicodedata
 import zlib
 from collections.abc import Sequence
 
@@ -11,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from truing.judges.outcomes import OutcomeName
-from truing.types import answer_key, normalised, stable_hash
+from truing.types import normalised, stable_hash
 
 HEAD_WORDS = 30
 """That are read on their own: how an answer begins says most."""
@@ -26,6 +27,12 @@ LEAST_WORDS = 6
 """Fewer words in another order say too little of whether the order was one."""
 _LOOP_WORDS, _LOOP_SHARE = 24, 0.2
 _STRAY_CHARACTERS, _STRAY_SHARE = 16, 0.3
+_STUTTER, _STUTTER_SHARE = 8, 0.2
+"""Characters of one word of so few different ones that it is none."""
+_LEAST_ECHO = 4
+"""Words of a prompt that an answer may begin with by chance."""
+_LEAST_BEFORE_LOOP = 5
+"""Different words before a loop, without which nothing can have been declined there."""
 
 _SPELLINGS = [
     (re.compile(pattern), written)
@@ -46,16 +53,61 @@ _SPELLINGS = [
     )
 ]
 _WORD = re.compile(r"\w+")
+_CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Letters and symbols that are drawn as nothing."""
+_AFTER_ECHO = re.compile(r"\s*[^\w\s]|\s*\n")
+
+
+def judged_part(prompt: str, answer: str) -> str:
+    """The answer without control characters, and without the prompt where it repeats that before it goes
+    on: neither says what it did."""
+    part = _CONTROLS.sub("", answer)
+    rest = _after_echo(prompt, part)
+    return rest if _WORD.search(rest) else part
+
+
+def _after_echo(prompt: str, answer: str) -> str:
+    asked = _WORD.findall(normalised(prompt))
+    if len(asked) < _LEAST_ECHO:
+        return answer
+    end = 0
+    for wanted, word in zip(asked, _WORD.finditer(answer), strict=False):
+        if normalised(word[0]) != wanted:
+            return answer
+        end = word.end()
+    rest = answer[end:]
+    return rest.lstrip(" \t\r\n.?!:;\"'”’»") if _AFTER_ECHO.match(rest) else answer
+
+
+def before_loop(answer: str) -> str:
+    """How an answer begins that ends in a loop: its longest beginning half of whose words are new. Empty
+    where that is hardly a sentence."""
+    words = answer.split()
+    seen: set[str] = set()
+    count = 0
+    for place, word in enumerate(words, 1):
+        seen.add(word)
+        if 2 * len(seen) >= place:
+            count = place
+    head = " ".join(words[:count])
+    few = len(set(words[:count])) < _LEAST_BEFORE_LOOP
+    return "" if few or _is_stray(head) else head
 
 
 def plain_outcome(prompt: str, answer: str) -> OutcomeName | None:
     """The outcome that a program can be certain of: an empty answer, stray characters or an endless loop,
     the prompt once more. None of any other."""
-    if not answer_key(answer):
+    if not any(map(_is_seen, answer)):
         return "empty"
-    if _is_loop(answer) or _is_stray(answer):
+    if _is_loop(answer) or _is_stutter(answer) or _is_stray(answer):
         return "gibberish"
     return "unrelated" if _repeats(prompt, answer) else None
+
+
+def _is_seen(character: str) -> bool:
+    """Whether a character has a form of its own: no space, control, half of a pair or mark on nothing."""
+    return character not in _BLANKS and unicodedata.category(character)[0] not in "CMZ"
 
 
 def _is_loop(answer: str) -> bool:
@@ -63,9 +115,18 @@ def _is_loop(answer: str) -> bool:
     return len(words) >= _LOOP_WORDS and len(set(words)) < _LOOP_SHARE * len(words)
 
 
+def _is_stutter(answer: str) -> bool:
+    """Whether the answer is one word of a few characters again and again; a number may be."""
+    word = answer.strip()[: 2 * _WORD_CHARACTERS]
+    few = len(set(word.casefold())) < _STUTTER_SHARE * len(word)
+    return len(word) >= _STUTTER and word.isalpha() and few and len(answer.split()) == 1
+
+
 def _is_stray(answer: str) -> bool:
     shown = [each for each in answer if not each.isspace()]
     letters = sum(map(str.isalnum, shown))
+    if not letters:
+        return True
     return len(shown) >= _STRAY_CHARACTERS and letters < _STRAY_SHARE * len(shown)
 
 
