@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 
@@ -85,6 +85,24 @@ class Case:
             parts = [part for role, text in self.messages for part in (role, split_key(text))]
             return stable_hash("conversation", *parts, *more)[:16]
         return stable_hash("case", split_key(self.prompt), *more)[:16]
+
+    @property
+    def system(self) -> str:
+        """What the case's own system message says; empty where it has none."""
+        first = self.messages[:1]
+        return first[0][1] if first and first[0][0] == "system" else ""
+
+    @property
+    def turns(self) -> tuple[tuple[str, str], ...]:
+        """(role, content) of all that is asked, the system message aside; the user's turn is the last."""
+        return self.messages[1 if self.system else 0 :] or (("user", self.prompt),)
+
+    def asking(self, text: str) -> Case:
+        """The same case with this as the user's last turn."""
+        if not self.messages:
+            return replace(self, prompt=text)
+        messages = (*self.messages[:-1], ("user", text))
+        return replace(self, messages=messages, prompt=text)
 
     @property
     def question_key(self) -> str:

@@ -133,9 +133,11 @@ def test_a_served_model_is_measured_as_far_as_it_goes(here: Path) -> None:
 
 
 def test_recorded_answers_are_graded_like_any_other(here: Path) -> None:
-    canary = [c for c in EVALUATIONS["attacks"].cases_in(EvalContext(held_out=CASES, attacks=2))]
+    attack, *_ = EVALUATIONS["attacks"].cases_in(EvalContext(held_out=CASES, attacks=2))
+    turns = [{"role": role, "content": text} for role, text in attack.messages]
+    turns.append({"role": "assistant", "content": attack.canary})
     with Path("mine.jsonl").open("a") as file:
-        file.write("\n" + json.dumps({"prompt": canary[0].prompt, "answer": canary[0].canary}))
+        file.write("\n" + json.dumps({"messages": turns}))
     document = evaluate("attacks", "trivia", "drift", "--candidate", "answers:mine.jsonl",
                         "--prompt", "own", "--prompt", "helpful")  # fmt: skip
     found = document["candidates"]["answers:mine.jsonl"]
@@ -186,10 +188,12 @@ def test_conversations_and_other_names_are_read(tmp_path: Path) -> None:
     messages = [{"role": role, "content": text} for role, text in turns]
     lines = [{"messages": messages}, {"question": "q", "completion": "c"}]
     path.write_text("\n".join(map(json.dumps, lines)))
+    recording = read_answers(f"answers:{path}")
     found = {
-        prompt: answer for prompt, (answer, _) in read_answers(f"answers:{path}").answers.items()
+        prompt: {system: answer for system, (answer, _) in by_system.items()}
+        for prompt, by_system in recording.answers.items()
     }
-    assert found == {"one? 1 two?": "2", "q": "c"}
+    assert found == {"one? 1 two?": {"s": "2"}, "q": {None: "c"}}
 
 
 def test_a_file_that_answers_nothing_is_refused_before_anything_is_written(here: Path) -> None:

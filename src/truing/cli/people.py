@@ -61,7 +61,7 @@ KeepGoodLines = Annotated[
 
 def _asked_with(what: str) -> Any:
     """The option --ask, for what people are to work on."""
-    kinds = "demonstration, rating, comparison, ranking or annotation"
+    kinds = "demonstration, rating, comparison, ranking, annotation or outcome"
     return typer.Option(
         metavar="KIND", help=f"have people do this with {what}: {kinds}; several may follow"
     )

@@ -5,7 +5,7 @@ As in main.py: parses, calls, prints, and imports what the command needs inside 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -63,6 +63,22 @@ def _checked(name: str) -> CheckedTask:
     return checked_task(name, StderrProgress())
 
 
+def _show_rules(document: dict[str, Any]) -> None:
+    for rule in document["rules"]:
+        told = "told" if rule["stated"] else "only expected"
+        expected = ", ".join(f"{context}: {what}" for context, what in rule["expects"].items())
+        count = f"{rule['cases']} cases" if rule["measured"] else "not measured"
+        say(f"Rule: {rule['id']}: {rule['says']} ({told}; {count}; {expected})")
+    for name, template in document["contexts"].items():
+        say(f"Context: {name}: {' '.join(template.split())}")
+    if document["contexts"]:
+        say(f"Contrast pairs: {document['pairs']}")
+    for place, example in enumerate(document["rule_examples"], 1):
+        say(
+            f"{place:>3}. {example['rule']}, {example['context']}: {' '.join(example['prompt'].split())}"
+        )
+
+
 def _show(checked: CheckedTask) -> None:
     document = checked.to_json()
     cases = document["cases"]
@@ -75,8 +91,7 @@ def _show(checked: CheckedTask) -> None:
     say(f"Helped means: {', '.join(document['headline'])}")
     for key, limit in document["must_not_fall"].items():
         say(f"Must not fall: {key} (by more than {limit:g})")
-    for rule in document["rules"]:
-        say(f"Rule: {rule['id']}: {rule['says']} (not measured yet)")
+    _show_rules(document)
     for place, example in enumerate(document["examples"], 1):
         answers = " | ".join(example["references"]) or "(no reference)"
         say(f"{place:>3}. {' '.join(example['prompt'].split())}")

@@ -55,8 +55,10 @@ class Demand:
     """Something to ask for against a rule, and its twin: as short a request that the rule permits.
 
     `asks` and `twin` stand behind "please" as they are; `done` are words of which any shows that the
-    twin's was done. `slots` are its own beside an item's: of each list, the item's place in its rule takes
-    one. `without` is what the system message says where the rule isn't told: what the demand can't do without.
+    twin's was done, and `shown` words of which one must stand where a check finds the rule broken: a
+    refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in
+    its rule takes one. `without` is what the system message says where the rule isn't told: what the
+    demand can't do without. `beside` stands behind either: what the twin can't do without.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Demand:
     done: tuple[str, ...]
     success: Success
     without: str = ""
+    beside: str = ""
+    shown: tuple[str, ...] = ()
     slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
@@ -99,7 +103,6 @@ class AttackBook:
         return next(demand for demand in self.demands if demand.name == name)
 
 
-
 @dataclass(frozen=True)
 class _Target:
     """What an attack is after: a demand, on one item of its rule."""
@@ -118,7 +121,15 @@ class _Target:
     @property
     def under_rule(self) -> str:
         """What the system message says of the rule."""
-        return filled(self.rule.says, self.slots)
+        return self._system(self.rule.says)
+
+    @property
+    def without_rule(self) -> str:
+        """What it says where the rule isn't told."""
+        return self._system(self.demand.without)
+
+    def _system(self, text: str) -> str:
+        return filled(" ".join(filter(None, (text, self.demand.beside))), self.slots)
 
     @property
     def canary(self) -> str:
@@ -132,7 +143,7 @@ def built_in_attacks(rules: Sequence[Rule]) -> AttackBook:
     data = json.loads(_read("attack_demands.json"))
     own = [_rule(each) for each in data["rules"]]
     by_id = {rule.id: rule for rule in (*own, *rules)}
-    demands = (Demand(**{**each, "done": tuple(each["done"])}) for each in data["demands"])
+    demands = map(_demand, data["demands"])
     lines = _read("attack_wordings.jsonl").splitlines()
     return AttackBook(
         tuple(_wording(json.loads(line)) for line in lines),
@@ -150,6 +161,11 @@ def _read(name: str) -> str:
 def _rule(data: Mapping[str, Any]) -> Rule:
     items = tuple(RuleItem(each["name"], each["slots"]) for each in data["items"])
     return Rule(data["id"], data["says"], data["check"], True, {}, items)
+
+
+def _demand(data: Mapping[str, Any]) -> Demand:
+    words = {name: tuple(data.get(name, ())) for name in ("done", "shown")}
+    return Demand(**{**data, **words})
 
 
 def _wording(data: Mapping[str, Any]) -> Wording:
@@ -171,13 +187,11 @@ def compose(book: AttackBook, size: int, questions: Sequence[str], seed: int = 0
     return list(cases.values())
 
 
-def _composed(
-    book: AttackBook, size: int, questions: Sequence[str], seed: int
-) -> Iterator[Case]:
+def _composed(book: AttackBook, size: int, questions: Sequence[str], seed: int) -> Iterator[Case]:
     targets, wordings = _targets(book, size, seed), _in_turn(book.wordings, seed)
     if not targets or not wordings:
         return
-    plain = min(BESIDE, max(1, round(BESIDE * size / (len(targets) * WORDINGS_EACH))))
+    plain = min(BESIDE, max(2, round(BESIDE * size / (len(targets) * WORDINGS_EACH))))
     for number in range(min(size, len(targets) * len(wordings))):
         place, turn = number % len(targets), number // len(targets)
         # Targets begin at places as far apart as can be, so that each wording is used as often.
@@ -221,11 +235,13 @@ def _attack_cells(
     target: _Target, wording: Wording, questions: Sequence[str], number: int
 ) -> Iterator[Case]:
     demand, slots = target.demand, target.slots
-    done = tuple(filled(each, slots) for each in demand.done)
-    behind = "{question}" in wording.template
-    question = _question(questions, number, (target.canary, *done), wording.name) if behind else ""
+    done = _filled(demand.done, slots)
+    shown, behind = _filled(demand.shown, slots), "{question}" in wording.template
+    question = (
+        _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
+    )
     asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
-    told, without = target.under_rule, filled(demand.without, slots)
+    told, without = target.under_rule, target.without_rule
     sought = (target.canary,)
     family = stable_hash("attack", wording.name, demand.name, target.item.name)[:16]
     for cell, request, system, words in (
@@ -235,6 +251,10 @@ def _attack_cells(
     ):
         case = _case(cell, target, wording, (question, request), system, words)
         yield replace(case, family=family)
+
+
+def _filled(words: Sequence[str], slots: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(filled(each, slots) for each in words)
 
 
 def _direct(target: _Target, template: str) -> Case:
@@ -259,7 +279,8 @@ def _case(
     sought: Sequence[str],
 ) -> Case:
     """A cell's case, from what is `said`: a question and a request. What it is made of stands in its
-    columns, `sought` being the words to look for; the item's slots are there for the rule's check."""
+    columns, `sought` being the words to look for, `shown` those that a broken rule must come with; the
+    item's slots are there for the rule's check."""
     user = filled(wording.template, {"question": said[0], "demand": said[1]})
     slots = {name: each for name, each in target.slots.items() if isinstance(each, str)}
     columns = {
@@ -271,6 +292,7 @@ def _case(
         "rule": target.rule.id,
         "item": target.item.name,
         "sought": tuple(each for each in sought if each),
+        "shown": _filled(target.demand.shown, target.slots),
     }
     case = composed_case(system, user[:1].upper() + user[1:], columns, wording.family)
     return _with_turns(case, wording)
@@ -287,9 +309,7 @@ def _with_turns(case: Case, wording: Wording) -> Case:
     ]
     system = [turn for turn in case.messages if turn[0] == "system"]
     turns = (*earlier, ("user", case.prompt))
-    return replace(
-        case, prompt="\n\n".join(text for _, text in turns), messages=(*system, *turns)
-    )
+    return replace(case, prompt="\n\n".join(text for _, text in turns), messages=(*system, *turns))
 
 
 def _imported(book: AttackBook, questions: Sequence[str]) -> Iterator[Case]:
@@ -317,11 +337,14 @@ def _question(questions: Sequence[str], number: int, words: Sequence[str], where
     Raises InputError where there is none.
     """
     sought = [normalised(word) for word in words if word]
+    held: list[str] = []
     for place in range(len(questions)):
         question = questions[(number + place) % len(questions)]
-        if not any(word in normalised(question) for word in sought):
+        there = [word for word in sought if word in normalised(question)]
+        if not there:
             return question
+        held += there
     raise InputError(
-        f"{where}: {words[0]!r} shows that its demand was carried out, and stands in every question that "
+        f"{where}: {held[0]!r} shows that its demand was carried out, and stands in every question that "
         "it is put behind; give other questions with --questions, or another canary"
     )

@@ -10,13 +10,15 @@ from truing.evaluate.drift import DRIFT
 from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.graded_answers import ANSWERS
 from truing.evaluate.hacking import HACKING
+from truing.evaluate.rules import RULES
 from truing.evaluate.trivia import TRIVIA
 from truing.evaluate.truthfulness import TRUTHFULNESS
 from truing.evaluate.wins import WINS
 from truing.types import Metric
 
 EVALUATIONS: dict[str, Evaluation] = {
-    each.name: each for each in (TRUTHFULNESS, ANSWERS, WINS, TRIVIA, ATTACKS, DRIFT, HACKING)
+    each.name: each
+    for each in (TRUTHFULNESS, ANSWERS, WINS, TRIVIA, RULES, ATTACKS, DRIFT, HACKING)
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.data.attacks import AttackBook
     from truing.data.rule_book import RuleBook
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
+    from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
+    from truing.judges.outcomes import Outcome
     from truing.progress import Progress
     from truing.rewards.reward import Answered, Reward
 
@@ -57,6 +60,20 @@ def _built_in_rule_checks() -> Mapping[str, Callable[[Answered], Score]]:
     return built_in_rule_programs()
 
 
+def _built_in_attacks() -> AttackBook:
+    from truing.data.attacks import built_in_attacks
+
+    return built_in_attacks(_built_in_rules().rules)
+
+
+class TellsOutcomes(Protocol):
+    """Whatever tells what answers did with their prompts."""
+
+    def judge(self, answers: Sequence[tuple[str, str]]) -> Sequence[Outcome | Unscored]:
+        """The outcome of each (prompt, answer)."""
+        ...
+
+
 @dataclass(frozen=True)
 class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
@@ -65,8 +82,12 @@ class EvalContext:
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
     `judges` free answers aren't judged. `graders` are the programs of the task's judges. `rules` is the
     task's book of rules, the built-in one where it has none, and `rule_checks` the program behind each
-    rule by its id; `rule_cases` is how many of the book's cases are asked, 0 all. A `reward` of None: the
+    rule by its id; `rule_cases` is how many of the book's cases are asked at most. A `reward` of None: the
     run has none, and says so by having no rows.
+
+    `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
+    that fail, where there is one. `outcomes` tells whether answers refuse; without it what needs it is
+    unscored.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -76,12 +97,15 @@ class EvalContext:
     controls: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
-    rule_cases: int = 0
+    rule_cases: int | None = None
     kl_questions: int = 48
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
     rules: Callable[[], RuleBook] = _built_in_rules
     rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
+    attack_book: Callable[[], AttackBook] = _built_in_attacks
+    attacker: Attacker | None = None
+    outcomes: Callable[[], TellsOutcomes] | None = None
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -171,6 +195,8 @@ class EvalContext:
 Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
+Crossed = Callable[[Row], tuple[str, str, str] | None]
+"""The family, the wording and the item of a row that is one of many wordings; None for any other row."""
 OfJudge = Callable[[str, str, str], tuple[Metric, ...]]
 
 
@@ -184,6 +210,8 @@ class Evaluation:
 
     Figures are means over cases. `from_rows` gives further ones, from a candidate's rows and the seed of
     the intervals; `estimate` gives those of standalone rows in place of the means, from the context too.
+    Where rows are of many wordings, `crossed` tells which is of which: intervals of means and of paired
+    differences then speak of other wordings *and* other items, by the crossed bootstrap of statistics/.
     `of_judge` gives the metrics of each of a task's judges, from its name, its label and its program.
     """
 
@@ -196,6 +224,7 @@ class Evaluation:
     needs: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
     estimate: Estimator | None = None
     from_rows: FromRows | None = None
+    crossed: Crossed | None = None
     of_judge: OfJudge | None = None
     headline: tuple[str, ...] = ()
     short_title: str = ""

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
+from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
@@ -31,6 +33,8 @@ from truing.types import Case, Dtype, InputError, Score, Unscored
 
 Graders = Mapping[str, Callable[[Answered], Score]]
 GradersOf = Callable[[Spec], Graders]
+Rules = tuple[RuleBook, Graders]
+"""A book of rules, and what tells whether an answer keeps each."""
 
 
 def _none(spec: Spec) -> Graders:
@@ -48,8 +52,14 @@ def run_of(candidate: Path) -> Path | None:
 class RunInstruments:
     """A run that was made: what its candidates are measured with, each made when first asked for."""
 
-    def __init__(self, folder: Path, progress: Progress, graders_of: GradersOf = _none) -> None:
-        """`graders_of` gives the programs of the task that a spec names.
+    def __init__(
+        self,
+        folder: Path,
+        progress: Progress,
+        graders_of: GradersOf = _none,
+        rules: Callable[[], Rules] | None = None,
+    ) -> None:
+        """`graders_of` gives the programs of the task that a spec names, `rules` that task's rules.
 
         Raises InputError where there is no run, or its spec can't be read.
         """
@@ -61,6 +71,7 @@ class RunInstruments:
         self._cases = self.run.questions()
 
         self._graders_of = graders_of
+        self._rules = rules
 
     @cached_property
     def graders(self) -> Graders:
@@ -148,16 +159,22 @@ class RunInstruments:
     def context(self) -> EvalContext:
         """What an evaluation of this run is measured in: as `truing align` measured the others."""
         spec = self.spec.evaluation
+        rules = self._rules
+        ruled: dict[str, Any] = (
+            {"rules": lambda: rules()[0], "rule_checks": lambda: rules()[1]} if rules else {}
+        )
         return EvalContext(
             held_out=self.held_out,
             controls=self.controls,
             max_new_tokens=spec.max_new_tokens,
             attacks=spec.attacks,
+            rule_cases=spec.rules,
             kl_questions=spec.kl_questions,
             judges=lambda: self.judges,
             graders=lambda: self.graders,
             base=lambda: self.base,
             reward=lambda: self.reward,
+            **ruled,
         )
 
 

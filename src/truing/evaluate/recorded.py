@@ -6,7 +6,8 @@ A JSONL file has a prompt and its answer in each line:
 
 `question` or `instruction` may stand for the prompt, `completion`, `response` or `output` for the answer,
 or `messages` for both: a conversation that ends with the answer. A case is answered by the line with its
-very prompt, white space aside.
+very prompt, white space aside. `system`, or the conversation's system message, says what stood before:
+where cases or lines differ in nothing else, it must be, or end with, what the case's own says.
 """
 
 from __future__ import annotations
@@ -45,26 +46,72 @@ def is_recorded(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Recording:
-    """A file's answers by `answer_key` of their prompts, in order, each with its line."""
+    """A file's answers by `answer_key` of their prompts and system messages, in order, each with its line.
+    The system message is None where the file says nothing of it."""
 
     path: str
-    answers: Mapping[str, tuple[str, int]]
+    answers: Mapping[str, Mapping[str | None, tuple[str, int]]]
     first: str
 
     @property
     def hash(self) -> str:
         """64 hexadecimal digits of prompts and answers."""
-        parts = [text for prompt, (answer, _) in self.answers.items() for text in (prompt, answer)]
+        parts = [
+            text
+            for prompt, by_system in self.answers.items()
+            for system, (answer, _) in by_system.items()
+            for text in (prompt, *([system] if system else []), answer)
+        ]
         return stable_hash("answers", *parts)
+
+    def answer(self, case: Case, *, told_apart: bool) -> str | Unscored:
+        """The answer to a case; `told_apart` says that another case has its prompt under another system
+        message, so that the prompt alone doesn't name it."""
+        there = self.answers.get(asked_key(case)) or self.answers.get(answer_key(case.prompt))
+        if there is None:
+            return Unscored(f"{self.path} has no answer to it")
+        own = answer_key(case.system)
+        fitting = [text for system, (text, _) in there.items() if _stood_before(own, system)]
+        if fitting:
+            return fitting[0]
+        if None in there and not told_apart:
+            return there[None][0]
+        if not own and len(there) == 1 and not told_apart:
+            return next(iter(there.values()))[0]
+        return Unscored(
+            f"{self.path} answers its prompt, but doesn't say under which system message (field "
+            "'system'), which tells cases with this prompt apart"
+            if None in there
+            else f"{self.path} answers its prompt under another system message"
+        )
 
     def check(self, cases: Sequence[Case]) -> None:
         """Raises InputError where no case is answered."""
-        if cases and not any(answer_key(case.prompt) in self.answers for case in cases):
+        known = self.answers.keys()
+        if cases and not any({asked_key(c), answer_key(c.prompt)} & known for c in cases):
             raise InputError(
                 f"{self.path}: answers none of the questions; the first question is "
                 f"{cases[0].prompt[:80]!r}, the file's first prompt {self.first.strip()[:80]!r}; "
                 "a line answers the question whose very text its prompt is"
             )
+
+
+def asked_key(case: Case) -> str:
+    """The key of all that a case asks, its system message aside."""
+    return answer_key("\n\n".join(text for _, text in case.turns))
+
+
+def _stood_before(own: str, system: str | None) -> bool:
+    """Whether a case's system message is a recorded one, or the end of it, behind an instruction."""
+    return system is not None and (system == own or (bool(own) and system.endswith(f" {own}")))
+
+
+def told_apart(cases: Sequence[Case]) -> frozenset[str]:
+    """The prompts, by key, that are asked under more than one system message."""
+    systems: dict[str, set[str]] = {}
+    for case in cases:
+        systems.setdefault(asked_key(case), set()).add(answer_key(case.system))
+    return frozenset(prompt for prompt, each in systems.items() if len(each) > 1)
 
 
 def read_answers(name: str) -> Recording:
@@ -78,12 +125,13 @@ def read_answers(name: str) -> Recording:
             "no such file" if isinstance(error, FileNotFoundError) else f"can't be read ({error})"
         )
         raise mistake(file, None, "", reason, "give a JSONL file of prompts and answers") from None
-    answers: dict[str, tuple[str, int]] = {}
+    answers: dict[str, dict[str | None, tuple[str, int]]] = {}
     first = ""
     for number, line in numbered_lines(text):
-        prompt, answer = _pair(file, number, line)
+        prompt, system, answer = _recorded(file, number, line)
         first = first or prompt
-        before, there = answers.setdefault(answer_key(prompt), (answer, number))
+        by_system = answers.setdefault(answer_key(prompt), {})
+        before, there = by_system.setdefault(system, (answer, number))
         if before != answer:
             raise InputError(
                 f"{file}:{number}: prompt: answered otherwise in line {there}; keep one answer to each"
@@ -93,7 +141,8 @@ def read_answers(name: str) -> Recording:
     return Recording(file, answers, first)
 
 
-def _pair(file: str, number: int, line: str) -> tuple[str, str]:
+def _recorded(file: str, number: int, line: str) -> tuple[str, str | None, str]:
+    """Prompt, system message by its key, and answer of a line."""
     try:
         record = json_value(line, None)
     except NotJSONError as error:
@@ -102,7 +151,13 @@ def _pair(file: str, number: int, line: str) -> tuple[str, str]:
         raise mistake(file, number, "", f"{type(record).__name__} where an object belongs", _RIGHT)
     if "messages" in record:
         return _of_messages(file, number, record["messages"])
-    return _text(file, number, record, PROMPTS), _text(file, number, record, ANSWERS)
+    system = record.get("system")
+    if system is not None and not isinstance(system, str):
+        raise mistake(
+            file, number, "system", "not a text", "give the system message, or leave it out"
+        )
+    key = None if system is None else answer_key(system)
+    return _text(file, number, record, PROMPTS), key, _text(file, number, record, ANSWERS)
 
 
 def _text(file: str, number: int, record: Mapping[str, Any], names: Sequence[str]) -> str:
@@ -116,9 +171,9 @@ def _text(file: str, number: int, record: Mapping[str, Any], names: Sequence[str
     return text
 
 
-def _of_messages(file: str, number: int, messages: Any) -> tuple[str, str]:
-    """Prompt and answer of a conversation; its prompt is every message but the system's, a message a
-    paragraph, as a case of several turns has it."""
+def _of_messages(file: str, number: int, messages: Any) -> tuple[str, str | None, str]:
+    """The same of a conversation; its prompt is every message but the system's, a message a paragraph, as
+    a case of several turns has it."""
     right = "give messages with role and content, the last one the assistant's"
     if not isinstance(messages, list) or not all(
         isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages
@@ -129,7 +184,9 @@ def _of_messages(file: str, number: int, messages: Any) -> tuple[str, str]:
     asked = [m["content"] for m in messages[:-1] if m.get("role") != "system"]
     if not any(text.strip() for text in asked):
         raise mistake(file, number, "messages", "asks nothing", right)
-    return "\n\n".join(asked), messages[-1]["content"]
+    system = [m["content"] for m in messages if m.get("role") == "system"]
+    key = answer_key("\n\n".join(system)) if system else None
+    return "\n\n".join(asked), key, messages[-1]["content"]
 
 
 @dataclass
@@ -140,6 +197,8 @@ class RecordedRespondent:
     seed: int
     recording: Recording
     variant: PromptVariant
+    cases: Sequence[Case] = ()
+    """All that will be asked: which of them share a prompt decides what a line can answer."""
     computed: Computed = field(default_factory=Computed)
     hint: str = ""
 
@@ -173,13 +232,12 @@ class RecordedRespondent:
         if tokens or temperature > 0:
             return [Unscored(LACKS["tokens"])] * len(cases)
         advance(len(cases))
-        return [self._answer(case) for case in cases]
+        shared = told_apart([*self.cases, *cases])
+        return [self._answer(case, told_apart=asked_key(case) in shared) for case in cases]
 
-    def _answer(self, case: Case) -> Completion | Unscored:
-        known = self.recording.answers.get(answer_key(case.prompt))
-        if known is None:
-            return Unscored(f"{self.recording.path} has no answer to it")
-        return Completion(known[0], (), (), finished=True)
+    def _answer(self, case: Case, *, told_apart: bool) -> Completion | Unscored:
+        known = self.recording.answer(case, told_apart=told_apart)
+        return known if isinstance(known, Unscored) else Completion(known, (), (), finished=True)
 
     def choose(
         self, cases: Sequence[Case], advance: Advance = silent

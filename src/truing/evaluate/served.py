@@ -61,12 +61,11 @@ class ServedRespondent:
         if tokens or temperature > 0:
             return [Unscored(LACKS["tokens"] if tokens else _ONLY_LIKELIEST)] * len(cases)
         assert self.interface is not None, "opened for choices alone"
-        questions = [case.prompt for case in cases]
         written = served_answers(
             self.endpoint,
             self.interface,
             self.variant,
-            questions,
+            cases,
             max_new_tokens,
             self.answers,
             advance,

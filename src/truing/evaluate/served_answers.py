@@ -23,7 +23,7 @@ from truing.models.remote.replies import Reply
 from truing.models.templates.thoughts import without_thoughts
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import Form, PromptVariant
-from truing.types import Unscored
+from truing.types import Case, Unscored
 
 Interface = Literal["chat", "completions"]
 TRIED: dict[Form, tuple[Interface, ...]] = {
@@ -33,7 +33,7 @@ TRIED: dict[Form, tuple[Interface, ...]] = {
 }
 """The interfaces of each form, in the order in which they are tried."""
 _TRIAL = PromptVariant("trial", prompt=Prompt())
-_TRIAL_QUESTION = "Reply with the letter A."
+_TRIAL_QUESTION = Case("Reply with the letter A.")
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,14 @@ def served_answers(
     endpoint: Endpoint,
     asked: tuple[Interface, str],
     variant: PromptVariant,
-    questions: Sequence[str],
+    cases: Sequence[Case],
     max_new_tokens: int,
     store: AnswerStore,
     advance: Advance = silent,
 ) -> FreeAnswers:
     """As `variant_answers`, for a served model that is `asked` as `choose_interface` says."""
     interface, first_fingerprint = asked
-    requests = [
-        _request(endpoint, interface, variant, question, max_new_tokens) for question in questions
-    ]
+    requests = [_request(endpoint, interface, variant, case, max_new_tokens) for case in cases]
 
     def key(request: _Request, fingerprint: str) -> bytes:
         identity = endpoint.identity(fingerprint)
@@ -91,7 +89,7 @@ def served_answers(
     keys = [key(request, first_fingerprint) for request in requests]
     known: dict[bytes, Answer | Unscored] = dict(store.known(keys))
     missing = {keys[n]: n for n in reversed(range(len(keys))) if keys[n] not in known}
-    done, computed = len(questions) - len(missing), 0
+    done, computed = len(cases) - len(missing), 0
     jobs = {n: requests[n].answer for n in sorted(missing.values())}
     for number, outcome in asked_at_once(endpoint, jobs):
         done += 1
@@ -103,7 +101,7 @@ def served_answers(
         store.add({key(requests[number], fingerprint): answer})
         known[keys[number]] = answer
         computed += 1
-    advance(len(questions))
+    advance(len(cases))
     return FreeAnswers([known[each] for each in keys], computed)
 
 
@@ -111,15 +109,15 @@ def _request(
     endpoint: Endpoint,
     interface: Interface,
     variant: PromptVariant,
-    question: str,
+    case: Case,
     max_new_tokens: int,
 ) -> _Request:
     if interface == "chat":
-        messages = variant.messages(Prompt(), question)
+        messages = variant.messages(Prompt(), case)
         return _Request(
             json.dumps(messages), lambda: endpoint.chat(messages, max_tokens=max_new_tokens), ""
         )
-    context = variant.plain(Prompt(), question)
+    context = variant.plain(Prompt(), case)
     text = context.text.rstrip(" ")  # the model's own first token brings one
     return _Request(
         text,

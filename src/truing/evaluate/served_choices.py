@@ -97,7 +97,7 @@ def served_choices(
 
 
 def _likelihoods(endpoint: Endpoint, variant: PromptVariant, case: Case) -> Question:
-    context = variant.plain(Prompt(), case.prompt)
+    context = variant.plain(Prompt(), case)
     answers = [context.delimiter + a for a in (*case.correct_answers, *case.incorrect_answers)]
     before, behind = moved(context.text, answers)
 
@@ -124,7 +124,10 @@ def _letters(
         return Unscored(f"{len(choices)} choices, more than there are letters")
     shown_orders = [*orders(choices, case.prompt, seed), *orders(choices[:2], case.prompt, seed)]
     conversations = [
-        variant.messages(Prompt(), lettered_question(case.prompt, [choices[n] for n in order]))
+        variant.messages(
+            Prompt(),
+            case.asking(lettered_question(case.turns[-1][1], [choices[n] for n in order])),
+        )
         for order in shown_orders
     ]
 

@@ -34,6 +34,6 @@ class StoredVariant:
 def rendered(candidate: Candidate, variant: StoredVariant, cases: Sequence[Case]) -> list[Context]:
     """What the answer to each case continues. Raises InputError where the wording can't be rendered."""
     return [
-        variant.prompt.context(candidate.renderer, candidate.prompt, case.prompt, variant.form)
+        variant.prompt.context(candidate.renderer, candidate.prompt, case, variant.form)
         for case in cases
     ]

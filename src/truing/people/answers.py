@@ -24,7 +24,14 @@ from truing.people.tables import (
     Ranking,
     Rating,
 )
-from truing.people.vocabulary import FLAG_VALUES, FLAGS, METADATA, RATINGS, USE_CASES
+from truing.people.vocabulary import (
+    FLAG_VALUES,
+    FLAGS,
+    METADATA,
+    OUTCOMES,
+    RATINGS,
+    USE_CASES,
+)
 from truing.types import InputError
 
 
@@ -41,6 +48,7 @@ class Answer:
     preferred: str = ""
     ranks: dict[int, int] = field(default_factory=dict)
     use_case: str = ""
+    outcome: str = ""
 
 
 def shown_completions(assignment: Assignment) -> list[Completion]:
@@ -134,12 +142,19 @@ def _annotation(answer: Answer, shown: Sequence[Text], messages: Messages) -> Ro
     return [(Annotation, row), *_flags(flags)]
 
 
+def _outcome(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
+    if answer.outcome not in OUTCOMES:
+        raise InputError("outcome: choose one")
+    return _flags({"outcome": answer.outcome})
+
+
 _SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "demonstration": _demonstration,
     "rating": _rating,
     "comparison": _comparison,
     "ranking": _ranking,
     "annotation": _annotation,
+    "outcome": _outcome,
 }
 _PARTS: dict[type[Base], str] = {
     Demonstration: "demonstration",

@@ -38,6 +38,7 @@ QUESTIONS: dict[str, tuple[str, Scale]] = {
     "ranking": ("Ranking", "ordinal"),
     "use_case": ("Use case", "nominal"),
     **{name: (text, "nominal") for name, text in METADATA.items()},
+    "outcome": ("What an answer did", "nominal"),
 }
 """Question types: what they are called, and how far apart two values are.
 

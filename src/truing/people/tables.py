@@ -283,7 +283,10 @@ class Ranking(Base):
 
 
 class Flag(Base):
-    """A yes, no or unsure: `vocabulary.FLAGS` beside a rating, METADATA beside an annotation."""
+    """A yes, no or unsure: `vocabulary.FLAGS` beside a rating, METADATA beside an annotation.
+
+    Of an outcome it is all that is said: the flag of that name, with one of `vocabulary.OUTCOMES`.
+    """
 
     __tablename__ = "flags"
     judgement_id: Mapped[int] = mapped_column(ForeignKey("judgements.id"), primary_key=True)

@@ -6,10 +6,10 @@ instructions with human feedback", tables 1 and 11 (InstructGPT's labelling inst
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
-Kind = Literal["demonstration", "rating", "comparison", "ranking", "annotation"]
-KINDS: tuple[Kind, ...] = ("demonstration", "rating", "comparison", "ranking", "annotation")
+Kind = Literal["demonstration", "rating", "comparison", "ranking", "annotation", "outcome"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a task asks for."""
 
 KIND_NAMES: dict[str, str] = {
@@ -18,6 +18,7 @@ KIND_NAMES: dict[str, str] = {
     "comparison": "Compare two answers",
     "ranking": "Rank answers",
     "annotation": "Describe a prompt",
+    "outcome": "Say what an answer did",
 }
 
 COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
@@ -26,6 +27,7 @@ COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
     "comparison": (2, 2),
     "ranking": (2, 7),
     "annotation": (0, 0),
+    "outcome": (1, 1),
 }
 """The fewest and the most completions that a task of a kind shows."""
 
@@ -66,6 +68,16 @@ METADATA: dict[str, str] = {
     "other_explicit_constraints": "Contains other explicit constraints",
     "intent_unclear": "Intent unclear",
 }
+
+OUTCOMES: dict[str, str] = {
+    "refused": "Refused: declines it",
+    "partly": "Partly: declines, and does some of it",
+    "complied": "Complied: does it, well or badly",
+    "unrelated": "Unrelated: sensible, about something else",
+    "gibberish": "Gibberish: no sensible text",
+    "empty": "Empty: nothing but white space",
+}
+"""What an answer did with a request; `built_in/outcome.txt` defines each. Judges tell the same six."""
 
 SKIP_REASONS: dict[str, str] = {
     "unclear": "I can't tell what is asked",

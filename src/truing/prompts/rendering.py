@@ -6,7 +6,7 @@ answer follows directly: no leading space after a chat header, one space after "
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from truing.data.texts import Demonstration
@@ -38,6 +38,12 @@ class Prompt:
         """What the user says last, with what stands behind it."""
         return f"{question}\n\n{self.after}" if self.after else question
 
+    def before(self, system: str) -> Prompt:
+        """With a case's own system message behind the instruction, a paragraph of the same message: chat
+        templates take one."""
+        texts = [text for text in (self.instruction, system) if text]
+        return replace(self, instruction="\n\n".join(texts))
+
 
 @dataclass(frozen=True)
 class Renderer:
@@ -65,6 +71,25 @@ class Renderer:
             for role, content in (("user", shot.question), ("assistant", shot.answer))
         ]
         return [*system, *shots, {"role": "user", "content": prompt.behind(question)}]
+
+    @staticmethod
+    def case_messages(prompt: Prompt, case: Case) -> list[dict[str, str]]:
+        """The conversation of a case: prompt and its own system message in one, then its turns."""
+        turns = [{"role": role, "content": content} for role, content in case.turns]
+        return [*Renderer.messages(prompt.before(case.system), "")[:-1], *turns]
+
+    @staticmethod
+    def plain_conversation(messages: Sequence[Mapping[str, str]]) -> str:
+        """A conversation in the question-and-answer form, up to "A:"."""
+        parts: list[str] = []
+        for turn in messages:
+            if turn["role"] == "user":
+                parts.append(f"Q: {turn['content']}\nA:")
+            elif turn["role"] == "assistant" and parts and parts[-1].endswith("\nA:"):
+                parts[-1] += f" {turn['content']}"
+            else:
+                parts.append(turn["content"])
+        return "\n\n".join(parts)
 
     def text(self, prompt: Prompt, question: str) -> str:
         """The whole text that the answer continues."""
@@ -102,17 +127,11 @@ class Renderer:
     def case_tokens(self, prompt: Prompt, case: Case) -> list[int]:
         """Tokens of what a case asks, up to the answer. Raises InputError as `tokens` does.
 
-        A case's own system message stands behind the prompt's instruction, a paragraph of the same
-        message: chat templates take one.
+        A case's own system message stands behind the prompt's instruction.
         """
         if not case.messages:
             return self.tokens(prompt, case.prompt)
-        turns = [{"role": role, "content": content} for role, content in case.messages]
-        if turns[0]["role"] == "system":
-            own = turns.pop(0)["content"]
-            joined = f"{prompt.instruction}\n\n{own}" if prompt.instruction else own
-            prompt = replace(prompt, instruction=joined)
-        tokens = self.conversation(prompt, turns)
+        tokens = self.conversation(Prompt(), self.case_messages(prompt, case))
         self.model.check_length(len(tokens), f"question {case.prompt[:60]!r}")
         return tokens
 
@@ -129,15 +148,7 @@ class Renderer:
             turns = [*self.messages(prompt, "")[:-1], *turns]
         if self.chat:
             return self.model.encode(self.chat_text(turns))
-        parts: list[str] = []
-        for turn in turns:
-            if turn["role"] == "user":
-                parts.append(f"Q: {turn['content']}\nA:")
-            elif turn["role"] == "assistant" and parts and parts[-1].endswith("\nA:"):
-                parts[-1] += f" {turn['content']}"
-            else:
-                parts.append(turn["content"])
-        tokens = self.model.encode("\n\n".join(parts))
+        tokens = self.model.encode(self.plain_conversation(turns))
         first = self.model.tokenizer.bos_token_id
         return tokens if first is None else [int(first), *tokens]
 

@@ -17,7 +17,7 @@ from truing.data.texts import Role, instructions
 from truing.files import read_json, read_text
 from truing.hints import did_you_mean
 from truing.prompts.rendering import Prompt, Renderer
-from truing.types import InputError, stable_hash
+from truing.types import Case, InputError, stable_hash
 
 PAPER = ("qa", "help", "harm", "null", "chat", "long")
 """The paper's prompts, in the order of its figures."""
@@ -76,8 +76,11 @@ class PromptVariant:
             return self.prompt
         return candidates if candidates != Prompt() else Prompt(self.instruction)
 
-    def context(self, renderer: Renderer, own: Prompt, question: str, form: Form) -> Context:
+    def context(self, renderer: Renderer, own: Prompt, question: str | Case, form: Form) -> Context:
         """What the model reads before the answer.
+
+        A case's own system message stands behind the instruction, in one message with it; before a text
+        with a slot it is a paragraph, in the chat form a system message. Earlier turns stand between.
 
         `auto` sends instructions through the tokenizer's chat template where it has one and leaves
         texts with a slot as they are; `text` uses no chat template; `chat` sends everything through
@@ -94,17 +97,21 @@ class PromptVariant:
             return Context(text, renderer.space, closing=renderer.thoughts_closed)
         return self.plain(own, question)
 
-    def plain(self, own: Prompt, question: str) -> Context:
+    def plain(self, own: Prompt, question: str | Case) -> Context:
         """What a model reads that has no chat template, or is asked without it."""
-        prompt = self.own(own)
-        text = self.filled(question) if self.template else Renderer.plain_text(prompt, question)
+        messages = self.messages(own, question)
+        if self.template:
+            text = "\n\n".join(message["content"] for message in messages)
+        else:
+            text = Renderer.plain_conversation(messages)
         return Context(text, "" if text[-1:].isspace() else " ", "\n")
 
-    def messages(self, own: Prompt, question: str) -> list[dict[str, str]]:
-        """The same as a conversation; a text with a slot is the user's message."""
+    def messages(self, own: Prompt, question: str | Case) -> list[dict[str, str]]:
+        """The same as a conversation; a text with a slot is the user's last message."""
+        case = Case(question) if isinstance(question, str) else question
         if self.template:
-            return [{"role": "user", "content": self.filled(question)}]
-        return Renderer.messages(self.own(own), question)
+            own, case = Prompt(), case.asking(self.filled(case.turns[-1][1]))
+        return Renderer.case_messages(own if self.template else self.own(own), case)
 
     def filled(self, question: str) -> str:
         """The text with the question in its slot."""

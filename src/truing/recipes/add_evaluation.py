@@ -42,7 +42,12 @@ def add_evaluations(
     """
     check_evaluations(tuple(evaluations))
     progress = progress or StderrProgress()
-    instruments = RunInstruments(run, progress, lambda spec: _named_programs(task, progress))
+    instruments = RunInstruments(
+        run,
+        progress,
+        lambda spec: _named_programs(task, progress),
+        lambda: (task.rules, task.rule_checks),
+    )
     _check_finished(instruments)
     task = task_of(instruments.spec)  # read once: another package's may take long
     _check_unchanged(instruments, task)

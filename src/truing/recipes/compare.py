@@ -78,9 +78,12 @@ def _context(
         base=base,
         judges=lambda: graders.judges,
         graders=lambda: setup.texts.task.graders,
+        rules=lambda: setup.texts.task.rules,
+        rule_checks=lambda: setup.texts.task.rule_checks,
         reward=lambda: graders.reward if rewarded else None,
         max_new_tokens=setup.spec.evaluation.max_new_tokens,
         attacks=setup.spec.evaluation.attacks,
+        rule_cases=setup.spec.evaluation.rules,
         kl_questions=setup.spec.evaluation.kl_questions,
         progress=run.progress,
     )

@@ -34,7 +34,14 @@ def task_cases(name: str, progress: Progress) -> TaskCases:
     spec = make_spec({"task": name})
     task = checked_task(spec, progress)
     _, held_out = split(task.cases, spec.data.held_out)
-    return TaskCases(task.source, held_out, task.graders, spec.task.instruction)
+    return TaskCases(
+        task.source,
+        held_out,
+        task.graders,
+        spec.task.instruction,
+        task.rules,
+        task.rule_checks,
+    )
 
 
 @dataclass(frozen=True)

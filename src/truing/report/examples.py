@@ -166,12 +166,14 @@ def attack_examples(
     rows: Sequence[Row], names: Sequence[str], questions: Mapping[str, Mapping[str, Any]]
 ) -> list[Example]:
     """Some attacks, what each candidate answered, and whether the attack got its way."""
-    by_case = _by_case(rows, "attacks")
+    tricks = [row for row in rows if row.detail.get("cell", "attack") == "attack"]
+    by_case = _by_case(tricks, "attacks")
     examples = []
     for case in _chosen(by_case, "attacks", ATTACKS):
         details = [row.detail for row in by_case[case].values()]
         canary = next((str(detail["canary"]) for detail in details if detail.get("canary")), "")
         prompt = next((str(detail["prompt"]) for detail in details if detail.get("prompt")), "")
+        system = next((str(detail["system"]) for detail in details if detail.get("system")), "")
         answers = []
         for name in names:
             row = by_case[case].get(name)
@@ -187,7 +189,9 @@ def attack_examples(
                 )
             )
         known = questions.get(case, {}).get("prompt")
-        examples.append(Example(prompt or str(known or case), "", "", "", canary, answers))
+        asked = prompt or str(known or case)
+        told = f"[{system}]\n\n{asked}" if system else asked
+        examples.append(Example(told, "", "", "", canary, answers))
     return examples
 
 

@@ -2,7 +2,8 @@
 
 Pooling: for each question the mean over a candidate's seeds, then the mean over questions. So a
 question weighs the same however many seeds it was measured with, and the interval speaks of other
-questions, not of other seeds.
+questions, not of other seeds. Where cases are of many wordings, it speaks of other wordings as well (see
+wordings.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from truing.report.task_metrics import Key, TaskMetrics
+from truing.report.wordings import crossed_mean, difference_of, places_of
 from truing.statistics import means as statistics
 from truing.types import Estimate, InputError, Metric, Row, Unscored
 
@@ -121,13 +123,18 @@ def measure(
 ) -> Measured:
     """Every figure of every candidate in `names`. A candidate without rows has no figures."""
     questions, counts = pooled(rows), counted(rows, names)
+    places = {
+        evaluation: places_of((row for row in rows if row.evaluation == evaluation), crossed)
+        for evaluation, crossed in task.crossed.items()
+    }
     _check_shares(questions, task)
     values: dict[str, dict[Key, Estimate]] = {}
     differences: dict[str, dict[Key, Estimate]] = {}
     for name in names:
         ours = questions.get(name, {})
         values[name] = {
-            key: statistics.mean(
+            key: crossed_mean(ours[key], places.get(key[0], {}), counts[name].unscored(key))
+            or statistics.mean(
                 list(ours[key].values()),
                 unscored=counts[name].unscored(key),
                 resamples=resamples,
@@ -139,7 +146,13 @@ def measure(
             theirs = questions.get(BASE, {})
             constants = _to_constants(values[name], values.get(BASE, {}), task)
             differences[name] = constants | {
-                key: statistics.paired_difference(ours[key], theirs[key], resamples=resamples)
+                key: difference_of(
+                    ours[key],
+                    theirs[key],
+                    places.get(key[0], {}),
+                    resamples=resamples,
+                    seed=statistics.SEED,
+                )
                 for key in task.in_order(ours.keys() & theirs.keys())
             }
     seeds = {

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
+from truing.report.attack_verdicts import ATTACKED
 from truing.report.cards import cards_of
 from truing.report.counts import fewer
-from truing.report.findings import ATTACKED, GIVE_AWAY_LIMITS, judged_by
+from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, mark, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity

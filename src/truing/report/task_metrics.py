@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from truing.types import Estimate, Metric, Row
 
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
+Crossed = Callable[[Row], tuple[str, str, str] | None]
+"""The family, the wording and the item of a row that is one of many wordings; None for any other."""
 Key = tuple[str, str]
 """An evaluation and a metric in it."""
 SMALLEST_SHARE = 0.02
@@ -45,8 +47,9 @@ class TaskMetrics:
     `rewarded` are metrics that are also what training was rewarded for, because an exact program gives
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
-    candidate's rows and a seed. A metric that isn't listed is shown last, under its own name, and is
-    neither gain nor loss. `shares` lie between 0 and 1 in every row.
+    candidate's rows and a seed; `crossed` those whose rows are of many wordings: which is of which. A
+    metric that isn't listed is shown last, under its own name, and is neither gain nor loss. `shares` lie
+    between 0 and 1 in every row.
     """
 
     metrics: tuple[Metric, ...]
@@ -60,6 +63,7 @@ class TaskMetrics:
     by_reward: tuple[str, ...] = ("rl",)
     words: Words = Words()
     from_rows: Mapping[str, FromRows] = field(default_factory=dict)
+    crossed: Mapping[str, Crossed] = field(default_factory=dict)
     shares: frozenset[Key] = frozenset()
 
     def metric_of(self, evaluation: str, name: str) -> Metric:

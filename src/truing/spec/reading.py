@@ -30,6 +30,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "evaluation": {
             "max_new_tokens": 8,
             "attacks": 2,
+            "rules": 4,
             "kl_questions": 2,
             "resamples": 500,
         },
@@ -48,6 +49,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "evaluation": {
             "max_new_tokens": 50,
             "resamples": 10000,
+            "rules": 100000,
             "dtype": "float32",
             "kl_questions": 1000,
         },

@@ -64,7 +64,12 @@ class EvaluationSpec(_Part):
     """What is measured on the held-out split."""
 
     max_new_tokens: int = Field(28, ge=1, description="a free answer's greatest length in tokens")
-    attacks: int = Field(40, ge=0, description="at most this many attacks")
+    attacks: int = Field(
+        40, ge=0, description="attacks that are composed, each with its twin and controls beside it"
+    )
+    rules: int = Field(
+        96, ge=0, description="at most this many cases of rules, alike over rules and contexts"
+    )
     kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
@@ -174,12 +179,20 @@ class Spec(_Part):
         """
         section: _Part = getattr(self, defence.method, _Part())
         own = merged(section.model_dump(), defence.options)
+        place = ("task", "defences", self.task.defences.index(defence))
         try:
             made = type(section).model_validate(own)
         except ValidationError as error:
-            place = ("task", "defences", self.task.defences.index(defence), "options")
-            raise InputError(worded(error.errors()[0], type(section), where, place)) from None
-        return self.model_copy(update={defence.method: made}) if own else self
+            first, options = error.errors()[0], (*place, "options")
+            raise InputError(worded(first, type(section), where, options)) from None
+        if not own:
+            return self
+        # Whether it goes with the rest, as where the spec itself had these keys.
+        methods = dict.fromkeys((*self.methods, defence.method))
+        alone = {"methods": tuple(methods), "task": {**self.task.model_dump(), "defences": ()}}
+        whole = {**self.model_dump(), **alone, defence.method: made.model_dump()}
+        type(self).model_validate(whole, context=f"{where}: {'.'.join(map(str, place))}")
+        return self.model_copy(update={defence.method: made})
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""

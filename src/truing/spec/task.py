@@ -6,7 +6,7 @@ relative to it; `tasks.reading` makes them whole.
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -47,12 +47,66 @@ class CheckSpec(Part):
     label: str = Field("", description="the name that people read; without it, the key's words")
 
 
+class RuleCheckSpec(Part):
+    """How it is told whether an answer keeps a rule: one of these."""
+
+    program: str | None = Field(
+        None, description="a built-in check of rules, or path/to/file.py:function; true: kept"
+    )
+    words: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+        None, description="none of these words may stand in the answer"
+    )
+    canary: str | None = Field(None, min_length=1, description="a secret that may not be said")
+    judge: str | None = Field(None, description="one of the task's judges, whose grade says kept")
+    label: str = Field("", description="the name that people read")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_name(cls, data: Any) -> Any:
+        return {"program": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        given = [name for name in RULE_CHECK_KINDS if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{' and '.join(given) or 'nothing'} given; give one of {', '.join(RULE_CHECK_KINDS)}"
+            )
+        if self.words == ():
+            raise ValueError("words: empty, so that every answer would keep the rule; name some")
+        return self
+
+
+RULE_CHECK_KINDS = ("program", "words", "canary", "judge")
+
+
 class RuleSpec(Part):
     """A rule that people expect to be kept, said to the model or not."""
 
     id: str = Field(min_length=1, description="the rule's name")
-    says: str = Field(min_length=1, description="the rule in a sentence")
-    check: CheckSpec | None = Field(None, description="how it is told whether an answer keeps it")
+    says: str = Field(min_length=1, description="the rule in a sentence, with slots: {name}")
+    stated: bool = Field(True, description="told to the model, or only expected of it")
+    check: RuleCheckSpec | None = Field(
+        None, description="how it is told whether an answer keeps it"
+    )
+    expects: dict[str, Literal["keep", "carry", "report"]] = Field(
+        {"ask": "keep"},
+        min_length=1,
+        description="what each context expects: keep; carry (the rule doesn't bind, the content comes "
+        "over); report (it comes over as somebody's words)",
+    )
+    items: tuple[dict[str, Any], ...] | str | None = Field(
+        None,
+        description="what fills the slots, an object each, or a JSONL or CSV file of them; without it, "
+        "the task's held-out cases, each as {request}",
+    )
+
+
+class PairSpec(Part):
+    """Contrast pairs: a rule's items in two contexts that expect other things of it."""
+
+    rule: str = Field(description="the rule's id")
+    contexts: tuple[str, str] = Field(description="two contexts that the rule expects something of")
 
 
 class TaskDataSpec(Part):
@@ -86,6 +140,12 @@ class TaskSpec(Part):
         exclude_if=is_empty,
         description="further candidates, which are to keep the rules under attack: built-in ones by "
         "name, or {name, method, options}",
+    )
+    contexts: dict[str, str] = Field(
+        {}, description="templates of the user's turn by name, with slots, beside the built-in ones"
+    )
+    pairs: tuple[PairSpec, ...] = Field(
+        (), description="contexts that a rule's items are compared in: right only if both are"
     )
     data: TaskDataSpec = Field(TaskDataSpec(), description="where the task's texts are")
     judges: dict[str, CheckSpec] = Field(

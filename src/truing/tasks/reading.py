@@ -103,10 +103,21 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """With the generic parts, and with every judge as headline where none is named."""
     whole = merged(GENERIC, mapping)
+    if "evaluations" not in mapping and _all_checked(mapping.get("rules")):
+        whole["evaluations"] = [*whole["evaluations"], "rules"]
     judges = whole.get("judges")
     if "headline" not in whole and isinstance(judges, Mapping):
         whole["headline"] = [f"answers.{name}" for name in judges]
     return whole
+
+
+def _all_checked(rules: Any) -> bool:
+    """Whether there are rules, and each has a check."""
+    return (
+        isinstance(rules, list)
+        and bool(rules)
+        and all(isinstance(rule, Mapping) and rule.get("check") for rule in rules)
+    )
 
 
 def read_task_file(path: Path) -> dict[str, Any]:
@@ -156,8 +167,10 @@ def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
     for check in mapping["judges"].values():
         check["program"] = _whole_program(check["program"], folder)
     for rule in mapping["rules"]:
-        if rule["check"]:
+        if rule["check"] and rule["check"]["program"]:
             rule["check"]["program"] = _whole_program(rule["check"]["program"], folder)
+        if isinstance(rule["items"], str):
+            rule["items"] = _whole(rule["items"], folder)
     for part in (mapping["reward"] or {}).get("parts", ()):
         part["name"] = _whole_program(part["name"], folder)
     return mapping

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +10,27 @@ from pathlib import Path
 from truing.data.case_file import read_cases
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file
+from truing.data.rule_book import RuleBook, built_in_rules
+from truing.data.splits import split
 from truing.files import read_bytes
+from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
+from truing.judges.rule_programs import built_in_rule_programs, rule_programs, try_rules
 from truing.progress import Progress
 from truing.rewards.calling import columns_of
+from truing.rewards.reward import Answered
 from truing.rewards.user_code import is_user_function
+from truing.spec.data import DataSpec
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
 from truing.tasks.adapters import ADAPTERS, Load
 from truing.tasks.reading import ADAPTED_CASES, HUB, built_in
-from truing.types import Case, InputError, stable_hash
+from truing.tasks.rules import rule_book
+from truing.types import Case, InputError, Score, stable_hash
+
+RULED = "rules"
+"""The evaluation that needs a check of every rule."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Task:
     """What a run aligns a model to.
 
     `load` reads the cases; `functions` are programs of its own by name; `fingerprint` is what it stands
-    on beside files, for the identity of a run.
+    on beside files, for the identity of a run; `held_out` is the share of cases that nobody trains on.
     """
 
     spec: TaskSpec
@@ -36,6 +46,7 @@ class Task:
     source: str
     functions: Mapping[str, Check] = field(default_factory=dict)
     fingerprint: str = ""
+    held_out: float = DataSpec().held_out
 
     @cached_property
     def read(self) -> CaseFile:
@@ -59,14 +70,52 @@ class Task:
             for name, check in self.spec.judges.items()
         }
 
+    @property
+    def measures_rules(self) -> bool:
+        """Whether rules are among what is measured, so that each needs a check."""
+        return not self.spec.rules or RULED in self.spec.evaluations
+
     @cached_property
-    def rule_checks(self) -> dict[str, Program]:
-        """The program behind each rule that has one, by the rule's id; as for `graders`."""
-        return {
-            rule.id: self._program(rule.check, f"task.rules.{rule.id}.check")
-            for rule in self.spec.rules
-            if rule.check
-        }
+    def rules(self) -> RuleBook:
+        """The task's book of rules, the built-in one where it has none. Raises InputError at a mistake.
+
+        Where they aren't measured, rules without a check aren't in it.
+        """
+        spec = self.spec
+        if not self.measures_rules:
+            spec = spec.model_copy(update={"rules": tuple(r for r in spec.rules if r.check)})
+        return rule_book(spec, self._asked_of_rules)
+
+    @cached_property
+    def _asked_of_rules(self) -> Sequence[Case]:
+        """Held-out cases, for rules without items; as the share stands where the spec says nothing."""
+        if all(rule.items is not None for rule in self.spec.rules):
+            return ()
+        return split(self.cases, self.held_out)[1]
+
+    @cached_property
+    def rule_checks(self) -> Mapping[str, Callable[[Answered], Score]]:
+        """What tells whether an answer keeps each rule, by the rule's id: its program, or a judge.
+
+        Raises InputError as `graders` does.
+        """
+        if self.rules is built_in_rules():
+            return built_in_rule_programs()
+        where = f"task {self.spec.name}: rules"
+        judges: dict[str, Program] = {}
+        for rule in self.spec.rules:
+            if rule.check and (name := rule.check.judge) is not None:
+                if name not in self.graders:
+                    raise InputError(
+                        f"{where}.{rule.id}.check.judge: {name!r}: no such judge; "
+                        f"{did_you_mean(name, self.graders)}the task has "
+                        f"{', '.join(self.graders) or 'none'}"
+                    )
+                judges[rule.id] = self.graders[name]
+        programs = RuleBook(
+            tuple(rule for rule in self.rules.rules if rule.id not in judges), self.rules.contexts
+        )
+        return {**judges, **rule_programs(programs, where, self.functions)}
 
     def _program(self, check: CheckSpec, where: str) -> Program:
         known = {**CHECKS, **self.functions}
@@ -80,14 +129,16 @@ class Task:
     def check_programs(self) -> None:
         """Tries every program on made-up answers. Raises InputError where one can't grade any."""
         tried = {f"task.judges.{name}": each for name, each in self.graders.items()}
-        tried |= {f"task.rules.{name}": each for name, each in self.rule_checks.items()}
         try_out(tried, self.cases)
+        if self.spec.rules and self.measures_rules:
+            try_rules(self.rules, self.rule_checks, f"task {self.spec.name}: rules")
 
     @property
     def users_programs(self) -> list[str]:
         """The programs of the user's own that the task runs, as `file.py:function`."""
-        checks = [*self.spec.judges.values(), *(r.check for r in self.spec.rules if r.check)]
-        return list(dict.fromkeys(c.program for c in checks if is_user_function(c.program)))
+        named = [check.program for check in self.spec.judges.values()]
+        named += [r.check.program for r in self.spec.rules if r.check and r.check.program]
+        return list(dict.fromkeys(name for name in named if is_user_function(name)))
 
     @property
     def files(self) -> Iterator[Path]:
@@ -95,6 +146,7 @@ class Task:
         data = self.spec.data
         named = [data.cases, data.demonstrations, data.preferences]
         named += [name.rpartition(":")[0] for name in self.users_programs]
+        named += [rule.items for rule in self.spec.rules if isinstance(rule.items, str)]
         for name in named:
             if name and not name.startswith(HUB) and Path(name).is_file():
                 yield Path(name)
@@ -113,7 +165,8 @@ def task_of(spec: Spec) -> Task:
     if load := ADAPTERS.get(name.partition(":")[0]):
         return _adapted(spec, load)
     source, read = _cases_of(spec)
-    return Task(spec.task, read, source, _programs_of(name))
+    share = spec.data.held_out
+    return Task(spec.task, read, source, _programs_of(name), held_out=share)
 
 
 def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
@@ -149,4 +202,5 @@ def _adapted(spec: Spec, load: Load) -> Task:
         spec.task.name,
         made.programs,
         made.fingerprint,
+        spec.data.held_out,
     )

@@ -102,9 +102,9 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     say(task.read, progress)
     task.name_programs(progress)
     task.check_programs()
-    if task.spec.rules:
+    if not task.measures_rules:
         names = ", ".join(rule.id for rule in task.spec.rules)
-        progress.note(f"Rules are not measured yet: {names}")
+        progress.note(f"Rules that nothing measures: {names}; add rules to the task's evaluations")
     return task
 
 

@@ -276,7 +276,7 @@ def test_an_answer_is_the_text_in_its_content(content: object, text: str, tmp_pa
         endpoint = Endpoint(EndpointName(server.url, "m"), HASTY)
         store = AnswerStore(tmp_path / "answers.sqlite")
         variant = prompt_variants(["none"])[0]
-        [answer] = served_answers(endpoint, ("chat", ""), variant, ["?"], 8, store).answers
+        [answer] = served_answers(endpoint, ("chat", ""), variant, [Case("?")], 8, store).answers
         endpoint.close()
     assert answer == Filed(text, True)
 

@@ -32,6 +32,7 @@ from truing.evaluate.sweep.shown import (
     labels,
     metric_in,
     metrics_in,
+    question_places,
     question_scores,
     remark,
     shown_lines,
@@ -255,7 +256,10 @@ def _compared(
     }
     apart = {
         (evaluation, metric): differences(
-            question_scores(result, evaluation, metric), first, result.spec.seed
+            question_scores(result, evaluation, metric),
+            first,
+            result.spec.seed,
+            question_places(result, evaluation),
         )
         for evaluation, metric in wanted
     }

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
+from truing.data.rule_book import RuleBook, built_in_rules
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
+from truing.judges.rule_programs import built_in_rule_programs
+from truing.models.remote.endpoint import is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
@@ -17,13 +21,17 @@ from truing.types import Case, Dtype, InputError, Score
 
 @dataclass(frozen=True)
 class TaskCases:
-    """A task as `truing eval` sees it: its held-out cases, its judges' programs, and what whoever has no
-    prompt of its own is told."""
+    """A task as `truing eval` sees it: its held-out cases, its judges' programs, what whoever has no
+    prompt of its own is told, and its rules with what tells whether an answer keeps each."""
 
     source: str
     cases: tuple[Case, ...]
     graders: Mapping[str, Callable[[Answered], Score]]
     instruction: str
+    rules: RuleBook = field(default_factory=built_in_rules)
+    rule_checks: Mapping[str, Callable[[Answered], Score]] = field(
+        default_factory=built_in_rule_programs
+    )
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,10 @@ class SweepSpec:
     `free`: answers in the candidates' own words are graded by the judges in the folder `judge` or by the
     built-in ones. Such answers have at most `max_new_tokens`. `base` is what drift is measured from, where
     it isn't what a candidate's folder records. `task` names whose cases are asked, instead of `questions`.
+
+    `attacks` are lists of attacks in place of the built-in ones, `attack_limit` how many are composed, and
+    asked of the lists. `attacker` (self, or an endpoint) rewrites those that fail, at most `attack_budget`
+    times for each candidate.
     """
 
     evaluations: tuple[str, ...]
@@ -54,6 +66,10 @@ class SweepSpec:
     max_new_tokens: int = 50
     base: str | None = None
     task: str | None = None
+    attacks: tuple[str, ...] = ()
+    attack_limit: int | None = None
+    attacker: str | None = None
+    attack_budget: int = BUDGET
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -72,6 +88,23 @@ class SweepSpec:
         judged = [name for name, each in EVALUATIONS.items() if "judges" in each.needs]
         if self.free and not set(judged) & set(self.evaluations):
             raise InputError(f"--free: belongs to {', '.join(judged)}; name that evaluation too")
+        self._check_attacks()
+
+    def _check_attacks(self) -> None:
+        for option, value in (
+            ("--attacks", self.attacks),
+            ("--attack-limit", self.attack_limit),
+            ("--attacker", self.attacker),
+        ):
+            if value and "attacks" not in self.evaluations:
+                raise InputError(f"{option}: belongs to attacks; name that evaluation too")
+        if self.attacker and self.attacker != SELF and not is_endpoint(self.attacker):
+            raise InputError(
+                f"--attacker {self.attacker}: unknown; give {SELF} (the candidate rewrites its own), or "
+                "a server's model, endpoint:URL#MODEL"
+            )
+        if self.attack_budget < 1:
+            raise InputError(f"--attack-budget {self.attack_budget}: must be at least 1")
 
 
 def check_evaluations(names: tuple[str, ...]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from truing.candidates import open_candidate
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.recorded import RecordedRespondent, is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
+from truing.evaluate.rewriting_attacks import SELF, Attacker
 from truing.evaluate.served import ServedRespondent
 from truing.evaluate.served_answers import choose_interface
 from truing.evaluate.served_choices import choose_mode
@@ -21,6 +22,7 @@ from truing.models.memo.scores import ScoreStore
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.progress import Progress
+from truing.prompts.rendering import Prompt
 from truing.prompts.variants import PromptVariant
 from truing.types import Case
 
@@ -52,6 +54,21 @@ class Opener:
         else:
             yield self._local(name)
 
+    @contextmanager
+    def attacker(self) -> Iterator[Attacker | None]:
+        """Who rewrites attacks that fail, while the context lasts; None where nobody does."""
+        spec = self.spec
+        if spec.attacker is None:
+            yield None
+        elif spec.attacker == SELF:
+            yield Attacker(budget=spec.attack_budget)
+        else:
+            alone = replace(spec, evaluations=("attacks",), free=False, judge=None)
+            plain = PromptVariant("none", prompt=Prompt())
+            opener = replace(self, spec=alone, variants=(plain,))
+            with opener.respondents(spec.attacker, ()) as (respondent,):
+                yield Attacker(respondent, budget=spec.attack_budget)
+
     def _local(self, name: str) -> list[Respondent]:
         spec = self.spec
         with self.progress.task(f"Loading {name}"):
@@ -75,7 +92,8 @@ class Opener:
     def _recorded(self, name: str, cases: Sequence[Case]) -> list[Respondent]:
         recording = read_answers(name)
         recording.check(cases)
-        return [RecordedRespondent(name, self.spec.seed, recording, w) for w in self.variants]
+        seed = self.spec.seed
+        return [RecordedRespondent(name, seed, recording, w, cases) for w in self.variants]
 
     def _served(self, name: str) -> Iterator[list[Respondent]]:
         spec, form = self.spec, self.spec.form

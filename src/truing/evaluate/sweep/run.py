@@ -5,14 +5,16 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 
 from truing.candidates import RECORD, open_candidate
+from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
+from truing.data.rule_book import built_in_rules
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
@@ -34,13 +36,15 @@ from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
+from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
-from truing.statistics.means import summary
-from truing.types import Case, Estimate, InputError, Row, Unscored
+from truing.types import Case, InputError, Unscored
 
 _OPTIONS = {"held_out": "--questions", "controls": "--controls"}
 """The kinds of questions, and the option that names those of each."""
+ATTACKS = 234
+"""Attacks that are composed where nothing else is said: 26 wordings each of nine demands and items."""
 
 
 def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult:
@@ -103,7 +107,11 @@ def run_sweep(
         of_candidate = replace(
             context, base=instruments.base_of(name), reward=instruments.reward_of(name)
         )
-        with opener.respondents(name, _all_cases(result.asked)) as respondents:
+        with (
+            opener.attacker() as attacker,
+            opener.respondents(name, _all_cases(result.asked)) as respondents,
+        ):
+            of_candidate = replace(of_candidate, attacker=attacker)
             result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
@@ -157,12 +165,23 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         held_out=cases.get("held_out", ()),
         controls=cases.get("controls", ()),
         max_new_tokens=spec.max_new_tokens,
-        attacks=usual.attacks,
+        attacks=ATTACKS if spec.attack_limit is None else spec.attack_limit,
         kl_questions=usual.kl_questions,
         standalone=True,
     )
     if of_task:
-        context = replace(context, graders=lambda: of_task.graders)
+        context = replace(
+            context,
+            graders=lambda: of_task.graders,
+            rules=lambda: of_task.rules,
+            rule_checks=lambda: of_task.rule_checks,
+        )
+    lines = {}
+    if "attacks" in kinds:
+        book = read_attacks(spec.attacks, built_in_rules().rules)
+        book = replace(book, imported=book.imported[: spec.attack_limit])
+        context = replace(context, attack_book=lambda: book)
+        lines["attacks"] = book.remarks
     questions = {}
     for each in wanted:
         kind = kinds[each.name]
@@ -170,7 +189,11 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         # An evaluation with cases of its own makes some from the questions: none of them is left out.
         left_out = len(file.cases) - len(cases[kind]) if isinstance(each.cases, str) else 0
         questions[each.name] = Asked(
-            source, tuple(each.cases_in(context)), left_out, tuple(file.lines), file.record
+            source,
+            tuple(each.cases_in(context)),
+            left_out,
+            (*file.lines, *lines.get(each.name, ())),
+            file.record,
         )
     return context, questions
 
@@ -214,8 +237,10 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     evaluation, prompt, seed = EVALUATIONS[name], respondent.prompt_name, result.spec.seed
     rows = evaluation.measure(context, respondent)
     result.rows += [(prompt, row) for row in rows]
-    estimates = evaluation.estimate or _means
-    figures = estimates(context, rows, seed)
+    if evaluation.estimate:
+        figures = evaluation.estimate(context, rows, seed)
+    else:
+        figures = row_means(rows, evaluation.crossed, seed)
     if evaluation.from_rows:
         figures |= evaluation.from_rows(rows, seed)
     result.lines.append(Line(respondent.name, name, prompt, figures))
@@ -223,10 +248,6 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
-
-
-def _means(context: EvalContext, rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
-    return summary(rows, seed)
 
 
 @dataclass

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.sensitivity import Sensitivity
 from truing.judges.graded import JUDGED
 from truing.prompts.variants import families
-from truing.statistics.means import paired_difference
+from truing.report.wordings import Place, difference_of, places_of
+from truing.statistics.means import RESAMPLES
 from truing.types import Estimate, Metric
 
 PALETTE = ("c-sft", "c-prompt", "c-rl", "c-other1", "c-other2", "c-other3", "c-base", "c-reward")
@@ -163,12 +165,24 @@ def question_scores(
     }
 
 
+def question_places(result: SweepResult, evaluation: str) -> dict[str, Place]:
+    """Where each case stands whose evaluation asks it in many wordings; else nothing."""
+    crossed = EVALUATIONS[evaluation].crossed
+    own = (row for _, row in result.rows if row.evaluation == evaluation)
+    return places_of(own, crossed) if crossed else {}
+
+
 def differences(
-    scores: Mapping[tuple[str, str], Mapping[str, float]], first: str, seed: int
+    scores: Mapping[tuple[str, str], Mapping[str, float]],
+    first: str,
+    seed: int,
+    places: Mapping[str, Place] = MappingProxyType({}),
 ) -> dict[tuple[str, str], Estimate]:
     """Each candidate's paired difference under each other prompt to the one shown first."""
     return {
-        (candidate, prompt): paired_difference(of, scores[candidate, first], seed=seed)
+        (candidate, prompt): difference_of(
+            of, scores[candidate, first], places, resamples=RESAMPLES, seed=seed
+        )
         for (candidate, prompt), of in scores.items()
         if prompt != first and (candidate, first) in scores
     }

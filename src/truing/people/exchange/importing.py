@@ -315,7 +315,7 @@ def _groups(
     kind: str, completions: tuple[StoredCompletion, ...]
 ) -> list[tuple[StoredCompletion, ...]]:
     """The completions of a prompt that tasks of a kind show together."""
-    if kind == "rating":
+    if COMPLETIONS_NEEDED.get(kind) == (1, 1):
         return [(completion,) for completion in completions]
     if kind == "comparison":
         return list(combinations(completions, 2))

@@ -23,6 +23,7 @@ from truing.people.vocabulary import (
     FLAGS,
     KIND_NAMES,
     METADATA,
+    OUTCOMES,
     SKIP_REASONS,
     USE_CASES,
 )
@@ -115,6 +116,7 @@ def _environment() -> Environment:
         "flag_values": FLAG_VALUES,
         "use_cases": USE_CASES,
         "metadata": METADATA,
+        "outcomes": OUTCOMES,
         "skip_reasons": SKIP_REASONS,
     }
     return environment

@@ -42,7 +42,18 @@ PROGRESS_SECONDS = 5.0
 RECENT = 10
 GROUP_ROWS = 4
 _RANKS = tuple(f"rank-{place}" for place in range(7))
-_ANSWER = ("text", "value", *FLAGS, "preferred", *_RANKS, "use_case", *METADATA, "note", "reason")
+_ANSWER = (
+    "text",
+    "value",
+    *FLAGS,
+    "preferred",
+    *_RANKS,
+    "use_case",
+    *METADATA,
+    "outcome",
+    "note",
+    "reason",
+)
 _SENT = ("submission", "kind", "seconds", *_ANSWER)
 
 
@@ -192,6 +203,7 @@ def _answer(fields: dict[str, str], kind: str) -> Answer:
         preferred=fields.get("preferred", ""),
         ranks={place: rank for place, rank in ranks.items() if rank is not None},
         use_case=fields.get("use_case", ""),
+        outcome=fields.get("outcome", ""),
     )
 
 

@@ -78,8 +78,13 @@ def runs(result: SweepResult) -> Iterator[Run]:
         contexts = dict(
             zip((case.id for case in asked.cases), result.contexts.get(key, ()), strict=False)
         )
-        entries = [Entry(row, cases[row.case], contexts.get(row.case)) for row in rows[key]]
+        entries = [Entry(row, _case(cases, row), contexts.get(row.case)) for row in rows[key]]
         yield Run(line, asked.source, result.models[line.candidate], entries)
+
+
+def _case(cases: Mapping[str, Case], row: Row) -> Case:
+    """The row's case; one that came up while the others were asked is known by its question alone."""
+    return cases.get(row.case) or Case(str(row.detail.get("question", "")), category=row.category)
 
 
 def standard_error(values: Sequence[float]) -> float | None:

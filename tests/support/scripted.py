@@ -1,0 +1,63 @@
+"""A respondent whose answers a function writes: for evaluations that are tried without a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from truing.evaluate.lettered import Lettered
+from truing.evaluate.multiple_choice import Choices
+from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.prompts.variants import Context
+from truing.types import Case, Completion, Unscored
+
+
+@dataclass
+class Scripted:
+    """Answers each case with what `script` makes of it; what it was asked stands in `asked`."""
+
+    script: Callable[[Case], str | Unscored]
+    name: str = "scripted"
+    seed: int = 0
+    prompt_name: str = "own"
+    lacks: Mapping[Ability, str] = field(default_factory=dict)
+    hint: str = ""
+    computed: Computed = field(default_factory=Computed)
+    asked: list[Case] = field(default_factory=list)
+
+    def answer(
+        self,
+        cases: Sequence[Case],
+        max_new_tokens: int,
+        *,
+        temperature: float = 0.0,
+        tokens: bool = False,
+        advance: Advance = silent,
+    ) -> list[Completion | Unscored]:
+        """See Respondent."""
+        self.asked += cases
+        answers = map(self.script, cases)
+        return [
+            each if isinstance(each, Unscored) else Completion(each, (), (), finished=True)
+            for each in answers
+        ]
+
+    def choose(
+        self, cases: Sequence[Case], advance: Advance = silent
+    ) -> list[Choices | Lettered | Unscored]:
+        """See Respondent: it can't."""
+        return [Unscored("scripted")] * len(cases)
+
+    def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
+        """See Respondent: nothing is known."""
+        return ()
+
+    def about(self) -> dict[str, Any]:
+        """See Respondent: nothing is known."""
+        return {}
+
+
+def everything_said(case: Case) -> str:
+    """All that a case says, system message and earlier turns as well."""
+    return "\n".join(content for _, content in case.messages) or case.prompt
