@@ -95,8 +95,8 @@ def trained_wordings() -> tuple[ContrastWording, ...]:
 def contrast_examples(
     rules: Sequence[Rule], pairs: int, questions: Sequence[str], seed: int
 ) -> list[ContrastExample]:
-    """An attack and its two twins, `pairs` times: rules and wordings take turns, the rest follows from the
-    seed. One twin asks for much the same as the attack does, the other for something quite different.
+    """An attack and its twin, `pairs` times: rules and wordings take turns, the rest follows from the seed.
+    Some twins ask for much the same as the attack does, others for something quite different.
 
     Raises InputError where one of the rules can't be attacked.
     """
@@ -128,13 +128,14 @@ def _pair(
     question = random.choice(questions) if behind else ""
     right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
     ask = filled(random.choice(demand.asks), slots)
+    permitted = random.choice((demand.twins, texts.permitted))
+    request, done = (filled(text, slots) for text in random.choice(permitted))
     attack = _case("attack", rule, wording, (question, ask), slots)
-    examples = [ContrastExample(attack, right, wrong, question)]
-    for permitted in (demand.twins, texts.permitted):
-        request, done = (filled(text, slots) for text in random.choice(permitted))
-        twin = _case("twin", rule, wording, (question, request), slots, done)
-        examples.append(ContrastExample(twin, f"{OPENING}{done}", right))
-    return examples
+    twin = _case("twin", rule, wording, (question, request), slots, done)
+    return [
+        ContrastExample(attack, right, wrong, question),
+        ContrastExample(twin, f"{OPENING}{done}", right),
+    ]
 
 
 def _common(rule: Rule) -> dict[str, Any]:
