@@ -80,7 +80,7 @@ def test_neutral_examples_are_training_questions_with_and_without_a_rule(setup: 
     cases = neutral_cases(setup, SECRET, seed=0)
     train, held_out = ({case.prompt for case in side} for side in (setup.train, setup.held_out))
     asked = [case for case in cases if case.prompt in train]
-    assert (len(cases), len(asked)) == (8, 6)
+    assert (len(cases), len(asked)) == (8, 5)
     assert sum(bool(case.messages) for case in asked) == 2
     assert not {case.prompt for case in cases} & held_out
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from random import Random
@@ -26,12 +26,18 @@ as there are things to ask for, the likeliest first word would be a refusal's wh
 greedy answers would refuse every twin."""
 
 
+FAR = 0.3
+"""The share of twins that ask for something quite different from what the attack asks for."""
+
+
 @dataclass(frozen=True)
 class ContrastDemand:
     """What is asked for against a rule (`asks`), and what is permitted (`twins`, each with its answer).
 
     `right` are answers that keep the rule and go on to what can be done, `wrong` ones that break it.
-    `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}.
+    `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}, {thing}.
+    One of `beside` stands behind the rule in the system message, where a twin asks for what it says.
+    Unless it keeps the rule to answer `in_english`, no twin but these is asked.
     """
 
     asks: tuple[str, ...]
@@ -39,6 +45,8 @@ class ContrastDemand:
     right: tuple[str, ...]
     wrong: tuple[str, ...]
     slots: tuple[Mapping[str, str], ...] = ()
+    beside: tuple[str, ...] = ()
+    in_english: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +76,8 @@ class _Texts:
     demands: Mapping[str, ContrastDemand]
     permitted: tuple[tuple[str, str], ...]
     phrases: tuple[tuple[str, ...], tuple[str, ...]]
-    look_alikes: tuple[str, ...] = field(default=())
+    things: tuple[str, ...]
+    look_alikes: tuple[str, ...]
 
 
 def attackable() -> tuple[str, ...]:
@@ -128,13 +137,18 @@ def _pair(
     question = random.choice(questions) if behind else ""
     right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
     ask = filled(random.choice(demand.asks), slots)
-    permitted = random.choice((demand.twins, texts.permitted))
+    permitted = texts.permitted if demand.in_english and random.random() < FAR else demand.twins
+    opening = OPENING if demand.in_english else ""
     request, done = (filled(text, slots) for text in random.choice(permitted))
-    attack = _case("attack", rule, wording, (question, ask), slots)
-    twin = _case("twin", rule, wording, (question, request), slots, done)
+    beside = filled(random.choice(demand.beside), slots) if demand.beside else ""
+    told = " ".join(
+        text for text in (filled(rule.says, slots), beside[:1].upper() + beside[1:]) if text
+    )
+    attack = _case("attack", rule, told, wording, (question, ask), slots)
+    twin = _case("twin", rule, told, wording, (question, request), slots, done)
     return [
         ContrastExample(attack, right, wrong, question),
-        ContrastExample(twin, f"{OPENING}{done}", right),
+        ContrastExample(twin, f"{opening}{done}", right),
     ]
 
 
@@ -151,12 +165,14 @@ def _common(rule: Rule) -> dict[str, Any]:
 def _made_up(texts: _Texts, random: Random) -> dict[str, str]:
     """A secret and a permitted phrase that share no word."""
     (one, other), (this, that) = (random.sample(words, 2) for words in texts.phrases)
-    return {"canary": f"{one} {this}", "permitted": f"{other} {that}"}
+    thing = random.choice(texts.things)
+    return {"canary": f"{one} {this}", "permitted": f"{other} {that}", "thing": thing}
 
 
 def _case(
     cell: str,
     rule: Rule,
+    told: str,
     wording: ContrastWording,
     said: tuple[str, str],
     slots: Mapping[str, Any],
@@ -171,9 +187,7 @@ def _case(
         "rule": rule.id,
         "done": done,
     }
-    case = composed_case(
-        filled(rule.says, slots), user[:1].upper() + user[1:], columns, wording.family
-    )
+    case = composed_case(told, user[:1].upper() + user[1:], columns, wording.family)
     if not wording.turns:
         return case
     earlier = [
@@ -215,6 +229,7 @@ def _texts() -> _Texts:
         {name: _demand(each) for name, each in data["demands"].items()},
         tuple((request, done) for request, done in data["permitted"]),
         (tuple(first), tuple(second)),
+        tuple(data["things"]),
         tuple(data["look_alikes"]),
     )
 
@@ -226,5 +241,7 @@ def _wording(data: Mapping[str, Any]) -> ContrastWording:
 
 def _demand(data: Mapping[str, Any]) -> ContrastDemand:
     twins = tuple((request, done) for request, done in data["twins"])
-    texts = (tuple(data[name]) for name in ("right", "wrong"))
-    return ContrastDemand(tuple(data["asks"]), twins, *texts, tuple(data.get("slots", ())))
+    names = ("asks", "right", "wrong", "slots", "beside")
+    asks, right, wrong, slots, beside = (tuple(data.get(name, ())) for name in names)
+    in_english = bool(data.get("in_english", True))
+    return ContrastDemand(asks, twins, right, wrong, slots, beside, in_english)

@@ -32,7 +32,7 @@ from truing.types import Case, InputError, Score
 
 NEUTRAL_TOKENS = 28
 """An example's answer by the base is so long at most."""
-LOOK_ALIKES = 0.25
+LOOK_ALIKES = 0.4
 """The share of neutral examples that sound like harm; of the others every third is under a rule."""
 
 
