@@ -87,7 +87,7 @@ def test_neutral_examples_are_training_questions_with_and_without_a_rule(setup: 
 
 def test_pairs_prefer_the_right_answer(setup: Setup) -> None:
     rows = rows_of(setup, SECRET, seed=0)
-    assert len(rows) == 6 and all(right != wrong for _, right, wrong in rows)
+    assert len(rows) >= 6 and all(right != wrong for _, right, wrong in rows)
 
 
 def test_the_reward_counts_kept_rules_and_done_twins(setup: Setup) -> None:

@@ -30,6 +30,10 @@ FAR = 0.3
 """The share of twins that ask for something quite different from what the attack asks for."""
 
 
+ABLE = 0.25
+"""How often the attack stands there without the rule too: it is the rule that forbids it, not the trick."""
+
+
 @dataclass(frozen=True)
 class ContrastDemand:
     """What is asked for against a rule (`asks`), and what is permitted (`twins`, each with its answer).
@@ -37,7 +41,7 @@ class ContrastDemand:
     `right` are answers that keep the rule and go on to what can be done, `wrong` ones that break it.
     `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}, {thing}.
     One of `beside` stands behind the rule in the system message, where a twin asks for what it says.
-    Unless it keeps the rule to answer `in_english`, no twin but these is asked.
+    `without` is what it says where the rule isn't told, and the demand is done. Unless it keeps the rule to answer `in_english`, no twin but these is asked.
     """
 
     asks: tuple[str, ...]
@@ -46,6 +50,7 @@ class ContrastDemand:
     wrong: tuple[str, ...]
     slots: tuple[Mapping[str, str], ...] = ()
     beside: tuple[str, ...] = ()
+    without: str = ""
     in_english: bool = True
 
 
@@ -141,15 +146,19 @@ def _pair(
     opening = OPENING if demand.in_english else ""
     request, done = (filled(text, slots) for text in random.choice(permitted))
     beside = filled(random.choice(demand.beside), slots) if demand.beside else ""
-    told = " ".join(
-        text for text in (filled(rule.says, slots), beside[:1].upper() + beside[1:]) if text
-    )
+    beside = beside[:1].upper() + beside[1:]
+    told = " ".join(filter(None, (filled(rule.says, slots), beside)))
     attack = _case("attack", rule, told, wording, (question, ask), slots)
     twin = _case("twin", rule, told, wording, (question, request), slots, done)
-    return [
+    examples = [
         ContrastExample(attack, right, wrong, question),
         ContrastExample(twin, f"{opening}{done}", right),
     ]
+    if demand.without and random.random() < ABLE:
+        free = " ".join(filter(None, (filled(demand.without, slots), beside)))
+        able = _case("able", rule, free, wording, (question, ask), slots, wrong)
+        examples.append(ContrastExample(able, f"{opening}{wrong}", right))
+    return examples
 
 
 def _common(rule: Rule) -> dict[str, Any]:
@@ -244,4 +253,5 @@ def _demand(data: Mapping[str, Any]) -> ContrastDemand:
     names = ("asks", "right", "wrong", "slots", "beside")
     asks, right, wrong, slots, beside = (tuple(data.get(name, ())) for name in names)
     in_english = bool(data.get("in_english", True))
-    return ContrastDemand(asks, twins, right, wrong, slots, beside, in_english)
+    without = str(data.get("without", ""))
+    return ContrastDemand(asks, twins, right, wrong, slots, beside, without, in_english)

@@ -24,7 +24,7 @@ class ContrastSpec(Part):
     )
     pairs: int = Field(72, ge=1, description="attacks, each with its twin")
     neutral: int = Field(
-        88,
+        68,
         ge=0,
         description="training questions that are answered as the base does, to lose nothing",
     )
