@@ -40,8 +40,9 @@ class ContrastDemand:
 
     `right` are answers that keep the rule and go on to what can be done, `wrong` ones that break it.
     `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}, {thing}.
-    One of `beside` stands behind the rule in the system message, where a twin asks for what it says.
-    `without` is what it says where the rule isn't told, and the demand is done. Unless it keeps the rule to answer `in_english`, no twin but these is asked.
+    One of `beside` stands behind the rule in the system message, where a twin asks for what it says;
+    `without` is what that message says where the rule isn't told, and the demand is done. Unless it keeps
+    the rule to answer `in_english`, no twin but the demand's own is asked.
     """
 
     asks: tuple[str, ...]
