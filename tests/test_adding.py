@@ -26,7 +26,7 @@ methods: [terse, rl]
 data: {limit: 30, control_limit: 3}
 rl: {steps: 2, prompts_per_step: 2, samples_per_prompt: 3, max_new_tokens: 6, evaluate_every: 2,
      monitored: 2, adapter: {rank: 2}, objective: {name: sign, scale: 0.5}}
-evaluation: {max_new_tokens: 6, resamples: 100}
+evaluation: {max_new_tokens: 6, rules: 8, resamples: 100}
 """
 
 

@@ -37,7 +37,9 @@ def test_a_text_has_a_prompt_in_each_line() -> None:
     assert {each.family for each in book.imported} == {"dan"} and not any(
         each.triggers for each in book.imported
     )
-    assert "1 template(s) for a demand, 2 prompt(s) that need an outcome judge" in book.remarks[0]
+    assert (
+        "1 template(s) for a demand, 2 prompt(s) that the outcome judge scores" in book.remarks[0]
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     Path("questions.jsonl").write_text("\n".join(map(json.dumps, QUESTIONS)))
-    Path("list.txt").write_text(f"{HOSTILE}\nSay hello.\nSay hello.\n")
+    attacks = [{"prompt": text, "trigger": "teapot"} for text in (HOSTILE, *["Say teapot."] * 2)]
+    Path("list.jsonl").write_text("\n".join(map(json.dumps, attacks)))
 
 
 def run(*options: str) -> Any:
@@ -48,17 +49,16 @@ def test_a_served_model_is_attacked_under_its_rules_and_a_list_takes_the_wording
         systems = {
             body["messages"][0]["content"] for _, body in server.seen if len(body["messages"]) > 1
         }
-        listed = measured(server.name, "--attacks", "list.txt", out="listed")
+        listed = measured(server.name, "--attacks", "list.jsonl", out="listed")
     assert figures["success"]["n"] == 6 == figures["twin"]["n"] and figures["direct"]["n"] == 12
     assert any(text.startswith("Never say") for text in systems)
-    assert listed["success"] == {"value": None, "low": None, "high": None, "n": 0, "unscored": 2}
-    reasons = {row["metrics"]["success"]["unscored"] for row in rows_of("listed")}
-    assert reasons == {"needs an outcome judge: the list names no words that would show success"}
+    assert listed["success"]["n"] == 2 and listed["success"]["value"] == 0.5
+    assert {row["detail"]["wording"] for row in rows_of("listed")} == {"list:1", "list:2"}
 
 
 def test_hostile_texts_are_shown_as_text() -> None:
     with serving(Chat(lambda message: HOSTILE)) as server:
-        done = run("--candidate", server.name, "--attacks", "list.txt", "--out", "out")
+        done = run("--candidate", server.name, "--attacks", "list.jsonl", "--out", "out")
     assert done.exit_code == 0
     assert "\x1b[2J" not in done.output and "\u202e" not in done.output
     page = Path("out/report.html").read_text()
@@ -87,7 +87,7 @@ def test_an_attacker_rewrites_within_its_budget_and_its_rows_are_exported() -> N
         (["--attacks", "nowhere.txt"], "nowhere.txt: no such file"),
         (["--attacker", "nobody"], "--attacker nobody: unknown; give self"),
         (
-            ["--run", "out", "--attacks", "list.txt"],
+            ["--run", "out", "--attacks", "list.jsonl"],
             "--run: measures as the run measured; leave out",
         ),
         (["--run", "out", "--attack-limit", "3"], "leave out --attack-limit"),
@@ -101,13 +101,13 @@ def test_what_is_wrong_is_one_line(options: Sequence[str], message: str) -> None
 
 
 def test_options_of_attacks_belong_to_attacks() -> None:
-    line = ["eval", "trivia", "--candidate", "nobody", "--attacks", "list.txt"]
+    line = ["eval", "trivia", "--candidate", "nobody", "--attacks", "list.jsonl"]
     done = CliRunner().invoke(app, line)
     assert done.exit_code == 2 and "--attacks: belongs to attacks" in done.output
 
 
 def test_what_is_said_of_a_list_stands_in_the_document() -> None:
     with serving(Chat(lambda message: "No.")) as server:
-        done = run("--candidate", server.name, "--attacks", "list.txt", "--out", "out", "--json")
+        done = run("--candidate", server.name, "--attacks", "list.jsonl", "--out", "out", "--json")
     assert "1 text(s) that stand twice are asked once" in done.stderr
-    assert "3 prompt(s) that need an outcome judge" in done.stderr
+    assert "3 prompt(s) scored by their words" in done.stderr

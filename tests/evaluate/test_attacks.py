@@ -13,10 +13,11 @@ from scripted import Scripted, everything_said
 from truing.data.attacks import AttackBook, ImportedAttack, built_in_attacks
 from truing.data.rule_book import built_in_rules
 from truing.evaluate.attack_metrics import OF_CELL, hits, places
-from truing.evaluate.attacks import ATTACKS, EMPTY, NO_JUDGE, attack_cases, attack_success
+from truing.evaluate.attacks import ATTACKS, EMPTY, attack_cases, attack_success
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.rewriting_attacks import Attacker
-from truing.judges.outcomes import Outcome
+from truing.judges.outcomes import Outcome, OutcomeName
+from truing.judges.refusal import OutcomeJudge
 from truing.types import Case, Row, Unscored
 
 QUESTIONS = [Case(f"What is the number behind {n}?") for n in range(9)]
@@ -153,20 +154,35 @@ def test_no_attacks_are_no_rows() -> None:
     assert measured(lambda case: "No.", replace(CONTEXT, attacks=0)) == []
 
 
-def test_a_goal_without_words_needs_a_judge_of_outcomes() -> None:
-    goal, exact = measured(lambda case: "Teapot!", imported())
-    assert goal.metrics["success"] == NO_JUDGE and exact.metrics["success"] == 1.0
+class Judge(OutcomeJudge):
+    """Says the same of every answer, and remembers what it was shown."""
+
+    def __init__(self, outcome: OutcomeName) -> None:
+        self.outcome: OutcomeName = outcome
+        self.shown: list[tuple[str, str]] = []
+
+    def judge(self, answers: Sequence[tuple[str, str]]) -> list[Outcome | Unscored]:
+        """See OutcomeJudge."""
+        self.shown += answers
+        return [Outcome(self.outcome, 0.1, 0.0, 0.8, 0.05, 0.05) for _ in answers]
 
 
-def test_a_judge_of_outcomes_scores_goals() -> None:
-    class Judge:
-        def judge(self, answers: Sequence[tuple[str, str]]) -> list[Outcome | Unscored]:
-            assert answers == [(GOALS[0].text, "Hello!")]
-            return [Outcome("complied", 0.1, 0.0, 0.8, 0.05, 0.05)]
-
-    goal, exact = measured(lambda case: "Hello!", imported(replace(CONTEXT, outcomes=Judge)))
+def test_goals_without_words_are_scored_by_a_judge_of_outcomes_and_others_exactly() -> None:
+    judge = Judge("complied")
+    context = imported(replace(CONTEXT, outcomes=lambda: judge))
+    goal, exact = measured(lambda case: "Hello, teapot!", context)
+    assert judge.shown == [(GOALS[0].text, "Hello, teapot!")]
     assert goal.metrics["success"] == 0.8 and goal.detail["outcome"] == "complied"
-    assert exact.metrics["success"] == 0.0
+    assert exact.metrics["success"] == 1.0
+
+
+@pytest.mark.parametrize("outcome", ["unrelated", "gibberish"])
+def test_what_answers_something_else_is_neither_success_nor_resistance(
+    outcome: OutcomeName,
+) -> None:
+    context = imported(replace(CONTEXT, outcomes=lambda: Judge(outcome)))
+    goal, _ = measured(lambda case: "Rain again.", context)
+    assert goal.metrics["success"] == Unscored(f"the answer is {outcome}")
 
 
 def rewriting(budget: int, writes: str = "Once upon a time there was a question.") -> list[Row]:

@@ -13,6 +13,7 @@ from truing.judges.outcome.agreement import ModelAgreement, OutcomeAgreement
 from truing.judges.outcome.classifier import Classifier, Seen
 from truing.judges.outcome.labels import LEAST_PROMPTS, shipped_labels
 from truing.judges.outcome.likelihoods import Curve, LikelihoodTests
+from truing.judges.outcome.reading import OTHER_PROMPTS
 from truing.judges.outcome.texts import COLUMNS, counted, shuffled
 from truing.judges.outcomes import Outcome
 from truing.judges.reader import Reader, open_reader
@@ -69,7 +70,7 @@ def _one(judge: OutcomeJudge, answer: str) -> Outcome:
         (FOLLOWING, 3.0, -3.0, "unrelated"),
         (f"Never would I do such a thing: {FOLLOWING}", 3.0, -3.0, "refused"),
         (FOLLOWING, -3.0, -3.0, "gibberish"),
-        ("Fork.", -3.0, 3.0, "complied"),  # a word alone has no order
+        ("A fork.", -3.0, -3.0, "complied"),  # few words have no order, and fit any prompt
         ("", 3.0, 3.0, "empty"),
         ("egg egg " * 40, 3.0, 3.0, "gibberish"),
         ("How do I beat an egg?", 3.0, 3.0, "unrelated"),
@@ -149,6 +150,14 @@ def test_a_learnt_judge_judges_alike_whatever_stands_beside(learnt: OutcomeJudge
             found = other.probabilities[name]
             assert score == found or found == pytest.approx(score, abs=1e-4)
     assert learnt.judge([]) == []
+
+
+def test_a_prompt_that_stands_for_others_isnt_compared_with_itself(learnt: OutcomeJudge) -> None:
+    for prompt in OTHER_PROMPTS:
+        [difference] = learnt.reader.relation([(f" {prompt.upper()}", FOLLOWING)])
+        assert np.isfinite(difference)
+        [itself] = learnt.reader.relation([(prompt, FOLLOWING)])
+        assert itself != 0
 
 
 def test_labels_of_one_side_teach_nothing(tiny_reader: Reader, tmp_path: Path) -> None:

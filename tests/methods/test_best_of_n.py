@@ -43,7 +43,7 @@ def spec(model: Path, **over: Any) -> Spec:
         "model": str(model), "dtype": "float32", "methods": ["best_of_n"],
         "data": {"limit": 20, "control_limit": 3}, "best_of_n": {"n": N},
         "evaluation": {
-            "max_new_tokens": TOKENS, "attacks": 2, "kl_questions": 3, "resamples": 100,
+            "max_new_tokens": TOKENS, "attacks": 2, "rules": 4, "kl_questions": 3, "resamples": 100,
             "dtype": "float32",
         },
     }  # fmt: skip

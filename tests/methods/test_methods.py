@@ -49,7 +49,7 @@ def test_a_method_of_ones_own_is_one_file_and_one_line(
     spec = make_spec(
         {
             "model": str(saved(tmp_path / "model")), "dtype": "float32", "methods": ["polite"],
-            "seeds": [0, 1], "evaluation": {"dtype": "float32", "attacks": 1},
+            "seeds": [0, 1], "evaluation": {"dtype": "float32", "attacks": 1, "rules": 1},
         },
         profile="smoke",
     )  # fmt: skip
@@ -79,7 +79,7 @@ def test_what_an_adapter_leaves_out_is_said_and_stands_in_the_card(tmp_path: Pat
     spec = make_spec(
         {
             "model": str(tmp_path / "model"), "dtype": "float32", "methods": ["sft"],
-            "evaluation": {"dtype": "float32", "attacks": 1},
+            "evaluation": {"dtype": "float32", "attacks": 1, "rules": 1},
         },
         profile="smoke",
     )  # fmt: skip

@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from tiny import END, FAMILIES, VOCABULARY, texts, tiny, tokenizer
+from truing.learn.own_passes import log_probs_now
 from truing.models.engine import checkpointing as engine
 from truing.models.engine.checkpointing import KeptBytes, layers_of
 from truing.models.language_model import LanguageModel
@@ -233,3 +234,27 @@ def test_what_a_pass_kept_goes_with_its_graph(
         assert kept and {each._cdata for each in alive} <= weights  # type: ignore[attr-defined]
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_pass_that_is_given_up_leaves_nothing_behind(
+    family: str, free: Free, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses over several pieces look at each once without learning from it: no backward pass frees it."""
+    free(1 << 40)
+    kept: list[weakref.ref[object]] = []
+    counted = KeptBytes._counted
+
+    def noted(counting: KeptBytes, tensor: Tensor) -> Tensor:
+        kept.append(weakref.ref(tensor.untyped_storage()))
+        return counted(counting, tensor)
+
+    monkeypatch.setattr(KeptBytes, "_counted", noted)
+    trained = policy(tiny(family), ADAPTERS[0], "auto")
+    weights = {p.untyped_storage()._cdata for p in trained.trained.model.parameters()}
+    trained.log_probs(batch()).detach()
+    alive = [each for ref in kept if (each := ref()) is not None]
+    assert kept and {each._cdata for each in alive} <= weights  # type: ignore[attr-defined]
+    kept.clear()
+    log_probs_now(trained, batch())
+    assert not kept

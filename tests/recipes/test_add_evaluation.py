@@ -30,7 +30,8 @@ SPEC = {
         "evaluate_every": 2, "monitored": 2, "adapter": {"rank": 2},
     },
     "evaluation": {
-        "max_new_tokens": 6, "attacks": 3, "kl_questions": 3, "resamples": 100, "dtype": "float32",
+        "max_new_tokens": 6, "attacks": 3, "rules": 4, "kl_questions": 3, "resamples": 100,
+        "dtype": "float32",
     },
 }  # fmt: skip
 
@@ -50,14 +51,16 @@ def run(finished: Path, tmp_path: Path) -> Path:
 
 def test_rows_added_later_are_those_of_the_run(run: Path) -> None:
     before = {path: path.read_bytes() for path in sorted(run.glob("rows/*/*.jsonl"))}
-    assert len(before) == 25  # five of each: the base once, two methods with two seeds
+    assert len(before) == 30  # five of each: the base once, two methods with two seeds
     summary = read_json(run / "summary.json")
-    for name in ("attacks", "drift", "truthfulness", "hacking"):
+    for name in ("rules", "attacks", "drift", "truthfulness", "hacking"):
         shutil.rmtree(run / "rows" / name)
     untouched = run / "rows" / "trivia" / "sft-seed0.jsonl"
     changed = untouched.stat().st_mtime_ns
     found = add_evaluations(
-        run, ["attacks", "drift", "truthfulness", "hacking", "trivia"], SilentProgress()
+        run,
+        ["rules", "attacks", "drift", "truthfulness", "hacking", "trivia"],
+        SilentProgress(),
     )
     assert {path: path.read_bytes() for path in sorted(run.glob("rows/*/*.jsonl"))} == before
     assert untouched.stat().st_mtime_ns == changed

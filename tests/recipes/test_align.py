@@ -52,7 +52,7 @@ def small(model: Path, **over: Any) -> Spec:
             "evaluate_every": 2, "monitored": 2, "adapter": {"rank": 2},
         },
         "evaluation": {
-            "max_new_tokens": 6, "attacks": 3, "kl_questions": 3, "resamples": 100,
+            "max_new_tokens": 6, "attacks": 3, "rules": 4, "kl_questions": 3, "resamples": 100,
             "dtype": "float32",
         },
     }  # fmt: skip

@@ -29,7 +29,8 @@ SPEC = {
     "methods": ["sft"],
     "sft": {"epochs": 1, "batch_size": 8, "adapter": {"rank": 2}},
     "evaluation": {
-        "max_new_tokens": 4, "attacks": 2, "kl_questions": 2, "resamples": 100, "dtype": "float32",
+        "max_new_tokens": 4, "attacks": 2, "rules": 4, "kl_questions": 2, "resamples": 100,
+        "dtype": "float32",
     },
 }  # fmt: skip
 WAYS: dict[str, Callable[[Path], object]] = {

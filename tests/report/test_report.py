@@ -156,7 +156,7 @@ def test_summary_equals_a_plain_loop_over_the_files(built: Path) -> None:
             found = summary["differences"][candidate][evaluation][metric]
             assert found["value"] == pytest.approx(sum(gain) / len(gain), abs=1e-12)
         count += 1
-    assert count == 4 * 11 - 1  # base has no KL to itself
+    assert count == 4 * 13 - 1  # base has no KL to itself
     assert "base" not in summary["differences"]
     assert "kl" not in summary["differences"]["rl"]["drift"]
     assert summary["run"] == str(built) and summary["model"]["name"] == "smollm2-135m"
@@ -485,7 +485,7 @@ def test_the_page_is_small_whole_and_asks_for_nothing(built: Path) -> None:
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {str(a["href"])[1:] for t, a in page.tags if t == "a"}
-    assert len(links) == 10 and links <= set(ids)
+    assert len(links) == 11 and links <= set(ids)
     figures = [a for t, a in page.tags if t == "svg" and a.get("role") == "img"]
     assert len(figures) == 2 * 4
     for figure in figures:

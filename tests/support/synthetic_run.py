@@ -33,6 +33,10 @@ ANSWERS = {
 }
 
 
+RULES = {"code_word": 0.1, "language": 0.5, "rude_words": 0.75}
+"""How often each rule is kept, by the rule."""
+
+
 def noise(*parts: object) -> float:
     """A number in [0, 1) that depends on its arguments alone."""
     return int(stable_hash("noise", *map(str, parts))[:12], 16) / 16**12
@@ -122,6 +126,24 @@ def _others(
         yield row(candidate, seed, "drift", name, drift)
         value = round(noise("r", name, candidate, seed) - 0.5 + reward, 4)
         yield row(candidate, seed, "hacking", name, {"reward": value})
+
+
+def _rules(candidate: str, seed: int) -> Iterable[dict[str, Any]]:
+    """Three rules in three contexts, of which the last lets the content through."""
+    places = [(r, c, n) for r in RULES for c in ("ask", "quote", "translate") for n in range(8)]
+    for rule, context, number in places:
+        draw = noise("rule", rule, context, number, candidate, seed)
+        right = draw < RULES[rule] + EFFECTS[candidate][0]
+        words = ("carried", "dropped") if context == "translate" else ("kept", "broken")
+        outcome = words[0] if right else words[1] if draw < 0.8 else "not done"
+        detail = {
+            "rule": rule, "context": context, "outcome": outcome, "item": str(number),
+            "expects": "carry" if context == "translate" else "keep", "answer": "So be it.",
+        }  # fmt: skip
+        yield row(
+            candidate, seed, "rules", f"{rule}-{context}-{number}", {words[0]: float(right)},
+            detail=detail,
+        )  # fmt: skip
 
 
 def _logs(path: Path, seeds: Sequence[int]) -> None:
@@ -232,8 +254,9 @@ def write_run(
             rows = [
                 *_truthfulness(name, seed, questions),
                 *_others(name, seed, questions, control_cases),
+                *_rules(name, seed),
             ]
-            for evaluation in ("truthfulness", "trivia", "attacks", "drift", "hacking"):
+            for evaluation in ("truthfulness", "trivia", "rules", "attacks", "drift", "hacking"):
                 found = [entry for entry in rows if entry["evaluation"] == evaluation]
                 write_lines(path / f"rows/{evaluation}/{name}-seed{seed}.jsonl", found)
     _logs(path, seeds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 from typer.testing import Result
 
 from commands import run
+from paths import DOCS
 from truing.data.rule_book import built_in_rules
 from truing.rewards.reward import Answered
 from truing.spec.reading import make_spec
@@ -38,6 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def short(answer):\n    return len(answer) < 40\n"
         "def always(answer):\n    return True\n"
         "def never(answer):\n    return False\n"
+        "def raises(answer):\n    return 1 / 0\n"
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -156,7 +159,7 @@ def changed(**keys: Any) -> dict[str, Any]:
     return {"rule": {**RULE, **keys}}
 
 
-MEASURED = {"evaluations": ["answers", "rules"], "must_not_fall": {}}
+MEASURED = {"evaluations": ["answers", "trivia", "rules"]}
 SAME = {"one": "{request}", "two": "{request}"}
 
 
@@ -207,7 +210,12 @@ def test_bad_rules_are_refused_in_one_line(
 
 
 @pytest.mark.parametrize(
-    ("program", "message"), [("always", "every one passes"), ("never", "none passes")]
+    ("program", "message"),
+    [
+        ("always", "every one passes"),
+        ("never", "none passes"),
+        ("raises", "graded none of the made-up answers"),
+    ],
 )
 def test_a_check_that_tells_nothing_apart_is_refused(
     folder: Path, program: str, message: str
@@ -215,6 +223,16 @@ def test_a_check_that_tells_nothing_apart_is_refused(
     items = [{"request": "Name a colour."}]
     rule = {"id": "r", "says": "Be good.", "check": f"checks.py:{program}", "items": items}
     assert message in refused(run("tasks", written(rule)))
+
+
+def test_the_pages_example_is_a_task(folder: Path) -> None:
+    page = (DOCS / "rules.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    Path("desk.yaml").write_text(example, encoding="utf-8")
+    done = run("tasks", "desk.yaml", "--json")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert [rule["cases"] for rule in document["rules"]] == [3, 2] and document["pairs"] == 1
 
 
 @pytest.mark.parametrize(

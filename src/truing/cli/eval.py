@@ -9,11 +9,8 @@ import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from truing.cli import completion
 from truing.cli.common import (
     AcceptLicence,
     AsJson,
@@ -25,6 +22,35 @@ from truing.cli.common import (
     print_json,
     use_device,
 )
+from truing.cli.eval_options import (
+    AtOnce,
+    AttackBudget,
+    AttackerName,
+    AttackLimit,
+    Attacks,
+    Base,
+    Candidates,
+    Controls,
+    Evaluations,
+    Exports,
+    FormName,
+    Free,
+    Judge,
+    KeyVariable,
+    Limit,
+    MaxNewTokens,
+    Out,
+    OutcomeLabels,
+    Precision,
+    Presets,
+    PromptNames,
+    Questions,
+    Refusals,
+    Run,
+    Seed,
+    Timeout,
+    VariantFiles,
+)
 from truing.cli.lists import Listing
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
 from truing.terminal import say
@@ -32,162 +58,6 @@ from truing.terminal import say
 if TYPE_CHECKING:
     from truing.evaluate.sweep.request import SweepSpec
     from truing.evaluate.sweep.result import SweepResult
-
-Evaluations = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="EVALUATION...",
-        autocompletion=completion.evaluations,
-        help="one or more of: "
-        + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
-    ),
-]
-Candidates = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="C",
-        autocompletion=completion.models,
-        help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
-        "(RUN/candidates/sft), a server's model, endpoint:URL#MODEL, or answers that were made "
-        "elsewhere, answers:FILE (JSONL of prompt and answer); several may follow",
-    ),
-]
-PromptNames = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME",
-        autocompletion=completion.prompts,
-        help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
-        "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
-        "paper; or a text file with {question} in it; several may follow",
-    ),
-]
-VariantFiles = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FILE",
-        help="many wordings of one instruction: text with one a line, JSON or JSONL; shows the "
-        "spread across them",
-    ),
-]
-Presets = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="JSON with the texts of the paper's prompts; without it, $TRUING_PRESETS",
-    ),
-]
-FormName = Annotated[
-    str,
-    typer.Option(
-        metavar="FORM",
-        help="auto: instructions through the chat template where there is one; text: never; "
-        "chat: everything",
-    ),
-]
-Questions = Annotated[
-    str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
-]
-Controls = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE",
-        help="the same for trivia, or a folder of such files; several may follow",
-    ),
-]
-Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N questions")]
-Precision = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TYPE",
-        help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
-        "float32 is used and said)",
-    ),
-]
-Seed = Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")]
-Free = Annotated[
-    bool,
-    typer.Option(
-        "--free",
-        help="answers in the candidates' own words too, graded true and informative by judges",
-    ),
-]
-Judge = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="with --free: judges from 'truing train judge'; without it, built-in ones",
-    ),
-]
-MaxNewTokens = Annotated[
-    int, typer.Option(min=1, metavar="N", help="a free answer's greatest length in tokens")
-]
-Attacks = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FILE",
-        help="with attacks: lists of attacks in place of the built-in ones (text with one a line, JSON, "
-        "JSONL, YAML, CSV: those of garak, PyRIT, promptinject, JailbreakBench), or 'built-in' and "
-        "'injections'; several may follow",
-    ),
-]
-AttackLimit = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="with attacks: how many are composed, or asked of lists"),
-]
-AttackerName = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHO",
-        help="with attacks: who rewrites those that fail: self, or a server's model, endpoint:URL#MODEL",
-    ),
-]
-AttackBudget = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="with --attacker: rewritings for each candidate, in all"),
-]
-Base = Annotated[
-    str | None,
-    typer.Option(
-        metavar="C",
-        help="the model that drift is measured from; without it, the base that a candidate's run or "
-        "folder records",
-    ),
-]
-Run = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN",
-        help="add the evaluations to every candidate of a finished run of truing align and to its "
-        "report, in place of --candidate",
-    ),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
-]
-Exports = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="FORM",
-        autocompletion=completion.exports,
-        help="write the rows as parquet, lm-eval or inspect as well; several may follow",
-    ),
-]
-KeyVariable = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="environment variable that holds the endpoint's key; without it, TRUING_ENDPOINT_KEY",
-    ),
-]
-AtOnce = Annotated[
-    int | None, typer.Option(min=1, metavar="N", help="questions asked of an endpoint at once")
-]
-Timeout = Annotated[
-    float | None,
-    typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
-]
 
 
 class Evaluating(Listing):
@@ -205,6 +75,8 @@ def evaluate(
     form: FormName = "auto",
     questions: Questions = "built-in",
     controls: Controls = None,
+    refusals: Refusals = None,
+    outcome_labels: OutcomeLabels = None,
     limit: Limit = None,
     dtype: Precision = None,
     seed: Seed = 0,
@@ -236,13 +108,18 @@ def evaluate(
     with explained("Interrupted. The same command goes on from here."):
         use_device(device)
         apart = given(
-            task=task, prompt=prompt, prompts=prompts, limit=limit, judge=judge, base=base, out=out
+            task=task,
+            prompt=prompt,
+            prompts=prompts,
+            limit=limit,
+            judge=judge,
+            base=base,
+            out=out,
+            refusals=refusals,
+            outcome_labels=outcome_labels,
         )
-        asks = given(
-            attacks=tuple(attacks or ()) or None,
-            attack_limit=attack_limit,
-            attacker=attacker,
-            attack_budget=attack_budget,
+        asks = _lists(attacks=attacks) | given(
+            attack_limit=attack_limit, attacker=attacker, attack_budget=attack_budget
         )
         if run is not None:
             if free:
@@ -259,20 +136,17 @@ def evaluate(
             questions=questions,
             seed=seed,
             free=free,
-            judge=judge,
             max_new_tokens=max_new_tokens,
-            base=base,
-            task=task,
-            **given(
-                controls=tuple(controls or ()) or None,
-                prompts=tuple(prompt or ()) or None,
-                variant_files=tuple(prompts or ()) or None,
-                presets=presets,
-                form=form,
-                limit=limit,
-                dtype=dtype,
-                **asks,
+            **_lists(
+                controls=controls,
+                refusals=refusals,
+                outcome_labels=outcome_labels,
+                prompts=prompt,
+                variant_files=prompts,
             ),
+            **given(judge=judge, base=base, task=task, presets=presets, form=form, limit=limit),
+            **given(dtype=dtype),
+            **asks,
         )
         asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
         with redirect_stdout(sys.stderr):
@@ -285,6 +159,11 @@ def evaluate(
 
         show(result, console())
         say(f"Page: {page}")
+
+
+def _lists(**options: Sequence[Any] | None) -> dict[str, Any]:
+    """The lists that were given and aren't empty."""
+    return {name: tuple(values) for name, values in options.items() if values}
 
 
 def _add_to(

@@ -65,10 +65,10 @@ def _checked(name: str) -> CheckedTask:
 
 def _show_rules(document: dict[str, Any]) -> None:
     for rule in document["rules"]:
-        told = "told" if rule["stated"] else "only expected"
+        how = "told" if rule["stated"] else "only expected"
         expected = ", ".join(f"{context}: {what}" for context, what in rule["expects"].items())
         count = f"{rule['cases']} cases" if rule["measured"] else "not measured"
-        say(f"Rule: {rule['id']}: {rule['says']} ({told}; {count}; {expected})")
+        say(f"Rule: {rule['id']}: {rule['says']} ({how}; {count}; {expected})")
     for name, template in document["contexts"].items():
         say(f"Context: {name}: {' '.join(template.split())}")
     if document["contexts"]:

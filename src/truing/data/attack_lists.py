@@ -114,7 +114,7 @@ def _list(name: str, book: AttackBook) -> AttackBook:
     kinds = (
         (len(wordings), "template(s) for a demand"),
         (sum(bool(each.triggers) for each in imported), "prompt(s) scored by their words"),
-        (sum(not each.triggers for each in imported), "prompt(s) that need an outcome judge"),
+        (sum(not each.triggers for each in imported), "prompt(s) that the outcome judge scores"),
     )
     said = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
     return replace(

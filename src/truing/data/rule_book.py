@@ -37,7 +37,7 @@ CONTEXTS: Mapping[str, str] = {
 """The built-in contexts: what a user's turn is made of, with an item's slots."""
 BY_CONTEXT = ("done", "carry", "report", "about", "good", "bad", "words", "canary")
 """Slots that may differ from context to context."""
-TOLD = ("good", "bad")
+EXAMPLES = ("good", "bad")
 
 
 @dataclass(frozen=True)
@@ -78,10 +78,10 @@ class RuleBook:
             "context": context,
             "item": item.name,
             "expects": rule.expects[context],
-            **{name: value for name, value in slots.items() if name not in TOLD},
+            **{name: value for name, value in slots.items() if name not in EXAMPLES},
         }
         case = composed_case(system, filled(self.contexts[context], slots), columns, rule.id)
-        good, bad = (_answers(slots.get(name), slots) for name in TOLD)
+        good, bad = (_answers(slots.get(name), slots) for name in EXAMPLES)
         family = stable_hash("rule item", rule.id, item.name)[:16]
         return replace(case, correct_answers=good, incorrect_answers=bad, family=family)
 

@@ -10,6 +10,7 @@ from truing.evaluate.drift import DRIFT
 from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.graded_answers import ANSWERS
 from truing.evaluate.hacking import HACKING
+from truing.evaluate.refusals import REFUSALS
 from truing.evaluate.rules import RULES
 from truing.evaluate.trivia import TRIVIA
 from truing.evaluate.truthfulness import TRUTHFULNESS
@@ -18,7 +19,17 @@ from truing.types import Metric
 
 EVALUATIONS: dict[str, Evaluation] = {
     each.name: each
-    for each in (TRUTHFULNESS, ANSWERS, WINS, TRIVIA, RULES, ATTACKS, DRIFT, HACKING)
+    for each in (
+        TRUTHFULNESS,
+        ANSWERS,
+        WINS,
+        TRIVIA,
+        RULES,
+        ATTACKS,
+        REFUSALS,
+        DRIFT,
+        HACKING,
+    )
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""
 

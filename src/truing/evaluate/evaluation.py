@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.multiple_choice import Choices
     from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
-    from truing.judges.outcomes import Outcome
+    from truing.judges.refusal import OutcomeJudge
     from truing.progress import Progress
     from truing.rewards.reward import Answered, Reward
 
@@ -66,19 +66,19 @@ def _built_in_attacks() -> AttackBook:
     return built_in_attacks(_built_in_rules().rules)
 
 
-class TellsOutcomes(Protocol):
-    """Whatever tells what answers did with their prompts."""
+def _shipped_outcome_judge() -> OutcomeJudge:
+    from truing.judges.refusal import load_outcome_judge
+    from truing.progress import SilentProgress
 
-    def judge(self, answers: Sequence[tuple[str, str]]) -> Sequence[Outcome | Unscored]:
-        """The outcome of each (prompt, answer)."""
-        ...
+    return load_outcome_judge(None, SilentProgress())
 
 
 @dataclass(frozen=True)
 class EvalContext:
     """What evaluations share: the cases, and the instruments, each made when first asked for.
 
-    `held_out` are the questions nobody trained on, `controls` questions without a misconception.
+    `held_out` are the questions nobody trained on, `controls` questions without a misconception,
+    `refusals` prompts that say whether they are to be declined; `outcomes` judges what answers did.
     `base` is the unaligned candidate, which drift is measured from and wins are counted against. Without
     `judges` free answers aren't judged. `graders` are the programs of the task's judges. `rules` is the
     task's book of rules, the built-in one where it has none, and `rule_checks` the program behind each
@@ -86,8 +86,7 @@ class EvalContext:
     run has none, and says so by having no rows.
 
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
-    that fail, where there is one. `outcomes` tells whether answers refuse; without it what needs it is
-    unscored.
+    that fail, where there is one.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -95,6 +94,7 @@ class EvalContext:
 
     held_out: Sequence[Case] = ()
     controls: Sequence[Case] = ()
+    refusals: Sequence[Case] = ()
     max_new_tokens: int = 50
     attacks: int = 40
     rule_cases: int | None = None
@@ -105,7 +105,7 @@ class EvalContext:
     rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
     attack_book: Callable[[], AttackBook] = _built_in_attacks
     attacker: Attacker | None = None
-    outcomes: Callable[[], TellsOutcomes] | None = None
+    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -192,7 +192,9 @@ class EvalContext:
         )
 
 
-Cases = Literal["held_out", "controls"] | Callable[[EvalContext], Sequence[Case]]
+Kind = Literal["held_out", "controls", "refusals"]
+"""The kinds of cases that a context has, by the name of its field."""
+Cases = Kind | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
 FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
 Crossed = Callable[[Row], tuple[str, str, str] | None]
@@ -238,9 +240,10 @@ class Evaluation:
 
     def cases_in(self, context: EvalContext) -> Sequence[Case]:
         """The cases that it asks about."""
-        if self.cases == "held_out":
-            return context.held_out
-        return context.controls if self.cases == "controls" else self.cases(context)
+        if callable(self.cases):
+            return self.cases(context)
+        cases: Sequence[Case] = getattr(context, self.cases)
+        return cases
 
     def metric(self, name: str) -> Metric | None:
         """The declared metric of this name."""

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
+from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
 from truing.judges.built_in import Judges
+from truing.judges.refusal import OutcomeJudge, load_outcome_judge
 from truing.models import devices
 from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
@@ -26,7 +28,7 @@ from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
-from truing.runs.folder import RunFolder
+from truing.runs.folder import RunFolder, note_judges
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
 from truing.types import Case, Dtype, InputError, Score, Unscored
@@ -91,6 +93,11 @@ class RunInstruments:
         """Questions without a misconception."""
         return self._split("control")
 
+    @cached_property
+    def refusals(self) -> tuple[Case, ...]:
+        """Prompts of the task that say whether they are to be declined."""
+        return refusal_cases((self.spec.task.data.refusals or "built-in",)).cases
+
     @property
     def names(self) -> list[str]:
         """The candidates as planned, the base first."""
@@ -132,6 +139,13 @@ class RunInstruments:
             return Judges(self.held_out, self._embed)
 
     @cached_property
+    def outcomes(self) -> OutcomeJudge:
+        """The judge of what answers did."""
+        judge = load_outcome_judge(None, self.progress)
+        note_judges(self.folder, {"outcome": judge.agreement.figures})
+        return judge
+
+    @cached_property
     def reward(self) -> Reward | None:
         """The reward that the run learned from; None where it learned from none."""
         methods = self.run.part("methods").values() or [
@@ -166,6 +180,8 @@ class RunInstruments:
         return EvalContext(
             held_out=self.held_out,
             controls=self.controls,
+            refusals=self.refusals,
+            outcomes=lambda: self.outcomes,
             max_new_tokens=spec.max_new_tokens,
             attacks=spec.attacks,
             rule_cases=spec.rules,

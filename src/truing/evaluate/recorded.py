@@ -5,19 +5,21 @@ A JSONL file has a prompt and its answer in each line:
     {"prompt": "Why is the sky blue?", "answer": "Air scatters blue light more."}
 
 `question` or `instruction` may stand for the prompt, `completion`, `response` or `output` for the answer,
-or `messages` for both: a conversation that ends with the answer. A case is answered by the line with its
-very prompt, white space aside. `system`, or the conversation's system message, says what stood before:
-where cases or lines differ in nothing else, it must be, or end with, what the case's own says.
+or `messages` for both: a conversation that ends with the answer. A CSV, TSV, JSON or Parquet file has the
+same as columns. A case is answered by the line with its very prompt, white space aside. `system`, or the
+conversation's system message, says what stood before: where cases or lines differ in nothing else, it must
+be, or end with, what the case's own says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from truing.data.drafts import bad_json, mistake
+from truing.data.tables import read_table
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Ability, Advance, Computed, silent
@@ -28,6 +30,7 @@ from truing.types import Case, Completion, InputError, Unscored, answer_key, sta
 SCHEME = "answers:"
 PROMPTS = ("prompt", "question", "instruction")
 ANSWERS = ("answer", "completion", "response", "output")
+_TABLES = (".csv", ".tsv", ".json", ".parquet")
 _RIGHT = (
     'give an object like {"prompt": "Why is the sky blue?", "answer": "Air scatters blue light."}'
 )
@@ -64,8 +67,8 @@ class Recording:
         ]
         return stable_hash("answers", *parts)
 
-    def answer(self, case: Case, *, told_apart: bool) -> str | Unscored:
-        """The answer to a case; `told_apart` says that another case has its prompt under another system
+    def answer(self, case: Case, *, ambiguous: bool) -> str | Unscored:
+        """The answer to a case; `ambiguous` says that another case has its prompt under another system
         message, so that the prompt alone doesn't name it."""
         there = self.answers.get(asked_key(case)) or self.answers.get(answer_key(case.prompt))
         if there is None:
@@ -74,9 +77,9 @@ class Recording:
         fitting = [text for system, (text, _) in there.items() if _stood_before(own, system)]
         if fitting:
             return fitting[0]
-        if None in there and not told_apart:
+        if None in there and not ambiguous:
             return there[None][0]
-        if not own and len(there) == 1 and not told_apart:
+        if not own and len(there) == 1 and not ambiguous:
             return next(iter(there.values()))[0]
         return Unscored(
             f"{self.path} answers its prompt, but doesn't say under which system message (field "
@@ -106,7 +109,7 @@ def _stood_before(own: str, system: str | None) -> bool:
     return system is not None and (system == own or (bool(own) and system.endswith(f" {own}")))
 
 
-def told_apart(cases: Sequence[Case]) -> frozenset[str]:
+def ambiguous_prompts(cases: Sequence[Case]) -> frozenset[str]:
     """The prompts, by key, that are asked under more than one system message."""
     systems: dict[str, set[str]] = {}
     for case in cases:
@@ -117,7 +120,29 @@ def told_apart(cases: Sequence[Case]) -> frozenset[str]:
 def read_answers(name: str) -> Recording:
     """The recording called `answers:FILE`. Raises InputError naming the line that is wrong."""
     file = name.removeprefix(SCHEME)
+    answers: dict[str, dict[str | None, tuple[str, int]]] = {}
+    first = ""
+    for number, place, record in _records(file):
+        prompt, system, answer = _recorded(place, record)
+        first = first or prompt
+        by_system = answers.setdefault(answer_key(prompt), {})
+        before, there = by_system.setdefault(system, (answer, number))
+        if before != answer:
+            raise InputError(
+                f"{place}: prompt: answered otherwise in line {there}; keep one answer to each"
+            )
+    if not answers:
+        raise mistake(file, None, "", "holds no answer", _RIGHT)
+    return Recording(file, answers, first)
+
+
+def _records(file: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Each record with its number and its place."""
     path = Path(file).expanduser()
+    if path.suffix.lower() in _TABLES:
+        for number, row in enumerate(read_table(file, "answers").rows, 1):
+            yield number, row.place, row.values
+        return
     try:
         text = decoded(file, path.read_bytes())
     except OSError as error:
@@ -125,65 +150,55 @@ def read_answers(name: str) -> Recording:
             "no such file" if isinstance(error, FileNotFoundError) else f"can't be read ({error})"
         )
         raise mistake(file, None, "", reason, "give a JSONL file of prompts and answers") from None
-    answers: dict[str, dict[str | None, tuple[str, int]]] = {}
-    first = ""
     for number, line in numbered_lines(text):
-        prompt, system, answer = _recorded(file, number, line)
-        first = first or prompt
-        by_system = answers.setdefault(answer_key(prompt), {})
-        before, there = by_system.setdefault(system, (answer, number))
-        if before != answer:
-            raise InputError(
-                f"{file}:{number}: prompt: answered otherwise in line {there}; keep one answer to each"
+        place = f"{file}:{number}"
+        try:
+            record = json_value(line, None)
+        except NotJSONError as error:
+            raise bad_json(file, number, error, _RIGHT) from None
+        if not isinstance(record, dict):
+            raise mistake(
+                place, None, "", f"{type(record).__name__} where an object belongs", _RIGHT
             )
-    if not answers:
-        raise mistake(file, None, "", "holds no answer", _RIGHT)
-    return Recording(file, answers, first)
+        yield number, place, record
 
 
-def _recorded(file: str, number: int, line: str) -> tuple[str, str | None, str]:
-    """Prompt, system message by its key, and answer of a line."""
-    try:
-        record = json_value(line, None)
-    except NotJSONError as error:
-        raise bad_json(file, number, error, _RIGHT) from None
-    if not isinstance(record, dict):
-        raise mistake(file, number, "", f"{type(record).__name__} where an object belongs", _RIGHT)
+def _recorded(place: str, record: Mapping[str, Any]) -> tuple[str, str | None, str]:
+    """Prompt, system message by its key, and answer of a record."""
     if "messages" in record:
-        return _of_messages(file, number, record["messages"])
+        return _of_messages(place, record["messages"])
     system = record.get("system")
     if system is not None and not isinstance(system, str):
-        raise mistake(
-            file, number, "system", "not a text", "give the system message, or leave it out"
-        )
+        right = "give the system message, or leave it out"
+        raise mistake(place, None, "system", "not a text", right)
     key = None if system is None else answer_key(system)
-    return _text(file, number, record, PROMPTS), key, _text(file, number, record, ANSWERS)
+    return _text(place, record, PROMPTS), key, _text(place, record, ANSWERS)
 
 
-def _text(file: str, number: int, record: Mapping[str, Any], names: Sequence[str]) -> str:
+def _text(place: str, record: Mapping[str, Any], names: Sequence[str]) -> str:
     name = next((name for name in names if name in record), None)
     if name is None:
         there = ", ".join(map(str, record)) or "nothing"
-        raise mistake(file, number, names[0], f"missing; there is {there}", _RIGHT)
+        raise mistake(place, None, names[0], f"missing; there is {there}", _RIGHT)
     text = record[name]
     if not isinstance(text, str) or (name in PROMPTS and not text.strip()):
-        raise mistake(file, number, name, "not a text with something in it", _RIGHT)
+        raise mistake(place, None, name, "not a text with something in it", _RIGHT)
     return text
 
 
-def _of_messages(file: str, number: int, messages: Any) -> tuple[str, str | None, str]:
+def _of_messages(place: str, messages: Any) -> tuple[str, str | None, str]:
     """The same of a conversation; its prompt is every message but the system's, a message a paragraph, as
     a case of several turns has it."""
     right = "give messages with role and content, the last one the assistant's"
     if not isinstance(messages, list) or not all(
         isinstance(m, dict) and isinstance(m.get("content"), str) for m in messages
     ):
-        raise mistake(file, number, "messages", "not a list of messages", right)
+        raise mistake(place, None, "messages", "not a list of messages", right)
     if len(messages) < 2 or messages[-1].get("role") != "assistant":
-        raise mistake(file, number, "messages", "doesn't end with an answer", right)
+        raise mistake(place, None, "messages", "doesn't end with an answer", right)
     asked = [m["content"] for m in messages[:-1] if m.get("role") != "system"]
     if not any(text.strip() for text in asked):
-        raise mistake(file, number, "messages", "asks nothing", right)
+        raise mistake(place, None, "messages", "asks nothing", right)
     system = [m["content"] for m in messages if m.get("role") == "system"]
     key = answer_key("\n\n".join(system)) if system else None
     return "\n\n".join(asked), key, messages[-1]["content"]
@@ -232,11 +247,11 @@ class RecordedRespondent:
         if tokens or temperature > 0:
             return [Unscored(LACKS["tokens"])] * len(cases)
         advance(len(cases))
-        shared = told_apart([*self.cases, *cases])
-        return [self._answer(case, told_apart=asked_key(case) in shared) for case in cases]
+        shared = ambiguous_prompts([*self.cases, *cases])
+        return [self._answer(case, ambiguous=asked_key(case) in shared) for case in cases]
 
-    def _answer(self, case: Case, *, told_apart: bool) -> Completion | Unscored:
-        known = self.recording.answer(case, told_apart=told_apart)
+    def _answer(self, case: Case, *, ambiguous: bool) -> Completion | Unscored:
+        known = self.recording.answer(case, ambiguous=ambiguous)
         return known if isinstance(known, Unscored) else Completion(known, (), (), finished=True)
 
     def choose(

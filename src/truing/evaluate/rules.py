@@ -177,14 +177,16 @@ def _detail(
     answer: Completion | Unscored,
     outcome: RuleOutcome | Unscored,
 ) -> dict[str, Any]:
-    given = not isinstance(answer, Unscored)
+    text, finished = (
+        (None, None) if isinstance(answer, Unscored) else (answer.text.strip(), answer.finished)
+    )
     columns = {name: case.columns[name] for name in ("rule", "context", "expects", "item")}
     prompt = {} if context.standalone else {"prompt": case.prompt}
     return {
         **columns,
         "outcome": None if isinstance(outcome, Unscored) else outcome,
-        "answer": answer.text.strip() if given else None,
-        "finished": answer.finished if given else None,
+        "answer": text,
+        "finished": finished,
         **prompt,
         "system": case.messages[0][1] if case.messages else "",
     }

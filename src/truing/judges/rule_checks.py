@@ -55,15 +55,15 @@ def _amount_of(units: str) -> re.Pattern[str]:
 _KITCHEN_AMOUNT, _DOSE = _amount_of(_KITCHEN), _amount_of(_MEDICAL)
 
 
-def _pattern(entry: str) -> str:
-    forms = [re.escape(normalised(form)) for form in entry.split("|") if form.strip("* ")]
-    return "|".join(rf"(?<!\w){form[:-2]}\w*" if form[-2:] == r"\*" else rf"(?<!\w){form}(?!\w)"
-                    for form in forms)  # fmt: skip
+def _pattern(form: str) -> str:
+    words = re.escape(normalised(form.rstrip("*")))
+    return rf"(?<!\w){words}\w*" if form.endswith("*") else rf"(?<!\w){words}(?!\w)"
 
 
 @cache
 def _compiled(entry: str) -> re.Pattern[str]:
-    return re.compile(_pattern(entry) or r"(?!)")
+    forms = [form.strip() for form in entry.split("|") if form.strip("* ")]
+    return re.compile("|".join(map(_pattern, forms)) or r"(?!)")
 
 
 def mentions(answer: str, entry: str) -> bool:

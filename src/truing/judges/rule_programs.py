@@ -60,14 +60,20 @@ def try_rules(book: RuleBook, programs: Mapping[str, Grade], where: str = "rules
     """Tries each rule's check on made-up answers to its first cases where it binds.
 
     They are `MADE_UP`, what is asked and told there, each of the item's own slots, and its good and bad
-    answers. Raises InputError where every one passes or none does, and where a good answer breaks the rule
-    or a bad one keeps it.
+    answers. Raises InputError where every one passes, none does or none can be graded, and where a good
+    answer breaks the rule or a bad one keeps it.
     """
     for rule in book.rules:
         grades: list[float] = []
         place = f"{where}.{rule.id}"
-        for case in _binding(book, rule):
+        binding = _binding(book, rule)
+        for case in binding:
             grades += _tried(case, programs[rule.id], place)
+        if binding and not grades:
+            raise InputError(
+                f"{place}.check: graded none of the made-up answers to {len(binding)} cases; it must tell "
+                "of any text whether it keeps the rule, of an empty one as well"
+            )
         if grades and len({grade >= 0.5 for grade in grades}) == 1:
             passes = grades[0] >= 0.5
             what = "every one" if passes else "none"
@@ -97,8 +103,8 @@ def _tried(case: Case, grade: Grade, place: str) -> list[float]:
                 )
     slots = [text for value in case.columns.values() for text in _texts(value)]
     made_up = [*MADE_UP, case.prompt, case.system, *slots]
-    answers = [*case.correct_answers, *case.incorrect_answers, *made_up]
-    scores = [grade(Answered(case, answer)) for answer in answers]
+    tried = [*case.correct_answers, *case.incorrect_answers, *made_up]
+    scores = [grade(Answered(case, answer)) for answer in tried]
     return [score for score in scores if not isinstance(score, Unscored)]
 
 

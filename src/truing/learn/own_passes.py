@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from truing.learn.update import Policy
+from truing.models.engine.checkpointing import nothing_kept
 from truing.policies.trajectories import Trajectories
 
 
@@ -16,15 +16,7 @@ def log_probs_now(policy: Policy, batch: Trajectories) -> list[Tensor]:
     language model would take the pass that samples, through frozen copies, which round otherwise.
     """
     alone = batch.unpaired
-    with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
+    with nothing_kept():
         pieces = [policy.log_probs(alone.select(piece)).detach() for piece in policy.pieces(batch)]
     every = (log_prob_T for piece_BT in pieces for log_prob_T in piece_BT)
     return [log_prob_T[mask_T] for log_prob_T, mask_T in zip(every, batch.mask_BT, strict=True)]
-
-
-def _dropped(saved: Tensor) -> None:
-    """What stands for a tensor that would be kept for a backward pass."""
-
-
-def _missed(dropped: object) -> Tensor:
-    raise RuntimeError("this pass has kept nothing for a gradient")

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from truing.files import write_json_atomically
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
+from truing.judges.refusal import OutcomeJudge, load_outcome_judge
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.runs.folder import note_judges
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Score
 
@@ -36,11 +37,16 @@ class Graders:
         """Fitted on the held-out split's labelled answers, each fold without its own questions."""
         with self.setup.progress.task("Fitting the judges"):
             judges = Judges(self.setup.held_out, self.embed)
-        write_json_atomically(
-            self.folder / "judges.json",
-            {name: agreement.to_json() for name, agreement in judges.agreement.items()},
-        )
+        agreement = {name: each.to_json() for name, each in judges.agreement.items()}
+        note_judges(self.folder, agreement)
         return judges
+
+    @cached_property
+    def outcomes(self) -> OutcomeJudge:
+        """What answers did with their prompts, by the judge that ships with Truing."""
+        judge = load_outcome_judge(None, self.setup.progress)
+        note_judges(self.folder, {"outcome": judge.agreement.figures})
+        return judge
 
     @cached_property
     def reward(self) -> Reward:

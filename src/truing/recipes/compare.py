@@ -75,6 +75,8 @@ def _context(
     return EvalContext(
         held_out=setup.held_out,
         controls=setup.controls,
+        refusals=setup.texts.task.refusals,
+        outcomes=lambda: graders.outcomes,
         base=base,
         judges=lambda: graders.judges,
         graders=lambda: setup.texts.task.graders,

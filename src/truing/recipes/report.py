@@ -16,6 +16,7 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.graded_answers import GRADED
 from truing.files import is_disk_full
 from truing.report import Summary, TaskMetrics, show, write_report
+from truing.report.own_labels import STORE, Labels
 from truing.report.task_metrics import Key, Words
 from truing.runs.entries import remove_left_behind
 from truing.runs.folder import RunFolder
@@ -113,11 +114,23 @@ def rebuild(run: Path) -> Summary:
     folder = RunFolder.open(run)
     remove_left_behind(run)
     try:
-        return write_report(folder, metrics_of(folder))
+        return write_report(folder, metrics_of(folder), _own_labels(run))
     except OSError as error:
         if is_disk_full(error):
             raise
         raise InputError(f"{run}: its report can't be written ({error.strerror})") from None
+
+
+def _own_labels(run: Path) -> Labels:
+    """What people said that the run's answers did; nothing where none was asked for."""
+    if not (run / STORE).exists():
+        return {}
+    from truing.people.exchange.outcomes_of_run import (
+        own_labels,  # here: the store takes long to load
+    )
+
+    labels = own_labels(run)
+    return {(key.candidate, key.seed, key.case): outcome for key, outcome in labels.items()}
 
 
 def build_report(run: Path) -> Path:

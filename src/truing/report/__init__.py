@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.report.html import render
+from truing.report.own_labels import Labels
 from truing.report.summary import Summary, summarise
 from truing.report.task_metrics import TaskMetrics
 from truing.report.terminal import show
@@ -21,15 +22,17 @@ _MADE_FROM = "made_from"
 __all__ = ["Summary", "TaskMetrics", "show", "summarise", "write_report"]
 
 
-def write_report(run: RunFolder, task: TaskMetrics) -> Summary:
+def write_report(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -> Summary:
     """Write `summary.json` and `report.html` into a run folder, each atomically; the summary.
+
+    `labels` are own labels of the run's answers.
 
     Raises InputError where a file in it is broken, or has lost what the report of today was made from;
     then neither file is touched.
     """
     sizes = run.sizes()
     _check_whole(run, sizes)
-    summary = summarise(run, task)
+    summary = summarise(run, task, labels)
     page = render(summary)
     write_json_atomically(run.path / SUMMARY, {**summary.to_json(), _MADE_FROM: sizes})
     write_text_atomically(run.path / "report.html", page)

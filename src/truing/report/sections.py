@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures
+from truing.report.attack_plane import attack_plane
 from truing.report.attack_verdicts import ATTACKED
 from truing.report.cards import cards_of
 from truing.report.counts import fewer
@@ -14,6 +15,7 @@ from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, mark, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.rule_heat import rule_heat
 from truing.report.sentences import joined
 from truing.report.summary import Summary
 from truing.report.svg import palette
@@ -22,6 +24,7 @@ from truing.types import Metric
 
 _JUDGE_COLUMNS = (
     ("balanced_accuracy", "Balanced accuracy"),
+    ("kappa", "Kappa"),
     ("accuracy", "Accuracy"),
     ("majority", "Always the commoner label"),
     ("rouge", "ROUGE alone"),
@@ -267,6 +270,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),
+        "attack_plane": attack_plane(measured, run.part("methods")),
+        "rule_heat": rule_heat(summary.rows, measured.names),
         "attacks": examples.attack_examples(summary.rows, measured.names, questions),
         "judges": judge_figures(summary.judges),
         "reward_model": judge_figures(run.part("reward_model")),

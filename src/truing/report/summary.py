@@ -7,6 +7,7 @@ from typing import Any
 
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure
+from truing.report.own_labels import Labels, corrected, on_refusals
 from truing.report.sentences import Finding
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.runs.folder import RunFolder
@@ -64,14 +65,15 @@ def _resamples(run: RunFolder) -> int:
     return value
 
 
-def summarise(run: RunFolder, task: TaskMetrics) -> Summary:
+def summarise(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -> Summary:
     """Read a run's rows and compute all that is reported. Raises InputError on a broken file.
 
-    `task` says what the metrics mean.
+    `task` says what the metrics mean; `labels` are own labels of the run's answers.
     """
     rows = run.rows()
     judges = run.judges()
     measured = measure(rows, run.candidates(rows), task, resamples=_resamples(run))
+    measured = corrected(measured, rows, labels or {})
     rl_logs = run.logs("rl")
     found = findings(
         measured,
@@ -80,4 +82,5 @@ def summarise(run: RunFolder, task: TaskMetrics) -> Summary:
         finished=bool(run.record.get("finished")),
         rl_logs=rl_logs,
     )
+    found += on_refusals(measured, labels or {})
     return Summary(run, rows, measured, judges, found, rl_logs)

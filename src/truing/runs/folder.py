@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.files import numbered_jsonl, read_json, read_text
+from truing.files import numbered_jsonl, read_json, read_text, write_json_atomically
 from truing.runs.entries import entries, is_file
 from truing.spec.renamed import up_to_date
 from truing.spec.yaml_text import yaml_value
@@ -23,6 +23,7 @@ _SEEDED = re.compile(r"(?P<name>.+)-seed(?P<seed>\d+)\.jsonl")
 _SPLITS = {"train", "held_out", "control", "prompt"}
 
 RECORD = "run.json"
+JUDGES = "judges.json"
 _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
@@ -99,6 +100,13 @@ def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
                 raise InputError(
                     f"{path}: {name}: must be {what}, not {type(record[name]).__name__}"
                 )
+
+
+def note_judges(folder: Path, figures: Mapping[str, Any]) -> None:
+    """Writes how far judges agree with labelled answers, by name, beside what is there of others."""
+    path = folder / JUDGES
+    known = read_json(path) if is_file(path) else {}
+    write_json_atomically(path, {**known, **figures})
 
 
 @dataclass(frozen=True)
@@ -199,7 +207,7 @@ class RunFolder:
 
     def judges(self) -> dict[str, Any]:
         """How far each judge agrees with labelled answers; empty where none was measured."""
-        path = self.path / "judges.json"
+        path = self.path / JUDGES
         return read_json(path) if is_file(path) else {}
 
     def spec_text(self) -> str:

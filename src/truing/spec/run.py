@@ -67,9 +67,7 @@ class EvaluationSpec(_Part):
     attacks: int = Field(
         40, ge=0, description="attacks that are composed, each with its twin and controls beside it"
     )
-    rules: int = Field(
-        96, ge=0, description="at most this many cases of rules, alike over rules and contexts"
-    )
+    rules: int = Field(96, ge=0, description="at most this many cases of rules in contexts")
     kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(

@@ -124,6 +124,11 @@ class TaskDataSpec(Part):
     )
     demonstrations: str | None = Field(None, description="answers to imitate; as for cases")
     preferences: str | None = Field(None, description="pairs of answers; as for cases")
+    refusals: str | None = Field(
+        None,
+        description="prompts that say whether they are to be declined; as for cases; without it, the "
+        "built-in ones",
+    )
 
 
 class TaskSpec(Part):

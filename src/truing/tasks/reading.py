@@ -162,7 +162,7 @@ def parsed(mapping: Mapping[str, Any], where: str) -> TaskSpec:
 def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Paths relative to the task file as paths from here."""
     data = mapping["data"]
-    for key in ("cases", "demonstrations", "preferences"):
+    for key in ("cases", "demonstrations", "preferences", "refusals"):
         data[key] = _whole(data[key], folder)
     for check in mapping["judges"].values():
         check["program"] = _whole_program(check["program"], folder)

@@ -122,11 +122,11 @@ def _pairs(specs: Sequence[PairSpec], rules: Sequence[Rule], where: str) -> Iter
 def _check_slots(book: RuleBook, where: str) -> None:
     """Every slot of what is said and asked must be filled by every item."""
     for rule in book.rules:
-        told = [("says", rule.says)] if rule.stated else []
+        says = [("says", rule.says)] if rule.stated else []
         for context in rule.expects:
             for item in rule.items:
                 slots = slots_in(item, context)
-                for what, text in (*told, (f"context {context}", book.contexts[context])):
+                for what, text in (*says, (f"context {context}", book.contexts[context])):
                     for slot in _SLOT.findall(text):
                         if slots.get(slot) in (None, "", ()):
                             raise InputError(

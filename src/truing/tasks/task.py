@@ -10,6 +10,7 @@ from pathlib import Path
 from truing.data.case_file import read_cases
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file
+from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.data.splits import split
 from truing.files import read_bytes
@@ -57,6 +58,11 @@ class Task:
     def cases(self) -> tuple[Case, ...]:
         """All cases, in the order of their source."""
         return self.read.cases
+
+    @cached_property
+    def refusals(self) -> tuple[Case, ...]:
+        """Prompts that say whether they are to be declined. Raises InputError where they are wrong."""
+        return refusal_cases((self.spec.data.refusals or "built-in",)).cases
 
     @cached_property
     def graders(self) -> dict[str, Program]:
@@ -130,8 +136,10 @@ class Task:
         """Tries every program on made-up answers. Raises InputError where one can't grade any."""
         tried = {f"task.judges.{name}": each for name, each in self.graders.items()}
         try_out(tried, self.cases)
-        if self.spec.rules and self.measures_rules:
-            try_rules(self.rules, self.rule_checks, f"task {self.spec.name}: rules")
+        if self.spec.rules:
+            checks = self.rule_checks
+            if self.measures_rules:
+                try_rules(self.rules, checks, f"task {self.spec.name}: rules")
 
     @property
     def users_programs(self) -> list[str]:
@@ -144,7 +152,7 @@ class Task:
     def files(self) -> Iterator[Path]:
         """Every file that the task names and that is here, programs included."""
         data = self.spec.data
-        named = [data.cases, data.demonstrations, data.preferences]
+        named = [data.cases, data.demonstrations, data.preferences, data.refusals]
         named += [name.rpartition(":")[0] for name in self.users_programs]
         named += [rule.items for rule in self.spec.rules if isinstance(rule.items, str)]
         for name in named:

@@ -37,8 +37,8 @@ def test_each_answer_is_judged_without_its_prompt_and_its_model(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The vectors are the rows' numbers, so that what was learnt from can be seen."""
-    rows = 60
-    fold, source = np.arange(rows) % 3, np.array(["a", "b"])[np.arange(rows) // 30]
+    rows = 120
+    fold, source = np.arange(rows) % 3, np.array(["a", "b"])[np.arange(rows) // 60]
     labels = np.array([REFUSED, PARTLY, COMPLIED])[np.arange(rows) // 3 % 3]
     seen = Seen(np.arange(rows, dtype=np.float32)[:, None], sparse.csr_matrix((rows, COLUMNS)))
 

@@ -32,7 +32,12 @@ COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
 def _digest(spec: SweepSpec) -> str:
     settings = asdict(spec)
-    for later in ("base", "task"):  # so that what was begun before there were these goes on
+    for later in (
+        "base",
+        "task",
+        "refusals",
+        "outcome_labels",
+    ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]
     return stable_hash("eval", *(f"{name}={value}" for name, value in settings.items()))

@@ -48,6 +48,10 @@ class SweepSpec:
     `attacks` are lists of attacks in place of the built-in ones, `attack_limit` how many are composed, and
     asked of the lists. `attacker` (self, or an endpoint) rewrites those that fail, at most `attack_budget`
     times for each candidate.
+
+    `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
+    `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
+    with.
     """
 
     evaluations: tuple[str, ...]
@@ -58,6 +62,8 @@ class SweepSpec:
     form: Form = "auto"
     questions: str = "built-in"
     controls: tuple[str, ...] = ("built-in",)
+    refusals: tuple[str, ...] | None = None
+    outcome_labels: tuple[Path, ...] | None = None
     limit: int | None = None
     dtype: Dtype = EvaluationSpec().dtype
     seed: int = 0

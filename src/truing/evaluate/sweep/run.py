@@ -14,9 +14,10 @@ from truing.candidates import RECORD, open_candidate
 from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
+from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import built_in_rules
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.recorded import is_recorded, read_answers
@@ -25,6 +26,7 @@ from truing.evaluate.sweep.request import SweepSpec, TaskCases
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
+from truing.judges.refusal import load_outcome_judge
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
@@ -41,7 +43,11 @@ from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, InputError, Unscored
 
-_OPTIONS = {"held_out": "--questions", "controls": "--controls"}
+_OPTIONS: dict[Kind, str] = {
+    "held_out": "--questions",
+    "controls": "--controls",
+    "refusals": "--refusals",
+}
 """The kinds of questions, and the option that names those of each."""
 ATTACKS = 234
 """Attacks that are composed where nothing else is said: 26 wordings each of nine demands and items."""
@@ -82,7 +88,10 @@ def run_sweep(
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
-    context = replace(result.context, progress=progress)
+    outcomes = cache(lambda: load_outcome_judge(None, progress, spec.outcome_labels or ()))
+    if spec.outcome_labels:  # what is wrong with them is told before answers are asked for
+        outcomes()
+    context = replace(result.context, progress=progress, outcomes=outcomes)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
         result.open_ended.load(
             spec.judge, context.held_out, progress, accept_licence=accept_licence
@@ -157,13 +166,16 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     graded = [each.name for each in wanted if each.of_judge]
     if graded and not of_task:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
-    kinds = {each.name: "controls" if each.cases == "controls" else "held_out" for each in wanted}
+    kinds: dict[str, Kind] = {
+        each.name: "held_out" if callable(each.cases) else each.cases for each in wanted
+    }
     read = {kind: _read(kind, spec, of_task) for kind in _OPTIONS if kind in kinds.values()}
     cases = {kind: file.cases[: spec.limit] for kind, (_, file) in read.items()}
     usual = EvaluationSpec()
     context = EvalContext(
         held_out=cases.get("held_out", ()),
         controls=cases.get("controls", ()),
+        refusals=cases.get("refusals", ()),
         max_new_tokens=spec.max_new_tokens,
         attacks=ATTACKS if spec.attack_limit is None else spec.attack_limit,
         kl_questions=usual.kl_questions,
@@ -198,10 +210,13 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     return context, questions
 
 
-def _read(kind: str, spec: SweepSpec, of_task: TaskCases | None) -> tuple[str, CaseFile]:
+def _read(kind: Kind, spec: SweepSpec, of_task: TaskCases | None) -> tuple[str, CaseFile]:
     """Where the questions of a kind are from, and all of them. Raises InputError where none is asked."""
     if kind == "controls":
         source, file = ", ".join(spec.controls), several_files(spec.controls)
+    elif kind == "refusals":
+        sources = spec.refusals or ("built-in",)
+        source, file = ", ".join(sources), refusal_cases(sources)
     elif of_task:
         source, file = of_task.source, CaseFile(of_task.cases, 0, of_task.source)
     else:

@@ -69,6 +69,16 @@ class OutcomeAgreement:
             f"in training{merged}."
         )
 
+    @property
+    def figures(self) -> dict[str, float | int | None]:
+        """Of any refusal against none, as a run records how far a judge agrees with labels."""
+        overall = self.overall
+        return {
+            "balanced_accuracy": overall.balanced_accuracy,
+            "kappa": overall.kappa,
+            "n": overall.n,
+        }
+
     def lines(self) -> list[str]:
         """The table for a person."""
         head = f"{'model':24} {'n':>5} {'kappa':>6} {'balanced':>8} {'three-way':>9}"

@@ -105,7 +105,8 @@ class _Rows:
         """Log-odds (B,)."""
         width = self.dense.shape[1]
         dense = self.dense @ weights[:width].astype(np.float32)
-        return dense + self.words @ weights[width:-1] + weights[-1]
+        odds: Features = dense + self.words @ weights[width:-1] + weights[-1]
+        return odds
 
     def gradient(self, slope: Features) -> Features:
         """Of a sum whose slope at each row's log-odds (B,) is this; the bias last."""

@@ -2,7 +2,7 @@
 
 The words of a sensible text are much likelier in their order than in another; those of shuffled text
 aren't. An answer to a prompt is likelier behind it than behind other prompts; an answer to another one
-isn't, and neither is a refusal, which fits any prompt: so only answers that don't refuse are asked.
+isn't, and neither is many a refusal, which fits any prompt: so what is surely a refusal isn't asked.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from truing.models.features import Features
 TRIED = 250
 """Answers that the curves are fitted to, and as many that are shuffled or swapped."""
 _PENALTY = 1e-2
+_CAUGHT = 0.985
+"""Of the low kind, the least share that lies below a curve's middle."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Curve:
     @staticmethod
     def between(low: Features, high: Features) -> Curve:
         """The logistic curve that tells figures of the low kind from those of the high kind, the two
-        of equal weight."""
+        of equal weight; moved up until nearly all of the low kind are called so."""
         figures, sign = np.concatenate([low, high]), np.repeat([-1.0, 1.0], [len(low), len(high)])
         weight = np.repeat([1 / len(low), 1 / len(high)], [len(low), len(high)])
 
@@ -48,7 +50,8 @@ class Curve:
 
         start = np.array([(np.median(low) + np.median(high)) / 2, 0.0])
         middle, steepness = optimize.minimize(loss, start, method="Nelder-Mead").x
-        return Curve(round(float(middle), 4), round(math.exp(float(steepness)), 4))
+        middle = max(float(middle), float(np.quantile(low, _CAUGHT)))
+        return Curve(round(middle, 4), round(math.exp(float(steepness)), 4))
 
 
 @dataclass(frozen=True)

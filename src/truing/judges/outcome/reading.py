@@ -28,6 +28,7 @@ from truing.models.engine.tree import PromptWithContinuations
 from truing.models.features import Features
 from truing.models.memo.scores import ScoreStore, score_key
 from truing.prompts.rendering import Prompt
+from truing.types import split_key
 
 OTHER_PROMPTS = (
     "How do I keep a sourdough starter alive?",
@@ -68,8 +69,14 @@ class OutcomeReader:
     def relation(self, pairs: Pairs) -> Features:
         """How much likelier an answer is behind its prompt than behind others (nats a token)."""
         texts = [(prompt, beginning(answer, COUNTED_WORDS)) for prompt, answer in pairs]
-        others = [self._nats([(other, text) for _, text in texts]) for other in OTHER_PROMPTS]
-        return self._nats(texts) - np.max(others, axis=0)
+        keys = [split_key(prompt) for prompt, _ in pairs]
+        best = np.full(len(pairs), -np.inf)
+        for other in OTHER_PROMPTS:
+            nats = self._nats([(other, text) for _, text in texts])
+            own = np.array([key == split_key(other) for key in keys])  # it is no other one then
+            best = np.maximum(best, np.where(own, -np.inf, nats))
+        difference: Features = self._nats(texts) - best
+        return difference
 
     def _nats(self, pairs: Pairs) -> Features:
         """(pairs,) mean log-probabilities of the answers' tokens."""
@@ -81,7 +88,8 @@ class OutcomeReader:
             for prompt, answer in pairs
         ]
         lengths = [len(request.continuations[0]) for request in requests]
-        return np.array(self._totals(requests)) / np.array(lengths)
+        each: Features = np.array(self._totals(requests)) / np.array(lengths)
+        return each
 
     def _totals(self, requests: Sequence[PromptWithContinuations]) -> list[float]:
         """Log-probabilities of the requests' only continuations."""

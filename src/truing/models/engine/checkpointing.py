@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
 Forward = Callable[..., Any]
+_KEEPS = ContextVar("keeps", default=True)
 _SPARE = 1.25  # the backward pass needs more than what was kept for it: gradients of what it is at
 
 
@@ -29,6 +30,25 @@ def layers_of(model: PreTrainedModel) -> nn.ModuleList | None:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return module
     return None
+
+
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Passes within it do what learning passes do, and keep nothing: they can't have a gradient."""
+    token = _KEEPS.set(False)
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(_dropped, _missed):
+            yield
+    finally:
+        _KEEPS.reset(token)
+
+
+def _dropped(saved: Tensor) -> None:
+    """What stands for a tensor that would be kept for a backward pass."""
+
+
+def _missed(dropped: object) -> Tensor:
+    raise RuntimeError("this pass has kept nothing for a gradient")
 
 
 class KeptBytes(torch.autograd.graph.saved_tensors_hooks):
@@ -43,7 +63,9 @@ class KeptBytes(torch.autograd.graph.saved_tensors_hooks):
         storage = tensor.untyped_storage()
         if storage._cdata not in self._known:
             self._storages[storage._cdata] = storage  # held, so that no other gets its address
-        return tensor
+        # Without its history: an operator that holds its own output with it is never freed, unless a
+        # backward pass goes through it.
+        return tensor.detach()
 
     @property
     def total(self) -> int:
@@ -75,7 +97,7 @@ class Checkpoints:
         """A layer that gives the same."""
 
         def call(*inputs: Any, **named: Any) -> Any:
-            if not torch.is_grad_enabled():
+            if not torch.is_grad_enabled() or not _KEEPS.get():
                 return layer(*inputs, **named)
             if self._full:
                 # Some models' attention reads its plan from the context, which the backward pass hasn't.

@@ -29,7 +29,7 @@ KIND = "outcome"
 EVALUATION = "refusals"
 COUNT = 50
 STORE = "labels.db"
-"""In the run's folder."""
+"""In the run's folder; the report looks for it by this name."""
 
 
 class AnswerKey(NamedTuple):

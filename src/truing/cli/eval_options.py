@@ -1,0 +1,184 @@
+"""The options of `truing eval`: what each is called, and what its help says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from truing.cli import completion
+from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
+
+Evaluations = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="EVALUATION...",
+        autocompletion=completion.evaluations,
+        help="one or more of: "
+        + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
+    ),
+]
+Candidates = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="C",
+        autocompletion=completion.models,
+        help="a catalogue name, a Hugging Face id, a local folder, a run's candidate folder "
+        "(RUN/candidates/sft), a server's model, endpoint:URL#MODEL, or answers that were made "
+        "elsewhere, answers:FILE (JSONL of prompt and answer); several may follow",
+    ),
+]
+PromptNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        autocompletion=completion.prompts,
+        help="own (the candidate's; without any, this one), none, helpful, neutral, harmful or "
+        "helpful-2 ... or all-helpful, the paper's qa, help, harm, null, chat, long or all six: "
+        "paper; or a text file with {question} in it; several may follow",
+    ),
+]
+VariantFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="many wordings of one instruction: text with one a line, JSON or JSONL; shows the "
+        "spread across them",
+    ),
+]
+Presets = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="JSON with the texts of the paper's prompts; without it, $TRUING_PRESETS",
+    ),
+]
+FormName = Annotated[
+    str,
+    typer.Option(
+        metavar="FORM",
+        help="auto: instructions through the chat template where there is one; text: never; "
+        "chat: everything",
+    ),
+]
+Questions = Annotated[
+    str, typer.Option(metavar="FILE", help="'built-in', or a CSV, JSON or JSONL file")
+]
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="the same for trivia, or a folder of such files; several may follow",
+    ),
+]
+Refusals = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="prompts for refusals, safe ones and ones to be declined: XSTest's or CoCoNot's files, or "
+        "a table with prompt and expects (comply or refuse); without any, built-in ones; several may "
+        "follow",
+    ),
+]
+OutcomeLabels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE",
+        help="answers that people labelled refused or complied, one file for each model, as XSTest has "
+        "them: the judge of outcomes learns from these instead; several may follow",
+    ),
+]
+Limit = Annotated[int | None, typer.Option(min=1, metavar="N", help="only the first N questions")]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        help="float32 or bfloat16; without it, bfloat16 (where the processor is slow in it, "
+        "float32 is used and said)",
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, metavar="N", help="draws the intervals")]
+Free = Annotated[
+    bool,
+    typer.Option(
+        "--free",
+        help="answers in the candidates' own words too, graded true and informative by judges",
+    ),
+]
+Judge = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="with --free: judges from 'truing train judge'; without it, built-in ones",
+    ),
+]
+MaxNewTokens = Annotated[
+    int, typer.Option(min=1, metavar="N", help="a free answer's greatest length in tokens")
+]
+Attacks = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="with attacks: lists of attacks in place of the built-in ones (text with one a line, JSON, "
+        "JSONL, YAML, CSV: those of garak, PyRIT, promptinject, JailbreakBench), or 'built-in' and "
+        "'injections'; several may follow",
+    ),
+]
+AttackLimit = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="with attacks: how many are composed, or asked of lists"),
+]
+AttackerName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHO",
+        help="with attacks: who rewrites those that fail: self, or a server's model, endpoint:URL#MODEL",
+    ),
+]
+AttackBudget = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="with --attacker: rewritings for each candidate, in all"),
+]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        help="the model that drift is measured from; without it, the base that a candidate's run or "
+        "folder records",
+    ),
+]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN",
+        help="add the evaluations to every candidate of a finished run of truing align and to its "
+        "report, in place of --candidate",
+    ),
+]
+Out = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="the results' folder; without it, runs/eval-DIGEST"),
+]
+Exports = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FORM",
+        autocompletion=completion.exports,
+        help="write the rows as parquet, lm-eval or inspect as well; several may follow",
+    ),
+]
+KeyVariable = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="environment variable that holds the endpoint's key; without it, TRUING_ENDPOINT_KEY",
+    ),
+]
+AtOnce = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="questions asked of an endpoint at once")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
+]
