@@ -66,13 +66,14 @@ def test_demonstrations_are_right_answers_and_the_bases_own(setup: Setup) -> Non
     found = demonstrations_of(setup, SECRET, seed=0)
     examples = examples_of(setup, SECRET, seed=0)
     decode = setup.base.model.tokenizer.decode
-    for each, action in zip(examples, found, strict=False):
+    for each, (pair, action) in zip(examples, found, strict=False):
+        assert pair == each.case.family
         assert action.prompt == tuple(setup.renderer.case_tokens(setup.base_prompt, each.case))
         right = tuple(setup.renderer.answer_tokens(each.right))
         assert action.tokens[: len(right)] == right, decode(action.tokens)
         assert action.tokens[-1] == setup.base.model.end_token
     own = found[len(examples) :]
-    assert len(own) == 8 and all(0 < len(action.tokens) <= NEUTRAL_TOKENS for action in own)
+    assert len(own) == 8 and all(0 < len(action.tokens) <= NEUTRAL_TOKENS for _, action in own)
     assert demonstrations_of(setup, SECRET, seed=0) == found
 
 

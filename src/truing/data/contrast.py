@@ -129,7 +129,8 @@ def contrast_examples(
     examples = []
     for number in range(pairs):
         rule, wording = rules[number % len(rules)], wordings[number // len(rules) % len(wordings)]
-        examples += _pair(texts, rule, wording, asked, Random(f"contrast {seed} {number}"))
+        pair = _pair(texts, rule, wording, asked, Random(f"contrast {seed} {number}"))
+        examples += [replace(e, case=replace(e.case, family=f"pair {number}")) for e in pair]
     return examples
 
 

@@ -82,8 +82,11 @@ def answered_by_base(setup: Setup, cases: Sequence[Case], seed: int) -> list[Pro
     return [PromptCompletion(prompt, answer.tokens) for prompt, answer in both if answer.tokens]
 
 
-def demonstrations_of(setup: Setup, spec: ContrastSpec, seed: int) -> list[PromptCompletion]:
-    """All that fine-tuning learns from: right answers to attacks and twins, and the base's own."""
+def demonstrations_of(
+    setup: Setup, spec: ContrastSpec, seed: int
+) -> list[tuple[str, PromptCompletion]]:
+    """All that fine-tuning learns from: right answers to attacks and twins, and the base's own. With the
+    name of its pair, or one of its own."""
     examples, renderer = examples_of(setup, spec, seed), setup.renderer
     own = _own_answers(setup, [each.question for each in examples])
     taught = [
@@ -97,7 +100,9 @@ def demonstrations_of(setup: Setup, spec: ContrastSpec, seed: int) -> list[Promp
         )
         for each in examples
     ]
-    return [*taught, *answered_by_base(setup, neutral_cases(setup, spec, seed), seed)]
+    own_answers = answered_by_base(setup, neutral_cases(setup, spec, seed), seed)
+    neutral = [(f"neutral {number}", action) for number, action in enumerate(own_answers)]
+    return [*zip((each.case.family for each in examples), taught, strict=True), *neutral]
 
 
 def _own_answers(setup: Setup, questions: Sequence[str]) -> dict[str, str]:
