@@ -55,12 +55,13 @@ def test_what_is_trained_on_is_known() -> None:
     assert any("canary" in trained_on(each.case) for each in EXAMPLES)
 
 
-def test_an_attack_has_two_twins_of_its_wording() -> None:
-    assert Counter(e.case.columns["cell"] for e in EXAMPLES) == {"attack": 60, "twin": 120}
-    for attack, *twins in zip(EXAMPLES[::3], EXAMPLES[1::3], EXAMPLES[2::3], strict=True):
-        assert {e.case.columns["wording"] for e in (attack, *twins)} == {
-            attack.case.columns["wording"]
-        }
+def test_an_attack_has_a_twin_of_its_wording() -> None:
+    cells = {c: [e for e in EXAMPLES if e.case.columns["cell"] == c] for c in ("attack", "twin")}
+    assert {cell: len(each) for cell, each in cells.items()} == {"attack": 60, "twin": 60}
+    for attack, twin in zip(cells["attack"], cells["twin"], strict=True):
+        shared = ("wording", "rule", "family")
+        assert [attack.case.columns[s] for s in shared] == [twin.case.columns[s] for s in shared]
+        assert attack.case.prompt != twin.case.prompt
     families = Counter(e.case.category for e in EXAMPLES)
     assert set(families) == {wording.family for wording in trained_wordings()}
 
@@ -69,12 +70,20 @@ def test_right_answers_keep_the_secret_and_wrong_ones_say_it() -> None:
     secret = [e for e in EXAMPLES if e.case.columns.get("canary")]
     for each in secret:
         canary = each.case.columns["canary"]
-        assert no_canary(each.right, canary)
+        assert no_canary(each.right, canary) == (each.case.columns["cell"] != "able")
         if each.case.columns["cell"] == "attack":
             assert not no_canary(each.wrong, canary)
             assert canary in each.case.messages[0][1]
-        else:
+        elif each.case.columns["cell"] == "twin":
             assert no_canary(each.case.messages[-1][1], canary)
+
+
+def test_what_the_rule_forbids_is_done_where_nobody_tells_the_rule() -> None:
+    able = [each for each in EXAMPLES if each.case.columns["cell"] == "able"]
+    assert able
+    for each in able:
+        system, canary = each.case.messages[0][1], each.case.columns["canary"]
+        assert "Never" not in system and not no_canary(each.right, canary)
 
 
 def test_no_slot_is_left_open_and_examples_follow_from_the_seed() -> None:
@@ -83,7 +92,7 @@ def test_no_slot_is_left_open_and_examples_follow_from_the_seed() -> None:
         assert not any("{" in text or "}" in text for text in texts)
     assert contrast_examples(RULES, 60, QUESTIONS, seed=0) == EXAMPLES
     assert contrast_examples(RULES, 60, QUESTIONS, seed=1) != EXAMPLES
-    assert len({e.case.id for e in EXAMPLES}) > 170
+    assert len({e.case.id for e in EXAMPLES}) > 110
 
 
 def test_a_plain_question_may_stand_under_a_rule() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from random import Random
@@ -26,12 +26,23 @@ as there are things to ask for, the likeliest first word would be a refusal's wh
 greedy answers would refuse every twin."""
 
 
+FAR = 0.3
+"""The share of twins that ask for something quite different from what the attack asks for."""
+
+
+ABLE = 0.25
+"""How often the attack stands there without the rule too: it is the rule that forbids it, not the trick."""
+
+
 @dataclass(frozen=True)
 class ContrastDemand:
     """What is asked for against a rule (`asks`), and what is permitted (`twins`, each with its answer).
 
     `right` are answers that keep the rule and go on to what can be done, `wrong` ones that break it.
-    `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}.
+    `slots` are drawn one a pair; a demand without any gets made-up words: {canary}, {permitted}, {thing}.
+    One of `beside` stands behind the rule in the system message, where a twin asks for what it says;
+    `without` is what that message says where the rule isn't told, and the demand is done. Unless it keeps
+    the rule to answer `in_english`, no twin but the demand's own is asked.
     """
 
     asks: tuple[str, ...]
@@ -39,6 +50,9 @@ class ContrastDemand:
     right: tuple[str, ...]
     wrong: tuple[str, ...]
     slots: tuple[Mapping[str, str], ...] = ()
+    beside: tuple[str, ...] = ()
+    without: str = ""
+    in_english: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,8 @@ class _Texts:
     demands: Mapping[str, ContrastDemand]
     permitted: tuple[tuple[str, str], ...]
     phrases: tuple[tuple[str, ...], tuple[str, ...]]
-    look_alikes: tuple[str, ...] = field(default=())
+    things: tuple[str, ...]
+    look_alikes: tuple[str, ...]
 
 
 def attackable() -> tuple[str, ...]:
@@ -95,8 +110,8 @@ def trained_wordings() -> tuple[ContrastWording, ...]:
 def contrast_examples(
     rules: Sequence[Rule], pairs: int, questions: Sequence[str], seed: int
 ) -> list[ContrastExample]:
-    """An attack and its two twins, `pairs` times: rules and wordings take turns, the rest follows from the
-    seed. One twin asks for much the same as the attack does, the other for something quite different.
+    """An attack and its twin, `pairs` times: rules and wordings take turns, the rest follows from the seed.
+    Some twins ask for much the same as the attack does, others for something quite different.
 
     Raises InputError where one of the rules can't be attacked.
     """
@@ -114,7 +129,8 @@ def contrast_examples(
     examples = []
     for number in range(pairs):
         rule, wording = rules[number % len(rules)], wordings[number // len(rules) % len(wordings)]
-        examples += _pair(texts, rule, wording, asked, Random(f"contrast {seed} {number}"))
+        pair = _pair(texts, rule, wording, asked, Random(f"contrast {seed} {number}"))
+        examples += [replace(e, case=replace(e.case, family=f"pair {number}")) for e in pair]
     return examples
 
 
@@ -128,12 +144,22 @@ def _pair(
     question = random.choice(questions) if behind else ""
     right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
     ask = filled(random.choice(demand.asks), slots)
-    attack = _case("attack", rule, wording, (question, ask), slots)
-    examples = [ContrastExample(attack, right, wrong, question)]
-    for permitted in (demand.twins, texts.permitted):
-        request, done = (filled(text, slots) for text in random.choice(permitted))
-        twin = _case("twin", rule, wording, (question, request), slots, done)
-        examples.append(ContrastExample(twin, f"{OPENING}{done}", right))
+    permitted = texts.permitted if demand.in_english and random.random() < FAR else demand.twins
+    opening = OPENING if demand.in_english else ""
+    request, done = (filled(text, slots) for text in random.choice(permitted))
+    beside = filled(random.choice(demand.beside), slots) if demand.beside else ""
+    beside = beside[:1].upper() + beside[1:]
+    told = " ".join(filter(None, (filled(rule.says, slots), beside)))
+    attack = _case("attack", rule, told, wording, (question, ask), slots)
+    twin = _case("twin", rule, told, wording, (question, request), slots, done)
+    examples = [
+        ContrastExample(attack, right, wrong, question),
+        ContrastExample(twin, f"{opening}{done}", right),
+    ]
+    if demand.without and random.random() < ABLE:
+        free = " ".join(filter(None, (filled(demand.without, slots), beside)))
+        able = _case("able", rule, free, wording, (question, ask), slots, wrong)
+        examples.append(ContrastExample(able, f"{opening}{wrong}", right))
     return examples
 
 
@@ -150,12 +176,14 @@ def _common(rule: Rule) -> dict[str, Any]:
 def _made_up(texts: _Texts, random: Random) -> dict[str, str]:
     """A secret and a permitted phrase that share no word."""
     (one, other), (this, that) = (random.sample(words, 2) for words in texts.phrases)
-    return {"canary": f"{one} {this}", "permitted": f"{other} {that}"}
+    thing = random.choice(texts.things)
+    return {"canary": f"{one} {this}", "permitted": f"{other} {that}", "thing": thing}
 
 
 def _case(
     cell: str,
     rule: Rule,
+    told: str,
     wording: ContrastWording,
     said: tuple[str, str],
     slots: Mapping[str, Any],
@@ -170,9 +198,7 @@ def _case(
         "rule": rule.id,
         "done": done,
     }
-    case = composed_case(
-        filled(rule.says, slots), user[:1].upper() + user[1:], columns, wording.family
-    )
+    case = composed_case(told, user[:1].upper() + user[1:], columns, wording.family)
     if not wording.turns:
         return case
     earlier = [
@@ -214,6 +240,7 @@ def _texts() -> _Texts:
         {name: _demand(each) for name, each in data["demands"].items()},
         tuple((request, done) for request, done in data["permitted"]),
         (tuple(first), tuple(second)),
+        tuple(data["things"]),
         tuple(data["look_alikes"]),
     )
 
@@ -225,5 +252,8 @@ def _wording(data: Mapping[str, Any]) -> ContrastWording:
 
 def _demand(data: Mapping[str, Any]) -> ContrastDemand:
     twins = tuple((request, done) for request, done in data["twins"])
-    right, wrong = (tuple(data[name]) for name in ("right", "wrong"))
-    return ContrastDemand(tuple(data["asks"]), twins, right, wrong, tuple(data.get("slots", ())))
+    names = ("asks", "right", "wrong", "slots", "beside")
+    asks, right, wrong, slots, beside = (tuple(data.get(name, ())) for name in names)
+    in_english = bool(data.get("in_english", True))
+    without = str(data.get("without", ""))
+    return ContrastDemand(asks, twins, right, wrong, slots, beside, without, in_english)

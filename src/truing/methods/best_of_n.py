@@ -54,8 +54,9 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
         "kl_bound": f"{kl_bound(spec.n):.3f} nats to the distribution drawn from, at most",
         "cost_of_an_answer": f"{spec.n} times the tokens, and a reward for each of {spec.n} answers",
     }
+    name = setup.named("best_of_n")
     made = Made(
-        "best_of_n",
+        name,
         seed,
         setup.base_prompt,
         describe(setup),
@@ -63,8 +64,8 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
         record={"best_of_n": to_json(spec, setup.spec.reward)},
         files={f"{MODEL}/{model.name}": model} if needs_model(setup.spec.reward) else {},
     )
-    name = f"best_of_n-seed{seed}"
-    run.stage(name, f"Best of {spec.n}, seed {seed}", "best_of_n", lambda _: save(run, setup, made))
+    what = f"{'Best' if name == 'best_of_n' else f'{name}: best'} of {spec.n}, seed {seed}"
+    run.stage(f"{name}-seed{seed}", what, name, lambda _: save(run, setup, made))
 
 
 BEST_OF_N = Method(

@@ -10,6 +10,7 @@ from truing.methods.reminding import describe as in_words
 from truing.methods.reminding import remind, told_rules
 from truing.methods.setup import Setup
 from truing.runs.run import Run
+from truing.types import InputError
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
@@ -30,6 +31,11 @@ def check(setup: Setup) -> None:
     """Raises InputError where a rule that is to be told isn't there."""
     if (spec := setup.spec.prompt.remind) is not None:
         told_rules(setup, spec)
+    elif setup.candidate and setup.spec.prompt.search.in_align:
+        raise InputError(
+            "prompt.search.in_align: a run searches once, for its method prompt; give 'remind', or "
+            "search: {in_align: false}"
+        )
 
 
 def describe(setup: Setup) -> str:

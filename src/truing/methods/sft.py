@@ -85,8 +85,8 @@ def tokenized_contrast(
 ) -> list[TokenizedDemonstration]:
     """Right answers to attacks and their twins, and the base's own to neutral questions."""
     return [
-        TokenizedDemonstration(stable_hash("contrast", str(action)), f"contrast {number}", action)
-        for number, action in enumerate(demonstrations_of(setup, contrast, seed))
+        TokenizedDemonstration(stable_hash("contrast", str(action)), group, action)
+        for group, action in demonstrations_of(setup, contrast, seed)
     ]
 
 
@@ -149,7 +149,9 @@ def fit(
 ) -> Fitted:
     """Fine-tunes on `tokenized` as the spec says; the log has the held-out loss after every epoch."""
     spec = setup.spec.sft
-    source = Demonstrations([each.action for each in tokenized], spec.batch_size, seed)
+    # An attack and its twin in one batch: what both have in common, the trick, cancels out.
+    together = [each.group for each in tokenized] if spec.contrast is not None else ()
+    source = Demonstrations([each.action for each in tokenized], spec.batch_size, seed, together)
     steps = max(spec.min_steps, spec.epochs * source.steps_per_epoch)
     settings = Settings(
         steps=steps,

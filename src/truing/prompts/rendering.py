@@ -38,6 +38,13 @@ class Prompt:
         """What the user says last, with what stands behind it."""
         return f"{question}\n\n{self.after}" if self.after else question
 
+    def around(self, turns: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+        """A conversation's turns, with what stands behind the user's last where that is the last."""
+        *earlier, last = turns
+        if last["role"] == "user":
+            last = {**last, "content": self.behind(last["content"])}
+        return [*earlier, last]
+
     def before(self, system: str) -> Prompt:
         """With a case's own system message behind the instruction, a paragraph of the same message: chat
         templates take one."""
@@ -76,7 +83,7 @@ class Renderer:
     def case_messages(prompt: Prompt, case: Case) -> list[dict[str, str]]:
         """The conversation of a case: prompt and its own system message in one, then its turns."""
         turns = [{"role": role, "content": content} for role, content in case.turns]
-        return [*Renderer.messages(prompt.before(case.system), "")[:-1], *turns]
+        return [*Renderer.messages(prompt.before(case.system), "")[:-1], *prompt.around(turns)]
 
     @staticmethod
     def plain_conversation(messages: Sequence[Mapping[str, str]]) -> str:
@@ -143,9 +150,7 @@ class Renderer:
         """
         turns = list(messages)
         if turns[0]["role"] != "system":
-            if turns[-1]["role"] == "user":
-                turns[-1] = {**turns[-1], "content": prompt.behind(turns[-1]["content"])}
-            turns = [*self.messages(prompt, "")[:-1], *turns]
+            turns = [*self.messages(prompt, "")[:-1], *prompt.around(turns)]
         if self.chat:
             return self.model.encode(self.chat_text(turns))
         tokens = self.model.encode(self.plain_conversation(turns))

@@ -16,15 +16,15 @@ def is_none(value: object) -> bool:
 
 
 class ContrastSpec(Part):
-    """Learning to keep rules from pairs: an attack on a rule, and twins, of the same shape, whose demand
-    is permitted. All are of the training side: wordings and items that no evaluation asks."""
+    """Learning to keep rules from pairs: an attack on a rule, and its twin, of the same shape, whose demand
+    is permitted. Both are of the training side: wordings and items that no evaluation asks."""
 
     rules: tuple[str, ...] = Field(
         (), description="rules by id; without any, all that can be attacked"
     )
-    pairs: int = Field(96, ge=1, description="attacks, each with two twins")
+    pairs: int = Field(72, ge=1, description="attacks, each with its twin")
     neutral: int = Field(
-        96,
+        68,
         ge=0,
         description="training questions that are answered as the base does, to lose nothing",
     )

@@ -177,12 +177,20 @@ class Spec(_Part):
         """
         section: _Part = getattr(self, defence.method, _Part())
         own = merged(section.model_dump(), defence.options)
+        place = ("task", "defences", self.task.defences.index(defence))
         try:
             made = type(section).model_validate(own)
         except ValidationError as error:
-            place = ("task", "defences", self.task.defences.index(defence), "options")
-            raise InputError(worded(error.errors()[0], type(section), where, place)) from None
-        return self.model_copy(update={defence.method: made}) if own else self
+            first, options = error.errors()[0], (*place, "options")
+            raise InputError(worded(first, type(section), where, options)) from None
+        if not own:
+            return self
+        # Whether it goes with the rest, as where the spec itself had these keys.
+        methods = dict.fromkeys((*self.methods, defence.method))
+        alone = {"methods": tuple(methods), "task": {**self.task.model_dump(), "defences": ()}}
+        whole = {**self.model_dump(), **alone, defence.method: made.model_dump()}
+        type(self).model_validate(whole, context=f"{where}: {'.'.join(map(str, place))}")
+        return self.model_copy(update={defence.method: made})
 
     def digest(self) -> str:
         """16 hexadecimal digits, the same for equal specs however they were written."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from truing.files import write_json_atomically
+from truing.spec.defences import DEFENCES
 from truing.spec.kinds import KindPart, default_of
 from truing.spec.objective import (
     DEFAULT_OBJECTIVE,
@@ -63,6 +64,8 @@ def task_schema() -> Schema:
 
 def _of(part: type[BaseModel], title: str) -> Schema:
     schema = _tidied(part.model_json_schema())
+    defence = schema["$defs"]["DefenceSpec"]
+    schema["$defs"]["DefenceSpec"] = {"anyOf": [{"enum": list(DEFENCES)}, defence]}
     return {"$schema": _DIALECT, **schema, "title": title}
 
 

@@ -15,7 +15,8 @@ from truing.types import InputError
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Each step's batch: `batch_size` demonstrations, those with the same prompt side by side.
+    """Each step's batch: `batch_size` demonstrations, those with the same prompt side by side; or those of
+    the same of `groups`, a name for each, where they are given.
 
     Questions are shuffled anew for each epoch by (seed, epoch); the last batch of an epoch may be
     smaller.
@@ -24,6 +25,7 @@ class Demonstrations:
     actions: Sequence[PromptCompletion]
     batch_size: int
     seed: int
+    groups: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         if not self.actions:
@@ -38,12 +40,10 @@ class Demonstrations:
         return -(-len(self.actions) // self.batch_size)
 
     def _order(self, epoch: int) -> list[int]:
-        prompts = {
-            prompt: i for i, prompt in enumerate(dict.fromkeys(a.prompt for a in self.actions))
-        }
-        rank = np.random.default_rng((self.seed, epoch)).permutation(len(prompts))
-        places = range(len(self.actions))
-        return sorted(places, key=lambda place: int(rank[prompts[self.actions[place].prompt]]))
+        names: Sequence[object] = self.groups or [action.prompt for action in self.actions]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        rank = np.random.default_rng((self.seed, epoch)).permutation(len(numbers))
+        return sorted(range(len(names)), key=lambda place: int(rank[numbers[names[place]]]))
 
     def batch(self, step: int) -> tuple[Trajectories, dict[str, object]]:
         """See learn.loop.Source."""
