@@ -46,6 +46,14 @@ class Method:
     logged_keys: Mapping[str, str] = field(default_factory=dict)
     """Figures in its log that are shown, with their names on the screen."""
 
+    def to_json(self) -> dict[str, Any]:
+        """What a run's record says of it, for the report."""
+        return {
+            "title": self.title,
+            "needs_seeds": self.needs_seeds,
+            "trained_on_reward": self.trained_on_reward,
+        }
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -120,9 +128,4 @@ class Planned:
     def to_json(self) -> dict[str, Any]:
         """What a run's record says of it, for the report."""
         of = {"defence": self.method.name} if self.is_defence else {}
-        return {
-            "title": self.method.title,
-            "needs_seeds": self.needs_seeds,
-            "trained_on_reward": self.trained_on_reward,
-            **of,
-        }
+        return {**self.method.to_json(), "trained_on_reward": self.trained_on_reward, **of}
