@@ -53,7 +53,8 @@ def add_evaluations(
     task = task_of(measuring(instruments.spec, evaluations))
     _check_unchanged(instruments, task)
     if RULED in evaluations:
-        _ = task.rule_checks  # what is wrong with them is said before any time is spent
+        # Programs are named, and what is wrong is said, before any time is spent.
+        _ = instruments.graders, task.rule_checks
     _say_device(instruments, progress)
     with _held(run), as_of(instruments.run.record.get("created")):
         work = list(_unmeasured(instruments, evaluations))
