@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -26,7 +26,7 @@ from truing.evaluate.sweep.request import SweepSpec, TaskCases
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
-from truing.judges.refusal import load_outcome_judge
+from truing.judges.refusal import OutcomeJudge, load_outcome_judge
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
@@ -88,7 +88,7 @@ def run_sweep(
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
-    outcomes = cache(lambda: load_outcome_judge(None, progress, spec.outcome_labels or ()))
+    outcomes = _OutcomeJudge(spec.outcome_labels or (), progress)
     if spec.outcome_labels:  # what is wrong with them is told before answers are asked for
         outcomes()
     context = replace(result.context, progress=progress, outcomes=outcomes)
@@ -136,8 +136,7 @@ def run_sweep(
     if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
             result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
-    if outcomes.cache_info().currsize:
-        result.outcome_agreement = outcomes().agreement.sentence
+    result.outcome_agreement = outcomes.agreement
     result.seconds = time.monotonic() - started
     return result
 
@@ -270,6 +269,25 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
+
+
+@dataclass
+class _OutcomeJudge:
+    """The judge of outcomes, loaded when an evaluation first asks for it."""
+
+    labels: Sequence[Path]
+    progress: Progress
+    _judge: OutcomeJudge | None = None
+
+    def __call__(self) -> OutcomeJudge:
+        if self._judge is None:
+            self._judge = load_outcome_judge(None, self.progress, self.labels)
+        return self._judge
+
+    @property
+    def agreement(self) -> str:
+        """How far it agrees with labels, in a sentence; empty where nobody asked for it."""
+        return self._judge.agreement.sentence if self._judge else ""
 
 
 @dataclass
