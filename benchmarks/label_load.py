@@ -41,7 +41,14 @@ from truing.people.tables import Assignment, Judgement
 from truing.people.vocabulary import KINDS
 
 TOKEN = "the-token-of-the-lead"
-KINDS_SHOWN = {"demonstration": 0, "rating": 1, "comparison": 2, "ranking": 4, "annotation": 0}
+KINDS_SHOWN = {
+    "demonstration": 0,
+    "rating": 1,
+    "comparison": 2,
+    "ranking": 4,
+    "annotation": 0,
+    "outcome": 1,
+}
 SPECIAL_EVERY = 20
 """Of so many tasks of a person one is skipped, one is sent twice and one is undone."""
 PATIENCE_SECONDS = 300.0
@@ -133,6 +140,7 @@ def _said(kind: str, page: str, generator: random.Random) -> dict[str, str]:
         "comparison": {"preferred": generator.choice(["first", "tie", "second"])},
         "ranking": {f"rank-{n}": str(n + 1) for n in range(page.count('class="ranked"'))},
         "annotation": {"use_case": "open_qa", "ambiguous": "yes"},
+        "outcome": {"outcome": "complied"},
     }
     return answers[kind]
 

@@ -83,7 +83,7 @@ def test_a_users_prompts_go_with_all_that_hangs_on_them(store: Store) -> None:
     ada = someone(store, "Ada")
     work(store, ada)
     counts = erase_user(store, "user-7")
-    assert counts["prompts"] == 2 and counts["completions"] == 6 and counts["tasks"] == 10
+    assert counts["prompts"] == 2 and counts["completions"] == 6 and counts["tasks"] == 12
     with store.reading() as session:
         assert session.scalars(select(Prompt.user_key)).all() == ["user-8"]
         assert session.scalar(select(func.count()).select_from(Completion)) == 3

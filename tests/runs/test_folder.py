@@ -175,7 +175,7 @@ def test_a_whole_run_is_read(run: Path) -> None:
     folder = RunFolder.open(run)
     rows = folder.rows()
     # base and prompt once, sft and rl twice; 8 questions thrice, 4 controls, 40 attacks.
-    assert len(rows) == 6 * (3 * 8 + 4 + 40)
+    assert len(rows) == 6 * (3 * 8 + 4 + 40 + 72)
     assert folder.candidates(rows) == ["base", "prompt", "sft", "rl"]
     assert len(folder.questions()) == 12
     assert list(folder.logs("sft")) == [0, 1] and folder.logs("rl")[1][30]["chosen"] is True

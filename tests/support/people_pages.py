@@ -17,6 +17,7 @@ def answer_by_keys(page: Page, kind: str) -> None:
         "comparison": ["b"],
         "annotation": ["4"],
         "ranking": [],
+        "outcome": ["3"],
         "demonstration": [],
     }[kind]
     if kind == "demonstration":
