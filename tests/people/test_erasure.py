@@ -87,8 +87,8 @@ def test_a_users_prompts_go_with_all_that_hangs_on_them(store: Store) -> None:
     with store.reading() as session:
         assert session.scalars(select(Prompt.user_key)).all() == ["user-8"]
         assert session.scalar(select(func.count()).select_from(Completion)) == 3
-        assert session.scalar(select(func.count()).select_from(Task)) == 5
-        assert session.scalar(select(func.count()).select_from(Assignment)) == 5
+        assert session.scalar(select(func.count()).select_from(Task)) == 6
+        assert session.scalar(select(func.count()).select_from(Assignment)) == 6
         assert session.scalar(select(func.count()).select_from(Annotator)) == 1
     with pytest.raises(InputError, match="user-7"):
         erase_user(store, "user-7")
