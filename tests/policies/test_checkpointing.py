@@ -210,51 +210,52 @@ def test_layers_are_as_they_were_after_a_pass_and_after_a_mistake(free: Free) ->
     assert not any("forward" in vars(layer) for layer in layers)
 
 
-@pytest.mark.parametrize("family", ["llama", "gpt2"])
-def test_what_a_pass_kept_goes_with_its_graph(
-    family: str, free: Free, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """At once, not when Python next looks for cycles: passes would pile up in memory until then."""
-    free(1 << 40)
-    kept: list[weakref.ref[object]] = []
+Storages = list[weakref.ref[object]]
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Storages:
+    """The storages that learning passes keep for their gradients, without holding them."""
+    storages: Storages = []
     counted = KeptBytes._counted
 
     def noted(counting: KeptBytes, tensor: Tensor) -> Tensor:
-        kept.append(weakref.ref(tensor.untyped_storage()))
+        storages.append(weakref.ref(tensor.untyped_storage()))
         return counted(counting, tensor)
 
     monkeypatch.setattr(KeptBytes, "_counted", noted)
-    trained = policy(tiny(family), ADAPTERS[0], "auto")
+    return storages
+
+
+def alive(kept: Storages, trained: LanguagePolicy) -> set[int]:
+    """Those that are there still, by address, the weights' aside."""
     weights = {p.untyped_storage()._cdata for p in trained.trained.model.parameters()}
+    return {each._cdata for ref in kept if (each := ref()) is not None} - weights  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_what_a_pass_kept_goes_with_its_graph(family: str, free: Free, kept: Storages) -> None:
+    """At once, not when Python next looks for cycles: passes would pile up in memory until then."""
+    free(1 << 40)
+    trained = policy(tiny(family), ADAPTERS[0], "auto")
     gc.collect()
     gc.disable()
     try:
         trained.log_probs(batch()).sum().backward()
-        alive = [each for ref in kept if (each := ref()) is not None]
-        assert kept and {each._cdata for each in alive} <= weights  # type: ignore[attr-defined]
+        assert kept and not alive(kept, trained)
     finally:
         gc.enable()
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
 def test_a_pass_that_is_given_up_leaves_nothing_behind(
-    family: str, free: Free, monkeypatch: pytest.MonkeyPatch
+    family: str, free: Free, kept: Storages
 ) -> None:
     """Losses over several pieces look at each once without learning from it: no backward pass frees it."""
     free(1 << 40)
-    kept: list[weakref.ref[object]] = []
-    counted = KeptBytes._counted
-
-    def noted(counting: KeptBytes, tensor: Tensor) -> Tensor:
-        kept.append(weakref.ref(tensor.untyped_storage()))
-        return counted(counting, tensor)
-
-    monkeypatch.setattr(KeptBytes, "_counted", noted)
     trained = policy(tiny(family), ADAPTERS[0], "auto")
-    weights = {p.untyped_storage()._cdata for p in trained.trained.model.parameters()}
     trained.log_probs(batch()).detach()
-    alive = [each for ref in kept if (each := ref()) is not None]
-    assert kept and {each._cdata for each in alive} <= weights  # type: ignore[attr-defined]
+    assert kept and not alive(kept, trained)
     kept.clear()
     log_probs_now(trained, batch())
     assert not kept
