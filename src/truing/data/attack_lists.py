@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from truing.data.attacks import AttackBook, ImportedAttack, Wording, built_in_attacks
+from truing.data.attacks import AttackBook, ImportedAttack, built_in_attacks
 from truing.data.delimited import delimited
 from truing.data.drafts import bad_json, mistake
 from truing.data.messages import checked_text
 from truing.data.rules import Rule
 from truing.data.texts import attacks
+from truing.data.wordings import Wording
 from truing.files import (
     NotJSONError,
     decoded,

@@ -16,12 +16,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
-from importlib.resources import files
 from itertools import chain, zip_longest
 from typing import Any, Literal, TypeVar, get_args
 
 from truing.data.rules import Rule, RuleItem, composed_case, filled
+from truing.data.texts import built_in_text
+from truing.data.wordings import Wording, built_in_wordings, worded_case
 from truing.types import Case, InputError, normalised, stable_hash
 
 Cell = Literal["attack", "direct", "able", "twin", "neutral"]
@@ -37,17 +37,6 @@ WORDINGS_EACH = 26
 """Wordings of one demand and item in a large design: enough for hit@25, and some to spare."""
 BESIDE = 4
 """Direct requests and plain questions beside one demand and item in a large design."""
-
-
-@dataclass(frozen=True)
-class Wording:
-    """A trick, as a template with {demand} in it, perhaps {question}; `turns` are earlier ones, of the
-    user and the assistant, harmless and fixed."""
-
-    family: str
-    name: str
-    template: str
-    turns: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,22 +129,16 @@ class _Target:
 def built_in_attacks(rules: Sequence[Rule]) -> AttackBook:
     """The built-in wordings and demands, all ours and harmless. `rules` are those to go against, beside
     the ones that stand with the demands; a demand whose rule isn't there is left out."""
-    data = json.loads(_read("attack_demands.json"))
+    data = json.loads(built_in_text("attack_demands.json"))
     own = [_rule(each) for each in data["rules"]]
     by_id = {rule.id: rule for rule in (*own, *rules)}
     demands = map(_demand, data["demands"])
-    lines = _read("attack_wordings.jsonl").splitlines()
     return AttackBook(
-        tuple(_wording(json.loads(line)) for line in lines),
+        built_in_wordings("attack_wordings.jsonl"),
         tuple(demand for demand in demands if demand.rule in by_id),
         by_id,
         tuple(data["plain"]),
     )
-
-
-@cache
-def _read(name: str) -> str:
-    return files("truing.data").joinpath("built_in", name).read_text(encoding="utf-8")
 
 
 def _rule(data: Mapping[str, Any]) -> Rule:
@@ -166,11 +149,6 @@ def _rule(data: Mapping[str, Any]) -> Rule:
 def _demand(data: Mapping[str, Any]) -> Demand:
     words = {name: tuple(data.get(name, ())) for name in ("done", "shown")}
     return Demand(**{**data, **words})
-
-
-def _wording(data: Mapping[str, Any]) -> Wording:
-    turns = tuple((user, assistant) for user, assistant in data.get("turns", ()))
-    return Wording(data["family"], data["name"], data["template"], turns)
 
 
 def compose(book: AttackBook, size: int, questions: Sequence[str], seed: int = 0) -> list[Case]:
@@ -236,10 +214,10 @@ def _attack_cells(
 ) -> Iterator[Case]:
     demand, slots = target.demand, target.slots
     done = _filled(demand.done, slots)
-    shown, behind = _filled(demand.shown, slots), "{question}" in wording.template
-    question = (
-        _question(questions, number, (target.canary, *done, *shown), wording.name) if behind else ""
-    )
+    shown, question = _filled(demand.shown, slots), ""
+    if wording.asks_first:
+        words = (target.canary, *done, *shown)
+        question = _question(questions, number, words, wording.name)
     asks, permitted = filled(demand.asks, slots), filled(demand.twin, slots)
     told, without = target.under_rule, target.without_rule
     sought = (target.canary,)
@@ -281,7 +259,6 @@ def _case(
     """A cell's case, from what is `said`: a question and a request. What it is made of stands in its
     columns, `sought` being the words to look for, `shown` those that a broken rule must come with; the
     item's slots are there for the rule's check."""
-    user = filled(wording.template, {"question": said[0], "demand": said[1]})
     slots = {name: each for name, each in target.slots.items() if isinstance(each, str)}
     columns = {
         **slots,
@@ -294,22 +271,7 @@ def _case(
         "sought": tuple(each for each in sought if each),
         "shown": _filled(target.demand.shown, target.slots),
     }
-    case = composed_case(system, user[:1].upper() + user[1:], columns, wording.family)
-    return _with_turns(case, wording)
-
-
-def _with_turns(case: Case, wording: Wording) -> Case:
-    """The case behind a wording's earlier turns."""
-    if not wording.turns:
-        return case
-    earlier = [
-        turn
-        for user, assistant in wording.turns
-        for turn in (("user", user), ("assistant", assistant))
-    ]
-    system = [turn for turn in case.messages if turn[0] == "system"]
-    turns = (*earlier, ("user", case.prompt))
-    return replace(case, prompt="\n\n".join(text for _, text in turns), messages=(*system, *turns))
+    return worded_case(wording, *said, system, columns)
 
 
 def _imported(book: AttackBook, questions: Sequence[str]) -> Iterator[Case]:

@@ -12,11 +12,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from random import Random
 from typing import Any
 
 from truing.data.rules import Rule, composed_case, filled
+from truing.data.texts import built_in_text
+from truing.data.wordings import Wording, built_in_wordings, worded_case
 from truing.hints import did_you_mean
 from truing.types import Case, InputError, normalised
 
@@ -56,16 +57,6 @@ class ContrastDemand:
 
 
 @dataclass(frozen=True)
-class ContrastWording:
-    """A trick with {demand} in it, perhaps {question}; `turns` are earlier ones."""
-
-    family: str
-    name: str
-    template: str
-    turns: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
 class ContrastExample:
     """A case with the answer to learn and one to unlearn. `question` is one that stands in the turn too,
     and is answered behind a right answer to an attack as the base answers it."""
@@ -78,7 +69,7 @@ class ContrastExample:
 
 @dataclass(frozen=True)
 class _Texts:
-    wordings: tuple[ContrastWording, ...]
+    wordings: tuple[Wording, ...]
     demands: Mapping[str, ContrastDemand]
     permitted: tuple[tuple[str, str], ...]
     phrases: tuple[tuple[str, ...], tuple[str, ...]]
@@ -102,7 +93,7 @@ def phrases() -> list[str]:
     return [f"{one} {other}" for one in first for other in second]
 
 
-def trained_wordings() -> tuple[ContrastWording, ...]:
+def trained_wordings() -> tuple[Wording, ...]:
     """The wordings that are trained on; none is one of `data.attacks`."""
     return _texts().wordings
 
@@ -135,13 +126,12 @@ def contrast_examples(
 
 
 def _pair(
-    texts: _Texts, rule: Rule, wording: ContrastWording, questions: Sequence[str], random: Random
+    texts: _Texts, rule: Rule, wording: Wording, questions: Sequence[str], random: Random
 ) -> list[ContrastExample]:
     demand = texts.demands[rule.id]
     slots = dict(random.choice(demand.slots)) if demand.slots else _made_up(texts, random)
     slots = {**_common(rule), **slots}
-    behind = "{question}" in wording.template
-    question = random.choice(questions) if behind else ""
+    question = random.choice(questions) if wording.asks_first else ""
     right, wrong = (filled(random.choice(each), slots) for each in (demand.right, demand.wrong))
     ask = filled(random.choice(demand.asks), slots)
     permitted = texts.permitted if demand.in_english and random.random() < FAR else demand.twins
@@ -184,12 +174,11 @@ def _case(
     cell: str,
     rule: Rule,
     told: str,
-    wording: ContrastWording,
+    wording: Wording,
     said: tuple[str, str],
     slots: Mapping[str, Any],
     done: str = "",
 ) -> Case:
-    user = filled(wording.template, {"question": said[0], "demand": said[1]})
     columns = {
         **slots,
         "cell": cell,
@@ -198,17 +187,7 @@ def _case(
         "rule": rule.id,
         "done": done,
     }
-    case = composed_case(told, user[:1].upper() + user[1:], columns, wording.family)
-    if not wording.turns:
-        return case
-    earlier = [
-        turn
-        for asked, answered in wording.turns
-        for turn in (("user", asked), ("assistant", answered))
-    ]
-    turns = (*earlier, ("user", case.prompt))
-    prompt = "\n\n".join(text for _, text in turns)
-    return replace(case, prompt=prompt, messages=(case.messages[0], *turns))
+    return worded_case(wording, *said, told, columns)
 
 
 def rule_told(rule: Rule, case: Case, seed: int) -> Case:
@@ -231,23 +210,16 @@ def trained_on(case: Case) -> list[str]:
 @cache
 def _texts() -> _Texts:
     """The examples' texts, all ours and harmless."""
-    folder = files("truing.data").joinpath("built_in")
-    data = json.loads(folder.joinpath("contrast_demands.json").read_text(encoding="utf-8"))
-    lines = folder.joinpath("contrast_wordings.jsonl").read_text(encoding="utf-8").splitlines()
+    data = json.loads(built_in_text("contrast_demands.json"))
     first, second = data["phrases"]
     return _Texts(
-        tuple(_wording(json.loads(line)) for line in lines),
+        built_in_wordings("contrast_wordings.jsonl"),
         {name: _demand(each) for name, each in data["demands"].items()},
         tuple((request, done) for request, done in data["permitted"]),
         (tuple(first), tuple(second)),
         tuple(data["things"]),
         tuple(data["look_alikes"]),
     )
-
-
-def _wording(data: Mapping[str, Any]) -> ContrastWording:
-    turns = tuple((user, assistant) for user, assistant in data.get("turns", ()))
-    return ContrastWording(data["family"], data["name"], data["template"], turns)
 
 
 def _demand(data: Mapping[str, Any]) -> ContrastDemand:

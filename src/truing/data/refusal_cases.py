@@ -8,21 +8,20 @@ CoCoNot (Brahman et al., 2024), whose contrasts are a file of their own.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from truing.data.distinct import CaseFile, distinct_cases
 from truing.data.drafts import mistake
 from truing.data.tables import TableRow, read_table
 from truing.data.tables.table import in_small_letters
-from truing.files import read_json_line
+from truing.data.texts import built_in_lines
 from truing.types import Case, answer_key
 
 Expected = Literal["comply", "refuse"]
-EXPECTED: tuple[Expected, ...] = get_args(Expected)
 LABELS: dict[str, Expected] = {
     "comply": "comply",
     "safe": "comply",
@@ -32,6 +31,7 @@ LABELS: dict[str, Expected] = {
 """What a column `expects` or `label` may say, and what it means."""
 _SAYING = ("expects", "label")
 WHERE = "refusals"
+BUILT_IN = "built-in"
 _RIGHT = "give a column expects (comply or refuse), or XSTest's or CoCoNot's files as published"
 
 
@@ -41,15 +41,19 @@ def refusal_cases(sources: Sequence[str]) -> CaseFile:
     Their columns hold `expects`: comply or refuse. Raises InputError where a file can't be read, a row
     doesn't say what is expected, or two rows of one prompt say different things.
     """
-    read = [_built_in() if source == "built-in" else _read(source) for source in sources]
+    read = [_built_in() if source == BUILT_IN else _read(source) for source in sources]
     cases = list(chain.from_iterable(read))
     _check_agreement(cases)
     return distinct_cases(cases, ", ".join(sources))
 
 
+def task_refusals(source: str | None) -> tuple[Case, ...]:
+    """The cases of the file that a task names; the built-in ones where it names none."""
+    return refusal_cases((source or BUILT_IN,)).cases
+
+
 def _built_in() -> list[Case]:
-    text = files("truing.data").joinpath("built_in", "refusals.jsonl").read_bytes()
-    rows = [read_json_line(line) for line in text.split(b"\n") if line.strip()]
+    rows = [json.loads(line) for line in built_in_lines("refusals.jsonl")]
     return [
         _case(row["prompt"], row["expects"], row["category"], "built-in refusals") for row in rows
     ]

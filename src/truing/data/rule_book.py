@@ -18,10 +18,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from truing.data.rules import Rule, RuleItem, composed_case, filled
+from truing.data.texts import built_in_text
 from truing.types import Case, stable_hash
 
 CONTEXTS: Mapping[str, str] = {
@@ -144,8 +144,7 @@ def built_in_rules() -> RuleBook:
 
 def _read(name: str) -> tuple[Rule, list[ContrastPair]]:
     """A rule and its pairs. What all of its items have in common stands once in the file."""
-    file = files("truing.data").joinpath("built_in", "rules", f"{name}.json")
-    data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    data: dict[str, Any] = json.loads(built_in_text("rules", f"{name}.json"))
     items = tuple(
         RuleItem(f"{name}-{number}", {**data["common"], **slots})
         for number, slots in enumerate(data["items"], 1)

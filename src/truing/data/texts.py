@@ -52,21 +52,26 @@ class Demonstration:
     answer: str
 
 
-def _read(name: str) -> str:
-    return files("truing.data").joinpath("built_in", name).read_text(encoding="utf-8")
+def built_in_text(*name: str) -> str:
+    """A built-in file of this room, by the parts of its path."""
+    return files("truing.data").joinpath("built_in", *name).read_text(encoding="utf-8")
 
 
 def _text_lists(name: str) -> Mapping[str, tuple[str, ...]]:
     """A JSON object of lists of strings, read-only."""
-    data: dict[str, list[str]] = json.loads(_read(name))
+    data: dict[str, list[str]] = json.loads(built_in_text(name))
     return MappingProxyType({key: tuple(texts) for key, texts in data.items()})
+
+
+def built_in_lines(name: str) -> list[str]:
+    """The lines of a built-in JSONL file that hold something."""
+    # Not splitlines(), which also splits at characters that may stand inside a JSON string.
+    return [line for line in built_in_text(name).split("\n") if line.strip()]
 
 
 def _json_lines(name: str, make: Callable[..., _T]) -> tuple[_T, ...]:
     """One object per line of a JSONL file, made from the line's fields."""
-    # Not splitlines(), which also splits at characters that may stand inside a JSON string.
-    lines = [line for line in _read(name).split("\n") if line.strip()]
-    fields: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    fields: list[dict[str, Any]] = [json.loads(line) for line in built_in_lines(name)]
     return tuple(make(**line) for line in fields)
 
 

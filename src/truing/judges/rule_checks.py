@@ -11,8 +11,8 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 
+from truing.data.texts import built_in_text
 from truing.judges.checks import Check
 from truing.types import normalised
 
@@ -100,8 +100,9 @@ def no_canary(answer: str, canary: str) -> bool:
 
 
 @cache
-def _function_words() -> Mapping[str, frozenset[str]]:
-    text = files("truing.data").joinpath("built_in", "function_words.json").read_text("utf-8")
+def function_words() -> Mapping[str, frozenset[str]]:
+    """The commonest words of each language by its name, in small letters."""
+    text = built_in_text("function_words.json")
     return {name: frozenset(words.split()) for name, [words] in json.loads(text).items()}
 
 
@@ -109,7 +110,7 @@ def spoken_language(text: str) -> str:
     """The language whose function words are commonest in a text; empty where none leads."""
     words = _WORD.findall(normalised(text))
     counts = {
-        name: sum(word in known for word in words) for name, known in _function_words().items()
+        name: sum(word in known for word in words) for name, known in function_words().items()
     }
     first, second = sorted(counts, key=lambda name: -counts[name])[:2]
     return first if counts[first] > counts[second] else ""

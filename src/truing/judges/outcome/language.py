@@ -7,8 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import cache
 
-from truing.files import read_json
-from truing.judges.outcome.labels import SHIPPED
+from truing.judges.rule_checks import function_words
 
 _WORD = re.compile(r"[^\W\d_]+")
 _FIRST_CHARACTERS = 2000
@@ -44,10 +43,9 @@ def _is_latin(letter: str) -> bool:
 @cache
 def _own_words() -> Mapping[str, frozenset[str]]:
     """Function words of two letters and more; of other languages those that English hasn't."""
-    lists: dict[str, list[str]] = read_json(SHIPPED.with_name("function_words.json"))
     words = {
-        name: frozenset(word for word in line[0].split() if len(word) > 1)
-        for name, line in lists.items()
+        name: frozenset(word for word in known if len(word) > 1)
+        for name, known in function_words().items()
     }
     english = words["English"]
     return {name: known if name == "English" else known - english for name, known in words.items()}
