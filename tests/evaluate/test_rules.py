@@ -3,61 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from pilot_server import candidate
+from scripted import Scripted
 from truing.data.rule_book import CONTEXTS, ContrastPair, RuleBook, built_in_rules
 from truing.data.rules import Rule, RuleItem
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
-from truing.evaluate.respondent import Advance, Computed, silent
 from truing.evaluate.rules import RULES, balanced, longest_answer, measured_rules, rule_cases
 from truing.evaluate.sweep.request import SweepSpec, TaskCases
 from truing.evaluate.sweep.run import plan_sweep
 from truing.prompts.rendering import Prompt
 from truing.statistics.means import summary
-from truing.types import Case, Completion, Row, Unscored
+from truing.types import Case, Row, Unscored
 
 Say = Callable[[Case], str | Unscored]
-
-
-class Scripted:
-    """Says of each case what it was given to say; notes how long its answers may be."""
-
-    name, seed, prompt_name, lacks, hint = "scripted", 0, "own", {}, ""
-
-    def __init__(self, say: Say, *, finished: bool = True) -> None:
-        self.say, self.finished = say, finished
-        self.most: dict[str, int] = {}
-        self.computed = Computed()
-
-    def answer(
-        self,
-        cases: Sequence[Case],
-        max_new_tokens: int,
-        *,
-        temperature: float = 0.0,
-        tokens: bool = False,
-        advance: Advance = silent,
-    ) -> list[Completion | Unscored]:
-        self.most |= dict.fromkeys((case.id for case in cases), max_new_tokens)
-        texts = map(self.say, cases)
-        return [
-            text if isinstance(text, Unscored) else Completion(text, (), (), self.finished)
-            for text in texts
-        ]
-
-    def choose(self, cases: Sequence[Case], advance: Advance = silent) -> Any:
-        raise AssertionError
-
-    def contexts(self, cases: Sequence[Case]) -> Any:
-        raise AssertionError
-
-    def about(self) -> dict[str, Any]:
-        raise AssertionError
 
 
 def good(case: Case) -> str:

@@ -15,7 +15,8 @@ from truing.types import Case, Completion, Unscored
 
 @dataclass
 class Scripted:
-    """Answers each case with what `script` makes of it; what it was asked stands in `asked`."""
+    """Answers each case with what `script` makes of it, `finished` or cut off; what it was asked stands in
+    `asked`, how long each answer might be in `most`, by the case's id."""
 
     script: Callable[[Case], str | Unscored]
     name: str = "scripted"
@@ -25,6 +26,8 @@ class Scripted:
     hint: str = ""
     computed: Computed = field(default_factory=Computed)
     asked: list[Case] = field(default_factory=list)
+    finished: bool = True
+    most: dict[str, int] = field(default_factory=dict)
 
     def answer(
         self,
@@ -37,9 +40,10 @@ class Scripted:
     ) -> list[Completion | Unscored]:
         """See Respondent."""
         self.asked += cases
+        self.most |= dict.fromkeys((case.id for case in cases), max_new_tokens)
         answers = map(self.script, cases)
         return [
-            each if isinstance(each, Unscored) else Completion(each, (), (), finished=True)
+            each if isinstance(each, Unscored) else Completion(each, (), (), self.finished)
             for each in answers
         ]
 
