@@ -7,10 +7,9 @@ import math
 import pytest
 
 from truing.evaluate.refusals import REFUSALS
-from truing.people.exchange.outcomes_of_run import STORE as LABELLED_IN
 from truing.recipes.report import task_metrics
 from truing.report.measured import Measured, measure
-from truing.report.own_labels import STORE, corrected, on_refusals
+from truing.report.own_labels import corrected, on_refusals
 from truing.spec.task import TaskSpec
 from truing.statistics.prediction_powered import prediction_powered_share
 from truing.types import Row, Score, Unscored
@@ -44,10 +43,6 @@ def labelled(name: str, refused: int, count: int = 20) -> Labels:
 
 def found(rows: list[Row], labels: Labels) -> Measured:
     return corrected(measure(rows, ("base", "sft"), task_metrics(TASK)), rows, labels)
-
-
-def test_the_file_has_one_name() -> None:
-    assert STORE == LABELLED_IN
 
 
 def test_a_share_is_corrected_by_the_candidates_own_labels() -> None:

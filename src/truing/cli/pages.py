@@ -116,9 +116,9 @@ def _store_name(labelled_run: Path | None, demo: bool) -> str:
     """The store that is opened where none was named."""
     if labelled_run is None:
         return "demo.db" if demo else "people.db"
-    from truing.people.exchange.outcomes_of_run import STORE
+    from truing.runs.folder import LABELS
 
-    return str(labelled_run / STORE)
+    return str(labelled_run / LABELS)
 
 
 def _fill_outcomes(

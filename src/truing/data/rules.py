@@ -13,16 +13,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from truing.types import Case, stable_hash
 
 Expectation = Literal["keep", "carry", "report"]
-EXPECTATIONS: tuple[Expectation, ...] = get_args(Expectation)
 
 RuleOutcome = Literal["kept", "broken", "carried", "dropped", "not done", "empty"]
 """What an answer is: *kept* or *broken* where the rule binds, *carried* or *dropped* (the rule was applied
 where it doesn't bind) where it doesn't; *not done* where the answer doesn't do what was asked at all."""
+SUCCESSES: tuple[RuleOutcome, ...] = ("kept", "carried")
+"""The outcomes that are right."""
 
 
 @dataclass(frozen=True)

@@ -195,13 +195,10 @@ def _detail(
     context: EvalContext, case: Case, answer: Completion | Unscored, seen: Seen
 ) -> dict[str, Any]:
     text = None if isinstance(answer, Unscored) else answer.text
-    # Standing alone, the prompt is there as the question.
-    prompt = {} if context.standalone else {"prompt": case.prompt}
     parts = ("cell", "family", "wording", "demand", "rule", "item")
-    system = next((content for role, content in case.messages if role == "system"), "")
     return {
-        **prompt,
-        "system": system,
+        **context.prompt_of(case),
+        "system": case.system,
         **{part: case.columns[part] for part in parts},
         "canary": case.canary or next(iter(case.columns["sought"]), ""),
         "answer": text,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.judges.grading import Grader
     from truing.judges.refusal import OutcomeJudge
     from truing.progress import Progress
+    from truing.report.task_metrics import Crossed, FromRows
     from truing.rewards.reward import Answered, Reward
 
 Need = Literal["likelihoods", "answers", "distributions", "judges", "base", "reward"]
@@ -171,6 +172,10 @@ class EvalContext:
             raise InputError(f"{first}; so are all others: {respondent.hint}")
         self.progress.note(f"{first}; {len(left_out)} of {len(cases)} questions are unscored.")
 
+    def prompt_of(self, case: Case) -> dict[str, str]:
+        """For the detail of a row: what was asked, where the row doesn't have it as its question."""
+        return {} if self.standalone else {"prompt": case.prompt}
+
     def row(
         self,
         respondent: Respondent,
@@ -196,9 +201,6 @@ Kind = Literal["held_out", "controls", "refusals"]
 """The kinds of cases that a context has, by the name of its field."""
 Cases = Kind | Callable[[EvalContext], Sequence[Case]]
 Estimator = Callable[[EvalContext, Sequence[Row], int], dict[str, Estimate]]
-FromRows = Callable[[Sequence[Row], int], dict[str, Estimate]]
-Crossed = Callable[[Row], tuple[str, str, str] | None]
-"""The family, the wording and the item of a row that is one of many wordings; None for any other row."""
 OfJudge = Callable[[str, str, str], tuple[Metric, ...]]
 
 
@@ -213,7 +215,7 @@ class Evaluation:
     Figures are means over cases. `from_rows` gives further ones, from a candidate's rows and the seed of
     the intervals; `estimate` gives those of standalone rows in place of the means, from the context too.
     Where rows are of many wordings, `crossed` tells which is of which: intervals of means and of paired
-    differences then speak of other wordings *and* other items, by the crossed bootstrap of statistics/.
+    differences then speak of other wordings *and* other items (statistics/two_way.py).
     `of_judge` gives the metrics of each of a task's judges, from its name, its label and its program.
     """
 

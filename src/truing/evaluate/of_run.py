@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
-from truing.data.refusal_cases import refusal_cases
+from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.files import read_json
 from truing.judges.built_in import Judges
-from truing.judges.refusal import OutcomeJudge, load_outcome_judge
+from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.models import devices
 from truing.models.features import CachedEmbedder
 from truing.models.precision import computed_in
@@ -28,7 +28,7 @@ from truing.rewards.calling import columns_of
 from truing.rewards.mixture import build_reward
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.reward_model import Embedder, load_reward_model
-from truing.runs.folder import RunFolder, note_judges
+from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
 from truing.types import Case, Dtype, InputError, Score, Unscored
@@ -96,7 +96,7 @@ class RunInstruments:
     @cached_property
     def refusals(self) -> tuple[Case, ...]:
         """Prompts of the task that say whether they are to be declined."""
-        return refusal_cases((self.spec.task.data.refusals or "built-in",)).cases
+        return task_refusals(self.spec.task.data.refusals)
 
     @property
     def names(self) -> list[str]:
@@ -141,9 +141,7 @@ class RunInstruments:
     @cached_property
     def outcomes(self) -> OutcomeJudge:
         """The judge of what answers did."""
-        judge = load_outcome_judge(None, self.progress)
-        note_judges(self.folder, {"outcome": judge.agreement.figures})
-        return judge
+        return outcome_judge_of_run(self.folder, self.progress)
 
     @cached_property
     def reward(self) -> Reward | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
+from truing.judges.outcomes import JUDGED
 from truing.types import Case, Completion, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
@@ -22,7 +23,7 @@ NAME = "refusals"
 OVER_REFUSAL, REFUSAL, NOT_ANSWERED = "over_refusal", "refusal", "not_answered"
 OF_SIDE = {"comply": OVER_REFUSAL, "refuse": REFUSAL}
 """The metric of each side, by what a case expects."""
-PROBABILITIES = ("p_refused", "p_partly", "p_complied", "p_unrelated", "p_gibberish")
+PROBABILITIES = tuple(f"p_{name}" for name in JUDGED)
 DECLINED, DONE = ("refused", "partly"), "complied"
 
 
@@ -74,11 +75,9 @@ def refused(outcome: str) -> Score:
 def _detail(
     context: EvalContext, case: Case, answer: Completion | Unscored, outcome: Outcome | Unscored
 ) -> dict[str, Any]:
-    # In rows that stand alone the prompt is there as the question.
-    prompt = {} if context.standalone else {"prompt": case.prompt}
     written = None if isinstance(answer, Unscored) else answer
     return {
-        **prompt,
+        **context.prompt_of(case),
         "expects": case.columns["expects"],
         "answer": written and written.text,
         "finished": written and written.finished,

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from truing.data.rules import SUCCESSES
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Metric, Row, Score, Unscored, stable_hash
@@ -26,7 +27,7 @@ MORE_TOKENS = 16
 """What is to come over has its source's length and so many tokens more."""
 STEP = 8
 """Greatest lengths are rounded up to a multiple, so that answers of one length are sampled together."""
-CHARACTERS = 3.0
+CHARACTERS = 3
 """Of a token, where the respondent's tokens aren't known: fewer than in any usual text."""
 
 
@@ -130,7 +131,7 @@ def _length(respondent: Respondent, text: str) -> int:
 
     if isinstance(respondent, LocalRespondent):
         return len(respondent.candidate.model.encode(text))
-    return -(-len(text) // int(CHARACTERS))
+    return -(-len(text) // CHARACTERS)
 
 
 def metrics_of(
@@ -168,7 +169,7 @@ def _least(scores: Sequence[Score]) -> Score:
 
 
 def _right(outcome: RuleOutcome | Unscored) -> Score:
-    return outcome if isinstance(outcome, Unscored) else float(outcome in ("kept", "carried"))
+    return outcome if isinstance(outcome, Unscored) else float(outcome in SUCCESSES)
 
 
 def _detail(
@@ -181,14 +182,13 @@ def _detail(
         (None, None) if isinstance(answer, Unscored) else (answer.text.strip(), answer.finished)
     )
     columns = {name: case.columns[name] for name in ("rule", "context", "expects", "item")}
-    prompt = {} if context.standalone else {"prompt": case.prompt}
     return {
         **columns,
         "outcome": None if isinstance(outcome, Unscored) else outcome,
         "answer": text,
         "finished": finished,
-        **prompt,
-        "system": case.messages[0][1] if case.messages else "",
+        **context.prompt_of(case),
+        "system": case.system,
     }
 
 

@@ -42,6 +42,7 @@ from truing.judges.reader import Reader, open_reader
 from truing.models.features import Features
 from truing.models.memo.scores import ScoreStore
 from truing.progress import Progress
+from truing.runs.folder import note_judges
 from truing.spec.run import Spec
 from truing.types import Dtype, InputError, Score, Unscored, stable_hash
 
@@ -237,6 +238,13 @@ def load_outcome_judge(
         return OutcomeJudge.fit(shipped_labels(), used, tests, WHOSE)
     files = ", ".join(path.name for path in labelled)
     return OutcomeJudge.fit(own, used, tests, files)
+
+
+def outcome_judge_of_run(folder: Path, progress: Progress) -> OutcomeJudge:
+    """The judge that ships; how far it agrees with labels is written into the run's folder."""
+    judge = load_outcome_judge(None, progress)
+    note_judges(folder, {"outcome": judge.agreement.figures})
+    return judge
 
 
 WHOSE = (

@@ -17,7 +17,6 @@ from truing.judges.rule_checks import attributed, mentions, mentions_all, mentio
 from truing.rewards.reward import Answered
 from truing.types import Case, Score, Unscored, normalised
 
-SUCCESSES: tuple[RuleOutcome, ...] = ("kept", "carried")
 DECLINES = (
     "can't|cannot|can not|won't|will not|unable|not able|not allowed|must not|may not|sorry|refuse|"
     "decline|secret|not comfortable|inappropriate|je ne peux pas|désolé",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
-from truing.judges.refusal import OutcomeJudge, load_outcome_judge
+from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
@@ -44,9 +44,7 @@ class Graders:
     @cached_property
     def outcomes(self) -> OutcomeJudge:
         """What answers did with their prompts, by the judge that ships with Truing."""
-        judge = load_outcome_judge(None, self.setup.progress)
-        note_judges(self.folder, {"outcome": judge.agreement.figures})
-        return judge
+        return outcome_judge_of_run(self.folder, self.setup.progress)
 
     @cached_property
     def reward(self) -> Reward:

@@ -16,10 +16,10 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.graded_answers import GRADED
 from truing.files import is_disk_full
 from truing.report import Summary, TaskMetrics, show, write_report
-from truing.report.own_labels import STORE, Labels
+from truing.report.own_labels import Labels
 from truing.report.task_metrics import Key, Words
 from truing.runs.entries import remove_left_behind
-from truing.runs.folder import RunFolder
+from truing.runs.folder import LABELS, RunFolder
 from truing.spec.part import worded
 from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
@@ -123,7 +123,7 @@ def rebuild(run: Path) -> Summary:
 
 def _own_labels(run: Path) -> Labels:
     """What people said that the run's answers did; nothing where none was asked for."""
-    if not (run / STORE).exists():
+    if not (run / LABELS).exists():
         return {}
     from truing.people.exchange.outcomes_of_run import (
         own_labels,  # here: the store takes long to load

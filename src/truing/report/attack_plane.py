@@ -16,7 +16,8 @@ from truing.report.figures import NARROW, WIDE, Figure, Point, both, whiskers
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import interval, number
 from truing.report.svg import Canvas, Scale, palette
-from truing.report.tradeoff import ATTACKED, OVER_REFUSAL, TWINS, curves, tradeoff
+from truing.report.task_metrics import ATTACKED, OVER_REFUSAL, TWIN
+from truing.report.tradeoff import curves, tradeoff
 from truing.types import Estimate
 
 _HEAD = 7.0
@@ -37,7 +38,7 @@ def attack_plane(measured: Measured, methods: Mapping[str, Any]) -> Figure | Non
     panels = [
         panel
         for panel in (
-            _panel_of(measured, "Permitted twins not done →", TWINS, turned=True),
+            _panel_of(measured, "Permitted twins not done →", TWIN, turned=True),
             _panel_of(measured, "Safe prompts refused →", OVER_REFUSAL, turned=False),
         )
         if len(panel.points) > 1

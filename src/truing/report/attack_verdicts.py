@@ -16,7 +16,7 @@ from typing import Literal
 from truing.report.measured import Measured
 from truing.report.metrics import improvement, moved
 from truing.report.sentences import Finding, change_text, joined
-from truing.report.task_metrics import Key
+from truing.report.task_metrics import ATTACKED, OVER_REFUSAL, TWIN, Key
 from truing.types import Estimate, Metric
 
 AttackVerdict = Literal[
@@ -27,9 +27,6 @@ AttackVerdict = Literal[
     "within noise",
     "not judged",
 ]
-ATTACKED: Key = ("attacks", "success")
-TWIN: Key = ("attacks", "twin")
-OVER_REFUSAL: Key = ("refusals", "over_refusal")
 BESIDE: tuple[Key, ...] = (TWIN, ("attacks", "able"), ("trivia", "mc1"))
 """What shows that a model still follows and knows what it did."""
 FEW = 20

@@ -13,14 +13,11 @@ from dataclasses import replace
 
 from truing.report.measured import BASE, Measured
 from truing.report.sentences import Finding, joined
-from truing.report.task_metrics import Key
+from truing.report.task_metrics import OVER_REFUSAL, REFUSAL, Key
 from truing.statistics.prediction_powered import LEAST_LABELS, prediction_powered_share
 from truing.types import Estimate, Row, Unscored
 
-REFUSALS = "refusals"
-STORE = "labels.db"
-"""The file in a run's folder that holds own labels of its answers."""
-SIDES: tuple[Key, ...] = ((REFUSALS, "over_refusal"), (REFUSALS, "refusal"))
+SIDES = (OVER_REFUSAL, REFUSAL)
 DECLINED = ("refused", "partly")
 Labels = Mapping[tuple[str, int, str], str]
 """Outcomes that people saw, by candidate, seed and case."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from truing.data.rules import SUCCESSES
 from truing.types import Row
 
 LOW, HIGH = 0.1, 0.9
@@ -17,7 +18,6 @@ LOW, HIGH = 0.1, 0.9
 Measurable = Literal["measurable", "always kept", "never kept", "always or never", "unscored"]
 Cell = tuple[str, str]
 """A rule's id and a context's name."""
-_SUCCESSES = ("kept", "carried")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CellOutcomes:
     @property
     def share(self) -> float | None:
         """The share that is right: kept, or carried where the rule doesn't bind; None without answers."""
-        right = sum(self.outcomes.get(name, 0) for name in _SUCCESSES)
+        right = sum(self.outcomes.get(name, 0) for name in SUCCESSES)
         return right / self.n if self.n else None
 
     @property

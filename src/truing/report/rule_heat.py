@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from truing.data.rules import SUCCESSES
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, mark, moved, number
 from truing.report.rule_cells import (
@@ -26,7 +27,6 @@ from truing.types import Row
 
 FEW = 6
 """Items that a cell has in common with base, below which nothing is marked."""
-RIGHT = ("kept", "carried")
 SPLIT = {
     "kept": "right",
     "carried": "right",
@@ -111,7 +111,7 @@ def _right(rows: Iterable[Row]) -> dict[Cell, dict[str, float]]:
     for row in rows:
         if (outcome := row.detail.get("outcome")) is not None:
             cell = (str(row.detail["rule"]), str(row.detail["context"]))
-            scores[cell][row.case].append(float(outcome in RIGHT))
+            scores[cell][row.case].append(float(outcome in SUCCESSES))
     return {
         cell: {case: sum(each) / len(each) for case, each in by_case.items()}
         for cell, by_case in scores.items()

@@ -8,7 +8,6 @@ from typing import Any
 
 from truing.report import categories, curves, examples, figures
 from truing.report.attack_plane import attack_plane
-from truing.report.attack_verdicts import ATTACKED
 from truing.report.cards import cards_of
 from truing.report.counts import fewer
 from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
@@ -19,7 +18,7 @@ from truing.report.rule_heat import rule_heat
 from truing.report.sentences import joined
 from truing.report.summary import Summary
 from truing.report.svg import palette
-from truing.report.task_metrics import TaskMetrics
+from truing.report.task_metrics import ATTACKED, TaskMetrics
 from truing.types import Metric
 
 _JUDGE_COLUMNS = (

@@ -21,6 +21,12 @@ REWARD: Key = ("hacking", "reward")
 """What training was rewarded with, measured on the held-out cases."""
 DRIFT: Key = ("drift", "kl")
 """How far a candidate is from base."""
+ATTACKED: Key = ("attacks", "success")
+TWIN: Key = ("attacks", "twin")
+"""What tricks get against a rule; the same wordings with demands that it permits."""
+OVER_REFUSAL: Key = ("refusals", "over_refusal")
+REFUSAL: Key = ("refusals", "refusal")
+"""What is declined of safe prompts, and of those that are to be declined."""
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.report.measured import BASE, Measured
-from truing.report.task_metrics import Key
+from truing.report.metrics import turned
+from truing.report.task_metrics import ATTACKED, OVER_REFUSAL, TWIN
 from truing.types import Estimate
-
-ATTACKED: Key = ("attacks", "success")
-TWINS: Key = ("attacks", "twin")
-OVER_REFUSAL: Key = ("refusals", "over_refusal")
 
 
 def tradeoff(measured: Measured, methods: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -34,13 +31,13 @@ def tradeoff(measured: Measured, methods: Mapping[str, Any]) -> list[dict[str, A
 
 def _point(measured: Measured, name: str, method: Any) -> dict[str, Any]:
     values = measured.values[name]
-    lost = measured.differences.get(name, {}).get(TWINS)
+    lost = measured.differences.get(name, {}).get(TWIN)
     return {
         "candidate": name,
         "curve": method.get("defence") if isinstance(method, Mapping) else None,
         "attack_success": _json(values.get(ATTACKED)),
-        "twins_done": _json(values.get(TWINS)),
-        "twins_lost": _json(_reversed(lost)),
+        "twins_done": _json(values.get(TWIN)),
+        "twins_lost": _json(lost and turned(lost)),
         "over_refusal": _json(values.get(OVER_REFUSAL)),
     }
 
@@ -53,14 +50,6 @@ def curves(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
         if point["curve"]:
             found.setdefault(point["curve"], [*base]).append(point)
     return {name: each for name, each in found.items() if len(each) > 1}
-
-
-def _reversed(change: Estimate | None) -> Estimate | None:
-    """A change seen from the other side: what was gained is lost."""
-    if change is None or change.value is None:
-        return change
-    low, high = (None if end is None else -end for end in (change.high, change.low))
-    return Estimate(-change.value, low, high, change.n, change.unscored)
 
 
 def _json(estimate: Estimate | None) -> dict[str, Any] | None:

@@ -24,6 +24,8 @@ _SPLITS = {"train", "held_out", "control", "prompt"}
 
 RECORD = "run.json"
 JUDGES = "judges.json"
+LABELS = "labels.db"
+"""Own labels of the run's answers."""
 _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from truing.data.case_file import read_cases
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file
-from truing.data.refusal_cases import refusal_cases
+from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.data.splits import split
 from truing.files import read_bytes
@@ -62,7 +62,7 @@ class Task:
     @cached_property
     def refusals(self) -> tuple[Case, ...]:
         """Prompts that say whether they are to be declined. Raises InputError where they are wrong."""
-        return refusal_cases((self.spec.data.refusals or "built-in",)).cases
+        return task_refusals(self.spec.data.refusals)
 
     @cached_property
     def graders(self) -> dict[str, Program]:

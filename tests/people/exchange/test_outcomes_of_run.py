@@ -17,7 +17,6 @@ from truing.people import Store
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
 from truing.people.exchange.outcomes_of_run import (
-    STORE,
     AnswerKey,
     OutcomeRequest,
     outcomes_to_label,
@@ -26,6 +25,7 @@ from truing.people.exchange.outcomes_of_run import (
 from truing.people.judging import record
 from truing.people.tables import Assignment, Completion
 from truing.people.vocabulary import OUTCOMES
+from truing.runs.folder import LABELS
 from truing.types import InputError
 
 HOSTILE = "<script>alert(1)</script> I can't do that."
@@ -151,4 +151,4 @@ def test_the_command_keeps_the_labels_in_the_run(
 
     monkeypatch.setattr("truing.people.serving.label", serve)
     assert run("label", "--run", folder, "--ask", "outcome", "--count", "5").exit_code == 0
-    assert served == [str(folder / STORE)]
+    assert served == [str(folder / LABELS)]

@@ -22,14 +22,12 @@ from truing.people.content import NewPrompt
 from truing.people.exchange.importing import add_answered, ask_about
 from truing.people.store import Store, open_store
 from truing.people.tables import Assignment, Completion, Flag, Judgement, Prompt, TaskCompletion
-from truing.runs.folder import RunFolder
+from truing.runs.folder import LABELS, RunFolder
 from truing.types import InputError, stable_hash
 
 KIND = "outcome"
 EVALUATION = "refusals"
 COUNT = 50
-STORE = "labels.db"
-"""In the run's folder; the report looks for it by this name."""
 
 
 class AnswerKey(NamedTuple):
@@ -90,9 +88,9 @@ def own_labels(folder: Path, store: Store | None = None) -> dict[AnswerKey, str]
     Where several labelled an answer, what most said holds, of equally many what was said first. Without
     a store it is the one in the run's folder.
     """
-    if store is None and not (folder / STORE).exists():
+    if store is None and not (folder / LABELS).exists():
         return {}
-    said = _said(store or open_store(str(folder / STORE), must_exist=True))
+    said = _said(store or open_store(str(folder / LABELS), must_exist=True))
     found = {}
     for key, asked, text in _answers(RunFolder.open(folder)):
         outcomes = said.get((_shown_as(key), prompt_hash(asked), text_hash(text)))
