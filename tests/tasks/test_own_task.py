@@ -118,6 +118,11 @@ def change(folder: Path, old: str, new: str) -> None:
         ("json_equal", "json_same", "unknown program 'json_same'"),
         ("headline:", "headlines:", "did you mean 'headline'?"),
         ("cases: cases.jsonl", "cases: none.jsonl", "none.jsonl: no such file"),
+        (
+            "  cases: cases.jsonl",
+            "  cases: cases.jsonl\n  refusals: demos.jsonl",
+            "demos.jsonl:1: expects: missing",
+        ),
         ("name: json-extraction", "name: format", "taken by a built-in task"),
         ("name: json-extraction", "name: a/../b", "a name has letters"),
         ("trivia.mc1: 0.05", "trivia.mc1: -1", "must_not_fall"),

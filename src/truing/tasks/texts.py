@@ -101,6 +101,8 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
         )
         say_left_out(preferences, "pair(s)", read.left_out, progress, read.remarks)
     say(task.read, progress)
+    if task.spec.data.refusals:
+        _ = task.refusals
     task.name_programs(progress)
     task.check_programs()
     if task.spec.rules and task.measures_rules:
