@@ -22,6 +22,10 @@ trajectory contributes, as long as mu gives every trajectory of p a chance. Its 
 length. r_bt vary less, and are exact where a trajectory has one action; over several they leave
 out that states were met, and that later actions followed, more or less often (docs/objectives.md has by
 how much). The bounds keep single samples from ruling a batch, and are biased where they bind.
+
+Samples whose reward comes some steps after they were drawn (from people) are of another policy too: the one
+that acted then. Their weight is min(r, 2), with r of each token (r_bt) or of the answer (R_b), times the
+share of their judgements that came with it.
 """
 
 from __future__ import annotations
@@ -38,8 +42,10 @@ from truing.learn.own_passes import log_probs_now
 from truing.learn.update import LogRow, Policy
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
+from truing.spec.people import Ratio
 from truing.spec.run import Correction
 
+LARGEST_LATE_RATIO = 2.0
 LARGEST_TOKEN_RATIO = 2.0
 LARGEST_SEQUENCE_RATIO = 3.0
 _LARGEST_LOG_RATIO = 20.0  # keeps figures finite, far beyond both bounds
@@ -60,10 +66,11 @@ def corrected(
 ) -> tuple[Trajectories, LogRow]:
     """The batch as the learner sees it, with weights; and what to log of the difference.
 
-    As it was, at no cost, where sampler and learner agree or no correction is asked for.
+    As it was, at no cost, where sampler and learner agree, no correction is asked for, or the source
+    has made it.
     """
     differs = isinstance(policy, SeparatelySampled) and policy.sampler_differs
-    if correction == "none" or not differs:
+    if correction == "none" or not differs or trajectories.correction_BT is not None:
         return trajectories, {}
     return reweighted(trajectories, learner_log_probs(policy, trajectories, ranks), correction)
 
@@ -106,6 +113,28 @@ def reweighted(
         "effective_sample_size": _effective_share(weight),
         **beyond,
     }
+    return replace(trajectories, log_prob_BT=learner_BT, correction_BT=weight_BT), figures
+
+
+def late(
+    trajectories: Trajectories, learner_BT: Tensor, share_B: Tensor, ratio: Ratio
+) -> tuple[Trajectories, LogRow]:
+    """Samples of an earlier policy as the learner sees them, weighted, and figures of the ratios.
+
+    `share_B` (B,) is how much of a whole trajectory each counts.
+    """
+    mask_BT = trajectories.mask_BT
+    log_ratio_BT = (learner_BT - trajectories.log_prob_BT) * mask_BT
+    if ratio == "answer":
+        log_ratio_BT = log_ratio_BT.sum(1, keepdim=True).expand_as(log_ratio_BT)
+    ratio_BT = _bounded(log_ratio_BT).exp()
+    weight_BT = ratio_BT.clamp(max=LARGEST_LATE_RATIO) * mask_BT
+    figures = {
+        "late_ratio": float(ratio_BT[mask_BT].mean()),
+        "late_truncated": _share(ratio_BT[mask_BT] > LARGEST_LATE_RATIO),
+        "late_sample_size": _effective_share(weight_BT[mask_BT]),
+    }
+    weight_BT = weight_BT * share_B[:, None].to(weight_BT.dtype)
     return replace(trajectories, log_prob_BT=learner_BT, correction_BT=weight_BT), figures
 
 

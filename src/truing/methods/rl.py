@@ -17,6 +17,7 @@ from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
+from truing.methods.asking import check_deadline, check_people, judged_by_people
 from truing.methods.common import (
     checkpoint_of,
     new_policy,
@@ -67,6 +68,7 @@ def check(setup: Setup) -> None:
         rule_kept(setup, contrast, setup.spec.seeds[0])
         return
     check_reward(setup.spec.reward, setup.rollout_prompts, setup.texts.task.graders)
+    check_people(setup)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
@@ -94,7 +96,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     if spec.start == "sft":
         policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
-    source = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
+    samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))
     settings = Settings(
         spec.steps,
@@ -108,9 +110,12 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     judged = run.kind == "align" and spec.contrast is None  # whose last step is kept
     monitor = Monitor(setup, graders, policy, seed) if judged else None
-    with show_progress(
-        run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS, checkpoint
-    ) as after_step:
+    with (
+        judged_by_people(run, setup, seed, samples, checkpoint) as (source, note),
+        show_progress(
+            run.progress, "Samples and rewards", spec.steps, LOGGED_KEYS, checkpoint
+        ) as after_step,
+    ):
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
@@ -119,6 +124,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
                 best.offer(step, judgement, policy.parameters)
             say_constant_reward(run.progress, step, row, checkpoint.rows)
             say_samples(run.progress, step, row)
+            note(step, row)
             return after_step(step, row)
 
         stop = stop_rules_of(spec)
@@ -127,7 +133,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     kept = best.restore(policy.parameters) or last
     checkpoint.annotate(kept, chosen=True, stop_reason=checkpoint.stop or f"all {last} steps done")
     trained_cost(cost, checkpoint)
-    cost.tokens_sampled = round(sum(row["length"] for row in checkpoint.rows) * source.answers)
+    cost.tokens_sampled = round(sum(row["length"] for row in checkpoint.rows) * samples.answers)
     facts = {
         "adapter": spec.adapter.kind,
         "steps": last,
@@ -145,6 +151,7 @@ RL = Method(
     describe=describe,
     make=make,
     check=check,
+    check_texts=check_deadline,
     trained_on_reward=True,
     logged_keys=LOGGED_KEYS,
 )

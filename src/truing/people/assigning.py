@@ -6,10 +6,11 @@ import datetime as dt
 import random
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
+from truing.people.live_tables import LiveStep, LiveTask
 from truing.people.store import Store
 from truing.people.tables import Assignment, Gold, Judgement, Task, now
 from truing.types import stable_hash
@@ -78,17 +79,41 @@ def _gold(session: Session, annotator_id: int) -> Task | None:
 
 
 def _ordinary(session: Session, annotator_id: int) -> Task | None:
-    """A task with a free place. Everybody begins somewhere else on the ring of random keys."""
+    """A task with a free place: one that a training waits for, else one of the store's, else any."""
+    return (
+        _live(session, annotator_id, waited_for=True)
+        or _lasting(session, annotator_id)
+        or _live(session, annotator_id, waited_for=False)
+    )
+
+
+def _lasting(session: Session, annotator_id: int) -> Task | None:
+    """A task of no training. Everybody begins somewhere else on the ring of random keys."""
     start = stable_hash("start", str(annotator_id))[:16]
+    of_training = select(LiveTask.task_id).where(LiveTask.task_id == Task.id)
     free = (
         select(Task)
-        .where(_not_seen_by(annotator_id), _taken() < Task.wanted)
+        .where(_not_seen_by(annotator_id), _taken() < Task.wanted, ~of_training.exists())
         .order_by(Task.sort_key)
         .limit(1)
     )
     return session.scalar(free.where(Task.sort_key >= start)) or session.scalar(
         free.where(Task.sort_key < start)
     )
+
+
+def _live(session: Session, annotator_id: int, *, waited_for: bool) -> Task | None:
+    """A training's task: the most urgent, of those the newest batch's, which is the least late."""
+    in_time = or_(LiveTask.deadline.is_(None), LiveTask.deadline > now())
+    free = (
+        select(Task)
+        .join(LiveTask, LiveTask.task_id == Task.id)
+        .join(LiveStep, LiveStep.id == LiveTask.step_id)
+        .where(_not_seen_by(annotator_id), _taken() < Task.wanted)
+        .order_by(LiveTask.priority.desc(), LiveStep.step.desc(), Task.sort_key)
+        .limit(1)
+    )
+    return session.scalar(free.where(LiveTask.priority > 0, in_time) if waited_for else free)
 
 
 def _release_expired(session: Session) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from truing.people.content import parted
+from truing.people.live_tables import LiveAnswer, LiveTask
 from truing.people.store import BUSY_SECONDS, Store, trouble
 from truing.people.tables import (
     Annotation,
@@ -193,7 +194,10 @@ def erase_user(store: Store, user_key: str) -> Erased:
         tasks = eraser.ids(Task, "prompt_id", prompts)
         eraser.assignments(eraser.ids(Assignment, "task_id", tasks))
         eraser.delete(TaskCompletion, "task_id", tasks)
+        eraser.delete(LiveTask, "task_id", tasks)
         eraser.delete(Task, "id", tasks)
+        answers = eraser.ids(Completion, "prompt_id", prompts)
+        eraser.delete(LiveAnswer, "completion_id", answers)
         eraser.delete(Completion, "prompt_id", prompts)
         eraser.delete(Prompt, "id", prompts)
         counts = _finish(eraser)

@@ -9,11 +9,12 @@ can't score.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from truing.files import read_text
 from truing.rewards.calling import columns_of
+from truing.rewards.people import PEOPLE, People, people_asked
 from truing.rewards.program import program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
@@ -48,6 +49,14 @@ class Mixture:
         columns = [scored(part.reward, answers) for part in self.parts]
         return [self._sum([column[place] for column in columns]) for place in range(len(answers))]
 
+    def given(self, name: str, scores: Sequence[Score]) -> Mixture:
+        """The same for answers whose scores by the part of this name are known."""
+        known = [
+            replace(part, reward=lambda answers: list(scores)) if part.name == name else part
+            for part in self.parts
+        ]
+        return Mixture(tuple(known))
+
     def _sum(self, scores: Sequence[Score]) -> Score:
         total = 0.0
         for part, score in zip(self.parts, scores, strict=True):
@@ -58,8 +67,11 @@ class Mixture:
 
 
 def needs_model(spec: RewardSpec) -> bool:
-    """Whether the reward model takes part."""
-    return not spec.parts or any(part.name == MODEL for part in spec.parts)
+    """Whether the reward model takes part, or stands in for people who don't answer."""
+    if not spec.parts or any(part.name == MODEL for part in spec.parts):
+        return True
+    asked = people_asked(spec)
+    return asked is not None and asked.nobody == "model"
 
 
 def build_reward(
@@ -76,9 +88,13 @@ def build_reward(
     """
     if not spec.parts:
         return model()
-    parts = []
+    parts, asked = [], people_asked(spec)
     for number, part in enumerate(spec.parts):
         where = f"reward.parts.{number}"
+        if part.name == PEOPLE and asked is not None:
+            stand_in = model() if asked.nobody == "model" else None
+            parts.append(Part(PEOPLE, part.weight, People(stand_in)))
+            continue
         if part.name.startswith(JUDGE):
             parts.append(Part(part.name, part.weight, _judge(part, judges, where)))
             continue

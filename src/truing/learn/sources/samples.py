@@ -34,6 +34,21 @@ def sample_rows(answers: Sequence[Answered], scores: Sequence[Score]) -> list[di
     ]
 
 
+def reward_row(scores: Sequence[Score], figures: LogRow) -> LogRow:
+    """What the log says of a batch's scores, and of the policy that gave the answers."""
+    known = [score for score in scores if not isinstance(score, Unscored)]
+    row: LogRow = {
+        "reward": float(np.mean(known)) if known else None,
+        **figures,
+        "unscored": len(scores) - len(known),
+    }
+    if len(known) > 1 and min(known) == max(known):
+        row["constant_reward"] = known[0]
+    if not known:
+        row["unscored_because"] = next(s.reason for s in scores if isinstance(s, Unscored))
+    return row
+
+
 @dataclass(frozen=True)
 class _Part:
     """What one process answered in a step. `entropy` is the mean over its tokens."""
@@ -42,6 +57,16 @@ class _Part:
     answers: list[Answered]
     scores: list[Score]
     entropy: float
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A step's answers with their scores, and figures of the policy that gave them."""
+
+    trajectories: Trajectories
+    answers: list[Answered]
+    scores: list[Score]
+    figures: LogRow
 
 
 @dataclass(frozen=True)
@@ -89,31 +114,32 @@ class OnPolicySamples:
             chosen.append(self.cases[int(order[place])])
         return chosen
 
-    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
-        """See learn.loop.Source. Raises InputError where the reward is wrong; see reward.scored."""
+    def drawn(self, step: int) -> Drawn:
+        """The answers of a step, as the policy gives them now."""
         parts = self.ranks.shared_out(self.questions(step), lambda mine: self._answered(step, mine))
         trajectories = joined([part.trajectories for part in parts])
-        answers = [answered for part in parts for answered in part.answers]
-        scores = [score for part in parts for score in part.scores]
-        known = [score for score in scores if not isinstance(score, Unscored)]
-        drawn = [int(part.trajectories.mask_BT.sum()) for part in parts]
-        row: LogRow = {
-            "reward": float(np.mean(known)) if known else None,
+        tokens = [int(part.trajectories.mask_BT.sum()) for part in parts]
+        figures: LogRow = {
             "kl": float(trajectories.kl_B.mean()),
-            "entropy": float(np.average([part.entropy for part in parts], weights=drawn)),
+            "entropy": float(np.average([part.entropy for part in parts], weights=tokens)),
             "length": float(trajectories.mask_BT.sum(1).float().mean()),
-            "unscored": len(scores) - len(known),
         }
-        if len(known) > 1 and min(known) == max(known):
-            row["constant_reward"] = known[0]
-        if not known:
-            row["unscored_because"] = next(s.reason for s in scores if isinstance(s, Unscored))
-        if step % self.spec.evaluate_every == 0:
-            few = slice(0, self.answers, self.spec.samples_per_prompt)  # of different prompts
-            row["samples"] = sample_rows(
-                answers[few][:LOGGED_SAMPLES], scores[few][:LOGGED_SAMPLES]
-            )
-        return trajectories, row
+        answers = [answered for part in parts for answered in part.answers]
+        return Drawn(trajectories, answers, [s for part in parts for s in part.scores], figures)
+
+    def batch(self, step: int) -> tuple[Trajectories, LogRow]:
+        """See learn.loop.Source. Raises InputError where the reward is wrong; see reward.scored."""
+        drawn = self.drawn(step)
+        row = reward_row(drawn.scores, drawn.figures)
+        return drawn.trajectories, row | self.shown(step, drawn.answers, drawn.scores)
+
+    def shown(self, step: int, answers: Sequence[Answered], scores: Sequence[Score]) -> LogRow:
+        """A few answers to different prompts, where the log is to have some."""
+        if step % self.spec.evaluate_every != 0:
+            return {}
+        few = slice(0, None, self.spec.samples_per_prompt)
+        rows = sample_rows(answers[few][:LOGGED_SAMPLES], scores[few][:LOGGED_SAMPLES])
+        return {"samples": rows}
 
     def _answered(self, step: int, cases: Sequence[Case]) -> list[_Part]:
         """Answers to some of a step's questions, with their rewards; nothing where there are none."""
