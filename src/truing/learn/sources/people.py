@@ -87,15 +87,12 @@ class PeopleSamples:
     # --- Asking -----------------------------------------------------------------------------------
 
     def _post(self, step: int, drawn: Drawn) -> dt.datetime | None:
-        cases = self.samples.questions(step)
-        prompts = [
-            [{"role": r, "content": text} for r, text in case.messages or (("user", case.prompt),)]
-            for case in cases
-        ]
+        prompts = [_messages(case) for case in self.samples.questions(step)]
         each = self.samples.spec.samples_per_prompt
         posted = [
-            _posted(place // each, answered, drawn.trajectories, place)
-            for place, answered in enumerate(drawn.answers)
+            # A prompt that stands twice in a step, at the turn of an epoch, is one.
+            _posted(prompts.index(prompts[row // each]), answered, drawn.trajectories, row)
+            for row, answered in enumerate(drawn.answers)
         ]
         return self.queue.post(Batch(step, prompts, posted, self._deadline()))
 
@@ -204,6 +201,11 @@ class PeopleSamples:
                 for each in chosen
             ),
         )
+
+
+def _messages(case: Case) -> list[dict[str, str]]:
+    turns = case.messages or (("user", case.prompt),)
+    return [{"role": role, "content": text} for role, text in turns]
 
 
 def _posted(number: int, answered: Answered, batch: Trajectories, row: int) -> PostedAnswer:

@@ -18,6 +18,7 @@ from truing.people.assigning import is_current, release_open
 from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
+from truing.people.live_overview import HEIGHT, WIDTH, LiveProgress, live_progress, live_version
 from truing.people.observations import QUESTIONS, Record
 from truing.people.overview import (
     Disagreement,
@@ -56,6 +57,7 @@ class Overview:
     """Everything on the lead's first page."""
 
     kinds: list[KindProgress]
+    trainings: list[LiveProgress]
     workers: list[Worker]
     agreement: list[tuple[str, Estimate]]
     disagreements: list[Disagreement]
@@ -78,6 +80,7 @@ def _others(session: Session) -> tuple[object, ...]:
         tuple(sorted(map(tuple, groups))),
         tuple(session.execute(select(Annotator.id, Annotator.name))),
         session.scalar(select(func.sum(Task.wanted))),
+        live_version(session),
         now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
     )
 
@@ -115,6 +118,7 @@ def _compute(session: Session, record: Record) -> Overview:
     )
     return Overview(
         kinds=progress_by_kind(session),
+        trainings=live_progress(session),
         workers=workers(session, record.said),
         agreement=alphas.by_question(),
         disagreements=disagreements(columns),
@@ -133,7 +137,8 @@ def overview(request: Request, person: Lead) -> Response:
     here = site(request)
     with here.store.reading() as session:
         found = _overview(here, session)
-        return page("lead", person, overview=found, questions=QUESTIONS)
+        size = (WIDTH, HEIGHT)
+        return page("lead", person, overview=found, questions=QUESTIONS, curve_size=size)
 
 
 @router.get("/confusion")

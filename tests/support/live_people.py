@@ -1,0 +1,67 @@
+"""People who judge a training's tasks, in place of browsers: whenever it waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from people_work import Someone, someone, submission
+from truing.people import Store, open_store
+from truing.people.answers import Answer, shown_completions
+from truing.people.assigning import next_assignment
+from truing.people.judging import owned, record
+
+
+def vowels(text: str) -> int:
+    """What these people like: the more, the better."""
+    return sum(text.count(each) for each in "aeiou")
+
+
+def verdict(kind: str, texts: list[str], taste: Callable[[str], float]) -> Answer:
+    """What somebody of a taste says of answers, as they are shown."""
+    if kind == "rating":
+        return Answer(value=max(1, min(7, 1 + round(taste(texts[0])))))
+    if kind == "ranking":
+        order = sorted({taste(text) for text in texts}, reverse=True)
+        return Answer(ranks={place: 1 + order.index(taste(t)) for place, t in enumerate(texts)})
+    first, second = map(taste, texts)
+    return Answer(preferred="tie" if first == second else "first" if first > second else "second")
+
+
+@dataclass
+class Crowd:
+    """Three people; the third has the opposite taste. Each judges at most `most` tasks a time."""
+
+    path: str
+    people: int = 3
+    most: int = 1000
+    said: list[int] = field(default_factory=list)
+    """Ids of the judgements, in order."""
+    _known: list[Someone] = field(default_factory=list)
+
+    def judge(self) -> None:
+        """Everybody in turn judges what there is for them."""
+        store = open_store(self.path)
+        try:
+            for number, person in enumerate(self._everybody(store)):
+                for _ in range(self.most):
+                    if not self._judge(store, person, -1 if number == 2 else 1):
+                        break
+        finally:
+            store.close()
+
+    def _everybody(self, store: Store) -> list[Someone]:
+        while len(self._known) < self.people:
+            self._known.append(someone(store, f"Person {len(self._known)}"))
+        return self._known
+
+    def _judge(self, store: Store, person: Someone, sign: int) -> bool:
+        given = next_assignment(store, person.id)
+        if given is None:
+            return False
+        with store.reading() as session:
+            assignment = owned(session, given, person.id)
+            kind, texts = assignment.task.kind, [c.text for c in shown_completions(assignment)]
+        answer = verdict(kind, texts, lambda text: sign * vowels(text))
+        self.said.append(record(store, given, person.id, submission(), answer, kind=kind))
+        return True
