@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
-from live_people import Crowd
+from live_people import Crowd, Robots
+from page_server import running
 from people_work import submission
 from tiny import saved
 from truing.cli.main import app
@@ -23,6 +24,10 @@ from truing.people.judging import withdraw
 from truing.people.live_lock import training_lock
 from truing.people.live_tables import LiveStep
 from truing.people.tables import Judgement
+from truing.people.web import make_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Spec = dict[str, Any]
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?"]
@@ -112,6 +117,31 @@ def test_ten_steps_killed_twice_end_as_those_that_were_not(
             assert train(spec(model), "--resume").exit_code == 130
     assert finished(train(spec(model), "--resume")) == rows
     assert again.said == people.said
+    for name in FILES:
+        whole = tmp_path / "whole/run" / name
+        assert (Path("run") / name).read_bytes() == whole.read_bytes(), name
+
+
+def test_three_people_at_browsers_teach_ten_steps_killed_twice(
+    browser: Browser, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those who judge without a page, who say the same."""
+    people = begun(tmp_path / "whole", monkeypatch)
+    rows = finished(train(spec(model)))
+
+    begun(tmp_path / "browsers", monkeypatch)
+    monkeypatch.setattr(Checkpoint, "maybe_save", _every_third)
+    store = open_store(STORE)
+    with running(make_app(store)) as url:
+        robots = Robots(str(tmp_path / "browsers" / STORE), browser, url)
+        monkeypatch.setattr("truing.learn.sources.people.wait", robots.judge)
+        for step in (5, 4):
+            with monkeypatch.context() as patch:
+                killed_at(step, patch)
+                assert train(spec(model), "--resume").exit_code == 130
+        assert finished(train(spec(model), "--resume")) == rows
+    store.close()
+    assert robots.said == people.said and not robots.complaints
     for name in FILES:
         whole = tmp_path / "whole/run" / name
         assert (Path("run") / name).read_bytes() == whole.read_bytes(), name

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from browsing import new_page
 from people_work import Someone, someone, submission
 from truing.people import Store, open_store
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
 from truing.people.judging import owned, record
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+SHOWN = """() => [...document.querySelectorAll('.answer-card')].map(card => {
+  const copy = card.cloneNode(true);
+  copy.querySelectorAll('h3').forEach(heading => heading.remove());
+  return copy.textContent; })"""
+"""The answers on a task's page, as they are shown."""
 
 
 def vowels(text: str) -> int:
@@ -64,4 +75,34 @@ class Crowd:
             kind, texts = assignment.task.kind, [c.text for c in shown_completions(assignment)]
         answer = verdict(kind, texts, lambda text: sign * vowels(text))
         self.said.append(record(store, given, person.id, submission(), answer, kind=kind))
+        return True
+
+
+class Robots(Crowd):
+    """The same people at browsers of their own."""
+
+    def __init__(self, path: str, browser: Browser, url: str) -> None:
+        super().__init__(path)
+        self.browser, self.url = browser, url
+        self.complaints: list[str] = []
+        self._pages: dict[int, Page] = {}
+
+    def _page(self, person: Someone) -> Page:
+        if person.id not in self._pages:
+            page, complaints = new_page(self.browser, "desk")
+            page.goto(f"{self.url}/?token={person.token}")
+            page.wait_for_url(f"{self.url}/")
+            self._pages[person.id], self.complaints = page, complaints
+        return self._pages[person.id]
+
+    def _judge(self, store: Store, person: Someone, sign: int) -> bool:
+        page = self._page(person)
+        page.goto(f"{self.url}/work")
+        if page.url == f"{self.url}/":
+            return False
+        answer = verdict("comparison", page.evaluate(SHOWN), lambda text: sign * vowels(text))
+        page.keyboard.press({"first": "a", "tie": "0", "second": "b"}[answer.preferred])
+        with page.expect_navigation():
+            page.keyboard.press("Control+Enter")
+        self.said.append(len(self.said) + 1)
         return True

@@ -192,10 +192,10 @@ def program(
             raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
         return user_function(name, columns)
     if name not in REWARDS:
-        known = ", ".join(["reward_model", *REWARDS])
+        known = ", ".join(names := ["reward_model", "people", *REWARDS])
         raise InputError(
             f"{where}.name: unknown reward {name!r}; "
-            f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"
+            f"{did_you_mean(name, names)}known: {known}, or path/to/file.py:function"
         )
     try:
         return REWARDS[name].model_validate(dict(options))

@@ -15,7 +15,7 @@ class RewardPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     name: str = Field(
-        description="'reward_model', a built-in program, or 'path/to/file.py:function'"
+        description="'reward_model', 'people', a built-in program, or 'path/to/file.py:function'"
     )
     weight: float = Field(1.0, description="the part's score counts this often")
 
