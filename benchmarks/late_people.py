@@ -1,13 +1,14 @@
-"""What late judgements are worth: a tabular policy that people of a kind teach, in time and 16 batches late.
+"""What late judgements are worth: a tabular policy that people of a kind teach, in time and late.
 
 python benchmarks/late_people.py [--seeds N] [--late N] [--steps N] [--ratio token|answer] [--json]
 
-The policy writes two tokens after each of some prompts; a table of numbers, drawn by the seed, says how good
-each answer is. Each step it answers some prompts several times, and people compare each answer with the next.
-A judgement falls for the better answer with probability sigmoid(difference), and the kinds differ in the
-rest. In time, a batch teaches the policy in its own step; late, so many steps after it, with the truncated
-importance ratio. Both see the same number of batches, so that the late one makes fewer updates. Gain: the
-mean quality of what the policy would write, less that before training, under the mean taste of these people.
+The policy writes two tokens after each of some prompts; a table of numbers, drawn by the seed, says how
+good each answer is. Each step it answers some prompts several times, and people compare each answer with
+the next. A judgement falls for the better answer with probability sigmoid(2 x difference), and the kinds
+differ in the rest. In time, a batch teaches the policy in its own step; late, so many steps after it, with
+the truncated importance ratio. Both see the same number of batches, so that the late one makes fewer
+updates. Gain: the mean quality of what the policy would write, less that before training, in the mean taste
+of these people.
 """
 
 from __future__ import annotations
@@ -53,15 +54,12 @@ class People:
 
     def __init__(self, kind: str, quality: Floats, rng: np.random.Generator) -> None:
         self.kind, self.quality, self.rng = kind, quality, rng
-        self.like = rng.standard_normal(quality.shape) if kind == "opposed" else quality
         # What a biased judge likes besides: one of the last tokens, whatever it says.
         self.look = BIAS * (np.arange(TOKENS) == 0)
 
     def mean_taste(self) -> Floats:
         """What they would agree on: the quality, weighed by how many are of which mind."""
-        if self.kind != "opposed":
-            return self.quality
-        return (1 - MINORITY) * self.quality - MINORITY * self.quality
+        return self.quality * ((1 - 2 * MINORITY) if self.kind == "opposed" else 1)
 
     def prefers_first(self, prompt: int, first: tuple[int, int], second: tuple[int, int]) -> str:
         """Which of two answers one of them prefers."""
