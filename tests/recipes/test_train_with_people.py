@@ -155,9 +155,9 @@ def _every_third(self: Checkpoint, step: int, *given: Any) -> None:
 def test_late_and_partial_judgements_count_and_replay(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each judges one task a time, so that tasks wait, and some never have all their judgements."""
+    """Each hands in what they began when a step waited before, so that most is late."""
     given = spec(model, {"least": 1, "minutes": 1e-6, "ratio": "answer"}, steps=6)
-    begun(tmp_path / "whole", monkeypatch, most=1)
+    begun(tmp_path / "whole", monkeypatch, slow=True)
     rows = finished(train(given))
     assert any(row["late_steps"] > 0 for row in rows)
     assert any(row["late_ratio"] != pytest.approx(1, abs=1e-4) for row in rows)
@@ -165,7 +165,7 @@ def test_late_and_partial_judgements_count_and_replay(
     assert len(used) == len(set(used))
     assert all(0 < row["late_sample_size"] <= 1 for row in rows)
 
-    begun(tmp_path / "cut", monkeypatch, most=1)
+    begun(tmp_path / "cut", monkeypatch, slow=True)
     monkeypatch.setattr(Checkpoint, "maybe_save", _every_third)
     with monkeypatch.context() as patch:
         killed_at(5, patch)

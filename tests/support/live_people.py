@@ -41,25 +41,36 @@ def verdict(kind: str, texts: list[str], taste: Callable[[str], float]) -> Answe
 
 @dataclass
 class Crowd:
-    """Three people; the third has the opposite taste. Each judges at most `most` tasks a time."""
+    """Three people; the third has the opposite taste. With `slow`, each begins one task a time, and hands
+    it in the next time."""
 
     path: str
     people: int = 3
-    most: int = 1000
+    slow: bool = False
     said: list[int] = field(default_factory=list)
     """Ids of the judgements, in order."""
     _known: list[Someone] = field(default_factory=list)
+    _busy: set[int] = field(default_factory=set)
 
     def judge(self) -> None:
         """Everybody in turn judges what there is for them."""
         store = open_store(self.path)
         try:
             for number, person in enumerate(self._everybody(store)):
-                for _ in range(self.most):
-                    if not self._judge(store, person, -1 if number == 2 else 1):
-                        break
+                sign = -1 if number == 2 else 1
+                if self.slow:
+                    self._slowly(store, person, sign)
+                while not self.slow and self._judge(store, person, sign):
+                    pass
         finally:
             store.close()
+
+    def _slowly(self, store: Store, person: Someone, sign: int) -> None:
+        if person.id in self._busy:
+            self._judge(store, person, sign)
+        self._busy.discard(person.id)
+        if next_assignment(store, person.id) is not None:
+            self._busy.add(person.id)
 
     def _everybody(self, store: Store) -> list[Someone]:
         while len(self._known) < self.people:
