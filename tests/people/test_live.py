@@ -6,7 +6,7 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from people_work import Someone, fill, kind_of, someone, submission, work
 from truing.people import Store, open_store
@@ -233,3 +233,17 @@ def test_the_lead_sees_queue_and_curve(store: Store) -> None:
 def live_progress_of(store: Store) -> Any:
     with store.reading() as session:
         return live_progress(session)
+
+
+def test_a_store_of_before_gets_the_tables_and_loses_nothing(sqlite_store: Store) -> None:
+    fill(sqlite_store)
+    said = judge(sqlite_store, someone(sqlite_store, "Ada"))
+    with sqlite_store.engine.begin() as connection:
+        for table in ("live_tasks", "live_answers", "live_steps", "live_runs"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
+    again = open_store(str(sqlite_store.url.database))
+    with again.reading() as session:
+        assert list(session.scalars(select(Judgement.id))) == said
+    queue(again).post(batch(1))
+    again.close()

@@ -36,7 +36,6 @@ class LiveProgress:
     """One training: how far it is, what waits for people, and what became of what they said."""
 
     name: str
-    kind: str
     step: int
     is_over: bool
     judged: int
@@ -83,7 +82,6 @@ def _progress(session: Session, run: LiveRun) -> LiveProgress:
     )
     return LiveProgress(
         name=run.name,
-        kind=run.ask,
         step=max((step for step, _ in rows), default=0),
         is_over=run.ended_at is not None,
         judged=_judged(session, waited_for),
