@@ -174,7 +174,7 @@ def answers_of(session: Session, step: int, numbers: Collection[int]) -> list[Dr
     ]
 
 
-def close(session: Session, steps: Select[tuple[int]]) -> None:
+def close(session: Session, steps: Select[int]) -> None:
     """From now on the tasks of these steps are given to people last."""
     moment = now()
     later = or_(LiveTask.deadline.is_(None), LiveTask.deadline > moment)

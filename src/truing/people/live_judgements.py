@@ -26,7 +26,7 @@ class LiveJudgement(NamedTuple):
     preferred: str
 
 
-def judged_tasks(session: Session, run: int, *conditions: Any) -> Sequence[Row[Any]]:
+def judged_tasks(session: Session, run: int, *conditions: Any) -> Sequence[Row[*tuple[Any, ...]]]:
     """Judgements of a training's tasks (skips and withdrawals aside), the oldest first."""
     return session.execute(
         select(
@@ -49,7 +49,7 @@ def judged_tasks(session: Session, run: int, *conditions: Any) -> Sequence[Row[A
     ).all()
 
 
-def what_was_said(session: Session, row: Row[Any]) -> LiveJudgement:
+def what_was_said(session: Session, row: Row[*tuple[Any, ...]]) -> LiveJudgement:
     """A row of `judged_tasks` with what it says."""
     compared = session.get(Comparison, row.id)
     rated = session.get(Rating, row.id)
