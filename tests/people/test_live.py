@@ -177,6 +177,7 @@ def test_an_erased_judgement_stops_what_learned_from_it(store: Store) -> None:
     ids = judge(store, ada)
     waits.decide(1, "people", ids, 0)
     erase_annotator(store, "Ada")
+    judge(store, someone(store, "Bob"))  # on SQLite, with the same ids
     for look in (waits.check, lambda: waits.judgements(1, ids)):
         with pytest.raises(InputError, match=f"judgement {ids[0]}, which step 1 .*erased"):
             look()

@@ -29,7 +29,7 @@ from truing.people.live_batches import (
     run_of,
     step_of,
 )
-from truing.people.live_judgements import LiveJudgement, judged_tasks, what_was_said
+from truing.people.live_judgements import LiveJudgement, judged_tasks, mark, what_was_said
 from truing.people.live_tables import LiveRun, LiveStep, LiveTask
 from truing.people.store import Store
 from truing.people.tables import Judgement, now
@@ -108,18 +108,21 @@ class LiveQueue:
     def check(self) -> None:
         """Raises InputError where a judgement that a step learned from is gone."""
         with self.store.reading() as session:
-            used = {
-                each: step
-                for step, ids in self._learned(session).items()
-                for each in ids.judgements
-            }
-            there = {
-                each
-                for part in parted(used)
-                for each in session.scalars(select(Judgement.id).where(Judgement.id.in_(part)))
-            }
-        for each in sorted(used.keys() - there):
-            raise self._erased(each, used[each])
+            run = self._own(session).id
+            there = {row.id: mark(row.submission) for row in judged_tasks(session, run)}
+            steps = session.scalars(
+                select(LiveStep).where(LiveStep.run_id == run).order_by(LiveStep.step)
+            )
+            for posted in steps:
+                self._check_step(posted, there)
+
+    def _check_step(self, posted: LiveStep, there: Mapping[int, str]) -> None:
+        if posted.learned is None:
+            return
+        used = zip(posted.learned["judgements"], posted.marks or (), strict=True)
+        for judgement, wanted in used:
+            if there.get(judgement) != wanted:
+                raise self._erased(judgement, posted.step)
 
     def _erased(self, judgement: int, step: int) -> InputError:
         return InputError(
@@ -222,7 +225,7 @@ class LiveQueue:
         return tasks
 
     def judgements(self, step: int, ids: Sequence[int]) -> list[LiveJudgement]:
-        """What these said, in the order given. Raises InputError where one is gone."""
+        """What these said, which this step learns from. Raises InputError where one is gone."""
         with self.store.reading() as session:
             run = self._own(session).id
             rows = {
@@ -230,8 +233,9 @@ class LiveQueue:
                 for part in parted(ids)
                 for row in judged_tasks(session, run, Judgement.id.in_(part))
             }
-            if gone := [each for each in ids if each not in rows]:
-                raise self._erased(gone[0], step)
+            posted = step_of(session, run, step)
+            if posted is not None:
+                self._check_step(posted, {key: mark(row.submission) for key, row in rows.items()})
             return [what_was_said(session, rows[each]) for each in ids]
 
     # --- What a step learned from -----------------------------------------------------------------
@@ -242,18 +246,21 @@ class LiveQueue:
             return self._learned(session).get(step)
 
     def decide(self, step: int, by: str, ids: Sequence[int], waits: int) -> Learned:
-        """Writes down what a step is about to learn from. It is on the disk when this returns."""
+        """Writes down what a step is about to learn from, of what still stands. It is on the disk when
+        this returns."""
         with self.store.writing() as session:
             run = self._own(session)
             posted = step_of(session, run.id, step)
             assert posted is not None, "a step posts its batch before it decides"
             used = self._used(session)
-            standing = {row.id for row in judged_tasks(session, run.id, is_current())}
+            standing = {row.id: row for row in judged_tasks(session, run.id, is_current())}
+            here = tuple(each for each in ids if each in standing)
             first = step - self.settings.staleness
             old = judged_tasks(session, run.id, is_current(), LiveStep.step < first)
             stale = sum(row.id not in used for row in old)
-            learned = Learned(by, tuple(ids), len(used - standing), stale, waits)
+            learned = Learned(by, here, len(used - standing.keys()), stale, waits)
             posted.learned = learned.to_json()
+            posted.marks = [mark(standing[each].submission) for each in here]
         return learned
 
     def note(self, step: int, figures: Mapping[str, Any]) -> None:

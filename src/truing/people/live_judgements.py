@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from truing.people.live_batches import Group
 from truing.people.live_tables import LiveStep, LiveTask
 from truing.people.tables import Assignment, Comparison, Judgement, Ranking, Rating
+from truing.types import stable_hash
 
 
 class LiveJudgement(NamedTuple):
@@ -33,6 +34,7 @@ def judged_tasks(session: Session, run: int, *conditions: Any) -> Sequence[Row[*
             Judgement.id,
             Judgement.kind,
             Judgement.assignment_id,
+            Judgement.submission,
             LiveTask.task_id,
             LiveStep.step,
             LiveTask.number,
@@ -47,6 +49,11 @@ def judged_tasks(session: Session, run: int, *conditions: Any) -> Sequence[Row[*
         )
         .order_by(Judgement.id)
     ).all()
+
+
+def mark(submission: str) -> str:
+    """What tells a judgement from a later one that was given its id, once it was erased."""
+    return stable_hash("judgement", submission)[:16]
 
 
 def what_was_said(session: Session, row: Row[*tuple[Any, ...]]) -> LiveJudgement:

@@ -44,6 +44,8 @@ class LiveStep(Base):
     posted_at: Mapped[dt.datetime] = mapped_column(Utc, default=now)
     learned: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """Ids of the judgements it learned from, and what was counted beside; None until it decided."""
+    marks: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    """Of each of these judgements a hash that no other has: SQLite gives the ids of erased ones anew."""
     figures: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     """The step's part of the run's curve."""
 

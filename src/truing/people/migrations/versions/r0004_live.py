@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("batch_hash", sa.String(length=64), nullable=False),
         sa.Column("posted_at", sa.DateTime(), nullable=False),
         sa.Column("learned", sa.JSON(), nullable=True),
+        sa.Column("marks", sa.JSON(), nullable=True),
         sa.Column("figures", sa.JSON(), nullable=True),
         sa.ForeignKeyConstraint(["run_id"], ["live_runs.id"], name="fk_live_steps_run_id"),
         sa.PrimaryKeyConstraint("id", name="pk_live_steps"),
