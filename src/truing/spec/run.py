@@ -98,7 +98,8 @@ class Spec(_Part):
     task: TaskSpec = Field(default_factory=TaskSpec, description="what the model should do")
     data: DataSpec = Field(DataSpec(), description="the questions and their split")
     methods: tuple[MethodName, ...] = Field(
-        ("prompt", "sft", "rl"), description="the methods to try"
+        ("prompt", "sft", "preference", "rl"),
+        description="the methods to try; without preference where a task names no pairs of answers",
     )
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
     best_of_n: BestOfNSpec = Field(BestOfNSpec(), description="choosing among answers")
