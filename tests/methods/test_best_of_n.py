@@ -239,6 +239,17 @@ def test_a_program_chooses_and_is_refused_once_it_has_changed(
         load_candidate(folder, "best_of_n", 0, "float32")
 
 
+@pytest.mark.parametrize("name", ["exact", "number"])
+def test_a_reward_that_holds_answers_against_references_is_refused(
+    name: str, model: Path, tmp_path: Path
+) -> None:
+    wanted = spec(model, reward={"parts": [{"name": "length", "target": 2}, {"name": name}]})
+    reason = f"best_of_n: answers are chosen by it, but {name} asks for references, and only answer"
+    with pytest.raises(InputError, match=reason):
+        align(wanted, tmp_path / "run", progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_reward_that_cannot_score_without_references_is_refused(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,7 @@ def test_of_large_draws_nothing_is_lost_to_rounding() -> None:
     for n in (1, 2, 64, 96, 191, 192):
         assert sum(chances(rewards, n)) == pytest.approx(1.0, abs=1e-12)
     assert chances(rewards, 1) == pytest.approx([1 / 192] * 192, abs=1e-15)
-    assert chances(rewards, 192) == [0.0] * 189 + pytest.approx([1 / 3] * 3, abs=1e-15)
+    assert chances(rewards, 192) == pytest.approx([0.0] * 189 + [1 / 3] * 3, abs=1e-15)
 
 
 def test_where_reward_is_success_it_is_hit_at_k() -> None:
