@@ -93,8 +93,10 @@ def test_where_nothing_can_be_drawn_the_reason_is_given() -> None:
 
 
 def test_a_prompt_without_room_is_unscored_and_others_are_drawn() -> None:
-    long = CASES[0].asking("why " * 400)
+    own = candidate()
+    free = own.model.context_length - len(own.renderer.case_tokens(own.prompt, CASES[0]))
+    long = CASES[0].asking(CASES[0].prompt + "y" * (free - TOKENS + 1))  # a token a letter
     shown = context(held_out=(long, CASES[1]), draw_cases=2)
-    first, second = BEST_OF_N.measure(shown, LocalRespondent(candidate()))
+    first, second = BEST_OF_N.measure(shown, LocalRespondent(own))
     assert isinstance(reason := first.metrics["reward"], Unscored) and "too long" in reason.reason
     assert first.detail["rewards"] == [] and len(second.detail["rewards"]) == DRAWS

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from truing.recipes.report import task_metrics
-from truing.report.best_of_n import best_of_n_figure, best_of_n_table
+from truing.report.best_of_n import best_of_n_figure, best_of_n_json, best_of_n_table
 from truing.report.metrics import number
 from truing.spec.task import TaskSpec
 from truing.statistics.best_of_n import kl_bound
@@ -63,6 +63,15 @@ def test_a_line_and_a_band_for_each_candidate_and_panel() -> None:
         assert svg.count('class="band') == 4 and svg.count("<path") == 4
         assert "Training reward" in svg and "True and informative" in svg
     assert "best of 8" in figure.wide and "KL in nats at most" in figure.wide
+
+
+def test_the_whole_curve_is_in_the_json_document() -> None:
+    curves = best_of_n_json(rows(), ("base", "rl", "sft"))["best_of_n"]
+    assert curves.keys() == {"base", "rl"} and [*curves["rl"]["reward"]] == list("12345678")
+    best = curves["rl"]["reward"]["8"]
+    assert (best["value"], best["n"], best["kl_at_most"]) == (7.0, 20, kl_bound(8))
+    assert curves["base"]["true_and_informative"]["1"]["value"] == pytest.approx(0.5)
+    assert best_of_n_json([], ("base",)) == {}
 
 
 def test_without_draws_there_is_no_picture() -> None:

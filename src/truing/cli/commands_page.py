@@ -195,11 +195,11 @@ def _allowed_in(field: FieldInfo) -> str:
 
 
 def _field_row(name: str, field: FieldInfo, users: str) -> list[str]:
-    default = "" if field.is_required() else json.dumps(default_of(field), ensure_ascii=False)
+    default = json.dumps(default_of(field), ensure_ascii=False)
     used_by = f"; used by {users}" if users else ""
     return [
         f"`{name}`",
-        f"`{default}`" if default else "",
+        f"`{default}`",
         _allowed_in(field),
         f"{field.description or ''}{used_by}",
     ]
@@ -228,11 +228,15 @@ def _evaluations_table() -> str:
 
 def _rewards_table() -> str:
     rows = [
-        [f"`{name}`", *_field_row(field.alias or key, field, "")]
+        [f"`{name}`", f"`{key}`", _default(schema), _allowed(schema), schema["description"]]
         for name, reward in REWARDS.items()
-        for key, field in reward.model_fields.items()
+        for key, schema in reward.model_json_schema().get("properties", {}).items()
     ]
     return _table(["Reward", "Option", "Default", "Allowed", "Description"], rows)
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    return f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

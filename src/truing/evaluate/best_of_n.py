@@ -11,11 +11,11 @@ log n - (n - 1) / n, and that is what the figure says.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
 from truing.evaluate.respondent import Respondent
-from truing.types import Case, Completion, Metric, Row, Score, Unscored, stable_hash
+from truing.types import Case, Completion, Metric, Row, Score, Unit, Unscored, stable_hash
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.rewards.reward import Answered
@@ -146,32 +146,33 @@ def _number(score: Score) -> float | None:
     return None if isinstance(score, Unscored) else score
 
 
-def _pair(name: str, label: str, better: bool, unit: Any, what: str) -> tuple[Metric, Metric]:
-    """The metric of the best of all draws, and what it has more than the mean answer."""
-    sign = 1 if better else 0
+def _pair(
+    name: str, label: str, unit: Unit, what: str, judges: tuple[str, ...] = ()
+) -> tuple[Metric, Metric]:
+    """The metric of the best of all draws, and what it has more than the mean one.
+
+    A gain may be below 0, so that its unit is never a share.
+    """
+    better: Literal[0, 1] = 1 if unit == "share" and name != ENDED else 0
+    best = f"{what} that the reward likes best of all"
+    of_gain: Unit = "reward" if unit == "share" else unit
     return (
-        Metric(
-            NAME,
-            name,
-            f"{label}, best of all draws",
-            sign,
-            unit,
-            f"{what} that the reward likes best",
-        ),
+        Metric(NAME, name, f"{label}, best of all draws", better, unit, best, judges=judges),
         Metric(
             NAME,
             f"{name}{GAIN}",
             f"{label}, gained by choosing",
-            sign,
-            unit,
+            better,
+            of_gain,
             "the same, less the mean of all draws",
+            judges=judges,
         ),
     )
 
 
 def best_of_n_metrics(judge: str, label: str, program: str) -> tuple[Metric, ...]:
     """The metrics of one of the task's judges."""
-    return _pair(judge, label, True, "share", f"grade by {program} of the draw")
+    return _pair(judge, label, "share", f"grade by {program} of the draw")
 
 
 BEST_OF_N = Evaluation(
@@ -186,11 +187,23 @@ BEST_OF_N = Evaluation(
     short_title="Best of n",
     usual=False,
     metrics=(
-        *_pair(REWARD, "Training reward", False, "reward", "reward of the draw"),
-        *_pair("true", "True", True, "share", "judged truth of the draw"),
-        *_pair("informative", "Informative", True, "share", "judged informativeness of the draw"),
-        *_pair("true_and_informative", "True and informative", True, "share", "both, of the draw"),
-        *_pair(ENDED, "Answers that ended", False, "share", "whether it ended, of the draw"),
-        *_pair(WORDS, "Words", False, "tokens", "words of the draw"),
+        *_pair(REWARD, "Training reward", "reward", "reward of the draw"),
+        *_pair("true", "True", "share", "judged truth of the draw", ("truth",)),
+        *_pair(
+            "informative",
+            "Informative",
+            "share",
+            "judged informativeness of the draw",
+            ("informative",),
+        ),
+        *_pair(
+            "true_and_informative",
+            "True and informative",
+            "share",
+            "both, of the draw",
+            ("truth", "informative"),
+        ),
+        *_pair(ENDED, "Answers that ended", "share", "whether it ended, of the draw"),
+        *_pair(WORDS, "Words", "tokens", "words of the draw"),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import interval, number
@@ -81,6 +82,27 @@ def best_of_n_table(rows: Sequence[Row], names: Sequence[str], task: TaskMetrics
     cases = {row.case for row in rows if row.evaluation == BEST_OF_N and row.detail.get("rewards")}
     captions = tuple(_caption(rows, name, task, panels) for name in drawn)
     return BestOfNTable(drawn, len(cases), captions, ("KL, at most", *head), tuple(cells))
+
+
+def best_of_n_json(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
+    """`best_of_n`: by candidate, figure and n the estimate; nothing where nothing was drawn."""
+    own = [row for row in rows if row.evaluation == BEST_OF_N and row.detail["rewards"]]
+    values = dict.fromkeys((REWARD, *(name for row in own for name in row.detail["values"])))
+    curves = {
+        name: {value: _line(_draws(own, name, value)) for value in values}
+        for name in names
+        if any(row.candidate == name for row in own)
+    }
+    as_json = {
+        name: {
+            value: {
+                str(n): {**each.to_json(), "kl_at_most": kl_bound(n)} for n, each in line.items()
+            }
+            for value, line in by_value.items()
+        }
+        for name, by_value in curves.items()
+    }
+    return {BEST_OF_N: as_json} if as_json else {}
 
 
 def _cell(panel: _Panel, name: str, n: int) -> str:

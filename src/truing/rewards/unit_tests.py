@@ -93,8 +93,8 @@ class UnitTests(Program):
             return Unscored(f"a test of the case is no Python ({reply['wrong']})")
         if reply.get("stopped") and self.over_limit == "unscored":
             return Unscored("the code was stopped at a limit, or ended its process")
-        passed = reply.get("passed")
-        if passed not in range(len(tests) + 1):  # the code has had its hands in it
+        passed = reply.get("passed", 0)
+        if type(passed) is not int or not 0 <= passed <= len(tests):  # the code changed it
             return 0.0
         return passed / len(tests) if self.share else float(passed == len(tests))
 
