@@ -45,7 +45,7 @@ def spec(model: Path, **over: Any) -> Spec:
         "data": {"limit": 20, "control_limit": 3}, "best_of_n": {"n": N},
         "evaluation": {
             "max_new_tokens": TOKENS, "attacks": 2, "rules": 4, "kl_questions": 3, "resamples": 100,
-            "dtype": "float32",
+            "dtype": "float32", "draws": N,
         },
     }  # fmt: skip
     return make_spec(data | over)
@@ -210,6 +210,27 @@ def test_eval_measures_the_answers_that_the_reward_picks(run: Path, tmp_path: Pa
     assert figures["trivia"]["own"]["mc1"] == {
         "value": None, "low": None, "high": None, "n": 0, "unscored": 4
     }  # fmt: skip
+
+
+def test_its_curve_ends_where_the_candidate_is(run: Path, tmp_path: Path) -> None:
+    """Measured afterwards: of base's draws the best of all is what the candidate gives."""
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    line = ["eval", "best_of_n", "--run", str(copied), "--json"]
+    done = CliRunner().invoke(app, line, prog_name="truing")
+    assert done.exit_code == 0, done.output
+    curves = json.loads(done.stdout)["best_of_n"]
+    assert curves.keys() == {"base"} and [*curves["base"]["reward"]] == list("12345")
+    rows = {
+        name: {row["case"]: row for row in read_jsonl(copied / f"rows/{path}-seed0.jsonl")}
+        for name, path in (("drawn", "best_of_n/base"), ("chosen", "truthfulness/best_of_n"))
+    }
+    pairs = [
+        (rows["drawn"][case]["detail"], rows["chosen"][case]["detail"]) for case in rows["drawn"]
+    ]
+    assert pairs and all(one["answer"] == other["answer"] for one, other in pairs)
+    figure = (copied / "report.html").read_text()
+    assert "Best of n: reward and judges" in figure and 'class="band' in figure
 
 
 # --- Programs as rewards ----------------------------------------------------------------------

@@ -86,7 +86,7 @@ def best_of_n_table(rows: Sequence[Row], names: Sequence[str], task: TaskMetrics
 
 def best_of_n_json(rows: Sequence[Row], names: Sequence[str]) -> dict[str, Any]:
     """`best_of_n`: by candidate, figure and n the estimate; nothing where nothing was drawn."""
-    own = [row for row in rows if row.evaluation == BEST_OF_N and row.detail["rewards"]]
+    own = [row for row in rows if row.evaluation == BEST_OF_N and row.detail.get("rewards")]
     values = dict.fromkeys((REWARD, *(name for row in own for name in row.detail["values"])))
     curves = {
         name: {value: _line(_draws(own, name, value)) for value in values}
@@ -146,7 +146,7 @@ def _panels(rows: Sequence[Row], names: Sequence[str], task: TaskMetrics) -> lis
 def _judged(rows: Sequence[Row], task: TaskMetrics) -> Metric | None:
     """What the reward stands for among what the draws were graded by, else the first of that."""
     graded = dict.fromkeys(
-        name for row in rows if row.evaluation == BEST_OF_N for name in row.detail["values"]
+        name for row in rows if row.evaluation == BEST_OF_N for name in row.detail.get("values", ())
     )
     watched = [metric for metric in task.watched if metric.name in graded]
     return watched[0] if watched else None
@@ -160,7 +160,7 @@ def _draws(rows: Sequence[Row], candidate: str, value: str) -> list[Draws]:
             _scores(row.detail["rewards"] if value == REWARD else row.detail["values"][value]),
         )
         for row in rows
-        if row.evaluation == BEST_OF_N and row.candidate == candidate and row.detail["rewards"]
+        if row.candidate == candidate and row.evaluation == BEST_OF_N and row.detail.get("rewards")
     ]
 
 
