@@ -214,11 +214,12 @@ def test_answers_are_held_against_a_column(model: Path) -> None:
     Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     parts = [{"name": "exact", "column": "right"}, {"name": "matches", "column": "right"}]
     spec = rl_spec(model, reward={"parts": parts}, prompts_per_step=len(PROMPTS))
-    document(train("rl", spec | {"data": {"prompts": "prompts.jsonl"}}))
+    spec |= {"data": {"prompts": "prompts.jsonl"}}
+    document(train("rl", spec, "--json"))
     assert {row["unscored"] for row in log()} == {spec["rl"]["samples_per_prompt"]}
     parts[0]["column"] = "write"
-    words = ("reward.parts.0.column: no column 'write'", "did you mean 'right'", "prompt, right")
-    refused(train("rl", rl_spec(model, reward={"parts": parts}), "--out", "other"), words[0])
+    words = ("reward.parts.0.column: no column 'write'", "columns: prompt, right")
+    refused(train("rl", spec | {"reward": {"parts": parts}}, out="other"), *words)
 
 
 def test_a_users_function_sees_the_row_one_by_one_and_in_lists(model: Path) -> None:

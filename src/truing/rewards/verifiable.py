@@ -25,19 +25,25 @@ from truing.rewards.numbers_in_text import numbers_in
 from truing.rewards.reward import Answered
 from truing.types import Score, Unscored, answer_key, normalised
 
-COLUMN = "the column of the data that says what is right; without it, the case's references"
 
+class AgainstReference(Program):
+    """A reward that holds answers against a column, or against the case's references."""
 
-class Exact(Program):
-    """1 where the answer is the reference, letter case, white space and a last full stop aside, else 0."""
-
-    column: str = Field("", description=COLUMN)
-    strict: bool = Field(False, description="letter case and a last full stop count, too")
+    column: str = Field(
+        "",
+        description="the column of the data that says what is right; without it, the case's references",
+    )
 
     @property
     def asks_for(self) -> str:
         """See Program."""
         return self.column or REFERENCES
+
+
+class Exact(AgainstReference):
+    """1 where the answer is the reference, letter case, white space and a last full stop aside, else 0."""
+
+    strict: bool = Field(False, description="letter case and a last full stop count, too")
 
     def score(self, answered: Answered) -> Score:
         """See Program; of several references any will do."""
@@ -51,10 +57,9 @@ class Exact(Program):
         return answer_key(text) if self.strict else normalised(text).removesuffix(".").rstrip()
 
 
-class Number(Program):
+class Number(AgainstReference):
     """1 where the answer's number is the reference's, within a tolerance, else 0."""
 
-    column: str = Field("", description=COLUMN)
     take: Literal["last", "only"] = Field(
         "last",
         description="the answer's last number; or its only one, so that two different ones are wrong",
@@ -63,11 +68,6 @@ class Number(Program):
     relative: float = Field(
         0.0, ge=0, lt=1, description="the same as a share of the reference; the larger one counts"
     )
-
-    @property
-    def asks_for(self) -> str:
-        """See Program."""
-        return self.column or REFERENCES
 
     def score(self, answered: Answered) -> Score:
         """See Program; of a reference with several numbers the last one counts."""
