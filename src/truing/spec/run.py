@@ -69,6 +69,10 @@ class EvaluationSpec(_Part):
     )
     rules: int = Field(96, ge=0, description="at most this many cases of rules in contexts")
     kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
+    draws: int = Field(64, ge=2, description="best_of_n: answers that are drawn to a case")
+    draw_cases: int = Field(
+        48, ge=1, description="best_of_n: held-out cases that they are drawn to"
+    )
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
