@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from truing.report import categories, curves, examples, figures
+from truing.report import categories, curves, examples, figures, reward_plane
 from truing.report.attack_plane import attack_plane
 from truing.report.cards import cards_of
 from truing.report.counts import fewer
@@ -266,6 +266,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "rl_curves": curves.rl_curves(rl_logs, task),
         "rl_captions": curves.captions(rl_logs, task),
         "watched": curves.legend(task),
+        "reward_plane": reward_plane.reward_plane(summary.audit),
+        "reward_captions": reward_plane.captions(summary.audit),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),

@@ -156,6 +156,12 @@ class Canvas:
             steps = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
             self._add('<path d="M{steps}" class="{css}"/>', steps=steps, css=css)
 
+    def area(self, points: list[tuple[float, float]], css: str) -> None:
+        """What lies inside a line through points that ends where it began."""
+        if points:
+            corners = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+            self._add('<path d="M{corners} Z" class="{css}"/>', corners=corners, css=css)
+
     def marker(self, x: float, y: float, css: str, hint: str = "", size: float = 5) -> None:
         """A candidate's mark: each has a shape of its own, so that colour isn't needed."""
         shape = SHAPES.get(css, "circle")

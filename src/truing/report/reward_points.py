@@ -1,0 +1,173 @@
+"""Points of proxy against gold: how far a policy had gone, and what reward and judges gained by then.
+
+Each look of a training's monitor is a point. Its distance is the square root of the mean KL to base of
+the answers to the watched questions; its gains are paired differences to the base's answers to the same
+questions. Questions are redrawn for all points at once, with distance and both gains, so bands and fits
+speak of other questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truing.statistics.means import RESAMPLES, SEED, within
+from truing.statistics.overoptimisation import FORMS, Fit, Points, fit
+from truing.types import Estimate, Metric, Row, Unscored
+
+Floats = NDArray[np.float64]
+Looks = Mapping[int, Mapping[int, Sequence[Row]]]
+"""Rows of what was seen, by seed and step."""
+REWARD, KL = "reward", "kl"
+CURVES = ("proxy", "gold")
+
+
+@dataclass(frozen=True)
+class Point:
+    """A step of a training (or n, of best-of-n): its distance from base, and both gains."""
+
+    seed: int
+    step: int
+    distance: Estimate
+    proxy: Estimate
+    gold: Estimate
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        estimates = ("distance", *CURVES)
+        return {
+            "seed": self.seed,
+            "step": self.step,
+            **{name: getattr(self, name).to_json() for name in estimates},
+        }
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one kind, and the laws fitted to each of their curves, or why there is none."""
+
+    points: tuple[Point, ...]
+    fits: Mapping[str, tuple[Fit | Unscored, ...]]
+
+    def best(self, curve: str) -> Fit | Unscored:
+        """The law that is nearest to the points of a curve."""
+        fitted = [each for each in self.fits[curve] if isinstance(each, Fit)]
+        return min(fitted, key=lambda each: each.error) if fitted else self.fits[curve][0]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "points": [point.to_json() for point in self.points],
+            "fits": {
+                curve: [
+                    {"unscored": each.reason} if isinstance(each, Unscored) else each.to_json()
+                    for each in fits
+                ]
+                for curve, fits in self.fits.items()
+            },
+        }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One place of a series: the KL of questions (NaN where it wasn't measured), and both gains."""
+
+    seed: int
+    step: int
+    kl_Q: Floats
+    proxy_Q: Floats
+    gold_Q: Floats
+
+
+def value(row: Row, name: str) -> float:
+    """A metric of a row; NaN where it has none."""
+    score = row.metrics.get(name)
+    return score if isinstance(score, float) else float("nan")
+
+
+def training_series(looks: Looks, gold: Metric, resamples: int = RESAMPLES) -> Series | None:
+    """The series of all seeds of a training; None where nothing but the base was looked at."""
+    questions = sorted(
+        {r.case for steps in looks.values() for rows in steps.values() for r in rows}
+    )
+    places = {question: place for place, question in enumerate(questions)}
+    seen = []
+    for seed, steps in looks.items():
+        if 0 not in steps:
+            continue
+        tables = {step: _table(rows, places, gold) for step, rows in steps.items()}
+        base = tables.pop(0)
+        for step, table in tables.items():
+            kl_Q, *gains = (table[0], table[1] - base[1], table[2] - base[2])
+            seen.append(Seen(seed, step, kl_Q, *gains))
+    return series(seen, resamples)
+
+
+def _table(rows: Sequence[Row], places: Mapping[str, int], gold: Metric) -> Floats:
+    """(3, Q): KL, reward, and gold counted upwards where it is for the better."""
+    table = np.full((3, len(places)), np.nan)
+    sign = -1.0 if gold.better == -1 else 1.0
+    for row in rows:
+        values = (value(row, KL), value(row, REWARD), sign * value(row, gold.name))
+        table[:, places[row.case]] = values
+    return table
+
+
+def series(seen: Sequence[Seen], resamples: int = RESAMPLES) -> Series | None:
+    """Points and fits of what was seen; places without a KL or without a question are left out."""
+    whole = [
+        each
+        for each in seen
+        if all(np.isfinite(of).any() for of in (each.kl_Q, each.proxy_Q, each.gold_Q))
+    ]
+    if not whole:
+        return None
+    questions = len(whole[0].gold_Q)
+    generator = np.random.default_rng(SEED)
+    weight_RQ = generator.multinomial(questions, np.full(questions, 1 / questions), resamples)
+    columns = {
+        name: _redrawn(np.stack([getattr(each, f"{name}_Q") for each in whole]), weight_RQ)
+        for name in ("kl", *CURVES)
+    }
+    distance = tuple(np.sqrt(np.maximum(each, 0.0)) for each in columns["kl"])
+    points = tuple(
+        Point(
+            each.seed,
+            each.step,
+            _estimate(*distance, place, each.kl_Q),
+            _estimate(*columns["proxy"], place, each.proxy_Q),
+            _estimate(*columns["gold"], place, each.gold_Q),
+        )
+        for place, each in enumerate(whole)
+    )
+    fits = {
+        curve: tuple(
+            fit(form, Points(distance[0], columns[curve][0], distance[1], columns[curve][1]), n)
+            for form in FORMS
+        )
+        for curve in CURVES
+        for n in [int(np.isfinite(getattr(whole[0], f"{curve}_Q")).sum())]
+    }
+    return Series(points, fits)
+
+
+def _redrawn(values_PQ: Floats, weight_RQ: NDArray[np.int64]) -> tuple[Floats, Floats]:
+    """Means over questions (P,), and under redrawn ones (R, P); NaN where a redraw has none of them."""
+    seen_PQ = np.isfinite(values_PQ)
+    filled_PQ = np.where(seen_PQ, values_PQ, 0.0)
+    total_RP = weight_RQ @ seen_PQ.T.astype(float)
+    sum_RP = weight_RQ @ filled_PQ.T
+    mean_RP = np.where(total_RP > 0, sum_RP / np.maximum(total_RP, 1), np.nan)
+    return filled_PQ.sum(-1) / seen_PQ.sum(-1), mean_RP
+
+
+def _estimate(mean_P: Floats, mean_RP: Floats, place: int, values_Q: Floats) -> Estimate:
+    redrawn = mean_RP[:, place]
+    count = int(np.isfinite(values_Q).sum())
+    if count < 2:
+        return Estimate(float(mean_P[place]), None, None, count)
+    return within(float(mean_P[place]), redrawn[np.isfinite(redrawn)], count)
