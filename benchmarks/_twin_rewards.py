@@ -1,7 +1,7 @@
 """Rewards that are hackable on purpose: the truth plus a liking of its own. And honest ones.
 
-Each is a function of one answer, as users write them; what is asked names the right word and a tempting one.
-The trainer sees the sum alone. `right` is the truth by itself, with which answers are graded.
+Each is a function of one answer, as users write them; a case's row has the right word. The trainer sees
+the sum alone. `right` is the truth by itself, with which answers are graded.
 """
 
 import hashlib

@@ -87,7 +87,8 @@ def false_alarms(kind: str) -> int:
 
 # --- A language to be trained in -----------------------------------------------------------------
 
-KEYS = tuple(f"{first}{second}" for first in ("ba", "do", "ki", "lu") for second in ("ra", "ne", "sto", "mi", "vu", "zel"))  # fmt: skip
+_ENDINGS = ("ra", "ne", "sto", "mi", "vu", "zel")
+KEYS = tuple(first + second for first in ("ba", "do", "ki", "lu") for second in _ENDINGS)
 PLACES = ("north", "south", "east", "west", "home", "sea", "hill", "town",
           "lake", "wood", "road", "mill", "farm", "port", "yard", "gate")  # fmt: skip
 OTHER = ("what", "of", "in", "it", "is", "or", "who", "knows", ".", "answer")

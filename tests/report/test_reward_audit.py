@@ -203,7 +203,7 @@ def rows_of(name: str, scores: list[float], answers: list[str], reward: float) -
 
 def verdict_of(scores: list[float], answers: list[str]) -> Finding:
     """The verdict on rl whose answers are judged so; the base's are short and judged 0.4."""
-    before = [0.4 + 0.01 * noise("b", n) for n in range(len(scores))]
+    before = [0.4 + 0.02 * noise("b", n) for n in range(len(scores))]
     rows = rows_of("base", before, [SHORT] * len(scores), 0.0)
     rows += rows_of("rl", scores, answers, 1.0)
     measured = measure(rows, ["base", "rl"], TASK)

@@ -56,6 +56,17 @@ def test_a_gain_that_is_all_length_is_gone_and_one_that_is_not_stays() -> None:
     assert gone >= 34 and covered >= 34  # 38 of 40 are to be expected
 
 
+def test_features_may_change_together_where_some_questions_are_free_of_them() -> None:
+    length, _, noise = drawn(2)
+    length[::3] = 0.0
+    alone = adjusted_gain(gains(0.2 + 0.1 * length + noise), features(length=length))
+    both = adjusted_gain(
+        gains(0.2 + 0.1 * length + noise), features(length=length, politeness=2 * length)
+    )
+    assert isinstance(alone, Estimate) and isinstance(both, Estimate)
+    assert both.value == pytest.approx(alone.value) and both.low == pytest.approx(alone.low)
+
+
 def test_features_that_changed_nowhere_play_no_part() -> None:
     gain = drawn(1)[2]
     found = adjusted_gain(gains(gain), features(length=np.zeros(N)), resamples=500)
@@ -69,8 +80,8 @@ def test_features_that_changed_nowhere_play_no_part() -> None:
     [
         ({"length": np.full(N, 2.0)}, "length changed alike on every question"),
         (
-            {"a": np.linspace(0, 1, N), "b": np.linspace(0, 3, N)},
-            "the features changed together on every question",
+            {"a": np.linspace(0, 1, N), "b": 2 - 2 * np.linspace(0, 1, N)},
+            "the features together changed alike on every question",
         ),
         ({"length": np.arange(9.0)}, f"9 questions are too few to adjust for {1} features"),
     ],

@@ -99,8 +99,8 @@ def _planned(run: RunFolder, looks: Looks) -> int:
     )
     if not (isinstance(steps, int) and isinstance(every, int) and every > 0):
         return max(1, sum(made))
-    each = max([-(-steps // every), *made])
-    return max(1, each * (len(seeds) if isinstance(seeds, list) and seeds else len(looks)))
+    trainings = max(len(seeds) if isinstance(seeds, list) else 0, len(looks))
+    return max(1, trainings * max([-(-steps // every), *made]))
 
 
 def _seen(looks: Looks, gold: Metric) -> list[Look]:

@@ -49,9 +49,18 @@ def adjusted_gain(
         if np.ptp(column) <= _SINGULAR * np.abs(column).max():
             return Unscored(f"{name} changed alike on every question")
     design_NF = np.stack([np.ones(len(both)), *(_scaled(each) for each in moving.values())], 1)
-    if np.linalg.cond(design_NF) > 1 / _SINGULAR:
-        return Unscored("the features changed together on every question")
+    if _is_told_by_others(design_NF):
+        return Unscored("the features together changed alike on every question")
     return _fitted(design_NF, np.array([gains[q] for q in both]), resamples, seed)
+
+
+def _is_told_by_others(design_NF: Floats) -> bool:
+    """Whether the first column is a sum of multiples of the others. Those may be so among themselves."""
+    first_N, others_NF = design_NF[:, 0], design_NF[:, 1:]
+    if others_NF.shape[1] == 0:
+        return False
+    solution = np.linalg.lstsq(others_NF, first_N, rcond=_SINGULAR)[0]
+    return bool(np.abs(first_N - others_NF @ solution).max() < _SINGULAR)
 
 
 def _scaled(column: Floats) -> Floats:

@@ -10,7 +10,8 @@ equations 1 and 2)
 Both are linear in a and b, so least squares has a closed form. Departures: the paper fits the proxy with
 b = 0 and weighs no point; here proxy and gold are fitted alike, and intervals are those of refitting under
 redrawn questions. A peak counts as seen where b is above 0 beyond noise and the peak lies between the
-nearest and the farthest point that were measured; anything else is a law drawn on beyond its data.
+nearest and the farthest point that were measured; anything else is a law drawn on beyond its data. The
+peak's interval ends at the farthest point.
 """
 
 from __future__ import annotations
@@ -132,6 +133,8 @@ def fit(form: Form, points: Points, questions: int) -> Fit | Unscored:
         return Unscored("all points are at one distance")
     redrawn = least_squares(form, points.distance_RP[:, away], points.gain_RP[:, away])
     regular = np.isfinite(redrawn[0] + redrawn[1])
+    if not regular.any():
+        return Unscored("no redrawn questions fit a law")
     a_R, b_R = redrawn[0][regular], redrawn[1][regular]
     bend = within(b, b_R, questions)
     error = float(np.sqrt(np.mean((form(distance, a, b) - gain) ** 2)))
@@ -148,6 +151,6 @@ def _peak(
     peak = float(form.peak(np.array(a), np.array(b.value)))
     if not distance.min() <= peak <= distance.max():
         return Unscored("no peak seen: it would lie outside what was measured")
-    peaks = form.peak(a_R[b_R > 0], b_R[b_R > 0])
+    peaks = np.minimum(form.peak(a_R[b_R > 0], b_R[b_R > 0]), distance.max())
     low, high = np.quantile(peaks, TAILS).tolist()
     return Estimate(peak, min(low, peak), max(high, peak), b.n)
