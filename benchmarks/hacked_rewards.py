@@ -18,6 +18,7 @@ Two suites:
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import tempfile
 import time
@@ -158,7 +159,7 @@ def base_model(folder: Path, steps: int = 600) -> Path:
 
 
 def _learn(network: Any, tokenizer: PreTrainedTokenizerFast, steps: int) -> None:
-    renderer = Renderer(LanguageModel(network, tokenizer))
+    renderer = Renderer(LanguageModel(copy.deepcopy(network), tokenizer))  # it takes a network over
     questions = cases()
     asked = [renderer.case_tokens(Prompt(INSTRUCTION), Case(each["prompt"])) for each in questions]
     generator = np.random.default_rng(0)
@@ -194,10 +195,9 @@ def spec_of(model: Path, data: Path, reward: str, seed: int) -> Any:
         "instruction": INSTRUCTION,
         "data": {"cases": str(data)},
         "judges": {"right": {"program": f"{_REWARDS}:right", "label": "Right"}},
-        "evaluations": ["answers", "drift", "hacking"],
+        "evaluations": ["answers", "trivia", "drift", "hacking"],
         "headline": ["answers.right"],
         "gold": ["answers.right"],
-        "must_not_fall": {},
         "reward": {"parts": [{"name": f"{_REWARDS}:{reward}"}]},
     }
     return make_spec(
@@ -206,6 +206,7 @@ def spec_of(model: Path, data: Path, reward: str, seed: int) -> Any:
             "task": task,
             "methods": ["rl"],
             "seeds": [seed],
+            "data": {"control_limit": 4},
             "dtype": "float32",
             "rl": {
                 "adapter": {"kind": "full"}, "steps": 60, "prompts_per_step": 8,
