@@ -22,12 +22,13 @@ from truing.models.sampling import Sampling, sample
 from truing.progress import SilentProgress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.recipes.align import align
-from truing.rewards.best_of_n import NO_LIKELIHOODS, BestOfN, kl_bound
+from truing.rewards.best_of_n import NO_LIKELIHOODS, BestOfN
 from truing.rewards.reward import Answered
 from truing.rewards.reward_model import Embedder, load_reward_model
 from truing.spec.reading import make_spec
 from truing.spec.reward import RewardSpec
 from truing.spec.run import Spec
+from truing.statistics.best_of_n import kl_bound
 from truing.types import Case, Completion, InputError, Score, Unscored
 
 CASES = [Case(text) for text in ("is the moon far?", "what do bats eat?", "who was first?")]

@@ -15,7 +15,8 @@ from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
 from truing.prompts.variants import Context
-from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
+from truing.rewards.best_of_n import NO_LIKELIHOODS
+from truing.statistics.best_of_n import kl_bound
 from truing.types import Case, Completion, Unscored
 
 _Asked = tuple[tuple[str, ...], int, float, bool]

@@ -11,10 +11,11 @@ from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.setup import Setup
-from truing.rewards.best_of_n import asked_alone, kl_bound, to_json
+from truing.rewards.best_of_n import asked_alone, to_json
 from truing.rewards.mixture import JUDGE, MODEL, check_reward, needs_model
 from truing.rewards.mixture import described as reward_in_words
 from truing.runs.run import Run
+from truing.statistics.best_of_n import kl_bound
 from truing.types import InputError
 
 KNOWN = {"answer", "prompt", "finished"}
