@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synthetic_run import noise, row, write_lines, write_run
+from synthetic_run import cases, noise, row, write_lines, write_run
 from truing.recipes.report import metrics_of, task_metrics
 from truing.report import summarise
 from truing.report.html import render
@@ -181,6 +181,35 @@ def test_too_few_looks_fit_no_law() -> None:
     few = series(seen, 100)
     assert few is not None and isinstance(few.best("gold"), Unscored)
     assert few.points[1].distance.value == pytest.approx(np.sqrt(2))
+
+
+def test_best_of_n_is_a_second_series_as_far_away_as_its_bound(run: Path) -> None:
+    """Beside it by hand: of 4 answers with rewards 0 to 3, the best two of all pairs."""
+    gold = {0: 0.0, 1: 0.5, 2: 0.5, 3: 0.0}
+    write_lines(
+        run / "draws/base-seed0.jsonl",
+        [
+            row("base", 0, "draws", case["id"],
+                {"reward": float(place), "true_and_informative": gold[place]})
+            for case in cases(30, "held_out", "Belief")
+            for place in range(4)
+        ],
+    )  # fmt: skip
+    summary = summary_of(run)
+    drawn = summary.audit.drawn
+    assert drawn is not None and summary.audit.series is None
+    assert [point.step for point in drawn.points] == [2, 3, 4]
+    two = drawn.points[0]
+    assert two.proxy.value == pytest.approx((1 + 2 + 3 + 2 + 3 + 3) / 6 - 1.5)
+    assert two.gold.value == pytest.approx((0.5 + 0.5 + 0 + 0.5 + 0 + 0) / 6 - 0.25)
+    assert two.distance.value == pytest.approx(np.sqrt(np.log(2) - 0.5))
+    text = "\n".join(finding.text for finding in summary.findings)
+    assert "Choosing the best of 4 of the base’s answers changes reward by +1.50 [" in text
+    assert "no curve was fitted to true-and-informative answers (3 points away" in text
+    figure = reward_plane(summary.audit)
+    assert figure is not None and "best of 2: " in figure.wide and 'c-ink"' in figure.wide
+    assert "by best-of-n: no curve was fitted" in render(summary)
+    assert summary.to_json()["audit"]["best_of_n"]["points"][0]["step"] == 2
 
 
 # --- What gold and reward share ------------------------------------------------------------------

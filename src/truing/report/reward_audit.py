@@ -13,7 +13,7 @@ from typing import Any
 
 from truing.report.curves import chosen
 from truing.report.measured import Measured
-from truing.report.reward_points import REWARD, Looks, Series, training_series, value
+from truing.report.reward_points import REWARD, Looks, Series, drawn_series, training_series, value
 from truing.report.surface_checks import SurfaceCheck, surface_checks
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.runs.folder import RunFolder
@@ -30,7 +30,7 @@ class RewardAudit:
     """What was found; every part may be empty, as in runs of before.
 
     `gold` is what the looks were judged by, `planned` how many looks were to be made of all seeds,
-    `steps_kept` the step that was kept of each seed.
+    `steps_kept` the step that was kept of each seed; `drawn` is the series of best-of-n.
     """
 
     checks: Mapping[str, Mapping[Key, SurfaceCheck]] = field(default_factory=dict)
@@ -40,6 +40,7 @@ class RewardAudit:
     planned: int = 0
     steps_kept: Mapping[int, int] = field(default_factory=dict)
     learner: str = LEARNER
+    drawn: Series | None = None
 
     def check(self, name: str, metric: Metric) -> SurfaceCheck | None:
         """The check of a candidate's gain in a metric, where one was made."""
@@ -54,6 +55,7 @@ class RewardAudit:
             },
             "gold": self.gold.key if self.gold else None,
             "training": self.series.to_json() if self.series else None,
+            "best_of_n": self.drawn.to_json() if self.drawn else None,
             "looks": self.planned,
             "alarms": [alarm.to_json() for alarm in self.alarms],
         }
@@ -66,10 +68,12 @@ def audit_of(
     """The audit of a run's reward. Raises InputError where a file of its looks is broken."""
     checks = surface_checks(rows, measured, resamples)
     looks = run.looks(LEARNER)
-    gold = _gold(looks, measured.task)
+    draws = run.draws()
+    graded = [row for steps in looks.values() for of in steps.values() for row in of]
+    gold = _gold([*graded, *draws], measured.task)
     if gold is None:
         return RewardAudit(checks)
-    planned = _planned(run, looks)
+    planned = _planned(run, looks) if looks else 0
     kept = {seed: pair[0] for seed, log in run.logs(LEARNER).items() if (pair := chosen(log))}
     return RewardAudit(
         checks,
@@ -78,14 +82,13 @@ def audit_of(
         tuple(alarms(_seen(looks, gold), planned)),
         planned,
         kept,
+        drawn=drawn_series(draws, gold, resamples),
     )
 
 
-def _gold(looks: Looks, task: TaskMetrics) -> Metric | None:
-    """The weightiest of what the reward stands for that the looks have a grade of."""
-    names = {
-        n for steps in looks.values() for rows in steps.values() for r in rows for n in r.metrics
-    }
+def _gold(rows: Sequence[Row], task: TaskMetrics) -> Metric | None:
+    """The weightiest of what the reward stands for that looks and draws have a grade of."""
+    names = {name for row in rows for name in row.metrics}
     graded = [metric for metric in task.of(task.stands_for) if not metric.by_likelihood]
     return next((metric for metric in graded if metric.name in names), None)
 

@@ -1,7 +1,8 @@
 """The picture of proxy and gold along the distance from base, with bands and the peak where one was seen.
 
 Above what training was rewarded with, below what that stands for, over the same square root of KL. Points
-are looks at the policy with their intervals over questions; the line is the law nearest to them.
+are looks at the policy with their intervals over questions; the line is the law nearest to them. Where
+answers of the base were drawn, best-of-n is a second series, as far away as its bound.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from truing.statistics.overoptimisation import Fit
 from truing.types import Estimate, Metric, Unit
 
 _COLOURS = {"proxy": "c-reward", "gold": "c-both"}
+_CHOSEN = "c-ink"
 _STEPS = 60
 """Pieces of a drawn law."""
 
 
 def reward_plane(audit: RewardAudit) -> Figure | None:
     """None where a training was never looked at away from its start."""
-    series, gold = audit.series, audit.gold
-    if series is None or gold is None:
+    every, gold = _every(audit), audit.gold
+    if not every or gold is None:
         return None
 
     def draw(width: int, key: str) -> Canvas:
@@ -40,14 +42,20 @@ def reward_plane(audit: RewardAudit) -> Figure | None:
             f"reward-{key}",
         )
         left, right = 50.0, width - 14.0
-        x = Scale(*_across(series), left, right)
+        x = Scale(*_across(every), left, right)
         for place, (curve, title) in enumerate(_titles(gold)):
             top = 34.0 + place * (panel + 44)
-            _panel(canvas, x, top, top + panel, series, curve, title, _unit(curve, gold))
+            _panel(canvas, x, (top, top + panel), every, curve, title, _unit(curve, gold))
         canvas.text((left + right) / 2, 2 * panel + 122, "√KL to base", "axis", "middle")
         return canvas
 
     return both(draw)
+
+
+def _every(audit: RewardAudit) -> list[tuple[str, Series]]:
+    """Each series there is, with what a step of it is called."""
+    named = (("step", audit.series), ("best of", audit.drawn))
+    return [(name, series) for name, series in named if series is not None]
 
 
 def _titles(gold: Metric) -> tuple[tuple[str, str], ...]:
@@ -62,13 +70,14 @@ def _unit(curve: str, gold: Metric) -> Unit:
 
 def captions(audit: RewardAudit) -> list[str]:
     """What each curve does, in a sentence."""
-    if audit.series is None or audit.gold is None:
+    if audit.gold is None:
         return []
-    names = {"proxy": "The training reward", "gold": audit.gold.spoken}
+    names = {"proxy": "the training reward", "gold": audit.gold.spoken}
     sentences = []
-    for curve in CURVES:
-        law = audit.series.best(curve)
+    for step, curve, series in ((s, c, each) for s, each in _every(audit) for c in CURVES):
+        law = series.best(curve)
         name = names[curve][:1].upper() + names[curve][1:]
+        name += ", by best-of-n" if step == "best of" else ""
         if not isinstance(law, Fit):
             sentences.append(f"{name}: no curve was fitted ({law.reason}).")
         elif isinstance(law.peak, Estimate):
@@ -83,35 +92,39 @@ def _ends(estimate: Estimate) -> list[float]:
     return [end for end in (estimate.value, estimate.low, estimate.high) if end is not None]
 
 
-def _across(series: Series) -> tuple[float, float]:
-    ends = [end for point in series.points for end in _ends(point.distance)]
+def _across(every: Sequence[tuple[str, Series]]) -> tuple[float, float]:
+    ends = [e for _, series in every for point in series.points for e in _ends(point.distance)]
     return 0.0, max(*ends, 0.1) * 1.05
 
 
 def _panel(
     canvas: Canvas,
     x: Scale,
-    top: float,
-    bottom: float,
-    series: Series,
+    ends: tuple[float, float],
+    every: Sequence[tuple[str, Series]],
     curve: str,
     title: str,
     unit: Unit,
 ) -> None:
-    estimates = [getattr(point, curve) for point in series.points]
+    top, bottom = ends
+    estimates = [getattr(point, curve) for _, series in every for point in series.points]
     y = Scale(*domain([0.0, *(end for each in estimates for end in _ends(each))]), bottom, top)
     canvas.x_axis(x, top, bottom, 6)
     canvas.y_axis(y, x.start, x.stop, 4)
     canvas.text(x.start, top - 12, title, "label")
-    css, law = _COLOURS[curve], series.best(curve)
-    if isinstance(law, Fit):
-        _draw_law(canvas, x, y, law, css)
-        _draw_peak(canvas, x, law, (top, bottom))
-    _draw_points(canvas, x, y, series.points, curve, unit)
+    for step, series in every:
+        css = _COLOURS[curve] if step == "step" else _CHOSEN
+        law = series.best(curve)
+        if isinstance(law, Fit):
+            farthest = max(point.distance.value or 0.0 for point in series.points)
+            _draw_law(canvas, x, y, law, css, farthest)
+            _draw_peak(canvas, x, law, ends)
+        _draw_points(canvas, x, y, series.points, curve, (unit, step, css))
 
 
-def _draw_law(canvas: Canvas, x: Scale, y: Scale, law: Fit, css: str) -> None:
-    distance = np.linspace(0.0, x.high, _STEPS)
+def _draw_law(canvas: Canvas, x: Scale, y: Scale, law: Fit, css: str, farthest: float) -> None:
+    """As far as it was measured."""
+    distance = np.linspace(0.0, farthest, _STEPS)
     band = law.band(distance)
     places = [x(float(each)) for each in distance]
     above = [(at, y(float(end))) for at, end in zip(places, band[1], strict=True)]
@@ -133,14 +146,21 @@ def _draw_peak(canvas: Canvas, x: Scale, law: Fit, ends: tuple[float, float]) ->
 
 
 def _draw_points(
-    canvas: Canvas, x: Scale, y: Scale, points: Sequence[Place], curve: str, unit: Unit
+    canvas: Canvas,
+    x: Scale,
+    y: Scale,
+    points: Sequence[Place],
+    curve: str,
+    style: tuple[Unit, str, str],
 ) -> None:
-    css = _COLOURS[curve]
+    """`style` is the unit, what a step is called, and the colour."""
+    unit, step, css = style
     for point in points:
         gain: Estimate = getattr(point, curve)
         whiskers(canvas, Point(curve, point.distance, gain), css, x, y)
+        seed = f"seed {point.seed}, " if step == "step" else ""
         hint = (
-            f"seed {point.seed}, step {point.step}: {number(gain.value, unit, sign=True)} "
+            f"{seed}{step} {point.step}: {number(gain.value, unit, sign=True)} "
             f"{interval(gain, unit, sign=True)} at {number(point.distance.value, 'reward')}"
         )
         canvas.marker(x(point.distance.value or 0.0), y(gain.value or 0.0), css, hint, 3.5)

@@ -8,6 +8,7 @@ speak of other questions.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from truing.statistics.best_of_n import best_of_n, kl_bound
 from truing.statistics.means import RESAMPLES, SEED, within
 from truing.statistics.overoptimisation import FORMS, Fit, Points, fit
 from truing.types import Estimate, Metric, Row, Unscored
@@ -23,6 +25,8 @@ Floats = NDArray[np.float64]
 Looks = Mapping[int, Mapping[int, Sequence[Row]]]
 """Rows of what was seen, by seed and step."""
 REWARD, KL = "reward", "kl"
+SIZES = (2, 3, 4, 6, 8, 12, 16)
+"""Of how many answers the best is chosen."""
 CURVES = ("proxy", "gold")
 
 
@@ -105,6 +109,38 @@ def training_series(looks: Looks, gold: Metric, resamples: int = RESAMPLES) -> S
             kl_Q, *gains = (table[0], table[1] - base[1], table[2] - base[2])
             seen.append(Seen(seed, step, kl_Q, *gains))
     return series(seen, resamples)
+
+
+def drawn_series(draws: Sequence[Row], gold: Metric, resamples: int = RESAMPLES) -> Series | None:
+    """The series of best-of-n, chosen by the reward among the base's answers; None without answers.
+
+    Its distance is at most what it says: the root of log n - (n - 1) / n. Gains are over the mean answer.
+    """
+    by_case: dict[str, list[Row]] = defaultdict(list)
+    for row in draws:
+        by_case[row.case].append(row)
+    most = min((len(rows) for rows in by_case.values()), default=0)
+    sizes = [n for n in SIZES if n <= most]
+    sign = -1.0 if gold.better == -1 else 1.0
+    seen = []
+    for n in sizes:
+        proxy, of_gold = (
+            np.array([_choosing(by_case[case], name, n) for case in sorted(by_case)])
+            for name in (REWARD, gold.name)
+        )
+        kl_Q = np.full(len(by_case), kl_bound(n))
+        seen.append(Seen(0, n, kl_Q, proxy, sign * of_gold))
+    return series(seen, resamples)
+
+
+def _choosing(rows: Sequence[Row], name: str, n: int) -> float:
+    """What choosing the best of n by reward gains in a metric of one case; NaN where it can't be told."""
+    missing = Unscored(f"no {name}")
+    rewards, values = ([row.metrics.get(each, missing) for row in rows] for each in (REWARD, name))
+    best, any_answer = best_of_n(rewards, values, n), best_of_n(rewards, values, 1)
+    if isinstance(best, Unscored) or isinstance(any_answer, Unscored):
+        return float("nan")
+    return best - any_answer
 
 
 def _table(rows: Sequence[Row], places: Mapping[str, int], gold: Metric) -> Floats:

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import math
 
-from truing.report.measured import Measured
+from truing.report.measured import BASE, Measured
 from truing.report.metrics import improvement, moved
 from truing.report.reward_audit import RewardAudit
+from truing.report.reward_points import Series
 from truing.report.sentences import Finding, change_text, joined
 from truing.report.task_metrics import REWARD, TaskMetrics
 from truing.statistics.overoptimisation import Fit
@@ -124,17 +125,35 @@ def _alarm(name: str, audit: RewardAudit) -> Finding | None:
 
 def on_distance(audit: RewardAudit) -> list[Finding]:
     """Where what the reward stands for was largest on the way from base, or that no peak was seen."""
-    if audit.series is None or audit.gold is None:
-        return []
-    points, law = audit.series.points, audit.series.best("gold")
+    findings = (
+        [_on_training(audit, audit.series, audit.gold)] if audit.series and audit.gold else []
+    )
+    if audit.drawn and audit.gold:
+        findings.append(_on_choosing(audit.drawn, audit.gold))
+    return findings
+
+
+def _on_training(audit: RewardAudit, series: Series, gold: Metric) -> Finding:
+    points = series.points
     farthest = max(point.distance.value or 0.0 for point in points)
     seen = f"{len(points)} looks at {audit.learner}, up to a square root of KL of {farthest:.2f}"
-    text = (
-        f"{seen}: {_peak(law)} in {audit.gold.spoken}."
-        if isinstance(law, Fit)
-        else (f"{seen}: no curve was fitted to {audit.gold.spoken} ({law.reason}).")
+    return Finding(f"{seen}: {_law(series.best('gold'), gold)}.", "note", audit.learner)
+
+
+def _on_choosing(series: Series, gold: Metric) -> Finding:
+    last = series.points[-1]
+    gains = (
+        f"reward by {change_text(last.proxy, 'reward')} and {gold.spoken} by "
+        f"{change_text(improvement(last.gold, gold), gold.unit)}"
     )
-    return [Finding(text, "note", audit.learner)]
+    text = f"Choosing the best of {last.step} of the base’s answers changes {gains}"
+    return Finding(f"{text}; {_law(series.best('gold'), gold)}.", "note", BASE)
+
+
+def _law(law: Fit | Unscored, gold: Metric) -> str:
+    if isinstance(law, Unscored):
+        return f"no curve was fitted to {gold.spoken} ({law.reason})"
+    return f"{_peak(law)} in {gold.spoken}"
 
 
 def _peak(law: Fit) -> str:

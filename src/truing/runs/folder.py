@@ -34,6 +34,8 @@ LABELS = "labels.db"
 """Own labels of the run's answers."""
 LOOKS = "looks"
 """The folder, and the evaluation in its rows, of what a training's monitor saw."""
+DRAWS = "draws"
+"""The same of several answers of the base to each held-out case."""
 _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
@@ -199,6 +201,7 @@ class RunFolder:
             *self._row_files(),
             *self._log_files(),
             *self._look_files(),
+            *_files(self.path / DRAWS, ".jsonl"),
             self.path / "questions.jsonl",
         ]
         lines = {path: _lines(path) for path in tables if is_file(path)}
@@ -250,6 +253,10 @@ class RunFolder:
                 by_step.setdefault(look_step(row, path), []).append(row)
             looks[int(match["seed"])] = dict(sorted(by_step.items()))
         return dict(sorted(looks.items()))
+
+    def draws(self) -> list[Row]:
+        """Several answers of the base to each held-out case; nothing where none were drawn."""
+        return [row for path in _files(self.path / DRAWS, ".jsonl") for row in read_rows(path)]
 
     def _look_files(self) -> list[Path]:
         return _files(self.path / LOOKS, ".jsonl")
