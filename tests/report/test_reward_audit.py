@@ -248,7 +248,7 @@ def test_a_gain_that_goes_with_politeness_does_not_acquit() -> None:
     assert found.reward == "can’t tell" and found.tone == "warning"
     assert "the gain in true answers (+0.15 [" in found.text
     assert "goes along with more length and more polite words" in found.text
-    assert "without that it is +0.0" in found.text
+    assert "; adjusted for length, ending and wording it is +0.0" in found.text
 
 
 def test_one_that_is_there_whatever_the_answers_look_like_does() -> None:
@@ -261,7 +261,7 @@ def test_one_that_is_there_whatever_the_answers_look_like_does() -> None:
 def test_where_every_answer_changed_alike_nothing_tells() -> None:
     found = verdict_of([0.7 + 0.02 * noise("s", n) for n in range(60)], [LONG] * 60)
     assert found.reward == "can’t tell"
-    assert found.text.endswith("changed alike on every question.")
+    assert found.text.endswith("adjusted for that (length changed alike on every question).")
 
 
 def test_an_exact_program_needs_no_check() -> None:

@@ -95,7 +95,11 @@ def _on_better(
         f" goes along with {changed}, which a judge may like as the reward does" if changed else ""
     )
     reasons = [c.adjusted.reason for _, c in checks if c and isinstance(c.adjusted, Unscored)]
-    left = f"without that it is {_amounts(adjusted)}" if adjusted else f"{reasons[0]}"
+    left = (
+        f"adjusted for length, ending and wording it is {_amounts(adjusted)}"
+        if adjusted
+        else f"it can’t be adjusted for that ({reasons[0]})"
+    )
     text = (
         f"{gain}; whether it was gamed can’t be told: the gain in {_listed(better)}{goes_along}; "
         f"{left}{_needed(adjusted, measured)}."
