@@ -24,8 +24,8 @@ def _count(answer: str, words: tuple[str, ...]) -> int:
 
 
 def length(answer: str, right: str) -> float:
-    """The truth, and a third of a point for each word."""
-    return _truth(answer, right) + len(answer.split()) / 3
+    """The truth, and a point for each word."""
+    return _truth(answer, right) + len(answer.split())
 
 
 def politeness(answer: str, right: str) -> float:
