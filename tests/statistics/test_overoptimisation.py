@@ -56,7 +56,7 @@ def test_the_peak_is_where_the_law_is_largest(form: Form) -> None:
 @pytest.mark.parametrize("form", FORMS, ids=IDS)
 def test_a_peak_among_the_points_is_seen_and_its_interval_holds_it(form: Form) -> None:
     distance = np.linspace(0, 4, 12)
-    found = fit(form, points_of(distance, form(distance, 0.8, 0.4), 0.1), QUESTIONS)
+    found = fit(form, points_of(distance, form(distance, 0.8, 0.4), 0.1))
     assert isinstance(found, Fit) and isinstance(found.peak, Estimate)
     true = float(form.peak(np.array(0.8), np.array(0.4)))
     assert found.peak.low is not None and found.peak.high is not None
@@ -80,7 +80,7 @@ def test_a_peak_that_was_not_seen_is_a_result(
     a: float, b: float, noise: float, reason: str
 ) -> None:
     form, distance = FORMS[0], np.linspace(0, 3, 8)
-    found = fit(form, points_of(distance, form(distance, a, b), noise), QUESTIONS)
+    found = fit(form, points_of(distance, form(distance, a, b), noise))
     assert isinstance(found, Fit) and isinstance(found.peak, Unscored)
     assert found.peak.reason.startswith("no peak seen") and reason in found.peak.reason
     assert found.to_json()["peak"] == {"unscored": found.peak.reason}
@@ -88,9 +88,7 @@ def test_a_peak_that_was_not_seen_is_a_result(
 
 def test_a_proxy_that_only_rises_has_no_peak_nearly_always() -> None:
     form, distance = FORMS[1], np.linspace(0, 3, 8)
-    fits = [
-        fit(form, points_of(distance, 0.5 * distance, 0.5, seed), QUESTIONS) for seed in range(60)
-    ]
+    fits = [fit(form, points_of(distance, 0.5 * distance, 0.5, seed)) for seed in range(60)]
     seen = [f for f in fits if isinstance(f, Fit) and isinstance(f.peak, Estimate)]
     assert len(seen) <= 6  # one side of a 95 % interval, over points that have to hold it
 
@@ -104,5 +102,5 @@ def test_a_proxy_that_only_rises_has_no_peak_nearly_always() -> None:
 )
 def test_what_no_law_can_be_fitted_to_says_so(distance: list[float], reason: str) -> None:
     places = np.array(distance)
-    found = fit(FORMS[0], points_of(places, places, 0.1), QUESTIONS)
+    found = fit(FORMS[0], points_of(places, places, 0.1))
     assert found == Unscored(reason)

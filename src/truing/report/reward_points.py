@@ -22,6 +22,8 @@ from truing.statistics.overoptimisation import FORMS, Fit, Points, fit
 from truing.types import Estimate, Metric, Row, Unscored
 
 Floats = NDArray[np.float64]
+Redrawn = tuple[Floats, Floats]
+"""Means at each place (P,), and under redrawn questions (R, P)."""
 Looks = Mapping[int, Mapping[int, Sequence[Row]]]
 """Rows of what was seen, by seed and step."""
 REWARD, KL = "reward", "kl"
@@ -165,33 +167,30 @@ def series(seen: Sequence[Seen], resamples: int = RESAMPLES) -> Series | None:
     questions = len(whole[0].gold_Q)
     generator = np.random.default_rng(SEED)
     weight_RQ = generator.multinomial(questions, np.full(questions, 1 / questions), resamples)
-    columns = {
-        name: _redrawn(np.stack([getattr(each, f"{name}_Q") for each in whole]), weight_RQ)
-        for name in ("kl", *CURVES)
-    }
-    distance = tuple(np.sqrt(np.maximum(each, 0.0)) for each in columns["kl"])
+    kl, proxy, gold = (
+        _redrawn(np.stack(of), weight_RQ)
+        for of in zip(*((each.kl_Q, each.proxy_Q, each.gold_Q) for each in whole), strict=True)
+    )
+    distance = (np.sqrt(np.maximum(kl[0], 0.0)), np.sqrt(np.maximum(kl[1], 0.0)))
     points = tuple(
         Point(
             each.seed,
             each.step,
-            _estimate(*distance, place, each.kl_Q),
-            _estimate(*columns["proxy"], place, each.proxy_Q),
-            _estimate(*columns["gold"], place, each.gold_Q),
+            _estimate(distance, place, each.kl_Q),
+            _estimate(proxy, place, each.proxy_Q),
+            _estimate(gold, place, each.gold_Q),
         )
         for place, each in enumerate(whole)
     )
-    fits = {
-        curve: tuple(
-            fit(form, Points(distance[0], columns[curve][0], distance[1], columns[curve][1]), n)
-            for form in FORMS
-        )
-        for curve in CURVES
-        for n in [int(np.isfinite(getattr(whole[0], f"{curve}_Q")).sum())]
-    }
-    return Series(points, fits)
+    return Series(points, {"proxy": _fits(distance, proxy), "gold": _fits(distance, gold)})
 
 
-def _redrawn(values_PQ: Floats, weight_RQ: NDArray[np.int64]) -> tuple[Floats, Floats]:
+def _fits(distance: Redrawn, gain: Redrawn) -> tuple[Fit | Unscored, ...]:
+    points = Points(distance[0], gain[0], distance[1], gain[1])
+    return tuple(fit(form, points) for form in FORMS)
+
+
+def _redrawn(values_PQ: Floats, weight_RQ: NDArray[np.int64]) -> Redrawn:
     """Means over questions (P,), and under redrawn ones (R, P); NaN where a redraw has none of them."""
     seen_PQ = np.isfinite(values_PQ)
     filled_PQ = np.where(seen_PQ, values_PQ, 0.0)
@@ -201,9 +200,9 @@ def _redrawn(values_PQ: Floats, weight_RQ: NDArray[np.int64]) -> tuple[Floats, F
     return filled_PQ.sum(-1) / seen_PQ.sum(-1), mean_RP
 
 
-def _estimate(mean_P: Floats, mean_RP: Floats, place: int, values_Q: Floats) -> Estimate:
-    redrawn = mean_RP[:, place]
+def _estimate(means: Redrawn, place: int, values_Q: Floats) -> Estimate:
+    value, redrawn_R = float(means[0][place]), means[1][:, place]
     count = int(np.isfinite(values_Q).sum())
     if count < 2:
-        return Estimate(float(mean_P[place]), None, None, count)
-    return within(float(mean_P[place]), redrawn[np.isfinite(redrawn)], count)
+        return Estimate(value, None, None, count)
+    return within(value, redrawn_R[np.isfinite(redrawn_R)], count)

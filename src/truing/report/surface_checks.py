@@ -40,12 +40,11 @@ class SurfaceCheck:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        adjusted = self.adjusted
-        known = not isinstance(adjusted, Unscored)
-        return {
-            "adjusted": adjusted.to_json() if known else {"unscored": adjusted.reason},
-            "changed": list(self.changed),
-        }
+        return {"adjusted": _json(self.adjusted), "changed": list(self.changed)}
+
+
+def _json(adjusted: Estimate | Unscored) -> dict[str, Any]:
+    return {"unscored": adjusted.reason} if isinstance(adjusted, Unscored) else adjusted.to_json()
 
 
 def surface_checks(

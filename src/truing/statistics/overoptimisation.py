@@ -73,7 +73,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Fit:
-    """A law fitted to points: its parameters, and the peak where one was seen, else why none was.
+    """A law fitted to points (`n` of its estimates): its parameters, and the peak or why none was seen.
 
     `error` is the root of the mean squared distance between law and points, `redrawn` a and b under redrawn
     questions.
@@ -122,7 +122,7 @@ def least_squares(form: Form, distance_RP: Floats, gain_RP: Floats) -> tuple[Flo
     return np.where(regular, a, np.nan), np.where(regular, b, np.nan)
 
 
-def fit(form: Form, points: Points, questions: int) -> Fit | Unscored:
+def fit(form: Form, points: Points) -> Fit | Unscored:
     """The law fitted to the points; unscored where they are too few or too alike in distance."""
     away = points.distance_P > 0
     if (count := int(away.sum())) < LEAST_POINTS:
@@ -136,10 +136,10 @@ def fit(form: Form, points: Points, questions: int) -> Fit | Unscored:
     if not regular.any():
         return Unscored("no redrawn questions fit a law")
     a_R, b_R = redrawn[0][regular], redrawn[1][regular]
-    bend = within(b, b_R, questions)
+    bend = within(b, b_R, count)
     error = float(np.sqrt(np.mean((form(distance, a, b) - gain) ** 2)))
     peak = _peak(form, a, bend, a_R, b_R, distance)
-    return Fit(form, within(a, a_R, questions), bend, error, peak, (a_R, b_R))
+    return Fit(form, within(a, a_R, count), bend, error, peak, (a_R, b_R))
 
 
 def _peak(
