@@ -73,7 +73,7 @@ def test_a_peak_among_the_points_is_seen_and_its_interval_holds_it(form: Form) -
     [
         (0.8, 0.05, 0.01, "outside what was measured"),  # its peak is at 8, the points end at 3
         (0.2, 0.0, 0.3, "within noise"),
-        (0.2, -0.2, 0.01, "within noise"),  # bends upwards
+        (0.2, -0.2, 0.01, "bends upwards"),
     ],
 )
 def test_a_peak_that_was_not_seen_is_a_result(

@@ -145,7 +145,9 @@ def fit(form: Form, points: Points) -> Fit | Unscored:
 def _peak(
     form: Form, a: float, b: Estimate, a_R: Floats, b_R: Floats, distance: Floats
 ) -> Estimate | Unscored:
-    assert b.value is not None and b.low is not None
+    assert b.value is not None and b.low is not None and b.high is not None
+    if b.high < 0:
+        return Unscored("no peak seen: the curve bends upwards")
     if b.low <= 0:
         return Unscored("no peak seen: the bend of the curve is within noise")
     peak = float(form.peak(np.array(a), np.array(b.value)))
