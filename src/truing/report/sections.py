@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from truing.report import categories, curves, examples, figures
+from truing.report import categories, curves, examples, figures, reward_plane
 from truing.report.attack_plane import attack_plane
 from truing.report.best_of_n import best_of_n_figure, best_of_n_table
 from truing.report.cards import cards_of
@@ -269,6 +269,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "best_of_n": best_of_n_figure(summary.rows, measured.names, task),
         "best_of_n_table": best_of_n_table(summary.rows, measured.names, task),
         "watched": curves.legend(task),
+        "reward_plane": reward_plane.reward_plane(summary.audit),
+        "reward_captions": reward_plane.captions(summary.audit),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),
