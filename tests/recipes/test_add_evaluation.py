@@ -12,10 +12,12 @@ from typer.testing import CliRunner
 
 from tiny import saved
 from truing.cli.main import app
+from truing.evaluate.base_draws import EACH
 from truing.files import read_json, write_json_atomically
 from truing.progress import SilentProgress
 from truing.recipes.add_evaluation import add_evaluations
 from truing.recipes.align import align
+from truing.runs.folder import read_rows
 from truing.spec.reading import make_spec
 from truing.types import InputError, Row, Unscored
 
@@ -66,6 +68,24 @@ def test_rows_added_later_are_those_of_the_run(run: Path) -> None:
     assert untouched.stat().st_mtime_ns == changed
     assert found.to_json()["candidates"] == summary["candidates"]
     assert (run / "stages" / "evaluate-drift-rl-seed1.json").is_file()
+
+
+def test_the_audit_of_a_reward_draws_from_the_base_once(run: Path) -> None:
+    assert not (run / "draws").exists()
+    audit = add_evaluations(run, ["hacking"], SilentProgress()).audit
+    file = run / "draws" / "base-seed0.jsonl"
+    rows = read_rows(file)
+    held_out = {r.case for r in read_rows(run / "rows" / "hacking" / "base-seed0.jsonl")}
+    assert {row.case for row in rows} == held_out and len(rows) == EACH * len(held_out)
+    for case in held_out:
+        answers = {row.detail["answer"] for row in rows if row.case == case}
+        assert len(answers) > EACH // 2  # drawn, not the likeliest one again and again
+    assert all({"reward", "true_and_informative"} <= row.metrics.keys() for row in rows)
+    assert audit.drawn is not None and audit.drawn.points[-1].step == EACH
+    before = file.stat().st_mtime_ns
+    add_evaluations(run, ["hacking"], SilentProgress())
+    assert file.stat().st_mtime_ns == before
+    assert (run / "stages" / "draws-base-seed0.json").is_file()
 
 
 def test_a_reward_and_a_base_are_those_of_the_run(

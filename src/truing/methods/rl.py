@@ -37,6 +37,7 @@ from truing.rewards.mixture import check_reward
 from truing.rewards.mixture import described as reward_in_words
 from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
+from truing.runs.folder import LOOKS
 from truing.runs.run import Run
 from truing.types import Case
 
@@ -109,7 +110,10 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     checkpoint = checkpoint_of(run, name, seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     judged = run.kind == "align" and spec.contrast is None  # whose last step is kept
-    monitor = Monitor(setup, graders, policy, seed) if judged else None
+    looks = run.folder / LOOKS / f"{name}-seed{seed}.jsonl"
+    monitor = Monitor(setup, graders, policy, seed, looks) if judged else None
+    if monitor:
+        monitor.begin()
     with (
         judged_by_people(run, setup, seed, samples, checkpoint) as (source, note),
         show_progress(
@@ -119,7 +123,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
 
         def look_and_go_on(step: int, row: LogRow) -> bool:
             if monitor and (step % spec.evaluate_every == 0 or step == spec.steps):
-                row |= monitor.look()
+                row |= monitor.look(step)
                 judgement = row["monitor"][monitor.chosen_by]
                 best.offer(step, judgement, policy.parameters)
             say_constant_reward(run.progress, step, row, checkpoint.rows)

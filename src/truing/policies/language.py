@@ -197,7 +197,8 @@ def text_log_probs(
     """
 
     def of(rows: range) -> Tensor:
-        tree = TokenTree(requests_of(actions[rows.start : rows.stop]), device=model.device)
+        requests = requests_of(actions[rows.start : rows.stop])
+        tree = TokenTree(requests, nested=True, device=model.device)
         log_probs_C = model.continuation_log_probs(tree, temperature)
         return _laid_out(log_probs_C, mask_BT[rows.start : rows.stop])
 

@@ -16,6 +16,8 @@ import filelock
 
 from truing.candidates import RECORD
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.base_draws import base_draws
+from truing.evaluate.hacking import HACKING
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import Graders, RunInstruments
 from truing.evaluate.sweep.request import check_evaluations
@@ -27,7 +29,9 @@ from truing.progress import Progress, StderrProgress
 from truing.recipes.report import rebuild
 from truing.report.summary import Summary
 from truing.rewards.mixture import functions_hash
-from truing.runs.costs import measured
+from truing.runs.costs import Cost, measured
+from truing.runs.entries import is_file
+from truing.runs.folder import DRAWS
 from truing.tasks.task import RULED, Task, measuring, task_of
 from truing.types import InputError
 
@@ -62,7 +66,27 @@ def add_evaluations(
         stages = (f"Stage {number} of {total}" for number in count(1))
         for name, seed, missing in work:
             _measure(instruments, name, seed, zip(missing, stages, strict=False), progress)
+        if HACKING.name in evaluations:
+            _draw(instruments, progress)
         return rebuild(run)
+
+
+def _draw(instruments: RunInstruments, progress: Progress) -> None:
+    """Several answers of the base to each held-out case, for the audit of the reward; once."""
+    base, seed = "base", instruments.spec.seeds[0]
+    path = instruments.folder / DRAWS / f"{base}-seed{seed}.jsonl"
+    if is_file(path) or (reward := instruments.reward) is None:
+        return
+    stands_for = instruments.spec.task.gold or instruments.spec.task.headline
+    with progress.task(f"{base}: answers to choose from"), measured() as cost:
+        rows = base_draws(instruments.context(), instruments.base, reward, stands_for)
+    write_jsonl_atomically(path, [row.to_json() for row in rows])
+    _note_cost(instruments, f"{DRAWS}-{base}-seed{seed}", cost)
+
+
+def _note_cost(instruments: RunInstruments, stage: str, cost: Cost) -> None:
+    mark = {"account": "evaluation", "cost": cost.to_json()}
+    write_json_atomically(instruments.folder / "stages" / f"{stage}.json", mark)
 
 
 def _check_finished(instruments: RunInstruments) -> None:
@@ -167,8 +191,6 @@ def _measure(
         write_jsonl_atomically(
             _rows(instruments.folder, evaluation, name, seed), [row.to_json() for row in rows]
         )
-        mark = {"account": "evaluation", "cost": cost.to_json()}
-        stage = f"evaluate-{evaluation}-{name}-seed{seed}"
-        write_json_atomically(instruments.folder / "stages" / f"{stage}.json", mark)
+        _note_cost(instruments, f"evaluate-{evaluation}-{name}-seed{seed}", cost)
     del respondent
     gc.collect()  # two candidates needn't be in memory at once

@@ -25,7 +25,8 @@ from truing.report.counts import on_constant_rewards, on_counts
 from truing.report.effects import changes, effect, is_large, loss, nearest, reservations
 from truing.report.measured import BASE, Measured
 from truing.report.metrics import improvement, number
-from truing.report.reward_verdicts import on_exact_rewards, on_reward
+from truing.report.reward_audit import RewardAudit
+from truing.report.reward_verdicts import on_distance, on_exact_rewards, on_reward
 from truing.report.sentences import Finding, change_text, joined
 from truing.types import Metric
 
@@ -189,13 +190,17 @@ def findings(
     data: Mapping[str, Any],
     finished: bool,
     rl_logs: Mapping[int, Sequence[Mapping[str, Any]]] | None = None,
+    audit: RewardAudit | None = None,
 ) -> list[Finding]:
     """All findings in the order in which they are read: verdicts, damage, how far to trust it."""
+    audit = audit or RewardAudit()
     others = [name for name in measured.names if name != BASE]
     all_findings = [_verdict(measured, name) for name in others]
     for name in others:
-        all_findings += on_reward(measured, name) + _damage(measured, name)
-    all_findings += on_exact_rewards(measured) + on_constant_rewards(rl_logs or {})
+        all_findings += on_reward(measured, name, audit) + _damage(measured, name)
+    all_findings += (
+        on_distance(audit) + on_exact_rewards(measured) + on_constant_rewards(rl_logs or {})
+    )
     all_findings += (
         _on_judges(judges, measured) + _on_questions(data, measured) + _on_sample(measured)
     )

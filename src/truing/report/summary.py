@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from truing.report.best_of_n import best_of_n_json
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure
 from truing.report.own_labels import Labels, corrected, on_refusals
+from truing.report.reward_audit import RewardAudit, audit_of
 from truing.report.sentences import Finding
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.runs.folder import RunFolder
@@ -25,6 +27,7 @@ class Summary:
     judges: dict[str, Any]
     findings: list[Finding]
     rl_logs: dict[int, list[dict[str, Any]]]
+    audit: RewardAudit = field(default_factory=RewardAudit)
 
     def to_json(self) -> dict[str, Any]:
         """The object of summary.json and of `truing align --json`."""
@@ -39,6 +42,8 @@ class Summary:
             "costs": self.run.part("costs"),
             "judges": self.judges,
             "findings": [finding.text for finding in self.findings],
+            **best_of_n_json(self.rows, self.measured.names),
+            **({"audit": of_reward} if (of_reward := self.audit.to_json()) else {}),
         }
 
 
@@ -75,12 +80,14 @@ def summarise(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -
     measured = measure(rows, run.candidates(rows), task, resamples=_resamples(run))
     measured = corrected(measured, rows, labels or {})
     rl_logs = run.logs("rl")
+    of_reward = audit_of(run, rows, measured, _resamples(run))
     found = findings(
         measured,
         judges=judges,
         data=run.part("data"),
         finished=bool(run.record.get("finished")),
         rl_logs=rl_logs,
+        audit=of_reward,
     )
     found += on_refusals(measured, labels or {})
-    return Summary(run, rows, measured, judges, found, rl_logs)
+    return Summary(run, rows, measured, judges, found, rl_logs, of_reward)

@@ -8,12 +8,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from truing.files import numbered_jsonl, read_json, read_text, write_json_atomically
+from truing.files import (
+    numbered_jsonl,
+    read_json,
+    read_text,
+    write_json_atomically,
+    write_jsonl_atomically,
+)
 from truing.runs.entries import entries, is_file
 from truing.spec.renamed import up_to_date
 from truing.spec.yaml_text import yaml_value
@@ -26,6 +32,10 @@ RECORD = "run.json"
 JUDGES = "judges.json"
 LABELS = "labels.db"
 """Own labels of the run's answers."""
+LOOKS = "looks"
+"""The folder, and the evaluation in its rows, of what a training's monitor saw."""
+DRAWS = "draws"
+"""The same of several answers of the base to each held-out case."""
 _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
@@ -92,6 +102,24 @@ def read_rows(path: Path) -> list[Row]:
                 raise InputError(f"{path}:{number}: metric '{name}' isn't finite; mark it unscored")
         rows.append(row)
     return rows
+
+
+def add_look(path: Path, step: int, rows: Sequence[Row]) -> None:
+    """Adds the rows of a look at a step; those of this and later steps, of a training that was
+    interrupted and goes on from before them, make room."""
+    known = read_rows(path) if is_file(path) else []
+    before = [row for row in known if look_step(row, path) < step]
+    write_jsonl_atomically(path, [row.to_json() for row in (*before, *rows)])
+
+
+def look_step(row: Row, path: Path) -> int:
+    """The step at which a row of a look was made. Raises InputError where it has none."""
+    step = row.detail.get("step")
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise InputError(
+            f"{path}: case {row.case}: detail.step: must be a whole number, got {step!r}"
+        )
+    return step
 
 
 def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
@@ -169,7 +197,13 @@ class RunFolder:
 
     def sizes(self) -> dict[str, int]:
         """How much is in each file that a report is made from: lines, or keys where it is one object."""
-        tables = [*self._row_files(), *self._log_files(), self.path / "questions.jsonl"]
+        tables = [
+            *self._row_files(),
+            *self._log_files(),
+            *self._look_files(),
+            *_files(self.path / DRAWS, ".jsonl"),
+            self.path / "questions.jsonl",
+        ]
         lines = {path: _lines(path) for path in tables if is_file(path)}
         keys = {self.path / "judges.json": self.judges(), self.path / "spec.yaml": self.spec()}
         sizes = {**lines, **{path: len(part) for path, part in keys.items()}}
@@ -206,6 +240,26 @@ class RunFolder:
                 lines.append(line)
             logs[int(match["seed"])] = sorted(lines, key=lambda line: int(line["step"]))
         return dict(sorted(logs.items()))
+
+    def looks(self, kind: str) -> dict[int, dict[int, list[Row]]]:
+        """What a training's monitor saw, by seed and step; nothing in runs of before."""
+        looks: dict[int, dict[int, list[Row]]] = {}
+        for path in self._look_files():
+            match = _SEEDED.fullmatch(path.name)
+            if match is None or match["name"] != kind:
+                continue
+            by_step: dict[int, list[Row]] = {}
+            for row in read_rows(path):
+                by_step.setdefault(look_step(row, path), []).append(row)
+            looks[int(match["seed"])] = dict(sorted(by_step.items()))
+        return dict(sorted(looks.items()))
+
+    def draws(self) -> list[Row]:
+        """Several answers of the base to each held-out case; nothing where none were drawn."""
+        return [row for path in _files(self.path / DRAWS, ".jsonl") for row in read_rows(path)]
+
+    def _look_files(self) -> list[Path]:
+        return _files(self.path / LOOKS, ".jsonl")
 
     def judges(self) -> dict[str, Any]:
         """How far each judge agrees with labelled answers; empty where none was measured."""
