@@ -33,9 +33,10 @@ from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.best_of_n import BestOfN, from_json, programs_in
+from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import NO_JUDGES
-from truing.rewards.reward import Answered
-from truing.rewards.reward_model import Embedder
+from truing.rewards.reward import Answered, Reward
+from truing.rewards.truth_probe import Embedder
 from truing.types import Dtype, InputError, Score, stable_hash
 
 RECORD = "candidate.json"
@@ -269,7 +270,14 @@ def _best_of_n(
     try:
         for program in programs_in(chosen):
             StderrProgress().note(f"{folder}: its answers are chosen by the program {program}")
-        return from_json(chosen, folder, Embedder(Renderer(model), prompt), judges)
+        renderer = Renderer(model)
+
+        def learned(heads: Path, where: str) -> Reward:
+            return opened(
+                heads, renderer, lambda: weights_of(folder), f"{folder / RECORD}: {where}"
+            )
+
+        return from_json(chosen, folder, Embedder(renderer, prompt), judges, learned)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
@@ -332,6 +340,11 @@ def _identity(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
     """Of the weights in `folder`, which may be an adapter of those in `base`."""
     whole = base if (folder / ADAPTER).is_file() else folder
     return ModelIdentity(_weights_identity(folder, base), settings_hash(whole, tokenizer))
+
+
+def weights_of(folder: Path) -> str:
+    """A hash of the whole weights in a folder and of their configuration."""
+    return _weights_identity(folder, folder)
 
 
 def _weights_identity(folder: Path, base: Path) -> str:

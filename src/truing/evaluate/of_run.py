@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
+from truing.candidates import RECORD, Candidate, load_candidate, open_candidate, weights_of
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
@@ -25,9 +25,10 @@ from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import build_reward
+from truing.rewards.learned.saved import opened
+from truing.rewards.mixture import PROBE_FOLDER, build_reward
 from truing.rewards.reward import Answered, Reward
-from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
@@ -152,13 +153,19 @@ class RunInstruments:
         if not any(method.get("trained_on_reward") for method in methods):
             return None
         columns = columns_of(map(Case.from_json, self._cases.values()))
-        return build_reward(self.spec.reward, self._reward_model, self.graders, columns)
+        return build_reward(
+            self.spec.reward, self._truth_probe, self.graders, columns, learned=self._learned
+        )
 
-    def _reward_model(self) -> Reward:
-        folder = self.folder / "reward_model"
+    def _learned(self, folder: Path, where: str) -> Reward:
+        base = self.candidate_folder("base", self.spec.seeds[0])
+        return opened(folder, self.reader.renderer, lambda: weights_of(base), where)
+
+    def _truth_probe(self) -> Reward:
+        folder = self.folder / PROBE_FOLDER
         if not (folder / "reward.safetensors").is_file():
             raise InputError(f"{folder}: holds no reward.safetensors; the run's reward needs it")
-        return load_reward_model(folder, self._embed, self.spec.reward)
+        return load_truth_probe(folder, self._embed, self.spec.reward)
 
     def reward_or_reason(self) -> Reward | Unscored:
         """The reward, or why there is none: for rows that stand alone."""

@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+from truing.candidates import weights_of
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
 from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import build_reward
+from truing.rewards.learned.saved import opened
+from truing.rewards.mixture import PROBE_FOLDER, build_reward
 from truing.rewards.reward import Answered, Reward
-from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import note_judges
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Score
@@ -48,11 +50,17 @@ class Graders:
 
     @cached_property
     def reward(self) -> Reward:
-        """The reward of the spec, with the reward model that the run fitted where it takes part."""
+        """The reward of the spec, with the probes that the run fitted where they take part."""
         setup = self.setup
         cases = (*setup.rollout_prompts, *setup.train, *setup.held_out)
         return build_reward(
-            setup.spec.reward, self._reward_model, setup.texts.task.graders, columns_of(cases)
+            setup.spec.reward,
+            self._truth_probe,
+            setup.texts.task.graders,
+            columns_of(cases),
+            learned=lambda folder, where: opened(
+                folder, setup.renderer, lambda: weights_of(setup.source.folder), where
+            ),
         )
 
     @property
@@ -69,5 +77,5 @@ class Graders:
         programs = self.setup.texts.task.graders
         return {name: [grade(each) for each in answers] for name, grade in programs.items()}
 
-    def _reward_model(self) -> Reward:
-        return load_reward_model(self.folder / "reward_model", self.embed, self.setup.spec.reward)
+    def _truth_probe(self) -> Reward:
+        return load_truth_probe(self.folder / PROBE_FOLDER, self.embed, self.setup.spec.reward)

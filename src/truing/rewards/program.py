@@ -192,7 +192,7 @@ def program(
             raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
         return user_function(name, columns)
     if name not in REWARDS:
-        known = ", ".join(["reward_model", *REWARDS])
+        known = ", ".join(["truth_probe", "reward_model", *REWARDS])
         raise InputError(
             f"{where}.name: unknown reward {name!r}; "
             f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"

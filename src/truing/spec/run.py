@@ -14,8 +14,10 @@ import yaml
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
+    model_serializer,
     model_validator,
 )
 
@@ -38,6 +40,7 @@ from truing.spec.part import merged, worded
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
+from truing.spec.reward_model import RewardModelSpec
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
 
@@ -106,7 +109,10 @@ class Spec(_Part):
     preference: PreferenceSpec = Field(
         default_factory=PreferenceSpec, description="learning from pairs of answers"
     )
-    reward: RewardSpec = Field(RewardSpec(), description="the reward model")
+    reward: RewardSpec = Field(RewardSpec(), description="what answers are rewarded for")
+    reward_model: RewardModelSpec | None = Field(
+        None, description="a reward model from people's judgements, for `truing train reward`"
+    )
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
     judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")
@@ -154,6 +160,14 @@ class Spec(_Part):
                 "nothing; use k2 or k3, or kl_place: reward"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # A spec without a reward model reads, and has the digest, as before there was such a section.
+        data: dict[str, Any] = whole(self)
+        if data.get("reward_model") is None:
+            data.pop("reward_model", None)
+        return data
 
     @model_validator(mode="wrap")
     @classmethod
