@@ -2,7 +2,7 @@
 
     python benchmarks/reward_hh.py --data ../shared/data/hh_rlhf
 
-Split by how conversations begin; layer, what of the states is seen, and ridge are chosen by cross-validation
+Split by how conversations begin; layer, what of the states is seen and ridge are chosen by cross-validation
 on the training side, which the held-out side never enters. Wanted: more accurate than the bag of words by a
 paired interval above 0, and a calibration error of at most 0.05.
 """

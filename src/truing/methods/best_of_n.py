@@ -41,7 +41,7 @@ def check(setup: Setup) -> None:
                 f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
             )
     prompts = [asked_alone(case) for case in setup.rollout_prompts]
-    check_reward(setup.spec.reward, prompts, judges, needed=why)
+    check_reward(setup.spec.reward, prompts, judges, needed=why, weights=setup.weights)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:

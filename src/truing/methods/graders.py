@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from truing.candidates import weights_of
 from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED, grade_metrics
 from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
@@ -58,9 +57,7 @@ class Graders:
             self._truth_probe,
             setup.texts.task.graders,
             columns_of(cases),
-            learned=lambda folder, where: opened(
-                folder, setup.renderer, lambda: weights_of(setup.source.folder), where
-            ),
+            learned=lambda folder, where: opened(folder, setup.renderer, setup.weights, where),
         )
 
     @property

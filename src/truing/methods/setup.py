@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from truing.candidates import Candidate
+from truing.candidates import Candidate, weights_of
 from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
 from truing.data.preference_file import read_preferences
@@ -111,6 +111,10 @@ class Setup:
         return resolve_model(
             self.spec.model, accept_licence=self.accept_licence, progress=self.progress
         )
+
+    def weights(self) -> str:
+        """A hash of the base's weights, by which a reward model knows those that it was trained on."""
+        return weights_of(self.source.folder)
 
     @property
     def base_prompt(self) -> Prompt:

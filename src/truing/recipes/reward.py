@@ -115,7 +115,7 @@ def _digest(spec: Spec, reader: StateReader, judgements: Sequence[Judgement]) ->
     return stable_hash(
         "train reward",
         spec.digest(),
-        reader.identity.hash,
+        reader.filed_under,
         *(part for each in judgements for part in _parts(each)),
         *([kind] if (kind := devices.device().type) != "cpu" else []),
     )

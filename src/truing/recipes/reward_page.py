@@ -40,7 +40,8 @@ def _both(estimate: Document, *, sign: bool = False) -> str:
 
 def _first(document: Document) -> tuple[str, Document]:
     """What the figures are of, and the strictest ones."""
-    return next(iter(document["held_out"].items()))
+    side = next(iter(document["held_out"]))
+    return side, document["held_out"][side]
 
 
 def verdicts(document: Document) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from truing.files import read_text
 from truing.models.user_cache import file_sha256
 from truing.rewards.calling import columns_of
-from truing.rewards.learned.saved import FILE, load
+from truing.rewards.learned.saved import FILE, checked
 from truing.rewards.program import program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
@@ -116,15 +116,6 @@ def _trained(part: RewardPart, where: str) -> Path:
     return Path(folder).expanduser()
 
 
-def _whole(folder: Path, where: str) -> Reward:
-    """Stands for the reward model in a folder, which is read, and asks no base."""
-    try:
-        load(folder)
-    except InputError as error:
-        raise InputError(f"{where}.{FROM}: {error}") from None
-    return _nothing
-
-
 def _judge(
     part: RewardPart, judges: Mapping[str, Callable[[Answered], Score]], where: str
 ) -> Reward:
@@ -149,14 +140,21 @@ def check_reward(
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
     *,
     needed: str = "",
+    weights: Callable[[], str] | None = None,
 ) -> None:
-    """Tries the reward's programs on made-up answers to the first cases, without what reads answers.
+    """Tries the reward's programs on made-up answers to the first cases, without what reads answers;
+    `weights` is the hash of those that will read them, where they are known.
 
     Raises InputError where one is wrong or fails, before any time is spent; where a score is `needed`
     for a reason, also where there is none.
     """
+
+    def whole(folder: Path, where: str) -> Reward:
+        checked(folder, weights, where)
+        return _nothing
+
     try:
-        reward = build_reward(spec, lambda: _nothing, judges, columns_of(cases), learned=_whole)
+        reward = build_reward(spec, lambda: _nothing, judges, columns_of(cases), learned=whole)
     except InputError as error:
         if not needed:
             raise

@@ -93,7 +93,7 @@ class Likelihood:
         term_N = self.weight * np.logaddexp(0, -odds_N)
         gap_M = -self.gap_weight * log_within(self.gaps @ thresholds_T)
         of_terms = np.bincount(self.term_judgement, term_N, self.judgements)
-        return of_terms + np.bincount(self.gap_judgement, gap_M, self.judgements)
+        return np.asarray(of_terms + np.bincount(self.gap_judgement, gap_M, self.judgements))
 
     def weighted(self, times_J: Floats) -> Likelihood:
         """The same where each judgement counts so many times; none of those that count 0 times."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ class Pairs:
     weight: Floats
     judgement: NDArray[np.int64]
 
-    def both_ways(self, times_N: Floats) -> tuple[Floats, Floats, Floats]:
+    def both_ways(self, times_N: Floats) -> tuple[Any, Any, Any]:
         """Stated, observed and weight, each pair told once from either answer."""
         return both_ways(self.stated, self.outcome, self.weight * times_N)
 

@@ -157,17 +157,22 @@ def _in(stored: Any) -> RewardModel:
 def opened(
     folder: Path, renderer: Renderer, weights: Callable[[], str], where: str
 ) -> LearnedReward:
-    """The reward in a folder, read by a base whose weights have this hash.
+    """The reward in a folder, read by a base whose weights have this hash; see `checked`."""
+    return LearnedReward(checked(folder, weights, where), renderer)
+
+
+def checked(folder: Path, weights: Callable[[], str] | None, where: str) -> RewardModel:
+    """The reward model in a folder, for a base whose weights have this hash, if it is known.
 
     Raises InputError, naming `where` the spec asks for it, where it was trained on others.
     """
     try:
         model = load(folder)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    if model.weights != weights():
+        raise InputError(f"{where}.from: {error}") from None
+    if weights is not None and model.weights != weights():
         raise InputError(
-            f"{where}: {folder}: learned from the states of {model.model}, and these are other weights; "
-            "train a reward model on these"
+            f"{where}.from: {folder}: learned from the states of {model.model}, and these are other "
+            "weights; train a reward model on these"
         )
-    return LearnedReward(model, renderer)
+    return model

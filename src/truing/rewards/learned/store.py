@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import turns_of
@@ -46,7 +46,8 @@ def judgements_of_store(source: str, consents: Collection[str] = ()) -> Judgemen
         with store.reading() as session:
             rows = _standing(session)
             agreed = [row for row in rows if not consents or _prompt(row).consent in consents]
-            people = {each.id: each for each in session.scalars(_people())}
+            known = session.scalars(select(Annotator).options(selectinload(Annotator.groups)))
+            people = {each.id: each for each in known}
             texts = {each.id: each.text for each in session.scalars(select(Completion))}
             judgements = tuple(
                 _judgement(row, texts, people[row.annotator_id], str(store)) for row in agreed
@@ -71,10 +72,6 @@ def _standing(session: Session) -> list[Row]:
         .order_by(Row.id)
     )
     return list(session.scalars(query))
-
-
-def _people() -> Select[tuple[Annotator]]:
-    return select(Annotator).options(selectinload(Annotator.groups))
 
 
 def _prompt(row: Row) -> Prompt:
