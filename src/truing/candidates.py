@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.best_of_n import BestOfN, from_json, programs_in
 from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import NO_JUDGES
-from truing.rewards.reward import Answered, Reward
+from truing.rewards.reward import Answered
 from truing.rewards.truth_probe import Embedder
 from truing.types import Dtype, InputError, Score, stable_hash
 
@@ -271,12 +272,7 @@ def _best_of_n(
         for program in programs_in(chosen):
             StderrProgress().note(f"{folder}: its answers are chosen by the program {program}")
         renderer = Renderer(model)
-
-        def learned(heads: Path, where: str) -> Reward:
-            return opened(
-                heads, renderer, lambda: weights_of(folder), f"{folder / RECORD}: {where}"
-            )
-
+        learned = partial(opened, renderer, lambda: weights_of(folder))
         return from_json(chosen, folder, Embedder(renderer, prompt), judges, learned)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
@@ -343,7 +339,7 @@ def _identity(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
 
 
 def weights_of(folder: Path) -> str:
-    """A hash of the whole weights in a folder and of their configuration."""
+    """A hash of whole weights and their configuration."""
     return _weights_identity(folder, folder)
 
 

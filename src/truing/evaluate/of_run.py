@@ -7,7 +7,7 @@ rows of one more evaluation (`truing eval NAME --run RUN`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -154,12 +154,15 @@ class RunInstruments:
             return None
         columns = columns_of(map(Case.from_json, self._cases.values()))
         return build_reward(
-            self.spec.reward, self._truth_probe, self.graders, columns, learned=self._learned
+            self.spec.reward,
+            self._truth_probe,
+            self.graders,
+            columns,
+            learned=partial(opened, self.reader.renderer, self._base_weights),
         )
 
-    def _learned(self, folder: Path, where: str) -> Reward:
-        base = self.candidate_folder("base", self.spec.seeds[0])
-        return opened(folder, self.reader.renderer, lambda: weights_of(base), where)
+    def _base_weights(self) -> str:
+        return weights_of(self.candidate_folder("base", self.spec.seeds[0]))
 
     def _truth_probe(self) -> Reward:
         folder = self.folder / PROBE_FOLDER

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from truing.judges.built_in import Judges
@@ -57,7 +57,7 @@ class Graders:
             self._truth_probe,
             setup.texts.task.graders,
             columns_of(cases),
-            learned=lambda folder, where: opened(folder, setup.renderer, setup.weights, where),
+            learned=partial(opened, setup.renderer, setup.weights),
         )
 
     @property

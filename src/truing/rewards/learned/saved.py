@@ -155,7 +155,7 @@ def _in(stored: Any) -> RewardModel:
 
 
 def opened(
-    folder: Path, renderer: Renderer, weights: Callable[[], str], where: str
+    renderer: Renderer, weights: Callable[[], str], folder: Path, where: str
 ) -> LearnedReward:
     """The reward in a folder, read by a base whose weights have this hash; see `checked`."""
     return LearnedReward(checked(folder, weights, where), renderer)
