@@ -1,4 +1,4 @@
-"""`truing train reward` from judgements on a tiny random model: figures, files, refusals, use in training."""
+"""`truing train reward` from judgements, on a tiny random model: figures, files, refusals, use."""
 
 from __future__ import annotations
 

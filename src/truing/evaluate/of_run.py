@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from truing.candidates import RECORD, Candidate, load_candidate, open_candidate, weights_of
+from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
@@ -21,6 +21,7 @@ from truing.judges.built_in import Judges
 from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.models import devices
 from truing.models.features import CachedEmbedder
+from truing.models.identity import weights_of
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress

@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from truing.candidates import Candidate, weights_of
+from truing.candidates import Candidate
 from truing.data.demonstration_file import read_demonstrations
 from truing.data.dialogues import Dialogue
 from truing.data.preference_file import read_preferences
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models import devices
-from truing.models.identity import settings_hash
+from truing.models.identity import settings_hash, weights_of
 from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import computed_in, substitution

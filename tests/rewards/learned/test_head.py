@@ -61,7 +61,7 @@ def test_other_weights_and_broken_files_are_refused(tmp_path: Path) -> None:
     save(_model(), tmp_path)
     assert checked(tmp_path, lambda: "ab12", "here").layer == 4
     assert checked(tmp_path, None, "here").layer == 4
-    with pytest.raises(InputError, match="here.from: .*some-model, and these are other weights"):
+    with pytest.raises(InputError, match=r"here\.from: .*some-model, and these are other weights"):
         checked(tmp_path, lambda: "cd34", "here")
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole.replace(b'"version":"1"', b'"version":"9"'))
