@@ -17,7 +17,7 @@ from truing.types import InputError
 
 OLD: dict[str, Any] = {"rl": {"objective": {"name": "best_of_n"}, "steps": 3}}
 NOTE = "rl.objective.name: best_of_n is called rejection_sampling now"
-DIGEST = "@@"  # of the default spec, before a spec could name judgements
+DIGEST = "c077b6b4791c34ac"  # of the default spec, before a spec could name judgements
 TABLE = {"ways": "methods", "rl.watched": "rl.monitored", "model: old": "model: new"}
 
 

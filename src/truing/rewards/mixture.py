@@ -65,6 +65,13 @@ class Mixture:
         return total
 
 
+def unread(folder: Path, where: str) -> Reward:
+    """Stands for `Learned` where no base is at hand that could read answers."""
+    raise InputError(
+        f"{where}: {folder}: a reward model reads answers with a base, and there is none here"
+    )
+
+
 def needs_model(spec: RewardSpec) -> bool:
     """Whether the probes take part, which are fitted to labelled answers in the run."""
     return not spec.parts or any(part.name == PROBE for part in spec.parts)
@@ -76,7 +83,7 @@ def build_reward(
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
     columns: Collection[str] = (),
     *,
-    learned: Learned,
+    learned: Learned = unread,
 ) -> Reward:
     """The reward that the spec describes; `probe` gives the fitted probes where they are needed, `learned`
     a reward model that was trained before; `judges` are the task's programs by name, for parts called

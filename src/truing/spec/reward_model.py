@@ -43,7 +43,7 @@ class RewardModelSpec(Part):
         "cross-validation takes the best",
     )
     ridge: tuple[float, ...] = Field(
-        (0.03, 0.1, 0.3, 1.0, 3.0),
+        (0.1, 0.3, 1.0, 3.0, 10.0),
         min_length=1,
         description="ridge penalties of which cross-validation takes the best",
     )
