@@ -2,9 +2,9 @@
 
     python benchmarks/reward_hh.py --data ../shared/data/hh_rlhf
 
-Prompts (how conversations begin) are dealt to five parts. Each part is judged by heads, and by baselines, that were
-fitted to the other four, with what they see, ridge and temperature chosen by cross-validation within those
-four: a part never enters what it is measured by. Wanted: more accurate than the bag of words by a paired
+Prompts (how conversations begin) are dealt to five parts. Each is judged by heads, and by baselines, that
+were fitted to the other four, with what they see, ridge and temperature chosen by cross-validation within
+those: a part never enters what it is measured by. Wanted: more accurate than the bag of words by a paired
 interval above 0, and a calibration error of at most 0.05.
 """
 

@@ -33,8 +33,8 @@ class RewardModelSpec(Part):
     )
     layers: tuple[int, ...] = Field(
         (),
-        description="layers, from 1, of which cross-validation takes the best; without any, the one in "
-        "the middle. Each is another reading of all answers",
+        description="layers, from 1, of which cross-validation takes the best; without any, the one at "
+        "two thirds of the depth. Each is another reading of all answers",
     )
     pooling: tuple[Pooling, ...] = Field(
         ("mean", "last", "both"),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.models.features import Features, depth, middle_layer
+from truing.models.features import Features, depth
 from truing.models.language_model import LanguageModel
 from truing.models.memo.features import FeatureStore, StoredFeatures
 from truing.progress import Progress
@@ -40,12 +40,13 @@ class StateReader:
 
 
 def layers_of(model: LanguageModel, wanted: Sequence[int]) -> tuple[int, ...]:
-    """The layers to read at: those that are wanted, or the middle one. Raises InputError for one that
-    the model hasn't."""
+    """The layers to read at: those that are wanted, or the one at two thirds of the depth, where what
+    people like is told apart better than in the middle (see LOG.md). Raises InputError for one that the
+    model hasn't."""
     most = depth(model)
     for layer in wanted:
         if layer > most:
             raise InputError(
                 f"reward_model.layers: {layer}: the model has {most} layers; give numbers from 1 to {most}"
             )
-    return tuple(dict.fromkeys(wanted)) or (middle_layer(model),)
+    return tuple(dict.fromkeys(wanted)) or (max(1, round(2 / 3 * most)),)
