@@ -13,12 +13,12 @@ from typing import Any
 
 from truing.candidates import open_candidate
 from truing.data.contamination import Contamination
-from truing.files import write_json_atomically, write_text_atomically
+from truing.files import write_text_atomically
 from truing.models import devices
 from truing.models.memo.features import FeatureStore
 from truing.models.precision import numerics
-from truing.models.user_cache import one_process
 from truing.progress import Progress
+from truing.recipes.once import once
 from truing.recipes.reward_page import lines, page
 from truing.rewards.learned.judgements import Judgement, Judgements
 from truing.rewards.learned.reader import StateReader, layers_of
@@ -29,12 +29,11 @@ from truing.rewards.learned.saved import RewardModel, save
 from truing.rewards.learned.sides import Sides, looked_through, split_judgements
 from truing.rewards.learned.training import Learned, learned
 from truing.runs.costs import measured as costed
-from truing.runs.run import SPEC, Run, default_folder
+from truing.runs.run import Run, default_folder
 from truing.spec.reward_model import RewardModelSpec
 from truing.spec.run import Spec
 from truing.tasks.texts import read_texts, say_left_out
-from truing.types import InputError, stable_hash
-from truing.version import __version__
+from truing.types import stable_hash
 
 RECORD, MODEL, PAGE = "reward_training.json", "reward_model", "reward.html"
 
@@ -76,26 +75,16 @@ def train_reward(
     sides = split_judgements(read, section.held_out, section.held_out_people)
     usual = default_folder(spec)
     folder = Path(out) if out is not None else usual.with_name(f"reward-{usual.name}")
-    identity = {"digest": _digest(spec, reader, read.judgements)}
     run = Run(folder, progress, kind="train reward", record=RECORD)
-    run.check(identity)
-    begun: dict[str, Any] = {"truing": __version__, **identity, "command": command}
-    # Whoever reads the same answers elsewhere is waited for: their vectors are in the cache then.
-    with one_process(f"reward-{identity['digest'][:16]}", progress):
-        record = run.record() if run.is_begun else {}
-        if record.get("finished"):
-            progress.note(f"{folder} is finished; another folder for --out would begin anew")
-            return TrainedReward(folder, record["document"])
-        if record and not resume:
-            raise InputError(
-                f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
-                "another folder for --out"
-            )
-        with run.opened(identity, {**begun, "finished": False}, {SPEC: spec.to_yaml()}):
-            document = _trained(run, spec, section, reader, read, sides, contamination)
-            write_json_atomically(
-                folder / RECORD, {**begun, "finished": True, "document": document}
-            )
+    document = once(
+        run,
+        spec,
+        _digest(spec, reader, read.judgements),
+        lambda: _trained(run, spec, section, reader, read, sides, contamination),
+        record=RECORD,
+        resume=resume,
+        command=command,
+    )
     return TrainedReward(folder, document)
 
 

@@ -7,6 +7,7 @@ keeps differs: no judge looks on here, so it is the last one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,19 +125,11 @@ def train(
     `train_judge` for judges of free answers."""
     if kind != "sft" and spec.sft.curve:
         raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
-    if kind == REWARD and spec.reward_model is not None:
+    if kind == "judge" or (kind == REWARD and spec.reward_model is not None):
         check_alone(f"train {kind}")
-        return train_reward(
-            spec,
-            out,
-            resume=resume,
-            progress=StderrProgress(),
-            command=command,
-            accept_licence=accept_licence,
-        )
-    if kind == "judge":
-        check_alone(f"train {kind}")
-        return train_judge(
+        apart: Callable[..., TrainedJudge | TrainedReward]
+        apart = train_judge if kind == "judge" else train_reward
+        return apart(
             spec,
             out,
             resume=resume,

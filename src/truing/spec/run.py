@@ -14,10 +14,8 @@ import yaml
 from pydantic import (
     Field,
     ModelWrapValidatorHandler,
-    SerializerFunctionWrapHandler,
     ValidationError,
     ValidationInfo,
-    model_serializer,
     model_validator,
 )
 
@@ -111,7 +109,9 @@ class Spec(_Part):
     )
     reward: RewardSpec = Field(RewardSpec(), description="what answers are rewarded for")
     reward_model: RewardModelSpec | None = Field(
-        None, description="a reward model from people's judgements, for `truing train reward`"
+        None,
+        exclude_if=lambda value: value is None,
+        description="a reward model from people's judgements, for `truing train reward`",
     )
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
@@ -160,14 +160,6 @@ class Spec(_Part):
                 "nothing; use k2 or k3, or kl_place: reward"
             )
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_there(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # A spec without a reward model reads, and has the digest, as before there was such a section.
-        data: dict[str, Any] = whole(self)
-        if data.get("reward_model") is None:
-            data.pop("reward_model", None)
-        return data
 
     @model_validator(mode="wrap")
     @classmethod

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from judged import comparisons, written
 from truing.people import Store, open_store
 from truing.people.annotators import describe_self
 from truing.people.exchange import import_files
+from truing.people.tables import Annotator
 from truing.rewards.learned.judgements import (
     CONSTANT,
     CONTRADICTED,
@@ -188,10 +190,6 @@ def test_people_of_a_store_bring_their_groups(store: Store, tmp_path: Path) -> N
     rows = [{k: v for k, v in row.items() if k != "groups"} for row in comparisons(4, 1)]
     import_files(store, [written(rows, tmp_path / "j.jsonl")], source="own", consent="own", seed=0)
     with store.writing() as session:
-        from sqlalchemy import select
-
-        from truing.people.tables import Annotator
-
         person = session.scalars(select(Annotator).where(Annotator.name == "own/person 0")).one()
         describe_self(session, person.id, {"home": "north"})
     found = read_judgements(str(tmp_path / "people.db"))

@@ -61,7 +61,7 @@ def measured(
             name: {"judgements": len(each.sample), **each.figures(said[name])}
             for name, each in sides.items()
         },
-        "calibration": [bin.__dict__ for bin in said[first].pairs.bins()],
+        "calibration": [each.__dict__ for each in said[first].pairs.bins()],
         "baselines": _baselines(train, side, said[first], section),
         "groups": _groups(side, states, learned, section),
     }
