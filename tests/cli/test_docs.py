@@ -12,7 +12,6 @@ from truing.cli.commands_page import commands_page, spec_fields
 from truing.learn.objectives.baselines import BASELINES
 from truing.spec.objective import ObjectivePart, PairObjectivePart
 from truing.spec.reading import make_spec
-from truing.spec.run import Spec
 
 
 def test_the_commands_page_is_current() -> None:

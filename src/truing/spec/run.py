@@ -21,6 +21,7 @@ from pydantic import (
 
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.compute import ComputeSpec
+from truing.spec.contrast import is_none
 from truing.spec.data import DataSpec
 from truing.spec.defences import DefenceSpec
 from truing.spec.methods import (
@@ -110,7 +111,7 @@ class Spec(_Part):
     reward: RewardSpec = Field(RewardSpec(), description="what answers are rewarded for")
     reward_model: RewardModelSpec | None = Field(
         None,
-        exclude_if=lambda value: value is None,
+        exclude_if=is_none,
         description="a reward model from people's judgements, for `truing train reward`",
     )
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
