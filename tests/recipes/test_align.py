@@ -173,7 +173,9 @@ def test_the_policy_learned_from_demonstrations_and_samples(finished: Path) -> N
 def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, name: str) -> None:
     folder = finished / "candidates" / name
     ours = load_candidate(folder, name, 0, "float32")
-    loader = AutoPeftModelForCausalLM if name in ("sft", "preference", "rl") else AutoModelForCausalLM
+    loader = (
+        AutoPeftModelForCausalLM if name in ("sft", "preference", "rl") else AutoModelForCausalLM
+    )
     theirs = loader.from_pretrained(folder, dtype=torch.float32)
     if (
         loader is AutoPeftModelForCausalLM

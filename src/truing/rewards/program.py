@@ -207,7 +207,7 @@ def built_in(
 ) -> Program:
     """One of `REWARDS` with its options. Raises InputError as `program` does."""
     if name not in REWARDS:
-        known = ", ".join(["reward_model", *REWARDS])
+        known = ", ".join(["truth_probe", "reward_model", *REWARDS])
         raise InputError(
             f"{where}.name: unknown reward {name!r}; "
             f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"
