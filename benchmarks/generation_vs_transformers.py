@@ -29,7 +29,7 @@ from truing.models.memo.answers import Answer, AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.prompts.rendering import Prompt, Renderer
 from truing.prompts.variants import PromptVariant, prompt_variants
-from truing.rewards.reward_model import Embedder
+from truing.rewards.truth_probe import Embedder
 from truing.types import Case
 
 QUESTIONS = int(os.environ.get("QUESTIONS", "96"))

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ import torch
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
-from truing.models.identity import ModelIdentity, settings_hash, settings_of
+from truing.models.identity import ADAPTER, ModelIdentity, identity_of, weights_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
-from truing.models.user_cache import weights_hash
 from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
 from truing.models.weights.folders import check_folder
 from truing.models.weights.resolving import adapter_base, resolve_model
@@ -33,13 +33,13 @@ from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.best_of_n import BestOfN, from_json, programs_in
+from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import NO_JUDGES
 from truing.rewards.reward import Answered
-from truing.rewards.reward_model import Embedder
-from truing.types import Dtype, InputError, Score, stable_hash
+from truing.rewards.truth_probe import Embedder
+from truing.types import Dtype, InputError, Score
 
 RECORD = "candidate.json"
-ADAPTER = "adapter_config.json"
 GENERATION = "generation_config.json"
 CONFIGURATION = ("config.json", GENERATION, "model.safetensors.index.json")
 
@@ -269,7 +269,9 @@ def _best_of_n(
     try:
         for program in programs_in(chosen):
             StderrProgress().note(f"{folder}: its answers are chosen by the program {program}")
-        return from_json(chosen, folder, Embedder(Renderer(model), prompt), judges)
+        renderer = Renderer(model)
+        learned = partial(opened, renderer, lambda: weights_of(folder))
+        return from_json(chosen, folder, Embedder(renderer, prompt), judges, learned)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
@@ -314,31 +316,15 @@ def open_candidate(
             )
         candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
         own_base = Path(record["base"])
-        return candidate, _identity(folder, own_base, own_base)
+        return candidate, identity_of(folder, own_base, own_base)
     if is_adapter(folder):
         base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder
         tokenizer = tokenizer_folder(folder, base)
         candidate = Candidate(
             folder.resolve().name, seed, _with_adapter(base, folder, tokenizer, dtype), Prompt()
         )
-        return candidate, _identity(folder, base, tokenizer)
+        return candidate, identity_of(folder, base, tokenizer)
     source = resolve_model(name, accept_licence=accept_licence)
     model = _load(source.folder, dtype)
     candidate = Candidate(source.name, seed, model, Prompt())
-    return candidate, _identity(source.folder, source.folder, source.folder)
-
-
-def _identity(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
-    """Of the weights in `folder`, which may be an adapter of those in `base`."""
-    whole = base if (folder / ADAPTER).is_file() else folder
-    return ModelIdentity(_weights_identity(folder, base), settings_hash(whole, tokenizer))
-
-
-def _weights_identity(folder: Path, base: Path) -> str:
-    adapter = folder / ADAPTER
-    parts = [weights_hash(folder, StderrProgress())]
-    if adapter.is_file():
-        parts += [settings_of(adapter), _weights_identity(base, base)]
-    else:
-        parts.append(settings_of(folder / "config.json"))
-    return stable_hash("model", *parts)
+    return candidate, identity_of(source.folder, source.folder, source.folder)

@@ -24,7 +24,7 @@ from truing.prompts.rendering import Prompt, Renderer
 from truing.recipes.align import align
 from truing.rewards.best_of_n import NO_LIKELIHOODS, BestOfN
 from truing.rewards.reward import Answered
-from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.spec.reading import make_spec
 from truing.spec.reward import RewardSpec
 from truing.spec.run import Spec
@@ -124,7 +124,7 @@ def test_a_run_gives_the_answers_that_its_reward_model_likes_best(run: Path) -> 
     folder = run / "candidates" / "best_of_n"
     candidate = load_candidate(folder, "best_of_n", 0, "float32")
     embed = Embedder(Renderer(candidate.model), candidate.prompt)
-    reward = load_reward_model(run / "reward_model", embed, RewardSpec())
+    reward = load_truth_probe(run / "reward_model", embed, RewardSpec())
     wanted = []
     for case, completions in zip(CASES, drawn(candidate), strict=True):
         scores = reward([Answered.of(case, each) for each in completions])

@@ -402,7 +402,10 @@ def _rl(**rl: Any) -> Callable[[Spec], None]:
         (_file("p.jsonl", b'{"prompt": " "}\n'), ["p.jsonl:1: prompt: not a text"]),
         (_file("p.jsonl", b"why?\n"), ["p.jsonl:1: not valid JSON"]),
         (_file("p.csv", b"why?\n"), ["p.csv: the ending '.csv' is not known"]),
-        (_parts({"name": "lenght"}), ["reward.parts.0.name", "known: reward_model, length"]),
+        (
+            _parts({"name": "lenght"}),
+            ["reward.parts.0.name", "known: truth_probe, reward_model, length"],
+        ),
         (_parts({"name": "length"}), ["reward.parts.0.target: Field required"]),
         (_parts({"name": "length", "target": 0}), ["reward.parts.0.target", "greater"]),
         (_parts({"name": "length", "target": 2, "x": 1}), ["reward.parts.0.x", "options of len"]),
@@ -465,7 +468,7 @@ def test_every_spec_on_the_page_is_one() -> None:
     for spec in specs:
         objective_of(spec.rl)
         for part in spec.reward.parts:
-            assert part.name in ("reward_model", "mine.py:asks_back") or program(
+            assert part.name in ("truth_probe", "mine.py:asks_back") or program(
                 part.name, part.options, "", ["solution"]
             )
     named = page.read_text("utf-8")

@@ -129,9 +129,9 @@ def test_a_mixture_adds_up_and_keeps_what_is_unscored() -> None:
     answers = [Answered(Case("Q?"), text) for text in ("sea sky", "sea", "", "sky")]
     assert build_reward(spec, lambda: model)(answers) == [
         2.5,
-        Unscored("reward_model: the reward gave NaN"),
+        Unscored("truth_probe: the reward gave NaN"),
         Unscored("words: the answer has no word"),
-        Unscored("reward_model: empty answer"),
+        Unscored("truth_probe: empty answer"),
     ]
     assert build_reward(RewardSpec(), lambda: model) is model
     assert needs_model(spec) and needs_model(RewardSpec())

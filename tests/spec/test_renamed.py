@@ -17,6 +17,7 @@ from truing.types import InputError
 
 OLD: dict[str, Any] = {"rl": {"objective": {"name": "best_of_n"}, "steps": 3}}
 NOTE = "rl.objective.name: best_of_n is called rejection_sampling now"
+DIGEST = "c077b6b4791c34ac"  # of the default spec, before a spec could name judgements
 TABLE = {"ways": "methods", "rl.watched": "rl.monitored", "model: old": "model: new"}
 
 
@@ -64,3 +65,34 @@ def test_what_is_not_an_old_name_is_left() -> None:
 def test_old_and_new_together_are_refused() -> None:
     with pytest.raises(InputError, match="ways: is called methods now, and both are there"):
         up_to_date({"ways": ["rl"], "methods": ["sft"]}, TABLE)
+
+
+@pytest.mark.parametrize("place", ["reward", "task.reward"])
+def test_the_probes_that_were_called_a_reward_model(place: str) -> None:
+    parts = [{"name": "length", "target": 3}, {"name": "reward_model", "weight": 2}]
+    old: dict[str, Any] = {"reward": {"parts": parts}}
+    old = {"task": {"name": "truthful", **old}} if place.startswith("task") else old
+    new, notes = up_to_date(old)
+    assert notes == [
+        f"{place}.parts.1: reward_model without a folder (`from`) is called truth_probe now"
+    ]
+    assert up_to_date(new) == (new, [])
+    assert parts[1]["name"] == "reward_model"  # the caller's own is left alone
+
+
+def test_a_reward_model_from_a_folder_keeps_its_name_and_judgements_want_one() -> None:
+    trained = {"reward": {"parts": [{"name": "reward_model", "from": "runs/mine"}]}}
+    assert up_to_date(trained) == (trained, [])
+    assert make_spec(trained).reward.parts[0].options == {"from": "runs/mine"}
+    old = {"reward": {"parts": [{"name": "reward_model"}]}}
+    assert make_spec(old).reward.parts[0].name == Spec(**old).reward.parts[0].name == "truth_probe"
+    with pytest.raises(InputError, match="name the folder that it leaves as `from`"):
+        make_spec({**old, "reward_model": {"judgements": "mine.jsonl"}})
+
+
+def test_a_spec_without_judgements_reads_as_before_there_were_any() -> None:
+    spec = make_spec({})
+    assert "reward_model" not in spec.model_dump() and "reward_model" not in spec.to_yaml()
+    assert spec.digest() == DIGEST
+    own = make_spec({"reward_model": {"judgements": "mine.jsonl"}})
+    assert own.digest() != DIGEST and make_spec(own.model_dump(), profile=None) == own

@@ -118,11 +118,11 @@ def tiny(
     return LanguageModel(plain(family, seed=seed, **options), tokenizer(chat=chat))
 
 
-def saved(folder: Path, context: int = 1024) -> Path:
+def saved(folder: Path, context: int = 1024, *, seed: int = 0) -> Path:
     """A Llama with a chat template and room for so many tokens, as a folder."""
     settings = config("llama", pad=0)
     settings.max_position_embeddings = context
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     AutoModelForCausalLM.from_config(settings, dtype=torch.float32).save_pretrained(folder)
     tokenizer(chat=True).save_pretrained(folder)
     return folder

@@ -9,7 +9,8 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
@@ -131,7 +132,7 @@ def spec_fields(
 ) -> Iterator[tuple[str, FieldInfo, str]]:
     """Dotted names of all fields that hold a value, the field, and who has a use for it if not all."""
     for name, field in part.model_fields.items():
-        inner = field.annotation
+        inner = field.annotation if prefix else _section(field.annotation)
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             yield f"{prefix}{name}", field, ""
         elif issubclass(inner, KindPart):
@@ -139,6 +140,12 @@ def spec_fields(
             yield from _fields_of_kinds(inner.kinds(), f"{prefix}{name}.")
         else:
             yield from spec_fields(inner, f"{prefix}{name}.")
+
+
+def _section(annotation: Any) -> Any:
+    """A section's type, also of one that may be left out."""
+    others = [each for each in get_args(annotation) if each is not NoneType]
+    return others[0] if len(others) == 1 and annotation == others[0] | None else annotation
 
 
 def _fields_of_kinds(
@@ -195,11 +202,12 @@ def _allowed_in(field: FieldInfo) -> str:
 
 
 def _field_row(name: str, field: FieldInfo, users: str) -> list[str]:
-    default = json.dumps(default_of(field), ensure_ascii=False)
+    required = field.is_required()
+    default = "required" if required else json.dumps(default_of(field), ensure_ascii=False)
     used_by = f"; used by {users}" if users else ""
     return [
         f"`{name}`",
-        f"`{default}`",
+        default if required else f"`{default}`",
         _allowed_in(field),
         f"{field.description or ''}{used_by}",
     ]

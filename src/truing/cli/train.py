@@ -87,11 +87,12 @@ def train(
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Train one thing alone, without the comparison: a candidate by fine-tuning, from preferences, by
-    reinforcement learning or by a search for a prompt, a reward model, or judges of free answers.
+    reinforcement learning or by a search for a prompt, a reward model from people's judgements, or judges
+    of free answers.
 
     A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
     log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
-    agreement of a reward model or judge with held-out labels, costs.
+    agreement of a reward model or judge with what people said and it hasn't seen, costs.
     """
     with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
         over = given(task=task, sft=given(curve=curve or None), compute=given(device=device))

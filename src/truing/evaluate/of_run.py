@@ -7,7 +7,7 @@ rows of one more evaluation (`truing eval NAME --run RUN`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,15 @@ from truing.judges.built_in import Judges
 from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.models import devices
 from truing.models.features import CachedEmbedder
+from truing.models.identity import weights_of
 from truing.models.precision import computed_in
 from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import build_reward
+from truing.rewards.learned.saved import opened
+from truing.rewards.mixture import PROBE_FOLDER, build_reward
 from truing.rewards.reward import Answered, Reward
-from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
@@ -152,13 +154,22 @@ class RunInstruments:
         if not any(method.get("trained_on_reward") for method in methods):
             return None
         columns = columns_of(map(Case.from_json, self._cases.values()))
-        return build_reward(self.spec.reward, self._reward_model, self.graders, columns)
+        return build_reward(
+            self.spec.reward,
+            self._truth_probe,
+            self.graders,
+            columns,
+            learned=partial(opened, self.reader.renderer, self._base_weights),
+        )
 
-    def _reward_model(self) -> Reward:
-        folder = self.folder / "reward_model"
+    def _base_weights(self) -> str:
+        return weights_of(self.candidate_folder("base", self.spec.seeds[0]))
+
+    def _truth_probe(self) -> Reward:
+        folder = self.folder / PROBE_FOLDER
         if not (folder / "reward.safetensors").is_file():
             raise InputError(f"{folder}: holds no reward.safetensors; the run's reward needs it")
-        return load_reward_model(folder, self._embed, self.spec.reward)
+        return load_truth_probe(folder, self._embed, self.spec.reward)
 
     def reward_or_reason(self) -> Reward | Unscored:
         """The reward, or why there is none: for rows that stand alone."""

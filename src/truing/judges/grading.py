@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from truing.judges.correction import Calibration
 from truing.models.features import Features
+from truing.statistics.calibration import calibration_error
 from truing.types import Case, Score, Unscored, normalised, stable_hash
 
 FOLDS = 5
@@ -46,17 +47,6 @@ class JudgeAgreement:
     def to_json(self) -> dict[str, Any]:
         """For judges.json; questions are counted as left out where there are any."""
         return {k: v for k, v in self.__dict__.items() if v or k != "questions_left_out"}
-
-
-def calibration_error(probability: Features, label: Labels, bins: int = 10) -> float:
-    """Mean distance between stated probability and observed frequency, weighted by bin size."""
-    place = np.minimum((probability * bins).astype(int), bins - 1)
-    error = 0.0
-    for b in range(bins):
-        chosen = place == b
-        if chosen.any():
-            error += chosen.mean() * abs(probability[chosen].mean() - label[chosen].mean())
-    return float(error)
 
 
 def agreement_with(

@@ -12,7 +12,7 @@ from truing.models.memo.features import FeatureStore, StoredFeatures
 from truing.models.precision import numerics
 from truing.progress import Progress, SilentProgress
 from truing.prompts.rendering import Prompt
-from truing.rewards.reward_model import Embedder
+from truing.rewards.truth_probe import Embedder
 from truing.types import Dtype
 
 

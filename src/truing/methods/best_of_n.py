@@ -13,7 +13,7 @@ from truing.methods.model_card import Made
 from truing.methods.setup import Setup
 from truing.rewards.best_of_n import asked_alone, to_json
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import JUDGE, MODEL, check_reward, needs_model
+from truing.rewards.mixture import JUDGE, PROBE_FOLDER, check_reward, needs_model
 from truing.rewards.mixture import described as reward_in_words
 from truing.rewards.program import REWARDS, built_in
 from truing.runs.run import Run
@@ -51,13 +51,13 @@ def check(setup: Setup) -> None:
                 f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
             )
     prompts = [asked_alone(case) for case in setup.rollout_prompts]
-    check_reward(setup.spec.reward, prompts, judges, needed=why)
+    check_reward(setup.spec.reward, prompts, judges, needed=why, weights=setup.weights)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """A candidate of the base's weights and the reward, for one seed."""
     spec = setup.spec.best_of_n
-    model = run.folder / MODEL / "reward.safetensors"
+    model = run.folder / PROBE_FOLDER / "reward.safetensors"
     facts = {
         "answers_drawn": spec.n,
         "temperature": spec.temperature,
@@ -72,7 +72,7 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
         describe(setup),
         facts=facts,
         record={"best_of_n": to_json(spec, setup.spec.reward)},
-        files={f"{MODEL}/{model.name}": model} if needs_model(setup.spec.reward) else {},
+        files={f"{PROBE_FOLDER}/{model.name}": model} if needs_model(setup.spec.reward) else {},
     )
     what = f"{'Best' if name == 'best_of_n' else f'{name}: best'} of {spec.n}, seed {seed}"
     run.stage(f"{name}-seed{seed}", what, name, lambda _: save(run, setup, made))

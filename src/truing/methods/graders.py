@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from truing.judges.built_in import Judges
@@ -12,9 +12,10 @@ from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import build_reward
+from truing.rewards.learned.saved import opened
+from truing.rewards.mixture import PROBE_FOLDER, build_reward
 from truing.rewards.reward import Answered, Reward
-from truing.rewards.reward_model import Embedder, load_reward_model
+from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import note_judges
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Score
@@ -48,11 +49,15 @@ class Graders:
 
     @cached_property
     def reward(self) -> Reward:
-        """The reward of the spec, with the reward model that the run fitted where it takes part."""
+        """The reward of the spec, with the probes that the run fitted where they take part."""
         setup = self.setup
         cases = (*setup.rollout_prompts, *setup.train, *setup.held_out)
         return build_reward(
-            setup.spec.reward, self._reward_model, setup.texts.task.graders, columns_of(cases)
+            setup.spec.reward,
+            self._truth_probe,
+            setup.texts.task.graders,
+            columns_of(cases),
+            learned=partial(opened, setup.renderer, setup.weights),
         )
 
     @property
@@ -69,5 +74,5 @@ class Graders:
         programs = self.setup.texts.task.graders
         return {name: [grade(each) for each in answers] for name, grade in programs.items()}
 
-    def _reward_model(self) -> Reward:
-        return load_reward_model(self.folder / "reward_model", self.embed, self.setup.spec.reward)
+    def _truth_probe(self) -> Reward:
+        return load_truth_probe(self.folder / PROBE_FOLDER, self.embed, self.setup.spec.reward)

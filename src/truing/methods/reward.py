@@ -1,9 +1,10 @@
-"""Fitting the reward model that methods of a run follow."""
+"""Fitting the probes that methods of a run follow."""
 
 from __future__ import annotations
 
 from truing.methods.setup import Setup
-from truing.rewards.reward_model import fit_reward_model, save_reward_model
+from truing.rewards.mixture import PROBE_FOLDER
+from truing.rewards.truth_probe import fit_truth_probe, save_truth_probe
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.types import InputError
@@ -24,9 +25,9 @@ def _fit(run: Run, setup: Setup, cost: Cost) -> None:
             "model is fitted to some and tried on others; give more questions"
         )
     with run.progress.task("Labelled answers"):
-        model = fit_reward_model(
+        model = fit_truth_probe(
             setup.renderer, setup.base_prompt, setup.rl_train, setup.spec.reward
         )
-    save_reward_model(model, run.folder / "reward_model")
+    save_truth_probe(model, run.folder / PROBE_FOLDER)
     cost.labels = model.labels
     run.note(reward_model={name: a.to_json() for name, a in model.agreement.items()})

@@ -68,7 +68,12 @@ def check(setup: Setup) -> None:
     if (contrast := setup.spec.rl.contrast) is not None:
         rule_kept(setup, contrast, setup.spec.seeds[0])
         return
-    check_reward(setup.spec.reward, setup.rollout_prompts, setup.texts.task.graders)
+    check_reward(
+        setup.spec.reward,
+        setup.rollout_prompts,
+        setup.texts.task.graders,
+        weights=setup.weights,
+    )
     check_people(setup)
 
 

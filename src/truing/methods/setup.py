@@ -16,7 +16,7 @@ from truing.data.preference_file import read_preferences
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.models import devices
-from truing.models.identity import settings_hash
+from truing.models.identity import settings_hash, weights_of
 from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import computed_in, substitution
@@ -111,6 +111,10 @@ class Setup:
         return resolve_model(
             self.spec.model, accept_licence=self.accept_licence, progress=self.progress
         )
+
+    def weights(self) -> str:
+        """A hash of the base's weights, by which a reward model knows those that it was trained on."""
+        return weights_of(self.source.folder)
 
     @property
     def base_prompt(self) -> Prompt:

@@ -144,9 +144,14 @@ def last_hidden(model: LanguageModel, requests: Sequence[PromptWithContinuations
     return torch.cat([found[place] for place in range(len(rows))])
 
 
+def depth(model: LanguageModel) -> int:
+    """How many layers the model has."""
+    return len(_layers(model))
+
+
 def middle_layer(model: LanguageModel) -> int:
     """The first layer, at 7/15 of the depth, where probes for truth do their best (see LOG.md)."""
-    return max(1, round(7 / 15 * len(_layers(model))))
+    return max(1, round(7 / 15 * depth(model)))
 
 
 @torch.inference_mode()

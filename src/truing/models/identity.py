@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truing.files import read_json
-from truing.models.user_cache import file_sha256
+from truing.models.user_cache import file_sha256, weights_hash
 from truing.models.weights.folders import TOKENIZER_FILES
+from truing.progress import StderrProgress
 from truing.types import stable_hash
 
+ADAPTER = "adapter_config.json"
+"""What a folder has whose weights are an adapter of others."""
 _ORIGINS = frozenset(
     {
         *("_name_or_path", "transformers_version", "base_model_name_or_path", "peft_version"),
@@ -55,3 +58,21 @@ def settings_hash(model: Path, tokenizer: Path) -> str:
     for path in (*named, *sorted((tokenizer / "additional_chat_templates").glob("*.jinja"))):
         parts += [path.name, file_sha256(path) if path.is_file() else ""]
     return stable_hash("settings", *parts)
+
+
+def identity_of(folder: Path, base: Path, tokenizer: Path) -> ModelIdentity:
+    """Of the weights in `folder`, which may be an adapter of those in `base`."""
+    whole = base if (folder / ADAPTER).is_file() else folder
+    return ModelIdentity(weights_of(folder, base), settings_hash(whole, tokenizer))
+
+
+def weights_of(folder: Path, base: Path | None = None) -> str:
+    """A hash of the weights in `folder`, which may be an adapter of those in `base`, and of their
+    configuration."""
+    adapter = folder / ADAPTER
+    parts = [weights_hash(folder, StderrProgress())]
+    if adapter.is_file() and base is not None:
+        parts += [settings_of(adapter), weights_of(base, base)]
+    else:
+        parts.append(settings_of(folder / "config.json"))
+    return stable_hash("model", *parts)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from truing.candidates import (
-    ADAPTER,
     RECORD,
     Candidate,
     open_candidate,
@@ -23,6 +22,7 @@ from truing.candidates import (
     whole_folder,
 )
 from truing.files import read_json, write_json_atomically, write_text_atomically
+from truing.models.identity import ADAPTER
 from truing.models.precision import torch_dtype
 from truing.models.user_cache import room_for
 from truing.models.weights.adapter_folders import AdapterFolder, is_adapter

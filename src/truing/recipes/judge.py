@@ -13,15 +13,15 @@ from typing import Any
 
 from truing.data.labelled_answers import read_labelled_answers
 from truing.data.questions import question_file
-from truing.files import write_json_atomically
 from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
 from truing.judges.reader import Reader, open_reader
 from truing.judges.trained import NAMES, save_judges
 from truing.models import devices
-from truing.models.user_cache import file_sha256, one_process
+from truing.models.user_cache import file_sha256
 from truing.progress import Progress
-from truing.runs.run import SPEC, Run, default_folder
+from truing.recipes.once import once
+from truing.runs.run import Run, default_folder
 from truing.spec.run import Spec
 from truing.tasks.texts import say
 from truing.types import InputError, stable_hash
@@ -96,27 +96,15 @@ def train_judge(
         *([kind] if (kind := devices.device().type) != "cpu" else []),
     )
     run = Run(folder, progress, kind="train judge", record=RECORD)
-    run.check({"digest": digest})
-    begun: dict[str, Any] = {"truing": __version__, "digest": digest, "command": command}
-    if questions.record:
-        begun["reading"] = questions.record
-    new = {**begun, "finished": False}
-    # Whoever reads the same answers elsewhere is waited for: their vectors are in the cache then.
-    with one_process(f"judge-{digest[:16]}", progress):
-        record = run.record() if run.is_begun else {}
-        if record.get("finished"):
-            progress.note(f"{folder} is finished; another folder for --out would begin anew")
-            return TrainedJudge(folder, record["document"])
-        if record and not resume:
-            raise InputError(
-                f"{folder}: holds an unfinished training; add --resume to go on with it, or give "
-                "another folder for --out"
-            )
-        with run.opened({"digest": digest}, new, {SPEC: spec.to_yaml()}):
-            fitted = fit_judges(cases, labelled, reader, progress, spec.seeds[0])
-            document = _saved(spec, folder / JUDGE, fitted, reader, labelled)
-            finished = {**begun, "finished": True, "document": document}
-            write_json_atomically(folder / RECORD, finished)
+
+    def work() -> dict[str, Any]:
+        fitted = fit_judges(cases, labelled, reader, progress, spec.seeds[0])
+        return _saved(spec, folder / JUDGE, fitted, reader, labelled)
+
+    facts = {"reading": questions.record} if questions.record else {}
+    document = once(
+        run, spec, digest, work, record=RECORD, resume=resume, command=command, facts=facts
+    )
     return TrainedJudge(folder, document)
 
 

@@ -11,7 +11,7 @@ from truing.data.rules import Rule
 from truing.data.splits import split
 from truing.evaluate.rules import balanced
 from truing.progress import Progress
-from truing.rewards.mixture import check_reward
+from truing.rewards.mixture import PROBE, check_reward
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 from truing.spec.task import RuleSpec
@@ -87,7 +87,7 @@ class CheckedTask:
             "headline": list(task.headline),
             "gold": list(task.gold or task.headline),
             "must_not_fall": dict(task.must_not_fall),
-            "reward": [part.name for part in self.spec.reward.parts] or ["reward_model"],
+            "reward": [part.name for part in self.spec.reward.parts] or [PROBE],
             "examples": [
                 {"prompt": case.prompt, "references": list(case.correct_answers)}
                 for case in self.task.cases[:SHOWN_CASES]

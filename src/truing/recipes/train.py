@@ -7,6 +7,7 @@ keeps differs: no judge looks on here, so it is the last one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
 from truing.recipes.lengths import check_lengths
+from truing.recipes.reward import TrainedReward, train_reward
 from truing.rewards.mixture import needs_model
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
@@ -61,7 +63,7 @@ class Trained:
             text += _pairs_in_words(pairs)
         for name, agreement in (self.document["reward_model"] or {}).items():
             text.append(
-                f"Reward model, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
+                f"Truth probe, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
                 f"{agreement['n']} held-out labels"
             )
         for candidate in self.document["candidates"]:
@@ -118,13 +120,16 @@ def train(
     resume: bool = False,
     command: str = "truing train",
     accept_licence: bool = False,
-) -> Trained | TrainedJudge:
-    """Trains whatever `kind` names: see `train_one`, and `train_judge` for judges of free answers."""
+) -> Trained | TrainedJudge | TrainedReward:
+    """Trains whatever `kind` names: see `train_one`, `train_reward` for a reward model from judgements, and
+    `train_judge` for judges of free answers."""
     if kind != "sft" and spec.sft.curve:
         raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
-    if kind == "judge":
+    if kind == "judge" or (kind == REWARD and spec.reward_model is not None):
         check_alone(f"train {kind}")
-        return train_judge(
+        apart: Callable[..., TrainedJudge | TrainedReward]
+        apart = train_judge if kind == "judge" else train_reward
+        return apart(
             spec,
             out,
             resume=resume,
@@ -145,7 +150,7 @@ def train_one(
     command: str = "truing train",
     accept_licence: bool = False,
 ) -> Trained:
-    """Trains `kind` (a method, or the reward model) as the spec says, in the folder `out`.
+    """Trains `kind` (a method, or the truth probe) as the spec says, in the folder `out`.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
@@ -190,7 +195,10 @@ def train_one(
 def _narrowed(spec: Spec, kind: str) -> Spec:
     """The spec with the methods that this training takes. Checked anew."""
     if kind == REWARD and not needs_model(spec.reward):
-        raise InputError("reward.parts: has no reward_model, so there is nothing to fit")
+        raise InputError(
+            "reward.parts: has no truth_probe, so there is nothing to fit; a reward model learns from "
+            "reward_model.judgements"
+        )
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
     methods = [] if kind == REWARD else [kind]

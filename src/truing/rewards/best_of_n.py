@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from truing.models.features import Embed
-from truing.rewards.mixture import JUDGE, MODEL, build_reward, functions_hash
+from truing.rewards.mixture import JUDGE, PROBE_FOLDER, Learned, build_reward, functions_hash
 from truing.rewards.reward import Answered, Reward, scored
-from truing.rewards.reward_model import load_reward_model
+from truing.rewards.truth_probe import load_truth_probe
 from truing.rewards.user_code import is_user_function
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.reward import RewardSpec
@@ -86,8 +86,10 @@ def from_json(
     folder: Path,
     embed: Embed,
     judges: Mapping[str, Callable[[Answered], Score]],
+    learned: Learned,
 ) -> BestOfN:
-    """The inverse of `to_json`; a reward model is in the candidate's `folder`, `judges` are its task's.
+    """The inverse of `to_json`; probes are in the candidate's `folder`, `judges` are its task's, `learned`
+    opens a reward model that was trained before.
 
     Raises InputError where a program of the reward is another by now, or has gone.
     """
@@ -103,5 +105,8 @@ def from_json(
                 f"{folder}: its answers are chosen by {part.name} of its task, which is at hand in its "
                 "run alone"
             )
-    built = build_reward(reward, lambda: load_reward_model(folder / MODEL, embed, reward), judges)
+    probes = folder / PROBE_FOLDER
+    built = build_reward(
+        reward, lambda: load_truth_probe(probes, embed, reward), judges, learned=learned
+    )
     return BestOfN(int(record["n"]), float(record["temperature"]), built)

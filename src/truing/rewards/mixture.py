@@ -13,21 +13,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from truing.files import read_text
+from truing.models.user_cache import file_sha256
 from truing.rewards.answer_program import REFERENCES
 from truing.rewards.calling import columns_of
+from truing.rewards.learned.saved import FILE, checked
 from truing.rewards.people import PEOPLE, People, people_asked
 from truing.rewards.program import REWARDS, built_in, program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
+from truing.spec.people import PeopleSpec
 from truing.spec.reward import RewardPart, RewardSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
-MODEL = "reward_model"
+PROBE = "truth_probe"
+PROBE_FOLDER = "reward_model"
+"""Where a run, or a candidate, has its probes: under the name that they had first."""
+MODEL, FROM = "reward_model", "from"
+"""A reward model that was trained before, and the option that says where it is."""
 JUDGE = "judge:"
 """What parts that are judges of the task begin with."""
 TRIED = 2
 """Cases that a reward is tried on before any time is spent."""
 NO_JUDGES: Mapping[str, Callable[[Answered], Score]] = {}
+Learned = Callable[[Path, str], Reward]
+"""What opens the reward model in a folder; the text says where the spec names it, for messages."""
 
 
 @dataclass(frozen=True)
@@ -67,47 +76,79 @@ class Mixture:
         return total
 
 
+def unread(folder: Path, where: str) -> Reward:
+    """Stands for `Learned` where no base is at hand that could read answers."""
+    raise InputError(
+        f"{where}: {folder}: a reward model reads answers with a base, and there is none here"
+    )
+
+
 def needs_model(spec: RewardSpec) -> bool:
-    """Whether the reward model takes part, or stands in for people who don't answer."""
-    if not spec.parts or any(part.name == MODEL for part in spec.parts):
+    """Whether the probes take part, which are fitted to labelled answers in the run, or stand in for people
+    who don't answer."""
+    if not spec.parts or any(part.name == PROBE for part in spec.parts):
         return True
     asked = people_asked(spec)
-    return asked is not None and asked.nobody == "model"
+    return asked is not None and asked.nobody == "model" and asked.trained is None
 
 
 def build_reward(
     spec: RewardSpec,
-    model: Callable[[], Reward],
+    probe: Callable[[], Reward],
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
     columns: Collection[str] = (),
+    *,
+    learned: Learned = unread,
 ) -> Reward:
-    """The reward that the spec describes; `model` gives the fitted reward model where it is needed,
-    `judges` are the task's programs by name, for parts called `judge:NAME`; `columns` are those of the
-    data, which functions of the user's may ask for.
+    """The reward that the spec describes; `probe` gives the fitted probes where they are needed, `learned`
+    a reward model that was trained before; `judges` are the task's programs by name, for parts called
+    `judge:NAME`; `columns` are those of the data, which functions of the user's may ask for.
 
     Raises InputError naming the part that is wrong.
     """
     if not spec.parts:
-        return model()
+        return probe()
     parts, asked = [], people_asked(spec)
     for number, part in enumerate(spec.parts):
         where = f"reward.parts.{number}"
         if part.name == PEOPLE and asked is not None:
-            stand_in = model() if asked.nobody == "model" else None
-            parts.append(Part(PEOPLE, part.weight, People(stand_in)))
+            people = People(_stand_in(asked, probe, learned, where))
+            parts.append(Part(PEOPLE, part.weight, people))
             continue
         if part.name.startswith(JUDGE):
             parts.append(Part(part.name, part.weight, _judge(part, judges, where)))
             continue
-        if part.name != MODEL:
+        if part.name == MODEL:
+            reward = learned(_trained(part, where), where)
+        elif part.name != PROBE:
             reward = program(part.name, part.options, where, columns)
         elif not part.options:
-            reward = model()
+            reward = probe()
         else:
             right = "its weights stand beside 'parts' (reward.truth and others)"
-            raise InputError(f"{where}.{min(part.options)}: no option of the reward model; {right}")
+            raise InputError(f"{where}.{min(part.options)}: no option of {PROBE}; {right}")
         parts.append(Part(part.name, part.weight, reward))
     return Mixture(tuple(parts))
+
+
+def _stand_in(
+    asked: PeopleSpec, probe: Callable[[], Reward], learned: Learned, where: str
+) -> Reward | None:
+    """What answers are worth where people don't say; None where they are waited for."""
+    if asked.nobody != "model":
+        return None
+    return probe() if asked.trained is None else learned(Path(asked.trained).expanduser(), where)
+
+
+def _trained(part: RewardPart, where: str) -> Path:
+    """The folder that a part names."""
+    folder = part.options.get(FROM)
+    if not isinstance(folder, str) or not folder:
+        raise InputError(f"{where}.{FROM}: must be the folder of a reward model, got {folder!r}")
+    if others := part.options.keys() - {FROM}:
+        right = "how its heads are combined is said when it is trained"
+        raise InputError(f"{where}.{min(others)}: no option of {MODEL}; {right}")
+    return Path(folder).expanduser()
 
 
 def _judge(
@@ -134,14 +175,21 @@ def check_reward(
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
     *,
     needed: str = "",
+    weights: Callable[[], str] | None = None,
 ) -> None:
-    """Tries the reward's programs on made-up answers to the first cases, without the reward model.
+    """Tries the reward's programs on made-up answers to the first cases, without what reads answers;
+    `weights` is the hash of those that will read them, where they are known.
 
     Raises InputError where one is wrong or fails, before any time is spent; where a score is `needed`
     for a reason, also where there is none.
     """
+
+    def whole(folder: Path, where: str) -> Reward:
+        checked(folder, weights, where)
+        return _nothing
+
     try:
-        reward = build_reward(spec, lambda: _nothing, judges, columns_of(cases))
+        reward = build_reward(spec, lambda: _nothing, judges, columns_of(cases), learned=whole)
     except InputError as error:
         if not needed:
             raise
@@ -179,6 +227,14 @@ def described(spec: RewardSpec) -> str:
 
 
 def functions_hash(spec: RewardSpec) -> str:
-    """A hash of the files of the user's own functions; empty where there are none."""
+    """A hash of the files of the user's own functions and of trained reward models; empty where there are
+    none."""
     files = [p.name.rpartition(":")[0] for p in spec.parts if is_user_function(p.name)]
-    return stable_hash("functions", *(read_text(Path(file)) for file in files)) if files else ""
+    heads = [
+        Path(p.options.get(FROM, "")).expanduser() / FILE
+        for p in spec.parts
+        if p.name == MODEL or (p.name == PEOPLE and FROM in p.options)
+    ]
+    texts = [read_text(Path(file)) for file in files]
+    texts += [file_sha256(file) if file.is_file() else "" for file in heads]
+    return stable_hash("functions", *texts) if texts else ""

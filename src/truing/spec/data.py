@@ -40,5 +40,6 @@ class DataSpec(Part):
     )
     contaminated: Literal["keep", "drop"] = Field(
         "keep",
-        description="what to do with demonstrations and preferences that hold an evaluation question",
+        description="what to do with demonstrations, preferences and judgements that hold an evaluation "
+        "question",
     )

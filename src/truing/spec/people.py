@@ -41,6 +41,11 @@ class PeopleSpec(Part):
     nobody: Literal["model", "pause"] = Field(
         "pause", description="where nobody answers: go on with the reward model, or wait"
     )
+    trained: str | None = Field(
+        None,
+        alias="from",
+        description="with 'model': the folder of a trained reward model; without it, the probes",
+    )
     ratio: Ratio = Field(
         "token",
         description="late judgements weigh by the ratio, at most 2, of tokens or of answers",
@@ -52,6 +57,10 @@ class PeopleSpec(Part):
         if self.least > self.wanted:
             raise ValueError(
                 f"least: {self.least} judgements can't come from {self.wanted} people (wanted)"
+            )
+        if self.trained is not None and self.nobody != "model":
+            raise ValueError(
+                "from: nobody: pause waits for people; a reward model needs nobody: model"
             )
         if self.deadline is not None and self.deadline.tzinfo is None:
             raise ValueError("deadline: give its zone too, as in 2027-01-31T18:00:00+01:00")

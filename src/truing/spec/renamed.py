@@ -20,7 +20,38 @@ def up_to_date(
     """The mapping with new names in place of old ones, and a line for each, to be shown once."""
     result = _copied(data)
     notes = [_rename(result, old, new) for old, new in renamed.items()]
+    notes += [_probe_of(result, place) for place in ("reward", "task.reward")]
     return result, [note for note in notes if note]
+
+
+def _probe_of(data: dict[str, Any], place: str) -> str:
+    """Calls a reward_model that comes from no folder by its new name; see `_rename`.
+
+    Raises InputError where judgements are named, of which a reward model could have been meant.
+    """
+    holder = _holder(data, f"{place}.parts")
+    parts = holder.get("parts") if holder else None
+    if holder is None or not isinstance(parts, list | tuple):
+        return ""
+    old = [number for number, part in enumerate(parts) if _is_old_probe(part)]
+    if not old:
+        return ""
+    where = f"{place}.parts.{old[0]}"
+    if data.get("reward_model"):
+        raise InputError(
+            f"{where}: reward_model: learns from reward_model.judgements in 'truing train reward'; name "
+            "the folder that it leaves as `from`, or truth_probe for the probes of before"
+        )
+    holder["parts"] = [
+        {**part, "name": "truth_probe"} if number in old else part
+        for number, part in enumerate(parts)
+    ]
+    return f"{where}: reward_model without a folder (`from`) is called truth_probe now"
+
+
+def _is_old_probe(part: Any) -> bool:
+    named = isinstance(part, Mapping) and part.get("name") == "reward_model"
+    return named and "from" not in part
 
 
 def _copied(data: Mapping[str, Any]) -> dict[str, Any]:

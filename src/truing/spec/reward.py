@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from truing.spec.part import Part
 
@@ -15,9 +15,17 @@ class RewardPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     name: str = Field(
-        description="'reward_model', 'people', a built-in program, or 'path/to/file.py:function'"
+        description="'truth_probe', 'reward_model' with the folder of a trained one as `from`, 'people', "
+        "a built-in program, or 'path/to/file.py:function'"
     )
     weight: float = Field(1.0, description="the part's score counts this often")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_its_new_name(cls, data: Any) -> Any:
+        """What is called truth_probe was called reward_model, and came from no folder."""
+        old = isinstance(data, dict) and data.get("name") == "reward_model" and "from" not in data
+        return {**data, "name": "truth_probe"} if old else data
 
     @property
     def options(self) -> dict[str, Any]:
@@ -26,7 +34,7 @@ class RewardPart(BaseModel):
 
 
 class RewardSpec(Part):
-    """What answers are rewarded for: the reward model, how it counts, or other rewards."""
+    """What answers are rewarded for: the truth probe, how it counts, or other rewards."""
 
     truth: float = Field(1.0, ge=0, description="weight of log p(true)")
     informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
@@ -34,5 +42,5 @@ class RewardSpec(Part):
     parts: tuple[RewardPart, ...] = Field(
         (),
         description="rewards to be added up, each with a name, a weight and its own options; "
-        "without any, the reward model alone",
+        "without any, the truth probe alone",
     )

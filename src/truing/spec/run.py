@@ -21,6 +21,7 @@ from pydantic import (
 
 from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.compute import ComputeSpec
+from truing.spec.contrast import is_none
 from truing.spec.data import DataSpec
 from truing.spec.defences import DefenceSpec
 from truing.spec.methods import (
@@ -38,6 +39,7 @@ from truing.spec.part import merged, worded
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
+from truing.spec.reward_model import RewardModelSpec
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
 
@@ -111,7 +113,12 @@ class Spec(_Part):
     preference: PreferenceSpec = Field(
         default_factory=PreferenceSpec, description="learning from pairs of answers"
     )
-    reward: RewardSpec = Field(RewardSpec(), description="the reward model")
+    reward: RewardSpec = Field(RewardSpec(), description="what answers are rewarded for")
+    reward_model: RewardModelSpec | None = Field(
+        None,
+        exclude_if=is_none,
+        description="a reward model from people's judgements, for `truing train reward`",
+    )
     rl: RlSpec = Field(default_factory=RlSpec, description="reinforcement learning")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="what is measured")
     judge: JudgeSpec = Field(JudgeSpec(), description="training judges on people's labels")

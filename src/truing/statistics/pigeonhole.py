@@ -9,7 +9,7 @@ can't be redrawn: then the interval is for other questions put to the same perso
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,29 @@ def crossed_mean(
         return Estimate(value, None, None, 1)
     redrawn = _redrawn(values_N, _places(people), _places(questions), resamples, seed)
     return within(value, redrawn, n)
+
+
+def crossed_estimate(
+    statistic: Callable[[NDArray[np.float64]], float],
+    people: Sequence[Hashable],
+    questions: Sequence[Hashable],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate:
+    """A statistic of N judgements, given how often each counts (N,), with its 95 % interval as
+    `crossed_mean` has it; one question has none. Raises ValueError where there is no judgement."""
+    if not len(people):
+        raise ValueError("a statistic of no judgement is none")
+    value, n = statistic(np.ones(len(people))), len(set(questions))
+    if n == 1:
+        return Estimate(value, None, None, 1)
+    generator = np.random.default_rng(seed)
+    people_N, questions_N = _places(people), _places(questions)
+    weights_RN = (_counts(generator, each, resamples) for each in (questions_N, people_N))
+    drawn_RN = np.multiply(*weights_RN)
+    redrawn = [statistic(weights) for weights in drawn_RN if weights.any()]
+    return within(value, np.array(redrawn), n)
 
 
 def _places(names: Sequence[Hashable]) -> NDArray[np.int64]:

@@ -175,8 +175,8 @@ class TokenTree:
             tokens = prompts[branch.text][branch.start : branch.end]
             branches.append(self._add(tokens, parent))
         stems = []
-        for prompt, branch in zip(prompts, hangs_on, strict=True):
-            parent = root if branch < 0 else branches[branch]
+        for prompt, number in zip(prompts, hangs_on, strict=True):
+            parent = root if number < 0 else branches[number]
             stems.append(self._add(prompt[self._depth_behind(parent) :], parent))
         return branches, stems
 

@@ -89,7 +89,17 @@ def _rows(path: Path) -> Iterator[Found]:
 
 _NUMBERS = ("rating", "weight", "seconds", "lead_time")
 _TRUTHS = {"true": True, "false": False}
-_STRUCTURED = ("completions", "instances", "metadata", "unsure", "written", "rating", "use_case")
+_STRUCTURED = (
+    "completions",
+    "ranks",
+    "groups",
+    "instances",
+    "metadata",
+    "unsure",
+    "written",
+    "rating",
+    "use_case",
+)
 
 
 def _cell(name: str, text: str) -> Any:

@@ -101,6 +101,37 @@ def _completions(record: Record) -> list[Item]:
     return [item]
 
 
+def _comparison(record: Record) -> list[Item]:
+    """Two answers and which is better, or that neither is."""
+    item = _to_judge(record)
+    if len(item.completions) != 2:
+        raise InputError("preferred: is of two completions; give two that differ")
+    if record["preferred"] not in ("first", "second", "tie"):
+        raise InputError("preferred: must be first, second or tie")
+    item.preferred = record["preferred"]
+    return [item]
+
+
+def _ranking(record: Record) -> list[Item]:
+    """Answers and a rank for each, 1 the best; equal ranks are ties."""
+    item, ranks = _to_judge(record), record["ranks"]
+    if len(item.completions) < 2:
+        raise InputError("ranks: are of two completions or more; give some that differ")
+    whole = isinstance(ranks, list) and all(type(rank) is int and rank > 0 for rank in ranks)
+    if not whole or len(ranks) != len(item.completions):
+        raise InputError("ranks: must be a whole number from 1 for each of the completions")
+    item.ranks = dict(enumerate(ranks))
+    return [item]
+
+
+def _to_judge(record: Record) -> Item:
+    """Answers of which none stands twice."""
+    [item] = _completions(record)
+    if item.remarks:
+        raise InputError("completions: the same text twice; give answers that differ")
+    return item
+
+
 def _check_inside(value: Record, known: Collection[str], where: str) -> None:
     """Raises InputError for a key of an object inside a record that nobody reads."""
     for key, each in value.items():
@@ -209,6 +240,8 @@ FORMS: tuple[Form[_Reader], ...] = (
     _form("ShareGPT", "conversations", "system label weight", _sharegpt),
     _form("rating", "prompt completion rating", f"candidate {' '.join(FLAGS)}", _rating),
     _form("HH table", "Question Answer1 Answer2 Preference", "", pairs.hh_table),
+    _form("comparison", "prompt completions preferred", "", _comparison),
+    _form("ranking", "prompt completions ranks", "", _ranking),
     _form("completions", "prompt completions", "", _completions),
     _form("KTO", "prompt completion label", "candidate weight", _prompt_completion),
     _form("prompt and completion", "prompt completion", "candidate weight", _prompt_completion),

@@ -57,7 +57,7 @@ class Embedder:
 
 
 @dataclass(frozen=True)
-class RewardModel:
+class TruthProbe:
     """The fitted probes and how well they agree with held-out labels."""
 
     embed: Embed
@@ -82,9 +82,9 @@ class RewardModel:
         return scores
 
 
-def fit_reward_model(
+def fit_truth_probe(
     renderer: Renderer, prompt: Prompt, cases: Sequence[Case], spec: RewardSpec
-) -> RewardModel:
+) -> TruthProbe:
     """Fits both probes on labelled answers of the training cases."""
     embed = Embedder(renderer, prompt)
     pairs, kinds, groups = [], [], []
@@ -104,10 +104,10 @@ def fit_reward_model(
     )
     informative, informative_agreement = fit_probe(features, says.astype(np.int64), group)
     agreement = {"truth": truth_agreement, "informative": informative_agreement}
-    return RewardModel(embed, spec, truth, informative, agreement, int(says.sum()))
+    return TruthProbe(embed, spec, truth, informative, agreement, int(says.sum()))
 
 
-def save_reward_model(model: RewardModel, folder: Path) -> None:
+def save_truth_probe(model: TruthProbe, folder: Path) -> None:
     """Writes `reward.safetensors`: both probes, and the agreement in its metadata."""
     tensors = {
         f"{name}/{part}": np.atleast_1d(np.asarray(getattr(probe, part)))
@@ -119,8 +119,8 @@ def save_reward_model(model: RewardModel, folder: Path) -> None:
     write_tensors_atomically(folder / "reward.safetensors", tensors, metadata)
 
 
-def load_reward_model(folder: Path, embed: Embed, spec: RewardSpec) -> RewardModel:
-    """The inverse of `save_reward_model`, on the same frozen base model.
+def load_truth_probe(folder: Path, embed: Embed, spec: RewardSpec) -> TruthProbe:
+    """The inverse of `save_truth_probe`, on the same frozen base model.
 
     Raises InputError where the file isn't whole.
     """
@@ -128,12 +128,12 @@ def load_reward_model(folder: Path, embed: Embed, spec: RewardSpec) -> RewardMod
     again = "put it back, or remove the mark of the stage 'reward', and it is fitted again"
     with opened_tensors(file, "np", again) as stored:
         try:
-            return _reward_model_in(stored, embed, spec)
+            return _truth_probe_in(stored, embed, spec)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            raise InputError(f"{file}: not a reward model ({error}); {again}") from None
+            raise InputError(f"{file}: not a truth probe ({error}); {again}") from None
 
 
-def _reward_model_in(stored: Any, embed: Embed, spec: RewardSpec) -> RewardModel:
+def _truth_probe_in(stored: Any, embed: Embed, spec: RewardSpec) -> TruthProbe:
     metadata = stored.metadata()
     probes = {
         name: Probe(
@@ -146,6 +146,6 @@ def _reward_model_in(stored: Any, embed: Embed, spec: RewardSpec) -> RewardModel
     }
     facts = json.loads(metadata["agreement"])
     agreement = {name: Agreement(**fact) for name, fact in facts.items()}
-    return RewardModel(
+    return TruthProbe(
         embed, spec, probes["truth"], probes["informative"], agreement, int(metadata["labels"])
     )

@@ -1,0 +1,198 @@
+"""`truing train reward`: a reward model from people's comparisons, rankings and ratings.
+
+Reading the answers with the spec's model takes minutes, once: their vectors stay in the user's cache, so
+that an interrupted training goes on and another one begins where this ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from truing.candidates import open_candidate
+from truing.data.contamination import Contamination
+from truing.files import write_text_atomically
+from truing.models import devices
+from truing.models.memo.features import FeatureStore
+from truing.models.precision import numerics
+from truing.progress import Progress
+from truing.recipes.once import once
+from truing.recipes.reward_page import lines, page
+from truing.rewards.learned.judgements import Judgement, Judgements
+from truing.rewards.learned.reader import StateReader, layers_of
+from truing.rewards.learned.reading import read_judgements
+from truing.rewards.learned.report import answers_of, chosen, counts, measured, tried
+from truing.rewards.learned.sample import Sample, readable
+from truing.rewards.learned.saved import RewardModel, save
+from truing.rewards.learned.sides import Sides, looked_through, split_judgements
+from truing.rewards.learned.training import Learned, learned
+from truing.runs.costs import measured as costed
+from truing.runs.run import Run, default_folder
+from truing.spec.reward_model import RewardModelSpec
+from truing.spec.run import Spec
+from truing.tasks.texts import read_texts, say_left_out
+from truing.types import stable_hash
+
+RECORD, MODEL, PAGE = "reward_training.json", "reward_model", "reward.html"
+
+
+@dataclass(frozen=True)
+class TrainedReward:
+    """A finished training: its folder, and what `truing train reward --json` prints."""
+
+    folder: Path
+    document: dict[str, Any]
+
+    def lines(self) -> list[str]:
+        """The same for a person."""
+        return [*lines(self.document), f"Page: {self.folder / PAGE}"]
+
+
+def train_reward(
+    spec: Spec,
+    out: Path | str | None,
+    *,
+    resume: bool,
+    progress: Progress,
+    command: str,
+    accept_licence: bool = False,
+) -> TrainedReward:
+    """Trains the reward model of the spec's `reward_model`, in the folder `out`.
+
+    A folder with an unfinished training is gone on with where `resume` is set and refused otherwise; a
+    finished one is only read. Raises InputError where spec, judgements, model or folder are wrong, before
+    anything is written.
+    """
+    section = spec.reward_model
+    assert section is not None, "the caller has seen that it is there"
+    devices.choose(spec.compute.device)
+    read, contamination = _judgements(spec, section, progress)
+    reader = _reader(spec, section, progress, accept_licence)
+    read = readable(read, reader.renderer, section.max_tokens)
+    say_left_out(read.source, "judgement(s)", read.left_out, progress, read.remarks)
+    sides = split_judgements(read, section.held_out, section.held_out_people)
+    usual = default_folder(spec)
+    folder = Path(out) if out is not None else usual.with_name(f"reward-{usual.name}")
+    run = Run(folder, progress, kind="train reward", record=RECORD)
+    document = once(
+        run,
+        spec,
+        _digest(spec, reader, read.judgements),
+        lambda: _trained(run, spec, section, reader, read, sides, contamination),
+        record=RECORD,
+        resume=resume,
+        command=command,
+    )
+    return TrainedReward(folder, document)
+
+
+def _judgements(
+    spec: Spec, section: RewardModelSpec, progress: Progress
+) -> tuple[Judgements, Contamination]:
+    """Those of the source, looked through for the task's questions, all of which are measured on."""
+    texts = read_texts(spec, progress)
+    read = read_judgements(section.judgements, section.consent)
+    questions = (*texts.train, *texts.held_out, *texts.controls)
+    read, found = looked_through(read, questions, dropped=spec.data.contaminated == "drop")
+    progress.note(f"Contamination: {found.sentence()}")
+    return read, found
+
+
+def _digest(spec: Spec, reader: StateReader, judgements: Sequence[Judgement]) -> str:
+    return stable_hash(
+        "train reward",
+        spec.digest(),
+        reader.filed_under,
+        *(part for each in judgements for part in _parts(each)),
+        *([kind] if (kind := devices.device().type) != "cpu" else []),
+    )
+
+
+def _parts(judgement: Judgement) -> list[str]:
+    groups = [text for pair in sorted(judgement.groups.items()) for text in pair]
+    turns = [text for turn in judgement.messages for text in turn]
+    said = [*map(str, judgement.ranks), str(judgement.rating)]
+    return [*turns, *judgement.answers, *said, judgement.annotator, judgement.user, *groups]
+
+
+def _trained(
+    run: Run,
+    spec: Spec,
+    section: RewardModelSpec,
+    reader: StateReader,
+    read: Judgements,
+    sides: Sides,
+    contamination: Contamination,
+) -> dict[str, Any]:
+    """Reads, fits, measures and writes; returns what is said of it."""
+    train = Sample.of(sides.train, section.groups)
+    held_out = {name: Sample.of(part, section.groups) for name, part in sides.measured.items()}
+    with costed() as cost:
+        answers = answers_of([train, *held_out.values()])
+        states = {
+            layer: dict(zip(answers, reader(answers, layer), strict=True))
+            for layer in reader.layers
+        }
+        with run.progress.task("Fitting the heads", total=section.tried(len(states))) as advance:
+            found = learned(train, states, section, spec.seeds[0], lambda done: advance(done))
+        with run.progress.task("Measuring on held-out judgements"):
+            figures = measured(train, held_out, states, found, section)
+        cost.labels = len(train)
+    document = {
+        "kind": "reward",
+        "folder": str(run.folder),
+        "reward_model": str(run.folder / MODEL),
+        "model": spec.model,
+        "spec_digest": spec.digest(),
+        "weights": reader.weights,
+        "source": read.source,
+        "learned_from": counts(train),
+        "left_out": dict(read.left_out),
+        "of_held_out_people": sides.neither,
+        "remarks": list(read.remarks),
+        "contamination": contamination.to_json(),
+        "chosen": chosen(found),
+        "tried": tried(found),
+        "combine": section.combine,
+        **figures,
+        "costs": {"reward": cost.to_json(), "total": cost.to_json()},
+    }
+    facts = {key: document[key] for key in ("source", "learned_from", "chosen", "held_out")}
+    save(_model(spec, section, reader, found, facts), run.folder / MODEL)
+    write_text_atomically(run.folder / PAGE, page(document))
+    return document
+
+
+def _model(
+    spec: Spec, section: RewardModelSpec, reader: StateReader, found: Learned, facts: dict[str, Any]
+) -> RewardModel:
+    return RewardModel(
+        found.heads,
+        found.layer,
+        spec.model,
+        reader.weights,
+        section.combine,
+        section.caution,
+        section.aggregate,
+        facts,
+    )
+
+
+def _reader(
+    spec: Spec, section: RewardModelSpec, progress: Progress, accept_licence: bool
+) -> StateReader:
+    """The spec's model with what decides its states. Raises InputError where it lacks a layer."""
+    candidate, identity = open_candidate(
+        spec.model, 0, section.dtype, accept_licence=accept_licence
+    )
+    return StateReader(
+        candidate.renderer,
+        identity.weights,
+        identity.hash,
+        numerics(section.dtype),
+        layers_of(candidate.model, section.layers),
+        progress,
+        FeatureStore(),
+    )

@@ -1,0 +1,1 @@
+"""A reward model from people's judgements: reading, splitting, fitting, measuring, keeping and using it."""

@@ -1,0 +1,170 @@
+"""What one person said of one or several answers to one prompt, wherever it was written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from truing.data.messages import Turns, stripped
+from truing.types import InputError, split_key, stable_hash
+
+EMPTY = "an empty answer"
+EQUAL = "answers that are the same"
+REPEATED = "said before by the same person"
+CONTRADICTED = "contradicted by the same person"
+CONSTANT = "ratings that are all the same, which prefer nothing"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Messages up to the user's last one, and answers with a rank for each (1 the best, equal ones are
+    ties), or one answer with a rating.
+
+    `annotator` is a name or number, empty where nobody knows; `groups` are what that person says of
+    itself, by dimension; `user` is whoever asked, `source` where it stands.
+    """
+
+    messages: Turns
+    answers: tuple[str, ...]
+    ranks: tuple[int, ...] = ()
+    rating: int | None = None
+    annotator: str = ""
+    groups: Mapping[str, str] = field(default_factory=dict, hash=False)
+    user: str = ""
+    source: str = ""
+
+    @property
+    def kind(self) -> str:
+        """comparison, ranking or rating."""
+        if self.rating is not None:
+            return "rating"
+        return "comparison" if len(self.answers) == 2 else "ranking"
+
+    @property
+    def is_tie(self) -> bool:
+        """Whether it prefers none of its answers."""
+        return self.rating is None and len(set(self.ranks)) == 1
+
+    @property
+    def opening(self) -> str:
+        """A key of how the conversation begins: what begins alike is one prompt, however far it goes."""
+        first = next((text for role, text in self.messages if role == "user"), "")
+        return stable_hash("opening", split_key(first))[:16]
+
+    @property
+    def about(self) -> str:
+        """A key of the prompt and the answers, in whatever order they stand."""
+        before = [part for turn in stripped(self.messages) for part in turn]
+        return stable_hash("judged", *before, "", *sorted(self.answers))
+
+    @property
+    def verdict(self) -> tuple[int, ...]:
+        """What it says of the answers in their alphabetical order."""
+        if self.rating is not None:
+            return (self.rating,)
+        by_text = dict(zip(self.answers, self.ranks, strict=True))
+        places = sorted(set(self.ranks))
+        return tuple(places.index(by_text[text]) for text in sorted(self.answers))
+
+
+@dataclass(frozen=True)
+class Judgements:
+    """Judgements in order; `left_out` counts what can teach nothing, by its reason; `remarks` are what the
+    user is told of the rest."""
+
+    judgements: tuple[Judgement, ...]
+    left_out: Mapping[str, int]
+    source: str
+    remarks: tuple[str, ...] = ()
+
+    def without(self, left_out: Mapping[str, int], judgements: Sequence[Judgement]) -> Judgements:
+        """With fewer of them, and why."""
+        counts = Counter(dict(self.left_out)) + Counter(dict(left_out))
+        return Judgements(tuple(judgements), dict(counts), self.source, self.remarks)
+
+    @property
+    def reasons(self) -> str:
+        """What was left out, in words."""
+        return "; ".join(f"{count} left out: {reason}" for reason, count in self.left_out.items())
+
+
+def usable(read: Judgements) -> Judgements:
+    """Those that can teach something, and remarks on who judged.
+
+    Raises InputError where none is left, or all are ties.
+    """
+    left_out: Counter[str] = Counter()
+    sound = [each for each in read.judgements if not _fault(each, left_out)]
+    judgements = _consistent(sound, left_out)
+    levels = {each.rating for each in judgements if each.rating is not None}
+    if len(levels) == 1:
+        left_out[CONSTANT] += sum(each.rating is not None for each in judgements)
+        judgements = [each for each in judgements if each.rating is None]
+    result = read.without(left_out, judgements)
+    if not judgements:
+        why = result.reasons or "there is no row"
+        right = "give comparisons, rankings or ratings"
+        raise InputError(f"{read.source}: no judgement to learn from ({why}); {right}")
+    if all(each.is_tie for each in judgements):
+        raise InputError(
+            f"{read.source}: all {len(judgements)} judgements are ties, so that nothing prefers an "
+            "answer; give some in which one answer is better"
+        )
+    remarks = (*read.remarks, *_remarks(judgements))
+    return Judgements(result.judgements, result.left_out, read.source, remarks)
+
+
+def _fault(judgement: Judgement, left_out: Counter[str]) -> bool:
+    """Whether the answers can teach nothing; counts why."""
+    if not all(answer.strip() for answer in judgement.answers):
+        left_out[EMPTY] += 1
+        return True
+    if len({answer.strip() for answer in judgement.answers}) < len(judgement.answers):
+        left_out[EQUAL] += 1
+        return True
+    return False
+
+
+def _consistent(judgements: Sequence[Judgement], left_out: Counter[str]) -> list[Judgement]:
+    """Of what a known person said twice of the same answers, once; nothing where the two disagree."""
+    verdicts: dict[tuple[str, str, str], set[tuple[int, ...]]] = {}
+    for each in judgements:
+        verdicts.setdefault(_by_whom(each), set()).add(each.verdict)
+    result, seen = [], set()
+    for each in judgements:
+        key = _by_whom(each)
+        if not each.annotator:
+            result.append(each)
+        elif len(verdicts[key]) > 1:
+            left_out[CONTRADICTED] += 1
+        elif key in seen:
+            left_out[REPEATED] += 1
+        else:
+            seen.add(key)
+            result.append(each)
+    return result
+
+
+def _by_whom(judgement: Judgement) -> tuple[str, str, str]:
+    return (judgement.annotator, judgement.kind, judgement.about)
+
+
+def _remarks(judgements: Sequence[Judgement]) -> list[str]:
+    people = {each.annotator for each in judgements if each.annotator}
+    unknown = sum(not each.annotator for each in judgements)
+    remarks = []
+    if unknown == len(judgements):
+        remarks.append("nobody says who judged: intervals know prompts alone")
+    elif len(people) == 1 and not unknown:
+        remarks.append("one person judged: what is learned is that person's taste")
+    verdicts: dict[str, set[tuple[int, ...]]] = {}
+    for each in judgements:
+        if not each.annotator and each.rating is None:
+            verdicts.setdefault(each.about, set()).add(each.verdict)
+    if opposed := sum(len(each) > 1 for each in verdicts.values()):
+        remarks.append(
+            f"{opposed} set(s) of answers with judgements that differ, by people without a name: kept, as "
+            "a disagreement"
+        )
+    return remarks

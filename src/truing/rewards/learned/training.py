@@ -1,0 +1,69 @@
+"""From judgements and the states of their answers to a reward model's heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from truing.models.features import Features
+from truing.rewards.learned.fitting import Fit, fit, resampled_heads
+from truing.rewards.learned.groups import OwnHead, around_each, own_heads
+from truing.rewards.learned.head import Heads, Standard, pooled
+from truing.rewards.learned.sample import Said, Sample
+from truing.spec.reward_model import Pooling, RewardModelSpec
+
+Floats = NDArray[np.float64]
+States = Mapping[int, Mapping[Said, Features]]
+"""Vectors of answers by layer."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The heads that were fitted, at which layer, how they were chosen, and every group's own head,
+    whether judgements asked for it or not."""
+
+    heads: Heads
+    layer: int
+    fit: Fit
+    own: Mapping[str, OwnHead]
+
+    def features(self, states: States, answers: Sequence[Said]) -> Floats:
+        """(A, E) what the heads see of answers."""
+        return self.heads.standard(pooled(vectors(states[self.layer], answers), self.heads.pooling))
+
+
+def vectors(states: Mapping[Said, Features], answers: Sequence[Said]) -> Features:
+    """(A, 2 E) the vectors of answers, one below the other."""
+    return np.stack([states[answer] for answer in answers])
+
+
+def learned(
+    train: Sample,
+    states: States,
+    section: RewardModelSpec,
+    seed: int,
+    advance: Callable[[int], object] = lambda done: None,
+) -> Learned:
+    """Fits everything to the training side, as the spec's section says."""
+    kinds: dict[str, tuple[int, Pooling, Standard]] = {}
+    tables: dict[str, Floats] = {}
+    for layer, of_answers in states.items():
+        every = vectors(of_answers, train.answers)
+        for pooling in section.pooling:
+            seen, name = pooled(every, pooling), f"layer {layer}, {pooling}"
+            kinds[name] = (layer, pooling, Standard.of(seen))
+            tables[name] = kinds[name][2](seen)
+    best = fit(train, tables, section.ridge, section.ties, section.folds, advance)
+    layer, pooling, standard = kinds[best.feature]
+    table = tables[best.feature]
+    weights_HE = resampled_heads(train, table, best, section.ties, section.heads, seed)
+    own = own_heads(train, table, best, section.ties, section.folds)
+    groups = {
+        name: around_each(train, table, best, section.ties, name, weights_HE)
+        for name, head in own.items()
+        if head.asked_for
+    }
+    return Learned(Heads(pooling, standard, weights_HE, groups), layer, best, own)

@@ -1,0 +1,196 @@
+"""`truing train reward` from judgements, on a tiny random model: figures, files, refusals, use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from safetensors import safe_open
+from typer.testing import CliRunner, Result
+
+from judged import comparisons, written
+from tiny import saved
+from truing.cli.main import app
+from truing.rewards.learned.saved import FILE, load
+
+Spec = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("tiny-model"))
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("other-model"), seed=7)
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
+    written(comparisons(), folder / "judged.jsonl")
+    return folder
+
+
+def train(spec: Spec, *options: str, kind: str = "reward", out: str = "run") -> Result:
+    Path("spec.yaml").write_text(yaml.safe_dump(spec))
+    line = ["train", kind, "spec.yaml", "--out", out, *options]
+    return CliRunner().invoke(app, line, prog_name="truing", catch_exceptions=False)
+
+
+def spec_of(model: Path, **section: Any) -> Spec:
+    own = {"judgements": "judged.jsonl", "heads": 3, "dtype": "float32", "ridge": [0.1, 1.0]}
+    return {"model": str(model), "dtype": "float32", "reward_model": {**own, **section}}
+
+
+def document(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def refused(result: Result, *texts: str) -> None:
+    assert result.exit_code == 2
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith("Error: ")
+    for text in texts:
+        assert text in line
+
+
+def test_it_learns_what_people_like_and_says_how_well(model: Path) -> None:
+    found = document(train(spec_of(model), "--json"))
+    assert found["kind"] == "reward" and found["learned_from"]["people"] == 5
+    strict, known = (
+        found["held_out"]["other prompts and people"],
+        found["held_out"]["other prompts"],
+    )
+    assert strict["judgements"] > 5 and known["judgements"] > 30
+    assert known["accuracy"]["low"] > 0.5 and known["gain"]["low"] > 0
+    assert {each["feature"] for each in found["tried"]} == {
+        f"layer 1, {pooling}" for pooling in ("mean", "last", "both")
+    }
+    losses = [each["loss"] for each in found["tried"]]
+    assert losses == sorted(losses) and found["chosen"]["feature"] == found["tried"][0]["feature"]
+    assert set(found["baselines"]) == {"length", "words"}
+    assert found["costs"]["reward"]["labels"] == found["learned_from"]["judgements"]
+    page = Path("run/reward.html").read_text()
+    assert "Calibration" in page and "a bag of words" in page
+    with safe_open(Path("run/reward_model") / FILE, "np") as stored:
+        metadata = stored.metadata()
+        assert json.loads(metadata["weights"]) == found["weights"]
+        assert stored.get_tensor("weights").shape[0] == 3
+    again = train(spec_of(model))
+    assert "is finished" in again.stderr and "Accuracy" in again.stdout
+    assert Path("run/reward.html").read_text() == page
+
+
+def test_the_same_judgements_give_the_same_bytes(model: Path) -> None:
+    for out in ("one", "two"):
+        document(train(spec_of(model), "--json", out=out))
+    files = [Path(out) / "reward_model" / FILE for out in ("one", "two")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_an_unfinished_training_goes_on_only_if_asked(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import truing.recipes.reward as recipe
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "save", killed)
+        assert train(spec_of(model)).exit_code == 130
+    refused(train(spec_of(model)), "holds an unfinished training; add --resume")
+    assert train(spec_of(model), "--resume").exit_code == 0
+    refused(train(spec_of(model, heads=2)), "something else is in there already")
+
+
+def test_opposed_groups_get_heads_of_their_own(model: Path) -> None:
+    written(comparisons(prompts=60, people=8, opposed=3), Path("judged.jsonl"))
+    spec = spec_of(model, groups="home", held_out_people=0, aggregate="worst")
+    found = document(train(spec, "--json"))
+    groups = found["groups"]
+    assert set(groups["accuracy"]) == {"north", "south"}
+    assert groups["heads"]["south"]["asked_for"] and "south" in found["chosen"]["groups"]
+    south = groups["accuracy"]["south"]
+    assert south["south"]["value"] > 0.5 > south["all people"]["value"]
+    assert groups["worst"]["group"] in ("north", "south")
+    page = Path("run/reward.html").read_text()
+    assert "Groups by home" in page and "head of south" in page
+    assert set(load(Path("run/reward_model")).heads.groups) >= {"south"}
+
+
+def test_it_rewards_a_training_and_is_refused_by_other_weights(
+    model: Path, other_model: Path
+) -> None:
+    assert train(spec_of(model)).exit_code == 0
+    Path("prompts.txt").write_text("why?\nwhat is a fish?\n")
+    reward = {"parts": [{"name": "reward_model", "from": "run/reward_model"}]}
+    rl = {
+        "steps": 2, "prompts_per_step": 2, "samples_per_prompt": 3, "max_new_tokens": 6,
+        "evaluate_every": 2, "adapter": {"rank": 2}, "max_kl": 1000.0,
+    }  # fmt: skip
+    spec = {
+        "model": str(model),
+        "dtype": "float32",
+        "data": {"prompts": "prompts.txt"},
+        "reward": reward,
+        "rl": rl,
+    }
+    found = document(train(spec, "--json", kind="rl", out="rl"))
+    assert found["candidates"][0]["last"]["reward"] is not None
+    refused(
+        train({**spec, "model": str(other_model)}, kind="rl", out="no"),
+        "reward.parts.0.from: run/reward_model: learned from the states of",
+        "these are other weights",
+    )
+    assert not Path("no").exists()
+
+
+BAD: dict[str, tuple[Spec, str]] = {
+    "no file": ({"judgements": "nowhere.jsonl"}, "nowhere.jsonl"),
+    "no store": ({"judgements": "nowhere.db"}, "nowhere.db"),
+    "a consent of a file": ({"consent": ["own"]}, "reward_model.consent: is of a store"),
+    "a layer too many": ({"layers": [3]}, "reward_model.layers: 3: the model has 2 layers"),
+    "too long": ({"max_tokens": 8}, "longer than 8 tokens"),
+    "a ridge of nothing": ({"ridge": [0.0]}, "reward_model: ridge: penalties above 0"),
+    "groups unnamed": ({"aggregate": "worst"}, "aggregate: is over groups"),
+    "an unknown key": ({"head": 3}, "reward_model.head: unknown key"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_bad_input_is_one_line_and_leaves_nothing(what: str, model: Path) -> None:
+    section, message = BAD[what]
+    refused(train(spec_of(model, **section)), message)
+    assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"from": "nowhere"}, "reward.parts.0.from: nowhere: holds no reward model"),
+        ({"from": 3}, "reward.parts.0.from: must be the folder"),
+        ({"from": "run", "combine": "mean"}, "reward.parts.0.combine: no option of reward_model"),
+    ],
+)
+def test_a_part_that_names_no_reward_model_is_refused(
+    part: Spec, message: str, model: Path
+) -> None:
+    Path("prompts.txt").write_text("why?\nwhat is a fish?\n")
+    spec = {
+        "model": str(model),
+        "data": {"prompts": "prompts.txt"},
+        "reward": {"parts": [{"name": "reward_model", **part}]},
+    }
+    refused(train(spec, kind="rl", out="no"), message)
+    assert not Path("no").exists()
