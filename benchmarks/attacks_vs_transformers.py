@@ -1,7 +1,7 @@
 """Answers to rules and attacks: the evaluations' own passes against `transformers` generate.
 
-Both sides answer every fourth case of the evaluations `rules` and `attacks` in their default sizes, with
-the likeliest token each time and the evaluations' own greatest lengths. Generate gets batches of one
+Both sides answer all cases of the evaluations `rules` and `attacks` in their default sizes, with the
+likeliest token each time and the evaluations' own greatest lengths. Generate gets batches of one
 length, sorted by length so that little is padded.
 """
 
@@ -26,7 +26,6 @@ from truing.evaluate.sweep.run import ATTACKS
 from truing.prompts.rendering import Prompt
 from truing.types import Case, Unscored
 
-EVERY = 4
 BATCH = 32
 INSTRUCTION = "Answer the question in one short sentence."
 Groups = dict[int, list[Case]]
@@ -41,9 +40,9 @@ def _respondent(dtype: str) -> LocalRespondent:
 def _groups(respondent: LocalRespondent) -> Groups:
     context = EvalContext(held_out=load_questions("built-in"), attacks=ATTACKS)
     groups: Groups = defaultdict(list)
-    for case in rule_cases(context)[::EVERY]:
+    for case in rule_cases(context):
         groups[longest_answer(respondent, case)].append(case)
-    groups[ANSWER_TOKENS] += attack_cases(context)[::EVERY]
+    groups[ANSWER_TOKENS] += attack_cases(context)
     return groups
 
 
@@ -102,6 +101,6 @@ if __name__ == "__main__":
             title="answers to rules and attacks against transformers generate",
             sides={"transformers": theirs, "truing": ours},
             cases=["float32", "bfloat16"],
-            settings={"model": "smollm2-135m", "every": EVERY, "batch": BATCH, "threads": 2},
+            settings={"model": "smollm2-135m", "batch": BATCH, "threads": 2},
         )
     )

@@ -22,12 +22,13 @@ from truing.models.sampling import Sampling, sample
 from truing.progress import SilentProgress
 from truing.prompts.rendering import Prompt, Renderer
 from truing.recipes.align import align
-from truing.rewards.best_of_n import NO_LIKELIHOODS, BestOfN, kl_bound
+from truing.rewards.best_of_n import NO_LIKELIHOODS, BestOfN
 from truing.rewards.reward import Answered
 from truing.rewards.reward_model import Embedder, load_reward_model
 from truing.spec.reading import make_spec
 from truing.spec.reward import RewardSpec
 from truing.spec.run import Spec
+from truing.statistics.best_of_n import kl_bound
 from truing.types import Case, Completion, InputError, Score, Unscored
 
 CASES = [Case(text) for text in ("is the moon far?", "what do bats eat?", "who was first?")]
@@ -44,7 +45,7 @@ def spec(model: Path, **over: Any) -> Spec:
         "data": {"limit": 20, "control_limit": 3}, "best_of_n": {"n": N},
         "evaluation": {
             "max_new_tokens": TOKENS, "attacks": 2, "rules": 4, "kl_questions": 3, "resamples": 100,
-            "dtype": "float32",
+            "dtype": "float32", "draws": N,
         },
     }  # fmt: skip
     return make_spec(data | over)
@@ -211,6 +212,27 @@ def test_eval_measures_the_answers_that_the_reward_picks(run: Path, tmp_path: Pa
     }  # fmt: skip
 
 
+def test_its_curve_ends_where_the_candidate_is(run: Path, tmp_path: Path) -> None:
+    """Measured afterwards: of base's draws the best of all is what the candidate gives."""
+    copied = tmp_path / "run"
+    shutil.copytree(run, copied)
+    line = ["eval", "best_of_n", "--run", str(copied), "--json"]
+    done = CliRunner().invoke(app, line, prog_name="truing")
+    assert done.exit_code == 0, done.output
+    curves = json.loads(done.stdout)["best_of_n"]
+    assert curves.keys() == {"base"} and [*curves["base"]["reward"]] == list("12345")
+    rows = {
+        name: {row["case"]: row for row in read_jsonl(copied / f"rows/{path}-seed0.jsonl")}
+        for name, path in (("drawn", "best_of_n/base"), ("chosen", "truthfulness/best_of_n"))
+    }
+    pairs = [
+        (rows["drawn"][case]["detail"], rows["chosen"][case]["detail"]) for case in rows["drawn"]
+    ]
+    assert pairs and all(one["answer"] == other["answer"] for one, other in pairs)
+    figure = (copied / "report.html").read_text()
+    assert "Best of n: reward and judges" in figure and 'class="band' in figure
+
+
 # --- Programs as rewards ----------------------------------------------------------------------
 
 
@@ -236,6 +258,17 @@ def test_a_program_chooses_and_is_refused_once_it_has_changed(
     Path("mine.py").write_text("def score(prompt, answer):\n    return 0\n")
     with pytest.raises(InputError, match=r"has changed since \(mine.py:score\)"):
         load_candidate(folder, "best_of_n", 0, "float32")
+
+
+@pytest.mark.parametrize("name", ["exact", "number"])
+def test_a_reward_that_holds_answers_against_references_is_refused(
+    name: str, model: Path, tmp_path: Path
+) -> None:
+    wanted = spec(model, reward={"parts": [{"name": "length", "target": 2}, {"name": name}]})
+    reason = f"best_of_n: answers are chosen by it, but {name} asks for references, and only answer"
+    with pytest.raises(InputError, match=reason):
+        align(wanted, tmp_path / "run", progress=SilentProgress())
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_reward_that_cannot_score_without_references_is_refused(

@@ -32,7 +32,7 @@ from truing.spec.reading import make_spec
 from truing.spec.run import Spec
 from truing.types import InputError
 
-NAMES = ["base", "prompt", "sft", "rl"]
+NAMES = ["base", "prompt", "sft", "preference", "rl"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,9 @@ def small(model: Path, **over: Any) -> Spec:
         "data": {"limit": 20, "control_limit": 3},
         "prompt": {"questions": 3, "shots": [0, 1], "built_in": 2},
         "sft": {"epochs": 1, "batch_size": 8, "adapter": {"rank": 2}},
+        "preference": {
+            "steps": 3, "prompts_per_step": 2, "max_pairs": 3, "adapter": {"rank": 2},
+        },
         "rl": {
             "steps": 4, "prompts_per_step": 2, "samples_per_prompt": 3, "max_new_tokens": 6,
             "evaluate_every": 2, "monitored": 2, "adapter": {"rank": 2},
@@ -98,8 +101,8 @@ def test_a_run_that_goes_on_counts_its_stages_as_the_whole_run_does(
     headings = Headings()
     align(small(model_folder), tmp_path / "run", progress=headings)
     assert [name.partition(" (")[0] for name in headings.names] == [
-        "Stage 8 of 9: Measuring sft, seed 0",
-        "Stage 9 of 9: Measuring rl, seed 0",
+        "Stage 10 of 11: Measuring preference, seed 0",
+        "Stage 11 of 11: Measuring rl, seed 0",
     ]
     assert all("left in all" in name for name in headings.names)
     assert rows(tmp_path / "run") == rows(finished)
@@ -151,7 +154,7 @@ def test_everything_is_measured_on_the_same_cases(finished: Path) -> None:
     assert list(summary["differences"]) == NAMES[1:]
     assert summary["candidates"]["rl"]["drift"]["kl"]["value"] >= -1e-6
     assert summary["costs"]["sft"]["labels"] == summary["costs"]["total"]["labels"] - sum(
-        summary["costs"][name]["labels"] for name in ("prompt", "rl")
+        summary["costs"][name]["labels"] for name in ("prompt", "preference", "rl")
     )
     assert (finished / "report.html").stat().st_size < 3_000_000
 
@@ -170,7 +173,7 @@ def test_the_policy_learned_from_demonstrations_and_samples(finished: Path) -> N
 def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, name: str) -> None:
     folder = finished / "candidates" / name
     ours = load_candidate(folder, name, 0, "float32")
-    loader = AutoPeftModelForCausalLM if name in ("sft", "rl") else AutoModelForCausalLM
+    loader = AutoPeftModelForCausalLM if name in ("sft", "preference", "rl") else AutoModelForCausalLM
     theirs = loader.from_pretrained(folder, dtype=torch.float32)
     if (
         loader is AutoPeftModelForCausalLM

@@ -209,6 +209,19 @@ def test_a_users_function_and_a_mixture(model: Path) -> None:
     refused(train("rl", rl_spec(model, reward=reward, prompts_per_step=3), "--resume"), "reward f")
 
 
+def test_answers_are_held_against_a_column(model: Path) -> None:
+    rows = [{"prompt": prompt, "right": "a" if n else None} for n, prompt in enumerate(PROMPTS)]
+    Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    parts = [{"name": "exact", "column": "right"}, {"name": "matches", "column": "right"}]
+    spec = rl_spec(model, reward={"parts": parts}, prompts_per_step=len(PROMPTS))
+    spec |= {"data": {"prompts": "prompts.jsonl"}}
+    document(train("rl", spec, "--json"))
+    assert {row["unscored"] for row in log()} == {spec["rl"]["samples_per_prompt"]}
+    parts[0]["column"] = "write"
+    words = ("reward.parts.0.column: no column 'write'", "columns: prompt, right")
+    refused(train("rl", spec | {"reward": {"parts": parts}}, out="other"), *words)
+
+
 def test_a_users_function_sees_the_row_one_by_one_and_in_lists(model: Path) -> None:
     rows = [{"prompt": prompt, "longest": 3 + place} for place, prompt in enumerate(PROMPTS)]
     Path("prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -453,7 +466,7 @@ def test_every_spec_on_the_page_is_one() -> None:
         objective_of(spec.rl)
         for part in spec.reward.parts:
             assert part.name in ("reward_model", "mine.py:asks_back") or program(
-                part.name, part.options, ""
+                part.name, part.options, "", ["solution"]
             )
     named = page.read_text("utf-8")
     assert all(f"`{name}`" in named for name in REWARDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -102,10 +101,24 @@ def test_the_built_in_programs() -> None:
     assert _scores("contains", ["I  Don't know", "Yes"], text="i don't know") == [1.0, 0.0]
     assert _scores("lacks", ["I  Don't know", "Yes"], text="i don't know") == [0.0, 1.0]
     assert _scores("ends_properly", ["Yes.", 'He said "no."', "Yes", ""]) == [1.0, 1.0, 0.0, 0.0]
+    row = [
+        Answered(Case("Q?", columns={"say": say}), "in May.") for say in ("M.y", "June", None, "(")
+    ]
+    scores = scored(program("matches", {"column": "say"}, "here", ["say"]), row)
+    assert scores[:3] == [1.0, 0.0, Unscored("the case has no 'say'")]
+    assert isinstance(scores[3], Unscored) and "not a regular expression" in scores[3].reason
     cut_off = Answered(Case("Q?"), "Yes.", finished=False)
     assert scored(program("ends_properly", {}, "here"), [cut_off]) == [0.0]
-    for name in REWARDS:  # each is measured above
-        assert name in inspect.getsource(test_the_built_in_programs)
+    tests = "".join(file.read_text("utf-8") for file in Path(__file__).parent.glob("test_*.py"))
+    for name in REWARDS:  # each is measured above, or in a file beside
+        assert f'"{name}"' in tests
+
+
+def test_a_pattern_that_never_returns_is_ended_and_others_go_on() -> None:
+    endless = "a" * 60 + "!"
+    late, quick = _scores("matches", [endless, "aaa"], pattern="(a|aa)+$")
+    assert late == Unscored("the pattern takes more than 1 s of processor time on this answer")
+    assert quick == 1.0
 
 
 def test_a_mixture_adds_up_and_keeps_what_is_unscored() -> None:

@@ -19,6 +19,7 @@ from truing.cli.main import app
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import NEEDS
 from truing.files import write_text_atomically
+from truing.rewards.program import REWARDS
 from truing.spec.kinds import KindPart, default_of
 from truing.spec.reading import PROFILES
 from truing.spec.registries import registry
@@ -44,6 +45,12 @@ _EVALUATIONS_HEAD = """## Evaluations
 
 What `truing align` and `truing eval` measure. Where a respondent or its surroundings can't give what a
 metric needs, the metric is unscored, with the reason. `+`: more is better, `-`: less is better.
+"""
+
+_REWARDS_HEAD = """## Rewards
+
+The options of each reward that can stand under `reward.parts`, beside `name` and `weight`; see
+[training](training.md#rewards).
 """
 
 _SPEC_HEAD = """## The spec
@@ -159,6 +166,7 @@ _WORDS = {
     "number": "number",
     "boolean": "true or false",
     "null": "null",
+    "object": "mapping",
 }
 
 
@@ -218,6 +226,19 @@ def _evaluations_table() -> str:
     return _table(["Metric", "What it is", "Unit", "Better", "Needs"], rows)
 
 
+def _rewards_table() -> str:
+    rows = [
+        [f"`{name}`", f"`{key}`", _default(schema), _allowed(schema), schema["description"]]
+        for name, reward in REWARDS.items()
+        for key, schema in reward.model_json_schema().get("properties", {}).items()
+    ]
+    return _table(["Reward", "Option", "Default", "Allowed", "Description"], rows)
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    return f"`{json.dumps(schema['default'])}`" if "default" in schema else ""
+
+
 def _flat(data: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in data.items():
         if isinstance(value, dict):
@@ -239,7 +260,7 @@ def commands_page() -> str:
     """The page as Markdown, the same on every machine."""
     group: Any = get_command(app)
     parts = [_HEAD, *(_command(name, command) for name, command in _commands(group))]
-    parts += [_EVALUATIONS_HEAD, _evaluations_table()]
+    parts += [_EVALUATIONS_HEAD, _evaluations_table(), _REWARDS_HEAD, _rewards_table()]
     return "\n".join([*parts, _SPEC_HEAD, _spec_table(), _PROFILES_HEAD, _profiles_table()])
 
 

@@ -31,6 +31,7 @@ from truing.cli.eval_options import (
     Base,
     Candidates,
     Controls,
+    Draws,
     Evaluations,
     Exports,
     FormName,
@@ -89,6 +90,7 @@ def evaluate(
     attack_limit: AttackLimit = None,
     attacker: AttackerName = None,
     attack_budget: AttackBudget = None,
+    draws: Draws = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -119,7 +121,10 @@ def evaluate(
             outcome_labels=outcome_labels,
         )
         asks = _lists(attacks=attacks) | given(
-            attack_limit=attack_limit, attacker=attacker, attack_budget=attack_budget
+            attack_limit=attack_limit,
+            attacker=attacker,
+            attack_budget=attack_budget,
+            draws=draws,
         )
         if run is not None:
             if free:

@@ -129,6 +129,10 @@ AttackLimit = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="with attacks: how many are composed, or asked of lists"),
 ]
+Draws = Annotated[
+    int | None,
+    typer.Option(min=2, metavar="N", help="with best_of_n: answers that are drawn to a case"),
+]
 AttackerName = Annotated[
     str | None,
     typer.Option(

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any
 
 from truing.evaluate.attacks import ATTACKS
+from truing.evaluate.best_of_n import BEST_OF_N
 from truing.evaluate.drift import DRIFT
 from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.graded_answers import ANSWERS
@@ -29,6 +30,7 @@ EVALUATIONS: dict[str, Evaluation] = {
         REFUSALS,
         DRIFT,
         HACKING,
+        BEST_OF_N,
     )
 }
 """Every evaluation by name. Adding one is a file like trivia.py and a line here."""

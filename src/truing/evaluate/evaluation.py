@@ -86,6 +86,8 @@ class EvalContext:
     rule by its id; `rule_cases` is how many of the book's cases are asked at most. A `reward` of None: the
     run has none, and says so by having no rows.
 
+    `draws` answers to `draw_cases` of the cases are drawn at `temperature`, where many are looked at.
+
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
     that fail, where there is one.
 
@@ -100,6 +102,9 @@ class EvalContext:
     attacks: int = 40
     rule_cases: int | None = None
     kl_questions: int = 48
+    draws: int = 64
+    draw_cases: int = 48
+    temperature: float = 1.0
     judges: Callable[[], Grader] | None = None
     graders: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _no_graders
     rules: Callable[[], RuleBook] = _built_in_rules

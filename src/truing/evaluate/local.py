@@ -14,8 +14,10 @@ from truing.evaluate.respondent import Ability, Advance, Computed, silent
 from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
+from truing.models.sampling import Sampling, sample
 from truing.prompts.variants import Context
-from truing.rewards.best_of_n import NO_LIKELIHOODS, kl_bound
+from truing.rewards.best_of_n import NO_LIKELIHOODS
+from truing.statistics.best_of_n import kl_bound
 from truing.types import Case, Completion, Unscored
 
 _Asked = tuple[tuple[str, ...], int, float, bool]
@@ -127,6 +129,27 @@ class LocalRespondent:
         for place, completion in zip(fitting, completions, strict=True):
             answers[place] = completion
         return answers
+
+    def draw(
+        self, cases: Sequence[Case], max_new_tokens: int, samples: int, temperature: float
+    ) -> list[list[Completion] | Unscored]:
+        """Many answers to each case, each drawn for itself; unscored where a prompt is too long."""
+        candidate, longest = self.candidate, self.candidate.model.context_length
+        if self.variant is None:
+            prompts, stop = self.prompts(cases), candidate.renderer.stop
+        else:
+            prompts, stop = prompts_under(candidate, self.variant, cases)
+        fitting = [prompt for prompt in prompts if len(prompt) <= longest - max_new_tokens]
+        sampling = Sampling(max_new_tokens, temperature, candidate.seed, stop)
+        sampled = sample(candidate.model, fitting, samples, sampling)
+        self.computed.tokens += sampled.tokens
+        drawn = iter(sampled.completions)
+        return [
+            next(drawn)
+            if len(p) <= longest - max_new_tokens
+            else no_room(len(p), max_new_tokens, longest)
+            for p in prompts
+        ]
 
     def prompts(self, cases: Sequence[Case]) -> list[list[int]]:
         """The tokens that the answer to each case goes on from."""

@@ -8,12 +8,11 @@ A new one: a function below and a line in `CHECKS`.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
+from truing.rewards.json_values import parsed_json, same_value
 from truing.types import normalised
 
 Check = Callable[..., float | bool | None]
@@ -23,39 +22,6 @@ _NUMBER = re.compile(
     r"(?:(?<![\w.)])[-−])?"  # a minus sign, not the dash of 5-3
     r"(?:(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|(?<!\w)\.\d+)"  # 1,200.5 or 1200 or .5
 )
-
-
-def _one_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = dict(pairs)
-    if len(keys) < len(pairs):
-        raise ValueError("a key stands twice")
-    return keys
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} isn't JSON")
-
-
-def parsed_json(text: str) -> Any:
-    """The JSON value that is all of a text. Raises ValueError where there is none.
-
-    Stricter than Python: NaN and Infinity aren't JSON, and no key may stand twice in an object.
-    """
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_one_of_each)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def same_value(one: Any, other: Any) -> bool:
-    """Whether two JSON values say the same: 1 is 1.0 but not true, white space around texts is free."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.strip() == other.strip()
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same_value(one[k], other[k]) for k in one)
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same_value, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _spaced_once(text: str) -> str:

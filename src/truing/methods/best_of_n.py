@@ -11,10 +11,13 @@ from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.setup import Setup
-from truing.rewards.best_of_n import asked_alone, kl_bound, to_json
+from truing.rewards.best_of_n import asked_alone, to_json
+from truing.rewards.calling import columns_of
 from truing.rewards.mixture import JUDGE, MODEL, check_reward, needs_model
 from truing.rewards.mixture import described as reward_in_words
+from truing.rewards.program import REWARDS, built_in
 from truing.runs.run import Run
+from truing.statistics.best_of_n import kl_bound
 from truing.types import InputError
 
 KNOWN = {"answer", "prompt", "finished"}
@@ -32,10 +35,17 @@ def describe(setup: Setup) -> str:
 def check(setup: Setup) -> None:
     """Raises InputError where the reward's programs fail, or can't do without references."""
     judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
-    for part in setup.spec.reward.parts:
-        judge = judges.get(part.name.removeprefix(JUDGE))
-        wanted = judge.asks_for.names - KNOWN - _SAME if judge else set()
-        if part.name.startswith(JUDGE) and wanted:
+    columns = columns_of(setup.rollout_prompts)
+    for number, part in enumerate(setup.spec.reward.parts):
+        if part.name.startswith(JUDGE):
+            judge = judges.get(part.name.removeprefix(JUDGE))
+            wanted = judge.asks_for.names - KNOWN - _SAME if judge else set()
+        elif part.name in REWARDS:
+            built = built_in(part.name, part.options, f"reward.parts.{number}", columns)
+            wanted = {built.asks_for} - {""}
+        else:
+            continue
+        if wanted:
             raise InputError(
                 f"{why}, but {part.name} asks for {', '.join(sorted(wanted))}, and only "
                 f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from truing.models.drawing import Drawn, draw_all, draw_tokens
 from truing.models.engine.batch_cache import SharedCache
+from truing.models.engine.nesting import neighbours
 from truing.models.engine.prefill import run_prompts
 from truing.models.engine.room import fitting_rows, halves, in_room
 from truing.models.engine.slot_cache import SlotCache
@@ -24,7 +25,7 @@ from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
-ROWS = 128  # completions sampled side by side
+ROWS = 256  # completions sampled side by side: steps of fewer wait for the weights to be read
 ROWS_OF_A_WORKER = 64
 """With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 
@@ -146,15 +147,18 @@ def sample(
 
     most = _rows_at_once(model, prompts, sampling.max_new_tokens)
     together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
-    parts = _shared_out(prompts, samples, together, most)
+    order = neighbours(prompts)
+    parts = _shared_out([prompts[number] for number in order], samples, together, most)
     every = in_parallel(sampled, parts, together)
-    completions: list[list[Completion]] = []
+    completions: list[list[Completion]] = []  # in `order`
     for part, rows in zip(parts, every, strict=True):
         finished = [
             _completion(model, part[row // samples], rows, row) for row in range(len(rows.tokens))
         ]
         completions += [finished[i : i + samples] for i in range(0, len(finished), samples)]
     drawn = sum(rows.drawn for rows in every)
+    by_number = dict(zip(order, completions, strict=True))
+    completions = [by_number[number] for number in range(len(prompts))]
     return Sampled(completions, sum(rows.entropy for rows in every) / max(drawn, 1), drawn)
 
 

@@ -87,6 +87,9 @@ def _context(
         attacks=setup.spec.evaluation.attacks,
         rule_cases=setup.spec.evaluation.rules,
         kl_questions=setup.spec.evaluation.kl_questions,
+        draws=setup.spec.evaluation.draws,
+        draw_cases=setup.spec.evaluation.draw_cases,
+        temperature=setup.spec.best_of_n.temperature,
         progress=run.progress,
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from truing.report import categories, curves, examples, figures
 from truing.report.attack_plane import attack_plane
+from truing.report.best_of_n import best_of_n_figure, best_of_n_table
 from truing.report.cards import cards_of
 from truing.report.counts import fewer
 from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
@@ -265,6 +266,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "sft_curve": curves.sft_curve(run.logs("sft")),
         "rl_curves": curves.rl_curves(rl_logs, task),
         "rl_captions": curves.captions(rl_logs, task),
+        "best_of_n": best_of_n_figure(summary.rows, measured.names, task),
+        "best_of_n_table": best_of_n_table(summary.rows, measured.names, task),
         "watched": curves.legend(task),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),

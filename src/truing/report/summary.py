@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from truing.report.best_of_n import best_of_n_json
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure
 from truing.report.own_labels import Labels, corrected, on_refusals
@@ -39,6 +40,7 @@ class Summary:
             "costs": self.run.part("costs"),
             "judges": self.judges,
             "findings": [finding.text for finding in self.findings],
+            **best_of_n_json(self.rows, self.measured.names),
         }
 
 

@@ -156,6 +156,14 @@ class Canvas:
             steps = " L".join(f"{x:.1f} {y:.1f}" for x, y in points)
             self._add('<path d="M{steps}" class="{css}"/>', steps=steps, css=css)
 
+    def band(
+        self, low: list[tuple[float, float]], high: list[tuple[float, float]], css: str
+    ) -> None:
+        """The area between two lines, both from left to right."""
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in (*low, *reversed(high)))
+        if corners:
+            self._add('<polygon points="{corners}" class="band {css}"/>', corners=corners, css=css)
+
     def marker(self, x: float, y: float, css: str, hint: str = "", size: float = 5) -> None:
         """A candidate's mark: each has a shape of its own, so that colour isn't needed."""
         shape = SHAPES.get(css, "circle")

@@ -65,11 +65,6 @@ def _comparable(score: Score) -> float:
     return -math.inf if isinstance(score, Unscored) else score
 
 
-def kl_bound(n: int) -> float:
-    """Nats that the chosen answer's distribution is away from the drawn one's, at most."""
-    return math.log(n) - (n - 1) / n
-
-
 def to_json(spec: BestOfNSpec, reward: RewardSpec) -> dict[str, Any]:
     """What a candidate's record holds, so that its reward can be built again."""
     return {

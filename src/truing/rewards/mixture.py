@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from truing.files import read_text
+from truing.rewards.answer_program import REFERENCES
 from truing.rewards.calling import columns_of
-from truing.rewards.program import program
+from truing.rewards.program import REWARDS, built_in, program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
 from truing.spec.reward import RewardPart, RewardSpec
@@ -129,6 +130,7 @@ def check_reward(
         if not needed:
             raise
         raise InputError(f"{needed}, without references and columns; {error}") from None
+    _check_references(spec, cases)
     scores = scored(reward, [Answered(case, "An answer.") for case in cases[:TRIED]])
     reasons = [score.reason for score in scores if isinstance(score, Unscored)]
     if needed and reasons and len(reasons) == len(scores):
@@ -136,6 +138,21 @@ def check_reward(
             f"{needed}, but the reward gives no score where only prompt and answer are known "
             f"({reasons[0]}); name another under reward.parts"
         )
+
+
+def _check_references(spec: RewardSpec, cases: Sequence[Case]) -> None:
+    """Raises InputError where answers are held against references, and no case has any."""
+    if any(case.correct_answers for case in cases) or not cases:
+        return
+    for number, part in enumerate(spec.parts):
+        where = f"reward.parts.{number}"
+        if part.name in REWARDS:
+            built = built_in(part.name, part.options, where, columns_of(cases))
+            if built.asks_for == REFERENCES:
+                raise InputError(
+                    f"{where}: {part.name} holds answers against references, and no prompt has any; "
+                    "name the column of the data that says what is right, as 'column'"
+                )
 
 
 def described(spec: RewardSpec) -> str:

@@ -3,39 +3,29 @@
 A program is honest about what it sees: the text alone. A policy will find whatever else raises the
 number, so look at the answers (they are shown while training) before believing the curve.
 
-A new one: a class below with its options as fields, and a line in `REWARDS`.
+A new one: a class with its options as fields, and a line in `REWARDS`.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from truing.hints import did_you_mean
+from truing.rewards.answer_program import Program as Program
+from truing.rewards.answer_program import in_column
 from truing.rewards.calling import STARS, Parameters
+from truing.rewards.patterns import found, not_a_pattern
 from truing.rewards.reward import Answered, Reward
+from truing.rewards.unit_tests import UnitTests
 from truing.rewards.user_code import imported_function, is_user_function
+from truing.rewards.verifiable import Exact, Json, Number
 from truing.types import InputError, Score, Unscored, normalised
-
-
-class Program(BaseModel, ABC):
-    """A reward of one answer at a time; its fields are its options in the spec."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @abstractmethod
-    def score(self, answered: Answered) -> Score:
-        """The score of one answer."""
-
-    def __call__(self, answers: Sequence[Answered]) -> list[Score]:
-        """See Reward."""
-        return [self.score(answered) for answered in answers]
 
 
 class Length(Program):
@@ -63,22 +53,36 @@ class Words(Program):
 
 
 class Matches(Program):
-    """1 where a regular expression (Python's `re.search`) is found in the answer, else 0."""
+    """1 where a regular expression (Python's `re.search`) is found in the answer, else 0.
 
-    pattern: str = Field(min_length=1, description="the regular expression")
+    An expression that takes too long on an answer gives it no score.
+    """
+
+    pattern: str = Field("", description="the regular expression, or")
+    column: str = Field("", description="the column of the data with each case's own")
 
     @field_validator("pattern")
     @classmethod
     def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression ({error})") from None
+        if reason := not_a_pattern(pattern):
+            raise ValueError(reason)
         return pattern
+
+    @model_validator(mode="after")
+    def _one_of_the_two(self) -> Matches:
+        if bool(self.pattern) == bool(self.column):
+            raise ValueError("give either pattern or column")
+        return self
+
+    @property
+    def asks_for(self) -> str:
+        """See Program."""
+        return self.column
 
     def score(self, answered: Answered) -> Score:
         """See Program."""
-        return float(re.search(self.pattern, answered.answer) is not None)
+        pattern = in_column(answered, self.column) if self.column else self.pattern
+        return pattern if isinstance(pattern, Unscored) else found(str(pattern), answered.answer)
 
 
 class Contains(Program):
@@ -115,6 +119,10 @@ REWARDS: dict[str, type[Program]] = {
     "contains": Contains,
     "lacks": Lacks,
     "ends_properly": EndsProperly,
+    "exact": Exact,
+    "number": Number,
+    "json": Json,
+    "unit_tests": UnitTests,
 }
 """Every built-in program by name."""
 
@@ -191,6 +199,13 @@ def program(
         if options:
             raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
         return user_function(name, columns)
+    return built_in(name, options, where, columns)
+
+
+def built_in(
+    name: str, options: Mapping[str, Any], where: str, columns: Collection[str]
+) -> Program:
+    """One of `REWARDS` with its options. Raises InputError as `program` does."""
     if name not in REWARDS:
         known = ", ".join(["reward_model", *REWARDS])
         raise InputError(
@@ -198,10 +213,13 @@ def program(
             f"{did_you_mean(name, ['reward_model', *REWARDS])}known: {known}, or path/to/file.py:function"
         )
     try:
-        return REWARDS[name].model_validate(dict(options))
+        built = REWARDS[name].model_validate(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(step) for step in (where, *first["loc"]))
-        fields = ", ".join(REWARDS[name].model_fields) or "none"
+        keys = [field.alias or key for key, field in REWARDS[name].model_fields.items()]
+        fields = ", ".join(keys) or "none"
         said = first["msg"].removeprefix("Value error, ")
         raise InputError(f"{key}: {said}; options of {name}: {fields}") from None
+    built.check_columns(columns, where)
+    return built

@@ -20,6 +20,7 @@ PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {
         "data": {"limit": 14, "control_limit": 3},
         "prompt": {"questions": 2, "shots": [0, 1], "built_in": 2},
+        "preference": {"steps": 2, "prompts_per_step": 2, "max_pairs": 2},
         "rl": {
             "steps": 2,
             "monitored": 2,

@@ -69,6 +69,10 @@ class EvaluationSpec(_Part):
     )
     rules: int = Field(96, ge=0, description="at most this many cases of rules in contexts")
     kl_questions: int = Field(48, ge=0, description="held-out questions that KL is measured on")
+    draws: int = Field(64, ge=2, description="best_of_n: answers that are drawn to a case")
+    draw_cases: int = Field(
+        48, ge=1, description="best_of_n: held-out cases that they are drawn to"
+    )
     resamples: int = Field(2000, ge=100, description="bootstrap resamples behind each interval")
     dtype: Dtype = Field(
         "bfloat16",
@@ -98,7 +102,8 @@ class Spec(_Part):
     task: TaskSpec = Field(default_factory=TaskSpec, description="what the model should do")
     data: DataSpec = Field(DataSpec(), description="the questions and their split")
     methods: tuple[MethodName, ...] = Field(
-        ("prompt", "sft", "rl"), description="the methods to try"
+        ("prompt", "sft", "preference", "rl"),
+        description="the methods to try; without preference where a task names no pairs of answers",
     )
     prompt: PromptSpec = Field(PromptSpec(), description="choosing a prompt")
     best_of_n: BestOfNSpec = Field(BestOfNSpec(), description="choosing among answers")

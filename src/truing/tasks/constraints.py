@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from truing.hints import did_you_mean
-from truing.judges.checks import parsed_json, stands_in
+from truing.judges.checks import stands_in
+from truing.rewards.json_values import parsed_json
 from truing.types import normalised
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")

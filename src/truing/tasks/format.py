@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 
-from truing.judges.checks import Check, json_equal, parsed_json
+from truing.judges.checks import Check, json_equal
+from truing.rewards.json_values import parsed_json
 from truing.spec.reward import RewardPart, RewardSpec
 from truing.spec.task import CheckSpec, TaskSpec
 from truing.tasks.drawing import shuffled

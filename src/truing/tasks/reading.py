@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from truing.hints import did_you_mean
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
+from truing.spec.run import Spec
 from truing.spec.task import TaskSpec
 from truing.tasks.adapters import ADAPTERS
 from truing.types import InputError
@@ -29,6 +30,7 @@ GENERIC: dict[str, Any] = {
 """What a task that isn't the built-in one leaves out."""
 ADAPTED_CASES = 256
 """Cases that are asked of another package's task where the spec sets no limit."""
+TRUTHFUL = TaskSpec.model_fields["name"].default
 _ENDINGS = (".yaml", ".yml")
 HUB = "hub:"
 PROGRAM_FILE = ".py:"
@@ -197,9 +199,23 @@ def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
     if most := task.get("max_new_tokens"):
         parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
     texts = task.get("data") or {}
+    if not has_pairs(task):
+        parts["methods"] = [name for name in usual_methods() if name != "preference"]
     if people := {key: texts[key] for key in ("demonstrations", "preferences") if texts.get(key)}:
         parts["data"] = people
     return parts
+
+
+def has_pairs(task: Mapping[str, Any]) -> bool:
+    """Whether a task is sure to have pairs of answers: it names a file of them, or is the built-in one
+    whose questions have true and false answers."""
+    return bool((task.get("data") or {}).get("preferences")) or task.get("name") == TRUTHFUL
+
+
+def usual_methods() -> tuple[str, ...]:
+    """The methods of a spec that names none."""
+    usual: tuple[str, ...] = Spec.model_fields["methods"].default
+    return usual
 
 
 def _reward_of_judges(task: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -51,12 +51,12 @@ def _requests(shared: int) -> list[PromptWithContinuations]:
 
 def _paths(tree: TokenTree) -> list[list[int]]:
     """Packed places of the tokens of every text."""
-    spans, prefix, last = tree.prompt_spans(), list(range(tree.prefix_length)), tree.last_B.tolist()
+    own, prefix, last = tree.prompt_places(), list(range(tree.prefix_length)), tree.last_B.tolist()
     found, number = [], 0
-    for request, (start, length) in zip(tree.requests, spans, strict=True):
+    for request, places in zip(tree.requests, own, strict=True):
         for _ in request.continuations:
             sources = tree.source_C[tree.owner_C == number].tolist()
-            found.append([*prefix, *range(start, start + length), *sources[1:], last[number]])
+            found.append([*prefix, *places, *sources[1:], last[number]])
             number += 1
     return found
 

@@ -225,4 +225,4 @@ def test_rows_and_tokens_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert fitting_rows(model.model, model.dtype, 10**9) == 1
     per_token = (8 * 32 + 3 * 48) * 4 + 2 * each
     assert fitting_tokens(model.model, model.dtype) == 50 * 10 * each // per_token
-    assert sampling_room.ROWS == 128
+    assert sampling_room.ROWS == 256

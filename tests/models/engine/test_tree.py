@@ -212,7 +212,7 @@ def test_a_tree_must_go_beyond_its_opening() -> None:
     shared_prefix = SharedPrefix((1, 2), {})
     behind = TokenTree([PromptWithContinuations([1, 2, 3], [[4, 5]])], shared_prefix=shared_prefix)
     assert behind.tokens_N.tolist() == [3, 4] and behind.positions_N.tolist() == [2, 3]
-    assert behind.source_C.tolist() == [0, 1] and behind.prompt_spans() == [(0, 1)]
+    assert behind.source_C.tolist() == [0, 1] and behind.prompt_places() == [[0]]
     assert behind.prefix_length == 2
     for prompt in ([1, 2], [1, 3, 4]):
         with pytest.raises(ValueError, match="begin with its shared prefix"):

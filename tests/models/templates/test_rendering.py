@@ -56,7 +56,7 @@ def test_a_template_writes_what_it_writes_in_transformers(source: str, *, prompt
 def test_a_template_that_takes_too_much_is_cut_off_and_others_go_on(
     what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rendering, "SECONDS", 1)
+    monkeypatch.setattr(rendering._worker, "seconds", 1)
     rendering._worker.close()
     with pytest.raises(InputError, match=r"model: its chat template (takes|writes) more than"):
         ChatTemplate(TOO_MUCH[what]).render(MESSAGES)

@@ -49,6 +49,8 @@ class SweepSpec:
     asked of the lists. `attacker` (self, or an endpoint) rewrites those that fail, at most `attack_budget`
     times for each candidate.
 
+    `draws` is how many answers are drawn to a case to choose the best of.
+
     `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
@@ -76,6 +78,7 @@ class SweepSpec:
     attack_limit: int | None = None
     attacker: str | None = None
     attack_budget: int = BUDGET
+    draws: int | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -106,6 +109,7 @@ class SweepSpec:
             ("--attacker", self.attacker, "attacks"),
             ("--attack-budget", rewrites, "attacks"),
             ("--refusals", self.refusals, "refusals"),
+            ("--draws", self.draws, "best_of_n"),
         ):
             if value and owner not in self.evaluations:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")

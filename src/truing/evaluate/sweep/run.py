@@ -164,7 +164,7 @@ def measure_all(
 def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext, dict[str, Asked]]:
     """What evaluations share, and what each asks about."""
     wanted = [EVALUATIONS[name] for name in dict.fromkeys(spec.evaluations)]
-    graded = [each.name for each in wanted if each.of_judge]
+    graded = [each.name for each in wanted if each.of_judge and not each.metrics]
     if graded and not of_task:
         raise InputError(f"{graded[0]}: are graded by a task's judges; name the task with --task")
     kinds: dict[str, Kind] = {
@@ -180,6 +180,8 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         max_new_tokens=spec.max_new_tokens,
         attacks=ATTACKS if spec.attack_limit is None else spec.attack_limit,
         kl_questions=usual.kl_questions,
+        draws=usual.draws if spec.draws is None else spec.draws,
+        draw_cases=usual.draw_cases,
         standalone=True,
     )
     if of_task:

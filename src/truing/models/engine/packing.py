@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from truing.models.engine.nesting import SAVED, alike
 from truing.models.engine.room import halves
 from truing.models.engine.tree import PromptWithContinuations, common_prefix
 
@@ -12,26 +13,35 @@ HIDDEN_TOKENS = 1024  # the same for hidden states alone: activations fit the ca
 
 
 def packs(
-    requests: Sequence[PromptWithContinuations], size: int = PACK_TOKENS
+    requests: Sequence[PromptWithContinuations], size: int = PACK_TOKENS, *, nested: bool = False
 ) -> Iterator[list[PromptWithContinuations]]:
     """Consecutive requests whose tokens fill one forward pass (a single request may exceed it).
 
-    What all prompts of a pack begin with counts once, as it is computed once.
+    What all prompts of a pack begin with counts once, as it is computed once; with `nested`, so does what
+    a prompt and the one before it begin with, where that saves enough.
     """
     pack: list[PromptWithContinuations] = []
     alone, shared = 0, 0  # tokens of the pack without sharing; tokens that all its prompts share
+    beginnings: list[int] = []  # tokens that a prompt shares with the one before it
     for request in requests:
         length = len(request.prompt) + sum(map(len, request.continuations))
-        common = len(request.prompt)
+        common, again = len(request.prompt), []
         if pack:
             common = min(shared, common_prefix([pack[0].prompt, request.prompt]))
-        if pack and alone + length - common * len(pack) > size:
+            again = [alike(pack[-1].prompt, request.prompt)] if nested else []
+        once = common * len(pack) + sum(_worth(each - common) for each in [*beginnings, *again])
+        if pack and alone + length - once > size:
             yield pack
-            pack, alone, common = [], 0, len(request.prompt)
+            pack, beginnings, alone, common, again = [], [], 0, len(request.prompt), []
         pack.append(request)
+        beginnings += again
         alone, shared = alone + length, common
     if pack:
         yield pack
+
+
+def _worth(tokens: int) -> int:
+    return tokens if tokens >= SAVED else 0
 
 
 def shared_out(

@@ -109,7 +109,9 @@ def run_prompts(
 ) -> Prompts:
     """Runs prompts, about `size` tokens in a pass. What all begin with is run once."""
     requests = [PromptWithContinuations(prompt, ()) for prompt in prompts]
-    if len(list(packs(requests, size))) == 1 and not any(is_long(r, size=size) for r in requests):
+    if len(list(packs(requests, size, nested=True))) == 1 and not any(
+        is_long(r, size=size) for r in requests
+    ):
         return _in_one_pass(hidden, requests, device)
     shared = common_prefix(prompts) if len(prompts) > 1 else 0
     prefix = None
@@ -117,7 +119,7 @@ def run_prompts(
         prefix = long_prefix(hidden, tuple(prompts[0][:shared]), device, size)
     known = 0 if prefix is None else shared
     parts, last = [], []
-    for pack in packs(requests, known + size):
+    for pack in packs(requests, known + size, nested=True):
         if any(is_long(request, known, size) for request in pack):
             ran = [_one_long(hidden, request.prompt, known, device, size) for request in pack]
         else:
@@ -130,11 +132,11 @@ def run_prompts(
 def _in_one_pass(
     hidden: Hidden, requests: Sequence[PromptWithContinuations], device: torch.device
 ) -> Prompts:
-    prefill = Prefill(TokenTree(requests, device=device))
+    prefill = Prefill(TokenTree(requests, nested=True, device=device))
     tree = prefill.tree
     hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill)[tree.prompt_last_P]
     apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
-    rows = [[*range(apart, tree.prefix_length), *range(s, s + n)] for s, n in tree.prompt_spans()]
+    rows = [[*range(apart, tree.prefix_length), *places] for places in tree.prompt_places()]
     prefix = {n: (keys[:apart], values[:apart]) for n, (keys, values) in prefill.stored.items()}
     return Prompts(prefix if apart else {}, apart, [_Part(prefill.stored, rows)], hidden_PE)
 
@@ -145,11 +147,11 @@ def _behind(
     prefix: SharedPrefix | None,
     device: torch.device,
 ) -> tuple[_Part, Tensor]:
-    prefill = Prefill(TokenTree(pack, shared_prefix=prefix, device=device))
+    prefill = Prefill(TokenTree(pack, nested=True, shared_prefix=prefix, device=device))
     tree = prefill.tree
     hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill)[tree.prompt_last_P]
     before = range(tree.prefix_length if prefix is None else 0)
-    rows = [[*before, *range(s, s + n)] for s, n in tree.prompt_spans()]
+    rows = [[*before, *places] for places in tree.prompt_places()]
     return _Part(prefill.stored, rows), hidden_PE
 
 

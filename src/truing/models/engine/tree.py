@@ -24,6 +24,7 @@ from torch import Tensor
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.level_attention import attend_level
 from truing.models.engine.levels import Level, Segment, move
+from truing.models.engine.nesting import nested as nested_beginnings
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
@@ -111,6 +112,7 @@ class TokenTree:
         *,
         keep_last: bool = False,
         merge: bool = False,
+        nested: bool = False,
         shared_prefix: SharedPrefix | None = None,
         device: torch.device = CPU,
     ) -> None:
@@ -135,10 +137,11 @@ class TokenTree:
         known = 0 if shared_prefix is None else shared  # tokens in front of the packed row
         root = self._add(requests[0].prompt[:shared], parent=-1) if shared else -1
         levels = [[root]] if shared > known else []
-        stems = [self._add(r.prompt[shared:], parent=root) for r in requests]
-        levels.append(stems)
+        branches, stems = self._add_prompts(root, nested)
+        prompts = [*branches, *stems]
+        levels += _of_like_length(prompts, self._segments) if branches else [stems]
         self.prefix_length = shared
-        self._stems, self._known = stems, known
+        self._root, self._stems, self._known = root, stems, known
         self.prompt_last_P = torch.tensor([self._last(stem) for stem in stems]) - known
         leaves = self._add_continuations(stems)
         levels += _of_like_length(leaves, self._segments)
@@ -153,14 +156,35 @@ class TokenTree:
                 move(holder, device)
 
     def _add(self, tokens: Tokens, parent: int, before: Sequence[int] | None = None) -> int:
-        above = self._segments[parent] if parent >= 0 else None
-        depth = above.depth + above.length if above else 0
+        depth = self._depth_behind(parent)
         before = range(-1, len(tokens) - 1) if before is None else before
         segment = Segment(len(self._tokens), before, parent, depth)
         self._segments.append(segment)
         self._tokens += tokens
         self._positions += segment.positions()
         return len(self._segments) - 1
+
+    def _add_prompts(self, root: int, nest: bool) -> tuple[list[int], list[int]]:
+        """Segments of what some prompts have in common, and of what each has alone."""
+        prompts = [request.prompt for request in self.requests]
+        shared = self._depth_behind(root)
+        found, hangs_on = nested_beginnings(prompts, shared) if nest else ([], [-1] * len(prompts))
+        branches: list[int] = []
+        for branch in found:
+            parent = root if branch.parent < 0 else branches[branch.parent]
+            tokens = prompts[branch.text][branch.start : branch.end]
+            branches.append(self._add(tokens, parent))
+        stems = []
+        for prompt, branch in zip(prompts, hangs_on, strict=True):
+            parent = root if branch < 0 else branches[branch]
+            stems.append(self._add(prompt[self._depth_behind(parent) :], parent))
+        return branches, stems
+
+    def _depth_behind(self, segment: int) -> int:
+        """The position behind a segment; 0 behind none."""
+        if segment < 0:
+            return 0
+        return self._segments[segment].depth + self._segments[segment].length
 
     def _last(self, segment: int) -> int:
         return self._segments[segment].start + self._segments[segment].length - 1
@@ -202,10 +226,18 @@ class TokenTree:
         if group:
             yield group
 
-    def prompt_spans(self) -> list[tuple[int, int]]:
-        """Packed start and length of each prompt's own tokens, after the prefix common to all."""
-        stems = [self._segments[stem] for stem in self._stems]
-        return [(stem.start - self._known, stem.length) for stem in stems]
+    def prompt_places(self) -> list[list[int]]:
+        """Packed places of each prompt's tokens behind the prefix common to all."""
+        return [self._places(stem) for stem in self._stems]
+
+    def _places(self, segment: int) -> list[int]:
+        places: list[int] = []
+        while segment not in (self._root, -1):
+            each = self._segments[segment]
+            start = each.start - self._known
+            places = [*range(start, start + each.length), *places]
+            segment = each.parent
+        return places
 
     def attend(
         self,

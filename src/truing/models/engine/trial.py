@@ -130,10 +130,10 @@ class ProbeTree(TokenTree):
 
     def hidden_from_last(self) -> list[int]:
         """Packed places of the tokens that the last continuation must not see."""
-        (start, length), (_, _) = self.prompt_spans()
+        own, _ = self.prompt_places()
         first = int(self.last_B[-1]) - len(self.requests[-1].continuations[-1]) + 2
         leaves = range(int(self.prompt_last_P.max()) + 1, first)
-        return [*range(start, start + length), *leaves]
+        return [*own, *leaves]
 
 
 def probe_tokens(model: PreTrainedModel) -> list[int]:

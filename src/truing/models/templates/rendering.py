@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-import atexit
 import datetime
-import json
-import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from truing.models.limited_worker import LimitedWorker
 from truing.types import InputError
 
 SECONDS = 5
 """Of processor time, for one rendering. A long conversation takes a few hundredths of one."""
 MEMORY = 1 << 30
-PATIENCE = 120.0
-"""Seconds to wait for an answer where the system doesn't count a process's time (Windows)."""
 MOST_CHARACTERS = 1 << 24
-_SIGXCPU = int(getattr(signal, "SIGXCPU", 0))
-_WORKER = Path(__file__).with_name("worker.py")
 _RIGHT = "give the model a chat template that only writes messages down"
 
 
@@ -70,79 +59,7 @@ _BEYOND = {
 }
 
 
-class _Worker:
-    """The process, started when it is first needed and anew where it was ended or this one forked."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[str] | None = None
-        self._owner = 0
-
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The answer to one request; a process that didn't answer is ended, and the limit named."""
-        with self._lock:
-            process = self._started()
-            try:
-                answer = self._exchanged(process, json.dumps(request) + "\n")
-            except BaseException:
-                self._end()
-                raise
-            if not answer:
-                self._end()
-                return {"beyond": "time" if process.returncode in (-_SIGXCPU, 1) else "memory"}
-            return dict(json.loads(answer))
-
-    def _started(self) -> subprocess.Popen[str]:
-        if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
-            self._owner = os.getpid()
-            # -P keeps the working directory's files from being imported in place of libraries.
-            command = [sys.executable, "-P", str(_WORKER), str(SECONDS), str(MEMORY)]
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                encoding="ascii",  # JSON with everything else escaped
-            )
-        return self._process
-
-    @staticmethod
-    def _exchanged(process: subprocess.Popen[str], line: str) -> str:
-        assert process.stdin is not None and process.stdout is not None
-        with suppress(BrokenPipeError):
-            process.stdin.write(line)
-            process.stdin.flush()
-        if _SIGXCPU:  # the system itself watches the time, and a template has nothing to wait for
-            return process.stdout.readline()
-        timer = threading.Timer(PATIENCE, process.kill)
-        timer.start()
-        try:
-            return process.stdout.readline()
-        finally:
-            timer.cancel()
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is None or self._owner != os.getpid():
-            return
-        for stream in (process.stdin, process.stdout):
-            with suppress(OSError):
-                assert stream is not None
-                stream.close()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(1.0)
-        if process.returncode is None:
-            process.kill()
-            process.wait()
-
-    def close(self) -> None:
-        """End the process; another is started where one is needed again."""
-        with self._lock:
-            self._end()
-
-
-_worker = _Worker()
-atexit.register(_worker.close)
+_worker = LimitedWorker(Path(__file__).with_name("worker.py"), SECONDS, MEMORY)
 _as_of: list[datetime.datetime | None] = [None]
 
 

@@ -1,0 +1,111 @@
+"""Beginnings that prompts have in common: what is run once, in which order, and that nothing changes."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from tiny import END, FAMILIES, plain, texts, tiny
+from truing.models.engine import nesting
+from truing.models.engine.nesting import Branch, neighbours, nested
+from truing.models.engine.packing import packs
+from truing.models.engine.tree import PromptWithContinuations, SharedPrefix, TokenTree
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling, sample
+
+
+def _prompts() -> list[list[int]]:
+    """Two systems with two wordings each, of which some have several ends; one prompt twice."""
+    one, other, a, b, *ends = texts(3, [12, 9, 7, 8, 3, 2, 5, 1, 4])
+    prompts = [one + a + ends[0], one + a + ends[1], one + b + ends[2], other + b + ends[3]]
+    return [*prompts, other + a + ends[4], one + a, prompts[1]]
+
+
+@pytest.fixture
+def every_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little a beginning saves, it is run apart."""
+    monkeypatch.setattr(nesting, "SAVED", 1)
+
+
+def test_only_beginnings_that_save_enough_are_branches() -> None:
+    shared = list(range(30))
+    prompts = [[*shared, 40, 41], [*shared, 50], [*shared[:3], 60], [*shared[:3], 70, 71]]
+    assert nested(prompts, 0) == ([Branch(0, 0, 30, -1)], [0, 0, -1, -1])
+    assert nested(prompts[:2], 8) == ([], [-1, -1])
+    five = [[*shared, 40 + n] for n in range(5)]
+    assert nested(five, 24) == ([Branch(0, 24, 30, -1)], [0] * 5)
+
+
+def test_branches_hang_on_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nesting, "SAVED", 2)
+    prompts = [[1, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 8], [1, 2, 3, 7], [1, 6]]
+    branches, hangs_on = nested(prompts, 1)
+    assert branches == [Branch(0, 1, 3, -1), Branch(0, 3, 5, 0)] and hangs_on == [1, 1, 0, -1]
+    deep = [[1] * (number + 2) for number in range(3000)]
+    branches, hangs_on = nested(deep, 0)
+    assert len(branches) > 1000 and len(hangs_on) == 3000
+
+
+def test_like_beginnings_become_neighbours_only_where_that_saves_a_tenth() -> None:
+    first, second = [1] * 20, [2] * 20
+    apart = [[*first, 5], [*second, 5], [*first, 6], [*second, 6]]
+    assert neighbours(apart) == [0, 2, 1, 3]
+    assert neighbours([[3, 4, 5], [1, 4, 5], [2, 4, 5]]) == [0, 1, 2]
+    assert neighbours([]) == []
+
+
+@pytest.mark.usefixtures("every_beginning")
+@pytest.mark.parametrize("known", [False, True])
+def test_every_prompt_sees_its_own_tokens_alone(known: bool) -> None:
+    start = [7, 8, 9]
+    prompts = sorted([*start, *prompt] for prompt in _prompts())
+    requests = [PromptWithContinuations(prompt, ()) for prompt in prompts]
+    tree = TokenTree(
+        requests, nested=True, shared_prefix=SharedPrefix(tuple(start), {}) if known else None
+    )
+    shared = prompts[0][: tree.prefix_length]
+    begin = 0 if known else tree.prefix_length
+    for prompt, places, last in zip(
+        prompts, tree.prompt_places(), tree.prompt_last_P.tolist(), strict=True
+    ):
+        assert [*shared, *tree.tokens_N[places].tolist()] == prompt
+        assert tree.positions_N[places].tolist() == list(range(len(shared), len(prompt)))
+        assert places[-1] == last and min(places) >= begin
+    beginnings = {tuple(prompt[: n + 1]) for prompt in prompts for n in range(len(prompt) - 1)}
+    # A prompt's last token is its own, whatever else stands there.
+    assert len(tree.tokens_N) == len(beginnings) + len(prompts) - (len(start) if known else 0)
+
+
+@pytest.mark.usefixtures("every_beginning")
+@pytest.mark.parametrize("size", [4096, 20], ids=["one pass", "many"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_answers_are_those_of_prompts_run_alone(
+    family: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, oracle, prompts = tiny(family), plain(family), _prompts()
+    random.Random(0).shuffle(prompts)
+    monkeypatch.setattr(LanguageModel, "pack_tokens", size)
+    found = sample(model, prompts, 2, Sampling(5, temperature=0)).completions
+    for prompt, completions in zip(prompts, found, strict=True):
+        with torch.no_grad():
+            text = oracle.generate(
+                torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                max_new_tokens=5,
+                do_sample=False,
+                eos_token_id=END,
+                pad_token_id=END,
+            )
+        wanted = tuple(text[0, len(prompt) :].tolist())
+        assert [c.tokens[: len(wanted)] for c in completions] == [wanted, wanted]
+
+
+def test_packs_count_what_neighbours_share_once() -> None:
+    shared = texts(5, [30])[0]
+    alike = [[*shared, 100 + n] for n in range(6)]
+    other = [[*texts(6, [30])[0], 200 + n] for n in range(6)]
+    requests = [PromptWithContinuations(prompt, ()) for prompt in [*alike, *other]]
+    assert len(list(packs(requests, 100))) == 2
+    assert len(list(packs(requests, 100, nested=True))) == 1
