@@ -159,21 +159,23 @@ class Yardstick:
 
 
 def made(
-    options: Mapping[str, Any], method: str, folder: Path
+    options: Mapping[str, Any], method: str, folder: Path, seed: int
 ) -> tuple[Run, Candidate, Candidate, Any]:
     """A run with one defence, its base and the defence, and what making it cost."""
     defence = {"name": "defence", "method": method, "options": dict(options)}
-    spec = make_spec({"methods": [], "task": {"name": "truthful", "defences": [defence]}})
+    spec = make_spec(
+        {"methods": [], "seeds": [seed], "task": {"name": "truthful", "defences": [defence]}}
+    )
     run = Run(folder, SilentProgress())
     setup = make_setup(spec, run.progress, read=read_texts)
     with opened(run, setup, profile="default", command="benchmark"):
         keep_base(run, setup)
         _ = setup.base
         for each in chosen(spec):
-            each.make(run, setup, Graders(setup, folder), 0)
+            each.make(run, setup, Graders(setup, folder), seed)
         cost = run.costs()["defence"]
     loaded = [
-        load_candidate(candidate_folder(run, setup, name, 0), name, 0, spec.evaluation.dtype)
+        load_candidate(candidate_folder(run, setup, name, seed), name, seed, spec.evaluation.dtype)
         for name in ("base", "defence")
     ]
     return run, loaded[0], loaded[1], (cost, [case.prompt for case in setup.held_out])
@@ -190,6 +192,7 @@ def main() -> None:
         metavar="KEY=VALUE",
         help="an option of the defence; KEY may be contrast.pairs",
     )
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attacks", type=int, default=64)
     parser.add_argument("--xstest", type=Path, help="a CSV file in XSTest's form")
     parser.add_argument("--show", type=int, default=0, help="answers to print")
@@ -216,8 +219,10 @@ def main() -> None:
             options[place] = yaml.safe_load(value)
     with tempfile.TemporaryDirectory() as name:
         began, cpu = time.time(), time.process_time()
-        _, base, defence, (cost, questions) = made(options, args.method, Path(name) / "run")
-        print(f"options {options}")
+        _, base, defence, (cost, questions) = made(
+            options, args.method, Path(name) / "run", args.seed
+        )
+        print(f"options {options}, seed {args.seed}")
         print(
             f"made in {time.time() - began:.0f} s, {time.process_time() - cpu:.0f} s of processor"
         )
