@@ -22,9 +22,9 @@ class ContrastSpec(Part):
     rules: tuple[str, ...] = Field(
         (), description="rules by id; without any, all that can be attacked"
     )
-    pairs: int = Field(72, ge=1, description="attacks, each with its twin")
+    pairs: int = Field(96, ge=1, description="attacks, each with its twin")
     neutral: int = Field(
-        68,
+        76,
         ge=0,
         description="training questions that are answered as the base does, to lose nothing",
     )
