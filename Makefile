@@ -23,7 +23,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:
 	@echo 'make setup   install the project and its tools into $(VENV), from requirements.lock'
-	@echo 'make align   align the default model three ways and write the report'
+	@echo 'make align   align the default model four ways and write the report'
 	@echo 'make test    run the tests'
 	@echo 'make check   linters, types, import layers, strict docs, tests'
 	@echo 'make bench   run the benchmarks in $(BENCH_VENV)'

@@ -41,8 +41,8 @@ from truing.terminal import ends_quietly, prepare_streams, say, say_defect
 
 app = Commands(
     name="truing",
-    help="Align one language model three ways (prompt, fine-tuning, reinforcement learning) and "
-    "see what each method gained, cost and broke.",
+    help="Align one language model four ways (prompt, fine-tuning, preferences, reinforcement "
+    "learning) and see what each method gained, cost and broke.",
 )
 
 
