@@ -109,3 +109,22 @@ def test_packs_count_what_neighbours_share_once() -> None:
     requests = [PromptWithContinuations(prompt, ()) for prompt in [*alike, *other]]
     assert len(list(packs(requests, 100))) == 2
     assert len(list(packs(requests, 100, nested=True))) == 1
+
+
+@pytest.mark.usefixtures("every_beginning")
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_gradients_are_those_of_the_flat_tree(family: str) -> None:
+    model = tiny(family)
+    requests = [PromptWithContinuations(prompt, [[3, 4, 5], [6, 7]]) for prompt in _prompts()]
+    gradients, sizes = [], []
+    for nest in (False, True):
+        tree = TokenTree(requests, nested=nest)
+        model.model.zero_grad()
+        log_prob_C = model.continuation_log_probs(tree, 1.0)
+        (log_prob_C * torch.arange(len(log_prob_C))).sum().backward()
+        parameters = model.model.parameters()
+        gradients.append([p.grad.clone() for p in parameters if p.grad is not None])
+        sizes.append(len(tree.tokens_N))
+    assert sizes[1] < sizes[0] and gradients[0]
+    for flat, nested_ in zip(*gradients, strict=True):
+        assert (nested_ - flat).norm() <= 1e-5 * flat.norm() + 1e-6
