@@ -21,8 +21,8 @@ from truing.learn.checkpoint import Checkpoint
 from truing.people import open_store
 from truing.people.erasure import erase_annotator
 from truing.people.judging import withdraw
-from truing.people.live_lock import training_lock
-from truing.people.live_tables import LiveStep
+from truing.people.live.lock import training_lock
+from truing.people.live.tables import LiveStep
 from truing.people.tables import Judgement
 from truing.people.web import make_app
 

@@ -18,8 +18,8 @@ from truing.spec.people import PeopleSpec
 from truing.types import InputError, stable_hash
 
 if TYPE_CHECKING:
-    from truing.people.live import LiveQueue
-    from truing.people.live_batches import LiveSettings
+    from truing.people.live.batches import LiveSettings
+    from truing.people.live.queue import LiveQueue
     from truing.people.store import Store
 
 RANKED = 7
@@ -74,8 +74,8 @@ def judged_by_people(
         return
     # imported here: they load the database's library
     from truing.learn.sources.people import with_people
-    from truing.people.live import LiveQueue
-    from truing.people.live_lock import training_lock
+    from truing.people.live.lock import training_lock
+    from truing.people.live.queue import LiveQueue
 
     assert isinstance(samples.reward, Mixture)
     store = _opened(asked)
@@ -105,7 +105,7 @@ def _opened(asked: PeopleSpec) -> Store:
 
 
 def _settings(run: Run, setup: Setup, seed: int, asked: PeopleSpec) -> LiveSettings:
-    from truing.people.live_batches import LiveSettings
+    from truing.people.live.batches import LiveSettings
 
     name = f"{setup.named('rl')}-seed{seed}"
     began = str(run.record().get("created"))

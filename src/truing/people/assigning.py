@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
-from truing.people.live_tables import LiveStep, LiveTask
+from truing.people.live.tables import LiveStep, LiveTask
 from truing.people.store import Store
 from truing.people.tables import Assignment, Gold, Judgement, Task, now
 from truing.types import stable_hash

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from truing.people.content import parted
-from truing.people.live_tables import LiveAnswer, LiveTask
+from truing.people.live.tables import LiveAnswer, LiveTask
 from truing.people.store import BUSY_SECONDS, Store, trouble
 from truing.people.tables import (
     Annotation,

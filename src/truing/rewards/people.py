@@ -30,7 +30,7 @@ from truing.spec.reward import RewardSpec
 from truing.types import InputError, Score, Unscored
 
 if TYPE_CHECKING:
-    from truing.people.live_judgements import LiveJudgement
+    from truing.people.live.judgements import LiveJudgement
 
 PEOPLE = "people"
 WORST, BEST = 1, 7

@@ -6,8 +6,8 @@ from fastapi.testclient import TestClient
 
 from people_work import someone, work
 from truing.people import Store
-from truing.people.live import LiveQueue
-from truing.people.live_batches import Batch, LiveSettings, PostedAnswer
+from truing.people.live.batches import Batch, LiveSettings, PostedAnswer
+from truing.people.live.queue import LiveQueue
 from truing.people.web import make_app
 
 HOSTILE = "run<script>alert(1)</script>/rl-seed0"

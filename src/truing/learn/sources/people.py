@@ -20,8 +20,8 @@ import torch
 from truing.learn.correction import late, learner_log_probs
 from truing.learn.loop import LogRow
 from truing.learn.sources.samples import Drawn, OnPolicySamples, reward_row
-from truing.people.live import Learned, LiveQueue, Waiting
-from truing.people.live_batches import Batch, DrawnAnswer, Group, PostedAnswer
+from truing.people.live.batches import Batch, DrawnAnswer, Group, PostedAnswer
+from truing.people.live.queue import Learned, LiveQueue, Waiting
 from truing.people.tables import now
 from truing.policies.language import PromptCompletion
 from truing.policies.trajectories import Trajectories, length_mask, padded, reward_tensor

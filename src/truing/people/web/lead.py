@@ -18,7 +18,7 @@ from truing.people.assigning import is_current, release_open
 from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
-from truing.people.live_overview import HEIGHT, WIDTH, LiveProgress, live_progress, live_version
+from truing.people.live.overview import HEIGHT, WIDTH, LiveProgress, live_progress, live_version
 from truing.people.observations import QUESTIONS, Record
 from truing.people.overview import (
     Disagreement,

@@ -11,7 +11,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from truing.people.assigning import is_current
-from truing.people.live_tables import LiveRun, LiveStep, LiveTask
+from truing.people.live.tables import LiveRun, LiveStep, LiveTask
 from truing.people.tables import Assignment, Judgement, Task, now
 
 MOST_RUNS = 5

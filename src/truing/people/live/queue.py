@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from truing.people.assigning import is_current
 from truing.people.content import parted
-from truing.people.live_batches import (
+from truing.people.live.batches import (
     Batch,
     DrawnAnswer,
     Group,
@@ -29,8 +29,8 @@ from truing.people.live_batches import (
     run_of,
     step_of,
 )
-from truing.people.live_judgements import LiveJudgement, judged_tasks, mark, what_was_said
-from truing.people.live_tables import LiveRun, LiveStep, LiveTask
+from truing.people.live.judgements import LiveJudgement, judged_tasks, mark, what_was_said
+from truing.people.live.tables import LiveRun, LiveStep, LiveTask
 from truing.people.store import Store
 from truing.people.tables import Judgement, now
 from truing.types import InputError

@@ -14,11 +14,11 @@ from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
 from truing.people.erasure import erase_annotator, erase_user
 from truing.people.judging import record, withdraw
-from truing.people.live import LiveQueue
-from truing.people.live_batches import EMPTY, Batch, LiveSettings, PostedAnswer
-from truing.people.live_lock import training_lock
-from truing.people.live_overview import live_progress
-from truing.people.live_tables import LiveAnswer, LiveTask
+from truing.people.live.batches import EMPTY, Batch, LiveSettings, PostedAnswer
+from truing.people.live.lock import training_lock
+from truing.people.live.overview import live_progress
+from truing.people.live.queue import LiveQueue
+from truing.people.live.tables import LiveAnswer, LiveTask
 from truing.people.tables import Completion, Judgement, Prompt, Task, now
 from truing.types import InputError
 
@@ -109,7 +109,7 @@ def test_urgent_tasks_come_first_and_overdue_ones_last(store: Store) -> None:
 
 
 def _step_of(store: Store, assignment: int) -> int | None:
-    from truing.people.live_tables import LiveStep
+    from truing.people.live.tables import LiveStep
     from truing.people.tables import Assignment
 
     with store.reading() as session:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from truing.people.live_batches import Group
-from truing.people.live_tables import LiveStep, LiveTask
+from truing.people.live.batches import Group
+from truing.people.live.tables import LiveStep, LiveTask
 from truing.people.tables import Assignment, Comparison, Judgement, Ranking, Rating
 from truing.types import stable_hash
 

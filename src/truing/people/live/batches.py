@@ -23,7 +23,7 @@ from truing.people.content import (
     add_prompts,
     add_tasks,
 )
-from truing.people.live_tables import LiveAnswer, LiveRun, LiveStep, LiveTask
+from truing.people.live.tables import LiveAnswer, LiveRun, LiveStep, LiveTask
 from truing.people.tables import now
 from truing.people.vocabulary import COMPLETIONS_NEEDED
 from truing.types import stable_hash
