@@ -253,6 +253,8 @@ def decoded(file: str, data: bytes) -> str:
     """
     if data.startswith(_UTF_16):
         raise InputError(f"{file}:1: {_IS_UTF_16}")
+    if 3 * data[:200].count(0) > len(data[:200]):
+        raise InputError(f"{file}:1: every other byte is 0, as in UTF-16; save the file as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
