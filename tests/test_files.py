@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from truing.files import is_stream, write_file_atomically, write_jsonl_atomically
+from truing.files import (
+    append,
+    is_stream,
+    write_file_atomically,
+    write_json_atomically,
+    write_jsonl_atomically,
+)
+from truing.terminal import harmless
 from truing.types import InputError
 
 
@@ -91,3 +99,18 @@ def test_standard_output_goes_on_where_it_is(tmp_path: Path, name: str, piped: b
         )
     written = done.stdout.decode() if piped else out.read_text().removeprefix("before\n")
     assert written == '{"a": 1}\ndone\n' and out.read_text().startswith("before\n")
+
+
+def test_no_json_that_is_written_acts_on_a_terminal_and_all_of_it_comes_back(
+    tmp_path: Path,
+) -> None:
+    every = "".join(map(chr, range(0x3000)))
+    record = {"answer": every}
+    write_json_atomically(tmp_path / "a.json", record)
+    write_jsonl_atomically(tmp_path / "a.jsonl", [record])
+    append(tmp_path / "b.jsonl", record)
+    for path in tmp_path.iterdir():
+        text = path.read_bytes().decode("utf-8")
+        assert text == harmless(text)
+        assert json.loads(text) == record
+        assert "é" in text

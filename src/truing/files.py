@@ -116,13 +116,17 @@ def jsonl(records: Iterable[Mapping[str, Any]]) -> str:
     return "".join(_line(record) for record in records)
 
 
+# What JSON leaves as it is and a terminal obeys, or breaks a line at (see terminal/text.py).
+_ACTIVE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
 def _dumps(data: Any, indent: int | None = None) -> str:
     text = json.dumps(data, indent=indent, ensure_ascii=False, allow_nan=False)
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # half of a surrogate pair, from a user's file: escaped, it is kept
         return json.dumps(data, indent=indent, allow_nan=False)
-    return text
+    return _ACTIVE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _line(record: Mapping[str, Any]) -> str:
@@ -249,6 +253,8 @@ def decoded(file: str, data: bytes) -> str:
     """
     if data.startswith(_UTF_16):
         raise InputError(f"{file}:1: {_IS_UTF_16}")
+    if 3 * data[:200].count(0) > len(data[:200]):
+        raise InputError(f"{file}:1: every other byte is 0, as in UTF-16; save the file as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
+from typer.testing import CliRunner
 
 from truing.cli.lists import spread
 from truing.cli.main import app
@@ -39,7 +41,7 @@ def times(option: str, *values: str) -> list[str]:
         ("align", "--seed 1 --json 7", ["--seed", "1", "--json", "7"]),
         ("align", "--method prompt sft s.yaml", [*times("--method", "prompt", "sft"), "s.yaml"]),
         ("align", "--method prompt,best-of-n", times("--method", "prompt", "best-of-n")),
-        ("align", "--model a,b --out --seed", ["--model", "a,b", "--out", "--seed"]),
+        ("align", "--model a,b --out=--seed", ["--model", "a,b", "--out=--seed"]),
         ("align", "--seed", ["--seed"]),
         ("train", "sft s.yaml --curve 10 30", ["sft", "s.yaml", *times("--curve", "10", "30")]),
         ("report", "1 2 a,b", ["1", "2", "a,b"]),
@@ -78,6 +80,33 @@ def times(option: str, *values: str) -> list[str]:
 def test_lists(names: str, words: str, result: list[str]) -> None:
     assert understood(names, words) == result
     assert understood(names, " ".join(result)) == result
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("eval", "refusals --candidate answers:a.csv --refusals --out x"),
+        ("eval", "refusals --out --json"),
+        ("eval", "refusals --limit -h"),
+        ("align", "--seed --out x"),
+        ("align", "--model m --out --no-such"),
+        ("data import", "--ask --out x"),
+    ],
+)
+def test_no_option_is_another_ones_value(names: str, words: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"it needs a value, and '-.+' is an option"):
+        understood(names, words)
+
+
+def test_an_option_without_its_value_ends_the_command_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["eval", "refusals", "--candidate", "answers:a.csv", "--refusals", "--out", "x"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "Usage" in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_comma_that_belongs_to_a_name_stays(

@@ -145,3 +145,25 @@ def test_what_is_wrong_with_a_list_is_one_line(name: str) -> None:
 def test_a_list_that_isnt_there() -> None:
     with pytest.raises(InputError, match=r"nowhere\.txt: no such file"):
         read_attacks(["nowhere.txt"], RULES)
+
+
+def test_an_artifact_of_jailbreakbench_has_prompts_where_its_attacker_had_one() -> None:
+    given = [
+        {"index": 0, "goal": "Do it", "prompt": "Please do it", "jailbroken": True},
+        {"index": 1, "goal": "Do that", "prompt": None, "response": None, "jailbroken": False},
+    ]
+    book = read("pair.json", json.dumps({"parameters": {"model": "m"}, "jailbreaks": given}))
+    assert [each.text for each in book.imported] == ["Please do it"]
+    assert book.remarks == (
+        "pair.json: 1 prompt(s) that the outcome judge scores, 1 left out, for which an attacker had none",
+    )
+    with pytest.raises(InputError, match=r"pair.json: holds no attack"):
+        read("pair.json", json.dumps({"jailbreaks": given[1:]}))
+    assert read("goals.jsonl", json.dumps({"prompt": None, "goal": "Do it"})).imported
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.jsonl", "a.json", "a.yaml"])
+def test_another_encoding_is_called_by_its_name(name: str, encoding: str) -> None:
+    with pytest.raises(InputError, match=r"^a\.\w+:1: .*UTF-16.*; save the file as UTF-8$"):
+        read(name, '"Say hello"\n'.encode(encoding))

@@ -51,12 +51,18 @@ def test_an_outcome(expects: str, answer: str, keeps: float, outcome: RuleOutcom
 
 
 @pytest.mark.parametrize(("expects", "needs_check"), [("keep", True), ("carry", False)])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("program: gave None", "the rule's check can't tell from this answer"),
+        ("program: ZeroDivisionError: by zero", "program: ZeroDivisionError: by zero"),
+    ],
+)
 def test_what_the_check_cannot_tell_is_unscored_where_it_counts(
-    expects: str, *, needs_check: bool
+    given: str, said: str, expects: str, *, needs_check: bool
 ) -> None:
-    reason = Unscored("the check gave None")
-    outcome = rule_outcome(Answered(case(expects), "That nitwit loses keys."), reason)
-    assert outcome == (reason if needs_check else "carried")
+    outcome = rule_outcome(Answered(case(expects), "That nitwit loses keys."), Unscored(given))
+    assert outcome == (Unscored(said) if needs_check else "carried")
 
 
 def test_without_words_of_doing_any_answer_does_it() -> None:

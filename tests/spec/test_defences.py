@@ -40,6 +40,7 @@ def test_a_built_in_defence_is_named_in_a_word(name: str) -> None:
         ({"name": "sft", "method": "sft"}, "task.defences.0.name: .*give another, got 'sft'"),
         ({"name": "base", "method": "sft"}, "task.defences.0.name: "),
         ({"name": "A-1", "method": "sft"}, "task.defences.0.name: "),
+        ({"name": "a" * 61, "method": "sft"}, "task.defences.0.name: .*at most 60 characters"),
         ({"name": "a", "method": "sfd"}, "task.defences.0.method: .*did you mean 'sft'"),
         ({"name": "a", "method": "sft", "option": {}}, "task.defences.0.option: unknown key"),
         (

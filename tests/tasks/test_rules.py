@@ -199,6 +199,13 @@ SAME = {"one": "{request}", "two": "{request}"}
         ({"check": {"words": ["*"]}}, {}, "rules.no_red.check.words: '*': no word"),
         ({"check": {"canary": "!!!"}}, {}, "rules.no_red.check.canary: '!!!': should be one line"),
         ({"items": [ITEMS[0], ITEMS[0]]}, {}, "items.1: the same item as rules.no_red.items.0;"),
+        *(
+            ({"check": check}, {}, f"{slot} isn't filled here; give each item a column")
+            for check, slot in (
+                ({"canary": "{secret}"}, "{secret}"),
+                ({"words": ["red", "a {shade} wall"]}, "{shade}"),
+            )
+        ),
         ({"check": {}}, {}, "nothing given; give one of program, words, canary, judge"),
         ({"check": {"judge": "sme"}}, {}, "check.judge: 'sme': no such judge; did you mean 'same'"),
         ({"check": "checks.py:always"}, {}, "bad: by the check this answer keeps the rule"),

@@ -1,12 +1,13 @@
 """Lists on the command line, alike for every command.
 
 An option that takes several values can be repeated, several can stand behind it, and names and numbers
-can have commas between them: `--seed 0 --seed 1`, `--seed 0 1`, `--seed 0,1`.
+can have commas between them: `--seed 0 --seed 1`, `--seed 0 1`, `--seed 0,1`. No option takes the next
+option for its value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,19 @@ def is_path(word: str) -> bool:
 
 
 def spread(arguments: Sequence[str], parameters: Sequence[Any], ends: Ends = is_path) -> list[str]:
-    """The arguments as a parser knows them: every value behind an option of its own."""
+    """The arguments as a parser knows them: every value behind an option of its own.
+
+    Raises BadParameter where an option stands in the place of another's value.
+    """
     options = {name: p for p in parameters if p.param_type_name == "option" for name in p.opts}
+
+    def value_of(name: str) -> list[str]:
+        """The next word, unless that is an option: then a value was left out before it."""
+        word = next(rest, None)
+        if word is not None and (word.startswith("--") or word in {"-h", *options}):
+            raise _left_out(name, word)
+        return [] if word is None else [word]
+
     lists = [p for p in parameters if p.param_type_name == "argument" and p.nargs == -1]
     result: list[str] = []
     rest = iter(arguments)
@@ -40,10 +52,14 @@ def spread(arguments: Sequence[str], parameters: Sequence[Any], ends: Ends = is_
         if word.startswith("-") and len(word) > 1 and not _is_number(word):
             option = options.get(name)
             if option is None or not option.multiple:
-                result += [word, *_values_of(option, value, rest)]
+                takes_none = option is None or value or getattr(option, "is_flag", False)
+                result += [word]
+                result += (
+                    [] if takes_none else [w for _ in range(option.nargs) for w in value_of(name)]
+                )
                 option = None
             else:
-                first = [value] if value else _next(rest)
+                first = [value] if value else value_of(name)
                 result += _repeated(name, option, first) if first else [word]
         elif option is not None and _continues(option, word, ends):
             result += _repeated(option.opts[0], option, [word])
@@ -57,15 +73,11 @@ def _is_number(word: str) -> bool:
     return word[1:].replace(".", "", 1).isdecimal()
 
 
-def _next(rest: Iterator[str]) -> list[str]:
-    return [word for word in (next(rest, None),) if word is not None]
-
-
-def _values_of(option: Any, value: str, rest: Iterator[str]) -> list[str]:
-    """What belongs to an option that is no list, so that it isn't taken for anything else."""
-    if option is None or value or getattr(option, "is_flag", False):
-        return []
-    return [word for _ in range(option.nargs) for word in _next(rest)]
+def _left_out(name: str, word: str) -> typer.BadParameter:
+    return typer.BadParameter(
+        f"it needs a value, and {word!r} is an option; a value that begins so is written {name}={word}",
+        param_hint=name,
+    )
 
 
 def _repeated(name: str, option: Any, values: Sequence[str]) -> list[str]:
@@ -92,7 +104,12 @@ class Listing(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See click."""
-        return super().parse_args(ctx, spread(args, self.params, self.ends))
+        try:
+            words = spread(args, self.params, self.ends)
+        except typer.BadParameter as error:
+            error.ctx = ctx
+            raise
+        return super().parse_args(ctx, words)
 
 
 class Commands(typer.Typer):

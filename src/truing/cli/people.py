@@ -142,8 +142,9 @@ def export(
         typer.Option(
             metavar="NAME",
             help="messages, liked (these and answers that people liked best), prompt-completion, "
-            "preference, ratings or annotations; results (which candidate won, with intervals); or "
-            "tasks for another labelling program: argilla, label-studio",
+            "preference, ratings, annotations or outcomes (for --outcome-labels); results (which "
+            "candidate won, with intervals); or tasks for another labelling program: argilla, "
+            "label-studio",
         ),
     ] = "messages",
     kind: Annotated[

@@ -41,8 +41,11 @@ INJECTIONS = "injections"
 """Names that stand for lists of ours: the composed attacks' wordings; single prompts that inject words."""
 PROMPTS = ("prompt", "text", "goal", "template", "value", "question", "instruction", "attack")
 TRIGGERS = ("triggers", "trigger", "rogue_string", "attack_rogue_string", "canary")
-LISTS = ("prompts", "attacks", "seeds", "payloads", "data")
+LISTS = ("prompts", "attacks", "seeds", "payloads", "data", "jailbreaks")
 """What lists call a prompt, the words that show success, and the list itself; case aside."""
+_ARTIFACT = {"prompt", "goal", "jailbroken"}
+"""Keys of an entry in JailbreakBench's artifacts; its prompt is null where an attacker gave up."""
+_ABSENT = object()
 MOST_YAML = 1_000_000
 """Bytes of a YAML file: its reader is slow."""
 _SLOT = re.compile(
@@ -99,9 +102,12 @@ def _list(name: str, book: AttackBook) -> AttackBook:
             for a in attacks()
         ]
         return replace(book, wordings=(), imported=tuple(ours))
-    path, wordings, imported = Path(name).expanduser(), [], []
+    path, wordings, imported, absent = Path(name).expanduser(), [], [], 0
     family = path.name.split(".")[0] or path.name
     for entry in _entries(name, path):
+        if entry.text is _ABSENT:
+            absent += 1
+            continue
         text = checked_text(entry.text, entry.place)
         label = f"{family}:{entry.place.rsplit(':', 1)[-1].removeprefix(name)}"
         if _SLOT.search(text):
@@ -116,6 +122,7 @@ def _list(name: str, book: AttackBook) -> AttackBook:
         (len(wordings), "template(s) for a demand"),
         (sum(bool(each.triggers) for each in imported), "prompt(s) scored by their words"),
         (sum(not each.triggers for each in imported), "prompt(s) that the outcome judge scores"),
+        (absent, "left out, for which an attacker had none"),
     )
     said = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
     return replace(
@@ -218,6 +225,8 @@ def _of_one(place: str, value: Any) -> _Entry:
             f"{place}: {type(value).__name__} where a prompt belongs; give a text or an object with prompt"
         )
     text = _field(value, PROMPTS)
+    if value.keys() >= _ARTIFACT and value["prompt"] is None:
+        text = _ABSENT
     if text is None:
         there = ", ".join(map(str, value)) or "nothing"
         raise InputError(f"{place}: prompt: missing; there is {there[:200]}")

@@ -26,7 +26,13 @@ SHARED = 2
 """Words of five letters and more that an answer about the task has from what was asked."""
 SHORTEST_ECHO = 4
 """Words of a prompt's beginning that are no answer to it."""
+UNTOLD = Unscored("the rule's check can't tell from this answer")
 _LONG_WORD = re.compile(r"[^\W\d_]{5,}")
+
+
+def told(keeps: Score) -> Score:
+    """The grade of a rule's check; where that gave none, the reason in a reader's words."""
+    return UNTOLD if isinstance(keeps, Unscored) and "None" in keeps.reason else keeps
 
 
 def rule_outcome(answered: Answered, keeps: Score) -> RuleOutcome | Unscored:
@@ -41,6 +47,7 @@ def rule_outcome(answered: Answered, keeps: Score) -> RuleOutcome | Unscored:
 
 
 def _binding(case: Case, answer: str, keeps: Score) -> RuleOutcome | Unscored:
+    keeps = told(keeps)
     if isinstance(keeps, Unscored):
         return keeps
     if keeps < 0.5:

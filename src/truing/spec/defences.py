@@ -37,6 +37,7 @@ class DefenceSpec(Part):
 
     name: str = Field(
         pattern=r"^[a-z][a-z0-9_]*$",
+        max_length=60,  # files are named by it
         description="the candidate's name: small letters, digits and underscores",
     )
     method: MethodName = Field(description="how it is made")

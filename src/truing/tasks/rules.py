@@ -19,7 +19,7 @@ from truing.data.rule_book import (
 from truing.data.rules import Rule, RuleItem
 from truing.hints import did_you_mean
 from truing.judges.rule_checks import no_canary
-from truing.spec.task import PairSpec, RuleSpec, TaskSpec
+from truing.spec.task import PairSpec, RuleCheckSpec, RuleSpec, TaskSpec
 from truing.tasks.rule_items import check_name, entries, own_items, read_columns
 from truing.types import Case, InputError
 
@@ -76,6 +76,7 @@ def _rule(rule: RuleSpec, cases: Sequence[Case], contexts: Collection[str], wher
         raise InputError(
             f"{where}.check: missing, and rules are measured; give a program, words, a canary or a judge"
         )
+    _check_written_out(check, f"{where}.check")
     program = check.program or f"judge:{check.judge}"
     given: dict[str, Any] = {}
     if check.words is not None:
@@ -85,6 +86,19 @@ def _rule(rule: RuleSpec, cases: Sequence[Case], contexts: Collection[str], wher
         program, given = "no_canary", {"canary": check.canary}
     items = tuple(_items(rule, cases, contexts, given, f"{where}.items"))
     return Rule(rule.id, rule.says, program, rule.stated, dict(rule.expects), items)
+
+
+def _check_written_out(check: RuleCheckSpec, where: str) -> None:
+    """Raises InputError where words of a check have a slot: each item would need words of its own."""
+    named = {"words": check.words or (), "canary": (check.canary or "",)}
+    for name, texts in named.items():
+        for text in texts:
+            if slot := _SLOT.search(text):
+                program = "no_words" if name == "words" else "no_canary"
+                raise InputError(
+                    f"{where}.{name}: {text!r}: the slot {slot[0]} isn't filled here; give each item a "
+                    f"column {name}, and the rule check: {{program: {program}}}"
+                )
 
 
 def _items(

@@ -204,6 +204,7 @@ def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) 
         "preference": 12,
         "ratings": 4,
         "annotations": 4,
+        "outcomes": 4,
     }
     rows = read_jsonl(tmp_path / "ratings.jsonl")
     assert {row["rating"] for row in rows} == {6} and {row["true"] for row in rows} == {"yes"}

@@ -11,11 +11,13 @@ from sqlalchemy import select
 from commands import refused, run
 from people_work import Someone, someone, submission
 from synthetic_run import write_lines, write_run
+from truing.judges.outcome.labels import read_labelled
 from truing.judges.outcomes import DEFINITIONS
 from truing.judges.outcomes import OUTCOMES as JUDGED_OUTCOMES
 from truing.people import Store
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import next_assignment
+from truing.people.exchange import export_file
 from truing.people.exchange.outcomes_of_run import (
     AnswerKey,
     OutcomeRequest,
@@ -99,6 +101,26 @@ def test_what_most_said_holds_and_what_was_said_first_of_equals(
         label_all(sqlite_store, someone(sqlite_store, name), {"base": outcome})
         expected = {"Ada": "partly", "Bob": "partly", "Eve": "refused"}[name]
         assert set(own_labels(folder, sqlite_store).values()) == {expected}
+
+
+def test_a_judge_learns_from_what_was_exported(
+    sqlite_store: Store, folder: Path, tmp_path: Path
+) -> None:
+    rows = [row("sft", 0, case) for case in range(40)]
+    others = [
+        {**each, "detail": {"prompt": f"Question {n}?", "answer": f"{HOSTILE} Yes, {n}."}}
+        for n, each in enumerate(rows)
+    ]
+    write_lines(folder / "rows/refusals/sft-seed0.jsonl", others)
+    write_lines(folder / "rows/refusals/sft-seed1.jsonl", [])
+    outcomes_to_label(OutcomeRequest(folder, count=20)).ask(sqlite_store)
+    label_all(sqlite_store, someone(sqlite_store, "Ada"), {"base": "refused", "sft": "complied"})
+    file = tmp_path / "labels.jsonl"
+    assert export_file(sqlite_store, file, "outcomes") == 40
+    by_source = {(each.source, each.outcome) for each in read_labelled([file])}
+    assert by_source == {("base", "refused"), ("sft", "complied")}
+    for each in read_labelled([file]):
+        assert each.prompt.startswith("Question ") and each.answer.startswith(HOSTILE)
 
 
 def test_an_answer_that_changed_since_has_no_label(sqlite_store: Store, folder: Path) -> None:

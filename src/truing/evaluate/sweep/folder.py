@@ -23,6 +23,7 @@ from truing.files import (
 )
 from truing.runs.entries import remove_left_behind
 from truing.runs.run import RUNS, own_folder
+from truing.terminal import harmless
 from truing.types import InputError, Row, Unscored, stable_hash
 
 RESULTS = "results.json"
@@ -127,6 +128,11 @@ def _cells(
 
 
 def _inert(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula: text that begins like one gets an apostrophe
-    before it, numbers are left alone."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    """A cell that acts on nothing: no terminal obeys it, and no spreadsheet takes it for a formula.
+
+    Text that begins like a formula gets an apostrophe before it; numbers are left alone. rows.jsonl has
+    all texts as they were.
+    """
+    if not isinstance(cell, str):
+        return cell
+    return f"'{harmless(cell)}" if cell.startswith(_FORMULA) else harmless(cell)

@@ -1,8 +1,9 @@
 """Answers labelled by outcome: those that ship with Truing, and people's own files.
 
 A file is a table (CSV, JSONL and so on) in one of two forms. XSTest's has `prompt`, `completion` and
-`final_label`; ours has `prompt`, `answer` and `outcome`, and perhaps `source`, the model that answered.
-Where the source isn't given, the file's name stands for it: one file for each model.
+`final_label`; ours has `prompt`, `answer` and `outcome`, and perhaps `source`, the model that answered
+(`candidate` where people labelled the answers of a run, as 'truing data export' writes them).
+Where neither is given, the file's name stands for it: one file for each model.
 
 The labels that ship (data/built_in/outcomes.jsonl) are of prompts of our own. The answers marked
 "written" were put together by a program, with a seed, from openings, reasons, contents and endings that
@@ -129,7 +130,7 @@ def _answers(read: Table, source: str) -> Iterator[tuple[str, LabelledOutcome]]:
         outcome = _outcome(row, label)
         text = _text(row, answer)
         if outcome == "empty" or text.strip():
-            named = row.values.get("source") or source
+            named = row.values.get("candidate") or row.values.get("source") or source
             yield row.place, LabelledOutcome(_text(row, "prompt"), text, outcome, str(named))
 
 

@@ -7,6 +7,7 @@ says who judged (as a number, not a name), where the prompt came from and whethe
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
 from truing.hints import did_you_mean
+from truing.people.answers import shown_completions
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
@@ -151,6 +153,15 @@ def _annotations(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
         }
 
 
+def _outcomes(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.kind == "outcome":
+        (shown,) = shown_completions(judgement.assignment)
+        (outcome,) = (flag.value for flag in judgement.flags)
+        candidate = re.sub(r"/\d+$", "", shown.candidate or "")  # without its seed
+        prompt = writer.prompt(_prompt_of(judgement))
+        yield {"prompt": prompt, "answer": shown.text, "outcome": outcome, "candidate": candidate}
+
+
 EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]]] = {
     "messages": ("demonstrations as conversations", _messages),
     "liked": ("demonstrations, and answers rated 6 or 7, preferred or ranked first", _liked),
@@ -158,9 +169,9 @@ EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]
     "preference": ("comparisons and rankings as prompt, chosen, rejected", _preference),
     "ratings": ("ratings with their flags", _ratings),
     "annotations": ("use cases and metadata of prompts", _annotations),
+    "outcomes": ("what answers did, as a judge of outcomes learns from it", _outcomes),
 }
 """Forms by name: what they hold, and the rows of one judgement."""
-
 
 _KINDS: dict[str, tuple[str, ...]] = {
     "messages": ("demonstration",),
@@ -169,6 +180,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "preference": ("comparison", "ranking"),
     "ratings": ("rating",),
     "annotations": ("annotation",),
+    "outcomes": ("outcome",),
 }
 """The kinds of judgement that a form has rows for."""
 _NO_ROW = {
