@@ -79,10 +79,16 @@ class Judgements:
     remarks: tuple[str, ...] = ()
     first: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def without(self, left_out: Mapping[str, int], judgements: Sequence[Judgement]) -> Judgements:
-        """With fewer of them, and why."""
+    def without(
+        self,
+        left_out: Mapping[str, int],
+        judgements: Sequence[Judgement],
+        first: Mapping[str, str] | None = None,
+    ) -> Judgements:
+        """With fewer of them, why, and where the first of each reason stands."""
         counts = Counter(dict(self.left_out)) + Counter(dict(left_out))
-        return replace(self, judgements=tuple(judgements), left_out=dict(counts))
+        places = {**(first or {}), **self.first}
+        return replace(self, judgements=tuple(judgements), left_out=dict(counts), first=places)
 
     @property
     def reasons(self) -> str:
@@ -130,8 +136,7 @@ def usable(read: Judgements) -> Judgements:
             if each.rating is not None:
                 left_out.add(CONSTANT, each.source)
         judgements = [each for each in judgements if each.rating is None]
-    first = {**left_out.first, **read.first}
-    result = replace(read.without(left_out.counts, judgements), first=first)
+    result = read.without(left_out.counts, judgements, left_out.first)
     if not judgements:
         why = result.reasons or "there is no row"
         right = "give comparisons, rankings or ratings"
