@@ -71,7 +71,7 @@ def train_reward(
     read, contamination = _judgements(spec, section, progress)
     reader = _reader(spec, section, progress, accept_licence)
     read = readable(read, reader.renderer, section.max_tokens)
-    say_left_out(read.source, "judgement(s)", read.left_out, progress, read.remarks)
+    say_left_out(read.source, "judgement(s)", read.left_out_with_place, progress, read.remarks)
     sides = split_judgements(read, section.held_out, section.held_out_people)
     usual = default_folder(spec)
     folder = Path(out) if out is not None else usual.with_name(f"reward-{usual.name}")

@@ -78,7 +78,8 @@ def lines(document: Document) -> list[str]:
     """For the terminal."""
     known, choice = document["learned_from"], document["chosen"]
     kinds = ", ".join(f"{count} {kind}s" for kind, count in known["kinds"].items())
-    people = f", {known['people']} people" if known["people"] else ""
+    noun = "person" if known["people"] == 1 else "people"
+    people = f", {known['people']} {noun}" if known["people"] else ""
     text = [
         f"Learned from {known['judgements']} judgements ({kinds}) of {known['prompts']} prompts{people}",
         f"Head: {choice['feature']}, ridge {choice['ridge']:g}, temperature {choice['temperature']:.2f}, "

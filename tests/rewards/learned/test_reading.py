@@ -110,6 +110,8 @@ def test_what_can_teach_nothing_is_counted_with_its_reason(what: str, tmp_path: 
     assert len(found.judgements) == 1
     [(said, count)] = found.left_out.items()
     assert reason in said and count == 1
+    [with_place] = found.left_out_with_place
+    assert with_place.startswith(said) and ".jsonl:1)" in with_place
 
 
 @pytest.mark.parametrize("what", BAD)

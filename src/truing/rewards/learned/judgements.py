@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from truing.data.messages import Turns, stripped
 from truing.types import InputError, split_key, stable_hash
@@ -70,23 +70,56 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judgements:
-    """Judgements in order; `left_out` counts what can teach nothing, by its reason; `remarks` are what the
-    user is told of the rest."""
+    """Judgements in order; `left_out` counts what can teach nothing, by its reason, and `first` has the
+    place of the first of these, where that is known; `remarks` are what the user is told of the rest."""
 
     judgements: tuple[Judgement, ...]
     left_out: Mapping[str, int]
     source: str
     remarks: tuple[str, ...] = ()
+    first: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def without(self, left_out: Mapping[str, int], judgements: Sequence[Judgement]) -> Judgements:
-        """With fewer of them, and why."""
+    def without(
+        self,
+        left_out: Mapping[str, int],
+        judgements: Sequence[Judgement],
+        first: Mapping[str, str] | None = None,
+    ) -> Judgements:
+        """With fewer of them, why, and where the first of each reason stands."""
         counts = Counter(dict(self.left_out)) + Counter(dict(left_out))
-        return Judgements(tuple(judgements), dict(counts), self.source, self.remarks)
+        places = {**(first or {}), **self.first}
+        return replace(self, judgements=tuple(judgements), left_out=dict(counts), first=places)
 
     @property
     def reasons(self) -> str:
         """What was left out, in words."""
-        return "; ".join(f"{count} left out: {reason}" for reason, count in self.left_out.items())
+        return "; ".join(
+            f"{count} left out: {why}" for why, count in self.left_out_with_place.items()
+        )
+
+    @property
+    def left_out_with_place(self) -> dict[str, int]:
+        """What was left out, by its reason with the place of the first of them."""
+        return {
+            f"{reason} (the first at {self.first[reason]})"
+            if reason in self.first
+            else reason: count
+            for reason, count in self.left_out.items()
+        }
+
+
+@dataclass
+class LeftOutRows:
+    """Counts what is left out, by its reason, and keeps the place of the first."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, place: str) -> None:
+        """One more; `place` is empty where nobody knows it."""
+        self.counts[reason] += 1
+        if place:
+            self.first.setdefault(reason, place)
 
 
 def usable(read: Judgements) -> Judgements:
@@ -94,14 +127,16 @@ def usable(read: Judgements) -> Judgements:
 
     Raises InputError where none is left, or all are ties.
     """
-    left_out: Counter[str] = Counter()
+    left_out = LeftOutRows()
     sound = [each for each in read.judgements if not _fault(each, left_out)]
     judgements = _consistent(sound, left_out)
     levels = {each.rating for each in judgements if each.rating is not None}
     if len(levels) == 1:
-        left_out[CONSTANT] += sum(each.rating is not None for each in judgements)
+        for each in judgements:
+            if each.rating is not None:
+                left_out.add(CONSTANT, each.source)
         judgements = [each for each in judgements if each.rating is None]
-    result = read.without(left_out, judgements)
+    result = read.without(left_out.counts, judgements, left_out.first)
     if not judgements:
         why = result.reasons or "there is no row"
         right = "give comparisons, rankings or ratings"
@@ -112,21 +147,21 @@ def usable(read: Judgements) -> Judgements:
             "answer; give some in which one answer is better"
         )
     remarks = (*read.remarks, *_remarks(judgements))
-    return Judgements(result.judgements, result.left_out, read.source, remarks)
+    return replace(result, remarks=remarks)
 
 
-def _fault(judgement: Judgement, left_out: Counter[str]) -> bool:
+def _fault(judgement: Judgement, left_out: LeftOutRows) -> bool:
     """Whether the answers can teach nothing; counts why."""
     if not all(answer.strip() for answer in judgement.answers):
-        left_out[EMPTY] += 1
+        left_out.add(EMPTY, judgement.source)
         return True
     if len({answer.strip() for answer in judgement.answers}) < len(judgement.answers):
-        left_out[EQUAL] += 1
+        left_out.add(EQUAL, judgement.source)
         return True
     return False
 
 
-def _consistent(judgements: Sequence[Judgement], left_out: Counter[str]) -> list[Judgement]:
+def _consistent(judgements: Sequence[Judgement], left_out: LeftOutRows) -> list[Judgement]:
     """Of what a known person said twice of the same answers, once; nothing where the two disagree."""
     verdicts: dict[tuple[str, str, str], set[tuple[int, ...]]] = {}
     for each in judgements:
@@ -137,9 +172,9 @@ def _consistent(judgements: Sequence[Judgement], left_out: Counter[str]) -> list
         if not each.annotator:
             result.append(each)
         elif len(verdicts[key]) > 1:
-            left_out[CONTRADICTED] += 1
+            left_out.add(CONTRADICTED, each.source)
         elif key in seen:
-            left_out[REPEATED] += 1
+            left_out.add(REPEATED, each.source)
         else:
             seen.add(key)
             result.append(each)

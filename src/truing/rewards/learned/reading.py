@@ -7,7 +7,6 @@ record is a mistake.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from truing.data.tables import read_table
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import Found, found_in
 from truing.people.exchange.records import items_of
-from truing.rewards.learned.judgements import Judgement, Judgements, usable
+from truing.rewards.learned.judgements import Judgement, Judgements, LeftOutRows, usable
 from truing.rewards.learned.store import is_store, judgements_of_store
 from truing.types import InputError
 
@@ -37,7 +36,7 @@ def read_judgements(source: str, consents: Collection[str] = ()) -> Judgements:
             "reward_model.consent: is of a store, which knows what each prompt's writer agreed to; "
             f"{source} is a file"
         )
-    left_out: Counter[str] = Counter()
+    left_out = LeftOutRows()
     judgements: list[Judgement] = []
     for record in _records(source):
         if record.mistake:
@@ -45,11 +44,13 @@ def read_judgements(source: str, consents: Collection[str] = ()) -> Judgements:
         try:
             own = _of_record(record)
         except (InputError, LeftOut) as error:
-            left_out[str(error)] += 1
+            left_out.add(str(error), record.where)
             continue
         judgements += own
-        left_out[NOT_JUDGED] += not own
-    return usable(Judgements(tuple(judgements), dict(+left_out), source))
+        if not own:
+            left_out.add(NOT_JUDGED, record.where)
+    read = Judgements(tuple(judgements), dict(left_out.counts), source, first=left_out.first)
+    return usable(read)
 
 
 def _records(source: str) -> Iterator[Found]:

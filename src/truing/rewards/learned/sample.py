@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from truing.data.messages import Turns
 from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.learned.judgements import Judgement, Judgements
+from truing.rewards.learned.judgements import Judgement, Judgements, LeftOutRows
 from truing.statistics.judgement_likelihood import (
     Likelihood,
     Opinion,
@@ -113,7 +113,7 @@ def readable(read: Judgements, renderer: Renderer, most: int) -> Judgements:
     Raises InputError where there is none.
     """
     most = min(most, renderer.model.context_length)
-    left_out: dict[str, int] = {}
+    left_out = LeftOutRows()
     length_of: dict[Turns, int | str] = {}
     kept = []
     for each in read.judgements:
@@ -123,10 +123,10 @@ def readable(read: Judgements, renderer: Renderer, most: int) -> Judgements:
             longest = max(len(renderer.answer_tokens(text, end=True)) for text in each.answers)
             reason = f"longer than {most} tokens" if before + longest > most else ""
         if reason:
-            left_out[reason] = left_out.get(reason, 0) + 1
+            left_out.add(reason, each.source)
         else:
             kept.append(each)
-    result = read.without(left_out, kept)
+    result = read.without(left_out.counts, kept, left_out.first)
     if not kept:
         raise InputError(
             f"{read.source}: no judgement that the model can read ({result.reasons}); raise "
