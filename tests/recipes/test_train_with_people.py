@@ -249,9 +249,9 @@ def test_a_store_without_what_was_done_is_refused(
 @pytest.mark.parametrize(
     ("people", "rl", "words"),
     [
-        ({"deadline": "2020-01-01T00:00:00Z"}, {}, ["deadline", "is past"]),
+        ({"deadline": "2020-01-01T00:00:00Z"}, {}, ["reward.parts.0.deadline", "is past"]),
         ({"least": 4}, {}, ["least: 4 judgements can't come from 3 people"]),
-        ({"store": "no/such/folder/people.db"}, {}, ["reward.parts: store", "no folder"]),
+        ({"store": "no/such/folder/people.db"}, {}, ["reward.parts.0.store", "no folder"]),
         ({"ask": "ranking"}, {"samples_per_prompt": 8}, ["at most 7"]),
     ],
 )

@@ -166,3 +166,31 @@ def test_prompts_without_any_reference_are_refused_before_training() -> None:
     with pytest.raises(InputError, match=r"reward\.parts\.1: number holds answers against ref"):
         check_reward(spec, [Case("Q?"), Case("R?")])
     check_reward(spec, [Case("Q?"), Case("R?", ("7",))])
+
+
+@pytest.mark.parametrize(
+    ("part", "case", "message"),
+    [
+        (
+            {"name": "number"},
+            Case("Q?", ("a lot",)),
+            r"gives no score for any of 2 .*holds no number",
+        ),
+        (
+            {"name": "number", "column": "right"},
+            Case("Q?", columns={"right": "many"}),
+            r"no number\); the column 'right' must say what is right for some",
+        ),
+        (
+            {"name": "exact", "column": "right"},
+            Case("Q?", columns={"right": ""}),
+            r"no score for any",
+        ),
+    ],
+)
+def test_references_that_no_case_has_in_a_readable_form_are_refused_before_training(
+    part: dict[str, Any], case: Case, message: str
+) -> None:
+    spec = RewardSpec.model_validate({"parts": [part]})
+    with pytest.raises(InputError, match=message):
+        check_reward(spec, [case, case])

@@ -11,7 +11,7 @@ from truing.learn.loop import LogRow, Source
 from truing.learn.sources.samples import OnPolicySamples
 from truing.methods.setup import Setup
 from truing.rewards.mixture import Mixture
-from truing.rewards.people import people_asked
+from truing.rewards.people import people_asked, people_parts
 from truing.runs.ranks import check_alone
 from truing.runs.run import Run
 from truing.spec.people import PeopleSpec
@@ -50,7 +50,7 @@ def check_deadline(setup: Setup) -> None:
         return
     if asked.deadline <= now():
         raise InputError(
-            f"reward.parts: deadline: {asked.deadline.isoformat()} is past; give a time to come, or "
+            f"{_place(setup)}.deadline: {asked.deadline.isoformat()} is past; give a time to come, or "
             "leave it out"
         )
 
@@ -78,7 +78,7 @@ def judged_by_people(
     from truing.people.live.queue import LiveQueue
 
     assert isinstance(samples.reward, Mixture)
-    store = _opened(asked)
+    store = _opened(asked, _place(setup))
     try:
         with training_lock(store):
             queue = LiveQueue(store, _settings(run, setup, seed, asked))
@@ -94,14 +94,19 @@ def judged_by_people(
         store.close()
 
 
-def _opened(asked: PeopleSpec) -> Store:
+def _opened(asked: PeopleSpec, where: str) -> Store:
     from truing.people.store import open_store
 
     try:
         return open_store(asked.store)
     except InputError as error:
         text = str(error).removeprefix("--store: ")
-        raise InputError(f"reward.parts: store: {text}") from None
+        raise InputError(f"{where}.store: {text}") from None
+
+
+def _place(setup: Setup) -> str:
+    """Where the spec asks people."""
+    return f"reward.parts.{people_parts(setup.spec.reward)[0]}"
 
 
 def _settings(run: Run, setup: Setup, seed: int, asked: PeopleSpec) -> LiveSettings:

@@ -21,6 +21,7 @@ from truing.rewards.people import PEOPLE, People, people_asked
 from truing.rewards.program import REWARDS, built_in, program
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.user_code import is_user_function
+from truing.rewards.verifiable import AgainstReference
 from truing.spec.people import PeopleSpec
 from truing.spec.reward import RewardPart, RewardSpec
 from truing.types import Case, InputError, Score, Unscored, stable_hash
@@ -205,18 +206,35 @@ def check_reward(
 
 
 def _check_references(spec: RewardSpec, cases: Sequence[Case]) -> None:
-    """Raises InputError where answers are held against references, and no case has any."""
-    if any(case.correct_answers for case in cases) or not cases:
-        return
+    """Raises InputError where answers are held against references, and no case has one that can be read."""
+    known = any(case.correct_answers for case in cases)
     for number, part in enumerate(spec.parts):
+        if part.name not in REWARDS or not cases:
+            continue
         where = f"reward.parts.{number}"
-        if part.name in REWARDS:
-            built = built_in(part.name, part.options, where, columns_of(cases))
-            if built.asks_for == REFERENCES:
-                raise InputError(
-                    f"{where}: {part.name} holds answers against references, and no prompt has any; "
-                    "name the column of the data that says what is right, as 'column'"
-                )
+        built = built_in(part.name, part.options, where, columns_of(cases))
+        if built.asks_for == REFERENCES and not known:
+            raise InputError(
+                f"{where}: {part.name} holds answers against references, and no prompt has any; "
+                "name the column of the data that says what is right, as 'column'"
+            )
+        if isinstance(built, AgainstReference) and (reason := _unscored_everywhere(built, cases)):
+            what = f"the column {built.column!r}" if built.column else "the references"
+            raise InputError(
+                f"{where}: {part.name} gives no score for any of {len(cases)} prompt(s) ({reason}); "
+                f"{what} must say what is right for some"
+            )
+
+
+def _unscored_everywhere(reward: AgainstReference, cases: Sequence[Case]) -> str:
+    """Why no case has a score; empty where one has."""
+    reason = ""
+    for case in cases:
+        score = reward.score(Answered(case, "An answer."))
+        if not isinstance(score, Unscored):
+            return ""
+        reason = reason or score.reason
+    return reason
 
 
 def described(spec: RewardSpec) -> str:

@@ -122,11 +122,12 @@ def people_spec(options: Mapping[str, Any], number: int) -> PeopleSpec:
 
 def people_asked(spec: RewardSpec) -> PeopleSpec | None:
     """How people are asked; None where the reward needs nobody. Raises InputError where that is wrong."""
-    asked = [
-        people_spec(part.options, number)
-        for number, part in enumerate(spec.parts)
-        if part.name == PEOPLE
-    ]
-    if len(asked) > 1:
+    places = people_parts(spec)
+    if len(places) > 1:
         raise InputError("reward.parts: people can be asked by one part only; leave out the other")
-    return asked[0] if asked else None
+    return people_spec(spec.parts[places[0]].options, places[0]) if places else None
+
+
+def people_parts(spec: RewardSpec) -> list[int]:
+    """The numbers of the parts that ask people."""
+    return [number for number, part in enumerate(spec.parts) if part.name == PEOPLE]

@@ -114,7 +114,10 @@ class PeopleSamples:
                     "they say from now on counts when the run is resumed"
                 )
             if not noted:
-                self.say(f"  step {step}: waiting for people; {waiting.open} prompt(s) are open")
+                self.say(
+                    f"  step {step}: waiting for people; {waiting.open} prompt(s) are open; they answer "
+                    f"on the page of: truing label --store {self.queue.store}"
+                )
                 noted = True
             wait()
             waiting = self.queue.waiting(step)
