@@ -29,7 +29,8 @@ POSTS = ("/page/answers", "/page/thumbs", "/page/picks")
 
 
 @pytest.fixture()
-def app(sqlite_store: Store) -> Iterator[FastAPI]:
+def app(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[FastAPI]:
+    monkeypatch.setattr("truing.serve.answering.randbits", lambda bits: 0)  # no answer is empty
     served = candidate()
     engine = Engine(served.model)
     app = make_app(Service(served, engine, sqlite_store), TOKEN)
