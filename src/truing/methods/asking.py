@@ -28,10 +28,16 @@ _CURVE = ("reward", "kl", "entropy", "late_steps", "late_ratio")
 """Figures of a step that the lead sees."""
 
 
+def _asked(setup: Setup) -> PeopleSpec | None:
+    """How people are asked; None where they aren't. A defence has an exact program for its reward."""
+    asked = people_asked(setup.spec.reward)
+    return asked if setup.spec.rl.contrast is None else None
+
+
 def check_people(setup: Setup) -> None:
     """Raises InputError where people can't be asked as the spec says, before any time is spent."""
-    asked = people_asked(setup.spec.reward)
-    if asked is None or setup.spec.rl.contrast is not None:
+    asked = _asked(setup)
+    if asked is None:
         return
     check_alone("reward.parts: people")
     if asked.ask == "ranking" and setup.spec.rl.samples_per_prompt > RANKED:
@@ -45,8 +51,8 @@ def check_deadline(setup: Setup) -> None:
     """Raises InputError where people have gone home before a new training begins."""
     from truing.people.tables import now  # imported here: loads the database's library
 
-    asked = people_asked(setup.spec.reward)
-    if asked is None or asked.deadline is None or setup.spec.rl.contrast is not None:
+    asked = _asked(setup)
+    if asked is None or asked.deadline is None:
         return
     if asked.deadline <= now():
         raise InputError(
@@ -68,8 +74,8 @@ def judged_by_people(
     Their store is held until the training ends. Raises InputError where it can't be had, is another's,
     or lacks what was learned from.
     """
-    asked = people_asked(setup.spec.reward)
-    if asked is None or setup.spec.rl.contrast is not None:
+    asked = _asked(setup)
+    if asked is None:
         yield samples, lambda step, row: None
         return
     # imported here: they load the database's library
