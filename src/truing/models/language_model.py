@@ -21,6 +21,7 @@ from transformers.utils import logging as transformers_logging
 from truing.models.engine.attention import NAME, AttentionPlan, following
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.long_rows import long_log_probs, long_prefix
+from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
@@ -38,7 +39,6 @@ from truing.models.engine.tree import (
     SharedPrefix,
     Tokens,
     TokenTree,
-    common_prefix,
 )
 from truing.models.engine.trial import cache_agrees, shares_prompts
 from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone

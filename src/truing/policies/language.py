@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
-from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
 from truing.policies.adapter import add_adapter, not_adapted

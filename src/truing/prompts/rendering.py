@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from truing.data.texts import Demonstration
-from truing.models.engine.tree import PromptWithContinuations, common_prefix
+from truing.models.engine.nesting import common_prefix
+from truing.models.engine.tree import PromptWithContinuations
 from truing.models.language_model import LanguageModel
 from truing.models.templates.rendering import TemplateRefusal
 from truing.types import Case, InputError, stable_hash

@@ -12,10 +12,11 @@ from torch import Tensor
 from truing.models.engine.attention import MASKED
 from truing.models.engine.long_rows import LongRow, in_pieces
 from truing.models.engine.memory import attention_heads, key_value_bytes
+from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.projection import CHUNK
 from truing.models.engine.room import halves, in_room
-from truing.models.engine.tree import PromptWithContinuations, TokenTree, common_prefix
+from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.templates.speech import text_of
 

@@ -9,7 +9,7 @@ import torch
 
 from tiny import END, FAMILIES, plain, texts, tiny
 from truing.models.engine import nesting
-from truing.models.engine.nesting import Branch, neighbours, nested
+from truing.models.engine.nesting import Branch, branching, neighbours
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix, TokenTree
 from truing.models.language_model import LanguageModel
@@ -32,19 +32,19 @@ def every_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_beginnings_that_save_enough_are_branches() -> None:
     shared = list(range(30))
     prompts = [[*shared, 40, 41], [*shared, 50], [*shared[:3], 60], [*shared[:3], 70, 71]]
-    assert nested(prompts, 0) == ([Branch(0, 0, 30, -1)], [0, 0, -1, -1])
-    assert nested(prompts[:2], 8) == ([], [-1, -1])
+    assert branching(prompts, 0) == ([Branch(0, 0, 30, -1)], [0, 0, -1, -1])
+    assert branching(prompts[:2], 8) == ([], [-1, -1])
     five = [[*shared, 40 + n] for n in range(5)]
-    assert nested(five, 24) == ([Branch(0, 24, 30, -1)], [0] * 5)
+    assert branching(five, 24) == ([Branch(0, 24, 30, -1)], [0] * 5)
 
 
 def test_branches_hang_on_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nesting, "SAVED", 2)
     prompts = [[1, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 8], [1, 2, 3, 7], [1, 6]]
-    branches, hangs_on = nested(prompts, 1)
+    branches, hangs_on = branching(prompts, 1)
     assert branches == [Branch(0, 1, 3, -1), Branch(0, 3, 5, 0)] and hangs_on == [1, 1, 0, -1]
     deep = [[1] * (number + 2) for number in range(3000)]
-    branches, hangs_on = nested(deep, 0)
+    branches, hangs_on = branching(deep, 0)
     assert len(branches) > 1000 and len(hangs_on) == 3000
 
 

@@ -11,12 +11,12 @@ import torch
 from tiny import FAMILIES, alone, plain, texts, tiny
 from truing.models import language_model
 from truing.models.engine import packing, tree
+from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import (
     PromptWithContinuations,
     SharedPrefix,
     TokenTree,
-    common_prefix,
 )
 from truing.types import InputError
 

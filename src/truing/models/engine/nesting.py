@@ -24,8 +24,13 @@ class Branch:
     parent: int
 
 
-def alike(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike, leaving each at least one of its own."""
+def common_prefix(texts: Sequence[Sequence[int]]) -> int:
+    """The number of tokens shared by all texts, leaving each at least one of its own."""
+    first, *others = texts
+    return min((_alike(first, other) for other in others), default=max(len(first) - 1, 0))
+
+
+def _alike(one: Sequence[int], other: Sequence[int]) -> int:
     most = min(len(one), len(other)) - 1
     for place in range(most):
         if one[place] != other[place]:
@@ -33,10 +38,10 @@ def alike(one: Sequence[int], other: Sequence[int]) -> int:
     return max(most, 0)
 
 
-def nested(texts: Sequence[Sequence[int]], known: int) -> tuple[list[Branch], list[int]]:
+def branching(texts: Sequence[Sequence[int]], known: int) -> tuple[list[Branch], list[int]]:
     """The branches behind `known` tokens that all begin with, parents first, and the number of the one
     that each text hangs on (-1: none)."""
-    common = [alike(one, other) for one, other in pairwise(texts)]
+    common = [_alike(one, other) for one, other in pairwise(texts)]
     branches: list[Branch] = []
     hangs_on = [-1] * len(texts)
     runs = [(0, len(texts), known, -1)]
@@ -63,4 +68,4 @@ def neighbours(texts: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _shared(texts: Sequence[Sequence[int]], order: Sequence[int]) -> int:
-    return sum(alike(texts[one], texts[other]) for one, other in pairwise(order))
+    return sum(_alike(texts[one], texts[other]) for one, other in pairwise(order))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from truing.models.engine.nesting import SAVED, alike
+from truing.models.engine.nesting import SAVED, common_prefix
 from truing.models.engine.room import halves
-from truing.models.engine.tree import PromptWithContinuations, common_prefix
+from truing.models.engine.tree import PromptWithContinuations
 
 PACK_TOKENS = 4096  # tokens in one forward pass: enough to keep the matrix products busy
 HIDDEN_TOKENS = 1024  # the same for hidden states alone: activations fit the cache (see LOG.md)
@@ -28,7 +28,7 @@ def packs(
         common, again = len(request.prompt), []
         if pack:
             common = min(shared, common_prefix([pack[0].prompt, request.prompt]))
-            again = [alike(pack[-1].prompt, request.prompt)] if nested else []
+            again = [common_prefix([pack[-1].prompt, request.prompt])] if nested else []
         once = common * len(pack) + sum(_worth(each - common) for each in [*beginnings, *again])
         if pack and alone + length - once > size:
             yield pack

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.long_rows import Hidden, LongRow, in_pieces, is_long, long_prefix
+from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import PACK_TOKENS, packs
 from truing.models.engine.tree import (
     PromptWithContinuations,
     SharedPrefix,
     Tokens,
     TokenTree,
-    common_prefix,
 )
 
 LONG_PREFIX = 128  # a shorter common prefix is cheaper read once for each prompt than handled apart

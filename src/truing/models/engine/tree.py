@@ -24,7 +24,7 @@ from torch import Tensor
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.level_attention import attend_level
 from truing.models.engine.levels import Level, Segment, move
-from truing.models.engine.nesting import nested as nested_beginnings
+from truing.models.engine.nesting import branching, common_prefix
 
 Tokens = Sequence[int]
 LONG_PREFIX = 64  # a shorter one is cheaper copied for each row than attended to apart
@@ -46,15 +46,6 @@ class SharedPrefix:
 
     tokens: tuple[int, ...]
     states: Mapping[int, tuple[Tensor, Tensor]]
-
-
-def common_prefix(prompts: Sequence[Tokens]) -> int:
-    """The number of tokens shared by all prompts, leaving each at least one of its own."""
-    shortest = min(len(prompt) for prompt in prompts)
-    shared = 0
-    while shared < shortest - 1 and len({prompt[shared] for prompt in prompts}) == 1:
-        shared += 1
-    return shared
 
 
 def _goes_beyond(prompt: Tokens, prefix: Tokens) -> bool:
@@ -164,11 +155,11 @@ class TokenTree:
         self._positions += segment.positions()
         return len(self._segments) - 1
 
-    def _add_prompts(self, root: int, nest: bool) -> tuple[list[int], list[int]]:
+    def _add_prompts(self, root: int, nested: bool) -> tuple[list[int], list[int]]:
         """Segments of what some prompts have in common, and of what each has alone."""
         prompts = [request.prompt for request in self.requests]
         shared = self._depth_behind(root)
-        found, hangs_on = nested_beginnings(prompts, shared) if nest else ([], [-1] * len(prompts))
+        found, hangs_on = branching(prompts, shared) if nested else ([], [-1] * len(prompts))
         branches: list[int] = []
         for branch in found:
             parent = root if branch.parent < 0 else branches[branch.parent]
