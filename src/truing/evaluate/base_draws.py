@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.graded_answers import GRADED
 from truing.evaluate.local import LocalRespondent
-from truing.models.sampling import Sampling, sample
 from truing.rewards.reward import Answered, Reward, scored
 from truing.runs.folder import DRAWS
-from truing.types import Row, Score
+from truing.types import Row, Score, Unscored
 
 EACH = 16
 """Answers to a case. At n = 16 the chosen answer is 1.8 nats away at most."""
@@ -23,14 +22,14 @@ EACH = 16
 def base_draws(
     context: EvalContext, base: LocalRespondent, reward: Reward, grades: Sequence[str]
 ) -> list[Row]:
-    """A row for each answer at temperature 1. `grades` names metrics of the judges that are learned or of
-    the task's programs (`answers.NAME`)."""
-    candidate, cases = base.candidate, context.held_out
-    sampling = Sampling(context.max_new_tokens, 1.0, base.seed, candidate.renderer.stop)
-    sampled = sample(candidate.model, base.prompts(cases), EACH, sampling)
+    """A row for each answer at temperature 1; none to a case that leaves no room for one. `grades` names
+    metrics of the judges that are learned or of the task's programs (`answers.NAME`)."""
+    cases = context.held_out
+    drawn = base.draw(cases, context.max_new_tokens, EACH, temperature=1.0)
     answers = [
         Answered.of(case, each)
-        for case, completions in zip(cases, sampled.completions, strict=True)
+        for case, completions in zip(cases, drawn, strict=True)
+        if not isinstance(completions, Unscored)
         for each in completions
     ]
     columns = {"reward": scored(reward, answers), **_graded(context, answers, grades)}
