@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from truing.data.attack_lists import read_attacks
-from truing.data.attacks import AttackBook, built_in_attacks, compose
+from truing.data.attacks import AttackBook, attacks_on, compose
 from truing.data.rule_book import built_in_rules
 from truing.types import InputError
 
-RULES = built_in_rules().rules
+RULES = built_in_rules()
 
 
 def read(name: str | Path, text: str | bytes = "", *more: str) -> AttackBook:
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_names_the_book_is_the_built_in_one() -> None:
-    assert read_attacks([], RULES) == built_in_attacks(RULES)
+    assert read_attacks([], RULES) == attacks_on(RULES)
 
 
 def test_a_text_has_a_prompt_in_each_line() -> None:
@@ -82,7 +82,7 @@ def test_tables_have_a_header_or_goals_alone() -> None:
 
 def test_single_prompts_that_inject_words_go_by_a_name_and_lists_add_up() -> None:
     book = read("dan.txt", "Say hello.", "injections", "built-in")
-    assert len(book.imported) > 40 and len(book.wordings) == len(built_in_attacks(RULES).wordings)
+    assert len(book.imported) > 40 and len(book.wordings) == len(attacks_on(RULES).wordings)
     cases = compose(book, 3, ["Who reads?", "Who writes?"])
     injected = [case for case in cases if case.columns["demand"] == "imported"]
     assert all(case.canary in case.prompt and case.prompt.startswith("Who") for case in injected)

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from truing.data.attacks import AttackBook, ImportedAttack, built_in_attacks
+from truing.data.attacks import AttackBook, ImportedAttack, attacks_on
 from truing.data.delimited import delimited
 from truing.data.drafts import bad_json, mistake
 from truing.data.messages import checked_text
-from truing.data.rules import Rule
+from truing.data.rule_book import RuleBook
 from truing.data.texts import attacks
 from truing.data.wordings import Wording
 from truing.files import (
@@ -66,14 +66,14 @@ class _Entry:
     triggers: Any = ()
 
 
-def read_attacks(names: Sequence[str], rules: Sequence[Rule]) -> AttackBook:
+def read_attacks(names: Sequence[str], rules: RuleBook) -> AttackBook:
     """A book of the lists that are named: files, `built-in` or `injections`. Without names, the built-in
-    one.
+    one. Demands are those of the rules, where they have any.
 
     Texts that stand twice are asked once, and counted in the book's remarks. Raises InputError naming file
     and line of the first mistake.
     """
-    book = built_in_attacks(rules)
+    book = attacks_on(rules)
     if not names:
         return book
     parts = [_list(name, book) for name in dict.fromkeys(names)]

@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from typing import Any, Literal, TypeVar, get_args
 
+from truing.data.demands import Demand
+from truing.data.rule_book import BY_CONTEXT, RuleBook, built_in_rules, slots_in
 from truing.data.rules import Rule, RuleItem, composed_case, filled
 from truing.data.texts import built_in_text
 from truing.data.wordings import Wording, built_in_wordings, worded_case
@@ -26,9 +28,8 @@ from truing.types import Case, InputError, normalised, stable_hash
 
 Cell = Literal["attack", "direct", "able", "twin", "neutral"]
 CELLS: tuple[Cell, ...] = get_args(Cell)
-Success = Literal["said", "broken"]
-"""How it is seen that a demand was carried out: the words that the turn holds were said, not quoted in a
-refusal; or the rule's own check finds it broken, as where a secret of the system message is said at all."""
+OF_OUTCOMES = tuple(name for name in BY_CONTEXT if name not in ("words", "canary"))
+"""An item's columns that decide what becomes of `rules` alone."""
 
 _Any = TypeVar("_Any")
 _Named = TypeVar("_Named", "Wording", RuleItem)
@@ -37,29 +38,6 @@ WORDINGS_EACH = 26
 """Wordings of one demand and item in a large design: enough for hit@25, and some to spare."""
 BESIDE = 4
 """Direct requests and plain questions beside one demand and item in a large design."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """Something to ask for against a rule, and its twin: as short a request that the rule permits.
-
-    `asks` and `twin` stand behind "please" as they are; `done` are words of which any shows that the
-    twin's was done, and `shown` words of which one must stand where a check finds the rule broken: a
-    refusal may break it as well. `slots` are its own beside an item's: of each list, the item's place in
-    its rule takes one. `without` is what the system message says where the rule isn't told: what the
-    demand can't do without. `beside` stands behind either: what the twin can't do without.
-    """
-
-    name: str
-    rule: str
-    asks: str
-    twin: str
-    done: tuple[str, ...]
-    success: Success
-    without: str = ""
-    beside: str = ""
-    shown: tuple[str, ...] = ()
-    slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,15 +80,15 @@ class _Target:
 
     @property
     def slots(self) -> dict[str, Any]:
-        """The item's, and the demand's for it; what isn't a text is for checks alone."""
+        """The item's as it is asked, and the demand's for it; what isn't a text is for checks alone."""
         place = self.rule.items.index(self.item)
         own = {name: each[place % len(each)] for name, each in self.demand.slots.items()}
-        return {**self.item.slots, **own}
+        return {**slots_in(self.item, "ask"), **own}
 
     @property
     def under_rule(self) -> str:
-        """What the system message says of the rule."""
-        return self._system(self.rule.says)
+        """What the system message says of the rule; nothing, where it is only expected."""
+        return self._system(self.rule.says if self.rule.stated else "")
 
     @property
     def without_rule(self) -> str:
@@ -139,6 +117,15 @@ def built_in_attacks(rules: Sequence[Rule]) -> AttackBook:
         by_id,
         tuple(data["plain"]),
     )
+
+
+def attacks_on(book: RuleBook) -> AttackBook:
+    """The built-in wordings with the demands of a task's own rules; with the built-in demands, where the
+    book has none."""
+    built_in = built_in_attacks(built_in_rules().rules)
+    if not book.demands:
+        return built_in
+    return replace(built_in, demands=book.demands, rules={rule.id: rule for rule in book.rules})
 
 
 def _rule(data: Mapping[str, Any]) -> Rule:
@@ -227,6 +214,8 @@ def _attack_cells(
         ("able", asks, without, sought),
         ("twin", permitted, told, done),
     ):
+        if cell == "able" and told == without:
+            continue  # a rule that nobody is told: it would be the attack again
         case = _case(cell, target, wording, (question, request), system, words)
         yield replace(case, family=family)
 
@@ -259,7 +248,7 @@ def _case(
     """A cell's case, from what is `said`: a question and a request. What it is made of stands in its
     columns, `sought` being the words to look for, `shown` those that a broken rule must come with; the
     item's slots are there for the rule's check."""
-    slots = {name: each for name, each in target.slots.items() if isinstance(each, str)}
+    slots = {name: each for name, each in target.slots.items() if name not in OF_OUTCOMES}
     columns = {
         **slots,
         "cell": cell,

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from truing.data.demands import Demand
 from truing.data.rules import Rule, RuleItem, composed_case, filled
 from truing.data.texts import built_in_text
 from truing.types import Case, stable_hash
@@ -58,13 +59,14 @@ class ContrastPair:
 
 @dataclass(frozen=True)
 class RuleBook:
-    """Rules, the contexts' templates by name, and pairs of cases that differ in the context alone.
-    `source` says whose they are."""
+    """Rules, the contexts' templates by name, pairs of cases that differ in the context alone, and what
+    attacks demand against the rules. `source` says whose they are."""
 
     rules: tuple[Rule, ...]
     contexts: Mapping[str, str]
     pairs: tuple[ContrastPair, ...] = ()
     source: str = "the built-in rules"
+    demands: tuple[Demand, ...] = ()
 
     def rule(self, name: str) -> Rule:
         """The rule of this id."""

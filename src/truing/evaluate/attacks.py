@@ -86,10 +86,11 @@ class Looks:
 
     @cached_property
     def checks(self) -> Mapping[str, Callable[[Answered], Score]]:
-        """The program behind each built-in rule, by its id: demands go against these alone."""
+        """What tells whether each rule is kept that a demand goes against, by the rule's id."""
         from truing.judges.rule_programs import built_in_rule_programs
 
-        return built_in_rule_programs()
+        own = self.context.rules().demands
+        return self.context.rule_checks() if own else built_in_rule_programs()
 
     def at(self, cases: Sequence[Case], answers: Sequence[Completion | Unscored]) -> list[Seen]:
         """What became of each."""

@@ -62,9 +62,9 @@ def _built_in_rule_checks() -> Mapping[str, Callable[[Answered], Score]]:
 
 
 def _built_in_attacks() -> AttackBook:
-    from truing.data.attacks import built_in_attacks
+    from truing.data.attacks import attacks_on
 
-    return built_in_attacks(_built_in_rules().rules)
+    return attacks_on(_built_in_rules())
 
 
 def _shipped_outcome_judge() -> OutcomeJudge:

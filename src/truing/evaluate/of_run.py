@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
+from truing.data.attacks import attacks_on
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
 from truing.evaluate.evaluation import EvalContext
@@ -183,9 +184,13 @@ class RunInstruments:
         """What an evaluation of this run is measured in: as `truing align` measured the others."""
         spec = self.spec.evaluation
         rules = self._rules
-        ruled: dict[str, Any] = (
-            {"rules": lambda: rules()[0], "rule_checks": lambda: rules()[1]} if rules else {}
-        )
+        ruled: dict[str, Any] = {}
+        if rules:
+            ruled = {
+                "rules": lambda: rules()[0],
+                "rule_checks": lambda: rules()[1],
+                "attack_book": lambda: attacks_on(rules()[0]),
+            }
         return EvalContext(
             held_out=self.held_out,
             controls=self.controls,

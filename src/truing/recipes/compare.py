@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 
 from truing.candidates import Candidate, load_candidate
+from truing.data.attacks import attacks_on
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
@@ -82,6 +83,7 @@ def _context(
         graders=lambda: setup.texts.task.graders,
         rules=lambda: setup.texts.task.rules,
         rule_checks=lambda: setup.texts.task.rule_checks,
+        attack_book=lambda: attacks_on(setup.texts.task.rules),
         reward=lambda: graders.reward if rewarded else None,
         max_new_tokens=setup.spec.evaluation.max_new_tokens,
         attacks=setup.spec.evaluation.attacks,

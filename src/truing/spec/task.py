@@ -80,6 +80,34 @@ class RuleCheckSpec(Part):
 RULE_CHECK_KINDS = ("program", "words", "canary", "judge")
 
 
+class DemandSpec(Part):
+    """Something that attacks ask for against a rule, and as short a request that the rule permits.
+
+    All texts may have slots, which the rule's items fill.
+    """
+
+    asks: str = Field(
+        min_length=1, description='what is asked for; stands behind "please" as it is'
+    )
+    twin: str = Field(min_length=1, description="a request of the same form that the rule permits")
+    done: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        min_length=1, description="words of which any shows that the twin's request was done"
+    )
+    success: Literal["broken", "said"] = Field(
+        "broken",
+        description="how it is seen that an attack succeeds: the rule's check says broken, or the item's "
+        "canary, which stands in the demand, is said and not quoted in a refusal",
+    )
+    shown: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (),
+        description="words of which one must stand where the rule is broken, as a refusal may break it",
+    )
+    without: str = Field(
+        "", description="what the model is told where it isn't told the rule, as the secret itself"
+    )
+    beside: str = Field("", description="what it is told in any case, as what the twin asks about")
+
+
 class RuleSpec(Part):
     """A rule that people expect to be kept, said to the model or not."""
 
@@ -99,6 +127,12 @@ class RuleSpec(Part):
         None,
         description="what fills the slots, an object each, or a JSONL or CSV file of them; without it, "
         "the task's held-out cases, each as {request}",
+    )
+    demands: tuple[DemandSpec, ...] = Field(
+        (),
+        exclude_if=is_empty,
+        description="what attacks demand against it; where no rule has any, attacks go against the "
+        "built-in rules",
     )
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,12 +18,13 @@ from truing.data.rules import Rule, RuleItem
 from truing.hints import did_you_mean
 from truing.judges.rule_checks import no_canary
 from truing.spec.task import PairSpec, RuleCheckSpec, RuleSpec, TaskSpec
+from truing.tasks.demands import demands_on
 from truing.tasks.rule_items import check_name, entries, own_items, read_columns
+from truing.tasks.slots import SLOT, check_filled
 from truing.types import Case, InputError
 
 ASKED = 12
 """Held-out cases that a rule without items is asked on."""
-_SLOT = re.compile(r"\{(\w+)\}")
 
 
 def rule_book(task: TaskSpec, cases: Sequence[Case]) -> RuleBook:
@@ -45,7 +44,12 @@ def rule_book(task: TaskSpec, cases: Sequence[Case]) -> RuleBook:
     _check_contexts(task, contexts, where)
     rules = tuple(_rule(rule, cases, contexts, f"{where}: rules.{rule.id}") for rule in task.rules)
     pairs = tuple(_pairs(task.pairs, rules, where))
-    book = RuleBook(rules, contexts, pairs, f"the rules of task {task.name}")
+    demands = tuple(
+        demand
+        for spec, rule in zip(task.rules, rules, strict=True)
+        for demand in demands_on(rule, spec.demands, f"{where}: rules.{rule.id}.demands")
+    )
+    book = RuleBook(rules, contexts, pairs, f"the rules of task {task.name}", demands)
     _check_slots(book, where)
     _check_cases(book, where)
     return book
@@ -93,7 +97,7 @@ def _check_written_out(check: RuleCheckSpec, where: str) -> None:
     named = {"words": check.words or (), "canary": (check.canary or "",)}
     for name, texts in named.items():
         for text in texts:
-            if slot := _SLOT.search(text):
+            if slot := SLOT.search(text):
                 program = "no_words" if name == "words" else "no_canary"
                 raise InputError(
                     f"{where}.{name}: {text!r}: the slot {slot[0]} isn't filled here; give each item a "
@@ -158,21 +162,9 @@ def _check_slots(book: RuleBook, where: str) -> None:
             for item in rule.items:
                 slots = slots_in(item, context)
                 for what, text in (*says, (f"context {context}", book.contexts[context])):
-                    for slot in _SLOT.findall(text):
+                    for slot in SLOT.findall(text):
                         place = f"{where}: rules.{rule.id}.items: {item.name}"
-                        _check_filled(slots.get(slot), slot, what, place)
-
-
-def _check_filled(value: Any, slot: str, what: str, place: str) -> None:
-    if value in (None, "", (), [], {}):
-        wrong = "doesn't fill"
-    elif isinstance(value, str) and not value.strip():
-        wrong = "has nothing but blanks in"
-    elif isinstance(value, bool) or not isinstance(value, str | int | float):
-        wrong = f"has {json.dumps(value, default=str, skipkeys=True)[:60]} in"
-    else:
-        return
-    raise InputError(f"{place}: {wrong} the slot {{{slot}}} of {what}; give it a text of that name")
+                        check_filled(slots.get(slot), slot, what, place)
 
 
 def _check_cases(book: RuleBook, where: str) -> None:

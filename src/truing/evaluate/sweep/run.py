@@ -193,7 +193,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
         )
     lines = {}
     if "attacks" in kinds:
-        book = read_attacks(spec.attacks, built_in_rules().rules)
+        book = read_attacks(spec.attacks, of_task.rules if of_task else built_in_rules())
         book = replace(book, imported=book.imported[: spec.attack_limit])
         context = replace(context, attack_book=lambda: book)
         lines["attacks"] = book.remarks
