@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page
+from browsing import LOW_CONTRAST, OVERFLOWING, TOO_SMALL, UNNAMED, new_page
 from paths import ROOT
 from people_pages import answer_by_keys
 from tiny import saved
@@ -95,9 +95,8 @@ def newcomer(browser: Browser, folder: Path, size: str, model: str | None) -> di
     return dict(json.loads(done.stdout))
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_from_the_demo_to_a_candidate(browser: Browser, tmp_path: Path, size: str) -> None:
-    found = newcomer(browser, tmp_path, size, str(saved(tmp_path / "model")))
+def test_from_the_demo_to_a_candidate_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    found = newcomer(browser, tmp_path, "phone", str(saved(tmp_path / "model")))
     rows = read_jsonl(tmp_path / "liked.jsonl")
     assert len(rows) >= 5 and {row["annotator"] for row in rows} == {"annotator-1"}
     about = found["demonstrations"]
@@ -107,7 +106,7 @@ def test_from_the_demo_to_a_candidate(browser: Browser, tmp_path: Path, size: st
 
 
 @pytest.mark.model
-def test_the_default_model_learns_from_the_demo(browser: Browser, tmp_path: Path) -> None:
+def test_the_default_model_learns_from_the_demo_at_a_desk(browser: Browser, tmp_path: Path) -> None:
     found = newcomer(browser, tmp_path, "desk", None)
     [candidate] = found["candidates"]  # type: ignore[misc]
     assert candidate["held_out_loss_difference"]["value"] < 0.5

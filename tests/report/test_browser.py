@@ -37,7 +37,8 @@ def test_the_page_in_a_browser(browser: Any, page_path: Path, width: int, scheme
     scales = page.evaluate(TOO_SMALL)
     assert len(scales) == 4 and min(scales) > 0.8  # each figure once, at a legible size
     assert page.evaluate(CUT_OFF) == []
-    assert serious(page) == []
+    if width == 390:  # names and colours are the same at any width
+        assert serious(page) == []
     assert [url for url in requests if not url.startswith("data:")] == [page_path.as_uri()]
     assert complaints == []
     context.close()

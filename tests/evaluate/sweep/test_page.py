@@ -19,6 +19,7 @@ from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import labels, shown_lines
 
 HELPFUL, HARMFUL = len(instructions("helpful")), len(instructions("harmful"))
+FEW = ("own", "helpful-1", "helpful-2", "harmful-1", "harmful-2")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,10 @@ def test_the_page_in_a_browser(
     assert view.evaluate(OVERFLOWING) == []
     assert min(view.evaluate(TOO_SMALL)) > 0.8
     assert view.evaluate(CUT_OFF) == []
-    assert serious(view) == []
     assert complaints == []
+    few = synthetic_sweep(prompts=FEW, questions=5)  # axe looks at every mark
+    path.write_text(page(few, "truing eval"), encoding="utf-8")
+    view.goto(path.as_uri(), wait_until="load")
+    view.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert serious(view) == []
     view.close()
