@@ -97,6 +97,9 @@ def test_rows_that_can_teach_nothing_are_left_out_and_counted(tmp_path: Path) ->
     )
     assert [each.source[-2:] for each in file.preferences] == [":1"]
     assert file.left_out == {APART: 1, EMPTY: 3, EQUAL: 1, OPEN: 3}
+    places = {reason: place.rpartition(":")[2] for reason, place in file.first.items()}
+    assert places == {APART: "2", EMPTY: "3", EQUAL: "6", OPEN: "7"}
+    assert any(reason.endswith("pairs.jsonl:3)") for reason in file.left_out_with_place)
 
 
 def test_a_mapping_says_which_is_which(tmp_path: Path) -> None:
@@ -120,7 +123,10 @@ def test_a_mapping_says_which_is_which(tmp_path: Path) -> None:
         ({"prompt": "Why?", "chosen": "So."}, "no column rejected; its columns: prompt, chosen"),
         ({"chosen": "So.", "rejected": "No."}, ":1: no prompt; its columns: chosen, rejected"),
         ({**PLAIN, "prompt": 7}, ":1: prompt: a number stands here"),
-        ({**PLAIN, "rejected": PLAIN["chosen"]}, "(1 left out: the two answers are the same)"),
+        (
+            {**PLAIN, "rejected": PLAIN["chosen"]},
+            "(1 left out: the two answers are the same (the first at",
+        ),
         (
             {"chosen": [SYSTEM, SYSTEM, USER, BOT], "rejected": "No."},
             ":1: chosen: message 2: a second",

@@ -75,6 +75,10 @@ FORBIDDEN = {
     "the environment": "import os; assert os.environ['SECRET']",
     "a reply of its own": "import os; os.write(3, b'[1]'); os._exit(0)",
     "a flood of replies": "import os\nwhile True: os.write(3, b'x' * 10000)",
+    "another process": "import os\nif os.fork() == 0: os._exit(0)",
+    "another program": "import subprocess; subprocess.run(['true'])",
+    "a thread": "import threading; threading.Thread(target=print).start()",
+    "a call to the kernel": "import ctypes; assert ctypes.CDLL(None).syscall(NR_CLONE, 17, *[0] * 4) >= 0",
     "nesting": "(" * 100_000,
     "a null": "x = '\0'",
 }
@@ -89,6 +93,7 @@ def test_what_code_can_not_do(what: str, tmp_path: Path, monkeypatch: pytest.Mon
     with socket.create_server(("127.0.0.1", 0)) as server:
         code = FORBIDDEN[what].replace("ELSEWHERE", str(tmp_path))
         code = code.replace("PORT", str(server.getsockname()[1]))
+        code = code.replace("NR_CLONE", "56" if os.uname().machine == "x86_64" else "220")
         assert _one(code.replace("PARENT", str(os.getpid()))) == 0.0
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
@@ -114,6 +119,12 @@ def test_a_test_that_is_no_python_is_no_fault_of_the_answer() -> None:
     assert isinstance(score, Unscored) and "a test of the case is no Python" in score.reason
 
 
+@pytest.mark.parametrize("tests", [3, None, {"assert": 0}, ["assert x == 1", 3], [None]])
+def test_what_is_no_test_is_not_passed(tests: Any) -> None:
+    assert isinstance(_one("x = 1", tests), Unscored)
+    assert isinstance(_one("x = 1", ["", " "]), Unscored)
+
+
 def test_where_code_can_not_be_cut_off_nothing_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     from truing.rewards import unit_tests
 
@@ -132,3 +143,4 @@ def test_without_isolation_limits_of_time_and_memory_hold() -> None:
     assert _one("x = 1", isolated=False) == 1.0
     assert _one("while True: pass", isolated=False) == 0.0
     assert _one("x = b'x' * (1 << 30)", isolated=False) == 0.0
+    assert _one(FORBIDDEN["another process"], isolated=False) == 0.0

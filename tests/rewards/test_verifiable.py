@@ -85,11 +85,23 @@ def test_json() -> None:
 
 
 @pytest.mark.parametrize(
+    "answer", ["[" * 900 + "]" * 900, '{"a":' * 101 + "1" + "}" * 101, "2e999"]
+)
+def test_json_that_programs_can_not_hold_has_a_reason(answer: str) -> None:
+    assert _scores("json", [answer], [1], column="right") == [0.0]
+    [score] = _scores("json", ["1"], answer, column="right")
+    assert isinstance(score, Unscored) and "is no JSON" in score.reason
+    deepest = "[" * 100 + "]" * 100
+    assert _scores("json", [deepest, "1"], deepest, column="right") == [1.0, 0.0]
+
+
+@pytest.mark.parametrize(
     ("value", "schema", "fitting"),
     [
         (1, {"type": "integer"}, True),
         (1.0, {"type": "integer"}, True),
         (1.5, {"type": "integer"}, False),
+        (10**400, {"type": "integer"}, True),
         (True, {"type": "number"}, False),
         (None, {"type": ["string", "null"]}, True),
         ("b", {"enum": ["a", "b"]}, True),

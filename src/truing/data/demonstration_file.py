@@ -6,13 +6,13 @@ example, is ever imitated.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from truing.data.columns import MESSAGES, Columns, Field, columns_of, spread
 from truing.data.dialogues import Dialogue
 from truing.data.drafts import mistake
+from truing.data.left_out import LeftOutRows, with_place
 from truing.data.messages import Turns
 from truing.data.question_layouts import plain_name
 from truing.data.tables import Table, TableRow, read_table
@@ -44,12 +44,18 @@ _RIGHT = (
 @dataclass(frozen=True)
 class DemonstrationFile:
     """The demonstrations of a source in order; `left_out` counts rows that are none, by reason,
-    `remarks` says how it was read where that isn't plain."""
+    `first` has the place of the first of these; `remarks` says how it was read where that isn't plain."""
 
     dialogues: tuple[Dialogue, ...]
     left_out: Mapping[str, int]
     source: str
     remarks: tuple[str, ...] = ()
+    first: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out_with_place(self) -> dict[str, int]:
+        """What was left out, by its reason with the place of the first of them."""
+        return with_place(self.left_out, self.first)
 
 
 def read_demonstrations(source: str, columns: Mapping[str, str], where: str) -> DemonstrationFile:
@@ -66,16 +72,17 @@ def read_demonstrations(source: str, columns: Mapping[str, str], where: str) -> 
         _check_form(table, place)
     marks = _marks(table)
     dialogues: list[Dialogue] = []
-    left_out: Counter[str] = Counter()
+    left_out = LeftOutRows()
     for row in table.rows:
         if reason := _unwanted(known, row, marks=marks):
-            left_out[reason] += 1
+            left_out.add(reason, row.place)
         else:
             dialogues += _dialogues(known, row)
     if not dialogues:
-        reasons = "; ".join(f"{count} rows {reason}" for reason, count in left_out.items())
+        reasons = "; ".join(f"{count} rows {reason}" for reason, count in left_out.counts.items())
         raise mistake(place, None, "", f"no demonstration in it ({reasons or 'no row'})", _RIGHT)
-    return DemonstrationFile(tuple(dialogues), dict(left_out), source, table.remarks)
+    counts = dict(left_out.counts)
+    return DemonstrationFile(tuple(dialogues), counts, source, table.remarks, left_out.first)
 
 
 def _check_form(table: Table, place: str) -> None:

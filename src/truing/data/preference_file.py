@@ -7,13 +7,13 @@ have rows that can teach nothing; those are left out, and why is counted.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from truing.data.columns import Columns, Field, columns_of
 from truing.data.drafts import mistake
+from truing.data.left_out import LeftOutRows, with_place
 from truing.data.messages import Turns, stripped, turns_of
 from truing.data.tables import Table, TableRow, read_table
 from truing.data.transcripts import hh_messages
@@ -58,12 +58,18 @@ class Preference:
 @dataclass(frozen=True)
 class PreferenceFile:
     """The preferences of a source in order; `left_out` counts rows that can't be one, by reason,
-    `remarks` says how it was read where that isn't plain."""
+    `first` has the place of the first of these; `remarks` says how it was read where that isn't plain."""
 
     preferences: tuple[Preference, ...]
     left_out: Mapping[str, int]
     source: str
     remarks: tuple[str, ...] = ()
+    first: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def left_out_with_place(self) -> dict[str, int]:
+        """What was left out, by its reason with the place of the first of them."""
+        return with_place(self.left_out, self.first)
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,17 @@ def read_preferences(source: str, columns: Mapping[str, str], where: str) -> Pre
         raise mistake(place, None, "", f"no column {' and none '.join(missing)}", known.listed())
     read = [_preference(known, row) for row in table.rows]
     preferences = tuple(each for each in read if isinstance(each, Preference))
-    left_out = Counter(each for each in read if isinstance(each, str))
+    rows = LeftOutRows()
+    for each, row in zip(read, table.rows, strict=True):
+        if isinstance(each, str):
+            rows.add(each, row.place)
+    file = PreferenceFile(preferences, dict(rows.counts), source, table.remarks, rows.first)
     if not preferences:
-        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out.items())
+        left_out = file.left_out_with_place.items()
+        reasons = "; ".join(f"{count} left out: {reason}" for reason, count in left_out)
         right = "give a prompt with a chosen and a rejected answer"
         raise mistake(place, None, "", f"no preference in it ({reasons or 'no row'})", right)
-    return PreferenceFile(preferences, dict(left_out), source, table.remarks)
+    return file
 
 
 def _voted(table: Table) -> Table:

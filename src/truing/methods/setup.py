@@ -250,7 +250,7 @@ def _dialogues(spec: Spec, source: str, progress: Progress) -> Sequence[Dialogue
         from truing.people.exchange.demonstrating import read_dialogues
 
         read = read_dialogues(source, spec.data.consent)
-    say_left_out(source, "demonstration(s)", read.left_out, progress, read.remarks)
+    say_left_out(source, "demonstration(s)", read.left_out_with_place, progress, read.remarks)
     return read.dialogues
 
 
@@ -288,7 +288,7 @@ def with_preferences(read: Read, *, train_on_questions: bool = True) -> Read:
         columns = spec.task.data.columns if of_task else {}
         where = "task.data.preferences" if of_task else "data.preferences"
         pairs = read_preferences(source, columns, where)
-        say_left_out(source, "pair(s)", pairs.left_out, progress, pairs.remarks)
+        say_left_out(source, "pair(s)", pairs.left_out_with_place, progress, pairs.remarks)
         asked = (*texts.held_out, *texts.controls)
         return replace(texts, preferences=split_preferences(pairs, asked, spec, progress))
 

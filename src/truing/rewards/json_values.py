@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,15 +19,44 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} isn't JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):  # all of these would be the same value
+        raise ValueError("a number is too large")
+    return number
+
+
+_DEEPEST = 100
+"""Arrays and objects in each other: what looks through them calls itself for each."""
+
+
 def parsed_json(text: str) -> Any:
     """The JSON value that is all of a text. Raises ValueError where there is none.
 
-    Stricter than Python: NaN and Infinity aren't JSON, and no key may stand twice in an object.
+    Stricter than Python: NaN and Infinity aren't JSON, nor is a number that is read as one of them; no key
+    may stand twice in an object, and no more than 100 arrays and objects in each other.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_one_of_each)
+        value = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            object_pairs_hook=_one_of_each,
+        )
     except RecursionError:
         raise ValueError("nested too deeply") from None
+    inside = [value]
+    for _ in range(_DEEPEST):
+        inside = [each for outer in inside for each in _parts(outer)]
+        if not inside:
+            return value
+    raise ValueError("nested too deeply")
+
+
+def _parts(value: Any) -> list[Any]:
+    """The arrays and objects right inside a value."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [each for each in parts if isinstance(each, dict | list)]
 
 
 def same_value(one: Any, other: Any) -> bool:
@@ -49,7 +79,7 @@ _KINDS: dict[str, Callable[[Any], bool]] = {
     "boolean": lambda value: isinstance(value, bool),
     "null": lambda value: value is None,
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "integer": lambda value: _KINDS["number"](value) and float(value).is_integer(),
+    "integer": lambda value: _KINDS["number"](value) and value == value // 1,
 }
 _BOUNDS: dict[str, Callable[[Any, Any], bool]] = {
     "minimum": lambda value, least: not _KINDS["number"](value) or value >= least,

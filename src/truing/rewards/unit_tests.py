@@ -80,9 +80,14 @@ class UnitTests(Program):
     def score(self, answered: Answered) -> Score:
         """See Program; unscored where the case has no tests, or one that isn't Python."""
         given = in_column(answered, self.column)
-        tests = [str(each) for each in (given if isinstance(given, list) else [given])]
-        if isinstance(given, Unscored) or not tests:
-            return given if isinstance(given, Unscored) else Unscored("the case has no tests")
+        if isinstance(given, Unscored):
+            return given
+        tests = given if isinstance(given, list) else [given]
+        if not all(isinstance(each, str) for each in tests):  # 3 is Python, too, that never fails
+            return Unscored(f"the case's {self.column!r} is neither a text nor a list of texts")
+        tests = [each for each in tests if each.strip()]
+        if not tests:
+            return Unscored("the case has no tests")
         reply = self._reply(last_block(answered.answer), tests)
         if "open" in reply:
             raise InputError(

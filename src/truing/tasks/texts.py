@@ -99,7 +99,7 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
             f"{preferences}: {len(read.preferences)} pair(s) read; the method preference learns from "
             "them, and isn't among those here"
         )
-        say_left_out(preferences, "pair(s)", read.left_out, progress, read.remarks)
+        say_left_out(preferences, "pair(s)", read.left_out_with_place, progress, read.remarks)
     say(task.read, progress)
     if task.spec.data.refusals:
         _ = task.refusals

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from truing.data.left_out import LeftOutRows, with_place
 from truing.data.messages import Turns, stripped
 from truing.types import InputError, split_key, stable_hash
 
@@ -100,26 +101,7 @@ class Judgements:
     @property
     def left_out_with_place(self) -> dict[str, int]:
         """What was left out, by its reason with the place of the first of them."""
-        return {
-            f"{reason} (the first at {self.first[reason]})"
-            if reason in self.first
-            else reason: count
-            for reason, count in self.left_out.items()
-        }
-
-
-@dataclass
-class LeftOutRows:
-    """Counts what is left out, by its reason, and keeps the place of the first."""
-
-    counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, reason: str, place: str) -> None:
-        """One more; `place` is empty where nobody knows it."""
-        self.counts[reason] += 1
-        if place:
-            self.first.setdefault(reason, place)
+        return with_place(self.left_out, self.first)
 
 
 def usable(read: Judgements) -> Judgements:

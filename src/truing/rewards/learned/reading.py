@@ -11,12 +11,13 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from truing.data.left_out import LeftOutRows
 from truing.data.messages import turns_of
 from truing.data.tables import read_table
 from truing.people.exchange.items import Item, LeftOut
 from truing.people.exchange.reading import Found, found_in
 from truing.people.exchange.records import items_of
-from truing.rewards.learned.judgements import Judgement, Judgements, LeftOutRows, usable
+from truing.rewards.learned.judgements import Judgement, Judgements, usable
 from truing.rewards.learned.store import is_store, judgements_of_store
 from truing.types import InputError
 

@@ -10,10 +10,11 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from truing.data.left_out import LeftOutRows
 from truing.data.messages import Turns
 from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.rendering import Prompt, Renderer
-from truing.rewards.learned.judgements import Judgement, Judgements, LeftOutRows
+from truing.rewards.learned.judgements import Judgement, Judgements
 from truing.statistics.judgement_likelihood import (
     Likelihood,
     Opinion,
