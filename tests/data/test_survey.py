@@ -186,6 +186,7 @@ ANSWERS = """q1,q2,party,wt
 1,5,1,2.0
 1,3,1,1.0
 1,3,1,1
+1,4,1,1
 2,3,1,1
 9,3,1,1
 2,3,1,0
@@ -200,8 +201,8 @@ responses: answers.csv
 source: the village
 weight: wt
 questions:
-  q1: {question: Is it good?, options: {1: Yes, 2: No}, refusals: {9: Refused}, topic: things}
-  q2: {question: How much?, options: ['1', '3', '4', '5'], scale: [1, 3, 4, 5]}
+  q1: {question: 'Is it good?', options: {1: Yes, 2: No}, refusals: {9: Refused}, topic: things}
+  q2: {question: 'How much?', options: ['1', '3', '4', '5'], scale: [1, 3, 4, 5]}
 groups:
   party: {1: Red, 2: Blue}
 """
@@ -218,10 +219,10 @@ def test_respondents_are_counted_by_weight_and_group(tmp_path: Path) -> None:
     first, second = survey.questions
     assert first.options == ("Yes", "No") and first.scale is None and first.topic == "things"
     red = first.groups["party"]["Red"]
-    assert red.shares == pytest.approx((4 / 6, 2 / 6))
-    assert red.n == pytest.approx(36 / 8)  # Kish: (2 + 1 + 1 + 1 + 1)^2 / (4 + 4 * 1)
+    assert red.shares == pytest.approx((5 / 7, 2 / 7))
+    assert red.n == pytest.approx(49 / 9)  # Kish: (2 + 5 * 1)^2 / (4 + 5 * 1)
     assert "Blue" not in first.groups["party"]
-    assert first.groups["overall"]["everybody"].shares == pytest.approx((0.6, 0.4))
+    assert first.groups["overall"]["everybody"].shares == pytest.approx((7 / 11, 4 / 11))
     assert second.scale == (1.0, 3.0, 4.0, 5.0)
     assert "1 answer(s) that the codebook doesn't know (such as '7')" in reasons(survey)
     assert any("1 respondent(s) of weight 0" in each for each in survey.remarks)
@@ -231,7 +232,7 @@ def test_a_column_that_is_not_the_codebooks_is_implausible(tmp_path: Path) -> No
     book = CODEBOOK.replace("{1: Yes, 2: No}", "{21: Yes, 22: No}")
     survey = read_survey(codebook(tmp_path, book))
     assert only(survey).question == "How much?"
-    assert "implausible: 9 answer(s)" in reasons(survey) and "mis-joined" in reasons(survey)
+    assert "implausible: 10 answer(s)" in reasons(survey) and "mis-joined" in reasons(survey)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_the_codebook_may_be_in_json(tmp_path: Path) -> None:
         "questions": {"q1": {"question": "Is it?", "options": {"1": "Yes", "2": "No"}}},
     }
     (tmp_path / "book.json").write_text(json.dumps(book))
-    assert only(read_survey(tmp_path / "book.json")).groups["overall"]["everybody"].n == 9
+    assert only(read_survey(tmp_path / "book.json")).groups["overall"]["everybody"].n == 11
 
 
 SCALE = "- [Very good, Good, Bad]\n- {options: [Yes, No], positions: [1, 0]}\n"

@@ -31,7 +31,7 @@ from truing.data.surveys.respondents import codebook_survey
 from truing.data.surveys.scales import read_scales, with_scales
 from truing.data.surveys.statsmodels_data import ANES96, anes96_survey, unquoted
 from truing.data.tables import read_table
-from truing.files import write_jsonl_atomically
+from truing.files import read_text, write_jsonl_atomically
 
 __all__ = ["GroupShares", "Survey", "SurveyQuestion", "read_survey", "write_survey"]
 
@@ -60,7 +60,7 @@ def _asked(path: Path) -> AskedSurvey:
     source = str(path)
     if path.is_dir() and (folders := waves(path)):
         return opinion_qa_survey(folders, source)
-    if path.suffix.lower() in YAML:
+    if path.suffix.lower() in YAML or _is_object(path):
         return codebook_survey(path)
     table = read_table(source, "--survey")
     columns = set(table.columns)
@@ -80,3 +80,8 @@ def _asked(path: Path) -> AskedSurvey:
         raise mistake(source, None, "", wrong, _RIGHT)
     asked = tuple(questions)
     return AskedSurvey(asked, source, tuple(unscored), table.remarks)
+
+
+def _is_object(path: Path) -> bool:
+    """Whether a file ending in .json holds one object: a codebook, as tables are lists."""
+    return path.suffix.lower() == ".json" and read_text(path).lstrip().startswith("{")
