@@ -52,7 +52,7 @@ def test_distances_are_popfidelity_s() -> None:
         order, ours = np.argsort(scale), representativeness(p, q, scale.tolist())
         represents = theirs.opinionqa_alignment(p[None, order], q[None, order], np.sort(scale))
         apart.append(ours - represents[0])
-        apart.append(total_variation(p, q) - distance(p[None], q[None], "tvd")[0])
+        apart.append(total_variation(p, q) - distance(p[None], q[None], "total_variation")[0])
         similar = theirs.globalopinionqa_similarity(p[None], q[None])[0]
         apart.append((1 - jensen_shannon_similarity(p, q)) ** 2 - (1 - similar) ** 2)
     assert np.abs(apart).max() <= 1e-12
