@@ -3,6 +3,7 @@ more)."""
 
 import numpy as np
 import pytest
+
 from truing.statistics.opinion_distances import representativeness
 from truing.statistics.opinion_intervals import (
     effective_n,

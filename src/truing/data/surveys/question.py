@@ -263,5 +263,5 @@ def _tolerance(shares: Sequence[float]) -> float:
     """How far from 1 shares may sum that are rounded to two or more decimals."""
     for decimals in range(2, _MOST_DECIMALS):
         if all(abs(each - round(each, decimals)) < 1e-9 for each in shares):
-            return max(0.5 * 10**-decimals * len(shares) + 1e-9, _EXACT)
+            return max(0.5 * 10.0**-decimals * len(shares) + 1e-9, _EXACT)
     return _EXACT
