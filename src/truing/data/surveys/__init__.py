@@ -1,0 +1,1 @@
+"""Surveys: questions with options, and how groups of people answered them; a file for each form."""
