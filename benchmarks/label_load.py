@@ -48,6 +48,7 @@ KINDS_SHOWN = {
     "ranking": 4,
     "annotation": 0,
     "outcome": 1,
+    "opinion": 4,
 }
 SPECIAL_EVERY = 20
 """Of so many tasks of a person one is skipped, one is sent twice and one is undone."""
@@ -141,6 +142,7 @@ def _said(kind: str, page: str, generator: random.Random) -> dict[str, str]:
         "ranking": {f"rank-{n}": str(n + 1) for n in range(page.count('class="ranked"'))},
         "annotation": {"use_case": "open_qa", "ambiguous": "yes"},
         "outcome": {"outcome": "complied"},
+        "opinion": {"choice": str(generator.randint(0, 3))},
     }
     return answers[kind]
 

@@ -154,6 +154,7 @@ def test_undone_work_is_filled_in_as_it_was(store: Store, kind: str) -> None:
         "ranking": {"rank-0": "2", "rank-1": "1", "rank-2": "2"},
         "annotation": {"use_case": "chat", "ambiguous": "yes", "intent_unclear": "no"},
         "outcome": {"outcome": "partly"},
+        "opinion": {"choice": "1"},
     }
     assert expected[kind].items() <= fields.items()
 

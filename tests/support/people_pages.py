@@ -18,6 +18,7 @@ def answer_by_keys(page: Page, kind: str) -> None:
         "annotation": ["4"],
         "ranking": [],
         "outcome": ["3"],
+        "opinion": ["2"],
         "demonstration": [],
     }[kind]
     if kind == "demonstration":

@@ -50,7 +50,7 @@ def fill(
                 add_completion(session, prompt, name, f"{name} answer {number} on {about}")
                 for name in ("good", "fair", "poor")
             ]
-            count = {"rating": 1, "outcome": 1, "comparison": 2, "ranking": 3}
+            count = {"rating": 1, "outcome": 1, "comparison": 2, "ranking": 3, "opinion": 3}
             for kind in kinds:
                 add_task(session, kind, prompt, answers[: count.get(kind, 0)], wanted=wanted)
 
@@ -62,6 +62,7 @@ ANSWERS = {
     "ranking": Answer(ranks={0: 2, 1: 1, 2: 2}),
     "annotation": Answer(use_case="chat", flags={next(iter(METADATA)): "yes"}),
     "outcome": Answer(outcome="partly"),
+    "opinion": Answer(choice=1),
 }
 
 

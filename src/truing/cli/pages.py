@@ -50,8 +50,22 @@ Between = Annotated[
     tuple[str, str] | None,
     typer.Option(metavar="A B", help="with --run: two of its candidates; without it, all of them"),
 ]
+SurveyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--survey",
+        metavar="FILE",
+        help="questions that people are to give their own opinion on, in any form of survey; who says "
+        "on the page which groups they belong to counts there",
+    ),
+]
 Wanted = Annotated[
-    int, typer.Option(min=1, metavar="N", help="with --run: how many people do each task")
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="how many people do each task: with --run, 1 without it; with --survey, to be given",
+    ),
 ]
 Limit = Annotated[
     int | None,
@@ -72,7 +86,7 @@ Count = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="N", help="with --run: draws questions, order and sides")
+    int, typer.Option(metavar="N", help="with --run or --survey: draws questions, order and sides")
 ]
 Host = Annotated[
     str,
@@ -126,7 +140,7 @@ def _fill_outcomes(
     ask: list[str],
     names: list[str] | None,
     count: int | None,
-    wanted: int,
+    wanted: int | None,
     seed: int,
 ) -> Callable[[Store], object]:
     """As `_fill`, for labels of outcomes."""
@@ -134,7 +148,7 @@ def _fill_outcomes(
 
     if run is None or len(ask) > 1:
         raise InputError("--ask outcome: belongs to --run, and is asked alone")
-    request = OutcomeRequest(run, tuple(names or ()), count or COUNT, wanted, seed)
+    request = OutcomeRequest(run, tuple(names or ()), count or COUNT, wanted or 1, seed)
     asked = outcomes_to_label(request)
 
     def fill(store: Store) -> None:
@@ -145,22 +159,38 @@ def _fill_outcomes(
     return fill
 
 
+def _fill_opinions(file: Path, wanted: int | None, seed: int) -> Callable[[Store], object]:
+    """As `_fill`, for the questions of a survey."""
+    from truing.data.survey import read_survey
+    from truing.people.opinions import ask_survey, check_wanted
+
+    survey, places = read_survey(file), check_wanted(wanted)
+
+    def fill(store: Store) -> None:
+        asked = ask_survey(store, survey, places, seed)
+        say(f"Asked: {asked} questions of {file}, of {places} people each")
+        for place, reason in survey.unscored:
+            say(f"Left out: {place}: {reason}")
+
+    return fill
+
+
 def _fill(
     run: Path | None,
     ask: list[str] | None,
     between: tuple[str, str] | None,
-    wanted: int,
+    wanted: int | None,
     limit: int | None,
     seed: int,
 ) -> Callable[[Store], object] | None:
     """What puts a run's answers into the store, if that is asked for. Raises InputError."""
     if run is None:
-        if ask or between or limit or wanted != 1 or seed:
+        if ask or between or limit or wanted or seed:
             raise InputError("--ask, --between, --wanted, --limit, --seed: belong to --run")
         return None
     from truing.people.exchange.of_run import RunRequest, questions_of_run
 
-    request = RunRequest(run, tuple(ask or ()), between, wanted, limit, seed)
+    request = RunRequest(run, tuple(ask or ()), between, wanted or 1, limit, seed)
     asked = questions_of_run(request)  # before a store is made: the run may be unusable
 
     def fill(store: Store) -> None:
@@ -192,7 +222,8 @@ def label(
     run: RunFolder = None,
     ask: Ask = None,
     between: Between = None,
-    wanted: Wanted = 1,
+    survey: SurveyFile = None,
+    wanted: Wanted = None,
     limit: Limit = None,
     candidate: Candidates = None,
     count: Count = None,
@@ -208,6 +239,9 @@ def label(
     With --run the answers of a finished run become tasks; nobody sees whose they are. The lead's page
     and 'truing data export FILE --form results' say which candidate won. With --ask outcome the labels
     stay in RUN, in labels.db, where its report finds them.
+
+    With --survey people give their own opinion; 'truing data export FILE --form survey' writes how each
+    group chose, as 'truing eval opinions' reads it.
     """
     with explained():
         from truing.people.serving import label as serve
@@ -217,13 +251,17 @@ def label(
             raise InputError("--candidate, --count: belong to --ask outcome")
         if outcomes and (between or limit):
             raise InputError("--between, --limit: don't go with --ask outcome; give --count")
-        fill = (
-            _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
-            if outcomes
-            else _fill(run, ask, between, wanted, limit, seed)
-        )
+        if survey and (run or ask or between or limit):
+            raise InputError("--survey: goes with --wanted and --seed alone")
+        fill: Callable[[Store], object] | None
+        if survey:
+            fill = _fill_opinions(survey, wanted, seed)
+        elif outcomes:
+            fill = _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
+        else:
+            fill = _fill(run, ask, between, wanted, limit, seed)
         if demo and fill:
-            raise InputError("--demo, --run: give one of the two")
+            raise InputError("--demo, --run, --survey: give one of them")
         name = store or _store_name(run if outcomes else None, demo)
         serve(
             name,

@@ -143,8 +143,8 @@ def export(
             metavar="NAME",
             help="messages, liked (these and answers that people liked best), prompt-completion, "
             "preference, ratings, annotations or outcomes (for --outcome-labels); results (which "
-            "candidate won, with intervals); or tasks for another labelling program: argilla, "
-            "label-studio",
+            "candidate won, with intervals); survey (how groups chose, for eval opinions); or tasks for "
+            "another labelling program: argilla, label-studio",
         ),
     ] = "messages",
     kind: Annotated[

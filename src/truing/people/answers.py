@@ -49,6 +49,7 @@ class Answer:
     ranks: dict[int, int] = field(default_factory=dict)
     use_case: str = ""
     outcome: str = ""
+    choice: int | None = None
 
 
 def shown_completions(assignment: Assignment) -> list[Completion]:
@@ -148,6 +149,12 @@ def _outcome(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     return _flags({"outcome": answer.outcome})
 
 
+def _opinion(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
+    if answer.choice is None or not 0 <= answer.choice < len(shown):
+        raise InputError("opinion: choose one of the options")
+    return _flags({"opinion": str(shown[answer.choice].id)})
+
+
 _SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "demonstration": _demonstration,
     "rating": _rating,
@@ -155,6 +162,7 @@ _SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "ranking": _ranking,
     "annotation": _annotation,
     "outcome": _outcome,
+    "opinion": _opinion,
 }
 _PARTS: dict[type[Base], str] = {
     Demonstration: "demonstration",
@@ -194,5 +202,7 @@ def form_fields(judgement: Judgement) -> dict[str, str]:
     if judgement.annotation:
         fields["use_case"] = judgement.annotation.use_case
     fields |= {flag.name: flag.value for flag in judgement.flags}
+    if judgement.kind == "opinion":
+        fields["choice"] = str(places[int(fields.pop("opinion"))])
     fields |= {f"rank-{places[each.completion_id]}": str(each.rank) for each in judgement.rankings}
     return fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
@@ -54,6 +55,26 @@ def _taken() -> ColumnElement[int]:
         .correlate(Task)
         .scalar_subquery()
     )
+
+
+REFUSAL = "refusal"
+"""The candidate of an option by which people decline to give an opinion."""
+
+
+def option_order(candidates: Sequence[str], sort_key: str, annotator_id: int) -> list[int]:
+    """Positions of a question's options: as they stand or turned around, as this person's toss says, so
+    that a scale stays one. Refusals are last."""
+    turned = int(stable_hash("option order", sort_key, str(annotator_id))[:8], 16) % 2
+    options = [place for place, each in enumerate(candidates) if each != REFUSAL]
+    refusals = [place for place, each in enumerate(candidates) if each == REFUSAL]
+    return (options[::-1] if turned else options) + refusals
+
+
+def _order(task: Task, annotator_id: int) -> list[int]:
+    if task.kind == "opinion":
+        candidates = [each.completion.candidate or "" for each in task.shown]
+        return option_order(candidates, task.sort_key, annotator_id)
+    return display_order(task.sort_key, len(task.shown), annotator_id)
 
 
 def display_order(sort_key: str, completions: int, annotator_id: int) -> list[int]:
@@ -169,7 +190,7 @@ def _give(session: Session, annotator_id: int) -> int | None:
         task_id=task.id,
         annotator_id=annotator_id,
         slot=slot,
-        order=display_order(task.sort_key, len(task.shown), annotator_id),
+        order=_order(task, annotator_id),
     )
     session.add(assignment)
     session.flush()

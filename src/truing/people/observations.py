@@ -39,6 +39,7 @@ QUESTIONS: dict[str, tuple[str, Scale]] = {
     "use_case": ("Use case", "nominal"),
     **{name: (text, "nominal") for name, text in METADATA.items()},
     "outcome": ("What an answer did", "nominal"),
+    "opinion": ("Opinion", "nominal"),
 }
 """Question types: what they are called, and how far apart two values are.
 

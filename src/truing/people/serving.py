@@ -22,7 +22,7 @@ from truing.people.annotators import new_token, sign_in_lead
 from truing.people.exchange import import_files
 from truing.people.store import Store, open_store
 from truing.people.tables import Prompt
-from truing.people.vocabulary import KINDS
+from truing.people.vocabulary import ABOUT_ANSWERS
 from truing.people.web import make_app
 from truing.people.web.connections import make_server, quieten_logs
 from truing.types import InputError
@@ -41,7 +41,7 @@ def fill_with_demo(store: Store) -> None:
         )
     if not sources:
         with as_file(files("truing.people").joinpath("built_in", "demo.jsonl")) as path:
-            import_files(store, [path], source="demo", consent="own", ask=KINDS)
+            import_files(store, [path], source="demo", consent="own", ask=ABOUT_ANSWERS)
 
 
 def listen(port: int, host: str = LOOPBACK) -> socket.socket:

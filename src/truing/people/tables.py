@@ -285,7 +285,8 @@ class Ranking(Base):
 class Flag(Base):
     """A yes, no or unsure: `vocabulary.FLAGS` beside a rating, METADATA beside an annotation.
 
-    Of an outcome it is all that is said: the flag of that name, with one of `vocabulary.OUTCOMES`.
+    Of an outcome it is all that is said: the flag of that name, with one of `vocabulary.OUTCOMES`; of an
+    opinion too, with the id of the option.
     """
 
     __tablename__ = "flags"

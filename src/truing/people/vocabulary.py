@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-Kind = Literal["demonstration", "rating", "comparison", "ranking", "annotation", "outcome"]
+Kind = Literal[
+    "demonstration", "rating", "comparison", "ranking", "annotation", "outcome", "opinion"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a task asks for."""
+ABOUT_ANSWERS = tuple(kind for kind in KINDS if kind != "opinion")
+"""Those about prompts and answers to them; an opinion is people's own, on a survey's question."""
 
 KIND_NAMES: dict[str, str] = {
     "demonstration": "Write an answer",
@@ -19,6 +23,7 @@ KIND_NAMES: dict[str, str] = {
     "ranking": "Rank answers",
     "annotation": "Describe a prompt",
     "outcome": "Say what an answer did",
+    "opinion": "Give your opinion",
 }
 
 COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
@@ -28,6 +33,7 @@ COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
     "ranking": (2, 7),
     "annotation": (0, 0),
     "outcome": (1, 1),
+    "opinion": (2, 30),
 }
 """The fewest and the most completions that a task of a kind shows."""
 

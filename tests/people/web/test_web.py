@@ -220,6 +220,7 @@ def test_each_kind_of_work_is_saved_and_can_be_undone(
         "ranking": {"rank-0": 1, "rank-1": 2, "rank-2": 2},
         "annotation": {"use_case": "other", "ambiguous": "yes"},
         "outcome": {"outcome": "gibberish"},
+        "opinion": {"choice": 2},
     }[kind]
     page = client.get(client.get("/work").headers["location"])
     assert page.status_code == 200

@@ -26,6 +26,7 @@ from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
 from truing.people.exchange.tasks import Shown, names_shown, tasks_shown
+from truing.people.opinions import survey_records
 from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -33,8 +34,10 @@ from truing.people.vocabulary import FLAGS, METADATA
 from truing.types import InputError
 
 Row = dict[str, Any]
-RESULTS = "results"
-"""The one form that sums up: which candidate won, by how much, and how sure that is."""
+RESULTS, SURVEY = "results", "survey"
+"""The forms that sum up: which candidate won, by how much, and how sure that is; and how groups of people
+chose among the options of a survey's questions."""
+_SUMS = {RESULTS: result_rows, SURVEY: survey_records}
 LIKED = 6
 """The least rating of an answer that is worth imitating."""
 
@@ -247,14 +250,14 @@ def exported(store: Store, form: str, consents: Collection[str] = ()) -> Exporte
 
     Raises InputError for an unknown form or consent.
     """
-    if form not in EXPORT_FORMS and form != RESULTS:
-        forms = (*EXPORT_FORMS, RESULTS)
+    if form not in EXPORT_FORMS and form not in _SUMS:
+        forms = (*EXPORT_FORMS, *_SUMS)
         hint = did_you_mean(form, forms)
         raise InputError(f"--form: no {form!r}; {hint}give one of {', '.join(forms)}")
     check_consents(consents)
-    if form == RESULTS:
+    if form in _SUMS:
         with store.reading() as session:
-            results = result_rows(session, consents)
+            results = _SUMS[form](session, consents)
         return Exported(results, len(results), {})
     rows_of = EXPORT_FORMS[form][1]
     left_out: Counter[str] = Counter()

@@ -51,6 +51,7 @@ _ANSWER = (
     "use_case",
     *METADATA,
     "outcome",
+    "choice",
     "note",
     "reason",
 )
@@ -204,6 +205,7 @@ def _answer(fields: dict[str, str], kind: str) -> Answer:
         ranks={place: rank for place, rank in ranks.items() if rank is not None},
         use_case=fields.get("use_case", ""),
         outcome=fields.get("outcome", ""),
+        choice=whole_number(fields, "choice"),
     )
 
 
