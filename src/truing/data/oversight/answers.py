@@ -96,7 +96,9 @@ def _answer(file: str, number: int, record: Mapping[str, Any]) -> TrialAnswer:
         raise mistake(file, number, "seconds", f"{seconds!r}", "give seconds, 0 or more")
     turns = values.get("turns", ())
     if not isinstance(turns, list | tuple) or not all(isinstance(turn, dict) for turn in turns):
-        raise mistake(file, number, "turns", "not a list of objects", "give [] where none was asked")
+        raise mistake(
+            file, number, "turns", "not a list of objects", "give [] where none was asked"
+        )
     return TrialAnswer(**{**values, "seconds": float(seconds), "turns": tuple(turns)})
 
 
