@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
 from math import exp
+from typing import Any
 
 from truing.data.oversight.items import Item
 from truing.data.oversight.plans import ARMS, Arm, Speech
@@ -56,9 +55,7 @@ class _Scene:
         """What stands before the question."""
         if self.arm == "passage":
             return background(self.item.passage)
-        parts = [
-            f"{_speaker(speech, pair)}:\n{marked(speech)}" for speech in self.speeches
-        ]
+        parts = [f"{_speaker(speech, pair)}:\n{marked(speech)}" for speech in self.speeches]
         parts += [text for turn in self.turns for text in (f"You ask:\n{turn[0]}", turn[1])]
         return "".join(f"{part}\n\n" for part in parts)
 
@@ -96,7 +93,9 @@ def simulate(
     ]
     advised = script(arms, drawn, pairs, adviser, progress)
     scenes = [
-        _Scene(c.item, c.arm, c.right_first, advised.speeches(c.arm, c.item, right_first=c.right_first))
+        _Scene(
+            c.item, c.arm, c.right_first, advised.speeches(c.arm, c.item, right_first=c.right_first)
+        )
         for c in drawn
         if c.arm != "adviser"
     ]
@@ -227,9 +226,7 @@ def probabilities(
         for options in (pairs[item.id], pairs[item.id][::-1])
     ]
     of_first = _letter_probabilities(overseer, orders, progress)
-    return [
-        _balanced(of_first[place], of_first[place + 1]) for place in range(0, len(of_first), 2)
-    ]
+    return [_balanced(of_first[place], of_first[place + 1]) for place in range(0, len(of_first), 2)]
 
 
 def _balanced(right_is_a: Score, right_is_b: Score) -> Score:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from math import sqrt
 
 import numpy as np
@@ -127,7 +128,13 @@ def confidence(probability: Score) -> Score:
 def overconfidence(probability: Score) -> Score:
     """Confidence minus whether it is right; on average 0 where confidence is calibrated."""
     right, sure = correct(probability), confidence(probability)
-    return right if isinstance(right, Unscored) else sure if isinstance(sure, Unscored) else sure - right
+    return (
+        right
+        if isinstance(right, Unscored)
+        else sure
+        if isinstance(sure, Unscored)
+        else sure - right
+    )
 
 
 def difference(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> Estimate:
@@ -186,7 +193,7 @@ def gap_closed(
 
     def statistic(weights_N: Floats) -> float:
         means = []
-        for start, stop in zip(sizes[:-1], sizes[1:], strict=True):
+        for start, stop in pairwise(sizes):
             weights = weights_N[start:stop]
             means.append(float(weights @ values_N[start:stop] / max(weights.sum(), 1e-12)))
         apart = means[2] - means[1]
@@ -276,7 +283,7 @@ def calibration(probabilities: Sequence[Score]) -> list[Bin]:
         and not isinstance(right := correct(p), Unscored)
     ]
     bins = []
-    for low, high in zip(BINS[:-1], BINS[1:], strict=True):
+    for low, high in pairwise(BINS):
         inside = [pair for pair in pairs if low <= pair[0] < high or pair[0] == high == BINS[-1]]
         if inside:
             sure, right = (float(np.mean(column)) for column in zip(*inside, strict=True))
