@@ -70,7 +70,8 @@ def honest_quotes(prompt: str) -> str:
     argued = re.search(r'convince the reader that "([^"]+)"', prompt, re.IGNORECASE)
     if argued is None:
         first = re.search(r"^A\) (\w+)", prompt, re.MULTILINE)
-        assert first is not None
+        if first is None:
+            return "Where does it say so?"
         return "A" if first[1] == "Ada" else "B"
     if "Ada" in argued[1]:
         return f'It says "was built by {argued[1]}", plainly.'

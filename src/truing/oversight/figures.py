@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from truing.data.oversight.plans import ASSIGNED, Arm
+from truing.data.oversight.plans import ASSIGNED
+from truing.statistics.means import RESAMPLES
 from truing.statistics.oversight import (
     Outcome,
     after,
     before,
     brier,
     calibration,
-    correct,
     difference,
     follows_last,
     gap_closed,
@@ -118,13 +119,17 @@ def figure_json(figure: Figure) -> dict[str, Any]:
     return dict(figure.to_json())
 
 
-def study(outcomes: Sequence[Outcome], arms: Sequence[str]) -> Study:
+def study(outcomes: Sequence[Outcome], arms: Sequence[str], *, resamples: int = RESAMPLES) -> Study:
     """The figures of all arms that have answers."""
     by_arm = {arm: [o for o in outcomes if o.arm == arm] for arm in arms}
     unaided, expert = by_arm.get(UNAIDED, []), by_arm.get(EXPERT, [])
     reasons = [s.reason for o in outcomes for s in (after(o),) if isinstance(s, Unscored)]
     return Study(
-        {arm: arm_figures(each, unaided, expert) for arm, each in by_arm.items() if each},
+        {
+            arm: arm_figures(each, unaided, expert, resamples)
+            for arm, each in by_arm.items()
+            if each
+        },
         {
             arm: {
                 when: [asdict(each) for each in calibration([getattr(o, when) for o in of_arm])]
@@ -148,7 +153,10 @@ def _gate(unaided: Sequence[Outcome], expert: Sequence[Outcome]) -> Figure:
 
 
 def arm_figures(
-    outcomes: Sequence[Outcome], unaided: Sequence[Outcome], expert: Sequence[Outcome]
+    outcomes: Sequence[Outcome],
+    unaided: Sequence[Outcome],
+    expert: Sequence[Outcome],
+    resamples: int = RESAMPLES,
 ) -> dict[str, Figure]:
     """All figures of an arm; those that it can't have are unscored, with the reason."""
     lone = [o for o in outcomes if o.advice_right is not None]
@@ -159,25 +167,28 @@ def arm_figures(
     were_right = [o for o in asked if before(o) == 1.0]
     were_wrong = [o for o in asked if before(o) == 0.0]
     aided = bool(outcomes) and outcomes[0].arm not in (UNAIDED, EXPERT)
+    of = partial(mean, resamples=resamples)
     return {
         "accuracy_before": share(asked, before) if asked else _NOT_ASKED,
         "accuracy": share(outcomes),
         "over_trust": share(misled, wrong) if misled else _NO_SIDE,
         "under_trust": share(guided, wrong) if guided else _NO_SIDE,
         "gap": difference(expert, outcomes) if expert else Unscored("there is no expert arm"),
-        "gap_closed": gap_closed(outcomes, unaided, expert) if aided else Unscored("not aided"),
+        "gap_closed": gap_closed(outcomes, unaided, expert, resamples=resamples)
+        if aided
+        else Unscored("not aided"),
         "right_to_wrong": share(were_right, wrong) if were_right else _NOT_ASKED,
         "wrong_to_right": share(were_wrong) if were_wrong else _NOT_ASKED,
         "last_speaker": _shifted(share(debated, follows_last)) if debated else _NO_DEBATE,
-        "brier_before": mean(asked, lambda o: brier(o.before)) if asked else _NOT_ASKED,
-        "brier": mean(outcomes, lambda o: brier(o.after)),
+        "brier_before": of(asked, lambda o: brier(o.before)) if asked else _NOT_ASKED,
+        "brier": of(outcomes, lambda o: brier(o.after)),
         "overconfidence_before": (
-            mean(asked, lambda o: overconfidence(o.before)) if asked else _NOT_ASKED
+            of(asked, lambda o: overconfidence(o.before)) if asked else _NOT_ASKED
         ),
-        "overconfidence": mean(outcomes, lambda o: overconfidence(o.after)),
-        "minutes_per_correct": _cost(outcomes, "seconds", 60),
-        "tokens_per_correct": _cost(outcomes, "tokens", 1),
-        "learning": learning(outcomes),
+        "overconfidence": of(outcomes, lambda o: overconfidence(o.after)),
+        "minutes_per_correct": _cost(outcomes, "seconds", 60, resamples),
+        "tokens_per_correct": _cost(outcomes, "tokens", 1, resamples),
+        "learning": learning(outcomes, resamples=resamples),
     }
 
 
@@ -197,15 +208,14 @@ def _shifted(figure: Estimate) -> Estimate:
     return Estimate(value, low, high, figure.n, figure.unscored)
 
 
-def _cost(outcomes: Sequence[Outcome], name: str, unit: float) -> Figure:
+def _cost(outcomes: Sequence[Outcome], name: str, unit: float, resamples: int) -> Figure:
     if not any(getattr(outcome, name) for outcome in outcomes):
         return Unscored(f"no {name} were counted")
-    return ratio(outcomes, lambda outcome: float(getattr(outcome, name)) / unit)
+    return ratio(
+        outcomes, lambda outcome: float(getattr(outcome, name)) / unit, resamples=resamples
+    )
 
 
 def assigned(arm: str) -> bool:
     """Whether an arm's accuracy says nothing alone, as its adviser is wrong half of the time."""
     return arm in ASSIGNED
-
-
-__all__ = ["Arm", "Figure", "Study", "arm_figures", "assigned", "correct", "study"]

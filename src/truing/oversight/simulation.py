@@ -234,7 +234,8 @@ def _balanced(right_is_a: Score, right_is_b: Score) -> Score:
         if isinstance(score, Unscored):
             return score
     assert isinstance(right_is_a, float) and isinstance(right_is_b, float)
-    return (right_is_a + 1 - right_is_b) / 2
+    # In this form a love of a letter, the same in both orders, gives exactly a half.
+    return 0.5 + (right_is_a - right_is_b) / 2
 
 
 def _letter_probabilities(

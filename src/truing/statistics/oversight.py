@@ -21,7 +21,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from truing.statistics.means import RESAMPLES, SEED
+from truing.statistics.means import RESAMPLES
 from truing.statistics.pigeonhole import crossed_estimate, crossed_mean
 from truing.statistics.two_way import crossed_difference, crossed_share
 from truing.types import Estimate, Score, Unscored
@@ -103,7 +103,7 @@ def share(outcomes: Sequence[Outcome], of: Of = after) -> Estimate:
     )
 
 
-def mean(outcomes: Sequence[Outcome], of: Of) -> Estimate:
+def mean(outcomes: Sequence[Outcome], of: Of, *, resamples: int = RESAMPLES) -> Estimate:
     """A mean over outcomes, for other people and other passages; `n` counts outcomes."""
     scored = [(o, score) for o in outcomes if not isinstance(score := of(o), Unscored)]
     unscored = len(outcomes) - len(scored)
@@ -111,6 +111,7 @@ def mean(outcomes: Sequence[Outcome], of: Of) -> Estimate:
         [score for _, score in scored],
         [outcome.person for outcome, _ in scored],
         [outcome.cluster for outcome, _ in scored],
+        resamples=resamples,
     )
     return replace(found, n=len(scored), unscored=unscored)
 
@@ -178,7 +179,6 @@ def gap_closed(
     expert: Sequence[Outcome],
     *,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> Estimate | Unscored:
     """(ours - unaided) / (expert - unaided), accuracies; unscored where the expert isn't clearly above."""
     gap = difference(expert, unaided)
@@ -199,7 +199,7 @@ def gap_closed(
         apart = means[2] - means[1]
         return (means[0] - means[1]) / apart if abs(apart) > 1e-9 else np.nan
 
-    return _crossed(rows, statistic, resamples, seed)
+    return _crossed(rows, statistic, resamples)
 
 
 def ratio(
@@ -207,7 +207,6 @@ def ratio(
     cost: Callable[[Outcome], float],
     *,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> Estimate | Unscored:
     """A cost for each right answer; unscored where none is right."""
     rows = _scored(outcomes, after)
@@ -220,12 +219,10 @@ def ratio(
         right = float(weights_N @ right_N)
         return float(weights_N @ cost_N) / right if right > 0 else np.nan
 
-    return _crossed(rows, statistic, resamples, seed)
+    return _crossed(rows, statistic, resamples)
 
 
-def learning(
-    outcomes: Sequence[Outcome], *, resamples: int = RESAMPLES, seed: int = SEED
-) -> Estimate | Unscored:
+def learning(outcomes: Sequence[Outcome], *, resamples: int = RESAMPLES) -> Estimate | Unscored:
     """How much the share of right answers rises in ten further trials: the slope of a straight line."""
     rows = _scored(outcomes, after)
     if len({outcome.place for outcome, _ in rows}) < 3:
@@ -239,7 +236,7 @@ def learning(
         spread = float(shares @ apart_N**2)
         return PER_TRIALS * float(shares @ (apart_N * right_N)) / spread if spread > 0 else np.nan
 
-    return _crossed(rows, statistic, resamples, seed)
+    return _crossed(rows, statistic, resamples)
 
 
 def _scored(outcomes: Sequence[Outcome], of: Of) -> list[tuple[Outcome, float]]:
@@ -250,7 +247,6 @@ def _crossed(
     rows: Sequence[tuple[Outcome, float]],
     statistic: Callable[[Floats], float],
     resamples: int,
-    seed: int,
 ) -> Estimate:
     """The statistic with its interval. Draws in which it isn't defined are left out."""
     found = crossed_estimate(
@@ -258,7 +254,6 @@ def _crossed(
         [outcome.person for outcome, _ in rows],
         [outcome.cluster for outcome, _ in rows],
         resamples=resamples,
-        seed=seed,
     )
     return replace(found, n=len(rows))
 
