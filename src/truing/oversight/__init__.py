@@ -1,0 +1,1 @@
+"""Protocols with two parties, one of which knows more: debate, consultancy, sandwiching."""
