@@ -26,7 +26,9 @@ from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
+    divergences,
     frozen_token_log_probs,
+    logits,
     softcapped,
     token_log_probs,
     token_log_probs_and_entropies,
@@ -228,8 +230,49 @@ class LanguageModel:
             **self._logits.of_output_layer(temperature),
         )
 
+    def log_probs_and_divergences(
+        self,
+        tree: TokenTree,
+        held_C: Tensor,
+        reference: LanguageModel,
+        states_NE: Tensor,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """As `continuation_log_probs`, with KL(reference || model) (C,), nats, at the tokens that `held_C`
+        names and 0 at the others. Differentiable. `states_NE` are the reference's `states` before those."""
+        states_CE = self.states(tree)
+        if self.unpacked:
+            scores_CV = (states_CE / temperature).log_softmax(-1)
+            log_prob_C = scores_CV.gather(1, tree.target_C[:, None])[:, 0]
+        else:
+            head = self.model.get_output_embeddings()
+            log_prob_C = token_log_probs(
+                states_CE,
+                head.weight,
+                tree.target_C,
+                bias_V=getattr(head, "bias", None),
+                **self._logits.of_output_layer(temperature),
+            )
+        found = divergences(
+            states_CE[held_C],
+            lambda states: self.output_scores(states, temperature),
+            states_NE,
+            lambda states: reference.output_scores(states, temperature),
+        )
+        return log_prob_C, torch.zeros_like(log_prob_C).masked_scatter(held_C, found)
+
+    def output_scores(self, states_NE: Tensor, temperature: float = 1.0) -> Tensor:
+        """As `next_token_scores`, divided by the temperature, differentiable, and without copies of the
+        weights."""
+        if self.unpacked:
+            return states_NE / temperature
+        head, rule = self.model.get_output_embeddings(), self._logits.of_output_layer(temperature)
+        states_NE = states_NE.to(head.weight.dtype)
+        bias_V = getattr(head, "bias", None)
+        return logits(states_NE, head.weight, bias_V, rule["softcap"]) / rule["temperature"]
+
     def states(self, tree: TokenTree) -> Tensor:
-        """(C, E) what `next_token_scores` takes, before each continuation token; no gradients.
+        """(C, E) what `next_token_scores` takes, before each continuation token. Differentiable.
 
         Hidden states, or of an unpacked model the logits themselves.
         """

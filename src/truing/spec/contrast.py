@@ -28,6 +28,12 @@ class ContrastSpec(Part):
         ge=0,
         description="training questions that are answered as the base does, to lose nothing",
     )
+    kl_weight: float = Field(
+        1.0,
+        ge=0,
+        description="for sft: price of a nat of KL from the base at each token of neutral answers, over the "
+        "whole vocabulary; with 0 those answers themselves are learned",
+    )
 
 
 class RemindSpec(Part):

@@ -253,3 +253,27 @@ def token_log_probs_and_entropies(
     ]
     log_probs, entropies = zip(*pieces, strict=True)
     return torch.cat(log_probs), torch.cat(entropies)
+
+
+def divergences(
+    hidden_NE: Tensor,
+    scores: Callable[[Tensor], Tensor],
+    reference_NE: Tensor,
+    reference_scores: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """KL(reference || model), nats, of the tokens behind hidden states of both: (N,), summed over the
+    whole vocabulary, differentiable in the model's.
+
+    The two functions give logits (N, V) of hidden states. They are computed again in the backward pass, a
+    piece at a time.
+    """
+
+    def piece(hidden: Tensor, reference: Tensor) -> Tensor:
+        with torch.no_grad():
+            log_q_NV = reference_scores(reference).log_softmax(-1)
+        log_p_NV = scores(hidden).log_softmax(-1)
+        # A token that the reference can't draw adds nothing: 0 log 0 = 0.
+        return (log_q_NV.exp() * (log_q_NV.clamp(min=-1e4) - log_p_NV.clamp(min=-1e4))).sum(-1)
+
+    pairs = zip(hidden_NE.split(LEARNING_CHUNK), reference_NE.split(LEARNING_CHUNK), strict=True)
+    return torch.cat([checkpoint(piece, *pair, use_reentrant=False) for pair in pairs])
