@@ -31,8 +31,8 @@ class ContrastSpec(Part):
     kl_weight: float = Field(
         1.0,
         ge=0,
-        description="for sft: price of a nat of KL from the base at each token of neutral answers, over the "
-        "whole vocabulary; with 0 those answers themselves are learned",
+        description="for sft: price of a nat of KL from the base at each token of a neutral answer, over "
+        "the whole vocabulary; with 0 those answers themselves are learned",
     )
 
 

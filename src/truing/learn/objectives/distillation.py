@@ -15,11 +15,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from truing.learn.objectives.objective import Current, Figures
+from truing.learn.objectives.objective import Current, Figures, for_each_action
 from truing.learn.objectives.supervised import Supervised
 from truing.policies.trajectories import Trajectories
 
@@ -36,15 +35,15 @@ class Distillation(Supervised):
 
     def credit(self, trajectories: Trajectories) -> Tensor:
         """The reward, for every action of its trajectory."""
-        return trajectories.return_B[:, None] * super().credit(trajectories)
+        return for_each_action(trajectories.return_B, trajectories)
 
     def held(self, trajectories: Trajectories) -> Tensor:
         """(B,) those that aren't demonstrations alone."""
         return trajectories.return_B < 1
 
     def has_gradient(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
-        """Every trajectory: what isn't learned from is distilled."""
-        return torch.ones(len(trajectories), dtype=torch.bool)
+        """Every scored trajectory: what isn't learned from is distilled."""
+        return trajectories.scored_B
 
     def surrogate(
         self, current: Current, credit_BT: Tensor, trajectories: Trajectories
