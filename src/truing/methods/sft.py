@@ -160,7 +160,9 @@ def fit(
     spec = setup.spec.sft
     # An attack and its twin in one batch: what both have in common, the trick, cancels out.
     together = [each.group for each in tokenized] if spec.contrast is not None else ()
-    actions, rewards = [each.action for each in tokenized], [each.reward for each in tokenized]
+    learned = 1 - (spec.distillation or 0.0)
+    rewards = [learned * each.reward for each in tokenized]
+    actions = [each.action for each in tokenized]
     source = Demonstrations(actions, spec.batch_size, seed, together, rewards)
     steps = max(spec.min_steps, spec.epochs * source.steps_per_epoch)
     settings = Settings(
@@ -187,12 +189,10 @@ def fit(
 
 
 def _objective(spec: SftSpec) -> Supervised:
-    contrast = spec.contrast
-    return (
-        Distillation(kl_weight=contrast.kl_weight)
-        if contrast and contrast.kl_weight
-        else Supervised()
-    )
+    """Distillation where something is to be held to the base."""
+    if spec.contrast is not None and spec.contrast.kl_weight:
+        return Distillation(kl_weight=spec.contrast.kl_weight)
+    return Distillation() if spec.distillation else Supervised()
 
 
 def facts_of(
@@ -212,10 +212,11 @@ def facts_of(
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
-    if setup.spec.sft.contrast is not None:
+    if (contrast := setup.spec.sft.contrast) is not None:
         return (
             "Fine-tuned on contrast examples: attacks on a rule with answers that keep it, the same with "
-            "permitted demands that are done, and questions answered as the base does."
+            "permitted demands that are done, and questions answered as the base does"
+            + (", held to its whole distribution." if contrast.kl_weight else ".")
         )
     if setup.texts.demonstrations:
         return "Fine-tuned on demonstrations that people wrote."
