@@ -113,7 +113,7 @@ class SftSpec(Part):
     distillation: float | None = Field(
         None,
         ge=0,
-        le=1,
+        lt=1,
         exclude_if=is_none,
         description="share of a demonstration's loss that is KL from the base, over the whole vocabulary "
         "at each of its tokens, in place of their likelihood: the more, the nearer to the base",
