@@ -53,8 +53,10 @@ class DivergencePolicy(Policy, Protocol):
     def log_probs_and_divergences(
         self, trajectories: Trajectories, held_B: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(B, T) each, differentiable, 0 outside the mask: as `log_probs`, and KL(reference || policy)
-        (nats) in each state of the trajectories that `held_B` names, 0 in others."""
+        """(B, T) each, differentiable: as `log_probs`, and KL(reference || policy) (nats) in each state.
+
+        The first is 0 for trajectories where `held_B` is 1, the second where it is 0; in between both are
+        there."""
         ...
 
 

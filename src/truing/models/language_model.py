@@ -26,6 +26,7 @@ from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
+    divergence_of_scores,
     divergences,
     frozen_token_log_probs,
     logits,
@@ -238,28 +239,32 @@ class LanguageModel:
         states_NE: Tensor,
         temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
-        """As `continuation_log_probs`, with KL(reference || model) (C,), nats, at the tokens that `held_C`
-        names and 0 at the others. Differentiable. `states_NE` are the reference's `states` before those."""
+        """As `continuation_log_probs` (C,), and KL(reference || model) (C,), nats. Differentiable.
+
+        `held_C` is 0 where the first alone is asked for and 1 where the second alone is; the other is 0
+        there. In between both are. `states_NE` are the reference's `states` where `held_C` is above 0.
+        """
         states_CE = self.states(tree)
+        apart_C, near_C = held_C < 1, held_C > 0
+        target_N = tree.target_C[apart_C]
+
+        def wanted(states: Tensor) -> Tensor:
+            return reference.output_scores(states, temperature)
+
         if self.unpacked:
-            scores_CV = (states_CE / temperature).log_softmax(-1)
-            log_prob_C = scores_CV.gather(1, tree.target_C[:, None])[:, 0]
+            scores_CV = states_CE / temperature
+            log_probs = scores_CV[apart_C].log_softmax(-1).gather(1, target_N[:, None])[:, 0]
+            found = divergence_of_scores(scores_CV[near_C], wanted(states_NE))
         else:
-            head = self.model.get_output_embeddings()
-            log_prob_C = token_log_probs(
-                states_CE,
-                head.weight,
-                tree.target_C,
-                bias_V=getattr(head, "bias", None),
-                **self._logits.of_output_layer(temperature),
+            head, rule = (
+                self.model.get_output_embeddings(),
+                self._logits.of_output_layer(temperature),
             )
-        found = divergences(
-            states_CE[held_C],
-            lambda states: self.output_scores(states, temperature),
-            states_NE,
-            lambda states: reference.output_scores(states, temperature),
-        )
-        return log_prob_C, torch.zeros_like(log_prob_C).masked_scatter(held_C, found)
+            layer = {"bias_V": getattr(head, "bias", None), **rule}
+            log_probs = token_log_probs(states_CE[apart_C], head.weight, target_N, **layer)
+            found = divergences(states_CE[near_C], head.weight, states_NE, wanted, **layer)
+        nothing_C = torch.zeros(len(held_C), device=self.device)
+        return nothing_C.masked_scatter(apart_C, log_probs), nothing_C.masked_scatter(near_C, found)
 
     def output_scores(self, states_NE: Tensor, temperature: float = 1.0) -> Tensor:
         """As `next_token_scores`, divided by the temperature, differentiable, and without copies of the
@@ -267,8 +272,7 @@ class LanguageModel:
         if self.unpacked:
             return states_NE / temperature
         head, rule = self.model.get_output_embeddings(), self._logits.of_output_layer(temperature)
-        states_NE = states_NE.to(head.weight.dtype)
-        bias_V = getattr(head, "bias", None)
+        states_NE, bias_V = states_NE.to(head.weight.dtype), getattr(head, "bias", None)
         return logits(states_NE, head.weight, bias_V, rule["softcap"]) / rule["temperature"]
 
     def states(self, tree: TokenTree) -> Tensor:

@@ -190,13 +190,13 @@ class LanguagePolicy:
     def log_probs_and_divergences(
         self, trajectories: Trajectories, held_B: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """`log_probs`, and KL(reference || policy) (nats) at the actions of the trajectories that `held_B`
-        names; see learn.update.DivergencePolicy."""
+        """`log_probs`, and KL(reference || policy) (nats), each where `held_B` asks for it; see
+        learn.update.DivergencePolicy."""
         requests, device = requests_of(trajectories.data), self.trained.device
         tree = TokenTree(requests, nested=True, device=device)
         held_BT = held_B[:, None].expand_as(trajectories.mask_BT)
         held = [
-            action for action, is_held in zip(trajectories.data, held_B, strict=True) if is_held
+            action for action, share in zip(trajectories.data, held_B, strict=True) if share > 0
         ]
         states_NE = torch.cat([self._states_of_reference(action) for action in held])
         with self._learning():

@@ -38,8 +38,8 @@ class Distillation(Supervised):
         return for_each_action(trajectories.return_B, trajectories)
 
     def held(self, trajectories: Trajectories) -> Tensor:
-        """(B,) those that aren't demonstrations alone."""
-        return trajectories.return_B < 1
+        """(B,) 1 less the reward."""
+        return 1 - trajectories.return_B
 
     def has_gradient(self, trajectories: Trajectories, credit_BT: Tensor) -> Tensor:
         """Every scored trajectory: what isn't learned from is distilled."""
@@ -52,6 +52,6 @@ class Distillation(Supervised):
         loss_BT, figures = super().surrogate(current, credit_BT, trajectories)
         if current.divergence_BT is None:
             return loss_BT, figures
-        price_B = self.kl_weight * (1 - trajectories.return_B)
+        price_B = self.kl_weight * self.held(trajectories)
         figures |= {"divergence": current.divergence_BT.detach()}
         return loss_BT + price_B[:, None] * current.divergence_BT, figures

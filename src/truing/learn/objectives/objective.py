@@ -77,7 +77,8 @@ class Objective(ObjectivePart, ABC):
         return False
 
     def held(self, trajectories: Trajectories) -> Tensor | None:
-        """(B,) which trajectories are held to the reference by its whole distributions, where any are."""
+        """(B,) to which share each trajectory is held to the reference by its whole distributions, where
+        any is: from 0, where its log-probabilities alone count, to 1, where the divergence alone does."""
         return None
 
     @abstractmethod
