@@ -56,7 +56,8 @@ class DivergencePolicy(Policy, Protocol):
         """(B, T) each, differentiable: as `log_probs`, and KL(reference || policy) (nats) in each state.
 
         The first is 0 for trajectories where `held_B` is 1, the second where it is 0; in between both are
-        there."""
+        there, as anywhere 0 outside the mask.
+        """
         ...
 
 

@@ -245,26 +245,28 @@ class LanguageModel:
         there. In between both are. `states_NE` are the reference's `states` where `held_C` is above 0.
         """
         states_CE = self.states(tree)
-        apart_C, near_C = held_C < 1, held_C > 0
-        target_N = tree.target_C[apart_C]
+        likely_C, near_C = held_C < 1, held_C > 0
+        target_N = tree.target_C[likely_C]
 
         def wanted(states: Tensor) -> Tensor:
             return reference.output_scores(states, temperature)
 
         if self.unpacked:
             scores_CV = states_CE / temperature
-            log_probs = scores_CV[apart_C].log_softmax(-1).gather(1, target_N[:, None])[:, 0]
-            found = divergence_of_scores(scores_CV[near_C], wanted(states_NE))
+            log_prob_N = scores_CV[likely_C].log_softmax(-1).gather(1, target_N[:, None])[:, 0]
+            divergence_N = divergence_of_scores(scores_CV[near_C], wanted(states_NE))
         else:
-            head, rule = (
-                self.model.get_output_embeddings(),
-                self._logits.of_output_layer(temperature),
+            head = self.model.get_output_embeddings()
+            bias_V, rule = getattr(head, "bias", None), self._logits.of_output_layer(temperature)
+            log_prob_N = token_log_probs(
+                states_CE[likely_C], head.weight, target_N, bias_V=bias_V, **rule
             )
-            layer = {"bias_V": getattr(head, "bias", None), **rule}
-            log_probs = token_log_probs(states_CE[apart_C], head.weight, target_N, **layer)
-            found = divergences(states_CE[near_C], head.weight, states_NE, wanted, **layer)
+            divergence_N = divergences(
+                states_CE[near_C], head.weight, states_NE, wanted, bias_V=bias_V, **rule
+            )
         nothing_C = torch.zeros(len(held_C), device=self.device)
-        return nothing_C.masked_scatter(apart_C, log_probs), nothing_C.masked_scatter(near_C, found)
+        log_prob_C = nothing_C.masked_scatter(likely_C, log_prob_N)
+        return log_prob_C, nothing_C.masked_scatter(near_C, divergence_N)
 
     def output_scores(self, states_NE: Tensor, temperature: float = 1.0) -> Tensor:
         """As `next_token_scores`, divided by the temperature, differentiable, and without copies of the

@@ -273,10 +273,8 @@ class _DivergencesFromFrozen(torch.autograd.Function):
         for start in range(0, len(hidden_NE), LEARNING_CHUNK):
             part = slice(start, start + LEARNING_CHUNK)
             scores = _at_temperature(logits(hidden_NE[part], weight_VE, None, None), temperature)
-            log_p, log_q = (
-                scores.log_softmax(-1),
-                reference_scores(reference_NE[part]).log_softmax(-1),
-            )
+            log_p = scores.log_softmax(-1)
+            log_q = reference_scores(reference_NE[part]).log_softmax(-1)
             q = log_q.exp()
             divergences.append(_weighted_gaps(q, log_q, log_p))
             slope_NE[part] = log_p.exp_().sub_(q).to(weight_VE.dtype) @ weight_VE
