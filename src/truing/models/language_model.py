@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -247,10 +247,7 @@ class LanguageModel:
         states_CE = self.states(tree)
         likely_C, near_C = held_C < 1, held_C > 0
         target_N = tree.target_C[likely_C]
-
-        def wanted(states: Tensor) -> Tensor:
-            return reference.output_scores(states, temperature)
-
+        wanted = partial(reference.output_scores, temperature=temperature)
         if self.unpacked:
             scores_CV = states_CE / temperature
             log_prob_N = scores_CV[likely_C].log_softmax(-1).gather(1, target_N[:, None])[:, 0]
@@ -269,8 +266,7 @@ class LanguageModel:
         return log_prob_C, nothing_C.masked_scatter(near_C, divergence_N)
 
     def output_scores(self, states_NE: Tensor, temperature: float = 1.0) -> Tensor:
-        """As `next_token_scores`, divided by the temperature, differentiable, and without copies of the
-        weights."""
+        """`next_token_scores` / temperature, differentiable and without copies of the weights."""
         if self.unpacked:
             return states_NE / temperature
         head, rule = self.model.get_output_embeddings(), self._logits.of_output_layer(temperature)
