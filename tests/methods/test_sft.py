@@ -110,6 +110,19 @@ def test_a_file_is_split_learned_from_and_measured(model: Path) -> None:
     assert "Held-out loss: " in said and "Contamination: none of 16" in said
 
 
+def test_what_is_distilled_stays_nearer_to_the_base(model: Path) -> None:
+    name = write("d.jsonl", rows(16, users=8))
+    differences, first_losses = [], []
+    for number, share in enumerate((0.0, 0.75)):
+        content = spec(model, name, sft={"held_out": 0.5, "distillation": share})
+        found = document(train(content, "--json", out=f"run{number}"))
+        differences.append(found["candidates"][0]["held_out_loss_difference"]["value"])
+        first_losses.append(read_jsonl(Path(f"run{number}/logs/sft-seed0.jsonl"))[0]["loss"])
+    assert differences[0] < differences[1] < -0.1
+    whole = first_losses[0]  # there is no KL before the first update
+    assert first_losses == pytest.approx([whole, whole / 4])
+
+
 def test_the_held_out_loss_is_that_of_plain_transformers(model: Path) -> None:
     from truing.methods.sft import TokenizedDemonstration
     from truing.policies.language import PromptCompletion

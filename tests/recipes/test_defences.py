@@ -23,7 +23,11 @@ DEFENCES: list[Any] = [
     "rule_told",
     "sandwich",
     {"name": "gentle", "method": "sft", "options": {"contrast": FEW, "batch_size": 4, **LORA}},
-    {"name": "firm", "method": "sft", "options": {"contrast": FEW, "batch_size": 4, "min_steps": 3}},
+    {
+        "name": "firm",
+        "method": "sft",
+        "options": {"contrast": {**FEW, "kl_weight": 0}, "batch_size": 4, "min_steps": 3},
+    },
     {"name": "paired", "method": "preference", "options": {"contrast": FEW, "steps": 1, **LORA}},
     {
         "name": "rewarded",
@@ -88,6 +92,14 @@ def test_each_defence_is_a_candidate_with_stages_costs_and_a_card_of_its_own(
 def test_its_options_hold_for_it_alone(finished: Path) -> None:
     assert read_json(finished / "candidates" / "firm" / RECORD)["steps"] == 3
     assert read_json(finished / "candidates" / "gentle" / RECORD)["steps"] == 2
+
+
+def test_neutral_answers_are_held_to_the_base_unless_they_are_learned(finished: Path) -> None:
+    gentle, firm = (read_jsonl(finished / "logs" / f"{name}-seed0.jsonl") for name in NAMES[2:4])
+    assert any(row.get("divergence", 0) > 0 for row in gentle)
+    assert not any("divergence" in row for row in firm)
+    cards = [(finished / "candidates" / name / "README.md").read_text() for name in NAMES[2:4]]
+    assert ["whole distribution" in card for card in cards] == [True, False]
 
 
 def test_the_report_has_every_defence(finished: Path) -> None:

@@ -52,6 +52,10 @@ def test_a_built_in_defence_is_named_in_a_word(name: str) -> None:
             "task.defences.0.options.contrast.pair: unknown key; did you mean 'pairs'",
         ),
         (
+            {"name": "a", "method": "sft", "options": {"contrast": {}, "distillation": 0.5}},
+            "task.defences.0.options.distillation: has no use beside contrast",
+        ),
+        (
             {"name": "a", "method": "rl", "options": {"steps": 0}},
             "task.defences.0.options.steps: .*got 0",
         ),
@@ -77,3 +81,10 @@ def test_a_spec_without_defences_reads_as_before_there_were_any() -> None:
     assert not any(word in spec.to_yaml() for word in ("defences", "contrast", "remind"))
     assert make_spec({"task": {"name": "truthful", "defences": []}}).digest() == spec.digest()
     assert with_defences("sandwich").digest() != spec.digest()
+
+
+def test_a_contrast_of_before_the_kl_weight_keeps_its_digest() -> None:
+    usual, learned = (make_spec({"sft": {"contrast": c}}) for c in ({}, {"kl_weight": 0}))
+    written = [spec.model_dump()["sft"]["contrast"] for spec in (usual, learned)]
+    assert ["kl_weight" in part for part in written] == [False, True]
+    assert make_spec({"sft": {"contrast": {"kl_weight": 1.0}}}).digest() == usual.digest()

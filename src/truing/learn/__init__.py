@@ -1,6 +1,7 @@
 """Objectives, and the one loop that trains with any of them."""
 
 from truing.learn.objectives import OBJECTIVES
+from truing.learn.objectives.distillation import Distillation
 from truing.learn.objectives.dr_grpo import DrGrpo
 from truing.learn.objectives.grpo import Grpo
 from truing.learn.objectives.objective import Objective
@@ -12,6 +13,7 @@ from truing.learn.objectives.weighted import Weighted
 
 __all__ = [
     "OBJECTIVES",
+    "Distillation",
     "DrGrpo",
     "Grpo",
     "Objective",

@@ -47,6 +47,21 @@ class EntropyPolicy(Policy, Protocol):
 
 
 @runtime_checkable
+class DivergencePolicy(Policy, Protocol):
+    """A policy that also tells how far it is from its reference, by their whole distributions."""
+
+    def log_probs_and_divergences(
+        self, trajectories: Trajectories, held_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T) each, differentiable: as `log_probs`, and KL(reference || policy) (nats) in each state.
+
+        The first is 0 for trajectories where `held_B` is 1, the second where it is 0; in between both are
+        there, as anywhere 0 outside the mask.
+        """
+        ...
+
+
+@runtime_checkable
 class ShrinkingPolicy(Policy, Protocol):
     """A policy whose pieces can be made smaller, for a device whose memory runs out."""
 
@@ -90,7 +105,15 @@ def check_trajectories(trajectories: Trajectories) -> None:
 
 
 def evaluate(policy: Policy, objective: Objective, trajectories: Trajectories) -> Current:
-    """The actions as the policy sees them now; entropies where the objective asks for them."""
+    """The actions as the policy sees them now; with what else the objective asks for."""
+    held_B = objective.held(trajectories)
+    if held_B is not None and held_B.any():
+        if not isinstance(policy, DivergencePolicy):
+            raise InputError(
+                f"{objective.name}: {type(policy).__name__} doesn't tell how far it is from a reference"
+            )
+        log_prob_BT, divergence_BT = policy.log_probs_and_divergences(trajectories, held_B)
+        return Current(log_prob_BT, divergence_BT=divergence_BT)
     if not objective.needs_entropy:
         return Current(policy.log_probs(trajectories))
     if not isinstance(policy, EntropyPolicy):

@@ -32,6 +32,8 @@ from truing.types import Case, InputError, Score
 
 NEUTRAL_TOKENS = 28
 """An example's answer by the base is so long at most."""
+NEUTRAL = "neutral"
+"""What names of neutral examples begin with; those of pairs don't."""
 LOOK_ALIKES = 0.4
 """The share of neutral examples that sound like harm; of the others every third is under a rule."""
 
@@ -101,7 +103,7 @@ def demonstrations_of(
         for each in examples
     ]
     own_answers = answered_by_base(setup, neutral_cases(setup, spec, seed), seed)
-    neutral = [(f"neutral {number}", action) for number, action in enumerate(own_answers)]
+    neutral = [(f"{NEUTRAL} {number}", action) for number, action in enumerate(own_answers)]
     return [*zip((each.case.family for each in examples), taught, strict=True), *neutral]
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.data.dialogues import Dialogue, groups_of
-from truing.learn import Supervised
+from truing.learn import Distillation, Supervised
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.demonstrations import Demonstrations
 from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
-from truing.methods.contrast import demonstrations_of, rules_of
+from truing.methods.contrast import NEUTRAL, demonstrations_of, rules_of
 from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
@@ -21,6 +21,7 @@ from truing.policies.language import LanguagePolicy, PromptCompletion, requests_
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.contrast import ContrastSpec
+from truing.spec.methods import SftSpec
 from truing.statistics.means import mean, paired_difference
 from truing.types import Case, Estimate, InputError, stable_hash
 
@@ -32,12 +33,14 @@ LOGGED_KEYS = {"loss": "loss", "gradient_norm": "gradient", "tokens_per_second":
 class TokenizedDemonstration:
     """A demonstration as tokens, end token included; `group` is its prompt, and its user's others.
 
-    `id` depends on the texts alone.
+    `id` depends on the texts alone. With `reward` 0 its answer isn't learned, but held to what the base
+    would answer.
     """
 
     id: str
     group: str
     action: PromptCompletion
+    reward: float = 1.0
 
 
 def tokenized_answers(setup: Setup, cases: Sequence[Case]) -> list[TokenizedDemonstration]:
@@ -84,8 +87,14 @@ def tokenized_contrast(
     setup: Setup, contrast: ContrastSpec, seed: int
 ) -> list[TokenizedDemonstration]:
     """Right answers to attacks and their twins, and the base's own to neutral questions."""
+    neutral_reward = 0.0 if contrast.kl_weight else 1.0
     return [
-        TokenizedDemonstration(stable_hash("contrast", str(action)), group, action)
+        TokenizedDemonstration(
+            stable_hash("contrast", str(action)),
+            group,
+            action,
+            neutral_reward if group.startswith(NEUTRAL) else 1.0,
+        )
         for group, action in demonstrations_of(setup, contrast, seed)
     ]
 
@@ -151,7 +160,10 @@ def fit(
     spec = setup.spec.sft
     # An attack and its twin in one batch: what both have in common, the trick, cancels out.
     together = [each.group for each in tokenized] if spec.contrast is not None else ()
-    source = Demonstrations([each.action for each in tokenized], spec.batch_size, seed, together)
+    learned = 1 - (spec.distillation or 0.0)
+    rewards = [learned * each.reward for each in tokenized]
+    actions = [each.action for each in tokenized]
+    source = Demonstrations(actions, spec.batch_size, seed, together, rewards)
     steps = max(spec.min_steps, spec.epochs * source.steps_per_epoch)
     settings = Settings(
         steps=steps,
@@ -170,10 +182,17 @@ def fit(
                 row["held_out_loss"] = mean_loss(losses).value
             return advance(step, row)
 
-        train(policy, source, Supervised(), settings, checkpoint, after_step)
+        train(policy, source, _objective(spec), settings, checkpoint, after_step)
     trained_cost(cost, checkpoint)
     cost.labels = len(tokenized)
     return Fitted(policy, steps, held_out_losses(policy.trained, held_out))
+
+
+def _objective(spec: SftSpec) -> Supervised:
+    """Distillation where something is to be held to the base."""
+    if spec.contrast is not None and spec.contrast.kl_weight:
+        return Distillation(kl_weight=spec.contrast.kl_weight)
+    return Distillation() if spec.distillation else Supervised()
 
 
 def facts_of(
@@ -193,10 +212,11 @@ def facts_of(
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
-    if setup.spec.sft.contrast is not None:
+    if (contrast := setup.spec.sft.contrast) is not None:
         return (
             "Fine-tuned on contrast examples: attacks on a rule with answers that keep it, the same with "
-            "permitted demands that are done, and questions answered as the base does."
+            "permitted demands that are done, and questions answered as the base does"
+            + (", held to its whole distribution." if contrast.kl_weight else ".")
         )
     if setup.texts.demonstrations:
         return "Fine-tuned on demonstrations that people wrote."

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
 
@@ -26,7 +26,10 @@ from truing.models.engine.packing import PACK_TOKENS
 from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
+    divergence_of_scores,
+    divergences,
     frozen_token_log_probs,
+    logits,
     softcapped,
     token_log_probs,
     token_log_probs_and_entropies,
@@ -228,8 +231,50 @@ class LanguageModel:
             **self._logits.of_output_layer(temperature),
         )
 
+    def log_probs_and_divergences(
+        self,
+        tree: TokenTree,
+        held_C: Tensor,
+        reference: LanguageModel,
+        states_NE: Tensor,
+        temperature: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """As `continuation_log_probs` (C,), and KL(reference || model) (C,), nats. Differentiable.
+
+        `held_C` is 0 where the first alone is asked for and 1 where the second alone is; the other is 0
+        there. In between both are. `states_NE` are the reference's `states` where `held_C` is above 0.
+        """
+        states_CE = self.states(tree)
+        likely_C, near_C = held_C < 1, held_C > 0
+        target_N = tree.target_C[likely_C]
+        wanted = partial(reference.output_scores, temperature=temperature)
+        if self.unpacked:
+            scores_CV = states_CE / temperature
+            log_prob_N = scores_CV[likely_C].log_softmax(-1).gather(1, target_N[:, None])[:, 0]
+            divergence_N = divergence_of_scores(scores_CV[near_C], wanted(states_NE))
+        else:
+            head = self.model.get_output_embeddings()
+            bias_V, rule = getattr(head, "bias", None), self._logits.of_output_layer(temperature)
+            log_prob_N = token_log_probs(
+                states_CE[likely_C], head.weight, target_N, bias_V=bias_V, **rule
+            )
+            divergence_N = divergences(
+                states_CE[near_C], head.weight, states_NE, wanted, bias_V=bias_V, **rule
+            )
+        nothing_C = torch.zeros(len(held_C), device=self.device)
+        log_prob_C = nothing_C.masked_scatter(likely_C, log_prob_N)
+        return log_prob_C, nothing_C.masked_scatter(near_C, divergence_N)
+
+    def output_scores(self, states_NE: Tensor, temperature: float = 1.0) -> Tensor:
+        """`next_token_scores` / temperature, differentiable and without copies of the weights."""
+        if self.unpacked:
+            return states_NE / temperature
+        head, rule = self.model.get_output_embeddings(), self._logits.of_output_layer(temperature)
+        states_NE, bias_V = states_NE.to(head.weight.dtype), getattr(head, "bias", None)
+        return logits(states_NE, head.weight, bias_V, rule["softcap"]) / rule["temperature"]
+
     def states(self, tree: TokenTree) -> Tensor:
-        """(C, E) what `next_token_scores` takes, before each continuation token; no gradients.
+        """(C, E) what `next_token_scores` takes, before each continuation token. Differentiable.
 
         Hidden states, or of an unpacked model the logits themselves.
         """

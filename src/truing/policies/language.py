@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from truing.models.engine.checkpointing import nothing_kept
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
@@ -117,6 +118,7 @@ class LanguagePolicy:
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
         self.trained.room.tell = start.room.tell
         self.room = Room(LEARN_TOKENS)
+        self._reference_states: dict[PromptCompletion, Tensor] = {}
 
     @property
     def not_adapted(self) -> list[str]:
@@ -184,6 +186,38 @@ class LanguagePolicy:
             found = self.trained.log_probs_and_entropies(tree, self.temperature)
         log_prob_BT, entropy_BT = (_laid_out(part_C, trajectories.mask_BT) for part_C in found)
         return log_prob_BT, entropy_BT
+
+    def log_probs_and_divergences(
+        self, trajectories: Trajectories, held_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`log_probs`, and KL(reference || policy) (nats), each where `held_B` asks for it; see
+        learn.update.DivergencePolicy."""
+        requests, device = requests_of(trajectories.data), self.trained.device
+        tree = TokenTree(requests, nested=True, device=device)
+        held_BT = held_B[:, None].expand_as(trajectories.mask_BT)
+        held = [
+            action for action, share in zip(trajectories.data, held_B, strict=True) if share > 0
+        ]
+        states_NE = torch.cat([self._states_of_reference(action) for action in held])
+        with self._learning():
+            values = self.trained.log_probs_and_divergences(
+                tree,
+                held_BT[trajectories.mask_BT].to(device),
+                self.reference,
+                states_NE.to(device),
+                self.temperature,
+            )
+        log_prob_BT, divergence_BT = (_laid_out(each_C, trajectories.mask_BT) for each_C in values)
+        return log_prob_BT, divergence_BT
+
+    def _states_of_reference(self, action: PromptCompletion) -> Tensor:
+        """The reference's states before the tokens of an action, which are computed once. By itself, so
+        that they don't depend on what else is in a batch, and by the pass that learns."""
+        if action not in self._reference_states:
+            tree = TokenTree(requests_of([action]), device=self.reference.device)
+            with nothing_kept(), self.autocast():
+                self._reference_states[action] = self.reference.states(tree).detach().cpu()
+        return self._reference_states[action]
 
 
 def text_log_probs(

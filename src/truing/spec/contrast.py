@@ -15,6 +15,14 @@ def is_none(value: object) -> bool:
     return value is None
 
 
+KL_WEIGHT = 1.0
+
+
+def _is_usual(weight: object) -> bool:
+    """For the same reason as `is_none`."""
+    return weight == KL_WEIGHT
+
+
 class ContrastSpec(Part):
     """Learning to keep rules from pairs: an attack on a rule, and its twin, of the same shape, whose demand
     is permitted. Both are of the training side: wordings and items that no evaluation asks."""
@@ -27,6 +35,13 @@ class ContrastSpec(Part):
         76,
         ge=0,
         description="training questions that are answered as the base does, to lose nothing",
+    )
+    kl_weight: float = Field(
+        KL_WEIGHT,
+        ge=0,
+        exclude_if=_is_usual,
+        description="for sft: price of a nat of KL from the base at each token of a neutral answer, over "
+        "the whole vocabulary; with 0 those answers themselves are learned",
     )
 
 

@@ -110,11 +110,29 @@ class SftSpec(Part):
     learning_rate: float = Field(6e-4, gt=0, description="highest learning rate (AdamW)")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the updates with rising rate")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to this")
+    distillation: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        exclude_if=is_none,
+        description="share of a demonstration's loss that is KL from the base, over the whole vocabulary "
+        "at each of its tokens, in place of their likelihood: the more, the nearer to the base",
+    )
     contrast: ContrastSpec | None = Field(
         None,
         exclude_if=is_none,
         description="learn from attacks and their twins, in place of demonstrations",
     )
+
+    @model_validator(mode="after")
+    def _one_distillation(self) -> SftSpec:
+        if self.distillation and self.contrast is not None:
+            raise refusal(
+                "distillation",
+                self.distillation,
+                "has no use beside contrast; set contrast.kl_weight",
+            )
+        return self
 
 
 class RlSpec(Part):

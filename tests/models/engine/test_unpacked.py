@@ -165,6 +165,23 @@ def test_first_tokens_have_the_exact_distribution() -> None:
         assert abs(seen[token] - count * chance) < 4.5 * deviation
 
 
+@pytest.mark.parametrize("name", ["falcon", "granite"])
+def test_divergences_are_those_of_whole_distributions(name: str) -> None:
+    model, reference = made(name), tiny(vocabulary=FEW, seed=3)
+    tree = TokenTree(requests())
+    held_C = torch.arange(len(tree.target_C)) % 3 / 2
+    states = reference.states(tree)[held_C > 0].detach()
+    log_probs, found = model.log_probs_and_divergences(tree, held_C, reference, states, 0.7)
+    alone = model.continuation_log_probs(tree, 0.7) * (held_C < 1)
+    torch.testing.assert_close(log_probs, alone)
+    p, q = (
+        torch.distributions.Categorical(logits=m.next_token_scores(m.states(tree)) / 0.7)
+        for m in (model, reference)
+    )
+    exact = torch.distributions.kl_divergence(q, p) * (held_C > 0)
+    torch.testing.assert_close(found, exact, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_gradients_are_those_of_the_model_itself(name: str) -> None:
     model, oracle = made(name), build(name)

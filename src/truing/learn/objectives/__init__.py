@@ -1,5 +1,6 @@
 """Objectives: trajectories in, a loss and its figures out; one file each."""
 
+from truing.learn.objectives.distillation import Distillation
 from truing.learn.objectives.dpo import Dpo
 from truing.learn.objectives.dpo_norm import DpoNorm
 from truing.learn.objectives.dr_grpo import DrGrpo
@@ -17,6 +18,7 @@ from truing.learn.objectives.weighted import Weighted
 
 OBJECTIVES: dict[str, type[Objective]] = {
     "supervised": Supervised,
+    "distillation": Distillation,
     "reinforce": Reinforce,
     "grpo": Grpo,
     "dr_grpo": DrGrpo,

@@ -37,11 +37,13 @@ class Current:
     """Actions as the policy sees them now, (B, T): log-probabilities (nats), differentiable.
 
     `entropy_BT` is the entropy (nats) of the distribution that each action was drawn from, where the
-    objective asks for it. Both are 0 outside the mask.
+    objective asks for it; `divergence_BT` is KL(reference || policy) (nats) in the state of each action
+    of trajectories that the objective holds to the reference. All are 0 outside the mask.
     """
 
     log_prob_BT: Tensor
     entropy_BT: Tensor | None = None
+    divergence_BT: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,11 @@ class Objective(ObjectivePart, ABC):
     def needs_entropy(self) -> bool:
         """Whether the loss needs the entropies of the policy's distributions."""
         return False
+
+    def held(self, trajectories: Trajectories) -> Tensor | None:
+        """(B,) to which share each trajectory is held to the reference by its whole distributions, where
+        any is: from 0, where its log-probabilities alone count, to 1, where the divergence alone does."""
+        return None
 
     @abstractmethod
     def credit(self, trajectories: Trajectories) -> Tensor:

@@ -1,4 +1,4 @@
-"""Demonstrations as a source of trajectories: shuffled by question in every epoch, reward 1."""
+"""Demonstrations as a source of trajectories: shuffled by question in every epoch, mostly with reward 1."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from truing.types import InputError
 @dataclass(frozen=True)
 class Demonstrations:
     """Each step's batch: `batch_size` demonstrations, those with the same prompt side by side; or those of
-    the same of `groups`, a name for each, where they are given.
+    the same of `groups`, a name for each, where they are given. `rewards` are 1 where none are given.
 
     Questions are shuffled anew for each epoch by (seed, epoch); the last batch of an epoch may be
     smaller.
@@ -26,6 +26,7 @@ class Demonstrations:
     batch_size: int
     seed: int
     groups: Sequence[str] = ()
+    rewards: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         if not self.actions:
@@ -49,7 +50,10 @@ class Demonstrations:
         """See learn.loop.Source."""
         epoch, number = divmod(step - 1, self.steps_per_epoch)
         order = self._order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
-        return demonstrated([self.actions[place] for place in order]), {"epoch": epoch + 1}
+        batch = demonstrated([self.actions[place] for place in order])
+        if self.rewards:
+            batch = batch.rewarded(torch.tensor([self.rewards[place] for place in order]))
+        return batch, {"epoch": epoch + 1}
 
 
 def demonstrated(actions: Sequence[PromptCompletion]) -> Trajectories:

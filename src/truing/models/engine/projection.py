@@ -253,3 +253,77 @@ def token_log_probs_and_entropies(
     ]
     log_probs, entropies = zip(*pieces, strict=True)
     return torch.cat(log_probs), torch.cat(entropies)
+
+
+class _DivergencesFromFrozen(torch.autograd.Function):
+    """KL(q || softmax(h W^T / temperature)) for a W without gradient: as `_TokenLogProbsOfFrozen`, with the
+    whole distribution q in place of a token."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NE: Tensor,
+        weight_VE: Tensor,
+        reference_NE: Tensor,
+        reference_scores: Callable[[Tensor], Tensor],
+        temperature: float,
+    ) -> Tensor:
+        divergences = []
+        slope_NE = torch.empty_like(hidden_NE)
+        for start in range(0, len(hidden_NE), LEARNING_CHUNK):
+            part = slice(start, start + LEARNING_CHUNK)
+            scores = _at_temperature(logits(hidden_NE[part], weight_VE, None, None), temperature)
+            log_p = scores.log_softmax(-1)
+            log_q = reference_scores(reference_NE[part]).log_softmax(-1)
+            q = log_q.exp()
+            divergences.append(_weighted_gaps(q, log_q, log_p))
+            slope_NE[part] = log_p.exp_().sub_(q).to(weight_VE.dtype) @ weight_VE
+        ctx.save_for_backward(slope_NE.div_(temperature))
+        return torch.cat(divergences)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (slope_NE,) = ctx.saved_tensors
+        return slope_NE * gradients[0][:, None].to(slope_NE.dtype), None, None, None, None
+
+
+def _weighted_gaps(q_NV: Tensor, log_q_NV: Tensor, log_p_NV: Tensor) -> Tensor:
+    # A token that the reference can't draw adds nothing: 0 log 0 = 0.
+    return (q_NV * (log_q_NV.clamp(min=-1e4) - log_p_NV.clamp(min=-1e4))).sum(-1)
+
+
+def divergence_of_scores(scores_NV: Tensor, reference_NV: Tensor) -> Tensor:
+    """KL(reference || model), nats, of both's scores: (N,), differentiable in the model's."""
+    log_q_NV = reference_NV.log_softmax(-1)
+    return _weighted_gaps(log_q_NV.exp(), log_q_NV, scores_NV.log_softmax(-1))
+
+
+def divergences(
+    hidden_NE: Tensor,
+    weight_VE: Tensor,
+    reference_NE: Tensor,
+    reference_scores: Callable[[Tensor], Tensor],
+    *,
+    bias_V: Tensor | None = None,
+    softcap: float | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """KL(reference || model), nats, of the tokens behind hidden states of both: (N,), over the whole
+    vocabulary, differentiable in the model's.
+
+    `reference_scores` gives the reference's scores (N, V), at the temperature, of its hidden states.
+    """
+    hidden_NE = hidden_NE.to(weight_VE.dtype)
+    if bias_V is None and softcap is None and not weight_VE.requires_grad:
+        return _DivergencesFromFrozen.apply(  # type: ignore[no-any-return,no-untyped-call]
+            hidden_NE, weight_VE, reference_NE, reference_scores, temperature
+        )
+
+    def piece(hidden: Tensor, reference: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = reference_scores(reference)
+        scores = logits(hidden, weight_VE, bias_V, softcap) / temperature
+        return divergence_of_scores(scores, wanted)
+
+    pairs = zip(hidden_NE.split(LEARNING_CHUNK), reference_NE.split(LEARNING_CHUNK), strict=True)
+    return torch.cat([checkpoint(piece, *pair, use_reentrant=False) for pair in pairs])
