@@ -31,13 +31,14 @@ def grown(states: Tensor, axis: int, most: int) -> Tensor:
 class _Layer:
     """Keys and values of one layer.
 
-    prefix (1, K, R, D) or None, prompts (P, K, L, D), own (P S, K, T, D); pairs of keys and values.
+    prefix and prompts: keys (P, K, D, L) and values (P, K, L, D), as products of few queries are fastest
+    (of the prefix P is 1, or it is None); own: keys and values (P S, K, T, D).
     """
 
     def __init__(self, prefix: Pair | None, prompts: Pair, slots: int) -> None:
         self.prefix = prefix
         self.prompts = prompts
-        _, K, _, D = prompts[0].shape
+        _, K, _, D = prompts[1].shape
         shape = (slots, K, 0, D)
         self.own = (prompts[0].new_zeros(shape), prompts[1].new_zeros(shape))
 
@@ -149,8 +150,8 @@ class SharedCache(Slots):
             prefix = prompts.prefix.get(layer)
             keys, values = prompts.take(layer)
             self._layers[layer] = _Layer(
-                (_heads_first(prefix[0]), _heads_first(prefix[1])) if prefix else None,
-                (_heads_first(keys), _heads_first(values)),
+                (_heads_first(prefix[0], turned=True), _heads_first(prefix[1])) if prefix else None,
+                (_heads_first(keys, turned=True), _heads_first(values)),
                 self.slots,
             )
 
@@ -172,9 +173,11 @@ class SharedCache(Slots):
         # What a prompt's samples share is read once for all of them, as more rows of queries.
         shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
         own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
+        if own_keys.dtype == torch.bfloat16:  # whose products take three times as long over gaps
+            own_keys = own_keys.contiguous()
         own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
         before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
-        scores = [(shared_PKQD @ keys.transpose(2, 3)).view(P, K, S, G, -1) for keys, _ in before]
+        scores = [(shared_PKQD @ keys).view(P, K, S, G, -1) for keys, _ in before]
         scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
         weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
         *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
@@ -214,10 +217,11 @@ class SharedCache(Slots):
         longest = max(self._prompt_lengths)
         for layer in self._layers.values():
             keys, values = layer.prompts
-            layer.prompts = (keys[prompt_P, :, :longest], values[prompt_P, :, :longest])
+            layer.prompts = (keys[prompt_P, :, :, :longest], values[prompt_P, :, :longest])
             layer.own = (layer.own[0][old_S], layer.own[1][old_S])
 
 
-def _heads_first(x: Tensor) -> Tensor:
-    """(..., S, K, D) as contiguous (B, K, S, D), B = 1 where there is no leading axis."""
-    return (x if x.dim() == 4 else x[None]).transpose(1, 2).contiguous()
+def _heads_first(x: Tensor, *, turned: bool = False) -> Tensor:
+    """(..., S, K, D) as contiguous (B, K, S, D), or (B, K, D, S); B = 1 where there is no leading axis."""
+    x = x if x.dim() == 4 else x[None]
+    return (x.permute(0, 2, 3, 1) if turned else x.transpose(1, 2)).contiguous()
