@@ -21,7 +21,7 @@ from truing.people import Store, open_store
 from truing.people.annotators import by_token
 from truing.people.serving import fill_with_demo, label
 from truing.people.tables import Prompt, Task
-from truing.people.vocabulary import KINDS
+from truing.people.vocabulary import ABOUT_ANSWERS
 from truing.people.web import connections
 from truing.types import InputError
 
@@ -127,7 +127,7 @@ def test_the_demo_has_every_kind_and_stays_out_of_your_store(sqlite_store: Store
     fill_with_demo(sqlite_store)  # a second start adds nothing
     with sqlite_store.reading() as session:
         counts = dict(session.execute(select(Task.kind, func.count()).group_by(Task.kind)).all())
-        assert set(counts) == set(KINDS) and counts["annotation"] == 8
+        assert set(counts) == set(ABOUT_ANSWERS) and counts["annotation"] == 8
         assert set(session.scalars(select(Prompt.consent))) == {"own"}
     fill(sqlite_store)
     with pytest.raises(InputError, match="holds prompts of yours"):

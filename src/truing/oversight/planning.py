@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,7 +133,7 @@ def write_plan(
     return read_plan(folder)
 
 
-def _write_sealed(path: Path, records: list[dict[str, Any]]) -> None:
+def _write_sealed(path: Path, records: list[Mapping[str, Any]]) -> None:
     """A file that only its owner can read."""
 
     def write(temporary: Path) -> None:
