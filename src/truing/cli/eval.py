@@ -40,15 +40,18 @@ from truing.cli.eval_options import (
     KeyVariable,
     Limit,
     MaxNewTokens,
+    OptionOrders,
     Out,
     OutcomeLabels,
     Precision,
     Presets,
     PromptNames,
     Questions,
+    Readings,
     Refusals,
     Run,
     Seed,
+    SurveyFile,
     Timeout,
     VariantFiles,
 )
@@ -91,6 +94,9 @@ def evaluate(
     attacker: AttackerName = None,
     attack_budget: AttackBudget = None,
     draws: Draws = None,
+    survey: SurveyFile = None,
+    read: Readings = None,
+    orders: OptionOrders = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -120,17 +126,19 @@ def evaluate(
             refusals=refusals,
             outcome_labels=outcome_labels,
         )
-        asks = _lists(attacks=attacks) | given(
+        asks = _lists(attacks=attacks, readings=read) | given(
             attack_limit=attack_limit,
             attacker=attacker,
             attack_budget=attack_budget,
             draws=draws,
+            survey=survey,
+            orders=orders,
         )
         if run is not None:
             if free:
                 apart["free"] = True
             apart |= asks | given(export=export)
-            others = [name.replace("_", "-") for name in apart]
+            others = [name.replace("readings", "read").replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec

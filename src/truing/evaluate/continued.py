@@ -13,7 +13,6 @@ from truing.candidates import Candidate
 from truing.evaluate.respondent import Advance, Continued, silent
 from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import beyond, stored_totals
-from truing.models.engine.tree import PromptWithContinuations
 from truing.prompts.boundary import scoring_request
 from truing.prompts.rendering import Prompt, Renderer
 from truing.prompts.variants import OWN, PromptVariant

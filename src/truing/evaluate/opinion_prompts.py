@@ -7,15 +7,38 @@ often: all orders where there are few options, else all rotations of the printed
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import permutations
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from truing.evaluate.named_choice import LETTERS
 
+if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.data.survey import Survey
+
+Reading = Literal["letters", "text", "written"]
+READINGS: tuple[Reading, ...] = get_args(Reading)
 Orders = Literal["all", "rotations"]
 ORDERS: tuple[Orders, ...] = get_args(Orders)
 ALL_UP_TO = 4
 """All orders of so many options are asked, 24; of more options the rotations."""
+
+
+@dataclass(frozen=True)
+class OpinionsAsked:
+    """The survey, how answers are read, and in which orders options are listed."""
+
+    survey: Survey
+    readings: tuple[Reading, ...] = ("letters",)
+    orders: Orders = "all"
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What the user is told of how the survey was read."""
+        left_out = self.survey.unscored
+        first = f"{left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+        counted = f"{self.survey.source}: {len(left_out)} unscored; the first: {first}"
+        return (*self.survey.remarks, *([counted] if left_out else []))
 
 
 def orders(options: int, which: Orders = "all") -> list[tuple[int, ...]]:

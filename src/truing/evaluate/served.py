@@ -10,7 +10,12 @@ from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
 from truing.evaluate.served_answers import Interface, served_answers
-from truing.evaluate.served_choices import NO_LOG_PROBABILITIES, Mode, served_choices, served_continuations
+from truing.evaluate.served_choices import (
+    NO_LOG_PROBABILITIES,
+    Mode,
+    served_choices,
+    served_continuations,
+)
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.concurrent import HINT

@@ -38,6 +38,9 @@ def _digest(spec: SweepSpec) -> str:
         "task",
         "refusals",
         "outcome_labels",
+        "survey",
+        "readings",
+        "orders",
     ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]

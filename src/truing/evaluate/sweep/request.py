@@ -9,6 +9,8 @@ from typing import get_args
 
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.opinion_prompts import ORDERS, READINGS, Orders, Reading
+from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
 from truing.judges.rule_programs import built_in_rule_programs
@@ -54,6 +56,9 @@ class SweepSpec:
     `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
+
+    `survey` is a survey whose questions are asked, `readings` how its answers are read (None: by letters),
+    `orders` in which orders its options are listed (None: all).
     """
 
     evaluations: tuple[str, ...]
@@ -79,12 +84,17 @@ class SweepSpec:
     attacker: str | None = None
     attack_budget: int = BUDGET
     draws: int | None = None
+    survey: Path | None = None
+    readings: tuple[Reading, ...] | None = None
+    orders: Orders | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
         for option, value, known in (
             ("--form", self.form, FORMS),
             ("--dtype", self.dtype, get_args(Dtype)),
+            *(("--read", reading, READINGS) for reading in self.readings or ()),
+            ("--orders", self.orders or ORDERS[0], ORDERS),
         ):
             if value not in known:
                 hint = did_you_mean(value, known)
@@ -110,9 +120,14 @@ class SweepSpec:
             ("--attack-budget", rewrites, "attacks"),
             ("--refusals", self.refusals, "refusals"),
             ("--draws", self.draws, "best_of_n"),
+            ("--survey", self.survey, "opinions"),
+            ("--read", self.readings, "opinions"),
+            ("--orders", self.orders, "opinions"),
         ):
             if value and owner not in self.evaluations:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
+        if "opinions" in self.evaluations and self.survey is None:
+            raise InputError(NO_SURVEY)
         if self.outcome_labels and not {"refusals", "attacks"} & set(self.evaluations):
             raise InputError("--outcome-labels: belongs to refusals; name that evaluation too")
         if rewrites and not self.attacker:

@@ -16,10 +16,12 @@ from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import built_in_rules
+from truing.data.survey import read_survey
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
+from truing.evaluate.opinion_prompts import ORDERS, READINGS, OpinionsAsked
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
 from truing.evaluate.sweep.request import SweepSpec, TaskCases
@@ -192,6 +194,10 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             rule_checks=lambda: of_task.rule_checks,
         )
     lines = {}
+    if spec.survey is not None:
+        asked = _opinions(spec, spec.survey)
+        context = replace(context, opinions=asked)
+        lines["opinions"] = asked.lines
     if "attacks" in kinds:
         book = read_attacks(spec.attacks, built_in_rules().rules)
         book = replace(book, imported=book.imported[: spec.attack_limit])
@@ -201,7 +207,9 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     for each in wanted:
         if each.source:
             own = tuple(each.cases_in(context))
-            questions[each.name] = Asked(each.source(context), own)
+            questions[each.name] = Asked(
+                each.source(context), own, lines=tuple(lines.get(each.name, ()))
+            )
             continue
         kind = kinds[each.name]
         source, file = read[kind]
@@ -216,6 +224,16 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             own=callable(each.cases),
         )
     return context, questions
+
+
+def _opinions(spec: SweepSpec, path: Path) -> OpinionsAsked:
+    """The survey, or its first questions, and how it is asked. Raises InputError where none is left."""
+    survey = read_survey(path)
+    if not survey.questions:
+        first = f"; {survey.unscored[0][0]}: {survey.unscored[0][1]}" if survey.unscored else ""
+        raise InputError(f"--survey {path}: no question that can be measured{first}")
+    survey = replace(survey, questions=survey.questions[: spec.limit])
+    return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
 
 
 def _read(kind: Kind, spec: SweepSpec, of_task: TaskCases | None) -> tuple[str, CaseFile]:
