@@ -143,12 +143,12 @@ def separated(
         for place, first in enumerate(scores)
         for second in list(scores)[place + 1 :]
     ]
-    known = [(*names, values) for *names, values in pairs if np.isfinite(values).sum() > 1]
+    known = [pair for pair in pairs if np.isfinite(pair[2]).sum() > 1]
     if not known:
         return ()
     counts_RQ = _redrawn(len(known[0][2]), resamples, seed)
     greatest_R = np.zeros(resamples)
-    for *_, values in known:
+    for _, _, values in known:
         greatest_R = np.maximum(greatest_R, _studentised(values, counts_RQ))
     quantile = float(np.quantile(greatest_R, confidence))
     return tuple(

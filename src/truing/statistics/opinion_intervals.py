@@ -14,12 +14,12 @@ their own middle count.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri, stdtrit
 
-from truing.statistics.means import RESAMPLES, SEED, within
+from truing.statistics.means import RESAMPLES, SEED, TAILS, within
 from truing.statistics.opinion_anchors import corrected_representativeness
 from truing.statistics.opinion_distances import Floats
 from truing.types import Estimate
@@ -67,7 +67,7 @@ def multinomial_interval(
         return Estimate(value, None, None, 1, unscored)
     counts_RQ = generator.multinomial(questions, np.full(questions, 1 / questions), resamples)
     means_R = (counts_RQ * (values_Q + noise_QR.T)).sum(1) / questions
-    return within(value, means_R, questions, unscored)
+    return within(value, _widened(value, means_R, questions), questions, unscored)
 
 
 def respondents_by_questions(
@@ -105,7 +105,14 @@ def respondents_by_questions(
     counts_RQ = generator.multinomial(len(places), np.full(len(places), 1 / len(places)), resamples)
     drawn_RQ = values_Q + np.nan_to_num(noise_QR.T)
     means_R = (counts_RQ * drawn_RQ).sum(1) / len(places)
-    return replace(within(value, means_R, len(places)), unscored=unscored)
+    return within(value, _widened(value, means_R, len(places)), len(places), unscored)
+
+
+def _widened(value: float, redrawn_R: Floats, questions: int) -> Floats:
+    """Redrawn means as far apart as means of few questions are: the bootstrap's variance is short by
+    1 / questions, and its quantiles are those of a normal variable where Student's belong."""
+    student = float(stdtrit(questions - 1, TAILS[1]) / ndtri(TAILS[1]))
+    return np.asarray(value + student * np.sqrt(questions / (questions - 1)) * (redrawn_R - value))
 
 
 def _shares(

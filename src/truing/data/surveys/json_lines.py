@@ -30,7 +30,7 @@ def own_questions(table: Table) -> Iterator[AskedQuestion]:
         yield _question(row)
 
 
-def own_records(survey: Survey) -> list[dict[str, Any]]:
+def own_records(survey: Survey) -> list[Mapping[str, Any]]:
     """The survey as objects of that form, one a line."""
     return [
         {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from truing.types import normalised, stable_hash
@@ -18,8 +18,12 @@ MOST_OPTIONS = 26
 """As many as there are letters to call them by."""
 FEWEST_PEOPLE = 5
 """In a group; shares of fewer are about persons."""
+_MANY = 5  # groups with exactly the same shares: no chance of people who answered for themselves
 _MOST_DECIMALS = 5
 _EXACT = 1e-6
+_ROUNDING = (
+    1e-12  # shares that sum to 1 but for it stay as they are, so that a file is read as written
+)
 _PRINTED_ORDER = re.compile(
     r"\b(?:as )?(?:printed|listed|shown|given|options?|answers?|statements?|choices|items) (?:are )?"
     r"(?:printed |listed |shown |given )?(?:above|below)\b"
@@ -102,21 +106,26 @@ class AskedQuestion:
     printed: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class AskedSurvey:
+    """A source's questions, unchecked, with what couldn't even become one."""
+
+    questions: tuple[AskedQuestion, ...]
+    source: str
+    unscored: tuple[tuple[str, str], ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 class _NotScoredError(Exception):
     """Why something can't be measured."""
 
 
-def survey_of(
-    asked: Iterable[AskedQuestion],
-    source: str,
-    unscored: Iterable[tuple[str, str]] = (),
-    remarks: Iterable[str] = (),
-) -> Survey:
+def survey_of(asked: AskedSurvey) -> Survey:
     """The survey of these questions, each checked; what is asked twice counts once."""
     questions: dict[str, SurveyQuestion] = {}
     places: dict[str, str] = {}
-    left_out = list(unscored)
-    for each in asked:
+    left_out = list(asked.unscored)
+    for each in asked.questions:
         try:
             question = _checked(each, left_out)
         except _NotScoredError as reason:
@@ -128,7 +137,7 @@ def survey_of(
             continue
         places[key] = each.place
         questions[key] = question
-    return Survey(tuple(questions.values()), tuple(left_out), source, tuple(remarks))
+    return Survey(tuple(questions.values()), tuple(left_out), asked.source, asked.remarks)
 
 
 def _checked(asked: AskedQuestion, left_out: list[tuple[str, str]]) -> SurveyQuestion:
@@ -139,6 +148,11 @@ def _checked(asked: AskedQuestion, left_out: list[tuple[str, str]]) -> SurveyQue
     _check_texts(asked, options)
     scale = _scale(asked, places, left_out)
     groups = _groups(asked, places, left_out)
+    for dimension, values in groups.items():
+        if len(values) >= _MANY and len({each.shares for each in values.values()}) == 1:
+            raise _NotScoredError(
+                f"implausible: all {len(values)} groups by {dimension} have the same shares"
+            )
     if asked.groups and not groups:
         raise _NotScoredError("no group with shares that can be used")
     question, refusals = asked.question.strip(), tuple(each.strip() for each in asked.refusals)
@@ -240,12 +254,14 @@ def _group(asked: AskedGroup, answers: int, places: Sequence[int]) -> GroupShare
     n = None if asked.n is None else asked.n * answered / total
     if n is not None and not n >= FEWEST_PEOPLE:
         raise _NotScoredError(f"{n:.3g} people; a group has at least {FEWEST_PEOPLE}")
-    return GroupShares(tuple(each / answered for each in chosen), n)
+    if abs(answered - 1) > _ROUNDING:
+        chosen = [each / answered for each in chosen]
+    return GroupShares(tuple(chosen), n)
 
 
 def _tolerance(shares: Sequence[float]) -> float:
     """How far from 1 shares may sum that are rounded to two or more decimals."""
     for decimals in range(2, _MOST_DECIMALS):
         if all(abs(each - round(each, decimals)) < 1e-9 for each in shares):
-            return max(0.5 * 10**-decimals * len(shares) + 1e-9, _EXACT)
+            return max(0.5 * 10.0**-decimals * len(shares) + 1e-9, _EXACT)
     return _EXACT
