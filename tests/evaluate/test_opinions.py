@@ -7,21 +7,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from paths import ROOT
 from scripted import Scripted
 from truing.data.surveys.question import GroupShares, Survey, SurveyQuestion
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.opinion_prompts import OpinionsAsked, lettered, letter_texts, orders
+from truing.evaluate.opinion_prompts import OpinionsAsked, letter_texts, lettered, orders
 from truing.evaluate.opinion_readings import by_letters, option_named
 from truing.evaluate.opinions import measured_opinions
 from truing.evaluate.respondent import Advance, Continued, silent
 from truing.types import Row, Unscored
 
-LETTERS = Path("/work/shared/data/opinions/letters_base.jsonl")
+PLACES = [folder / "shared/data/opinions/letters_base.jsonl" for folder in ROOT.parents]
+LETTERS = next((path for path in PLACES if path.exists()), None)
+"""Letter probabilities by plain transformers; not part of the project."""
 
 
 @dataclass
@@ -165,12 +167,13 @@ def test_a_question_without_people_or_order_is_unscored_with_the_reason() -> Non
 
 
 @pytest.mark.model
-@pytest.mark.skipif(not LETTERS.exists(), reason="the letters of plain transformers aren't here")
+@pytest.mark.skipif(LETTERS is None, reason="the letters of plain transformers aren't here")
 def test_letters_of_plain_transformers() -> None:
     from truing.candidates import open_candidate
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.opinion_readings import letter_log_probs
 
+    assert LETTERS is not None
     every = [json.loads(line) for line in LETTERS.read_text().splitlines()]
     some = [row for row in every if row["order"] == sorted(row["order"])][:8]
     candidate, _ = open_candidate("smollm2-135m", 0, "float32")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.evaluate.evaluation import EvalContext
+from truing.evaluate.opinion_verdicts import OpinionSummary
 from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
@@ -80,6 +81,7 @@ class SweepResult:
     answers_computed: int = 0
     seconds: float = 0.0
     open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
+    opinions: OpinionSummary | None = None
     outcome_agreement: str = ""
     """How far the judge of outcomes agrees with labels, in a sentence; empty where it judged nothing."""
 
@@ -98,6 +100,7 @@ class SweepResult:
             "questions": {name: asked.to_json() for name, asked in self.asked.items()},
             "prompts": {variant.name: variant.id for variant in self.prompts},
             "sensitivity": sensitivity,
+            **({"opinions": self.opinions.to_json()} if self.opinions else {}),
             "form": self.spec.form,
             "dtype": self.spec.dtype,
             "computed_in": computed_in(self.spec.dtype),

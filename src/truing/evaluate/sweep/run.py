@@ -22,6 +22,7 @@ from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.opinion_prompts import ORDERS, READINGS, OpinionsAsked
+from truing.evaluate.opinion_verdicts import opinion_summary
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
 from truing.evaluate.sweep.request import SweepSpec, TaskCases
@@ -138,6 +139,7 @@ def run_sweep(
     if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
             result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
+    result.opinions = opinion_summary(result.rows, spec.seed)
     result.outcome_agreement = outcomes.agreement
     result.seconds = time.monotonic() - started
     return result
