@@ -50,6 +50,7 @@ from truing.cli.eval_options import (
     Readings,
     Refusals,
     Run,
+    ScalesFile,
     Seed,
     SurveyFile,
     Timeout,
@@ -95,6 +96,7 @@ def evaluate(
     attack_budget: AttackBudget = None,
     draws: Draws = None,
     survey: SurveyFile = None,
+    scales: ScalesFile = None,
     read: Readings = None,
     orders: OptionOrders = None,
     run: Run = None,
@@ -132,6 +134,7 @@ def evaluate(
             attack_budget=attack_budget,
             draws=draws,
             survey=survey,
+            scales=scales,
             orders=orders,
         )
         if run is not None:

@@ -142,6 +142,14 @@ SurveyFile = Annotated[
         "shares by group, or another known form (docs/opinions.md)",
     ),
 ]
+ScalesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--scales",
+        metavar="FILE",
+        help="with opinions: scales of options whose order the survey doesn't declare, YAML or JSON",
+    ),
+]
 Readings = Annotated[
     list[str] | None,
     typer.Option(

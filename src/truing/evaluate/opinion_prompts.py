@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from itertools import permutations
 from typing import TYPE_CHECKING, Literal, get_args
 
+from truing.data.surveys.readings import Reading
 from truing.evaluate.named_choice import LETTERS
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.survey import Survey
 
-Reading = Literal["letters", "text", "written"]
-READINGS: tuple[Reading, ...] = get_args(Reading)
 Orders = Literal["all", "rotations"]
 ORDERS: tuple[Orders, ...] = get_args(Orders)
 ALL_UP_TO = 4
@@ -32,13 +31,10 @@ class OpinionsAsked:
     readings: tuple[Reading, ...] = ("letters",)
     orders: Orders = "all"
 
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What the user is told of how the survey was read."""
-        left_out = self.survey.unscored
-        first = f"{left_out[0][0]}: {left_out[0][1]}" if left_out else ""
-        counted = f"{self.survey.source}: {len(left_out)} unscored; the first: {first}"
-        return (*self.survey.remarks, *([counted] if left_out else []))
+
+def asked_of(survey: Survey | None) -> OpinionsAsked | None:
+    """How a task's survey is asked: its options in all orders, read by their letters."""
+    return None if survey is None else OpinionsAsked(survey)
 
 
 def orders(options: int, which: Orders = "all") -> list[tuple[int, ...]]:

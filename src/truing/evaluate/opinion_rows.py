@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from truing.data.survey import SurveyQuestion
+from truing.data.surveys.readings import FIRST, Reading, metric_of_reading
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.opinion_prompts import OpinionsAsked, Reading
+from truing.evaluate.opinion_prompts import OpinionsAsked
 from truing.evaluate.opinion_readings import Answered, by_letters, by_text, by_writing
 from truing.evaluate.opinion_scores import (
     anchors,
@@ -17,14 +18,7 @@ from truing.evaluate.opinion_scores import (
     position,
     representing,
 )
-from truing.evaluate.opinions import (
-    FIRST,
-    NAME,
-    OF_ANSWER,
-    PER_READING,
-    case_of,
-    metric_of_reading,
-)
+from truing.evaluate.opinions import NAME, OF_ANSWER, PER_READING, case_of
 from truing.evaluate.respondent import Advance, Respondent
 from truing.types import Row, Score, Unscored
 

@@ -10,25 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
+from truing.data.surveys.readings import FIRST, READINGS, Reading
+from truing.data.surveys.readings import OPINIONS as NAME
 from truing.evaluate.evaluation import EvalContext, Evaluation
-from truing.evaluate.opinion_prompts import READINGS, OpinionsAsked, Reading
+from truing.evaluate.opinion_prompts import OpinionsAsked
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, InputError, Metric, Row, Unit
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.survey import SurveyQuestion
 
-NAME = "opinions"
 NO_SURVEY = "opinions: asks a survey's questions; name its file with --survey"
-FIRST: Reading = "letters"
-"""The reading whose metrics bear no prefix."""
 PER_READING = ("representativeness", "above_uniform", "permuted", "position")
 """What is shown of every reading."""
-
-
-def metric_of_reading(reading: Reading, name: str) -> str:
-    """A metric's name in a reading: `representativeness`, `text_representativeness`."""
-    return name if reading == FIRST else f"{reading}_{name}"
 
 
 def opinion_cases(context: EvalContext) -> list[Case]:

@@ -9,6 +9,7 @@ from truing.candidates import Candidate, load_candidate
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
+from truing.evaluate.opinion_prompts import asked_of
 from truing.files import write_jsonl_atomically
 from truing.methods import chosen
 from truing.methods.common import candidate_folder
@@ -76,6 +77,7 @@ def _context(
         held_out=setup.held_out,
         controls=setup.controls,
         refusals=setup.texts.task.refusals,
+        opinions=asked_of(setup.texts.task.survey),
         outcomes=lambda: graders.outcomes,
         base=base,
         judges=lambda: graders.judges,

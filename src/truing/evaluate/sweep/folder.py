@@ -39,6 +39,7 @@ def _digest(spec: SweepSpec) -> str:
         "refusals",
         "outcome_labels",
         "survey",
+        "scales",
         "readings",
         "orders",
     ):  # so that what was begun before there were these goes on

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from truing.evaluate.opinion_prompts import READINGS
-from truing.evaluate.opinion_verdicts import OpinionSummary
-from truing.evaluate.opinions import NAME
+from truing.data.surveys.readings import OPINIONS, READINGS
 from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import colours, short
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import mark, number
+from truing.report.opinion_verdicts import OpinionSummary
 from truing.report.svg import Canvas, Scale
 from truing.types import Row, stable_hash
 
@@ -37,7 +36,7 @@ def opinions_section(result: SweepResult) -> dict[str, Any] | None:
     if result.opinions is None:
         return None
     first = result.prompts[0].name
-    rows = [row for prompt, row in result.rows if prompt == first and row.evaluation == NAME]
+    rows = [row for prompt, row in result.rows if prompt == first and row.evaluation == OPINIONS]
     return {
         "sentences": opinion_sentences(result),
         "heat": _heat(result.opinions, first),

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from truing.data.rule_book import RuleBook, built_in_rules
+from truing.data.surveys.readings import READINGS, Reading
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.opinion_prompts import ORDERS, READINGS, Orders, Reading
+from truing.evaluate.opinion_prompts import ORDERS, Orders
 from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
@@ -57,7 +58,7 @@ class SweepSpec:
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
 
-    `survey` is a survey whose questions are asked, `readings` how its answers are read (None: by letters),
+    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` how its answers are read (None: by letters),
     `orders` in which orders its options are listed (None: all).
     """
 
@@ -85,6 +86,7 @@ class SweepSpec:
     attack_budget: int = BUDGET
     draws: int | None = None
     survey: Path | None = None
+    scales: Path | None = None
     readings: tuple[Reading, ...] | None = None
     orders: Orders | None = None
 
@@ -121,6 +123,7 @@ class SweepSpec:
             ("--refusals", self.refusals, "refusals"),
             ("--draws", self.draws, "best_of_n"),
             ("--survey", self.survey, "opinions"),
+            ("--scales", self.scales, "opinions"),
             ("--read", self.readings, "opinions"),
             ("--orders", self.orders, "opinions"),
         ):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.opinion_verdicts import OpinionSummary
 from truing.evaluate.sweep.open_ended import OpenEndedGrades
 from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.sweep.sensitivity import Sensitivity
@@ -15,6 +14,7 @@ from truing.models import devices
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
 from truing.prompts.variants import Context, PromptVariant
+from truing.report.opinion_verdicts import OpinionSummary
 from truing.types import Case, Estimate, Row, stable_hash
 
 

@@ -16,13 +16,13 @@ from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import built_in_rules
-from truing.data.survey import read_survey
+from truing.data.survey import measurable_survey, survey_lines
+from truing.data.surveys.readings import READINGS
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
-from truing.evaluate.opinion_prompts import ORDERS, READINGS, OpinionsAsked
-from truing.evaluate.opinion_verdicts import opinion_summary
+from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
 from truing.evaluate.sweep.request import SweepSpec, TaskCases
@@ -41,6 +41,7 @@ from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
+from truing.report.opinion_verdicts import opinion_summary
 from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
@@ -199,7 +200,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     if spec.survey is not None:
         asked = _opinions(spec, spec.survey)
         context = replace(context, opinions=asked)
-        lines["opinions"] = asked.lines
+        lines["opinions"] = survey_lines(asked.survey)
     if "attacks" in kinds:
         book = read_attacks(spec.attacks, built_in_rules().rules)
         book = replace(book, imported=book.imported[: spec.attack_limit])
@@ -230,10 +231,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
 
 def _opinions(spec: SweepSpec, path: Path) -> OpinionsAsked:
     """The survey, or its first questions, and how it is asked. Raises InputError where none is left."""
-    survey = read_survey(path)
-    if not survey.questions:
-        first = f"; {survey.unscored[0][0]}: {survey.unscored[0][1]}" if survey.unscored else ""
-        raise InputError(f"--survey {path}: no question that can be measured{first}")
+    survey = measurable_survey(path, spec.scales)
     survey = replace(survey, questions=survey.questions[: spec.limit])
     return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
 

@@ -13,10 +13,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from truing.evaluate.opinion_prompts import READINGS, Reading
-from truing.evaluate.opinions import FIRST, NAME, metric_of_reading
+from truing.data.surveys.readings import (
+    FIRST,
+    OPINIONS,
+    READINGS,
+    Reading,
+    metric_of_reading,
+)
 from truing.report.metrics import interval, moved, number
-from truing.statistics.means import mean, paired_difference
+from truing.report.sentences import Finding
+from truing.statistics.means import SEED, mean, paired_difference
 from truing.statistics.opinion_anchors import separated
 from truing.types import Estimate, Row
 
@@ -247,7 +253,7 @@ def opinion_summary(rows: Sequence[tuple[str, Row]], seed: int) -> OpinionSummar
     """
     groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for prompt, row in rows:
-        if row.evaluation == NAME:
+        if row.evaluation == OPINIONS:
             groups[row.candidate, prompt].append(row)
     if not groups:
         return None
@@ -260,3 +266,15 @@ def opinion_summary(rows: Sequence[tuple[str, Row]], seed: int) -> OpinionSummar
     ]
     verdicts = {place: verdict(of, seed) for place, of in groups.items()}
     return OpinionSummary(verdicts, tuple(shifts))
+
+
+def on_opinions(rows: Sequence[Row]) -> list[Finding]:
+    """What a run's rows say of opinions; nothing where no survey was asked."""
+    summary = opinion_summary([("own", row) for row in rows], SEED)
+    if summary is None:
+        return []
+    verdicts = [
+        Finding(f"Opinions of {name}. {each.sentence}", "note", name)
+        for (name, _), each in summary.verdicts.items()
+    ]
+    return [*verdicts, *(Finding(f"Opinions: {text}", "note") for text in summary.shifts)]
