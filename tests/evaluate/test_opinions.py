@@ -45,7 +45,7 @@ class Letters(Scripted):
             return tuple(math.log(self.weigh("", text.strip())) for text in asked.behind)
         weights = [self.weigh(letter, option) for letter, option in lines]
         logs = [math.log(w) if w else -math.inf for w in weights]
-        return tuple(each for log in logs for each in (log, -20.0))
+        return tuple(each for log in logs for each in (log, log - 1))
 
 
 def question(

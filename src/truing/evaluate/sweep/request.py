@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 from truing.data.rule_book import RuleBook, built_in_rules
+from truing.data.survey import measurable_survey
 from truing.data.surveys.readings import READINGS, Reading
 from truing.evaluate import EVALUATIONS
-from truing.evaluate.opinion_prompts import ORDERS, Orders
+from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
 from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
@@ -58,8 +59,9 @@ class SweepSpec:
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
 
-    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` how its answers are read (None: by letters),
-    `orders` in which orders its options are listed (None: all).
+    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` says
+    how its answers are read (None: by letters), `orders` in which orders its options are listed (None:
+    all).
     """
 
     evaluations: tuple[str, ...]
@@ -146,6 +148,15 @@ class SweepSpec:
             )
         if self.attack_budget < 1:
             raise InputError(f"--attack-budget {self.attack_budget}: must be at least 1")
+
+
+def asked_opinions(spec: SweepSpec) -> OpinionsAsked | None:
+    """The survey, or its first questions, and how it is asked. Raises InputError where it is wrong."""
+    if spec.survey is None:
+        return None
+    survey = measurable_survey(spec.survey, spec.scales)
+    survey = replace(survey, questions=survey.questions[: spec.limit])
+    return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
 
 
 def check_evaluations(names: tuple[str, ...]) -> None:

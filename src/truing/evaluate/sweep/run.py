@@ -16,16 +16,14 @@ from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import built_in_rules
-from truing.data.survey import measurable_survey, survey_lines
-from truing.data.surveys.readings import READINGS
+from truing.data.survey import survey_lines
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
-from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
-from truing.evaluate.sweep.request import SweepSpec, TaskCases
+from truing.evaluate.sweep.request import SweepSpec, TaskCases, asked_opinions
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
@@ -197,8 +195,7 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             rule_checks=lambda: of_task.rule_checks,
         )
     lines = {}
-    if spec.survey is not None:
-        asked = _opinions(spec, spec.survey)
+    if (asked := asked_opinions(spec)) is not None:
         context = replace(context, opinions=asked)
         lines["opinions"] = survey_lines(asked.survey)
     if "attacks" in kinds:
@@ -227,13 +224,6 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             own=callable(each.cases),
         )
     return context, questions
-
-
-def _opinions(spec: SweepSpec, path: Path) -> OpinionsAsked:
-    """The survey, or its first questions, and how it is asked. Raises InputError where none is left."""
-    survey = measurable_survey(path, spec.scales)
-    survey = replace(survey, questions=survey.questions[: spec.limit])
-    return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
 
 
 def _read(kind: Kind, spec: SweepSpec, of_task: TaskCases | None) -> tuple[str, CaseFile]:
