@@ -43,6 +43,7 @@ from truing.cli.eval_options import (
     KeyVariable,
     Limit,
     MaxNewTokens,
+    OptionOrders,
     Out,
     OutcomeLabels,
     Overseer,
@@ -50,9 +51,12 @@ from truing.cli.eval_options import (
     Presets,
     PromptNames,
     Questions,
+    Readings,
     Refusals,
     Run,
+    ScalesFile,
     Seed,
+    SurveyFile,
     Timeout,
     VariantFiles,
 )
@@ -104,6 +108,10 @@ def evaluate(
     adviser: Adviser = None,
     items: Items = None,
     arm: Arms = None,
+    survey: SurveyFile = None,
+    scales: ScalesFile = None,
+    read: Readings = None,
+    orders: OptionOrders = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -133,11 +141,14 @@ def evaluate(
             refusals=refusals,
             outcome_labels=outcome_labels,
         )
-        asks = _lists(attacks=attacks) | given(
+        asks = _lists(attacks=attacks, readings=read) | given(
             attack_limit=attack_limit,
             attacker=attacker,
             attack_budget=attack_budget,
             draws=draws,
+            survey=survey,
+            scales=scales,
+            orders=orders,
         )
         parties = given(overseer=overseer, adviser=adviser, items=items, arm=arm or None)
         asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
@@ -153,7 +164,7 @@ def evaluate(
             if free:
                 apart["free"] = True
             apart |= asks | given(export=export)
-            others = [name.replace("_", "-") for name in apart]
+            others = [name.replace("readings", "read").replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec

@@ -133,6 +133,41 @@ Draws = Annotated[
     int | None,
     typer.Option(min=2, metavar="N", help="with best_of_n: answers that are drawn to a case"),
 ]
+SurveyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--survey",
+        metavar="FILE",
+        help="with opinions: the survey, JSONL of questions with options, a declared scale and people's "
+        "shares by group, or another known form (docs/opinions.md)",
+    ),
+]
+ScalesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--scales",
+        metavar="FILE",
+        help="with opinions: scales of options whose order the survey doesn't declare, YAML or JSON",
+    ),
+]
+Readings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--read",
+        metavar="READING",
+        help="with opinions: how answers are read: letters (without any, this one), text, written; "
+        "several may follow",
+    ),
+]
+OptionOrders = Annotated[
+    str | None,
+    typer.Option(
+        "--orders",
+        metavar="WHICH",
+        help="with opinions: all orders of up to 4 options (without it), or rotations: of the printed "
+        "order and of its reverse",
+    ),
+]
 AttackerName = Annotated[
     str | None,
     typer.Option(

@@ -32,8 +32,18 @@ from truing.data.surveys.scales import read_scales, with_scales
 from truing.data.surveys.statsmodels_data import ANES96, anes96_survey, unquoted
 from truing.data.tables import read_table
 from truing.files import read_text, write_jsonl_atomically
+from truing.types import InputError
 
-__all__ = ["GroupShares", "Survey", "SurveyQuestion", "read_survey", "write_survey"]
+__all__ = [
+    "GroupShares",
+    "Survey",
+    "SurveyQuestion",
+    "measurable_survey",
+    "read_survey",
+    "survey_lines",
+    "task_survey",
+    "write_survey",
+]
 
 _RIGHT = (
     "give JSONL with question, options, scale and groups in each line, a codebook (YAML) that names "
@@ -49,6 +59,28 @@ def read_survey(path: Path, scales: Path | None = None) -> Survey:
     """
     asked = _asked(path)
     return survey_of(asked if scales is None else with_scales(asked, read_scales(scales), scales))
+
+
+def measurable_survey(path: Path, scales: Path | None = None) -> Survey:
+    """`read_survey` of one with questions. Raises InputError where none of them can be measured."""
+    survey = read_survey(path, scales)
+    if not survey.questions:
+        first = f"; {survey.unscored[0][0]}: {survey.unscored[0][1]}" if survey.unscored else ""
+        raise InputError(f"--survey {path}: no question that can be measured{first}")
+    return survey
+
+
+def task_survey(path: str | None) -> Survey | None:
+    """The survey that a task names; None where it names none. Raises InputError as above."""
+    return None if path is None else measurable_survey(Path(path))
+
+
+def survey_lines(survey: Survey) -> tuple[str, ...]:
+    """What a user is told of how a survey was read: remarks, and how much can't be measured."""
+    left_out = survey.unscored
+    first = f"{left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+    counted = f"{survey.source}: {len(left_out)} left out; the first: {first}"
+    return (*survey.remarks, *([counted] if left_out else []))
 
 
 def write_survey(survey: Survey, path: Path) -> None:

@@ -11,6 +11,7 @@ from truing.evaluate.drift import DRIFT
 from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.graded_answers import ANSWERS
 from truing.evaluate.hacking import HACKING
+from truing.evaluate.opinions import OPINIONS
 from truing.evaluate.refusals import REFUSALS
 from truing.evaluate.rules import RULES
 from truing.evaluate.trivia import TRIVIA
@@ -28,6 +29,7 @@ EVALUATIONS: dict[str, Evaluation] = {
         RULES,
         ATTACKS,
         REFUSALS,
+        OPINIONS,
         DRIFT,
         HACKING,
         BEST_OF_N,

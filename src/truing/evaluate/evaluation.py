@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
     from truing.evaluate.multiple_choice import Choices
+    from truing.evaluate.opinion_prompts import OpinionsAsked
     from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
     from truing.judges.refusal import OutcomeJudge
@@ -91,6 +92,8 @@ class EvalContext:
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
     that fail, where there is one.
 
+    `opinions` is the survey that is asked, and how its answers are read.
+
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
     """
@@ -111,6 +114,7 @@ class EvalContext:
     rule_checks: Callable[[], Mapping[str, Callable[[Answered], Score]]] = _built_in_rule_checks
     attack_book: Callable[[], AttackBook] = _built_in_attacks
     attacker: Attacker | None = None
+    opinions: OpinionsAsked | None = None
     outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward

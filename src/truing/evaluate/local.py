@@ -8,9 +8,10 @@ from typing import Any
 
 from truing.candidates import Candidate
 from truing.evaluate.answers import answers_and_tokens, drawn
+from truing.evaluate.continued import continued_scores
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices, score_choices
-from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
 from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
@@ -170,6 +171,16 @@ class LocalRespondent:
         scored = variant_choices(self.candidate, self.variant, cases, advance)
         self.computed.choices += scored.computed
         return scored.choices
+
+    def continued(
+        self, asked: Sequence[Continued], advance: Advance = silent
+    ) -> list[tuple[float, ...] | Unscored]:
+        """See Respondent."""
+        if reason := self.lacks.get("likelihoods"):
+            return [Unscored(reason)] * len(asked)
+        scored = continued_scores(self.candidate, self.variant, asked, advance)
+        self.computed.choices += scored.computed
+        return scored.scores
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
         """See Respondent; nothing where the candidate is asked as training asks it."""

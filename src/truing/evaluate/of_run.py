@@ -15,8 +15,10 @@ from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.data.attacks import attacks_on
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
+from truing.data.survey import task_survey
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
+from truing.evaluate.opinion_prompts import asked_of
 from truing.files import read_json
 from truing.judges.built_in import Judges
 from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
@@ -195,6 +197,7 @@ class RunInstruments:
             held_out=self.held_out,
             controls=self.controls,
             refusals=self.refusals,
+            opinions=asked_of(task_survey(self.spec.task.survey)),
             outcomes=lambda: self.outcomes,
             max_new_tokens=spec.max_new_tokens,
             attacks=spec.attacks,

@@ -22,7 +22,7 @@ from truing.data.drafts import bad_json, mistake
 from truing.data.tables import read_table
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
 from truing.files import NotJSONError, decoded, json_value, numbered_lines
 from truing.prompts.variants import OWN, Context, PromptVariant
 from truing.types import Case, Completion, InputError, Unscored, answer_key, stable_hash
@@ -259,6 +259,12 @@ class RecordedRespondent:
     ) -> list[Choices | Lettered | Unscored]:
         """See Respondent: there are no likelihoods."""
         return [Unscored(LACKS["likelihoods"])] * len(cases)
+
+    def continued(
+        self, asked: Sequence[Continued], advance: Advance = silent
+    ) -> list[tuple[float, ...] | Unscored]:
+        """See Respondent: there are no likelihoods."""
+        return [Unscored(LACKS["likelihoods"])] * len(asked)
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
         """Nothing is known of them."""

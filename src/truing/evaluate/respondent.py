@@ -8,6 +8,7 @@ it is asked for it; it never fails for that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from truing.types import Case, Completion, Unscored
@@ -26,6 +27,14 @@ Advance = Callable[[int], object]
 
 def silent(done: int) -> None:
     """Nobody hears how many cases are done."""
+
+
+@dataclass(frozen=True)
+class Continued:
+    """A text, and what may follow it word for word."""
+
+    text: str
+    behind: tuple[str, ...]
 
 
 class Respondent(Protocol):
@@ -79,6 +88,12 @@ class Respondent(Protocol):
         self, cases: Sequence[Case], advance: Advance = silent
     ) -> list[Choices | Lettered | Unscored]:
         """How likely it finds each given answer of each case, or which of them it takes."""
+        ...
+
+    def continued(
+        self, asked: Sequence[Continued], advance: Advance = silent
+    ) -> list[tuple[float, ...] | Unscored]:
+        """Log-probabilities (nats) of what may follow each text, behind its prompt."""
         ...
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:

@@ -8,9 +8,14 @@ from typing import Any
 
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
 from truing.evaluate.served_answers import Interface, served_answers
-from truing.evaluate.served_choices import Mode, served_choices
+from truing.evaluate.served_choices import (
+    NO_LOG_PROBABILITIES,
+    Mode,
+    served_choices,
+    served_continuations,
+)
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.remote.concurrent import HINT
@@ -83,6 +88,18 @@ class ServedRespondent:
         )
         self.computed.choices += scored.computed
         return scored.choices
+
+    def continued(
+        self, asked: Sequence[Continued], advance: Advance = silent
+    ) -> list[tuple[float, ...] | Unscored]:
+        """See Respondent: where the server gives log-probabilities."""
+        if self.mode != "log-probabilities":
+            return [Unscored(NO_LOG_PROBABILITIES)] * len(asked)
+        scores, computed = served_continuations(
+            self.endpoint, self.variant, asked, self.scores, advance
+        )
+        self.computed.choices += computed
+        return scores
 
     def contexts(self, cases: Sequence[Case]) -> tuple[Context, ...]:
         """Nothing: the server renders them."""

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from truing.evaluate.continued import text_behind
 from truing.evaluate.lettered import Lettered, lettered_question, offered, orders
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.named_choice import LETTERS, named
-from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.respondent import Advance, Continued, silent
 from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore, text_key
 from truing.models.remote.concurrent import asked_at_once
@@ -31,6 +32,8 @@ THOUGHT_TOKENS = 2048  # a letter behind as much reasoning as a question takes
 
 _READING = "letter, if it is the only one"
 """Names how replies are read, so that figures from another reading aren't taken for these."""
+
+NO_LOG_PROBABILITIES = "the server gives no log-probabilities of given texts"
 
 Filed = tuple[float, str]  # a figure and the fingerprint it came with
 
@@ -99,13 +102,32 @@ def served_choices(
 def _likelihoods(endpoint: Endpoint, variant: PromptVariant, case: Case) -> Question:
     context = variant.plain(Prompt(), case)
     answers = [context.delimiter + a for a in (*case.correct_answers, *case.incorrect_answers)]
-    before, behind = moved(context.text, answers)
+    return _behind(endpoint, context.text, answers)
+
+
+def _behind(endpoint: Endpoint, text: str, continuations: Sequence[str]) -> Question:
+    before, behind = moved(text, continuations)
 
     def ask(places: Sequence[int]) -> list[Filed]:
         totals, fingerprint = endpoint.continuation_log_probs(before, [behind[n] for n in places])
         return [(total, fingerprint) for total in totals]
 
     return Question([("continuation", before, text) for text in behind], ask)
+
+
+def served_continuations(
+    endpoint: Endpoint,
+    variant: PromptVariant,
+    asked: Sequence[Continued],
+    store: ScoreStore,
+    advance: Advance = silent,
+) -> tuple[list[tuple[float, ...] | Unscored], int]:
+    """Log-probabilities of what may follow each text, and how many were new to the store."""
+    questions = [
+        _behind(endpoint, text_behind(variant, Prompt(), each.text), each.behind) for each in asked
+    ]
+    collected, computed = _collected(endpoint, questions, store, advance)
+    return [each if isinstance(each, Unscored) else tuple(each) for each in collected], computed
 
 
 def _choices(case: Case, totals: Sequence[float]) -> Choices:

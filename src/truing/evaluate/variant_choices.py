@@ -45,10 +45,10 @@ def variant_choices(
         answers = [*case.correct_answers, *case.incorrect_answers]
         behind = [context.delimiter + answer for answer in answers]
         requests.append(scoring_request(model.tokenizer, context.text + context.closing, behind))
-        if reason := _beyond(requests[-1], model.context_length):
+        if reason := beyond(requests[-1], model.context_length):
             too_long[number] = reason
     fitting = [made for number, made in enumerate(requests) if number not in too_long]
-    totals, computed = _totals(candidate, variant, fitting, advance)
+    totals, computed = stored_totals(candidate, variant, fitting, advance)
     scored = iter(totals)
     return Scoring(
         [
@@ -59,7 +59,8 @@ def variant_choices(
     )
 
 
-def _beyond(made: PromptWithContinuations, context_length: int) -> Unscored | None:
+def beyond(made: PromptWithContinuations, context_length: int) -> Unscored | None:
+    """Why a text with its longest continuation can't be read; None where it can."""
     # The last token is only predicted, never read.
     tokens = len(made.prompt) + max(map(len, made.continuations)) - 1
     if tokens <= context_length:
@@ -74,13 +75,14 @@ def _choices(case: Case, totals: Sequence[float]) -> Choices:
     return Choices(tuple(totals[:true]), tuple(totals[true:]))
 
 
-def _totals(
+def stored_totals(
     candidate: Candidate,
     variant: StoredVariant,
     requests: Sequence[PromptWithContinuations],
     advance: Advance,
 ) -> tuple[list[list[float]], int]:
-    """The sum of each continuation's log-probabilities, and how many had to be computed."""
+    """The sum of each continuation's log-probabilities, and how many had to be computed: those that the
+    store has aren't."""
     model, store, precision = candidate.model, variant.scores, numerics(variant.dtype)
     totals: list[list[float]] = []
     computed = 0

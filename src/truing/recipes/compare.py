@@ -10,6 +10,7 @@ from truing.data.attacks import attacks_on
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
+from truing.evaluate.opinion_prompts import asked_of
 from truing.files import write_jsonl_atomically
 from truing.methods import chosen
 from truing.methods.common import candidate_folder
@@ -77,6 +78,7 @@ def _context(
         held_out=setup.held_out,
         controls=setup.controls,
         refusals=setup.texts.task.refusals,
+        opinions=asked_of(setup.texts.task.survey),
         outcomes=lambda: graders.outcomes,
         base=base,
         judges=lambda: graders.judges,

@@ -8,6 +8,7 @@ from typing import Any
 from truing.report.best_of_n import best_of_n_json
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure
+from truing.report.opinion_verdicts import on_opinions
 from truing.report.own_labels import Labels, corrected, on_refusals
 from truing.report.reward_audit import RewardAudit, audit_of
 from truing.report.sentences import Finding
@@ -89,5 +90,5 @@ def summarise(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -
         rl_logs=rl_logs,
         audit=of_reward,
     )
-    found += on_refusals(measured, labels or {})
+    found += on_refusals(measured, labels or {}) + on_opinions(rows)
     return Summary(run, rows, measured, judges, found, rl_logs, of_reward)

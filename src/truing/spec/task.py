@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from truing.hints import did_you_mean
+from truing.spec.contrast import is_none
 from truing.spec.defences import DefenceSpec, is_empty
 from truing.spec.part import WHOLE_SENTENCE, Part
 from truing.spec.registries import registry
@@ -213,9 +214,25 @@ class TaskSpec(Part):
     reward: RewardSpec | None = Field(
         None, description="what answers are rewarded for where the spec's reward doesn't say"
     )
+    survey: str | None = Field(
+        None,
+        exclude_if=is_none,
+        description="a survey whose questions every candidate is asked: opinions is then measured, too",
+    )
     max_new_tokens: int | None = Field(
         None, ge=1, description="an answer's greatest length where the spec doesn't say"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _asks_its_survey(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("survey"):
+            return data
+        names = data.get("evaluations")
+        names = _usual_evaluations() if names is None else names
+        if not isinstance(names, list | tuple) or "opinions" in names:
+            return data
+        return {**data, "evaluations": (*names, "opinions")}
 
     @field_validator("defences")
     @classmethod

@@ -166,6 +166,8 @@ def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
     data = mapping["data"]
     for key in ("cases", "demonstrations", "preferences", "refusals"):
         data[key] = _whole(data[key], folder)
+    if mapping.get("survey"):
+        mapping["survey"] = _whole(mapping["survey"], folder)
     for check in mapping["judges"].values():
         check["program"] = _whole_program(check["program"], folder)
     for rule in mapping["rules"]:

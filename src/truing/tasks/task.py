@@ -13,6 +13,7 @@ from truing.data.questions import question_file
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.data.splits import split
+from truing.data.survey import Survey, task_survey
 from truing.files import read_bytes
 from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, Check
@@ -63,6 +64,12 @@ class Task:
     def refusals(self) -> tuple[Case, ...]:
         """Prompts that say whether they are to be declined. Raises InputError where they are wrong."""
         return task_refusals(self.spec.data.refusals)
+
+    @cached_property
+    def survey(self) -> Survey | None:
+        """The survey that candidates are asked; None where there is none. Raises InputError where it is
+        wrong."""
+        return task_survey(self.spec.survey)
 
     @cached_property
     def graders(self) -> dict[str, Program]:
@@ -153,6 +160,7 @@ class Task:
         """Every file that the task names and that is here, programs included."""
         data = self.spec.data
         named = [data.cases, data.demonstrations, data.preferences, data.refusals]
+        named += [self.spec.survey]
         named += [name.rpartition(":")[0] for name in self.users_programs]
         named += [rule.items for rule in self.spec.rules if isinstance(rule.items, str)]
         for name in named:

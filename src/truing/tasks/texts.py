@@ -13,6 +13,7 @@ from truing.data.preference_file import Preference, PreferenceFile, read_prefere
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import control_file
 from truing.data.splits import leak_warning, limit_cases, split
+from truing.data.survey import survey_lines
 from truing.progress import Progress
 from truing.spec.run import Spec
 from truing.tasks.metrics import check_measures
@@ -103,6 +104,9 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     say(task.read, progress)
     if task.spec.data.refusals:
         _ = task.refusals
+    if (survey := task.survey) is not None:
+        for line in survey_lines(survey):
+            progress.note(line)
     task.name_programs(progress)
     task.check_programs()
     if task.spec.rules and task.measures_rules:

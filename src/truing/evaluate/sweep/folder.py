@@ -38,6 +38,10 @@ def _digest(spec: SweepSpec) -> str:
         "task",
         "refusals",
         "outcome_labels",
+        "survey",
+        "scales",
+        "readings",
+        "orders",
     ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]

@@ -22,6 +22,7 @@ from truing.evaluate.sweep.figures import (
     sizes,
 )
 from truing.evaluate.sweep.judges_shown import judges_in_words, judges_table
+from truing.evaluate.sweep.opinions_shown import opinion_sentences, opinions_section
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import (
     CHOICE,
@@ -58,6 +59,8 @@ _ABREAST = 3  # columns with intervals: six are more than a terminal is wide
 
 def show(result: SweepResult, console: Console) -> None:
     """Print one line for each candidate and prompt, and what the wording does where there are many."""
+    for sentence in opinion_sentences(result):
+        console.print(Text(sentence, "bold"))
     for evaluation, questions in result.asked.items():
         lines = shown_lines(result, evaluation)
         metrics = metrics_in(lines)
@@ -124,6 +127,7 @@ def page(result: SweepResult, command: str) -> str:
     values: dict[str, Any] = {
         "sections": [_section(result, evaluation) for evaluation in result.asked],
         "together": _together(result),
+        "opinions": opinions_section(result),
         "sizes": sizes(result),
         "judges": judges_table(result.open_ended) if result.spec.free else None,
         "spreads": [

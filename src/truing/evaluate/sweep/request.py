@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import get_args
 
 from truing.data.rule_book import RuleBook, built_in_rules
+from truing.data.survey import measurable_survey
+from truing.data.surveys.readings import READINGS, Reading
 from truing.evaluate import EVALUATIONS
+from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
+from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.hints import did_you_mean
 from truing.judges.rule_programs import built_in_rule_programs
@@ -54,6 +58,10 @@ class SweepSpec:
     `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
+
+    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` says
+    how its answers are read (None: by letters), `orders` in which orders its options are listed (None:
+    all).
     """
 
     evaluations: tuple[str, ...]
@@ -79,12 +87,18 @@ class SweepSpec:
     attacker: str | None = None
     attack_budget: int = BUDGET
     draws: int | None = None
+    survey: Path | None = None
+    scales: Path | None = None
+    readings: tuple[Reading, ...] | None = None
+    orders: Orders | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
         for option, value, known in (
             ("--form", self.form, FORMS),
             ("--dtype", self.dtype, get_args(Dtype)),
+            *(("--read", reading, READINGS) for reading in self.readings or ()),
+            ("--orders", self.orders or ORDERS[0], ORDERS),
         ):
             if value not in known:
                 hint = did_you_mean(value, known)
@@ -110,9 +124,15 @@ class SweepSpec:
             ("--attack-budget", rewrites, "attacks"),
             ("--refusals", self.refusals, "refusals"),
             ("--draws", self.draws, "best_of_n"),
+            ("--survey", self.survey, "opinions"),
+            ("--scales", self.scales, "opinions"),
+            ("--read", self.readings, "opinions"),
+            ("--orders", self.orders, "opinions"),
         ):
             if value and owner not in self.evaluations:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
+        if "opinions" in self.evaluations and self.survey is None:
+            raise InputError(NO_SURVEY)
         if self.outcome_labels and not {"refusals", "attacks"} & set(self.evaluations):
             raise InputError("--outcome-labels: belongs to refusals; name that evaluation too")
         if rewrites and not self.attacker:
@@ -128,6 +148,15 @@ class SweepSpec:
             )
         if self.attack_budget < 1:
             raise InputError(f"--attack-budget {self.attack_budget}: must be at least 1")
+
+
+def asked_opinions(spec: SweepSpec) -> OpinionsAsked | None:
+    """The survey, or its first questions, and how it is asked. Raises InputError where it is wrong."""
+    if spec.survey is None:
+        return None
+    survey = measurable_survey(spec.survey, spec.scales)
+    survey = replace(survey, questions=survey.questions[: spec.limit])
+    return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
 
 
 def check_evaluations(names: tuple[str, ...]) -> None:

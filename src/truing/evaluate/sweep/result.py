@@ -14,6 +14,7 @@ from truing.models import devices
 from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
 from truing.prompts.variants import Context, PromptVariant
+from truing.report.opinion_verdicts import OpinionSummary
 from truing.types import Case, Estimate, Row, stable_hash
 
 
@@ -80,6 +81,7 @@ class SweepResult:
     answers_computed: int = 0
     seconds: float = 0.0
     open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
+    opinions: OpinionSummary | None = None
     outcome_agreement: str = ""
     """How far the judge of outcomes agrees with labels, in a sentence; empty where it judged nothing."""
 
@@ -98,6 +100,7 @@ class SweepResult:
             "questions": {name: asked.to_json() for name, asked in self.asked.items()},
             "prompts": {variant.name: variant.id for variant in self.prompts},
             "sensitivity": sensitivity,
+            **({"opinions": self.opinions.to_json()} if self.opinions else {}),
             "form": self.spec.form,
             "dtype": self.spec.dtype,
             "computed_in": computed_in(self.spec.dtype),

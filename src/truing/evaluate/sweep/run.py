@@ -16,13 +16,14 @@ from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
 from truing.data.refusal_cases import refusal_cases
 from truing.data.rule_book import built_in_rules
+from truing.data.survey import survey_lines
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
-from truing.evaluate.sweep.request import SweepSpec, TaskCases
+from truing.evaluate.sweep.request import SweepSpec, TaskCases, asked_opinions
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
@@ -38,6 +39,7 @@ from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
+from truing.report.opinion_verdicts import opinion_summary
 from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
 from truing.spec.run import EvaluationSpec
@@ -136,6 +138,7 @@ def run_sweep(
     if prompt_families := families(result.prompts):
         with progress.task("Comparing wordings"):
             result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
+    result.opinions = opinion_summary(result.rows, spec.seed)
     result.outcome_agreement = outcomes.agreement
     result.seconds = time.monotonic() - started
     return result
@@ -192,6 +195,9 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
             rule_checks=lambda: of_task.rule_checks,
         )
     lines = {}
+    if (asked := asked_opinions(spec)) is not None:
+        context = replace(context, opinions=asked)
+        lines["opinions"] = survey_lines(asked.survey)
     if "attacks" in kinds:
         book = read_attacks(spec.attacks, of_task.rules if of_task else built_in_rules())
         book = replace(book, imported=book.imported[: spec.attack_limit])
@@ -201,7 +207,9 @@ def _questions(spec: SweepSpec, of_task: TaskCases | None) -> tuple[EvalContext,
     for each in wanted:
         if each.source:
             own = tuple(each.cases_in(context))
-            questions[each.name] = Asked(each.source(context), own)
+            questions[each.name] = Asked(
+                each.source(context), own, lines=tuple(lines.get(each.name, ()))
+            )
             continue
         kind = kinds[each.name]
         source, file = read[kind]

@@ -1,0 +1,79 @@
+"""What is asked about a survey's question: its options under letters, in every order, or not at all.
+
+A small model takes a letter or a place, whatever stands there. So every option stands in every place as
+often: all orders where there are few options, else all rotations of the printed order and of its reverse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING, Literal, get_args
+
+from truing.data.surveys.readings import Reading
+from truing.evaluate.named_choice import LETTERS
+
+if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
+    from truing.data.survey import Survey
+
+Orders = Literal["all", "rotations"]
+ORDERS: tuple[Orders, ...] = get_args(Orders)
+ALL_UP_TO = 4
+"""All orders of so many options are asked, 24; of more options the rotations."""
+
+
+@dataclass(frozen=True)
+class OpinionsAsked:
+    """The survey, how answers are read, and in which orders options are listed."""
+
+    survey: Survey
+    readings: tuple[Reading, ...] = ("letters",)
+    orders: Orders = "all"
+
+
+def asked_of(survey: Survey | None) -> OpinionsAsked | None:
+    """How a task's survey is asked: its options in all orders, read by their letters."""
+    return None if survey is None else OpinionsAsked(survey)
+
+
+def orders(options: int, which: Orders = "all") -> list[tuple[int, ...]]:
+    """Orders in which every option stands in every place as often, the printed one first.
+
+    `all`: every order of up to ALL_UP_TO options; of more, and for `rotations`, the rotations of the
+    printed order and of its reverse.
+    """
+    printed = tuple(range(options))
+    if which == "all" and options <= ALL_UP_TO:
+        return list(permutations(printed))
+    turned = [
+        order[turn:] + order[:turn] for order in (printed, printed[::-1]) for turn in range(options)
+    ]
+    return list(dict.fromkeys(turned))
+
+
+def lettered(question: str, options: Sequence[str]) -> str:
+    """The question with its options under letters, up to the answer."""
+    listed = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([f"Question: {question}", *listed, "Answer:"])
+
+
+def letter_texts(options: int) -> tuple[str, ...]:
+    """What may follow `lettered`: each letter behind a space, then bare; tokenizers differ in which of
+    the two is a token."""
+    return tuple(text for letter in LETTERS[:options] for text in (f" {letter}", letter))
+
+
+def unlettered(question: str) -> str:
+    """The question without its options, up to the answer."""
+    return f"Question: {question}\nAnswer:"
+
+
+NEUTRAL = "Question:\nAnswer:"
+"""The same without a question: how likely an option's text is whatever is asked."""
+
+
+def spoken(question: str, options: Sequence[str]) -> str:
+    """The question with its options under letters, for an answer in the respondent's own words."""
+    listed = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
+    return "\n".join([question, "", *listed, "", "Which of these is your answer?"])
