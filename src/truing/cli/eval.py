@@ -23,6 +23,8 @@ from truing.cli.common import (
     use_device,
 )
 from truing.cli.eval_options import (
+    Adviser,
+    Arms,
     AtOnce,
     AttackBudget,
     AttackerName,
@@ -36,12 +38,14 @@ from truing.cli.eval_options import (
     Exports,
     FormName,
     Free,
+    Items,
     Judge,
     KeyVariable,
     Limit,
     MaxNewTokens,
     Out,
     OutcomeLabels,
+    Overseer,
     Precision,
     Presets,
     PromptNames,
@@ -55,16 +59,21 @@ from truing.cli.eval_options import (
 from truing.cli.lists import Listing
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
 from truing.terminal import say
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from truing.evaluate.sweep.request import SweepSpec
     from truing.evaluate.sweep.result import SweepResult
 
 
+OVERSIGHT = "oversight"
+"""The evaluation of two parties: it lies above the others, and stands alone."""
+
+
 class Evaluating(Listing):
     """Behind a list of candidates, prompts or files the name of an evaluation is an evaluation."""
 
-    ends = staticmethod(EVALUATIONS.__contains__)
+    ends = staticmethod({*EVALUATIONS, OVERSIGHT}.__contains__)
 
 
 def evaluate(
@@ -91,6 +100,10 @@ def evaluate(
     attacker: AttackerName = None,
     attack_budget: AttackBudget = None,
     draws: Draws = None,
+    overseer: Overseer = None,
+    adviser: Adviser = None,
+    items: Items = None,
+    arm: Arms = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -126,6 +139,16 @@ def evaluate(
             attack_budget=attack_budget,
             draws=draws,
         )
+        parties = given(overseer=overseer, adviser=adviser, items=items, arm=arm or None)
+        asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
+        if OVERSIGHT in evaluations:
+            measured = {**apart, **asks, **given(run=run, candidate=candidate or None)}
+            _check_alone(evaluations, [n for n in measured if n not in ("limit", "out")], parties)
+            _oversee(parties, seed, limit, out, asking, accept_licence, as_json)
+            return
+        if parties:
+            option = next(iter(parties))
+            raise InputError(f"--{option}: belongs to {OVERSIGHT}; name that evaluation")
         if run is not None:
             if free:
                 apart["free"] = True
@@ -153,7 +176,6 @@ def evaluate(
             **given(dtype=dtype),
             **asks,
         )
-        asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
         with redirect_stdout(sys.stderr):
             result, page = _evaluated(spec, out, export or (), asking, accept_licence)
         if as_json:
@@ -164,6 +186,57 @@ def evaluate(
 
         show(result, console())
         say(f"Page: {page}")
+
+
+def _check_alone(
+    evaluations: Sequence[str], others: Sequence[str], parties: dict[str, Any]
+) -> None:
+    """Raises InputError where oversight is asked for together with something else, or lacks a party."""
+    if list(evaluations) != [OVERSIGHT]:
+        raise InputError(f"{OVERSIGHT}: has two parties and stands alone; name no other evaluation")
+    if others:
+        name = others[0].replace("_", "-")
+        raise InputError(f"--{name}: says nothing of {OVERSIGHT}; leave it out")
+    for name in ("overseer", "items"):
+        if name not in parties:
+            raise InputError(f"{OVERSIGHT}: needs --overseer and --items; give --{name}")
+
+
+def _oversee(
+    parties: dict[str, Any],
+    seed: int,
+    limit: int | None,
+    out: Path | None,
+    asking: dict[str, Any],
+    accept_licence: bool,
+    as_json: bool,
+) -> None:
+    """A model in the overseer's place, printed."""
+    from truing.models.remote.client import Connection
+    from truing.progress import StderrProgress
+    from truing.recipes.oversight import REPORT, SimulationRequest, simulate_oversight
+
+    overseer = parties["overseer"]
+    arms = {"arms": tuple(parties["arm"])} if "arm" in parties else {}
+    request = SimulationRequest(
+        overseer, parties.get("adviser", overseer), parties["items"], seed=seed, limit=limit, **arms
+    )
+    with redirect_stdout(sys.stderr):
+        study, document, folder = simulate_oversight(
+            request,
+            out,
+            StderrProgress(),
+            connection=Connection(**asking),
+            accept_licence=accept_licence,
+        )
+    if as_json:
+        print_json(document)
+        return
+    from truing.oversight.page import show
+    from truing.terminal.console import console
+
+    show(study, document, console())
+    say(f"Page: {folder / REPORT}")
 
 
 def _lists(**options: Sequence[Any] | None) -> dict[str, Any]:
@@ -179,8 +252,6 @@ def _add_to(
     as_json: bool,
 ) -> None:
     """Adds evaluations to a run; raises InputError where options say how to measure something else."""
-    from truing.types import InputError
-
     if candidates:
         raise InputError("--run: measures the run's own candidates; leave out --candidate")
     if others:

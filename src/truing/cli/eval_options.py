@@ -186,3 +186,35 @@ Timeout = Annotated[
     float | None,
     typer.Option(min=0.1, metavar="S", help="seconds to wait for an endpoint's answer"),
 ]
+Overseer = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        autocompletion=completion.models,
+        help="with oversight: the model in the overseer's place, named as a candidate",
+    ),
+]
+Adviser = Annotated[
+    str | None,
+    typer.Option(
+        metavar="C",
+        autocompletion=completion.models,
+        help="with oversight: the model that advises; without it, the overseer itself",
+    ),
+]
+Items = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="items (JSONL of question, options, answer, passage, source), SQuAD's JSON, or "
+        "multiple-choice questions such as MMLU's CSV",
+    ),
+]
+Arms = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="unaided, passage (the expert), adviser (alone), claim, consultancy, open_consultancy, "
+        "debate, dialogue; several may follow",
+    ),
+]

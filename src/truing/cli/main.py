@@ -34,6 +34,7 @@ from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
 from truing.cli.export import export
 from truing.cli.lists import Commands
+from truing.cli.oversight import oversight
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
@@ -293,6 +294,7 @@ app.command()(tasks)
 app.command()(label)
 app.command()(serve)
 app.command()(export)
+app.add_typer(oversight, name="oversight")
 app.add_typer(data, name="data")  # with the commands of cli/people.py
 
 

@@ -119,10 +119,12 @@ def write_plan(
     drawn = cells(items.items, spec.of_people, spec.people, spec.rounds, spec.seed)
     pairs = option_pairs([cell.item for cell in drawn], spec.seed)
     advised = script(spec.arms, drawn, pairs, adviser, progress)
-    trials = [_trial(spec, cell, pairs, advised) for cell in drawn]
+    # Numbers in place of ids, which are made of the answer and could be tried out.
+    numbers = {item.id: f"I{n + 1:04d}" for n, item in enumerate(_distinct(drawn))}
+    trials = [_trial(spec, cell, numbers[cell.item.id], pairs, advised) for cell in drawn]
     folder.mkdir(parents=True, exist_ok=True)
     write_jsonl_atomically(folder / TRIALS, [trial.to_json() for trial in trials])
-    sealed = [_sealed(item, pairs[item.id], advised) for item in _distinct(drawn)]
+    sealed = [_sealed(item, numbers, pairs[item.id], advised) for item in _distinct(drawn)]
     _write_sealed(folder / KEY, [each.to_json() for each in sealed])
     files = {name: file_hash(folder / name) for name in (TRIALS, KEY)}
     record = {**_record(spec, items, trials, adviser, advised), "files": files}
@@ -155,7 +157,7 @@ def _distinct(drawn: Sequence[Cell]) -> list[Item]:
 
 
 def _trial(
-    spec: StudySpec, cell: Cell, pairs: dict[str, tuple[str, str]], advised: Advised
+    spec: StudySpec, cell: Cell, number: str, pairs: dict[str, tuple[str, str]], advised: Advised
 ) -> Trial:
     right, wrong = pairs[cell.item.id]
     options = (right, wrong) if cell.answer_place == 0 else (wrong, right)
@@ -177,7 +179,7 @@ def _trial(
         person,
         cell.place,
         cell.arm,
-        cell.item.id,
+        number,
         cell.item.question,
         options,
         shown[0].side if alone else None,
@@ -186,11 +188,11 @@ def _trial(
     )
 
 
-def _sealed(item: Item, pair: tuple[str, str], advised: Advised) -> Sealed:
+def _sealed(item: Item, numbers: dict[str, str], pair: tuple[str, str], advised: Advised) -> Sealed:
     own = advised.own.get(item.id)
     taken = pair[own] if isinstance(own, int) else None
     reason = "" if own is None or isinstance(own, int) else own.reason
-    return Sealed(item.id, item.answer, item.passage, item.source, taken, reason)
+    return Sealed(numbers[item.id], item.answer, item.passage, item.source, taken, reason)
 
 
 def _record(

@@ -54,7 +54,10 @@ def crossed_estimate(
     seed: int = SEED,
 ) -> Estimate:
     """A statistic of N judgements, given how often each counts (N,), with its 95 % interval as
-    `crossed_mean` has it; one question has none. Raises ValueError where there is no judgement."""
+    `crossed_mean` has it; one question has none. Draws in which it isn't finite are left out.
+
+    Raises ValueError where there is no judgement.
+    """
     if not len(people):
         raise ValueError("a statistic of no judgement is none")
     value, n = statistic(np.ones(len(people))), len(set(questions))
@@ -64,8 +67,8 @@ def crossed_estimate(
     people_N, questions_N = _places(people), _places(questions)
     weights_RN = (_counts(generator, each, resamples) for each in (questions_N, people_N))
     drawn_RN = np.multiply(*weights_RN)
-    redrawn = [statistic(weights) for weights in drawn_RN if weights.any()]
-    return within(value, np.array(redrawn), n)
+    redrawn = np.array([statistic(weights) for weights in drawn_RN if weights.any()])
+    return within(value, redrawn[np.isfinite(redrawn)], n)
 
 
 def _places(names: Sequence[Hashable]) -> NDArray[np.int64]:

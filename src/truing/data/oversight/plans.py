@@ -1,4 +1,4 @@
-"""The plan of a study of oversight: a folder that says who is asked what, under which advice, in what order.
+"""The plan of a study of oversight: who is asked what, under which advice, in what order.
 
     plan.json      what was asked for: seed, arms, people, time limit, exclusion rule; a hash of each file
     trials.jsonl   one trial a line: all that a person may see, the passage of a `passage` trial aside
