@@ -16,7 +16,7 @@ from truing.files import write_jsonl_atomically
 from truing.people.store import Store, open_store
 from truing.people.study.tables import StudyPerson
 from truing.people.study.trials import Study, TrialState, states
-from truing.people.tables import Annotator
+from truing.people.tables import Annotator, Erasure
 from truing.types import answer_key
 
 STORE = "people.db"
@@ -30,20 +30,29 @@ def _people(session: Session, study: Study) -> list[StudyPerson]:
     return sorted(rows, key=lambda row: places[row.slot])
 
 
+def _any_erased(session: Session) -> bool:
+    erased = session.scalars(select(Erasure.rows))
+    return any(StudyPerson.__tablename__ in rows for rows in erased)
+
+
 def write_answers(store: Store, study: Study) -> int:
     """Write the answers of all trials that are over into the study's folder; how many there are.
 
     The file is wholly new each time, so that erased people are in it no more. It has letters and places
-    for people, no names, no passages and no right answers.
+    for people, no names, no passages and no right answers. Where nobody has taken part, a file that
+    came from elsewhere is left alone.
     """
     with _WRITING:
         with store.reading() as session:
+            people = _people(session, study)
             over = [
                 state.answer().to_json()
-                for person in _people(session, study)
+                for person in people
                 for state in states(session, study, person)
                 if state.is_over
             ]
+            if not people and not _any_erased(session):
+                return 0
         write_jsonl_atomically(study.plan.folder / ANSWERS, over)
         return len(over)
 
