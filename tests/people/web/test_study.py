@@ -28,7 +28,7 @@ from truing.people.web.study import marked
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    return planned(tmp_path_factory.mktemp("plans") / "study")
+    return planned(tmp_path_factory.mktemp("plans") / "study", people=4, rounds=1)
 
 
 @pytest.fixture()
@@ -55,6 +55,10 @@ def lea(sqlite_store: Store) -> Someone:
 def no_answers_left(plan: Plan) -> Iterator[None]:
     yield
     (plan.folder / ANSWERS).unlink(missing_ok=True)
+
+
+FIRST = "consultancy"
+"""An arm with advice that isn't P1's last."""
 
 
 def begin(app: FastAPI, person: Someone) -> Robot:
@@ -84,10 +88,10 @@ def answers(store: Store, plan: Plan, clock: Clock) -> list[dict[str, object]]:
 
 def test_advice_comes_after_the_first_answer_alone(app: FastAPI, plan: Plan, ada: Someone) -> None:
     robot = begin(app, ada)
-    for arm in ("consultancy", "debate", "passage"):
-        trial = trial_of(plan, arm)
-        robot = Robot(robot.client)
-        robot.open()
+    for trial in plan.of("P1"):
+        arm = trial.arm
+        if arm == "unaided":
+            continue
         advance(robot, plan, arm)
         told = [speech.text.split('"')[0] for speech in trial.speeches]
         told += [plan.key()[trial.item].passage] if arm == "passage" else []
@@ -108,7 +112,7 @@ def test_what_comes_late_counts_as_timed_out(
     app: FastAPI, plan: Plan, clock: Clock, sqlite_store: Store, ada: Someone
 ) -> None:
     robot = begin(app, ada)
-    trial = advance(robot, plan, "consultancy")
+    trial = advance(robot, plan, FIRST)
     opened = clock.time
     clock.on(179)
     robot.act()  # in time: the first answer
@@ -139,9 +143,9 @@ def test_steps_come_once_and_in_order(
     app: FastAPI, plan: Plan, clock: Clock, sqlite_store: Store, ada: Someone
 ) -> None:
     robot = begin(app, ada)
-    advance(robot, plan, "debate")
+    advance(robot, plan, FIRST)
     form = forms(robot.page)["answer"]
-    ahead = plan.of("P1")[trial_of(plan, "debate").place + 1].id
+    ahead = plan.of("P1")[trial_of(plan, FIRST).place + 1].id
     assert sent(robot, form, step="after") == 409
     assert sent(robot, Form(f"/trials/{ahead}/answer", form.fields)) == 409
     assert sent(robot, Form("/trials/P2-000/answer", form.fields)) == 404
@@ -189,18 +193,18 @@ def test_a_restart_between_any_two_steps_loses_nothing(
 
 def test_places_are_taken_once_and_may_run_out(store: Store, plan: Plan, clock: Clock) -> None:
     study = Study(plan, clock=clock)
-    people = [someone(store, name) for name in ("Ada", "Bob", "Cleo")]
-    slots = [take_place(store, study, each.id).slot for each in people[:2]]
-    assert slots == ["P1", "P2"] and take_place(store, study, people[0].id).slot == "P1"
+    people = [someone(store, name) for name in ("Ada", "Bob", "Cleo", "Dan", "Eve")]
+    slots = [take_place(store, study, each.id).slot for each in people[:4]]
+    assert slots == ["P1", "P2", "P3", "P4"] and take_place(store, study, people[0].id).slot == "P1"
     app = page_of(store, plan, clock)
-    assert "All places of this study are taken" in browser(app, people[2]).get("/").text
+    assert "All places of this study are taken" in browser(app, people[4]).get("/").text
     robot = begin(app, people[0])
     robot.act()
     erased = erase_annotator(store, "Ada")
     assert erased["study_people"] == 1 and erased["study_steps"] >= 2
     write_answers(store, study)
     assert "P1" not in (plan.folder / ANSWERS).read_text()
-    assert take_place(store, study, people[2].id).slot == "P1"
+    assert take_place(store, study, people[4].id).slot == "P1"
 
 
 def test_a_file_that_came_from_elsewhere_is_left_alone(
@@ -267,9 +271,13 @@ def everything(plan: Plan, store: Store, people: list[Someone]) -> Iterator[tupl
     while f"/trials/{last}/" not in robot.page:
         robot.act()
         trial = re.findall(r"/trials/(P1-\d+)/", robot.page)[0]
-        for client, person in zip(clients, people, strict=True):
+        everybody = list(zip(clients, people, strict=True))
+        for client, person in everybody if robot.answers % 4 == 2 else everybody[:1]:
             for path in routes(app, trial):
-                for response in (client.get(path), client.post(path, data={"csrf": "x"})):
+                sent = [client.get(path)]
+                if robot.answers == 2:
+                    sent.append(client.post(path, data={"csrf": "x"}))
+                for response in sent:
                     seen = re.sub(r"[0-9a-f]{64}|20\d\d-\d\d-\d\d", "", response.text)
                     yield trial, person.name, seen
     write_answers(store, Study(plan, clock=clock))
@@ -331,7 +339,7 @@ def test_the_lead_sees_how_far_all_are_and_nothing_of_what_they_say(
     robot.act()
     lead = browser(app, lea)
     page = lead.get("/").text
-    assert "How the study goes" in page and "1 of 2 places" in page
+    assert "How the study goes" in page and "1 of 4 places" in page
     assert "60" not in re.sub(r"<header.*?</header>", "", page, flags=re.S)
     assert plan.exclusion.words in page and plan.exclusion.words in robot.client.get("/").text
     assert lead.get("/trial").status_code == 403

@@ -96,7 +96,7 @@ class PersonProgress:
 
 def people_progress(session: Session, study: Study) -> list[PersonProgress]:
     """How far everybody is, in the order of places. Nothing of what they answered."""
-    names = dict(session.execute(select(Annotator.id, Annotator.name)).tuples())
+    names = {each.id: each.name for each in session.scalars(select(Annotator))}
     return [
         _progress(names[person.annotator_id], person, states(session, study, person), study)
         for person in _people(session, study)

@@ -34,12 +34,12 @@ class StudyPerson(Base):
 
 class StudyStep(Base):
     """What happened in a trial: it was shown, answered before the advice, a question was asked and
-    replied to, answered after the advice. Each once; never changed."""
+    replied to, answered after the advice; or that an answer came late. Each once; never changed."""
 
     __tablename__ = "study_steps"
     __table_args__ = (
         UniqueConstraint("person_id", "trial", "step", "number"),
-        CheckConstraint("step in ('shown', 'before', 'question', 'after')", name="step"),
+        CheckConstraint("step in ('shown', 'before', 'question', 'after', 'late')", name="step"),
         CheckConstraint("confidence between 50 and 99", name="confidence"),
     )
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -156,6 +156,9 @@ def answer(
         before = _row(session, where, trial_id, step)
         if before is not None and (before.letter, before.confidence) != given:
             raise OutOfOrder("This was answered before, and can’t be changed.")
+        if state is not None and state.timed_out and not state.is_late:
+            # From now on no clock that is put back can open it again.
+            _add(session, where, state.trial, "late", study)
         if before is not None or state is None or state.is_over:
             return where
         if step not in steps_of(state.trial) or step != state.step:

@@ -83,11 +83,13 @@ class TrialState:
     after: StudyStep | None = None
     turns: tuple[Turn, ...] = ()
     waited: float = 0.0
+    is_late: bool = False
+    """Whether an answer has come late."""
 
     @property
     def timed_out(self) -> bool:
         """Whether time is up without a last answer."""
-        return self.after is None and self.at > self.deadline
+        return self.after is None and (self.is_late or self.at > self.deadline)
 
     @property
     def is_over(self) -> bool:
@@ -136,8 +138,10 @@ class TrialState:
         )
 
 
-def state_of(study: Study, trial: Trial, rows: Sequence[StudyStep]) -> TrialState:
-    """A trial's state from its rows, one of which says that it was shown."""
+def state_of(
+    study: Study, trial: Trial, rows: Sequence[StudyStep], least: dt.datetime | None = None
+) -> TrialState:
+    """A trial's state from its rows, one of which says that it was shown; it is `least` or later."""
     by_step: dict[str, StudyStep] = {row.step: row for row in rows}
     questions = sorted((row for row in rows if row.step == "question"), key=lambda row: row.number)
     waited = sum(row.waited for row in questions)
@@ -146,11 +150,12 @@ def state_of(study: Study, trial: Trial, rows: Sequence[StudyStep]) -> TrialStat
         trial,
         shown_at,
         shown_at + study.limit + dt.timedelta(seconds=waited),
-        max(study.clock(), *(row.at for row in rows)),
+        max(study.clock(), least or shown_at, *(row.at for row in rows)),
         by_step.get("before"),
         by_step.get("after"),
         tuple(Turn(row.text, speech_of(row.reply or {})) for row in questions),
         waited,
+        "late" in by_step,
     )
 
 
@@ -198,8 +203,9 @@ def states(session: Session, study: Study, person: StudyPerson) -> list[TrialSta
     rows: dict[str, list[StudyStep]] = {}
     for row in session.scalars(select(StudyStep).where(StudyStep.person_id == person.id)):
         rows.setdefault(row.trial, []).append(row)
+    last = max((row.at for own in rows.values() for row in own), default=None)
     return [
-        state_of(study, trial, rows[trial.id])
+        state_of(study, trial, rows[trial.id], last)
         for trial in study.trials[person.slot]
         if trial.id in rows
     ]

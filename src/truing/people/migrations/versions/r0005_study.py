@@ -48,10 +48,10 @@ def upgrade() -> None:
         sa.Column("confidence", sa.Integer(), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("reply", sa.JSON(), nullable=True),
-        sa.Column("waited", sa.Float(), nullable=False),
+        sa.Column("waited", sa.Double(), nullable=False),
         sa.Column("at", sa.DateTime(), nullable=False),
         sa.CheckConstraint(
-            "step in ('shown', 'before', 'question', 'after')", name="ck_study_steps_step"
+            "step in ('shown', 'before', 'question', 'after', 'late')", name="ck_study_steps_step"
         ),
         sa.CheckConstraint("confidence between 50 and 99", name="ck_study_steps_confidence"),
         sa.ForeignKeyConstraint(
