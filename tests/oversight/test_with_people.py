@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parties import mills
 from people_work import someone
 from study_people import Clock, Robot, browser, page_of, planned
 from truing.data.oversight import read_plan, read_trial_answers
@@ -58,12 +57,12 @@ def test_eight_people_and_forty_items_from_plan_to_report(tmp_path: Path) -> Non
     assert sum(robot.answers for robot in robots) == expected - steps.get(plan.trials[0].arm, 2) + 1
 
     study, document = report_study(folder)
-    right = {item.id: item.answer for item in mills(40).items}
+    key = plan.key()
     misled = [
         trial.person in ("P2", "P4", "P6", "P8")
         for trial in plan.trials
         if trial.arm == "consultancy" and trial.id != late
-        and trial.options[trial.side or 0] != right[trial.item]
+        and trial.options[trial.side or 0] != key[trial.item].answer
     ]  # fmt: skip
     for arm, name, value in (
         ("passage", "accuracy", 1.0),

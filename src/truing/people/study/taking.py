@@ -45,14 +45,11 @@ def place_of(session: Session, study: Study, annotator_id: int) -> StudyPerson |
 
 def take_place(store: Store, study: Study, annotator_id: int) -> StudyPerson:
     """Somebody's place: the one they have, or the next that is free. Raises StudyFull."""
-    with store.reading() as session:  # most often there is one, and no writer need wait
-        person = place_of(session, study, annotator_id)
-        if person is not None:
-            return person
 
     def take(session: Session) -> StudyPerson:
         person = place_of(session, study, annotator_id)
         if person is not None:
+            session.expunge(person)
             return person
         mine = StudyPerson.study == study.plan.hash
         taken = set(session.scalars(select(StudyPerson.slot).where(mine)))
@@ -91,11 +88,14 @@ def show_next(store: Store, study: Study, annotator_id: int) -> None:
     """Begin the next trial, unless one is under way or all are over: its clock runs from now on."""
 
     def show(session: Session) -> None:
-        where = _standing(session, study, annotator_id)
-        if where.open is None and not where.is_finished:
-            _add(session, where, where.trials[where.shown], "shown", study)
+        _show(session, study, _standing(session, study, annotator_id))
 
     _once(store, show)
+
+
+def _show(session: Session, study: Study, where: Standing) -> None:
+    if where.open is None and not where.is_finished:
+        _add(session, where, where.trials[where.shown], "shown", study)
 
 
 def _add(
@@ -144,8 +144,11 @@ def answer(
     trial_id: str,
     step: Step,
     given: tuple[str, int],
+    *,
+    go_on: bool = False,
 ) -> Standing:
-    """Keep an answer, where time isn't up; where one stands then.
+    """Keep an answer, where time isn't up; where one stands then. With `go_on` the next trial begins as
+    this one is answered.
 
     Raises NotYours, and OutOfOrder where it isn't the trial's next step.
     """
@@ -165,7 +168,10 @@ def answer(
             raise OutOfOrder("First comes your answer without help, then the one with it.")
         letter, confidence = given
         _add(session, where, state.trial, step, study, letter=letter, confidence=confidence)
-        return standing(session, study, where.person)
+        where = standing(session, study, where.person)
+        if go_on:
+            _show(session, study, where)
+        return where
 
     return _once(store, keep)
 

@@ -22,6 +22,7 @@ from truing.people.study.taking import (
     answer,
     ask,
     checked_answer,
+    place_of,
     show_next,
     take_place,
 )
@@ -68,12 +69,15 @@ def _where(request: Request, person: Person) -> Standing:
             403, "The lead has no trials. Add a person, and open their link to take part."
         )
     here, study = site(request), _study(request)
+    with here.store.reading() as session:  # most often there is a place, and no writer need wait
+        place = place_of(session, study, person.id)
+        if place is not None:
+            return standing(session, study, place)
     try:
         place = take_place(here.store, study, person.id)
     except StudyFull:
         raise Refused(403, FULL) from None
-    with here.store.reading() as session:
-        return standing(session, study, place)
+    return Standing(place, 0, study.trials[place.slot], None)
 
 
 @router.get("/")
@@ -92,7 +96,6 @@ def home(request: Request, person: Visitor) -> Response:
 @router.post("/next", openapi_extra=form_schema())
 def next_trial(request: Request, person: Poster) -> Response:
     """Show the next question. Its clock runs from now on."""
-    _where(request, person)
     show_next(site(request).store, _study(request), person.id)
     return see_other("/trial")
 
@@ -141,15 +144,21 @@ def answer_trial(request: Request, trial_id: str, person: Poster, fields: Fields
     step = _step(fields.get("step", ""))
     given = checked_answer(fields.get("letter", ""), fields.get("confidence", ""))
     try:
-        where = answer(here.store, study, person.id, trial_id, step, given)
+        where = answer(
+            here.store,
+            study,
+            person.id,
+            trial_id,
+            step,
+            given,
+            go_on=fields.get("then") != "pause",
+        )
     except OutOfOrder as error:
         raise Refused(409, str(error)) from None
     if where.is_finished:
         write_answers(here.store, study)
     current = where.current
     late = current is not None and current.timed_out
-    if step == "after" and fields.get("then") != "pause" and not late:
-        show_next(here.store, study, person.id)
     return see_other("/" if late or where.is_finished else "/trial")
 
 
