@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -36,6 +36,13 @@ RunFolder = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN", help="a finished run whose answers people are to judge, with --ask"
+    ),
+]
+StudyFolder = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="a study of oversight, as 'truing oversight plan' wrote it: people work through its trials",
     ),
 ]
 Ask = Annotated[
@@ -110,6 +117,18 @@ Proxy = Annotated[
         "header is ignored",
     ),
 ]
+
+
+class Where(TypedDict):
+    """Where a page is served, who leads, and where it says so."""
+
+    port: int
+    token: str | None
+    host: str
+    public_url: str | None
+    proxy: str | None
+    say: Callable[[str], object]
+    warn: Callable[[str], object]
 
 
 def _token(token: str | None, file: Path | None) -> str | None:
@@ -201,6 +220,26 @@ def _fill(
     return fill
 
 
+def _asked(
+    run: Path | None,
+    ask: list[str],
+    between: tuple[str, str] | None,
+    wanted: int | None,
+    limit: int | None,
+    names: list[str] | None,
+    count: int | None,
+    seed: int,
+) -> Callable[[Store], object] | None:
+    """What puts a run's answers into the store, as tasks or as outcomes. Raises InputError."""
+    if "outcome" not in ask:
+        if names or count:
+            raise InputError("--candidate, --count: belong to --ask outcome")
+        return _fill(run, ask, between, wanted, limit, seed)
+    if between or limit:
+        raise InputError("--between, --limit: don't go with --ask outcome; give --count")
+    return _fill_outcomes(run, ask, names, count, wanted, seed)
+
+
 def label(
     store: Annotated[
         str | None,
@@ -228,6 +267,7 @@ def label(
     candidate: Candidates = None,
     count: Count = None,
     seed: Seed = 0,
+    study: StudyFolder = None,
     host: Host = "127.0.0.1",
     public_url: PublicUrl = None,
     proxy: Proxy = None,
@@ -241,40 +281,39 @@ def label(
     stay in RUN, in labels.db, where its report finds them.
 
     With --survey people give their own opinion; 'truing data export FILE --form survey' writes how each
-    group chose, as 'truing eval opinions' reads it.
+    group chose, as 'truing eval opinions' reads it. With --study the page is that of a study of
+    oversight: what people do is kept in DIR, in people.db, and their answers in DIR/answers.jsonl.
     """
     with explained():
         from truing.people.serving import label as serve
+        from truing.people.study.serving import label_study
 
         outcomes = "outcome" in (ask or ())
-        if not outcomes and (candidate or count):
-            raise InputError("--candidate, --count: belong to --ask outcome")
-        if outcomes and (between or limit):
-            raise InputError("--between, --limit: don't go with --ask outcome; give --count")
-        if survey and (run or ask or between or limit):
+        if survey and (run or ask or between or limit or candidate or count):
             raise InputError("--survey: goes with --wanted and --seed alone")
-        fill: Callable[[Store], object] | None
-        if survey:
-            fill = _fill_opinions(survey, wanted, seed)
-        elif outcomes:
-            fill = _fill_outcomes(run, ask or [], candidate, count, wanted, seed)
-        else:
-            fill = _fill(run, ask, between, wanted, limit, seed)
+        fill = (
+            _fill_opinions(survey, wanted, seed)
+            if survey
+            else _asked(run, ask or [], between, wanted, limit, candidate, count, seed)
+        )
         if demo and fill:
             raise InputError("--demo, --run, --survey: give one of them")
-        name = store or _store_name(run if outcomes else None, demo)
-        serve(
-            name,
-            port=port,
-            token=_token(token, token_file),
-            demo=demo,
-            host=host,
-            public_url=public_url,
-            proxy=proxy,
-            fill=fill,
-            say=say,
-            warn=lambda text: say(f"Warning: {text}", error=True),
-        )
+        if study and (demo or fill):
+            raise InputError("--study: has its own questions; leave --demo, --run and --survey out")
+        where: Where = {
+            "port": port,
+            "token": _token(token, token_file),
+            "host": host,
+            "public_url": public_url,
+            "proxy": proxy,
+            "say": say,
+            "warn": lambda text: say(f"Warning: {text}", error=True),
+        }
+        if study:
+            label_study(study, store_name=store, **where)
+        else:
+            name = store or _store_name(run if outcomes else None, demo)
+            serve(name, demo=demo, fill=fill, **where)
 
 
 def serve(

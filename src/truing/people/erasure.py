@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from truing.people.content import parted
 from truing.people.live.tables import LiveAnswer, LiveTask
 from truing.people.store import BUSY_SECONDS, Store, trouble
+from truing.people.study.tables import StudyPerson, StudyStep
 from truing.people.tables import (
     Annotation,
     Annotator,
@@ -154,6 +155,8 @@ def erase_annotator(store: Store, name: str) -> Erased:
             raise InputError("--annotator: the lead can't be deleted; delete the store instead")
         eraser = _Eraser(session)
         eraser.assignments(eraser.ids(Assignment, "annotator_id", [person.id]))
+        eraser.delete(StudyStep, "person_id", eraser.ids(StudyPerson, "annotator_id", [person.id]))
+        eraser.delete(StudyPerson, "annotator_id", [person.id])
         eraser.delete(AnnotatorGroup, "annotator_id", [person.id])
         eraser.delete(SignIn, "annotator_id", [person.id])
         eraser.delete(Annotator, "id", [person.id])

@@ -106,14 +106,16 @@ def label(
     public_url: str | None = None,
     proxy: str | None = None,
     fill: Callable[[Store], object] | None = None,
+    make: Callable[[Store, Address], FastAPI] | None = None,
     say: Callable[[str], object],
     warn: Callable[[str], object] | None = None,
 ) -> None:
     """Serve the labelling page until interrupted; `say` is given the sign-in link.
 
     Without a token a new one is drawn, and the lead's older links end. `host` and `public_url` let
-    others reach it, of which `warn` is told; `fill` puts tasks into the store first. Raises InputError
-    where store, token, address or port can't be used.
+    others reach it, of which `warn` is told; `fill` puts tasks into the store first; `make` makes
+    another application than the labelling page. Raises InputError where store, token, address or port
+    can't be used.
     """
     public = None if public_url is None else checked_public_url(public_url)
     checked_token(token, is_open=Address(port, host, public).is_open)
@@ -131,6 +133,7 @@ def label(
             if address.is_open and warn:
                 warn(warning(address))
             say(f"The lead's sign-in link: {address.link(token)}")
-            run(make_app(store, address=address), listening, proxy=proxy)
+            app = make(store, address) if make else make_app(store, address=address)
+            run(app, listening, proxy=proxy)
     finally:
         store.close()

@@ -21,6 +21,7 @@ from truing.oversight.page import page
 from truing.oversight.planning import NEEDS_ADVISER, StudySpec, check_study, write_plan
 from truing.oversight.respondents import opened
 from truing.oversight.simulation import simulate
+from truing.people.study.collecting import collect_answers
 from truing.progress import Progress
 from truing.spec.reading import read_mapping
 from truing.types import InputError, stable_hash
@@ -114,9 +115,12 @@ def plan_study(
 def report_study(folder: Path, answers: Path | None = None) -> tuple[Study, dict[str, Any]]:
     """The figures of a study's answers; report.html and report.json are written into its folder.
 
-    Raises InputError where the plan was changed, or an answer doesn't fit it.
+    Without a file, answers are those that the study's page has in the folder's store by now. Raises
+    InputError where the plan was changed, or an answer doesn't fit it.
     """
     plan = read_plan(folder)
+    if answers is None:
+        collect_answers(folder)
     path = answers or folder / ANSWERS
     if not path.is_file():
         raise InputError(

@@ -240,7 +240,9 @@ def test_a_store_of_before_gets_the_tables_and_loses_nothing(sqlite_store: Store
     fill(sqlite_store)
     said = judge(sqlite_store, someone(sqlite_store, "Ada"))
     with sqlite_store.engine.begin() as connection:
-        for table in ("live_tasks", "live_answers", "live_steps", "live_runs"):
+        for table in (
+            "study_steps", "study_people", "live_tasks", "live_answers", "live_steps", "live_runs",
+        ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
     again = open_store(str(sqlite_store.url.database))

@@ -221,12 +221,13 @@ def read_plan(folder: Path) -> Plan:
 
 def _trial(path: Path, number: int, record: Mapping[str, Any]) -> Trial:
     try:
-        speeches = tuple(_speech(each) for each in record["speeches"])
+        speeches = tuple(speech_of(each) for each in record["speeches"])
         first, second = record["options"]
         return Trial(**{**record, "options": (first, second), "speeches": speeches})
     except (KeyError, TypeError, ValueError) as error:
         raise _changed(path, number, error) from None
 
 
-def _speech(record: Mapping[str, Any]) -> Speech:
+def speech_of(record: Mapping[str, Any]) -> Speech:
+    """A speech as it stands in a file. Raises TypeError or KeyError where it isn't one."""
     return Speech(**{**record, "quotes": tuple(Quote(**quote) for quote in record["quotes"])})

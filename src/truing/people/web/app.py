@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from truing.people.addresses import HOSTS, Address
 from truing.people.judging import AlreadyJudged, NotYours
 from truing.people.store import Store
-from truing.people.web import lead, work
+from truing.people.web import lead, people, work
 from truing.people.web.security import COOKIE_SECONDS, Guard
 from truing.people.web.visitors import Refused, SignedIn, Site, page, site, wants_json
 from truing.types import InputError
@@ -29,7 +29,7 @@ LOOK = {
     "icon.svg": ("truing.people.web", "static/icon.svg", "image/svg+xml"),
 }
 """What all our pages look like."""
-_SCRIPTS = ("label.js", "people.js")
+_SCRIPTS = ("label.js", "people.js", "study.js")
 _STATIC = LOOK | {
     name: ("truing.people.web", f"static/{name}", "text/javascript") for name in _SCRIPTS
 }
@@ -39,13 +39,26 @@ def make_app(store: Store, *, address: Address | None = None) -> FastAPI:
     """The labelling page over a store.
 
     The address says what the page goes by, and what sign-in links begin with; without one, this
-    machine's own names. Its port names the cookie: one host, many servers.
+    machine's own names.
     """
-    app = FastAPI(title="Truing labels", openapi_url=None, docs_url=None, redoc_url=None)
-    cookie = f"truing-label-{address.port if address else 0}"
-    app.state.site = Site(store, cookie, address)
-    app.include_router(work.router)
-    app.include_router(lead.router)
+    here = Site(store, cookie_name(address), address)
+    return assembled(here, (work.router, lead.router, people.router))
+
+
+def cookie_name(address: Address | None) -> str:
+    """Its port is in the cookie's name: one host, many servers."""
+    return f"truing-label-{address.port if address else 0}"
+
+
+def assembled(here: Site, routers: Iterable[APIRouter]) -> FastAPI:
+    """An application of these routes, with what all our pages share: files, guard, mistakes."""
+    app, address = (
+        FastAPI(title="Truing labels", openapi_url=None, docs_url=None, redoc_url=None),
+        here.address,
+    )
+    app.state.site = here
+    for router in routers:
+        app.include_router(router)
     app.add_api_route(
         "/static/{name}", static_files(_STATIC), methods=["GET"], include_in_schema=False
     )

@@ -53,6 +53,8 @@ class Person:
     name: str
     role: str
     csrf: str
+    links: tuple[tuple[str, str], ...] = ()
+    """What the frame of their pages links to: addresses, and what they are called."""
 
     @property
     def is_lead(self) -> bool:

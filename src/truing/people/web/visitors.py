@@ -42,6 +42,10 @@ from truing.people.web.security import (
 from truing.types import Estimate, InputError
 
 MAX_FIELDS = 60
+Links = tuple[tuple[str, str], ...]
+"""What the frame of a page links to: addresses, and what they are called."""
+LABELLING: Links = (("/work", "Work"), ("/guidelines", "Guidelines"))
+LEADING: Links = (("/lead", "Lead"), ("/lead/people", "People"))
 
 
 class Refused(Exception):
@@ -76,6 +80,8 @@ class Site:
     record: Record = field(default_factory=Record)
     recording: threading.Lock = field(default_factory=threading.Lock)
     """Held while `record` is read: two who look at once wait for one computation."""
+    links: Links = LABELLING
+    """What the frame links to for everybody; `LEADING` comes after it for the lead."""
 
     def is_secure(self, host: str) -> bool:
         """Whether a request with this Host header came by the proxy with TLS."""
@@ -180,7 +186,8 @@ def visitor(request: Request) -> Person:
         annotator = signed_in(session, cookie)
         if annotator is None:
             raise _stranger(request)
-        person = Person(annotator.id, annotator.name, annotator.role, csrf_token(cookie))
+        links = here.links + (LEADING if annotator.role == "lead" else ())
+        person = Person(annotator.id, annotator.name, annotator.role, csrf_token(cookie), links)
     if not here.requests.take(str(person.id)):
         raise Refused(429, "Too many requests at once. Wait a few seconds, then try again.")
     return person
