@@ -286,16 +286,6 @@ def test_overwrite_begins_anew(model_folder: Path, tmp_path: Path) -> None:
     assert list(again.to_json()["candidates"]) == ["base"]
 
 
-def test_reinforcement_can_start_from_the_demonstrated_policy(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    spec = small(model_folder)
-    rl = spec.rl.model_dump() | {"start": "sft", "steps": 1}
-    run(small(model_folder, rl=rl, methods=["sft", "rl"]), tmp_path / "run")
-    [row] = read_jsonl(tmp_path / "run" / "logs" / "rl-seed0.jsonl")
-    assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
-
-
 def test_questions_that_no_judge_could_grade_are_refused_at_once(
     model_folder: Path, tmp_path: Path
 ) -> None:

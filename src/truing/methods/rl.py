@@ -29,9 +29,10 @@ from truing.methods.common import (
 )
 from truing.methods.contrast import rule_kept
 from truing.methods.graders import Graders
-from truing.methods.method import Method
+from truing.methods.method import BASE_START, Method
 from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
+from truing.methods.reward import check_pairs
 from truing.methods.setup import Setup
 from truing.rewards.mixture import check_reward
 from truing.rewards.mixture import described as reward_in_words
@@ -56,10 +57,12 @@ LOGGED_KEYS = {
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
-    if setup.spec.rl.contrast is not None:
+    spec = setup.spec.rl
+    rewarded = reward_in_words(setup.spec.reward)
+    if spec.contrast is not None:
         rewarded = "an exact program, rules kept under attack and permitted demands done,"
-        return f"Trained on {rewarded} by {in_words(setup.spec.rl)}."
-    return f"Trained on {reward_in_words(setup.spec.reward)} by {in_words(setup.spec.rl)}."
+    start = "" if spec.start == BASE_START else f", beginning from the candidate of {spec.start}"
+    return f"Trained on {rewarded} by {in_words(spec)}{start}."
 
 
 def check(setup: Setup) -> None:
@@ -68,6 +71,7 @@ def check(setup: Setup) -> None:
     if (contrast := setup.spec.rl.contrast) is not None:
         rule_kept(setup, contrast, setup.spec.seeds[0])
         return
+    check_pairs(setup)
     check_reward(
         setup.spec.reward,
         setup.rollout_prompts,
@@ -99,8 +103,8 @@ def _rewarded(setup: Setup, graders: Graders, seed: int) -> tuple[Sequence[Case]
 def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
     spec, name = setup.spec.rl, setup.named("rl")
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
-    if spec.start == "sft":
-        policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
+    if spec.start != BASE_START:
+        policy.set_parameters(checkpoint_of(run, spec.start, seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
     samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))

@@ -17,6 +17,7 @@ from truing.hints import did_you_mean
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
+from truing.methods.method import BASE_START
 from truing.methods.prompt_search import check_search, found_prompt, search_lines
 from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
@@ -33,7 +34,7 @@ from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
 from truing.recipes.lengths import check_lengths
 from truing.recipes.reward import TrainedReward, train_reward
-from truing.rewards.mixture import needs_model
+from truing.rewards.mixture import needs_model, needs_pairs
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.run import Spec
@@ -194,16 +195,16 @@ def train_one(
 
 def _narrowed(spec: Spec, kind: str) -> Spec:
     """The spec with the methods that this training takes. Checked anew."""
-    if kind == REWARD and not needs_model(spec.reward):
+    if kind == REWARD and not _fits(spec):
         raise InputError(
-            "reward.parts: has no truth_probe, so there is nothing to fit; a reward model learns from "
-            "reward_model.judgements"
+            "reward.parts: has neither truth_probe nor a reward_model from pairs, so there is nothing to "
+            "fit; a reward model learns from reward_model.judgements"
         )
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
     methods = [] if kind == REWARD else [kind]
-    if kind == "rl" and spec.rl.start == "sft":
-        methods = ["sft", "rl"]
+    if start := _start(spec, kind):
+        methods = [start, "rl"]
     task = {**spec.task.model_dump(), "defences": []}  # they belong to a comparison
     return Spec.model_validate({**spec.model_dump(), "methods": methods, "task": task})
 
@@ -219,20 +220,31 @@ def _texts_for(spec: Spec, kind: str) -> Read:
         return with_demonstrations(read_texts, train_on_questions=False)
     if kind == "preference":
         return with_preferences(read_texts, train_on_questions=False)
-    supervised = kind == "rl" and spec.rl.start == "sft"
+    start = _start(spec, kind)
     if spec.data.prompts is None:
-        return with_demonstrations(read_texts) if supervised else read_texts
-    enough = not needs_model(spec.reward) and not supervised
-    if enough:
-        return prompts_alone
-    return with_demonstrations(training_texts) if supervised else training_texts
+        read = read_texts
+    else:
+        read = training_texts if _fits(spec) or start else prompts_alone
+    if start == "preference" or needs_pairs(spec.reward):
+        read = with_preferences(read)
+    return with_demonstrations(read) if start == "sft" else read
+
+
+def _fits(spec: Spec) -> bool:
+    """Whether something of the reward is fitted first."""
+    return needs_model(spec.reward) or needs_pairs(spec.reward)
+
+
+def _start(spec: Spec, kind: str) -> str:
+    """The method that reinforcement learning goes on from and that is trained first; empty: none."""
+    return spec.rl.start if kind == "rl" and spec.rl.start != BASE_START else ""
 
 
 def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec, methods = setup.spec, chosen(setup.spec)
     followed = any(method.trained_on_reward for method in methods)
-    fits_reward = kind == REWARD or (followed and needs_model(spec.reward))
+    fits_reward = kind == REWARD or (followed and _fits(spec))
     makes = [f"{method.name}-seed{seed}" for seed in spec.seeds for method in methods]
     run.plan([*([REWARD_STAGE] if fits_reward else []), *makes])
     if fits_reward:

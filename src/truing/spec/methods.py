@@ -120,8 +120,10 @@ class SftSpec(Part):
 class RlSpec(Part):
     """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
 
-    start: Literal["base", "sft"] = Field(
-        "base", description="which candidate is trained further: the base or the fine-tuned one"
+    start: Literal["base", "sft", "preference"] = Field(
+        "base",
+        description="which candidate is trained further: the base, or that of a method; a method that "
+        "isn't among the run's is trained for it, at its cost",
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ChosenObjective = Field(

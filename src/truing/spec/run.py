@@ -144,11 +144,10 @@ class Spec(_Part):
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each may be named once")
-        if "rl" in self.methods and self.rl.start == "sft":
-            if "sft" not in self.methods:
-                raise ValueError("rl.start: 'sft' needs 'sft' among the methods")
-            if self.rl.adapter != self.sft.adapter:
-                raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        starts = {"sft": self.sft.adapter, "preference": self.preference.adapter}
+        start = self.rl.start
+        if "rl" in self.methods and self.rl.adapter != starts.get(start, self.rl.adapter):
+            raise ValueError(f"rl.start: {start!r} needs rl.adapter equal to {start}.adapter")
         if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
             self.sft.curve
         ):
