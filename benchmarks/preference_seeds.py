@@ -1,15 +1,15 @@
-"""Preference optimisation (or another method) over several seeds: its gains, their intervals over questions.
+"""A method over several seeds, preference optimisation by default: gains and their intervals over questions.
 
-Candidates are made and measured as `truing align` does it, beside one base, with one set of judges. For each
-question the mean over seeds is taken, then intervals over questions: seeds of one question aren't independent.
-Without options the method is as the spec has it by default; each --setting is a further candidate of its own.
+Candidates are made and measured as `truing align` does it, beside one base and by one set of judges. For
+each question the mean over seeds is taken, then intervals over questions: a question's seeds aren't
+independent. Without a --setting the method is as the spec has it by default; each is a candidate of its own.
 
     python benchmarks/preference_seeds.py
-    python benchmarks/preference_seeds.py --setting "beta: 0.07" --setting "{prompts_per_step: 4}"
+    python benchmarks/preference_seeds.py --setting "beta: 0.07" --setting "{prompts_per_step: 6}"
     python benchmarks/preference_seeds.py --method rl --setting "start: preference"
 
-"Adjusted" figures are of first sentences alone; "given surface", what is left of the gain where length, ending
-and manners of an answer didn't change (statistics/adjusted_gain.py).
+"Adjusted" figures are of first sentences alone; "given surface" is what is left of a gain where length,
+ending and manners of the answer didn't change (statistics/adjusted_gain.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import yaml
 from truing.progress import StderrProgress
 from truing.recipes.align import Aligned, align
 from truing.report.measured import BASE
-from truing.report.surface_checks import _features, feature_differences
+from truing.report.surface_checks import feature_differences, features_of
 from truing.report.task_metrics import Key
 from truing.spec.reading import make_spec
 from truing.statistics.adjusted_gain import adjusted_gain
@@ -72,7 +72,7 @@ def report(done: Aligned, name: str, seeds: list[int]) -> list[str]:
     """Its gains over base, how far it moved, and what it cost."""
     measured, rows = done.summary.measured, done.summary.rows
     text = [line(what, measured.difference(name, *key)) for what, key in GAINS.items()]
-    features = _features([row for row in rows if row.evaluation == "truthfulness"])
+    features = features_of([row for row in rows if row.evaluation == "truthfulness"])
     differences = feature_differences(features[name], features[BASE])
     for what in ("true and informative", "adjusted"):
         ours, theirs = (measured.questions[each][GAINS[what]] for each in (name, BASE))
@@ -102,7 +102,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--spec", default="{}", help="what else the spec says, YAML")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, help="the run's folder; an unfinished one is gone on with")
+    parser.add_argument(
+        "--out", type=Path, help="the run's folder; an unfinished one is gone on with"
+    )
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     texts = given.setting or ["{}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,19 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory.mktemp("tiny-model"))
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A few questions: reading the built-in ones takes longer than all the rest."""
+    file = tmp_path_factory.mktemp("questions") / "questions.jsonl"
+    row = {"correct_answers": ["no.", "it is not."], "incorrect_answers": ["yes.", "it is."]}
+    file.write_text("\n".join(json.dumps({"question": f"is {n} far?", **row}) for n in range(14)))
+    return {"questions": str(file), "controls": "none"}
+
+
 def starting(model: Path, start: str, *methods: str, **over: Any) -> Spec:
     """One step of reinforcement learning by a program, which begins from a candidate."""
-    data = {
+    spec = {
         "model": str(model), "dtype": "float32", "methods": methods,
-        "data": {"limit": 12, "control_limit": 1},
         "sft": {"batch_size": 8, "adapter": {"rank": 2}},
         "preference": {"steps": 2, "max_pairs": 2, "adapter": {"rank": 2}},
         "rl": {
@@ -38,7 +47,7 @@ def starting(model: Path, start: str, *methods: str, **over: Any) -> Spec:
         },
         "reward": {"parts": [{"name": "length", "target": 2}]},
     }  # fmt: skip
-    return make_spec(data | over)
+    return make_spec(spec | over)
 
 
 def made(spec: Spec, folder: Path) -> Run:
@@ -53,9 +62,10 @@ def made(spec: Spec, folder: Path) -> Run:
 
 @pytest.mark.parametrize("start", ["sft", "preference"])
 def test_a_start_that_nobody_asked_for_is_trained_at_the_cost_of_what_begins_from_it(
-    model: Path, tmp_path: Path, start: str
+    model: Path, data: dict[str, str], tmp_path: Path, start: str
 ) -> None:
-    spec, asked_for = starting(model, start, "rl"), starting(model, start, start, "rl")
+    spec = starting(model, start, "rl", data=data)
+    asked_for = starting(model, start, start, "rl", data=data)
     run, whole = made(spec, tmp_path / "run"), made(asked_for, tmp_path / "whole")
     assert [each.name for each in planned(spec)] == ["rl"]
     assert {f"{start}-seed0", "rl-seed0"} <= set(_planned(spec))
@@ -94,7 +104,9 @@ def test_starts_that_cannot_be_trained_are_refused(model: Path) -> None:
     spec = starting(model, "preference", "rl", task="format", reward={})
     with pytest.raises(InputError, match=r"^rl\.start: preference: .* has no training question"):
         make_setup(spec, SilentProgress())
-    with pytest.raises(InputError, match=r"rl\.start: 'preference' needs rl\.adapter equal to pref"):
+    with pytest.raises(
+        InputError, match=r"rl\.start: 'preference' needs rl\.adapter equal to pref"
+    ):
         starting(model, "preference", "rl", preference={"adapter": {"rank": 3}})
     with pytest.raises(InputError, match=r"rl\.start: 'sft' needs rl\.adapter equal to sft"):
         starting(model, "sft", "rl", sft={"adapter": {"rank": 3}})
