@@ -1,8 +1,8 @@
-"""A method over several seeds, preference optimisation by default: gains and their intervals over questions.
+"""A method over several seeds, by default preference optimisation: gains with intervals over questions.
 
 Candidates are made and measured as `truing align` does it, beside one base and by one set of judges. For
 each question the mean over seeds is taken, then intervals over questions: a question's seeds aren't
-independent. Without a --setting the method is as the spec has it by default; each is a candidate of its own.
+independent. Without a --setting the method is as the spec has it by default; each is a candidate apart.
 
     python benchmarks/preference_seeds.py
     python benchmarks/preference_seeds.py --setting "beta: 0.07" --setting "{prompts_per_step: 6}"

@@ -67,6 +67,8 @@ class Trained:
                 f"Truth probe, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
                 f"{agreement['n']} held-out labels"
             )
+        if fit := self.document.get("pair_reward"):
+            text.append(_pair_reward_in_words(fit))
         for candidate in self.document["candidates"]:
             if candidate["name"] == "prompt":
                 text += search_lines(candidate)
@@ -89,6 +91,15 @@ def _pairs_in_words(pairs: dict[str, Any]) -> list[str]:
     if "contamination" in pairs:
         text.append(f"Contamination: {pairs['contamination']['sentence']}")
     return text
+
+
+def _pair_reward_in_words(fit: dict[str, Any]) -> str:
+    accuracy = fit["accuracy"]
+    within = "" if accuracy["low"] is None else f" [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
+    return (
+        f"Reward model from {fit['pairs']} pair(s): prefers the better answer in "
+        f"{accuracy['value']:.3f}{within} of the pairs of a prompt that it didn't see"
+    )
 
 
 def _accuracy_in_words(candidate: dict[str, Any], accuracy: dict[str, Any]) -> str:
@@ -221,9 +232,8 @@ def _texts_for(spec: Spec, kind: str) -> Read:
     if kind == "preference":
         return with_preferences(read_texts, train_on_questions=False)
     start = _start(spec, kind)
-    if spec.data.prompts is None:
-        read = read_texts
-    else:
+    read: Read = read_texts
+    if spec.data.prompts is not None:
         read = training_texts if _fits(spec) or start else prompts_alone
     if start == "preference" or needs_pairs(spec.reward):
         read = with_preferences(read)
@@ -274,6 +284,7 @@ def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
             _candidate(run, setup, name, seed) for seed in setup.spec.seeds for name in names
         ],
         **({"curve": curve} if curve else {}),
+        **({"pair_reward": fit} if (fit := record.get("pair_reward")) else {}),
         "costs": record["costs"],
     }
 

@@ -97,7 +97,9 @@ def needs_model(spec: RewardSpec) -> bool:
 
 def needs_pairs(spec: RewardSpec) -> bool:
     """Whether a reward model takes part which is fitted to pairs of answers in the run."""
-    return any(part.name == MODEL and part.options.get(FROM) == PAIRS for part in spec.parts)
+    return any(
+        part.name in (MODEL, PEOPLE) and part.options.get(FROM) == PAIRS for part in spec.parts
+    )
 
 
 def fitted_in(folder: Path, learned: Learned) -> Learned:

@@ -20,6 +20,7 @@ from truing.rewards.learned.sample import Sample, readable, requests
 from truing.rewards.learned.saved import RewardModel
 from truing.rewards.learned.training import Floats, learned
 from truing.spec.reward_model import RewardModelSpec
+from truing.statistics.judgement_likelihood import Ranked
 from truing.statistics.means import mean
 from truing.types import Case, Estimate
 
@@ -83,6 +84,7 @@ def _accuracy(sample: Sample, score_A: Floats) -> Estimate:
     """How often the better answer's score is the higher one, a tie being half; the mean over prompts."""
     by_prompt: dict[str, list[float]] = {}
     for prompt, opinion in zip(sample.prompt, sample.opinions, strict=True):
+        assert isinstance(opinion, Ranked), "pairs are comparisons"
         better, worse = score_A[list(opinion.answers)]
         by_prompt.setdefault(prompt, []).append(float(np.sign(better - worse) + 1) / 2)
     return mean([float(np.mean(shares)) for shares in by_prompt.values()])
