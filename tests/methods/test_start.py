@@ -100,6 +100,27 @@ def test_a_start_of_several_candidates_is_trained_once(model: Path) -> None:
     assert stages == ["base", "preference-seed0", "short-seed0", "long-seed0"]
 
 
+@pytest.mark.parametrize(
+    ("methods", "rl", "start"),
+    [
+        (["preference", "rl"], {}, "preference"),
+        (["preference", "rl"], {"start": "base"}, "base"),
+        (["preference", "rl"], {"adapter": {"rank": 3}}, "base"),
+        (["preference", "rl"], {"contrast": {}}, "base"),
+        (["rl"], {}, "base"),
+        (["sft", "rl"], {}, "base"),
+        (["sft", "rl"], {"start": "sft"}, "sft"),
+    ],
+)
+def test_where_nothing_is_said_it_begins_from_preference_if_that_is_there(
+    methods: list[str], rl: dict[str, Any], start: str
+) -> None:
+    spec = make_spec({"methods": methods, "rl": rl})
+    assert spec.rl_start == start
+    again = make_spec(spec.model_dump(mode="json"), profile=None)
+    assert again.rl_start == start and again.digest() == spec.digest()
+
+
 def test_starts_that_cannot_be_trained_are_refused(model: Path) -> None:
     spec = starting(model, "preference", "rl", task="format", reward={})
     with pytest.raises(InputError, match=r"^rl\.start: preference: .* has no training question"):

@@ -10,11 +10,8 @@ from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.runs.run import Run
 from truing.spec.contrast import ContrastSpec
-from truing.spec.run import Spec
+from truing.spec.run import BASE_START, Spec
 from truing.types import InputError
-
-BASE_START = "base"
-"""What a section's `start` says where training begins from the base."""
 
 
 def _no_objection(setup: Setup) -> None:
@@ -75,8 +72,8 @@ class Planned:
     @property
     def start(self) -> str:
         """The method whose candidate it begins from; empty: the base."""
-        start = getattr(getattr(self.spec, self.method.name, None), "start", BASE_START)
-        return "" if start == BASE_START else str(start)
+        start = self.spec.rl_start if self.method.name == "rl" else BASE_START
+        return "" if start == BASE_START else start
 
     @property
     def needs_seeds(self) -> bool:

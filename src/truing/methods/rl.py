@@ -29,7 +29,7 @@ from truing.methods.common import (
 )
 from truing.methods.contrast import rule_kept
 from truing.methods.graders import Graders
-from truing.methods.method import BASE_START, Method
+from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
 from truing.methods.reward import check_pairs
@@ -40,6 +40,7 @@ from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
 from truing.runs.folder import LOOKS
 from truing.runs.run import Run
+from truing.spec.run import BASE_START
 from truing.types import Case
 
 LOGGED_KEYS = {
@@ -61,8 +62,9 @@ def describe(setup: Setup) -> str:
     rewarded = reward_in_words(setup.spec.reward)
     if spec.contrast is not None:
         rewarded = "an exact program, rules kept under attack and permitted demands done,"
-    start = "" if spec.start == BASE_START else f", beginning from the candidate of {spec.start}"
-    return f"Trained on {rewarded} by {in_words(spec)}{start}."
+    start = setup.spec.rl_start
+    begun = "" if start == BASE_START else f", beginning from the candidate of {start}"
+    return f"Trained on {rewarded} by {in_words(spec)}{begun}."
 
 
 def check(setup: Setup) -> None:
@@ -103,8 +105,8 @@ def _rewarded(setup: Setup, graders: Graders, seed: int) -> tuple[Sequence[Case]
 def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
     spec, name = setup.spec.rl, setup.named("rl")
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
-    if spec.start != BASE_START:
-        policy.set_parameters(checkpoint_of(run, spec.start, seed).parameters())
+    if (start := setup.spec.rl_start) != BASE_START:
+        policy.set_parameters(checkpoint_of(run, start, seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
     samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))
@@ -153,7 +155,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         "step_kept": kept,
         "objective": spec.objective.name,
         "kl_weight": spec.kl_weight,
-        "start": spec.start,
+        "start": start,
     }
     save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
 

@@ -17,7 +17,6 @@ from truing.hints import did_you_mean
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
-from truing.methods.method import BASE_START
 from truing.methods.prompt_search import check_search, found_prompt, search_lines
 from truing.methods.reward import STAGE as REWARD_STAGE
 from truing.methods.reward import fit_reward
@@ -37,7 +36,7 @@ from truing.recipes.reward import TrainedReward, train_reward
 from truing.rewards.mixture import needs_model, needs_pairs
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
-from truing.spec.run import Spec
+from truing.spec.run import BASE_START, Spec
 from truing.tasks.texts import prompts_alone, read_texts, training_texts
 from truing.types import InputError
 
@@ -247,7 +246,8 @@ def _fits(spec: Spec) -> bool:
 
 def _start(spec: Spec, kind: str) -> str:
     """The method that reinforcement learning goes on from and that is trained first; empty: none."""
-    return spec.rl.start if kind == "rl" and spec.rl.start != BASE_START else ""
+    begins = spec.rl.start if kind == "rl" else None
+    return "" if begins in (None, BASE_START) else str(begins)
 
 
 def _stages(run: Run, setup: Setup, kind: str) -> None:

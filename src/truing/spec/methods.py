@@ -120,10 +120,11 @@ class SftSpec(Part):
 class RlSpec(Part):
     """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
 
-    start: Literal["base", "sft", "preference"] = Field(
-        "base",
+    start: Literal["base", "sft", "preference"] | None = Field(
+        None,
         description="which candidate is trained further: the base, or that of a method; a method that "
-        "isn't among the run's is trained for it, at its cost",
+        "isn't among the run's is trained for it, at its cost. Without it: preference where that is among "
+        "the methods and has the same adapter, else the base",
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ChosenObjective = Field(

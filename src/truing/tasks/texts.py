@@ -93,7 +93,7 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     """The task of the spec. Raises InputError at the first thing that would stop a run."""
     task = task_of(spec)
     preferences = task.spec.data.preferences
-    trained = {*spec.methods, *([spec.rl.start] if "rl" in spec.methods else [])}
+    trained = {*spec.methods, *([spec.rl_start] if "rl" in spec.methods else [])}
     if preferences and "preference" not in trained:
         read = read_preferences(preferences, task.spec.data.columns, "task.data.preferences")
         progress.note(
