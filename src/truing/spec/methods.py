@@ -194,7 +194,7 @@ class PreferenceSpec(Part):
     epochs: int = Field(1, ge=1, description="passes over the pairs")
     steps: int | None = Field(None, ge=1, description="updates, in place of those of the epochs")
     prompts_per_step: int = Field(
-        6, ge=1, description="prompts in each update, with all their pairs"
+        4, ge=1, description="prompts in each update, with all their pairs"
     )
     max_pairs: int | None = Field(
         None, ge=1, description="at most this many pairs of a prompt, drawn by the seed"
