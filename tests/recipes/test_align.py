@@ -166,7 +166,7 @@ def test_the_policy_learned_from_demonstrations_and_samples(finished: Path) -> N
     assert [row["step"] for row in samples] == [1, 2, 3, 4]
     assert [("monitor" in row) for row in samples] == [False, True, False, True]
     assert sum(row.get("chosen", False) for row in samples) == 1
-    assert abs(samples[0]["kl"]) < 1e-4  # before the first step the policy is the base
+    assert abs(samples[0]["kl"]) > 1e-3  # it goes on from preference; the base stays the reference
 
 
 @pytest.mark.parametrize("name", NAMES)
