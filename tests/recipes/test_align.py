@@ -166,7 +166,7 @@ def test_the_policy_learned_from_demonstrations_and_samples(finished: Path) -> N
     assert [row["step"] for row in samples] == [1, 2, 3, 4]
     assert [("monitor" in row) for row in samples] == [False, True, False, True]
     assert sum(row.get("chosen", False) for row in samples) == 1
-    assert abs(samples[0]["kl"]) < 1e-4  # before the first step the policy is the base
+    assert abs(samples[0]["kl"]) > 1e-3  # it goes on from preference; the base stays the reference
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -284,16 +284,6 @@ def test_overwrite_begins_anew(model_folder: Path, tmp_path: Path) -> None:
     run(small(model_folder, **only_base), tmp_path / "run")
     again = run(small(model_folder, seeds=[3], **only_base), tmp_path / "run", overwrite=True)
     assert list(again.to_json()["candidates"]) == ["base"]
-
-
-def test_reinforcement_can_start_from_the_demonstrated_policy(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    spec = small(model_folder)
-    rl = spec.rl.model_dump() | {"start": "sft", "steps": 1}
-    run(small(model_folder, rl=rl, methods=["sft", "rl"]), tmp_path / "run")
-    [row] = read_jsonl(tmp_path / "run" / "logs" / "rl-seed0.jsonl")
-    assert abs(row["kl"]) > 1e-3  # it starts away from the base, which stays the reference
 
 
 def test_questions_that_no_judge_could_grade_are_refused_at_once(

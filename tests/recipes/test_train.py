@@ -308,6 +308,16 @@ def test_rl_on_questions_mixes_the_reward_model_in(model: Path) -> None:
     assert not Path("run/judges.json").exists()
 
 
+def test_a_reward_model_from_pairs_is_fitted_alone(model: Path) -> None:
+    reward = {"parts": [{"name": "reward_model", "from": "pairs"}]}
+    result = train("reward", questions_spec(model, reward=reward))
+    assert result.exit_code == 0, result.output
+    assert re.search(
+        r"Reward model from \d+ pair\(s\): prefers the better answer in 0\.\d+", result.output
+    )
+    assert Path("run/reward_model/heads.safetensors").is_file()
+
+
 # --- Going on ---------------------------------------------------------------------------------
 
 

@@ -30,9 +30,9 @@ from truing.models.weights.adapter_folders import AdapterFolder
 from truing.progress import Progress
 from truing.rewards.calling import columns_of
 from truing.rewards.learned.saved import opened
-from truing.rewards.mixture import PROBE_FOLDER, build_reward
+from truing.rewards.mixture import PROBE_FOLDER, build_reward, fitted_in
 from truing.rewards.reward import Answered, Reward
-from truing.rewards.truth_probe import Embedder, load_truth_probe
+from truing.rewards.truth_probe import PROBE_FILE, Embedder, load_truth_probe
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
@@ -162,7 +162,10 @@ class RunInstruments:
             self._truth_probe,
             self.graders,
             columns,
-            learned=partial(opened, self.reader.renderer, self._base_weights),
+            learned=fitted_in(
+                self.folder / PROBE_FOLDER,
+                partial(opened, self.reader.renderer, self._base_weights),
+            ),
         )
 
     def _base_weights(self) -> str:
@@ -170,8 +173,8 @@ class RunInstruments:
 
     def _truth_probe(self) -> Reward:
         folder = self.folder / PROBE_FOLDER
-        if not (folder / "reward.safetensors").is_file():
-            raise InputError(f"{folder}: holds no reward.safetensors; the run's reward needs it")
+        if not (folder / PROBE_FILE).is_file():
+            raise InputError(f"{folder}: holds no {PROBE_FILE}; the run's reward needs it")
         return load_truth_probe(folder, self._embed, self.spec.reward)
 
     def reward_or_reason(self) -> Reward | Unscored:

@@ -1,5 +1,7 @@
 """Ways to make a candidate from the base and a task's training side."""
 
+from collections.abc import Sequence
+
 from truing.methods.best_of_n import BEST_OF_N
 from truing.methods.method import Method, Planned
 from truing.methods.preference import PREFERENCE
@@ -14,14 +16,25 @@ here."""
 
 
 def chosen(spec: Spec) -> list[Planned]:
-    """The candidates that a spec's methods and its task's defences make, in the order in which a run
-    works."""
+    """The candidates that a spec's methods and its task's defences make, and the starts of them that nobody
+    asked for, in the order in which a run works."""
     own = [Planned(each.name, each, spec) for each in METHODS.values() if each.name in spec.methods]
     defences = [
         Planned(each.name, METHODS[each.method], spec.defended(each), is_defence=True)
         for each in spec.task.defences
     ]
-    return [*own, *defences]
+    candidates = [*own, *defences]
+    return [*_starts(spec, candidates), *candidates]
+
+
+def _starts(spec: Spec, candidates: Sequence[Planned]) -> list[Planned]:
+    """What candidates begin from and isn't among the methods: each is trained once, for the first of
+    them."""
+    starts: dict[str, Planned] = {}
+    for each in candidates:
+        if (name := each.start) and name not in (*spec.methods, *starts):
+            starts[name] = Planned(name, METHODS[name], spec, start_of=each.name)
+    return list(starts.values())
 
 
 __all__ = ["METHODS", "Method", "Planned", "chosen"]

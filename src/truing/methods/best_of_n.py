@@ -10,12 +10,15 @@ from truing.methods.common import save
 from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
+from truing.methods.reward import check_pairs
 from truing.methods.setup import Setup
 from truing.rewards.best_of_n import asked_alone, to_json
 from truing.rewards.calling import columns_of
-from truing.rewards.mixture import JUDGE, PROBE_FOLDER, check_reward, needs_model
+from truing.rewards.learned.saved import FILE
+from truing.rewards.mixture import JUDGE, PROBE_FOLDER, check_reward, needs_model, needs_pairs
 from truing.rewards.mixture import described as reward_in_words
 from truing.rewards.program import REWARDS, built_in
+from truing.rewards.truth_probe import PROBE_FILE
 from truing.runs.run import Run
 from truing.statistics.best_of_n import kl_bound
 from truing.types import InputError
@@ -51,13 +54,15 @@ def check(setup: Setup) -> None:
                 f"{', '.join(sorted(KNOWN))} are known in use; name another under reward.parts"
             )
     prompts = [asked_alone(case) for case in setup.rollout_prompts]
+    check_pairs(setup)
     check_reward(setup.spec.reward, prompts, judges, needed=why, weights=setup.weights)
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     """A candidate of the base's weights and the reward, for one seed."""
     spec = setup.spec.best_of_n
-    model = run.folder / PROBE_FOLDER / "reward.safetensors"
+    fitted = [PROBE_FILE] if needs_model(setup.spec.reward) else []
+    fitted += [FILE] if needs_pairs(setup.spec.reward) else []
     facts = {
         "answers_drawn": spec.n,
         "temperature": spec.temperature,
@@ -72,7 +77,7 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
         describe(setup),
         facts=facts,
         record={"best_of_n": to_json(spec, setup.spec.reward)},
-        files={f"{PROBE_FOLDER}/{model.name}": model} if needs_model(setup.spec.reward) else {},
+        files={f"{PROBE_FOLDER}/{file}": run.folder / PROBE_FOLDER / file for file in fitted},
     )
     what = f"{'Best' if name == 'best_of_n' else f'{name}: best'} of {spec.n}, seed {seed}"
     run.stage(f"{name}-seed{seed}", what, name, lambda _: save(run, setup, made))

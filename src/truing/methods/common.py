@@ -33,8 +33,11 @@ def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
 
 
 def save(run: Run, setup: Setup, made: Made) -> None:
-    """Writes a candidate folder of this run, with its model card. Of several processes the first does."""
-    if not run.ranks.leads:
+    """Writes a candidate folder of this run, with its model card. Of several processes the first does.
+
+    What is made as the start of another candidate is none of the run's, and isn't saved.
+    """
+    if setup.account or not run.ranks.leads:
         return
     record = {
         "name": made.name,

@@ -13,7 +13,7 @@ from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
 from truing.rewards.learned.saved import opened
-from truing.rewards.mixture import PROBE_FOLDER, build_reward
+from truing.rewards.mixture import PROBE_FOLDER, build_reward, fitted_in
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import note_judges
@@ -57,7 +57,9 @@ class Graders:
             self._truth_probe,
             setup.texts.task.graders,
             columns_of(cases),
-            learned=partial(opened, setup.renderer, setup.weights),
+            learned=fitted_in(
+                self.folder / PROBE_FOLDER, partial(opened, setup.renderer, setup.weights)
+            ),
         )
 
     @property

@@ -10,7 +10,7 @@ from truing.methods.graders import Graders
 from truing.methods.setup import Setup
 from truing.runs.run import Run
 from truing.spec.contrast import ContrastSpec
-from truing.spec.run import Spec
+from truing.spec.run import BASE_START, Spec
 from truing.types import InputError
 
 
@@ -57,12 +57,23 @@ class Method:
 
 @dataclass(frozen=True)
 class Planned:
-    """A candidate that a run makes: a method's own, or a defence, by a method with options of its own."""
+    """A candidate that a run makes: a method's own, or a defence, by a method with options of its own.
+
+    `start_of` names the candidate that begins from it, where it is made for that alone: its cost is that
+    candidate's, and it is neither saved nor measured.
+    """
 
     name: str
     method: Method
     spec: Spec
     is_defence: bool = False
+    start_of: str = ""
+
+    @property
+    def start(self) -> str:
+        """The method whose candidate it begins from; empty: the base."""
+        start = self.spec.rl_start if self.method.name == "rl" else BASE_START
+        return "" if start == BASE_START else start
 
     @property
     def needs_seeds(self) -> bool:
@@ -94,6 +105,8 @@ class Planned:
     def seen_from(self, setup: Setup) -> Setup:
         """The run's setup as its method is to see it."""
         texts = setup.texts
+        if self.start_of:
+            return replace(setup, account=self.start_of)
         if self.contrast is not None:
             texts = replace(texts, demonstrations=None, preferences=None)
         elif not self.is_defence:
@@ -101,7 +114,7 @@ class Planned:
         return replace(setup, spec=self.spec, texts=texts, candidate=self.name, whole=setup)
 
     def check(self, setup: Setup) -> None:
-        """See Method. Raises InputError naming the defence where its options are wrong."""
+        """See Method. Raises InputError naming the defence, or whose start it is, where it is wrong."""
         self._named(lambda: self.method.check(self.seen_from(setup)))
 
     def check_texts(self, setup: Setup) -> None:
@@ -112,9 +125,14 @@ class Planned:
         try:
             check()
         except InputError as error:
-            raise InputError(
-                f"defence {self.name}: {error}" if self.is_defence else str(error)
-            ) from None
+            raise InputError(f"{self._place}{error}") from None
+
+    @property
+    def _place(self) -> str:
+        """What a mistake in its settings is put down to, beside what the method says itself."""
+        if self.start_of:
+            return f"{self.start_of}.start: "
+        return f"defence {self.name}: " if self.is_defence else ""
 
     def make(self, run: Run, setup: Setup, graders: Graders, seed: int) -> None:
         """See Method."""

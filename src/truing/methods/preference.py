@@ -147,7 +147,7 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     run.stage(
         f"{name}-seed{seed}",
         f"{'Preference optimisation' if name == 'preference' else name}, seed {seed}",
-        name,
+        setup.account or name,
         lambda cost: _prefer(run, setup, seed, cost),
         together=True,
     )

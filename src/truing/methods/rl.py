@@ -32,6 +32,7 @@ from truing.methods.graders import Graders
 from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
+from truing.methods.reward import check_pairs
 from truing.methods.setup import Setup
 from truing.rewards.mixture import check_reward
 from truing.rewards.mixture import described as reward_in_words
@@ -39,6 +40,7 @@ from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
 from truing.runs.folder import LOOKS
 from truing.runs.run import Run
+from truing.spec.run import BASE_START
 from truing.types import Case
 
 LOGGED_KEYS = {
@@ -56,10 +58,13 @@ LOGGED_KEYS = {
 
 def describe(setup: Setup) -> str:
     """How it was made, for the model card."""
-    if setup.spec.rl.contrast is not None:
+    spec = setup.spec.rl
+    rewarded = reward_in_words(setup.spec.reward)
+    if spec.contrast is not None:
         rewarded = "an exact program, rules kept under attack and permitted demands done,"
-        return f"Trained on {rewarded} by {in_words(setup.spec.rl)}."
-    return f"Trained on {reward_in_words(setup.spec.reward)} by {in_words(setup.spec.rl)}."
+    start = setup.spec.rl_start
+    begun = "" if start == BASE_START else f", beginning from the candidate of {start}"
+    return f"Trained on {rewarded} by {in_words(spec)}{begun}."
 
 
 def check(setup: Setup) -> None:
@@ -68,6 +73,7 @@ def check(setup: Setup) -> None:
     if (contrast := setup.spec.rl.contrast) is not None:
         rule_kept(setup, contrast, setup.spec.seeds[0])
         return
+    check_pairs(setup)
     check_reward(
         setup.spec.reward,
         setup.rollout_prompts,
@@ -99,8 +105,8 @@ def _rewarded(setup: Setup, graders: Graders, seed: int) -> tuple[Sequence[Case]
 def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) -> None:
     spec, name = setup.spec.rl, setup.named("rl")
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
-    if spec.start == "sft":
-        policy.set_parameters(checkpoint_of(run, "sft", seed).parameters())
+    if (start := setup.spec.rl_start) != BASE_START:
+        policy.set_parameters(checkpoint_of(run, start, seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
     samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))
@@ -149,7 +155,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         "step_kept": kept,
         "objective": spec.objective.name,
         "kl_weight": spec.kl_weight,
-        "start": spec.start,
+        "start": start,
     }
     save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
 

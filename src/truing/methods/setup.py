@@ -59,6 +59,8 @@ class Setup:
     accept_licence: bool = False
     candidate: str = ""
     """The candidate that is to be made; empty: the method's own."""
+    account: str = ""
+    """The candidate whose cost it is, where it is made as the start of that one; empty: its own."""
     whole: Setup | None = None
     """The run's, where this is what one of its defences is made of."""
 
@@ -145,10 +147,16 @@ class Setup:
 
 def planned(spec: Spec) -> list[Planned]:
     """The candidates that a spec asks for beside the base, in the order of its record."""
+    order = [*spec.methods, *(defence.name for defence in spec.task.defences)]
+    candidates = [each for each in _made(spec) if not each.start_of]
+    return sorted(candidates, key=lambda each: order.index(each.name))
+
+
+def _made(spec: Spec) -> list[Planned]:
+    """All that is made for a spec; see `methods.chosen`."""
     from truing.methods import chosen  # imported here: methods are written against setups
 
-    order = [*spec.methods, *(defence.name for defence in spec.task.defences)]
-    return sorted(chosen(spec), key=lambda each: order.index(each.name))
+    return chosen(spec)
 
 
 def make_setup(
@@ -162,7 +170,7 @@ def make_setup(
     time."""
     devices.choose(spec.compute.device)
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
-    for each in planned(spec):
+    for each in _made(spec):
         each.check(setup)
     _ = setup.source
     devices.announce(progress.note)

@@ -229,7 +229,7 @@ def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
     run.stage(
         f"{name}-seed{seed}",
         f"{'Supervised fine-tuning' if name == 'sft' else name}, seed {seed}",
-        name,
+        setup.account or name,
         lambda cost: _demonstrate(run, setup, seed, cost),
         together=True,
     )

@@ -29,7 +29,7 @@ from truing.recipes.lengths import check_lengths
 from truing.recipes.report import rebuild
 from truing.report.html import framed
 from truing.report.summary import Summary
-from truing.rewards.mixture import needs_model
+from truing.rewards.mixture import needs_model, needs_pairs
 from truing.runs.ranks import check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.reading import make_spec
@@ -81,7 +81,10 @@ def align(
     run = Run(folder, progress or StderrProgress())
     learns = any(method.trained_on_demonstrations for method in chosen(spec))
     read = with_demonstrations(compared_texts) if learns else compared_texts
-    if any(method.trained_on_preferences for method in chosen(spec)):
+    rewarded = any(method.trained_on_reward for method in chosen(spec))
+    if (rewarded and needs_pairs(spec.reward)) or any(
+        method.trained_on_preferences for method in chosen(spec)
+    ):
         read = with_preferences(read)
     setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
     if overwrite or not run.is_begun:
@@ -119,9 +122,9 @@ def _stages(run: Run, setup: Setup) -> None:
 
 
 def _followers(spec: Spec) -> list[str]:
-    """The methods that follow a reward model."""
+    """The methods that follow a reward of which something is fitted in the run."""
     followers = [method.name for method in chosen(spec) if method.trained_on_reward]
-    return followers if needs_model(spec.reward) else []
+    return followers if needs_model(spec.reward) or needs_pairs(spec.reward) else []
 
 
 def _planned(spec: Spec) -> list[str]:

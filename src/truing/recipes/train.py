@@ -33,10 +33,10 @@ from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
 from truing.recipes.lengths import check_lengths
 from truing.recipes.reward import TrainedReward, train_reward
-from truing.rewards.mixture import needs_model
+from truing.rewards.mixture import needs_model, needs_pairs
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
-from truing.spec.run import Spec
+from truing.spec.run import BASE_START, Spec
 from truing.tasks.texts import prompts_alone, read_texts, training_texts
 from truing.types import InputError
 
@@ -66,6 +66,8 @@ class Trained:
                 f"Truth probe, {name}: balanced accuracy {agreement['balanced_accuracy']:.3f} on "
                 f"{agreement['n']} held-out labels"
             )
+        if fit := self.document.get("pair_reward"):
+            text.append(_pair_reward_in_words(fit))
         for candidate in self.document["candidates"]:
             if candidate["name"] == "prompt":
                 text += search_lines(candidate)
@@ -88,6 +90,15 @@ def _pairs_in_words(pairs: dict[str, Any]) -> list[str]:
     if "contamination" in pairs:
         text.append(f"Contamination: {pairs['contamination']['sentence']}")
     return text
+
+
+def _pair_reward_in_words(fit: dict[str, Any]) -> str:
+    accuracy = fit["accuracy"]
+    within = "" if accuracy["low"] is None else f" [{accuracy['low']:.3f}, {accuracy['high']:.3f}]"
+    return (
+        f"Reward model from {fit['pairs']} pair(s): prefers the better answer in "
+        f"{accuracy['value']:.3f}{within} of the pairs of a prompt that it didn't see"
+    )
 
 
 def _accuracy_in_words(candidate: dict[str, Any], accuracy: dict[str, Any]) -> str:
@@ -194,16 +205,16 @@ def train_one(
 
 def _narrowed(spec: Spec, kind: str) -> Spec:
     """The spec with the methods that this training takes. Checked anew."""
-    if kind == REWARD and not needs_model(spec.reward):
+    if kind == REWARD and not _fits(spec):
         raise InputError(
-            "reward.parts: has no truth_probe, so there is nothing to fit; a reward model learns from "
-            "reward_model.judgements"
+            "reward.parts: has neither truth_probe nor a reward_model from pairs, so there is nothing to "
+            "fit; a reward model learns from reward_model.judgements"
         )
     if kind != "rl" and spec.data.prompts is not None:
         raise InputError(f"data.prompts: prompts have no answers, which 'train {kind}' learns from")
     methods = [] if kind == REWARD else [kind]
-    if kind == "rl" and spec.rl.start == "sft":
-        methods = ["sft", "rl"]
+    if start := _start(spec, kind):
+        methods = [start, "rl"]
     task = {**spec.task.model_dump(), "defences": []}  # they belong to a comparison
     return Spec.model_validate({**spec.model_dump(), "methods": methods, "task": task})
 
@@ -219,20 +230,31 @@ def _texts_for(spec: Spec, kind: str) -> Read:
         return with_demonstrations(read_texts, train_on_questions=False)
     if kind == "preference":
         return with_preferences(read_texts, train_on_questions=False)
-    supervised = kind == "rl" and spec.rl.start == "sft"
-    if spec.data.prompts is None:
-        return with_demonstrations(read_texts) if supervised else read_texts
-    enough = not needs_model(spec.reward) and not supervised
-    if enough:
-        return prompts_alone
-    return with_demonstrations(training_texts) if supervised else training_texts
+    start = _start(spec, kind)
+    read: Read = read_texts
+    if spec.data.prompts is not None:
+        read = training_texts if _fits(spec) or start else prompts_alone
+    if start == "preference" or needs_pairs(spec.reward):
+        read = with_preferences(read)
+    return with_demonstrations(read) if start == "sft" else read
+
+
+def _fits(spec: Spec) -> bool:
+    """Whether something of the reward is fitted first."""
+    return needs_model(spec.reward) or needs_pairs(spec.reward)
+
+
+def _start(spec: Spec, kind: str) -> str:
+    """The method that reinforcement learning goes on from and that is trained first; empty: none."""
+    begins = spec.rl.start if kind == "rl" else None
+    return "" if begins in (None, BASE_START) else str(begins)
 
 
 def _stages(run: Run, setup: Setup, kind: str) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     spec, methods = setup.spec, chosen(setup.spec)
     followed = any(method.trained_on_reward for method in methods)
-    fits_reward = kind == REWARD or (followed and needs_model(spec.reward))
+    fits_reward = kind == REWARD or (followed and _fits(spec))
     makes = [f"{method.name}-seed{seed}" for seed in spec.seeds for method in methods]
     run.plan([*([REWARD_STAGE] if fits_reward else []), *makes])
     if fits_reward:
@@ -262,6 +284,7 @@ def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
             _candidate(run, setup, name, seed) for seed in setup.spec.seeds for name in names
         ],
         **({"curve": curve} if curve else {}),
+        **({"pair_reward": fit} if (fit := record.get("pair_reward")) else {}),
         "costs": record["costs"],
     }
 

@@ -246,7 +246,7 @@ def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
     if not above:
         return None
     steps = (min(s for s, _ in above + below), max(s for s, _ in above + below))
-    guides = _guides(logs, lines[0][0])
+    guides = _guides(logs, lines[0][0] if lines else "")
 
     def draw(width: int, key: str) -> Canvas:
         panel = 190 if width == WIDE else 165

@@ -53,7 +53,7 @@ def surface_checks(
     """For each candidate that follows a reward, the check of each judged metric that it stands for."""
     checks: dict[str, dict[Key, SurfaceCheck]] = {}
     for metric in _judged(measured):
-        features = _features([row for row in rows if row.evaluation == metric.evaluation])
+        features = features_of([row for row in rows if row.evaluation == metric.evaluation])
         for name in measured.task.by_reward:
             key = (metric.evaluation, metric.name)
             if check := _check(measured, name, metric, features, resamples):
@@ -68,7 +68,7 @@ def _judged(measured: Measured) -> list[Metric]:
     return [metric for metric in metrics if metric.judges]
 
 
-def _features(rows: Sequence[Row]) -> dict[str, Features]:
+def features_of(rows: Sequence[Row]) -> dict[str, Features]:
     """By candidate and case, the mean over its seeds of each feature; rows without answers have none."""
     found: dict[str, dict[str, list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:

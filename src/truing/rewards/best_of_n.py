@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from truing.models.features import Embed
-from truing.rewards.mixture import JUDGE, PROBE_FOLDER, Learned, build_reward, functions_hash
+from truing.rewards.mixture import (
+    JUDGE,
+    PROBE_FOLDER,
+    Learned,
+    build_reward,
+    fitted_in,
+    functions_hash,
+)
 from truing.rewards.reward import Answered, Reward, scored
 from truing.rewards.truth_probe import load_truth_probe
 from truing.rewards.user_code import is_user_function
@@ -107,6 +114,9 @@ def from_json(
             )
     probes = folder / PROBE_FOLDER
     built = build_reward(
-        reward, lambda: load_truth_probe(probes, embed, reward), judges, learned=learned
+        reward,
+        lambda: load_truth_probe(probes, embed, reward),
+        judges,
+        learned=fitted_in(probes, learned),
     )
     return BestOfN(int(record["n"]), float(record["temperature"]), built)

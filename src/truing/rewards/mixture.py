@@ -31,6 +31,8 @@ PROBE_FOLDER = "reward_model"
 """Where a run, or a candidate, has its probes: under the name that they had first."""
 MODEL, FROM = "reward_model", "from"
 """A reward model that was trained before, and the option that says where it is."""
+PAIRS = "pairs"
+"""What that option says of one that a run fits itself, to its own pairs of answers."""
 JUDGE = "judge:"
 """What parts that are judges of the task begin with."""
 TRIED = 2
@@ -93,6 +95,18 @@ def needs_model(spec: RewardSpec) -> bool:
     return asked is not None and asked.nobody == "model" and asked.trained is None
 
 
+def needs_pairs(spec: RewardSpec) -> bool:
+    """Whether a reward model takes part which is fitted to pairs of answers in the run."""
+    return any(
+        part.name in (MODEL, PEOPLE) and part.options.get(FROM) == PAIRS for part in spec.parts
+    )
+
+
+def fitted_in(folder: Path, learned: Learned) -> Learned:
+    """`learned`, where what a run fits to its own pairs lies in `folder`."""
+    return lambda named, where: learned(folder if named == Path(PAIRS) else named, where)
+
+
 def build_reward(
     spec: RewardSpec,
     probe: Callable[[], Reward],
@@ -145,7 +159,9 @@ def _trained(part: RewardPart, where: str) -> Path:
     """The folder that a part names."""
     folder = part.options.get(FROM)
     if not isinstance(folder, str) or not folder:
-        raise InputError(f"{where}.{FROM}: must be the folder of a reward model, got {folder!r}")
+        raise InputError(
+            f"{where}.{FROM}: must be the folder of a reward model, or {PAIRS!r}, got {folder!r}"
+        )
     if others := part.options.keys() - {FROM}:
         right = "how its heads are combined is said when it is trained"
         raise InputError(f"{where}.{min(others)}: no option of {MODEL}; {right}")
@@ -186,7 +202,8 @@ def check_reward(
     """
 
     def whole(folder: Path, where: str) -> Reward:
-        checked(folder, weights, where)
+        if folder != Path(PAIRS):  # that is fitted later
+            checked(folder, weights, where)
         return _nothing
 
     try:

@@ -30,6 +30,7 @@ from truing.rewards.reward import Answered
 from truing.spec.reward import RewardSpec
 from truing.types import Case, InputError, Score, Unscored
 
+PROBE_FILE = "reward.safetensors"
 _TRUE, _FALSE, _EMPTY = 1, 0, -1  # what an answer of the training set is
 
 
@@ -116,7 +117,7 @@ def save_truth_probe(model: TruthProbe, folder: Path) -> None:
     }
     facts = {name: agreement.to_json() for name, agreement in model.agreement.items()}
     metadata = {"agreement": json.dumps(facts), "labels": str(model.labels)}
-    write_tensors_atomically(folder / "reward.safetensors", tensors, metadata)
+    write_tensors_atomically(folder / PROBE_FILE, tensors, metadata)
 
 
 def load_truth_probe(folder: Path, embed: Embed, spec: RewardSpec) -> TruthProbe:
@@ -124,7 +125,7 @@ def load_truth_probe(folder: Path, embed: Embed, spec: RewardSpec) -> TruthProbe
 
     Raises InputError where the file isn't whole.
     """
-    file = folder / "reward.safetensors"
+    file = folder / PROBE_FILE
     again = "put it back, or remove the mark of the stage 'reward', and it is fitted again"
     with opened_tensors(file, "np", again) as stored:
         try:

@@ -138,8 +138,11 @@ class SftSpec(Part):
 class RlSpec(Part):
     """Reinforcement learning on text; by default REINFORCE, leave-one-out, with a price on KL."""
 
-    start: Literal["base", "sft"] = Field(
-        "base", description="which candidate is trained further: the base or the fine-tuned one"
+    start: Literal["base", "sft", "preference"] | None = Field(
+        None,
+        description="which candidate is trained further: the base, or that of a method; a method that "
+        "isn't among the run's is trained for it, at its cost. Without it: preference where that is among "
+        "the methods and has the same adapter, else the base",
     )
     adapter: AdapterSpec = Field(AdapterSpec(), description="which weights are trained")
     objective: ChosenObjective = Field(
@@ -209,7 +212,7 @@ class PreferenceSpec(Part):
     epochs: int = Field(1, ge=1, description="passes over the pairs")
     steps: int | None = Field(None, ge=1, description="updates, in place of those of the epochs")
     prompts_per_step: int = Field(
-        6, ge=1, description="prompts in each update, with all their pairs"
+        4, ge=1, description="prompts in each update, with all their pairs"
     )
     max_pairs: int | None = Field(
         None, ge=1, description="at most this many pairs of a prompt, drawn by the seed"

@@ -15,8 +15,8 @@ class RewardPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow", allow_inf_nan=False)
 
     name: str = Field(
-        description="'truth_probe', 'reward_model' with the folder of a trained one as `from`, 'people', "
-        "a built-in program, or 'path/to/file.py:function'"
+        description="'truth_probe', 'reward_model' with the folder of a trained one as `from` (or 'pairs', "
+        "to fit one to the run's own), 'people', a built-in program, or 'path/to/file.py:function'"
     )
     weight: float = Field(1.0, description="the part's score counts this often")
 

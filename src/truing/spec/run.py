@@ -43,6 +43,9 @@ from truing.spec.reward_model import RewardModelSpec
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
 
+BASE_START = "base"
+"""What `rl.start` says where training begins from the base."""
+
 
 def digest_of(data: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads.
@@ -144,11 +147,10 @@ class Spec(_Part):
             )
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: each may be named once")
-        if "rl" in self.methods and self.rl.start == "sft":
-            if "sft" not in self.methods:
-                raise ValueError("rl.start: 'sft' needs 'sft' among the methods")
-            if self.rl.adapter != self.sft.adapter:
-                raise ValueError("rl.start: 'sft' needs rl.adapter equal to sft.adapter")
+        starts = {"sft": self.sft.adapter, "preference": self.preference.adapter}
+        start = self.rl.start or BASE_START
+        if "rl" in self.methods and self.rl.adapter != starts.get(start, self.rl.adapter):
+            raise ValueError(f"rl.start: {start!r} needs rl.adapter equal to {start}.adapter")
         if any(size < 1 for size in self.sft.curve) or len(set(self.sft.curve)) != len(
             self.sft.curve
         ):
@@ -181,6 +183,14 @@ class Spec(_Part):
         for defence in spec.task.defences:
             spec.defended(defence, where)
         return spec
+
+    @property
+    def rl_start(self) -> str:
+        """The method whose candidate reinforcement learning begins from, or `base`."""
+        if self.rl.start is not None:
+            return self.rl.start
+        alike = self.rl.adapter == self.preference.adapter and self.rl.contrast is None
+        return "preference" if alike and "preference" in self.methods else BASE_START
 
     def defended(self, defence: DefenceSpec, where: str = "spec") -> Self:
         """The spec that a defence is made by: its options laid over its method's section.

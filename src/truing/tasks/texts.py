@@ -94,7 +94,8 @@ def checked_task(spec: Spec, progress: Progress) -> Task:
     """The task of the spec. Raises InputError at the first thing that would stop a run."""
     task = task_of(spec)
     preferences = task.spec.data.preferences
-    if preferences and "preference" not in spec.methods:
+    trained = {*spec.methods, *([spec.rl_start] if "rl" in spec.methods else [])}
+    if preferences and "preference" not in trained:
         read = read_preferences(preferences, task.spec.data.columns, "task.data.preferences")
         progress.note(
             f"{preferences}: {len(read.preferences)} pair(s) read; the method preference learns from "
