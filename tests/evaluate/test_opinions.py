@@ -179,7 +179,7 @@ def test_letters_of_plain_transformers() -> None:
 
     assert LETTERS is not None
     every = [json.loads(line) for line in LETTERS.read_text().splitlines()]
-    some = [row for row in every if row["order"] == sorted(row["order"])][:8]
+    some = [row for row in every if row["order"] == sorted(row["order"])][:4]
     candidate, _ = open_candidate("smollm2-135m", 0, "float32")
     asked = [
         Continued(
