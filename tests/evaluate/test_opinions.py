@@ -7,12 +7,16 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from paths import ROOT
 from scripted import Scripted
+from tiny import saved
+from truing.cli.main import app
 from truing.data.surveys.question import GroupShares, Survey, SurveyQuestion
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.opinion_prompts import OpinionsAsked, letter_texts, lettered, orders
@@ -175,7 +179,7 @@ def test_letters_of_plain_transformers() -> None:
 
     assert LETTERS is not None
     every = [json.loads(line) for line in LETTERS.read_text().splitlines()]
-    some = [row for row in every if row["order"] == sorted(row["order"])][:8]
+    some = [row for row in every if row["order"] == sorted(row["order"])][:4]
     candidate, _ = open_candidate("smollm2-135m", 0, "float32")
     asked = [
         Continued(
@@ -187,3 +191,34 @@ def test_letters_of_plain_transformers() -> None:
     for row, scores in zip(some, LocalRespondent(candidate).continued(asked), strict=True):
         assert not isinstance(scores, Unscored)
         assert letter_log_probs(scores) == pytest.approx(row["letter_logprobs"], abs=1e-4)
+
+
+def test_the_command_says_the_verdict_first_and_draws_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    lines = [
+        {
+            "question": f"how is <b>{place}</b>?",
+            "options": ["good", "fair", "bad"],
+            "scale": "equal",
+            "groups": {"party": {"red": {"shares": [0.5, 0.3, 0.2], "n": 90},
+                                 "blue": {"shares": [0.2, 0.3, 0.5], "n": 80}}},
+        }
+        for place in range(7)
+    ]  # fmt: skip
+    Path("survey.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for seed, name in enumerate(("one", "two")):
+        saved(tmp_path / name, seed=seed)
+    line = ["eval", "opinions", "--survey", "survey.jsonl", "--read", "letters", "text"]
+    line += ["--candidate", "one", "--candidate", "two", "--dtype", "float32", "--out", "out"]
+    done = CliRunner().invoke(app, [*line, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["candidates"]["one"]["opinions"]["own"]["first_letter"]["n"] == 7
+    assert len(found["opinions"]["verdicts"]["two"]["own"]["groups"]) == 2
+    page = Path("out/report.html").read_text()
+    assert "Whose opinions" in page and "party: red" in page and "<b>" not in page
+    wrong = CliRunner().invoke(app, ["eval", "opinions", "--candidate", "one"])
+    assert wrong.exit_code == 2 and "--survey" in wrong.output

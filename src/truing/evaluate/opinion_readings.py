@@ -92,7 +92,7 @@ def by_letters(
 
 def letter_log_probs(scores: Sequence[float]) -> Floats:
     """(K,) of scores of `letter_texts`: the likelier of each letter's two forms."""
-    return np.asarray(scores, dtype=np.float64).reshape(-1, 2).max(1)
+    return np.asarray(np.asarray(scores, dtype=np.float64).reshape(-1, 2).max(1))
 
 
 def _of_orders(

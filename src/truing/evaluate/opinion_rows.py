@@ -6,6 +6,7 @@ from typing import Any
 
 from truing.data.survey import SurveyQuestion
 from truing.data.surveys.readings import FIRST, Reading, metric_of_reading
+from truing.data.surveys.readings import OPINIONS as NAME
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.opinion_prompts import OpinionsAsked
 from truing.evaluate.opinion_readings import Answered, by_letters, by_text, by_writing
@@ -18,7 +19,7 @@ from truing.evaluate.opinion_scores import (
     position,
     representing,
 )
-from truing.evaluate.opinions import NAME, OF_ANSWER, PER_READING, case_of
+from truing.evaluate.opinions import OF_ANSWER, OPINIONS, PER_READING, case_of
 from truing.evaluate.respondent import Advance, Respondent
 from truing.types import Row, Score, Unscored
 
@@ -76,8 +77,9 @@ def _row(
         metrics |= _of_letters(question, read["letters"])
     if "written" in read:
         metrics["written_read"] = float(isinstance(read["written"], Answered))
+    ordered = {each.name: metrics[each.name] for each in OPINIONS.metrics if each.name in metrics}
     return context.row(
-        respondent, NAME, case_of(question), metrics, _detail(context, question, read)
+        respondent, NAME, case_of(question), ordered, _detail(context, question, read)
     )
 
 
