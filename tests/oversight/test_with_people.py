@@ -24,7 +24,8 @@ def test_eight_people_and_forty_items_from_plan_to_report(tmp_path: Path) -> Non
     clock, path = Clock(), str(folder / STORE)
     store = open_store(path)
     people = [someone(store, f"Person {number}") for number in range(PEOPLE)]
-    robots = [Robot(browser(page_of(store, plan, clock), each)) for each in people]
+    app = page_of(store, plan, clock)
+    robots = [Robot(browser(app, each)) for each in people]
     for number, robot in enumerate(robots):
         robot.trusts = number % 2 == 1
         robot.open()
