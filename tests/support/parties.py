@@ -79,12 +79,12 @@ def honest_quotes(prompt: str) -> str:
 
 
 def reader(prompt: str) -> float:
-    """An overseer who finds the builder in a passage, and else leans a little towards A."""
+    """An overseer who finds the builder in a passage, and else guesses, with a love of A."""
     first = re.search(r"^A\) (.+)$", prompt, re.MULTILINE)
     assert first is not None
     if "Passage:" in prompt:
         return 2.0 if f"built by {first[1]}." in prompt else -2.0
-    return 0.3
+    return 0.3 + _guess(first[1])
 
 
 def believer(prompt: str) -> float:
@@ -94,4 +94,9 @@ def believer(prompt: str) -> float:
     assert first is not None
     if spoken:
         return 3.0 if spoken[-1] == first[1] else -1.0
-    return 1.0 if first[1].startswith("Ada") == (len(first[1]) % 2 == 0) else -1.0
+    return _guess(first[1])
+
+
+def _guess(option: str) -> float:
+    """Right about mills with an even number."""
+    return 1.0 if option.startswith("Ada") == (int(option.split()[-1]) % 2 == 0) else -1.0

@@ -72,6 +72,7 @@ ABOUT = {
 }
 _NO_SIDE = Unscored("no lone adviser speaks for a side here")
 _NO_DEBATE = Unscored("nobody speaks last: no two sides")
+_NO_HELP = Unscored("this arm has no advice")
 _NOT_ASKED = Unscored("nobody was asked before the advice")
 
 

@@ -96,11 +96,16 @@ def share(outcomes: Sequence[Outcome], of: Of = after) -> Estimate:
     if not outcomes:
         return NOT_SCORED
     return crossed_share(
-        [of(outcome) for outcome in outcomes],
-        [""] * len(outcomes),
-        [outcome.person for outcome in outcomes],
-        [outcome.cluster for outcome in outcomes],
+        [of(outcome) for outcome in outcomes], [""] * len(outcomes), *_samples(outcomes)
     )
+
+
+def _samples(outcomes: Sequence[Outcome]) -> tuple[list[str], list[str]]:
+    """What `two_way` takes for wordings and for items: people and passages. Of a lone respondent passages
+    are all that is sampled; as wordings they have as many degrees of freedom as there are."""
+    clusters = [outcome.cluster for outcome in outcomes]
+    people = [outcome.person for outcome in outcomes]
+    return (people, clusters) if len(set(people)) > 1 else (clusters, [""] * len(clusters))
 
 
 def mean(outcomes: Sequence[Outcome], of: Of, *, resamples: int = RESAMPLES) -> Estimate:
@@ -146,8 +151,7 @@ def difference(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> Estimate:
             [after(one) for one, _ in pairs],
             [after(other) for _, other in pairs],
             [""] * len(pairs),
-            [one.person for one, _ in pairs],
-            [one.cluster for one, _ in pairs],
+            *_samples([one for one, _ in pairs]),
         )
     one, other = share(ours), share(theirs)
     unscored = one.unscored + other.unscored
