@@ -106,7 +106,7 @@ def write_json_atomically(path: Path, data: Any) -> None:
     write_text_atomically(path, _dumps(data, indent=2) + "\n")
 
 
-def write_jsonl_atomically(path: Path, records: list[Mapping[str, Any]]) -> None:
+def write_jsonl_atomically(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line, atomically. Raises ValueError on NaN or infinity."""
     write_text_atomically(path, jsonl(records))
 

@@ -16,6 +16,7 @@ from sqlalchemy import func, select, text
 
 from commands import refused, run
 from people_work import fill, someone, work
+from study_people import planned
 from truing.files import read_jsonl
 from truing.people import Store, open_store
 from truing.people.annotators import by_token
@@ -231,3 +232,18 @@ def test_label_says_the_link_and_binds_to_this_machine_alone(
         assert by_token(session, "my token") is None  # a newer start ended it
         assert by_token(session, said[2].split("=")[1]) is not None
     store.close()
+
+
+def test_a_study_has_a_page_of_its_own(stopped: type[Stopped]) -> None:
+    plan = planned(Path("study"), people=4, rounds=1)
+    served = run("label", "--port", "0", "--study", "study", "--token", "of-the-lead")
+    assert "?token=of-the-lead\n" in served.stdout
+    assert "0 answers are in study/answers.jsonl" in served.stdout
+    assert Path("study/people.db").is_file() and not Path("people.db").exists()
+    assert stopped.configs[-1].app.state.study.plan.hash == plan.hash  # type: ignore[union-attr]
+    words = ("label", "--port", "0", "--study", "study")
+    assert "--study" in refused(run(*words, "--demo"))
+    assert "nothing can be asked" in refused(run(*words, "--adviser", "smollm2-135m"))
+    assert "--adviser" in refused(run("label", "--port", "0", "--adviser", "smollm2-135m"))
+    assert "truing oversight plan" in refused(run("label", "--port", "0", "--study", "."))
+    assert not Path("people.db").exists()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from parties import Party, honest_quotes
 from people_work import someone
 from study_people import Clock, Robot, browser, page_of, planned
 from truing.data.oversight import read_plan, read_trial_answers
 from truing.data.oversight.plans import ANSWERS
+from truing.oversight.replying import replying
 from truing.people import open_store
 from truing.people.study.collecting import STORE
 from truing.recipes.oversight import report_study
@@ -24,7 +26,8 @@ def test_eight_people_and_forty_items_from_plan_to_report(tmp_path: Path) -> Non
     clock, path = Clock(), str(folder / STORE)
     store = open_store(path)
     people = [someone(store, f"Person {number}") for number in range(PEOPLE)]
-    robots = [Robot(browser(page_of(store, plan, clock), each)) for each in people]
+    app = page_of(store, plan, clock)
+    robots = [Robot(browser(app, each)) for each in people]
     for number, robot in enumerate(robots):
         robot.trusts = number % 2 == 1
         robot.open()
@@ -75,3 +78,23 @@ def test_eight_people_and_forty_items_from_plan_to_report(tmp_path: Path) -> Non
     assert not {"passage", "answer"} & set(
         json.loads((folder / ANSWERS).read_text().split("\n")[0])
     )
+
+
+def test_an_adviser_answers_for_its_side_and_reads_the_passage(tmp_path: Path) -> None:
+    plan = planned(tmp_path / "study", people=1, rounds=4, arms=("dialogue",))
+    prompts: list[str] = []
+
+    def speak(prompt: str) -> str:
+        prompts.append(prompt)
+        return honest_quotes(prompt)
+
+    reply = replying(plan, Party(speak))
+    for trial in plan.trials:
+        speech = reply(trial, [trial.speeches[0].text], "Where does it say so?")
+        sealed = plan.key()[trial.item]
+        assert trial.side is not None and speech.side == trial.side
+        is_right = trial.options[trial.side] == sealed.answer
+        assert [quote.verified for quote in speech.quotes] == [is_right]
+        assert sealed.passage in prompts[-1] and "Reader: Where does it say so?" in prompts[-1]
+    assert reply(plan.trials[0], [], "x").tokens > 0
+    assert replying(plan, Party(lambda prompt: " "))(plan.trials[0], [], "x").side is None

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from truing.cli import completion
 from truing.cli.common import AcceptLicence, CandidateName, DeviceName, explained, use_device
+from truing.cli.study import Adviser, StudyFolder, Where, serve_study
 from truing.terminal import say
 from truing.types import InputError
 
@@ -36,13 +37,6 @@ RunFolder = Annotated[
     Path | None,
     typer.Option(
         metavar="RUN", help="a finished run whose answers people are to judge, with --ask"
-    ),
-]
-StudyFolder = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="a study of oversight, as 'truing oversight plan' wrote it: people work through its trials",
     ),
 ]
 Ask = Annotated[
@@ -117,18 +111,6 @@ Proxy = Annotated[
         "header is ignored",
     ),
 ]
-
-
-class Where(TypedDict):
-    """Where a page is served, who leads, and where it says so."""
-
-    port: int
-    token: str | None
-    host: str
-    public_url: str | None
-    proxy: str | None
-    say: Callable[[str], object]
-    warn: Callable[[str], object]
 
 
 def _token(token: str | None, file: Path | None) -> str | None:
@@ -268,6 +250,7 @@ def label(
     count: Count = None,
     seed: Seed = 0,
     study: StudyFolder = None,
+    adviser: Adviser = None,
     host: Host = "127.0.0.1",
     public_url: PublicUrl = None,
     proxy: Proxy = None,
@@ -286,7 +269,6 @@ def label(
     """
     with explained():
         from truing.people.serving import label as serve
-        from truing.people.study.serving import label_study
 
         outcomes = "outcome" in (ask or ())
         if survey and (run or ask or between or limit or candidate or count):
@@ -300,6 +282,8 @@ def label(
             raise InputError("--demo, --run, --survey: give one of them")
         if study and (demo or fill):
             raise InputError("--study: has its own questions; leave --demo, --run and --survey out")
+        if adviser and not study:
+            raise InputError("--adviser: belongs to --study")
         where: Where = {
             "port": port,
             "token": _token(token, token_file),
@@ -310,7 +294,7 @@ def label(
             "warn": lambda text: say(f"Warning: {text}", error=True),
         }
         if study:
-            label_study(study, store_name=store, **where)
+            serve_study(study, store, adviser, where)
         else:
             name = store or _store_name(run if outcomes else None, demo)
             serve(name, demo=demo, fill=fill, **where)

@@ -19,9 +19,11 @@ from truing.oversight.figures import Study, study
 from truing.oversight.outcomes import outcomes_of
 from truing.oversight.page import page
 from truing.oversight.planning import NEEDS_ADVISER, StudySpec, check_study, write_plan
+from truing.oversight.replying import replying
 from truing.oversight.respondents import opened
 from truing.oversight.simulation import simulate
 from truing.people.study.collecting import collect_answers
+from truing.people.study.serving import label_study
 from truing.progress import Progress
 from truing.spec.reading import read_mapping
 from truing.types import InputError, stable_hash
@@ -110,6 +112,23 @@ def plan_study(
                 )
             )
         return write_plan(request.study, items, folder, adviser, progress)
+
+
+def serve_study(folder: Path, progress: Progress, *, adviser: str | None, **where: Any) -> None:
+    """Serve a study's page, with an adviser that answers questions where one is named; the rest as for
+    `label_study`. Raises InputError for an adviser in a study in which nothing can be asked."""
+    with ExitStack() as stack:
+        replies = None
+        if adviser is not None:
+            plan = read_plan(folder)
+            if not any(trial.questions for trial in plan.trials):
+                raise InputError(
+                    f"--adviser: nothing can be asked in {folder}; plan one with the arm 'dialogue', or "
+                    "leave it out"
+                )
+            respondent = stack.enter_context(opened(adviser, progress, seed=plan.record["seed"]))
+            replies = replying(plan, respondent)
+        label_study(folder, replying=replies, **where)
 
 
 def report_study(folder: Path, answers: Path | None = None) -> tuple[Study, dict[str, Any]]:

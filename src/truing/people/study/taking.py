@@ -187,13 +187,15 @@ def ask(
     question = checked_text(text, "question").strip()
     if len(question) > QUESTION_LENGTH:
         raise InputError(f"question: at most {QUESTION_LENGTH:,} characters")
+    begun = study.clock()  # waiting for others' replies isn't the person's time either
+    with store.reading() as session:
+        state = _askable(study, _standing(session, study, annotator_id), trial_id, number)
     with study.asking:
         with store.reading() as session:
-            where = _standing(session, study, annotator_id)
-        state = _askable(study, where, trial_id, number)
-        if state is None or study.replying is None:
+            current = _standing(session, study, annotator_id).current
+        is_new = current is not None and len(current.turns) == number
+        if state is None or study.replying is None or not is_new:
             return
-        begun = study.clock()
         reply = study.replying(state.trial, state.heard, question)
         waited = max(0.0, (study.clock() - begun).total_seconds())
 
