@@ -7,21 +7,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from truing.cli import completion
+from truing.cli import completion, to_label
 from truing.cli.common import AcceptLicence, CandidateName, DeviceName, explained, use_device
 from truing.cli.study import Adviser, StudyFolder, Where, serve_study
+from truing.cli.to_label import (
+    Ask,
+    Between,
+    Candidates,
+    Count,
+    Limit,
+    RunFolder,
+    Seed,
+    SurveyFile,
+    Wanted,
+)
 from truing.terminal import say
 from truing.types import InputError
 
 if TYPE_CHECKING:
-    from truing.people.store import Store
+    pass
 
 TOKEN_VARIABLE = "TRUING_TOKEN"
 TokenFile = Annotated[
@@ -33,62 +43,6 @@ TokenFile = Annotated[
     ),
 ]
 
-RunFolder = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="RUN", help="a finished run whose answers people are to judge, with --ask"
-    ),
-]
-Ask = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="KIND",
-        help="with --run: comparison, rating, ranking or demonstration; may be given several times. Or "
-        "outcome, alone: what answers of the evaluation refusals did, by which its judge is corrected",
-    ),
-]
-Between = Annotated[
-    tuple[str, str] | None,
-    typer.Option(metavar="A B", help="with --run: two of its candidates; without it, all of them"),
-]
-SurveyFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--survey",
-        metavar="FILE",
-        help="questions that people are to give their own opinion on, in any form of survey; who says "
-        "on the page which groups they belong to counts there",
-    ),
-]
-Wanted = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="N",
-        help="how many people do each task: with --run, 1 without it; with --survey, to be given",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(min=1, metavar="N", help="with --run: at most so many questions, drawn"),
-]
-Candidates = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--candidate",
-        metavar="NAME",
-        help="with --ask outcome: whose answers; without it, everybody's; several may follow",
-    ),
-]
-Count = Annotated[
-    int | None,
-    typer.Option(
-        min=1, metavar="N", help="with --ask outcome: so many answers of each candidate, or 50"
-    ),
-]
-Seed = Annotated[
-    int, typer.Option(metavar="N", help="with --run or --survey: draws questions, order and sides")
-]
 Host = Annotated[
     str,
     typer.Option(
@@ -134,92 +88,6 @@ def _store_name(labelled_run: Path | None, demo: bool) -> str:
     from truing.runs.folder import LABELS
 
     return str(labelled_run / LABELS)
-
-
-def _fill_outcomes(
-    run: Path | None,
-    ask: list[str],
-    names: list[str] | None,
-    count: int | None,
-    wanted: int | None,
-    seed: int,
-) -> Callable[[Store], object]:
-    """As `_fill`, for labels of outcomes."""
-    from truing.people.exchange.outcomes_of_run import COUNT, OutcomeRequest, outcomes_to_label
-
-    if run is None or len(ask) > 1:
-        raise InputError("--ask outcome: belongs to --run, and is asked alone")
-    request = OutcomeRequest(run, tuple(names or ()), count or COUNT, wanted or 1, seed)
-    asked = outcomes_to_label(request)
-
-    def fill(store: Store) -> None:
-        tasks = asked.ask(store)
-        whose = len({key.candidate for key in asked.drawn})
-        say(f"Asked: what {tasks} answers did, of {whose} candidates; the labels are in {store}")
-
-    return fill
-
-
-def _fill_opinions(file: Path, wanted: int | None, seed: int) -> Callable[[Store], object]:
-    """As `_fill`, for the questions of a survey."""
-    from truing.data.survey import read_survey
-    from truing.people.opinions import ask_survey, check_wanted
-
-    survey, places = read_survey(file), check_wanted(wanted)
-
-    def fill(store: Store) -> None:
-        asked = ask_survey(store, survey, places, seed)
-        say(f"Asked: {asked} questions of {file}, of {places} people each")
-        for place, reason in survey.unscored:
-            say(f"Left out: {place}: {reason}")
-
-    return fill
-
-
-def _fill(
-    run: Path | None,
-    ask: list[str] | None,
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    seed: int,
-) -> Callable[[Store], object] | None:
-    """What puts a run's answers into the store, if that is asked for. Raises InputError."""
-    if run is None:
-        if ask or between or limit or wanted or seed:
-            raise InputError("--ask, --between, --wanted, --limit, --seed: belong to --run")
-        return None
-    from truing.people.exchange.of_run import RunRequest, questions_of_run
-
-    request = RunRequest(run, tuple(ask or ()), between, wanted or 1, limit, seed)
-    asked = questions_of_run(request)  # before a store is made: the run may be unusable
-
-    def fill(store: Store) -> None:
-        tasks, left_out = asked.ask(store), asked.left_out()
-        more = f"; {left_out}" if left_out else ""
-        say(f"Asked: {tasks} tasks about {len(asked.questions)} questions{more}")
-
-    return fill
-
-
-def _asked(
-    run: Path | None,
-    ask: list[str],
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    names: list[str] | None,
-    count: int | None,
-    seed: int,
-) -> Callable[[Store], object] | None:
-    """What puts a run's answers into the store, as tasks or as outcomes. Raises InputError."""
-    if "outcome" not in ask:
-        if names or count:
-            raise InputError("--candidate, --count: belong to --ask outcome")
-        return _fill(run, ask, between, wanted, limit, seed)
-    if between or limit:
-        raise InputError("--between, --limit: don't go with --ask outcome; give --count")
-    return _fill_outcomes(run, ask, names, count, wanted, seed)
 
 
 def label(
@@ -274,9 +142,9 @@ def label(
         if survey and (run or ask or between or limit or candidate or count):
             raise InputError("--survey: goes with --wanted and --seed alone")
         fill = (
-            _fill_opinions(survey, wanted, seed)
+            to_label.opinions(survey, wanted, seed)
             if survey
-            else _asked(run, ask or [], between, wanted, limit, candidate, count, seed)
+            else to_label.about_run(run, ask or [], between, wanted, limit, candidate, count, seed)
         )
         if demo and fill:
             raise InputError("--demo, --run, --survey: give one of them")
