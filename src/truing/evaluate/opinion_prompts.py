@@ -12,11 +12,11 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from truing.data.surveys.readings import Reading
-from truing.data.surveys.steering import SteeredTo
 from truing.evaluate.named_choice import LETTERS
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.survey import Survey
+    from truing.data.surveys.steering import SteeredTo
 
 Orders = Literal["all", "rotations"]
 ORDERS: tuple[Orders, ...] = get_args(Orders)

@@ -42,7 +42,7 @@ class Steering:
         """What it does, with its figures."""
         return (
             f"Steering to {self.group} by {self.way} {_effect(self)}: {apart_text(self.more)} "
-            f"(own gain {apart_text(self.own)}, the other groups’ {apart_text(self.others)}; the way "
+            f"(own gain {apart_text(self.own)}, the other groups' {apart_text(self.others)}; the way "
             f"chosen on {self.chosen_on} questions, scored on {self.more.n} others)."
         )
 
@@ -69,9 +69,9 @@ def _effect(steering: Steering) -> str:
         case -1:
             return f"serves other groups better than {group}"
     if own == others == 1:
-        return "moves them towards everybody alike"
+        return "moves answers towards everybody alike"
     if own == others == -1:
-        return "moves them away from everybody alike"
+        return "moves answers away from everybody alike"
     return "is within noise"
 
 
