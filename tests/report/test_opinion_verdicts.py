@@ -78,8 +78,8 @@ def test_consistency_over_topics_stands_beside_its_chance() -> None:
 
     plain = [Row("a", 0, "opinions", str(n), {**FLAT}) for n in range(40)]
     for bests, share, said in (
-        (("red", "red"), 1.0, "is so on 2 of 2"),
-        (("red", "blue"), 0.5, "is so on 1 of 2"),
+        (("red", "red"), 1.0, "topics, and on 2 of 2"),
+        (("red", "blue"), 0.5, "topics, and on 1 of 2"),
     ):
         measured = [
             replace(row, category=f"topic {n % 2}", detail={"groups": of(bests[n % 2], n)})

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from truing.data.surveys.steering import WAYS
+from truing.data.surveys.steering import WAYS, Way
 from truing.report.opinion_moves import apart_text, direction
 from truing.statistics.means import mean, paired_difference
 from truing.types import Estimate, Row, Unscored, stable_hash
@@ -30,11 +30,11 @@ class Steering:
     """
 
     group: str
-    way: str
+    way: Way
     own: Estimate
     others: Estimate
     more: Estimate
-    by_way: Mapping[str, float]
+    by_way: Mapping[Way, float]
     chosen_on: int
 
     @property
@@ -131,7 +131,7 @@ def _steering(
     )
 
 
-def _by_way(asked: Sequence[Mapping[str, Any]]) -> dict[str, _Gain] | None:
+def _by_way(asked: Sequence[Mapping[str, Any]]) -> dict[Way, _Gain] | None:
     """A question's gain by way, its mean over seeds; None where one is unscored: ways are compared on the
     same questions."""
     if any("unscored" in ways[way] for ways in asked for way in WAYS):

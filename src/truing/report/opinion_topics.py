@@ -28,9 +28,9 @@ def _said(each: Consistency | Unscored) -> str:
     verdict = "more than chance" if each.p_value < SURE else "no more than chance"
     left_out = f"; topics with fewer: {len(each.left_out)}" if each.left_out else ""
     return (
-        f"{each.best}, best above uniform over all topics, is so on {best} of {topics} with "
-        f"{FEWEST_QUESTIONS} questions or more, {number(each.share)}, and where topics are permuted on "
-        f"{by_chance}: {verdict}{left_out}"
+        f"{each.best} is best above uniform over all topics, and on {best} of {topics} with "
+        f"{FEWEST_QUESTIONS} questions or more ({number(each.share)}; where topics are permuted "
+        f"{by_chance}): {verdict}{left_out}"
     )
 
 
