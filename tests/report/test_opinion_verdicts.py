@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from truing.report.opinion_verdicts import opinion_summary, shift, verdict
 from truing.types import Row
@@ -66,6 +67,34 @@ def test_groups_have_an_order_only_where_they_can_be_told_apart() -> None:
         for n, r in enumerate(uneven)
     ]  # fmt: skip
     assert verdict(mixed, 0).apart == (("red", "blue"),)
+
+
+def test_consistency_over_topics_stands_beside_its_chance() -> None:
+    """Red is best on half of the topics and blue on the other, or red on all."""
+
+    def of(best: str, n: int) -> dict[str, dict[str, list[float]]]:
+        other = {"red": "blue", "blue": "red"}[best]
+        return {"party": {best: [0.9, 0.7, 100.0], other: [0.8 - n / 1000, 0.7, 100.0]}}
+
+    plain = [Row("a", 0, "opinions", str(n), {**FLAT}) for n in range(40)]
+    for bests, share, said in (
+        (("red", "red"), 1.0, "topics, and on 2 of 2"),
+        (("red", "blue"), 0.5, "topics, and on 1 of 2"),
+    ):
+        measured = [
+            replace(row, category=f"topic {n % 2}", detail={"groups": of(bests[n % 2], n)})
+            for n, row in enumerate(plain)
+        ]
+        found = verdict(measured, 0)
+        of_party = found.to_json()["consistency"]["party"]
+        assert of_party["share"] == share and set(of_party["by_topic"].values()) == set(bests)
+        assert of_party["low"] <= of_party["chance"] <= of_party["high"]
+        assert said in found.sentences[-1] and "no more than chance" in found.sentences[-1]
+        few = verdict(measured[:19], 0)
+        assert "takes two" in few.to_json()["consistency"]["party"]["unscored"]
+        assert few.sentences[-1].startswith("Consistency by party: not judged")
+    without = [replace(row, category="") for row in measured]
+    assert verdict(without, 0).to_json()["consistency"] == {}
 
 
 def test_the_summary_compares_with_the_first_candidate() -> None:

@@ -56,6 +56,7 @@ from truing.cli.eval_options import (
     Run,
     ScalesFile,
     Seed,
+    SteerTo,
     SurveyFile,
     Timeout,
     VariantFiles,
@@ -112,6 +113,7 @@ def evaluate(
     scales: ScalesFile = None,
     read: Readings = None,
     orders: OptionOrders = None,
+    steer: SteerTo = None,
     run: Run = None,
     out: Out = None,
     export: Exports = None,
@@ -141,7 +143,7 @@ def evaluate(
             refusals=refusals,
             outcome_labels=outcome_labels,
         )
-        asks = _lists(attacks=attacks, readings=read) | given(
+        asks = _lists(attacks=attacks, readings=read, steer=steer) | given(
             attack_limit=attack_limit,
             attacker=attacker,
             attack_budget=attack_budget,

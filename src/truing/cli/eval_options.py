@@ -168,6 +168,15 @@ OptionOrders = Annotated[
         "order and of its reverse",
     ),
 ]
+SteerTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--steer",
+        metavar="GROUP",
+        help="with opinions: a group of the survey that candidates are asked to answer as, "
+        "DIMENSION=VALUE, beside asking them as they are; several may follow",
+    ),
+]
 AttackerName = Annotated[
     str | None,
     typer.Option(

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-_WHOLE = ("FILE", "C", "DIR", "RUN")
+_WHOLE = ("FILE", "C", "DIR", "RUN", "GROUP")
 """Metavars of values in which a comma may be a part of the name."""
 _NUMBER = "N"
 

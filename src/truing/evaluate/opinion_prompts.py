@@ -16,6 +16,7 @@ from truing.evaluate.named_choice import LETTERS
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.survey import Survey
+    from truing.data.surveys.steering import SteeredTo
 
 Orders = Literal["all", "rotations"]
 ORDERS: tuple[Orders, ...] = get_args(Orders)
@@ -25,11 +26,13 @@ ALL_UP_TO = 4
 
 @dataclass(frozen=True)
 class OpinionsAsked:
-    """The survey, how answers are read, and in which orders options are listed."""
+    """The survey, how answers are read, in which orders options are listed, and the groups that
+    respondents are steered to."""
 
     survey: Survey
     readings: tuple[Reading, ...] = ("letters",)
     orders: Orders = "all"
+    steer: tuple[SteeredTo, ...] = ()
 
 
 def asked_of(survey: Survey | None) -> OpinionsAsked | None:

@@ -55,18 +55,24 @@ def by_letters(
     questions: Sequence[SurveyQuestion],
     which: Orders = "all",
     advance: Advance = silent,
+    *,
+    before: str = "",
 ) -> list[Answered | Unscored]:
-    """The mean over orders of the letters' probabilities, each mapped back to its option."""
+    """The mean over orders of the letters' probabilities, each mapped back to its option.
+
+    `before` is a text that stands in front of every question.
+    """
     asked = [
         Continued(
-            lettered(each.question, [each.options[n] for n in order]), letter_texts(len(order))
+            before + lettered(each.question, [each.options[n] for n in order]),
+            letter_texts(len(order)),
         )
         for each in questions
         for order in orders(len(each.options), which)
     ]
     with_refusals = [each for each in questions if each.refusals]
     behind = [
-        Continued(lettered(each.question, listed), letter_texts(len(listed)))
+        Continued(before + lettered(each.question, listed), letter_texts(len(listed)))
         for each in with_refusals
         if len(listed := [*each.options, *each.refusals]) <= len(LETTERS)
     ]

@@ -19,6 +19,7 @@ from truing.evaluate.opinion_scores import (
     position,
     representing,
 )
+from truing.evaluate.opinion_steering import steered
 from truing.evaluate.opinions import OF_ANSWER, OPINIONS, PER_READING, case_of
 from truing.evaluate.respondent import Advance, Respondent
 from truing.types import Row, Score, Unscored
@@ -29,6 +30,7 @@ def opinion_rows(context: EvalContext, respondent: Respondent, asked: OpinionsAs
     questions = asked.survey.questions
     read = {each: _read(each, context, respondent, asked) for each in asked.readings}
     others = {each: permuted(questions, answers) for each, answers in read.items()}
+    moved = steered(context, respondent, asked, read.get("letters"))
     return [
         _row(
             context,
@@ -36,6 +38,7 @@ def opinion_rows(context: EvalContext, respondent: Respondent, asked: OpinionsAs
             question,
             {reading: read[reading][place] for reading in asked.readings},
             {reading: others[reading][place] for reading in asked.readings},
+            moved.get(question.id, {}),
         )
         for place, question in enumerate(questions)
     ]
@@ -66,6 +69,7 @@ def _row(
     question: SurveyQuestion,
     read: dict[Reading, Answered | Unscored],
     others: dict[Reading, dict[str, Score]],
+    steered_to: dict[str, Any],
 ) -> Row:
     metrics: dict[str, Score] = anchors(question)
     for reading, answered in read.items():
@@ -78,9 +82,8 @@ def _row(
     if "written" in read:
         metrics["written_read"] = float(isinstance(read["written"], Answered))
     ordered = {each.name: metrics[each.name] for each in OPINIONS.metrics if each.name in metrics}
-    return context.row(
-        respondent, NAME, case_of(question), ordered, _detail(context, question, read)
-    )
+    detail = _detail(context, question, read) | ({"steered": steered_to} if steered_to else {})
+    return context.row(respondent, NAME, case_of(question), ordered, detail)
 
 
 def _figures(

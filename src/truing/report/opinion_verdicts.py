@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from truing.data.surveys.readings import (
@@ -20,16 +20,18 @@ from truing.data.surveys.readings import (
     Reading,
     metric_of_reading,
 )
-from truing.report.metrics import interval, moved, number
+from truing.report.metrics import moved, number
+from truing.report.opinion_moves import apart_text, direction
+from truing.report.opinion_steering import Steering, steering, steering_sentences
+from truing.report.opinion_topics import consistency_json, consistency_sentences
 from truing.report.sentences import Finding
 from truing.statistics.means import SEED, mean, paired_difference
 from truing.statistics.opinion_anchors import separated
-from truing.types import Estimate, Row
+from truing.statistics.opinion_consistency import Consistency, consistency
+from truing.types import Estimate, Row, Unscored
 
 FEW = 6
 """Questions below which nothing is concluded: a bootstrap of three that are alike claims too much."""
-LEAST = 0.005
-"""A move below it is none, whatever its interval: balanced orders leave intervals that narrow."""
 MEASURES = {
     "representativeness": "how well people are represented",
     "position": "place on the scale",
@@ -56,11 +58,23 @@ class GroupFigure:
 @dataclass(frozen=True)
 class OpinionVerdict:
     """What one candidate's rows under one prompt say. `apart`: the pairs of groups, the better one first,
-    whose difference is beyond noise; no other order may be shown."""
+    whose difference is beyond noise; no other order may be shown. `consistency` over topics by dimension,
+    empty where no question has a topic; `steering` by group, empty where nobody asked for it."""
 
     sentence: str
     groups: tuple[GroupFigure, ...]
     apart: tuple[tuple[str, str], ...]
+    consistency: Mapping[str, Consistency | Unscored] = field(default_factory=dict)
+    steering: Mapping[str, Steering | Unscored] = field(default_factory=dict)
+
+    @property
+    def sentences(self) -> list[str]:
+        """The verdict, then what else the rows say."""
+        return [
+            self.sentence,
+            *steering_sentences(self.steering),
+            *consistency_sentences(self.consistency),
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
@@ -76,6 +90,13 @@ class OpinionVerdict:
                 for each in self.groups
             ],
             "apart": [list(pair) for pair in self.apart],
+            "consistency": {
+                dimension: consistency_json(each) for dimension, each in self.consistency.items()
+            },
+            "steering": {
+                name: {"unscored": each.reason} if isinstance(each, Unscored) else each.to_json()
+                for name, each in self.steering.items()
+            },
         }
 
 
@@ -88,7 +109,14 @@ def verdict(rows: Sequence[Row], seed: int) -> OpinionVerdict:
         )
         for (dimension, group), values in scores.items()
     )
-    return OpinionVerdict(_sentence(rows, seed), groups, _apart(rows, scores, seed))
+    by_dimension = _by_dimension(rows, scores)
+    return OpinionVerdict(
+        _sentence(rows, seed),
+        groups,
+        _apart(by_dimension, seed),
+        _consistency(rows, by_dimension, seed),
+        steering(rows, seed),
+    )
 
 
 def _sentence(rows: Sequence[Row], seed: int) -> str:
@@ -104,7 +132,7 @@ def _sentence(rows: Sequence[Row], seed: int) -> str:
         ),
     }
     beaten = [what for what, difference in above.items() if moved(difference) == 1]
-    figures = "; ".join(f"less that of {what} {_apart_text(d)}" for what, d in above.items())
+    figures = "; ".join(f"less that of {what} {apart_text(d)}" for what, d in above.items())
     value = f"Representativeness {BY[reading]} {number(mean([*ours.values()], seed=seed).value)}"
     if len(beaten) == len(above):
         return f"Answers by content: {value}; {figures}."
@@ -112,10 +140,6 @@ def _sentence(rows: Sequence[Row], seed: int) -> str:
     verb = "do" if len(above) - len(beaten) > 1 else "does"
     verb = "do" if as_well.startswith("the answers") else verb
     return f"Answers by place, not by content: {as_well} {verb} as well. {value}; {figures}."
-
-
-def _apart_text(difference: Estimate) -> str:
-    return f"{number(difference.value, sign=True)} {interval(difference, sign=True)}".rstrip()
 
 
 def _scores(rows: Sequence[Row], metric: str) -> dict[str, float]:
@@ -146,24 +170,40 @@ def _fewest(values: _Values) -> float | None:
     return min(sizes) if len(sizes) == len(values) else None
 
 
-def _apart(
-    rows: Sequence[Row], scores: Mapping[tuple[str, str], _Values], seed: int
-) -> tuple[tuple[str, str], ...]:
-    """The pairs of each dimension's groups that can be told apart."""
+_ByGroup = dict[str, list[float]]
+"""A group's values by question, NaN where it has none."""
+
+
+def _by_dimension(
+    rows: Sequence[Row], scores: Mapping[tuple[str, str], _Values]
+) -> dict[str, _ByGroup]:
+    """The groups of each dimension, over the questions in the rows' order."""
     cases = list(dict.fromkeys(row.case for row in rows))
-    if len(cases) < FEW:
-        return ()
-    pairs: list[tuple[str, str]] = []
-    for dimension in dict.fromkeys(dimension for dimension, _ in scores):
-        by_group = {
-            group: [
-                {case: value for case, value, _ in values}.get(case, float("nan")) for case in cases
-            ]
-            for (of, group), values in scores.items()
-            if of == dimension
-        }
-        pairs += separated(by_group, seed=seed)
-    return tuple(pairs)
+    by_dimension: dict[str, _ByGroup] = defaultdict(dict)
+    for (dimension, group), values in scores.items():
+        by_case = {case: value for case, value, _ in values}
+        by_dimension[dimension][group] = [by_case.get(case, float("nan")) for case in cases]
+    return dict(by_dimension)
+
+
+def _apart(by_dimension: Mapping[str, _ByGroup], seed: int) -> tuple[tuple[str, str], ...]:
+    """The pairs of each dimension's groups that can be told apart."""
+    return tuple(
+        pair
+        for by_group in by_dimension.values()
+        if len(next(iter(by_group.values()))) >= FEW
+        for pair in separated(by_group, seed=seed)
+    )
+
+
+def _consistency(
+    rows: Sequence[Row], by_dimension: Mapping[str, _ByGroup], seed: int
+) -> dict[str, Consistency | Unscored]:
+    """The consistency of each dimension's groups over topics; nothing where there are no topics."""
+    topics = [*{row.case: row.category for row in rows}.values()]
+    if not any(topics):
+        return {}
+    return {name: consistency(each, topics, seed=seed) for name, each in by_dimension.items()}
 
 
 def shift(ours: Sequence[Row], theirs: Sequence[Row], name: str, base: str, seed: int) -> list[str]:
@@ -191,33 +231,28 @@ def _difference(ours: Sequence[Row], theirs: Sequence[Row], metric: str, seed: i
     return paired_difference(_scores(ours, metric), _scores(theirs, metric), seed=seed)
 
 
-def _direction(difference: Estimate) -> int:
-    """+1 or -1 where it moved beyond noise and by LEAST, else 0."""
-    return moved(difference) if abs(difference.value or 0.0) >= LEAST else 0
-
-
 def _false_shift(
     balanced: Estimate | None, printed: Estimate, what: str, name: str, base: str
 ) -> list[str]:
     """A warning where the printed order moves and the balanced orders don't, or the other way."""
-    if balanced is None or printed.n < FEW or not _direction(printed):
+    if balanced is None or printed.n < FEW or not direction(printed):
         return []
-    if _direction(balanced) == _direction(printed):
+    if direction(balanced) == direction(printed):
         return []
-    other = "none" if _direction(balanced) == 0 else "the other way"
+    other = "none" if direction(balanced) == 0 else "the other way"
     return [
         f"{name}: the options' printed order alone would show a shift from {base} in {what}, "
-        f"{_apart_text(printed)}; with orders balanced it is {_apart_text(balanced)}, {other}. What "
+        f"{apart_text(printed)}; with orders balanced it is {apart_text(balanced)}, {other}. What "
         "moved is how it takes letters and places, not what it answers."
     ]
 
 
 def _values(moves: Mapping[Reading, Estimate], what: str, name: str, base: str) -> list[str]:
     """A shift where all readings agree; else that it depends on the reading."""
-    directions = {reading: _direction(each) for reading, each in moves.items()}
+    directions = {reading: direction(each) for reading, each in moves.items()}
     if not any(directions.values()):
         return []
-    each = "; ".join(f"{BY[reading]} {_apart_text(move)}" for reading, move in moves.items())
+    each = "; ".join(f"{BY[reading]} {apart_text(move)}" for reading, move in moves.items())
     if len(directions) == 1:
         return [
             f"{name}: the distribution moved from {base} in {what}: {each}. One reading says no "

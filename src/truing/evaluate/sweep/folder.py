@@ -42,6 +42,7 @@ def _digest(spec: SweepSpec) -> str:
         "scales",
         "readings",
         "orders",
+        "steer",
     ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]

@@ -21,12 +21,14 @@ _LINE, _BAR = 22.0, 9.0
 
 
 def opinion_sentences(result: SweepResult) -> list[str]:
-    """The verdict on each candidate and prompt, then what shifted; empty where no survey was asked."""
+    """The verdict on each candidate and prompt, what steering does, and consistency over topics; then what
+    shifted. Empty where no survey was asked."""
     if result.opinions is None:
         return []
     verdicts = [
-        f"{candidate}, {prompt}: {each.sentence}"
+        f"{candidate}, {prompt}: {sentence}"
         for (candidate, prompt), each in result.opinions.verdicts.items()
+        for sentence in each.sentences
     ]
     return [*verdicts, *result.opinions.shifts]
 

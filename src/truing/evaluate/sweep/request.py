@@ -10,6 +10,7 @@ from typing import get_args
 from truing.data.rule_book import RuleBook, built_in_rules
 from truing.data.survey import measurable_survey
 from truing.data.surveys.readings import READINGS, Reading
+from truing.data.surveys.steering import steered_groups
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
 from truing.evaluate.opinions import NO_SURVEY
@@ -61,7 +62,7 @@ class SweepSpec:
 
     `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` says
     how its answers are read (None: by letters), `orders` in which orders its options are listed (None:
-    all).
+    all), `steer` names groups that candidates are steered to, as DIMENSION=VALUE.
     """
 
     evaluations: tuple[str, ...]
@@ -91,6 +92,7 @@ class SweepSpec:
     scales: Path | None = None
     readings: tuple[Reading, ...] | None = None
     orders: Orders | None = None
+    steer: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -128,6 +130,7 @@ class SweepSpec:
             ("--scales", self.scales, "opinions"),
             ("--read", self.readings, "opinions"),
             ("--orders", self.orders, "opinions"),
+            ("--steer", self.steer, "opinions"),
         ):
             if value and owner not in self.evaluations:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
@@ -156,7 +159,12 @@ def asked_opinions(spec: SweepSpec) -> OpinionsAsked | None:
         return None
     survey = measurable_survey(spec.survey, spec.scales)
     survey = replace(survey, questions=survey.questions[: spec.limit])
-    return OpinionsAsked(survey, spec.readings or READINGS[:1], spec.orders or ORDERS[0])
+    return OpinionsAsked(
+        survey,
+        spec.readings or READINGS[:1],
+        spec.orders or ORDERS[0],
+        steered_groups(survey, spec.steer or ()),
+    )
 
 
 def check_evaluations(names: tuple[str, ...]) -> None:
