@@ -174,6 +174,7 @@ def test_what_is_asked_twice_counts_once(tmp_path: Path) -> None:
         ({"question": 3}, "question"),
         ({"options": "Good"}, "options: a text stands here"),
         ({"scale": "printed"}, "scale: a text stands here"),
+        ({"refusal": ["DK"]}, "refusal: unknown key; did you mean 'refusals'?"),
         ({"scale": ["low", 2, 3]}, "a text where a number belongs"),
         ({"groups": []}, "groups: a list stands here"),
         ({"groups": {"c": {"d": {"share": [1]}}}}, "groups.c.d.share: unknown key"),
