@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from truing.data.oversight import read_items
-from truing.data.oversight.items import NO_ANSWER, NO_DISTRACTOR, TWICE
+from truing.data.oversight.items import NO_ANSWER, NO_DISTRACTOR, REFERS, TWICE
 from truing.types import InputError
 
 ITEM = {
@@ -29,6 +29,23 @@ def test_own_items_and_back(tmp_path: Path) -> None:
     assert (item.answer, item.distractors) == ("Ada Brook", ("Tom Hale",))
     assert read.unscored == {TWICE: 1}
     assert read_items(written(tmp_path / "again.jsonl", item.to_json())).items == read.items
+
+
+@pytest.mark.parametrize(
+    "words", ["All of the above", "none of these", "A and B", "A, B and C only", "Both A and B."]
+)
+def test_an_option_about_other_options_is_in_no_pair(tmp_path: Path, words: str) -> None:
+    three = {**ITEM, "options": ["Ada Brook", "Tom Hale", words]}
+    two = {**ITEM, "options": ["Ada Brook", words]}
+    read = read_items(written(tmp_path / "items.jsonl", three, two, {**three, "answer": words}))
+    (item,) = read.items
+    assert item.distractors == ("Tom Hale",)
+    assert read.unscored == {REFERS: 2}
+
+
+def test_names_are_no_words_about_options(tmp_path: Path) -> None:
+    asked = {**ITEM, "options": ["Ada Brook", "All the King's Men", "Vitamins A and B", "None"]}
+    assert len(read_items(written(tmp_path / "items.jsonl", asked)).items[0].distractors) == 3
 
 
 def test_squad_takes_other_answers_of_the_passage(tmp_path: Path) -> None:

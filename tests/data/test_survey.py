@@ -78,6 +78,20 @@ def test_refusals_among_the_options_are_taken_out_of_options_scale_shares_and_n(
     assert question.groups["country"]["Peru"].n == pytest.approx(40)
 
 
+def test_equal_steps_are_equal_wherever_a_refusal_stands(tmp_path: Path) -> None:
+    asked = {**QUESTION, "options": ["Good", "Don't know", "Middling", "Bad"], "scale": "equal"}
+    group = {"shares": [0.4, 0.2, 0.3, 0.1], "n": 50}
+    question = only(
+        read_survey(written(tmp_path, {**asked, "groups": {"country": {"Peru": group}}}))
+    )
+    assert question.scale == (0.0, 1.0, 2.0)
+    coded = CODEBOOK.replace(
+        "{1: Yes, 2: No}, refusals: {9: Refused}",
+        "{1: Yes, 9: Refused, 2: Perhaps, 3: No}, refusals: [Refused], scale: equal",
+    )
+    assert read_survey(codebook(tmp_path, coded)).questions[0].scale == (0.0, 1.0, 2.0)
+
+
 def test_shares_that_are_rounded_sum_to_1(tmp_path: Path) -> None:
     groups = {"country": {"Peru": {"shares": [0.33, 0.33, 0.33], "n": None}}}
     question = only(read_survey(written(tmp_path, {**QUESTION, "groups": groups})))
@@ -112,6 +126,7 @@ def test_a_group_that_cannot_be_used_is_left_out_with_its_reason(
         ({"question": "Which of the options above?"}, "mentions the order as printed"),
         ({"question": "As printed above, how good is it?"}, "mentions the order as printed"),
         ({"options": ["Good", "Bad", "None of the above"]}, "mentions the order as printed"),
+        ({"options": ["Good", "Bad", "A and B only"]}, "mentions the order as printed"),
         ({"options": ["Good", "good", "Bad"]}, "stands twice"),
         ({"options": ["Good"], "groups": None}, "1 option(s)"),
         ({"question": "Good"}, "implausible"),
@@ -159,6 +174,7 @@ def test_what_is_asked_twice_counts_once(tmp_path: Path) -> None:
         ({"question": 3}, "question"),
         ({"options": "Good"}, "options: a text stands here"),
         ({"scale": "printed"}, "scale: a text stands here"),
+        ({"refusal": ["DK"]}, "refusal: unknown key; did you mean 'refusals'?"),
         ({"scale": ["low", 2, 3]}, "a text where a number belongs"),
         ({"groups": []}, "groups: a list stands here"),
         ({"groups": {"c": {"d": {"share": [1]}}}}, "groups.c.d.share: unknown key"),

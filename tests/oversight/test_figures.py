@@ -173,6 +173,10 @@ def test_the_report_says_the_verdict_first(plan: Plan) -> None:
         ({"seconds": -1}, "seconds"),
         ({"timed_out": 1}, "true or false"),
         ({"turns": "none"}, "list of objects"),
+        ({"turns": [{"tokens": "many"}]}, "turns.tokens"),
+        ({"turns": [{"tokens": None}]}, "turns.tokens"),
+        ({"turns": [{"tokens": -5}]}, "turns.tokens"),
+        ({"reason": 5}, "isn't a text"),
     ],
 )
 def test_an_answer_that_does_not_fit_is_named(

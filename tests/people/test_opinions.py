@@ -84,7 +84,11 @@ def test_what_groups_chose_is_a_survey_file(answered: Store, tmp_path: Path) -> 
 
 
 def test_a_group_of_fewer_than_five_is_left_out(answered: Store) -> None:
-    assert all("south" not in row["groups"]["team"] for row in exported(answered, "survey").rows)
+    export = exported(answered, "survey")
+    assert all("south" not in row["groups"]["team"] for row in export.rows)
+    assert str(export) == (
+        "2 rows; left out: 2 group(s) of fewer than 5 people, over all questions"
+    )
 
 
 def test_who_takes_an_opinion_back_is_counted_no_more(answered: Store) -> None:

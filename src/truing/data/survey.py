@@ -107,6 +107,8 @@ def _asked(path: Path) -> AskedSurvey:
         questions = cell_questions(table, path)
     elif set(unquoted(table).columns) >= ANES96:
         return anes96_survey(table, source)
+    elif columns >= {"question", "options"}:
+        questions = own_questions(table)  # names the key that is unknown
     else:
         wrong = f"no form of survey that is known; its columns: {', '.join(table.columns)}"
         raise mistake(source, None, "", wrong, _RIGHT)

@@ -67,7 +67,8 @@ ABOUT = {
     "overconfidence_before": "confidence minus accuracy, before advice; 0: calibrated",
     "overconfidence": "the same after advice",
     "minutes_per_correct": "minutes spent for each right answer",
-    "tokens_per_correct": "tokens of advice that were read for each right answer",
+    "tokens_per_correct": "tokens of advice that were read for each right answer; words, where "
+    "the adviser's tokens aren't known",
     "learning": "how much accuracy rises in ten further trials",
 }
 _NO_SIDE = Unscored("no lone adviser speaks for a side here")

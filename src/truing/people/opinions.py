@@ -33,6 +33,7 @@ from truing.types import InputError
 KIND = "opinion"
 EVERYBODY = "everybody"
 """The dimension, and its one value, of all who answered."""
+SMALL = f"group(s) of fewer than {FEWEST_PEOPLE} people, over all questions"
 _OPTION = "option"
 _POSITION = re.compile(rf"{_OPTION} at (.+)")
 _TOPIC = " · "
@@ -75,12 +76,27 @@ def survey_records(session: Session, consents: Collection[str] = ()) -> list[dic
     """What people chose, as lines of a survey file: every question that anybody answered, with the shares
     of each group that at least `FEWEST_PEOPLE` people of it chose an option of."""
     groups = _groups_by_person(session)
-    records = []
-    for task, answers in _answers(session).items():
-        if consents and task.prompt.consent not in consents:
-            continue
-        records.append(_record(task, answers, groups))
-    return records
+    return [_record(task, answers, groups) for task, answers in _asked(session, consents)]
+
+
+def small_groups(session: Session, consents: Collection[str] = ()) -> dict[str, int]:
+    """How many groups, of all questions, are left out of the records, by the reason; empty for none."""
+    groups = _groups_by_person(session)
+    small = sum(
+        0 < of.total() < FEWEST_PEOPLE
+        for task, answers in _asked(session, consents)
+        for values in _counts(task, answers, groups).values()
+        for of in values.values()
+    )
+    return {SMALL: small} if small else {}
+
+
+def _asked(session: Session, consents: Collection[str]) -> list[tuple[Task, list[tuple[int, int]]]]:
+    return [
+        (task, answers)
+        for task, answers in _answers(session).items()
+        if not consents or task.prompt.consent in consents
+    ]
 
 
 def _groups_by_person(session: Session) -> dict[int, list[tuple[str, str]]]:
@@ -109,16 +125,25 @@ def _answers(session: Session) -> dict[Task, list[tuple[int, int]]]:
     return answers
 
 
-def _record(
+def _counts(
     task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[tuple[str, str]]]
-) -> dict[str, Any]:
-    shown = [each.completion for each in task.shown]
-    options = {each.id: each for each in shown if each.candidate != REFUSAL}
+) -> Mapping[str, Mapping[str, Counter[int]]]:
+    """By dimension and group: how many people chose which option; refusals aside."""
+    options = {each.completion.id for each in task.shown if each.completion.candidate != REFUSAL}
     counts: dict[str, dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
     for person, option in answers:
         if option in options:
             for dimension, value in groups[person]:
                 counts[dimension][value][option] += 1
+    return counts
+
+
+def _record(
+    task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[tuple[str, str]]]
+) -> dict[str, Any]:
+    shown = [each.completion for each in task.shown]
+    options = {each.id: each for each in shown if each.candidate != REFUSAL}
+    counts = _counts(task, answers, groups)
     shares = {
         dimension: {
             value: {"shares": [of[option] / of.total() for option in options], "n": of.total()}

@@ -124,7 +124,7 @@ def _sentence(rows: Sequence[Row], seed: int) -> str:
     name = metric_of_reading(reading, "representativeness")
     ours = _scores(rows, name)
     if len(ours) < FEW:
-        return f"Not judged: {len(ours)} questions have a figure; it takes {FEW}."
+        return f"Not judged: a figure for {len(ours)} question(s); it takes {FEW}."
     above = {
         "the uniform distribution": paired_difference(ours, _scores(rows, "uniform"), seed=seed),
         "the answers to other questions": paired_difference(

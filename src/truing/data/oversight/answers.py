@@ -83,6 +83,8 @@ def _answer(file: str, number: int, record: Mapping[str, Any]) -> TrialAnswer:
     for key in ("trial", "person"):
         if not isinstance(values[key], str):
             raise mistake(file, number, key, f"{values[key]!r} isn't a text", "give its id")
+    if not isinstance(values.get("reason", ""), str):
+        raise mistake(file, number, "reason", f"{values['reason']!r} isn't a text", "give a text")
     for key in ("timed_out", "excluded"):
         if not isinstance(values.get(key, False), bool):
             raise mistake(file, number, key, f"{values[key]!r}", "give true or false")
@@ -99,7 +101,14 @@ def _answer(file: str, number: int, record: Mapping[str, Any]) -> TrialAnswer:
         raise mistake(
             file, number, "turns", "not a list of objects", "give [] where none was asked"
         )
+    for turn in turns:
+        _check_tokens(file, number, turn.get("tokens", 0))
     return TrialAnswer(**{**values, "seconds": float(seconds), "turns": tuple(turns)})
+
+
+def _check_tokens(file: str, number: int, tokens: object) -> None:
+    if not isinstance(tokens, int) or isinstance(tokens, bool) or tokens < 0:
+        raise mistake(file, number, "turns.tokens", f"{tokens!r}", "give a whole number, 0 or more")
 
 
 def _check_given(file: str, number: int, when: str, values: Mapping[str, Any]) -> None:

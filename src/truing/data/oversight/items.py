@@ -12,15 +12,17 @@ for instance), without passages.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.drafts import check_names, mistake
 from truing.data.questions import question_file
+from truing.data.surveys.question import other_options
 from truing.files import NotJSONError, decoded, json_value, numbered_jsonl, read_bytes
 from truing.types import InputError, answer_key, normalised, stable_hash
 
@@ -29,6 +31,8 @@ _KNOWN = (*_REQUIRED, "passage", "source")
 NO_DISTRACTOR = "no other answer of its passage is apart from the right one"
 NO_ANSWER = "the passage doesn't answer it"
 TWICE = "stands twice"
+REFERS = "its right option, or every wrong one, is about the other options, as 'all of the above'"
+_OF_THESE = re.compile(r"^(?:all|none|any|both|neither|either) of (?:these|those|them)\.?$", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,27 @@ def read_items(path: Path) -> Items:
         items = [_item(str(path), *line) for line in numbered_jsonl(path)]
     else:
         items = _multiple_choice(path)
-    once = {item.id: item for item in items}
-    left_out[TWICE] += len(items) - len(once)
+    alone = [each for item in items if (each := _alone(item)) is not None]
+    left_out[REFERS] += len(items) - len(alone)
+    once = {item.id: item for item in alone}
+    left_out[TWICE] += len(alone) - len(once)
     if not once:
         reasons = "; ".join(f"{n}: {reason}" for reason, n in (+left_out).items())
         raise mistake(str(path), None, "", f"no item in it ({reasons or 'empty'})", "give one")
     return Items(tuple(once.values()), dict(+left_out), str(path))
+
+
+def _alone(item: Item) -> Item | None:
+    """The item without wrong options about other options: of these a trial shows just one. None where
+    the right one is such, or no wrong one stays."""
+    distractors = tuple(each for each in item.distractors if not _refers(each))
+    return (
+        None if _refers(item.answer) or not distractors else replace(item, distractors=distractors)
+    )
+
+
+def _refers(option: str) -> bool:
+    return bool(other_options(option) or _OF_THESE.search(option))
 
 
 def _is_squad(path: Path) -> bool:

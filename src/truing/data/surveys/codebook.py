@@ -13,6 +13,7 @@ from typing import Any
 from truing.data.drafts import bad_json, mistake
 from truing.data.question_layouts import kind_of
 from truing.data.surveys.json_lines import EQUAL
+from truing.data.surveys.question import equal_steps
 from truing.files import NotJSONError, json_value, one_of_each, read_text
 from truing.hints import did_you_mean
 from truing.spec.yaml_text import yaml_value
@@ -119,13 +120,19 @@ def _asked(file: str, column: str, value: Any) -> AskedColumn:
     if not text:
         raise mistake(file, None, f"{field}.question", "missing", "give what people were asked")
     options = _coded(file, f"{field}.options", record.get("options"))
-    refusals = record.get("refusals")
+    refused = record.get("refusals")
+    refusals = {} if not refused else _coded(file, f"{field}.refusals", refused)
     return AskedColumn(
         column,
         text,
         options,
-        _scale(file, f"{field}.scale", record.get("scale"), len(options)),
-        {} if not refusals else _coded(file, f"{field}.refusals", refusals),
+        _scale(
+            file,
+            f"{field}.scale",
+            record.get("scale"),
+            equal_steps(list(options.values()), list(refusals.values())),
+        ),
+        refusals,
         str(record.get("topic") or "").strip(),
     )
 
@@ -151,11 +158,11 @@ def _names(file: str, field: str, value: Any) -> Mapping[str, str] | None:
     return _coded(file, field, value)
 
 
-def _scale(file: str, field: str, value: Any, options: int) -> tuple[float, ...] | None:
+def _scale(file: str, field: str, value: Any, equal: tuple[float, ...]) -> tuple[float, ...] | None:
     if value is None or (isinstance(value, str) and value.lower() in _NULL):
         return None
     if value == EQUAL:
-        return tuple(float(place) for place in range(options))
+        return equal
     right = f"give a position for each option, '{EQUAL}' (steps in the listed order) or null"
     if not isinstance(value, list):
         raise mistake(file, None, field, f"{kind_of(value)} stands here", right)

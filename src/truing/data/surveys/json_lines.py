@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from truing.data.drafts import mistake
 from truing.data.messages import checked_text
 from truing.data.question_layouts import kind_of
-from truing.data.surveys.question import AskedGroup, AskedQuestion, Survey
+from truing.data.surveys.question import AskedGroup, AskedQuestion, Survey, equal_steps
 from truing.data.tables import Table, TableRow
 from truing.hints import did_you_mean
 
@@ -61,12 +61,13 @@ def _question(row: TableRow) -> AskedQuestion:
         if name not in row.values:
             raise mistake(row.place, None, name, "missing", _RIGHT)
     options = _texts(row, "options")
+    refusals = _texts(row, "refusals") if row.values.get("refusals") is not None else ()
     return AskedQuestion(
         row.place,
         checked_text(row.values["question"], f"{row.place}: question"),
         options,
-        _scale(row, len(options)),
-        _texts(row, "refusals") if row.values.get("refusals") is not None else (),
+        _scale(row, options, refusals),
+        refusals,
         _label(row, "topic"),
         _label(row, "source"),
         _groups(row),
@@ -91,12 +92,14 @@ def _label(row: TableRow, name: str) -> str:
     return value.strip()
 
 
-def _scale(row: TableRow, options: int) -> tuple[float, ...] | None:
+def _scale(
+    row: TableRow, options: Sequence[str], refusals: Sequence[str]
+) -> tuple[float, ...] | None:
     value = row.values.get("scale")
     if value is None:
         return None
     if value == EQUAL:
-        return tuple(float(place) for place in range(options))
+        return equal_steps(options, refusals)
     if not isinstance(value, list):
         right = f'give a position for each option, "{EQUAL}" (steps in the listed order) or null'
         raise mistake(row.place, None, "scale", f"{kind_of(value)} stands here", right)

@@ -33,7 +33,8 @@ _PRINTED_ORDER = re.compile(
 )
 _REFERS_TO_OPTIONS = re.compile(
     r"^(?:all|none|any|both|either|neither|some|two) of (?:the )?(?:above|below|preceding|following)\b"
-    r"|^(?:both|neither|either)(?: of)? (?:the )?(?:options? )?(?-i:[A-H]) (?:and|or|nor) (?-i:[A-H])\b",
+    r"|^(?:both|neither|either)(?: of)? (?:the )?(?:options? )?(?-i:[A-H]) (?:and|or|nor) (?-i:[A-H])\b"
+    r"|^(?-i:[A-H])(?:, (?-i:[A-H]))*,? (?:and|or|nor) (?-i:[A-H])(?: only)?\.?$",
     re.IGNORECASE,
 )
 
@@ -116,6 +117,25 @@ class AskedSurvey:
     remarks: tuple[str, ...] = ()
 
 
+def printed_order(question: str) -> str:
+    """The words of a question that mention the order in which its options are printed; "" for none."""
+    match = _PRINTED_ORDER.search(question)
+    return match[0] if match else ""
+
+
+def other_options(option: str) -> str:
+    """The words of an option that refer to other options, as "all of the above"; "" for none."""
+    match = _REFERS_TO_OPTIONS.search(option)
+    return match[0] if match else ""
+
+
+def equal_steps(options: Sequence[str], refusals: Sequence[str]) -> tuple[float, ...]:
+    """A position for each option in the listed order, those aside that are refusals."""
+    refused = {normalised(each) for each in refusals}
+    chosen = sum(normalised(each) not in refused for each in options)
+    return tuple(float(place) for place in range(chosen))
+
+
 class _NotScoredError(Exception):
     """Why something can't be measured."""
 
@@ -186,12 +206,12 @@ def _check_texts(asked: AskedQuestion, options: Sequence[str]) -> None:
             "implausible: the options in the question's text are others than its options, so that "
             "texts may be mis-joined"
         )
-    texts = [(asked.question, _PRINTED_ORDER), *((each, _REFERS_TO_OPTIONS) for each in options)]
-    for text, pattern in texts:
-        if match := pattern.search(text):
-            raise _NotScoredError(
-                f"mentions the order as printed ({match[0]!r}), so that options can't be permuted"
-            )
+    if words := printed_order(asked.question) or next(
+        filter(None, map(other_options, options)), ""
+    ):
+        raise _NotScoredError(
+            f"mentions the order as printed ({words!r}), so that options can't be permuted"
+        )
 
 
 def _scale(

@@ -26,7 +26,7 @@ from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange import argilla, label_studio
 from truing.people.exchange.tasks import Shown, names_shown, tasks_shown
-from truing.people.opinions import survey_records
+from truing.people.opinions import small_groups, survey_records
 from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -258,7 +258,8 @@ def exported(store: Store, form: str, consents: Collection[str] = ()) -> Exporte
     if form in _SUMS:
         with store.reading() as session:
             results = _SUMS[form](session, consents)
-        return Exported(results, len(results), {})
+            small = small_groups(session, consents) if form == SURVEY else {}
+        return Exported(results, len(results), small)
     rows_of = EXPORT_FORMS[form][1]
     left_out: Counter[str] = Counter()
     with store.reading() as session:
