@@ -2,14 +2,13 @@
 
 from truing.people.exchange.exporting import (
     EXPORT_FORMS,
-    PROGRAMS,
     Exported,
     export_file,
-    export_tasks,
     exported,
     write_export,
 )
 from truing.people.exchange.importing import Imported, import_files
+from truing.people.exchange.programs import PROGRAMS, export_tasks
 
 __all__ = [
     "EXPORT_FORMS",

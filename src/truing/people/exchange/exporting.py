@@ -6,7 +6,6 @@ says who judged (as a number, not a name), where the prompt came from and whethe
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,13 +18,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
-from truing.files import write_file_atomically, write_jsonl_atomically, write_text_atomically
+from truing.files import write_file_atomically, write_jsonl_atomically
 from truing.hints import did_you_mean
 from truing.people.answers import shown_completions
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
-from truing.people.exchange import argilla, label_studio
-from truing.people.exchange.tasks import Shown, names_shown, tasks_shown
+from truing.people.exchange.tasks import names_shown
 from truing.people.opinions import small_groups, survey_records
 from truing.people.results import result_rows
 from truing.people.store import Store
@@ -314,41 +312,3 @@ def export_file(store: Store, path: Path, form: str, consents: Collection[str] =
     rows = export_rows(store, form, consents)
     write_export(path, rows)
     return len(rows)
-
-
-PROGRAMS: dict[str, tuple[str, Callable[[Shown], Row], Callable[[str], str]]] = {
-    "argilla": ("settings.json", argilla.record_of, lambda kind: _indented(argilla.settings(kind))),
-    "label-studio": ("config.xml", label_studio.task_of, label_studio.config),
-}
-"""Labelling programs by name: how the file beside is called, a task's record, and what that file says."""
-
-
-def _indented(document: Any) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def export_tasks(
-    store: Store,
-    path: Path,
-    program: str,
-    kind: str,
-    consents: Collection[str] = (),
-    *,
-    judged: bool = False,
-) -> tuple[int, Path]:
-    """Write the tasks of a kind for another labelling program, and how it should ask, beside.
-
-    `judged` adds what people said here. Returns the number of tasks and the file beside. Raises
-    InputError for a kind without a form there, or where a file can't be written.
-    """
-    ending, record_of, described = PROGRAMS[program]
-    if path.suffix.lower() != ".json":
-        raise InputError(f"{path}: {program} reads a list of tasks; name the file .json")
-    records = [record_of(shown) for shown in tasks_shown(store, kind, consents, judged=judged)]
-    beside = path.with_suffix(f".{ending}")
-    try:
-        write_text_atomically(beside, described(kind))
-        write_text_atomically(path, _indented(records))
-    except OSError as error:
-        raise InputError(f"{path}: can't be written ({error})") from None
-    return len(records), beside
