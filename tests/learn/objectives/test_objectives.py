@@ -361,6 +361,7 @@ def test_the_rate_rises_then_falls() -> None:
 def test_objectives_are_known_by_name() -> None:
     assert list(OBJECTIVES) == [
         "supervised",
+        "distillation",
         "reinforce",
         "grpo",
         "dr_grpo",

@@ -168,5 +168,5 @@ def test_the_command_makes_no_store_where_the_run_is_unusable(
     words = ["--ask", "comparison", "--between", "base", "sft"]
     assert "no rows with answers" in refused(run("label", "--run", unanswered, *words))
     assert "belong to --run" in refused(run("label", *words))
-    assert "one of the two" in refused(run("label", "--demo", "--run", folder, *words))
+    assert "give one of them" in refused(run("label", "--demo", "--run", folder, *words))
     assert not list(tmp_path.glob("*.db"))
