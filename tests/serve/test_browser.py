@@ -41,7 +41,7 @@ EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)><a href='javascript
 def url(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("truing.serve.answering.DEFAULT_TOKENS", 10)  # three turns fit the context
     # With a seed that is drawn, an answer is empty now and then, and there is nothing to choose.
-    monkeypatch.setattr("truing.serve.answering.randbits", lambda bits: 0)
+    monkeypatch.setattr("truing.serve.answering.randbits", lambda bits: 1)
     served = candidate()
     engine = Engine(served.model)
     with running(make_app(Service(served, engine, sqlite_store), TOKEN)) as address:
