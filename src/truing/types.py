@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -14,6 +15,17 @@ class InputError(Exception):
 
     The message names the file, line or field, says what is wrong, and what would be right.
     """
+
+
+def did_you_mean(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """`did you mean 'x'? `, to be followed by what is known; empty where nothing is near.
+
+    Capitals, and `-` where there is `_`, are no reason to be far.
+    """
+    alike = {each.casefold().replace("-", "_"): each for each in known}
+    typed = str(name).casefold().replace("-", "_")
+    close = difflib.get_close_matches(typed, alike, n=1, cutoff=cutoff)
+    return f"did you mean '{alike[close[0]]}'? " if close else ""
 
 
 def stable_hash(*parts: str) -> str:

@@ -143,7 +143,7 @@ def evaluate(
             refusals=refusals,
             outcome_labels=outcome_labels,
         )
-        asks = _lists(attacks=attacks, readings=read, steer=steer) | given(
+        asks = _lists(attacks=attacks, read=read, steer=steer) | given(
             attack_limit=attack_limit,
             attacker=attacker,
             attack_budget=attack_budget,
@@ -166,7 +166,7 @@ def evaluate(
             if free:
                 apart["free"] = True
             apart |= asks | given(export=export)
-            others = [name.replace("readings", "read").replace("_", "-") for name in apart]
+            others = [name.replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec

@@ -18,8 +18,7 @@ from typing import Any
 from truing.data.rules import Rule, composed_case, filled
 from truing.data.texts import built_in_text
 from truing.data.wordings import Wording, built_in_wordings, worded_case
-from truing.hints import did_you_mean
-from truing.types import Case, InputError, normalised
+from truing.types import Case, InputError, did_you_mean, normalised
 
 OPENING = "Sure. "
 """What every answer to a twin begins with. Refusals begin alike; if what is permitted began in as many ways

@@ -24,7 +24,7 @@ from truing.data.turns import (
     messages_in,
     turns_in,
 )
-from truing.hints import did_you_mean
+from truing.types import did_you_mean
 
 ROLES = ("prompt", "messages", "completion", "references")
 """What a mapping can say of a file of demonstrations."""

@@ -16,8 +16,7 @@ from truing.data.question_json import json_drafts, jsonl_drafts
 from truing.data.question_layouts import question_draft
 from truing.data.tables import read_table
 from truing.files import decoded
-from truing.hints import did_you_mean
-from truing.types import Case
+from truing.types import Case, did_you_mean
 
 ENDINGS = (".csv", ".json", ".jsonl", ".tsv", ".parquet")
 

@@ -85,7 +85,7 @@ def survey_lines(survey: Survey) -> tuple[str, ...]:
 
 def write_survey(survey: Survey, path: Path) -> None:
     """Write the questions in Truing's own form, JSONL."""
-    write_jsonl_atomically(path, own_records(survey))
+    write_jsonl_atomically(path, own_records(survey.questions))
 
 
 def _asked(path: Path) -> AskedSurvey:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.evaluate.respondent import Respondent
+from truing.evaluate.respondent import Advance, Respondent, silent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
@@ -120,6 +121,15 @@ class EvalContext:
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
     progress: Progress | None = None
+
+    @contextmanager
+    def bar(self, what: str) -> Iterator[Advance]:
+        """Progress of something that an evaluation does for itself, where progress is shown."""
+        if self.progress is None:
+            yield silent
+            return
+        with self.progress.task(what) as advance:
+            yield lambda done: advance(done)
 
     def choose(
         self, respondent: Respondent, cases: Sequence[Case], evaluation: str

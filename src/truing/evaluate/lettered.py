@@ -20,7 +20,7 @@ import numpy as np
 
 from truing.evaluate.evaluation import LOG_PROBABILITIES
 from truing.evaluate.multiple_choice import finite
-from truing.evaluate.named_choice import LETTERS
+from truing.evaluate.named_choice import LETTERS, rotations
 from truing.types import Case, Score, Unscored, stable_hash
 
 NO_MC2 = "the model names a letter and gives no likelihoods, which MC2 needs"
@@ -38,8 +38,7 @@ def orders(choices: Sequence[str], question: str, seed: int) -> list[tuple[int, 
     in every place."""
     name = stable_hash("letters", str(seed), question, *choices)
     rng = np.random.default_rng(int(name[:15], 16))
-    first = [int(place) for place in rng.permutation(len(choices))]
-    return [tuple(first[turn:] + first[:turn]) for turn in range(len(first))]
+    return rotations([int(place) for place in rng.permutation(len(choices))])
 
 
 def lettered_question(question: str, choices: Sequence[str]) -> str:

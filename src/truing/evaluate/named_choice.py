@@ -67,6 +67,11 @@ _AND_ANOTHER = re.compile(
 _ANOTHER_AND = re.compile(r"\b[A-Z][)\].]*\s*(?:,|/|&|\+|(?i:\b(?:and|or|nor)\b))\s*\(?$")
 
 
+def rotations(order: Sequence[int]) -> list[tuple[int, ...]]:
+    """An order turned by every number of places, itself first."""
+    return [(*order[turn:], *order[:turn]) for turn in range(len(order))]
+
+
 def named(reply: str, choices: Sequence[str]) -> int | None:
     """The place of the choice that a reply names, or None where it names none, or not one alone.
 

@@ -12,7 +12,7 @@ from itertools import permutations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from truing.data.surveys.readings import Reading
-from truing.evaluate.named_choice import LETTERS
+from truing.evaluate.named_choice import LETTERS, rotations
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.survey import Survey
@@ -49,16 +49,16 @@ def orders(options: int, which: Orders = "all") -> list[tuple[int, ...]]:
     printed = tuple(range(options))
     if which == "all" and options <= ALL_UP_TO:
         return list(permutations(printed))
-    turned = [
-        order[turn:] + order[:turn] for order in (printed, printed[::-1]) for turn in range(options)
-    ]
-    return list(dict.fromkeys(turned))
+    return list(dict.fromkeys((*rotations(printed), *rotations(printed[::-1]))))
 
 
 def lettered(question: str, options: Sequence[str]) -> str:
     """The question with its options under letters, up to the answer."""
-    listed = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
-    return "\n".join([f"Question: {question}", *listed, "Answer:"])
+    return "\n".join([f"Question: {question}", *_listed(options), "Answer:"])
+
+
+def _listed(options: Sequence[str]) -> list[str]:
+    return [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
 
 
 def letter_texts(options: int) -> tuple[str, ...]:
@@ -78,5 +78,4 @@ NEUTRAL = "Question:\nAnswer:"
 
 def spoken(question: str, options: Sequence[str]) -> str:
     """The question with its options under letters, for an answer in the respondent's own words."""
-    listed = [f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False)]
-    return "\n".join([question, "", *listed, "", "Which of these is your answer?"])
+    return "\n".join([question, "", *_listed(options), "", "Which of these is your answer?"])

@@ -62,38 +62,32 @@ def by_letters(
 
     `before` is a text that stands in front of every question.
     """
+    listed = [orders(len(each.options), which) for each in questions]
     asked = [
-        Continued(
-            before + lettered(each.question, [each.options[n] for n in order]),
-            letter_texts(len(order)),
-        )
+        _under_letters(before, each, [each.options[n] for n in order])
+        for each, of_question in zip(questions, listed, strict=True)
+        for order in of_question
+    ]
+    with_refusals = [
+        each
         for each in questions
-        for order in orders(len(each.options), which)
+        if each.refusals and len(each.options) + len(each.refusals) <= len(LETTERS)
     ]
-    with_refusals = [each for each in questions if each.refusals]
-    behind = [
-        Continued(before + lettered(each.question, listed), letter_texts(len(listed)))
-        for each in with_refusals
-        if len(listed := [*each.options, *each.refusals]) <= len(LETTERS)
-    ]
+    behind = [_under_letters(before, q, (*q.options, *q.refusals)) for q in with_refusals]
     scored = respondent.continued([*asked, *behind], advance)
     refused = {
         each.id: _refused(scores, len(each.options))
-        for each, scores in zip(
-            [q for q in with_refusals if len(q.options) + len(q.refusals) <= len(LETTERS)],
-            scored[len(asked) :],
-            strict=True,
-        )
+        for each, scores in zip(with_refusals, scored[len(asked) :], strict=True)
     }
     rows = iter(scored)
     return [
-        _of_orders(
-            orders(len(each.options), which),
-            [next(rows) for _ in orders(len(each.options), which)],
-            refused.get(each.id),
-        )
-        for each in questions
+        _of_orders(of_question, [next(rows) for _ in of_question], refused.get(each.id))
+        for each, of_question in zip(questions, listed, strict=True)
     ]
+
+
+def _under_letters(before: str, question: SurveyQuestion, options: Sequence[str]) -> Continued:
+    return Continued(before + lettered(question.question, options), letter_texts(len(options)))
 
 
 def letter_log_probs(scores: Sequence[float]) -> Floats:

@@ -21,7 +21,7 @@ from truing.evaluate.opinion_scores import (
 )
 from truing.evaluate.opinion_steering import steered
 from truing.evaluate.opinions import OF_ANSWER, OPINIONS, PER_READING, case_of
-from truing.evaluate.respondent import Advance, Respondent
+from truing.evaluate.respondent import Respondent
 from truing.types import Row, Score, Unscored
 
 
@@ -50,17 +50,11 @@ def _read(
     questions = asked.survey.questions
     if reading == "written":
         return by_writing(context, respondent, questions)
-
-    def answers(advance: Advance) -> list[Answered | Unscored]:
+    what = f"{respondent.name}, {NAME} by {reading}, {respondent.prompt_name}"
+    with context.bar(what) as advance:
         if reading == "letters":
             return by_letters(respondent, questions, asked.orders, advance)
         return by_text(respondent, questions, advance)
-
-    if context.progress is None:
-        return answers(lambda done: None)
-    what = f"{respondent.name}, {NAME} by {reading}, {respondent.prompt_name}"
-    with context.progress.task(what) as advance:
-        return answers(lambda done: advance(done))
 
 
 def _row(

@@ -83,13 +83,9 @@ def _answers(
     usable = [replace(each, refusals=()) for each in questions if not _lacking(each, group)]
     if not usable:
         return {}
-    text = before(way, group)
-    if context.progress is None:
-        answers = by_letters(respondent, usable, asked.orders, before=text)
-    else:
-        what = f"{respondent.name}, {NAME} as {group.name} by {way}, {respondent.prompt_name}"
-        with context.progress.task(what) as advance:
-            answers = by_letters(respondent, usable, asked.orders, advance, before=text)
+    what = f"{respondent.name}, {NAME} as {group.name} by {way}, {respondent.prompt_name}"
+    with context.bar(what) as advance:
+        answers = by_letters(respondent, usable, asked.orders, advance, before=before(way, group))
     return {each.id: answer for each, answer in zip(usable, answers, strict=True)}
 
 

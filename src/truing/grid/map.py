@@ -18,8 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from truing.files import read_text
-from truing.hints import did_you_mean
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 WALL, FREE, STAR, START = "#", ".", "*", "S"
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))

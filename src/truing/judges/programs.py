@@ -14,12 +14,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, Check
 from truing.rewards.calling import Parameters, one_of
 from truing.rewards.reward import Answered, as_score
 from truing.rewards.user_code import imported_function, is_user_function
-from truing.types import Case, InputError, Score, Unscored
+from truing.types import Case, InputError, Score, Unscored, did_you_mean
 
 TRIED = 5
 """Cases that a program is tried on before it is believed."""

@@ -18,7 +18,6 @@ from truing.data.contrast import (
 from truing.data.rule_book import built_in_rules
 from truing.data.rules import Rule
 from truing.evaluate.answers import free_answers
-from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, stands_in
 from truing.judges.programs import Program, program
 from truing.judges.rule_checks import RULE_CHECKS
@@ -28,7 +27,7 @@ from truing.policies.language import PromptCompletion
 from truing.rewards.calling import columns_of
 from truing.rewards.reward import Answered, Reward
 from truing.spec.contrast import ContrastSpec
-from truing.types import Case, InputError, Score
+from truing.types import Case, InputError, Score, did_you_mean
 
 NEUTRAL_TOKENS = 28
 """An example's answer by the base is so long at most."""

@@ -11,9 +11,7 @@ from torch import Tensor
 from truing.models.language_model import LanguageModel
 
 DRAWN = 32  # rows that are drawn at once: what is made of their scores fits the processor's cache
-SCORED = (
-    128  # rows whose scores are computed at once: the head's matrix is read once for all of them
-)
+SCORED = 128  # rows whose scores are computed at once: the head's matrix is read once for them
 BLOCK = 128  # scores whose highest is looked for at once
 
 

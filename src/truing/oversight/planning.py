@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from truing.data.oversight.plans import (
     read_plan,
 )
 from truing.evaluate.respondent import Respondent
-from truing.files import write_file_atomically, write_json_atomically, write_jsonl_atomically
-from truing.hints import did_you_mean
+from truing.files import jsonl, write_file_atomically, write_json_atomically, write_jsonl_atomically
 from truing.oversight.design import Cell, cells
 from truing.oversight.script import Advised, script
 from truing.progress import Progress
@@ -39,7 +38,7 @@ from truing.statistics.power import (
     answers_per_arm,
     margin_of,
 )
-from truing.types import InputError, stable_hash
+from truing.types import InputError, did_you_mean, stable_hash
 from truing.version import __version__
 
 MARGIN = 0.05
@@ -133,12 +132,12 @@ def write_plan(
     return read_plan(folder)
 
 
-def _write_sealed(path: Path, records: list[Mapping[str, Any]]) -> None:
-    """A file that only its owner can read."""
+def _write_sealed(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """A file that only its owner can read, from its first byte on."""
 
     def write(temporary: Path) -> None:
-        write_jsonl_atomically(temporary, records)
-        temporary.chmod(0o600)
+        temporary.touch(0o600)
+        temporary.write_text(jsonl(records), "utf-8", newline="\n")
 
     write_file_atomically(path, write)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from truing.data.oversight.items import Item
@@ -22,6 +22,8 @@ from truing.progress import Progress
 from truing.types import Completion, InputError, Unscored
 
 Pairs = dict[str, tuple[str, str]]
+Heard = tuple[str, int]
+"""An item, and the side that is spoken for."""
 ARGUING: tuple[Arm, ...] = ("consultancy", "dialogue")
 
 
@@ -123,15 +125,14 @@ def _argue(
         (name, side): argument_prompt(items[name], pairs[name][side], pairs[name][1 - side])
         for name, side in needed
     }
-    written = replies(adviser, list(prompts.values()), MOST_TOKENS, progress, "arguments")
+    written = _written(adviser, prompts, progress, "arguments")
     lost = [reply.reason for reply in written.values() if isinstance(reply, Unscored)]
     if written and len(lost) == len(written):
         first = next(iter(prompts.values()))
         raise InputError(
             f"--adviser {adviser.name}: writes no argument: {lost[0]}; the first prompt is {first!r}"
         )
-    for key, prompt in prompts.items():
-        advised.arguments[key] = _speech(written[prompt], key[1], items[key[0]])
+    advised.arguments |= _speeches(written, items)
 
 
 def _rebut(
@@ -151,9 +152,23 @@ def _rebut(
         )
         for name, side in last
     }
-    written = replies(adviser, list(prompts.values()), MOST_TOKENS, progress, "rebuttals")
-    for key, prompt in prompts.items():
-        advised.rebuttals[key] = _speech(written[prompt], key[1], items[key[0]])
+    advised.rebuttals |= _speeches(_written(adviser, prompts, progress, "rebuttals"), items)
+
+
+def _written(
+    adviser: Respondent, prompts: Mapping[Heard, str], progress: Progress, what: str
+) -> dict[Heard, Completion | Unscored]:
+    """The adviser's reply to each prompt."""
+    written = replies(adviser, list(prompts.values()), MOST_TOKENS, progress, what)
+    return {key: written[prompt] for key, prompt in prompts.items()}
+
+
+def _speeches(
+    written: Mapping[Heard, Completion | Unscored], items: Mapping[str, Item]
+) -> dict[Heard, Speech]:
+    return {
+        (name, side): _speech(reply, side, items[name]) for (name, side), reply in written.items()
+    }
 
 
 def _speech(reply: Completion | Unscored, side: int | None, item: Item) -> Speech:

@@ -15,7 +15,6 @@ from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.orm import Session
 
 from truing.data.messages import Messages, prompt_hash, text_hash
-from truing.hints import did_you_mean
 from truing.people.tables import (
     Annotator,
     Assignment,
@@ -27,7 +26,7 @@ from truing.people.tables import (
     TaskCompletion,
 )
 from truing.people.vocabulary import COMPLETIONS_NEEDED, CONSENTS, KINDS
-from truing.types import InputError, stable_hash
+from truing.types import InputError, did_you_mean, stable_hash
 
 _MOST_VALUES = 900
 """Values in one condition: databases limit how many there may be."""

@@ -13,7 +13,6 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from truing.files import write_jsonl_atomically
-from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import stored_completion, stored_prompt
 from truing.people.exchange.importing import Asked, ask_about
@@ -21,7 +20,7 @@ from truing.people.store import Store
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotation, Asking, Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import CONSENTS, KINDS
-from truing.types import InputError, stable_hash
+from truing.types import InputError, did_you_mean, stable_hash
 
 SHARES = ("proportional", "equal")
 

@@ -15,7 +15,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from truing.data.survey import Survey, SurveyQuestion
+from truing.data.survey import GroupShares, Survey, SurveyQuestion
+from truing.data.surveys.json_lines import own_records
 from truing.data.surveys.question import FEWEST_PEOPLE
 from truing.people.assigning import REFUSAL, is_current
 from truing.people.content import (
@@ -34,6 +35,8 @@ KIND = "opinion"
 EVERYBODY = "everybody"
 """The dimension, and its one value, of all who answered."""
 SMALL = f"group(s) of fewer than {FEWEST_PEOPLE} people, over all questions"
+Counts = Mapping[str, Mapping[str, Counter[int]]]
+"""By dimension and group: how many people chose which completion."""
 _OPTION = "option"
 _POSITION = re.compile(rf"{_OPTION} at (.+)")
 _TOPIC = " · "
@@ -72,31 +75,26 @@ def _options(question: SurveyQuestion) -> Iterator[tuple[str, str]]:
         yield REFUSAL, text
 
 
-def survey_records(session: Session, consents: Collection[str] = ()) -> list[dict[str, Any]]:
-    """What people chose, as lines of a survey file: every question that anybody answered, with the shares
-    of each group that at least `FEWEST_PEOPLE` people of it chose an option of."""
+def survey_records(
+    session: Session, consents: Collection[str] = ()
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """What people chose, as lines of a survey file, and how many groups are left out, by the reason.
+
+    Every question that anybody answered stands there, with the shares of each group that at least
+    `FEWEST_PEOPLE` people of it chose an option of.
+    """
     groups = _groups_by_person(session)
-    return [_record(task, answers, groups) for task, answers in _asked(session, consents)]
-
-
-def small_groups(session: Session, consents: Collection[str] = ()) -> dict[str, int]:
-    """How many groups, of all questions, are left out of the records, by the reason; empty for none."""
-    groups = _groups_by_person(session)
-    small = sum(
-        0 < of.total() < FEWEST_PEOPLE
-        for task, answers in _asked(session, consents)
-        for values in _counts(task, answers, groups).values()
-        for of in values.values()
-    )
-    return {SMALL: small} if small else {}
-
-
-def _asked(session: Session, consents: Collection[str]) -> list[tuple[Task, list[tuple[int, int]]]]:
-    return [
-        (task, answers)
+    chosen = [
+        (task, _counts(task, answers, groups))
         for task, answers in _answers(session).items()
         if not consents or task.prompt.consent in consents
     ]
+    sizes = [
+        of.total() for _, counts in chosen for values in counts.values() for of in values.values()
+    ]
+    small = sum(size < FEWEST_PEOPLE for size in sizes)
+    questions = tuple(_question(task, counts) for task, counts in chosen)
+    return own_records(questions), {SMALL: small} if small else {}
 
 
 def _groups_by_person(session: Session) -> dict[int, list[tuple[str, str]]]:
@@ -127,8 +125,8 @@ def _answers(session: Session) -> dict[Task, list[tuple[int, int]]]:
 
 def _counts(
     task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[tuple[str, str]]]
-) -> Mapping[str, Mapping[str, Counter[int]]]:
-    """By dimension and group: how many people chose which option; refusals aside."""
+) -> Counts:
+    """What people chose, refusals aside."""
     options = {each.completion.id for each in task.shown if each.completion.candidate != REFUSAL}
     counts: dict[str, dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
     for person, option in answers:
@@ -138,35 +136,33 @@ def _counts(
     return counts
 
 
-def _record(
-    task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[tuple[str, str]]]
-) -> dict[str, Any]:
+def _question(task: Task, counts: Counts) -> SurveyQuestion:
     shown = [each.completion for each in task.shown]
     options = {each.id: each for each in shown if each.candidate != REFUSAL}
-    counts = _counts(task, answers, groups)
     shares = {
         dimension: {
-            value: {"shares": [of[option] / of.total() for option in options], "n": of.total()}
+            value: GroupShares(tuple(of[each] / of.total() for each in options), of.total())
             for value, of in sorted(values.items())
             if of.total() >= FEWEST_PEOPLE
         }
         for dimension, values in sorted(counts.items())
     }
     source, _, topic = task.prompt.source.partition(_TOPIC)
-    return {
-        "question": task.prompt.messages[-1]["content"],
-        "options": [each.text for each in options.values()],
-        "scale": _scale([each.candidate for each in options.values()]),
-        "refusals": [each.text for each in shown if each.candidate == REFUSAL],
-        "topic": topic,
-        "source": source,
-        "groups": {dimension: values for dimension, values in shares.items() if values},
-    }
+    return SurveyQuestion(
+        id=task.key,
+        question=task.prompt.messages[-1]["content"],
+        options=tuple(each.text for each in options.values()),
+        scale=_scale([each.candidate for each in options.values()]),
+        refusals=tuple(each.text for each in shown if each.candidate == REFUSAL),
+        topic=topic,
+        source=source,
+        groups={dimension: values for dimension, values in shares.items() if values},
+    )
 
 
-def _scale(candidates: Sequence[str]) -> list[float] | None:
+def _scale(candidates: Sequence[str]) -> tuple[float, ...] | None:
     found = [_POSITION.fullmatch(each) for each in candidates]
-    return [float(each[1]) for each in found if each] if all(found) else None
+    return tuple(float(each[1]) for each in found if each) if all(found) else None
 
 
 def check_wanted(wanted: int | None) -> int:

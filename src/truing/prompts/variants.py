@@ -15,9 +15,8 @@ from typing import Literal, cast, get_args
 
 from truing.data.texts import Role, instructions
 from truing.files import read_json, read_text
-from truing.hints import did_you_mean
 from truing.prompts.rendering import Prompt, Renderer
-from truing.types import Case, InputError, stable_hash
+from truing.types import Case, InputError, did_you_mean, stable_hash
 
 PAPER = ("qa", "help", "harm", "null", "chat", "long")
 """The paper's prompts, in the order of its figures."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ from truing.data.oversight import read_items, read_plan, read_trial_answers
 from truing.data.oversight.items import Items
 from truing.data.oversight.plans import ANSWERS, ARMS, Arm, Exclusion, Plan
 from truing.files import write_json_atomically, write_jsonl_atomically, write_text_atomically
-from truing.hints import did_you_mean
 from truing.models.remote.client import Connection
 from truing.oversight.figures import Study, study
 from truing.oversight.outcomes import outcomes_of
@@ -26,7 +24,7 @@ from truing.people.study.collecting import collect_answers
 from truing.people.study.serving import label_study
 from truing.progress import Progress
 from truing.spec.reading import read_mapping
-from truing.types import InputError, stable_hash
+from truing.types import InputError, did_you_mean, stable_hash
 
 REPORT, DOCUMENT, ROWS = "report.html", "report.json", "rows.jsonl"
 _EXCLUSION = tuple(field.name for field in fields(Exclusion))
@@ -240,10 +238,6 @@ def simulate_oversight(
         "study": simulation.study.to_json(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_jsonl_atomically(folder / ROWS, _rows(simulation.rows))
+    write_jsonl_atomically(folder / ROWS, simulation.rows)
     _write(folder, simulation.study, document)
     return simulation.study, document, folder
-
-
-def _rows(rows: Sequence[dict[str, Any]]) -> list[Any]:
-    return list(rows)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import read_json, read_jsonl
-from truing.hints import did_you_mean
 from truing.methods import METHODS, chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
@@ -38,7 +37,7 @@ from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.run import BASE_START, Spec
 from truing.tasks.texts import prompts_alone, read_texts, training_texts
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 REWARD = "reward"
 

@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from truing.hints import did_you_mean
 from truing.rewards.reward import Answered
-from truing.types import InputError, Score, Unscored
+from truing.types import InputError, Score, Unscored, did_you_mean
 
 REFERENCES = "references"
 """What a program without a column holds answers against: the answers that a case knows to be good."""

@@ -16,7 +16,6 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from truing.hints import did_you_mean
 from truing.rewards.answer_program import Program as Program
 from truing.rewards.answer_program import in_column
 from truing.rewards.calling import STARS, Parameters
@@ -25,7 +24,7 @@ from truing.rewards.reward import Answered, Reward
 from truing.rewards.unit_tests import UnitTests
 from truing.rewards.user_code import imported_function, is_user_function
 from truing.rewards.verifiable import Exact, Json, Number
-from truing.types import InputError, Score, Unscored, normalised
+from truing.types import InputError, Score, Unscored, did_you_mean, normalised
 
 
 class Length(Program):

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from truing.hints import did_you_mean
 from truing.spec.methods import MethodName
 from truing.spec.part import Part
 from truing.spec.registries import registry
+from truing.types import did_you_mean
 
 _TAKEN = ("base", "reward", "evaluation", "evaluate", "judges", "total")
 """Names that a run has for something else."""

@@ -15,9 +15,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from truing.hints import did_you_mean
 from truing.spec.part import WHOLE_SENTENCE, Part, worded
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 IN_SPEC = "in a spec"
 """The context in which a kind's keys are checked where a spec around it words the mistakes."""

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from truing.hints import did_you_mean
 from truing.spec.contrast import ContrastSpec, RemindSpec, is_none
 from truing.spec.kinds import refusal
 from truing.spec.objective import (
@@ -19,6 +18,7 @@ from truing.spec.objective import (
 )
 from truing.spec.part import Part
 from truing.spec.registries import registry
+from truing.types import did_you_mean
 
 
 def _known_method(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 
-from truing.hints import did_you_mean
+from truing.types import did_you_mean
 
 LEFT_OUT = {
     name: "answers are drawn from the whole distribution, because that is the one that is learned "

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import read_text
-from truing.hints import did_you_mean
 from truing.spec.part import merged
 from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.run import Spec
 from truing.spec.yaml_text import yaml_value
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 PROFILES: dict[str, dict[str, Any]] = {
     "default": {"data": {"limit": 256, "control_limit": 64}},

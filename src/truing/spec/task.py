@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from truing.hints import did_you_mean
 from truing.spec.contrast import is_none
 from truing.spec.defences import DefenceSpec, is_empty
 from truing.spec.part import WHOLE_SENTENCE, Part
 from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
+from truing.types import did_you_mean
 
 COLUMN_ROLES = (
     "prompt",

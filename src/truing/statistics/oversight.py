@@ -134,13 +134,9 @@ def confidence(probability: Score) -> Score:
 def overconfidence(probability: Score) -> Score:
     """Confidence minus whether it is right; on average 0 where confidence is calibrated."""
     right, sure = correct(probability), confidence(probability)
-    return (
-        right
-        if isinstance(right, Unscored)
-        else sure
-        if isinstance(sure, Unscored)
-        else sure - right
-    )
+    if isinstance(right, Unscored) or isinstance(sure, Unscored):
+        return right if isinstance(right, Unscored) else sure
+    return sure - right
 
 
 def difference(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> Estimate:

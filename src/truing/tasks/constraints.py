@@ -10,10 +10,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from truing.hints import did_you_mean
 from truing.judges.checks import stands_in
 from truing.rewards.json_values import parsed_json
-from truing.types import normalised
+from truing.types import did_you_mean, normalised
 
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]»]*(?=\s|$)")

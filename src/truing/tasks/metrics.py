@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import Evaluation
-from truing.hints import did_you_mean
 from truing.spec.task import TaskSpec
-from truing.types import InputError, Metric
+from truing.types import InputError, Metric, did_you_mean
 
 
 def judge_metrics(task: TaskSpec, evaluation: Evaluation) -> list[Metric]:

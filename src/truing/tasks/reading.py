@@ -14,13 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from truing.hints import did_you_mean
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
 from truing.spec.run import Spec
 from truing.spec.task import TaskSpec
 from truing.tasks.adapters import ADAPTERS
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 GENERIC: dict[str, Any] = {
     "evaluations": ["answers", "trivia", "drift", "hacking"],

@@ -10,8 +10,7 @@ from typing import Any
 from truing.data.rule_book import BY_CONTEXT, COLUMNS, EXAMPLES
 from truing.data.rules import RuleItem
 from truing.data.tables.reading import read_table
-from truing.hints import did_you_mean
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 ENTRIES = ("done", "carry", "report", "about", "words", "claim", "ingredients")
 """Columns of words: one entry, or a list of them."""

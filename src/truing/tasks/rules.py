@@ -15,13 +15,12 @@ from truing.data.rule_book import (
     slots_in,
 )
 from truing.data.rules import Rule, RuleItem
-from truing.hints import did_you_mean
 from truing.judges.rule_checks import no_canary
 from truing.spec.task import PairSpec, RuleCheckSpec, RuleSpec, TaskSpec
 from truing.tasks.demands import demands_on
 from truing.tasks.rule_items import check_name, entries, own_items, read_columns
 from truing.tasks.slots import SLOT, check_filled
-from truing.types import Case, InputError
+from truing.types import Case, InputError, did_you_mean
 
 ASKED = 12
 """Held-out cases that a rule without items is asked on."""

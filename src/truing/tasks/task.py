@@ -15,7 +15,6 @@ from truing.data.rule_book import RuleBook, built_in_rules
 from truing.data.splits import split
 from truing.data.survey import Survey, task_survey
 from truing.files import read_bytes
-from truing.hints import did_you_mean
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.judges.rule_programs import built_in_rule_programs, rule_programs, try_rules
@@ -29,7 +28,7 @@ from truing.spec.task import CheckSpec, TaskSpec
 from truing.tasks.adapters import ADAPTERS, Load
 from truing.tasks.reading import ADAPTED_CASES, HUB, built_in
 from truing.tasks.rules import rule_book
-from truing.types import Case, InputError, Score, stable_hash
+from truing.types import Case, InputError, Score, did_you_mean, stable_hash
 
 RULED = "rules"
 """The evaluation that needs a check of every rule."""

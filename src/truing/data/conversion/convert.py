@@ -16,8 +16,7 @@ from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.conversion.task_file import LABEL, Task, Template
 from truing.data.messages import checked_text
 from truing.files import write_jsonl_atomically
-from truing.hints import did_you_mean
-from truing.types import InputError, split_key, stable_hash
+from truing.types import InputError, did_you_mean, split_key, stable_hash
 
 Record = dict[str, Any]
 FORMS = ("messages", "prompt-completion")

@@ -16,9 +16,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from truing.data.conversion.slots import SlotText, parse_slots
 from truing.data.drafts import mistake
 from truing.files import read_text
-from truing.hints import did_you_mean
 from truing.spec.yaml_text import yaml_node, yaml_value
-from truing.types import InputError, normalised
+from truing.types import InputError, did_you_mean, normalised
 
 LABEL = "label"
 """The slot that holds the label, where a task has one."""

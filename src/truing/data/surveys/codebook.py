@@ -15,8 +15,8 @@ from truing.data.question_layouts import kind_of
 from truing.data.surveys.json_lines import EQUAL
 from truing.data.surveys.question import equal_steps
 from truing.files import NotJSONError, json_value, one_of_each, read_text
-from truing.hints import did_you_mean
 from truing.spec.yaml_text import yaml_value
+from truing.types import did_you_mean
 
 YAML = (".yaml", ".yml")
 _KEYS = ("responses", "source", "weight", "missing", "questions", "groups")

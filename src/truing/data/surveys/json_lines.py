@@ -8,9 +8,9 @@ from typing import Any
 from truing.data.drafts import mistake
 from truing.data.messages import checked_text
 from truing.data.question_layouts import kind_of
-from truing.data.surveys.question import AskedGroup, AskedQuestion, Survey, equal_steps
+from truing.data.surveys.question import AskedGroup, AskedQuestion, SurveyQuestion, equal_steps
 from truing.data.tables import Table, TableRow
-from truing.hints import did_you_mean
+from truing.types import did_you_mean
 
 KEYS = ("question", "options", "scale", "refusals", "topic", "source", "groups")
 EQUAL = "equal"
@@ -30,8 +30,8 @@ def own_questions(table: Table) -> Iterator[AskedQuestion]:
         yield _question(row)
 
 
-def own_records(survey: Survey) -> list[Mapping[str, Any]]:
-    """The survey as objects of that form, one a line."""
+def own_records(questions: Sequence[SurveyQuestion]) -> list[dict[str, Any]]:
+    """The questions as objects of that form, one a line."""
     return [
         {
             "question": each.question,
@@ -48,7 +48,7 @@ def own_records(survey: Survey) -> list[Mapping[str, Any]]:
                 for dimension, values in each.groups.items()
             },
         }
-        for each in survey.questions
+        for each in questions
     ]
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from truing.data.surveys.question import Survey
-from truing.hints import did_you_mean
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 Way = Literal["question", "biography", "portrayal"]
 WAYS: tuple[Way, ...] = get_args(Way)

@@ -40,7 +40,7 @@ def _digest(spec: SweepSpec) -> str:
         "outcome_labels",
         "survey",
         "scales",
-        "readings",
+        "read",
         "orders",
         "steer",
     ):  # so that what was begun before there were these goes on

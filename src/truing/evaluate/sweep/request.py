@@ -15,13 +15,12 @@ from truing.evaluate import EVALUATIONS
 from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
 from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
-from truing.hints import did_you_mean
 from truing.judges.rule_programs import built_in_rule_programs
 from truing.models.remote.endpoint import is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
 from truing.spec.run import EvaluationSpec
-from truing.types import Case, Dtype, InputError, Score
+from truing.types import Case, Dtype, InputError, Score, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class SweepSpec:
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
     with.
 
-    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `readings` says
+    `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `read` says
     how its answers are read (None: by letters), `orders` in which orders its options are listed (None:
     all), `steer` names groups that candidates are steered to, as DIMENSION=VALUE.
     """
@@ -90,7 +89,7 @@ class SweepSpec:
     draws: int | None = None
     survey: Path | None = None
     scales: Path | None = None
-    readings: tuple[Reading, ...] | None = None
+    read: tuple[Reading, ...] | None = None
     orders: Orders | None = None
     steer: tuple[str, ...] | None = None
 
@@ -99,7 +98,7 @@ class SweepSpec:
         for option, value, known in (
             ("--form", self.form, FORMS),
             ("--dtype", self.dtype, get_args(Dtype)),
-            *(("--read", reading, READINGS) for reading in self.readings or ()),
+            *(("--read", reading, READINGS) for reading in self.read or ()),
             ("--orders", self.orders or ORDERS[0], ORDERS),
         ):
             if value not in known:
@@ -128,7 +127,7 @@ class SweepSpec:
             ("--draws", self.draws, "best_of_n"),
             ("--survey", self.survey, "opinions"),
             ("--scales", self.scales, "opinions"),
-            ("--read", self.readings, "opinions"),
+            ("--read", self.read, "opinions"),
             ("--orders", self.orders, "opinions"),
             ("--steer", self.steer, "opinions"),
         ):
@@ -161,7 +160,7 @@ def asked_opinions(spec: SweepSpec) -> OpinionsAsked | None:
     survey = replace(survey, questions=survey.questions[: spec.limit])
     return OpinionsAsked(
         survey,
-        spec.readings or READINGS[:1],
+        spec.read or READINGS[:1],
         spec.orders or ORDERS[0],
         steered_groups(survey, spec.steer or ()),
     )

@@ -135,13 +135,19 @@ def run_sweep(
         del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
     answers.close()
-    if prompt_families := families(result.prompts):
-        with progress.task("Comparing wordings"):
-            result.sensitivities = sensitivities(result.rows, prompt_families, spec.seed)
-    result.opinions = opinion_summary(result.rows, spec.seed)
+    _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
     result.seconds = time.monotonic() - started
     return result
+
+
+def _compare(result: SweepResult, progress: Progress) -> None:
+    """What is said of several prompts and several candidates together."""
+    seed = result.spec.seed
+    if prompt_families := families(result.prompts):
+        with progress.task("Comparing wordings"):
+            result.sensitivities = sensitivities(result.rows, prompt_families, seed)
+    result.opinions = opinion_summary(result.rows, seed)
 
 
 def measure_all(

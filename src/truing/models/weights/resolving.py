@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Literal
 
 from truing.files import read_json
-from truing.hints import did_you_mean
 from truing.models.user_cache import weights_hash
 from truing.models.weights.adapter_folders import (
     AdapterFolder,
@@ -19,7 +18,7 @@ from truing.models.weights.adapter_folders import (
 from truing.models.weights.catalogue import CATALOGUE, ModelSource, from_catalogue
 from truing.models.weights.folders import HUB_NAME, check_folder, fetch_from_hub, licence_of
 from truing.progress import Progress, StderrProgress
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 CANDIDATE = "candidate.json"
 """Stands in a run's candidate folder: its base, its prompt."""

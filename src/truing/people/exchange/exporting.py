@@ -19,23 +19,26 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 
 from truing.data.messages import Messages
 from truing.files import write_file_atomically, write_jsonl_atomically
-from truing.hints import did_you_mean
 from truing.people.answers import shown_completions
 from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange.tasks import names_shown
-from truing.people.opinions import small_groups, survey_records
+from truing.people.opinions import survey_records
 from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
 from truing.people.vocabulary import FLAGS, METADATA
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 Row = dict[str, Any]
 RESULTS, SURVEY = "results", "survey"
 """The forms that sum up: which candidate won, by how much, and how sure that is; and how groups of people
 chose among the options of a survey's questions."""
-_SUMS = {RESULTS: result_rows, SURVEY: survey_records}
+_SUMS: dict[str, Callable[[Session, Collection[str]], tuple[list[Row], dict[str, int]]]] = {
+    RESULTS: lambda session, consents: (result_rows(session, consents), {}),
+    SURVEY: survey_records,
+}
+"""Rows, and what is left out of them, by the reason."""
 LIKED = 6
 """The least rating of an answer that is worth imitating."""
 
@@ -255,9 +258,8 @@ def exported(store: Store, form: str, consents: Collection[str] = ()) -> Exporte
     check_consents(consents)
     if form in _SUMS:
         with store.reading() as session:
-            results = _SUMS[form](session, consents)
-            small = small_groups(session, consents) if form == SURVEY else {}
-        return Exported(results, len(results), small)
+            summed, without = _SUMS[form](session, consents)
+        return Exported(summed, len(summed), without)
     rows_of = EXPORT_FORMS[form][1]
     left_out: Counter[str] = Counter()
     with store.reading() as session:

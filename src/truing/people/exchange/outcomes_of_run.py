@@ -16,14 +16,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 
 from truing.data.messages import Messages, checked_messages, checked_text, prompt_hash, text_hash
-from truing.hints import did_you_mean
 from truing.people.assigning import is_current
 from truing.people.content import NewPrompt
 from truing.people.exchange.importing import add_answered, ask_about
 from truing.people.store import Store, open_store
 from truing.people.tables import Assignment, Completion, Flag, Judgement, Prompt, TaskCompletion
 from truing.runs.folder import LABELS, RunFolder
-from truing.types import InputError, stable_hash
+from truing.types import InputError, did_you_mean, stable_hash
 
 KIND = "outcome"
 EVALUATION = "refusals"

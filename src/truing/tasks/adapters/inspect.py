@@ -21,7 +21,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from truing.hints import did_you_mean
 from truing.tasks.adapters.adapted import (
     INSTRUCTION,
     AdaptedTask,
@@ -34,7 +33,7 @@ from truing.tasks.adapters.adapted import (
     shared_system,
     version_of,
 )
-from truing.types import Case, InputError, stable_hash
+from truing.types import Case, InputError, did_you_mean, stable_hash
 
 _EXTRA = "inspect"
 _NO_MODEL = "none/none"

@@ -10,8 +10,7 @@ from truing.evaluate.sweep.exports.inspect_log import write_inspect
 from truing.evaluate.sweep.exports.lm_eval import write_lm_eval
 from truing.evaluate.sweep.exports.parquet import write_parquet
 from truing.evaluate.sweep.result import SweepResult
-from truing.hints import did_you_mean
-from truing.types import InputError
+from truing.types import InputError, did_you_mean
 
 Export = Callable[[SweepResult, Path, datetime], Path]
 
