@@ -70,3 +70,10 @@ def test_code_quoted_in_the_docs_is_in_the_source() -> None:
         assert any(textwrap.indent(wanted, " " * n) in source for n in (0, 4, 8, 12)), (
             f"{page}: no longer in {file}:\n{code}"
         )
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    listed = re.findall(
+        r"^ +- .+: (\S+\.md)$", (DOCS.parent / "mkdocs.yml").read_text("utf-8"), re.M
+    )
+    assert sorted(listed) == sorted(path.name for path in DOCS.glob("*.md"))
