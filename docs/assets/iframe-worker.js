@@ -1,25 +1,34 @@
 // Browsers start no worker for a page that was opened from a file. The search's worker is run in a hidden
 // frame of the same page instead: it gets the same messages, and its answers come back in the same way.
-// Its name holds "iframe-worker", by which the offline plugin knows that none has to be fetched.
+// It works where the page does, so it begins when somebody turns to the search, not with every page.
+// This file's name holds "iframe-worker", by which the offline plugin knows that none has to be fetched.
 if (location.protocol === "file:") {
   class IFrameWorker extends EventTarget {
     constructor(url) {
       super();
+      this.url = new URL(url, location);
       this.waiting = []; // messages from before the script is loaded
+      const begin = event => {
+        if (!event.target.closest?.(".md-search, [for=__search]")) return;
+        for (const kind of ["focusin", "click"]) document.removeEventListener(kind, begin, true);
+        this.begin();
+      };
+      for (const kind of ["focusin", "click"]) document.addEventListener(kind, begin, true);
+    }
+
+    begin() {
       this.frame = document.createElement("iframe");
       this.frame.hidden = true;
       this.frame.title = "search";
-      this.frame.addEventListener("load", () => this.start(new URL(url, location)), { once: true });
-      // The frame is put in place when the page has a body to put it in.
-      if (document.body) document.body.append(this.frame);
-      else addEventListener("DOMContentLoaded", () => document.body.append(this.frame));
+      this.frame.addEventListener("load", () => this.start(), { once: true });
+      document.body.append(this.frame);
     }
 
-    start(url) {
+    start() {
       const inside = this.frame.contentWindow;
       inside.postMessage = data => this.dispatchEvent(new MessageEvent("message", { data }));
       const script = inside.document.createElement("script");
-      script.src = url;
+      script.src = this.url;
       script.addEventListener("load", () => {
         const { waiting } = this;
         this.waiting = undefined;
@@ -34,7 +43,7 @@ if (location.protocol === "file:") {
     }
 
     terminate() {
-      this.frame.remove();
+      this.frame?.remove();
     }
   }
   window.IFrameWorker = window.Worker = IFrameWorker; // the worker looks for the first name
