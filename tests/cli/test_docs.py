@@ -148,3 +148,37 @@ def test_pictures_are_small() -> None:
     pictures = [path for form in ("png", "svg", "jpg") for path in DOCS.rglob(f"*.{form}")]
     assert len(pictures) >= 5
     assert [path.name for path in pictures if path.stat().st_size > 200_000] == []
+
+
+def test_commands_that_are_shown_are_commands_with_their_options() -> None:
+    shown = [
+        (page.name, command)
+        for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md"]
+        if page.name != "commands.md"
+        for command in _shown(page.read_text("utf-8"))
+    ]
+    assert len(shown) > 200
+    wrong = [f"{page}: {command}" for page, command in shown if not _is_known(command)]
+    assert not wrong, "\n".join(wrong)
+
+
+def _shown(text: str) -> list[str]:
+    """Commands in blocks and in sentences, without comments and what follows a pipe."""
+    text = text.replace("\\\n", " ")
+    blocks = re.findall(r"^ *(?:\.venv/bin/)?(truing .+)$", text, re.MULTILINE)
+    return [re.split(r" +# | \| |;|, or:", each)[0] for each in blocks] + re.findall(
+        r"`(?:\.venv/bin/)?(truing [a-z-][^`]*)`", text
+    )
+
+
+def _is_known(command: str) -> bool:
+    """Whether it names a command of the program, and options that this command has."""
+    words = command.split()[1:]
+    found: Any = get_command(app)
+    while words and (inner := getattr(found, "commands", {})) and words[0] in inner:
+        found = inner[words.pop(0)]
+    if words and getattr(found, "commands", {}) and not words[0].startswith("-"):
+        return words[0] in ("NAME", "...")
+    options = {name for each in found.params for name in (*each.opts, *each.secondary_opts)}
+    known = {*options, "--help", "-h", "--install-completion"}
+    return {word.split("=")[0] for word in words if word.startswith("--")} <= known
