@@ -205,7 +205,7 @@ def test_a_killed_adapter_goes_on_to_the_same_bytes(
 ) -> None:
     written(comparisons(prompts=16, people=3), Path("judged.jsonl"))
     own = {"heads": 1, "pooling": ["last"], "ridge": [1.0], "folds": 3}
-    spec = spec_of(model, adapter={**ADAPTER, "prompts_per_step": 1}, **own)
+    spec = spec_of(model, adapter={**ADAPTER, "epochs": 3, "prompts_per_step": 1}, **own)
     document(train(spec, "--json", out="whole"))
     noted = Checkpoint.note
 
