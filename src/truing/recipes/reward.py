@@ -139,7 +139,7 @@ def _trained(
     held_out = {name: Sample.of(part, section.groups) for name, part in sides.measured.items()}
     with costed() as cost:
         answers = answers_of([train, *held_out.values()])
-        states = {
+        states: States = {
             layer: dict(zip(answers, reader(answers, layer), strict=True))
             for layer in reader.layers
         }
