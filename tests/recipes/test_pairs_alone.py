@@ -4,6 +4,7 @@ is of held-out pairs."""
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from truing.spec.reading import make_spec
 from truing.tasks.texts import read_texts
 from truing.types import Case
 
-TASK = {"name": "liked", "instruction": "Say something.", "data": {"preferences": "pairs.jsonl"}}
+PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text("utf-8")
+TASK = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[1])
 SMALL = {
     "dtype": "float32",
     "evaluation": {"max_new_tokens": 6, "resamples": 100, "kl_questions": 2},
