@@ -117,7 +117,8 @@ def _stages(run: Run, setup: Setup) -> None:
                 method.make(run, setup, graders, seed)
     compare(run, setup, graders)
     labelled = [case for case in (*setup.train, *setup.held_out) if case.incorrect_answers]
-    if len(labelled) > 1:
+    # Of pairs nothing is true or false, and what length tells of them is measured.
+    if len(labelled) > 1 and not setup.texts.task.asks_pairs:
         figures = answer_only_baseline(labelled)
         run.note(data={"give_away": dict(figures.__dict__)})
 
