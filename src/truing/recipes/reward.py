@@ -148,7 +148,8 @@ def _trained(
         frozen = adapted = None
         if section.adapter is not None:
             frozen = states, found
-            adapted = _with_adapter(run, spec, reader, train, answers, states, found)
+            asked = answers_of(list(held_out.values()))
+            adapted = _with_adapter(run, spec, reader, train, asked, states, found)
             found, states = adapted.learned, adapted.states
             trained_cost(cost, adapted.checkpoint)
         with run.progress.task("Measuring on held-out judgements"):
@@ -182,7 +183,8 @@ def _trained(
 
 @dataclass(frozen=True)
 class _Adapted:
-    """An adapter with its head, scaled, and the states of all answers under it."""
+    """An adapter with its head, scaled, and the states under it of all answers that nothing is learned
+    from."""
 
     adapter: RewardAdapter
     learned: Learned
@@ -202,7 +204,7 @@ def _with_adapter(
     spec: Spec,
     reader: StateReader,
     train: Sample,
-    answers: Sequence[Said],
+    held_out: Sequence[Said],
     states: States,
     frozen: Learned,
 ) -> _Adapted:
@@ -218,9 +220,10 @@ def _with_adapter(
     )
     with show_progress(run.progress, "Adapter", training.steps, LOGGED_KEYS, checkpoint) as advance:
         made = training(checkpoint, advance)
+    answers = sorted({*held_out, *side.left_out})
     under = reader.under(made.adapter, answers, frozen.layer)
     states = {frozen.layer: dict(zip(answers, under, strict=True))}
-    return _Adapted(made.adapter, side.scaled(train, states, frozen, made.head), states, checkpoint)
+    return _Adapted(made.adapter, side.scaled(states, frozen, made.head), states, checkpoint)
 
 
 def _model(

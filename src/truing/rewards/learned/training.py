@@ -75,12 +75,14 @@ def learned(
 @dataclass(frozen=True)
 class LearningSide:
     """Of a training side, what an adapter learns from: the terms of its judgements, its `answers` by their
-    places, and the head on frozen states that fits them; `left_out` are the terms that scale it."""
+    places, and the head on frozen states that fits them. What is left out scales it: the answers of
+    other prompts, and the terms of theirs, in that order."""
 
     terms: Likelihood
-    left_out: Likelihood
     answers: tuple[int, ...]
     start: LinearScores
+    left_out: tuple[Said, ...]
+    left_out_terms: Likelihood
 
     @staticmethod
     def of(
@@ -94,21 +96,23 @@ class LearningSide:
                 "is one prompt to learn from; give judgements of several, or leave the adapter out"
             )
         terms = train.likelihood(section.ties)
-        own, left_out = (
+        own, others = (
             terms.weighted(side.astype(np.float64)) for side in (fold_J > 0, fold_J == 0)
         )
-        table = frozen.features(states, train.answers)
-        start = fitted(own, table, frozen.fit.ridge)
-        return LearningSide(own, left_out, tuple(np.flatnonzero(fold_A > 0).tolist()), start)
+        start = fitted(own, frozen.features(states, train.answers), frozen.fit.ridge)
+        places = np.flatnonzero(fold_A == 0).tolist()
+        left_out = tuple(train.answers[place] for place in places)
+        answers = tuple(np.flatnonzero(fold_A > 0).tolist())
+        return LearningSide(own, answers, start, left_out, others.among(places))
 
-    def scaled(self, train: Sample, states: States, frozen: Learned, head: LinearScores) -> Learned:
-        """What was learned with an adapter, from its `states` of the training answers: one head, scaled
-        until it is calibrated on what was left out."""
-        score_A = frozen.features(states, train.answers) @ head.weights
-        scale, thresholds = temperature(self.left_out, score_A)
+    def scaled(self, states: States, frozen: Learned, head: LinearScores) -> Learned:
+        """What was learned with an adapter, from its `states` of what was left out: one head, scaled until
+        it is calibrated there."""
+        terms = self.left_out_terms
+        score_A = frozen.features(states, self.left_out) @ head.weights
+        scale, thresholds = temperature(terms, score_A)
         calibrated = LinearScores(head.weights * scale, thresholds)
-        loss_J = self.left_out.losses(score_A * scale, thresholds)
-        loss = float(loss_J.sum() / self.left_out.judged)
+        loss = float(terms.losses(score_A * scale, thresholds).sum() / terms.judged)
         best = frozen.fit
         fit = Fit(best.feature, best.ridge, scale, calibrated, score_A, loss, best.tried)
         heads = Heads(frozen.heads.pooling, frozen.heads.standard, calibrated.weights[None])
