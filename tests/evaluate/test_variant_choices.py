@@ -79,7 +79,9 @@ def test_metrics_of_a_question_and_of_undefined_ones() -> None:
 def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "packs", lambda requests: packs(requests, 90))
+    monkeypatch.setattr(
+        scoring, "packs", lambda requests, nested: packs(requests, 90, nested=nested)
+    )
     monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
     who = candidate()
     whole = scored(who, ScoreStore(tmp_path / "a"))

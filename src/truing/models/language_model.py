@@ -159,14 +159,21 @@ class LanguageModel:
             for tag, run in runs
         )
 
-    def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
-        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.
+    def hidden(
+        self,
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        plan: AttentionPlan,
+        only_M: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens; those of
+        the tokens `only_M` (M, E) where they alone are asked for.
 
         Not for an unpacked model, which has no packed rows.
         """
         assert not self.unpacked, "an unpacked model follows no plan"
         if self.decoder is not None:
-            return self.decoder.hidden(tokens_N, positions_N, plan)
+            return self.decoder.hidden(tokens_N, positions_N, plan, only_M=only_M)
         with self.precision(), following(plan):
             output = self.model.base_model(
                 input_ids=tokens_N[None],
@@ -174,7 +181,8 @@ class LanguageModel:
                 plan=plan,
                 use_cache=False,
             )
-        return output.last_hidden_state[0]  # type: ignore[no-any-return]
+        hidden_NE: Tensor = output.last_hidden_state[0]
+        return hidden_NE if only_M is None else hidden_NE[only_M]
 
     def precision(self) -> AbstractContextManager[object]:
         """Of a pass without gradients through `transformers`."""
@@ -187,17 +195,19 @@ class LanguageModel:
         if self.unpacked:
             with self.precision():
                 return log_probs_alone(self.model, tree.requests, temperature)[0]
-        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
+        if len(tree.target_C) == 0:
+            return torch.zeros(0, device=self.device)
         if not torch.is_grad_enabled():
             source_U, row_C = tree.source_C.unique(return_inverse=True)
             return frozen_token_log_probs(
-                hidden_NE.index_select(0, source_U),
+                self.hidden(tree.tokens_N, tree.positions_N, tree, source_U),
                 self._head,
                 row_C,
                 tree.target_C,
                 softcap=self._logits.softcap,
                 temperature=temperature,
             )
+        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         head = self.model.get_output_embeddings()
         return token_log_probs(
             hidden_NE.index_select(0, tree.source_C),

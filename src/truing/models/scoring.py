@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from truing.models.engine.long_rows import is_long, long_prefix
+from truing.models.engine.nesting import neighbours
 from truing.models.engine.packing import shared_out, smaller
 from truing.models.engine.room import in_room
 from truing.models.engine.threads import in_parallel
@@ -44,10 +45,14 @@ def score_packs(
         ran = in_room(work, pack, model.room, smaller)
         return [scored for part in ran for row in part for scored in row]
 
-    packs = shared_out(requests, model.workers, model.pack_tokens)
+    order = neighbours([request.prompt for request in requests])
+    in_order = [requests[number] for number in order]
+    packs = shared_out(in_order, model.workers, model.pack_tokens)
     found = in_parallel(fitting, packs, model.workers)
     every = iter([scored for pack in found for scored in pack])
-    return [[next(every) for _ in request.continuations] for request in requests]
+    rows = [[next(every) for _ in request.continuations] for request in in_order]
+    by_number = dict(zip(order, rows, strict=True))
+    return [by_number[number] for number in range(len(requests))]
 
 
 def _score_pack(
@@ -56,7 +61,9 @@ def _score_pack(
     known = 0 if shared_prefix is None else len(shared_prefix.tokens)
     if not model.unpacked and any(is_long(request, known, model.pack_tokens) for request in pack):
         return [_score_long(model, request) for request in pack]
-    tree = TokenTree(pack, merge=True, shared_prefix=shared_prefix, device=model.device)
+    tree = TokenTree(
+        pack, merge=True, nested=True, shared_prefix=shared_prefix, device=model.device
+    )
     log_probs_C = model.continuation_log_probs(tree).cpu()
     lengths = [len(c) for request in pack for c in request.continuations]
     pieces = iter(log_probs_C.split(lengths))

@@ -163,7 +163,11 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
     together = model.score(requests)
     backwards = model.score(requests[::-1])[::-1]
     one_by_one = [model.score([request])[0] for request in requests]
-    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 30)))
+    monkeypatch.setattr(
+        packing,
+        "packs",
+        lambda requests, size, nested: packs(requests, min(size, 30), nested=nested),
+    )
     in_packs = model.score(requests)
     for other in (backwards, one_by_one, in_packs):
         assert [len(row) for row in other] == [len(row) for row in together]
@@ -184,7 +188,11 @@ def test_an_opening_run_once_changes_nothing(
 ) -> None:
     monkeypatch.setattr(language_model, "LONG_PREFIX", 0)
     monkeypatch.setattr(tree, "LONG_PREFIX", 0 if apart else 100)
-    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 20)))
+    monkeypatch.setattr(
+        packing,
+        "packs",
+        lambda requests, size, nested: packs(requests, min(size, 20), nested=nested),
+    )
     requests = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
     passes: list[list[int]] = []

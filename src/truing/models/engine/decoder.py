@@ -113,7 +113,9 @@ class _Layer:
         sin_N1D: Tensor,
         plan: AttentionPlan,
         dtype: torch.dtype,
+        only_M: Tensor | None = None,
     ) -> Tensor:
+        """Hidden states (N, E), or those of these tokens only (M, E)."""
         linears, parts = self._linears, self._parts
         H, K = parts.heads
         heads = linears.queries_keys_values(parts.before[0](x_NE, dtype))
@@ -129,6 +131,8 @@ class _Layer:
             value_NKD,
             parts.rule,
         )
+        if only_M is not None:
+            x_NE, attended_NHD = x_NE[only_M], attended_NHD[only_M]
         output = linears.attention_output(attended_NHD.reshape(len(x_NE), -1))
         x_NE = _beside(x_NE, output, parts.behind[0], dtype)
         inner = parts.gate(*linears.gate_and_up(parts.before[1](x_NE, dtype)))
@@ -152,9 +156,13 @@ class _LeanLayer:
         signed_N1D: Tensor,
         plan: AttentionPlan,
         dtype: torch.dtype,
+        only_M: Tensor | None = None,
     ) -> Tensor:
+        """As `_Layer`."""
         parts, mlp = self._parts, self._mlp
         attended_NO = self._attended(parts.before[0](x_NE, dtype), cos_N1D, signed_N1D, plan)
+        if only_M is not None:
+            x_NE, attended_NO = x_NE[only_M], attended_NO[only_M]
         x_NE = _product_beside(x_NE, self._attention.o_proj, attended_NO, parts.behind[0])
         normed = parts.before[1](x_NE, dtype)
         gate, up = self._gate_up.of_each((mlp.gate_proj, mlp.up_proj), normed)
@@ -287,9 +295,18 @@ class Decoder:
             self._checkpoints = None
 
     def hidden(
-        self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, layers: int | None = None
+        self,
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        plan: AttentionPlan,
+        layers: int | None = None,
+        only_M: Tensor | None = None,
     ) -> Tensor:
-        """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed."""
+        """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed.
+
+        Behind the last norm those of `only_M` (M, E), where they alone are asked for: the last layer then
+        does its part for them alone.
+        """
         x_NE = self._embedded(tokens_N)
         if torch.is_grad_enabled():
             self._forget_what_learns()
@@ -307,7 +324,8 @@ class Decoder:
         }
         for layer in stack[:layers]:
             run = layer if self._checkpoints is None else self._checkpoints.around(layer)
-            x_NE = run(x_NE, *turns[layer.turn], plan, dtype)
+            of_these = only_M if layer is stack[-1] else None
+            x_NE = run(x_NE, *turns[layer.turn], plan, dtype, of_these)
         return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
 
     def _embedded(self, tokens_N: Tensor) -> Tensor:
