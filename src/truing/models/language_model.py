@@ -20,10 +20,8 @@ from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, following
 from truing.models.engine.decoder import Decoder
-from truing.models.engine.long_rows import long_log_probs, long_prefix
-from truing.models.engine.nesting import common_prefix
+from truing.models.engine.long_rows import long_log_probs
 from truing.models.engine.packing import PACK_TOKENS
-from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
     divergence_of_scores,
@@ -34,10 +32,9 @@ from truing.models.engine.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.room import Room, fitting_tokens, in_room
+from truing.models.engine.room import Room, fitting_tokens
 from truing.models.engine.threads import workers
 from truing.models.engine.tree import (
-    LONG_PREFIX,
     PromptWithContinuations,
     SharedPrefix,
     Tokens,
@@ -47,7 +44,7 @@ from truing.models.engine.trial import cache_agrees, shares_prompts
 from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone
 from truing.models.loading import read_tokenizer, read_weights
 from truing.models.precision import exact_float32
-from truing.models.scoring import Scored, score_packs
+from truing.models.scoring import Scored, prefix_run_once, score_packs
 from truing.models.templates.speech import Speech, text_of
 from truing.types import Dtype, InputError
 
@@ -307,6 +304,13 @@ class LanguageModel:
             return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._logits.softcap)
 
+    def next_token_scores_of_some(self, hidden_NE: Tensor, rows: int) -> Iterator[Tensor]:
+        """The same of so many rows at a time; the product with the output layer is one for all."""
+        if self.unpacked:
+            yield from hidden_NE.split(rows)
+        for logits_NV in () if self.unpacked else self._head(hidden_NE).split(rows):
+            yield softcapped(logits_NV.float(), self._logits.softcap)
+
     def forget_copies(self) -> None:
         """Frees the copies of the weights that passes without gradients make; the next makes them anew.
 
@@ -329,20 +333,7 @@ class LanguageModel:
 
         None where that is too short to be worth a pass of its own.
         """
-        shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        if self.unpacked or shared <= LONG_PREFIX:
-            return None
-        prefix = tuple(prompts[0][:shared])
-        # It can't be split: passes of its pieces are what gets smaller.
-        return in_room(self._run_prefix, prefix, self.room, lambda whole: [whole])[0]
-
-    def _run_prefix(self, tokens: tuple[int, ...]) -> SharedPrefix:
-        if len(tokens) > (most := self.pack_tokens):
-            return long_prefix(self.hidden, tokens, self.device, most)
-        tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
-        prefill = Prefill(tree)
-        self.hidden(tree.tokens_N, tree.positions_N, prefill)
-        return SharedPrefix(tokens, prefill.stored)
+        return prefix_run_once(self, prompts)
 
     @torch.inference_mode()
     def score(

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from truing.models.engine.long_rows import is_long, long_prefix
-from truing.models.engine.nesting import neighbours
+from truing.models.engine.nesting import common_prefix, neighbours
 from truing.models.engine.packing import shared_out, smaller
+from truing.models.engine.prefill import Prefill
 from truing.models.engine.room import in_room
 from truing.models.engine.threads import in_parallel
-from truing.models.engine.tree import PromptWithContinuations, SharedPrefix, TokenTree
+from truing.models.engine.tree import (
+    LONG_PREFIX,
+    PromptWithContinuations,
+    SharedPrefix,
+    Tokens,
+    TokenTree,
+)
 
 if TYPE_CHECKING:
     from truing.models.language_model import LanguageModel
@@ -77,3 +84,22 @@ def _score_long(model: LanguageModel, request: PromptWithContinuations) -> list[
         before = long_prefix(model.hidden, request.prompt[:-1], model.device, most)
         return _score_pack(model, before, [request])[0]
     return [Scored(log_probs_C.cpu()) for log_probs_C in model.log_probs_in_pieces(request)]
+
+
+def prefix_run_once(model: LanguageModel, prompts: Sequence[Tokens]) -> SharedPrefix | None:
+    """See `LanguageModel.shared_prefix`."""
+    shared = common_prefix(prompts) if len(prompts) > 1 else 0
+    if model.unpacked or shared <= LONG_PREFIX:
+        return None
+    # It can't be split: passes of its pieces are what gets smaller.
+    run = partial(_run_prefix, model)
+    return in_room(run, tuple(prompts[0][:shared]), model.room, lambda whole: [whole])[0]
+
+
+def _run_prefix(model: LanguageModel, tokens: tuple[int, ...]) -> SharedPrefix:
+    if len(tokens) > (most := model.pack_tokens):
+        return long_prefix(model.hidden, tokens, model.device, most)
+    tree = TokenTree([PromptWithContinuations(tokens, ())], device=model.device)
+    prefill = Prefill(tree)
+    model.hidden(tree.tokens_N, tree.positions_N, prefill)
+    return SharedPrefix(tokens, prefill.stored)

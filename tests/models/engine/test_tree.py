@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tiny import FAMILIES, alone, plain, texts, tiny
-from truing.models import language_model
+from truing.models import scoring
 from truing.models.engine import packing, tree
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import packs
@@ -186,7 +186,7 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
 def test_an_opening_run_once_changes_nothing(
     family: str, shape: str, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "LONG_PREFIX", 0)
+    monkeypatch.setattr(scoring, "LONG_PREFIX", 0)
     monkeypatch.setattr(tree, "LONG_PREFIX", 0 if apart else 100)
     monkeypatch.setattr(
         packing,
