@@ -43,9 +43,10 @@ def draw_tokens(
 
 
 def _inner(weight_NV: Tensor, centred_NV: Tensor) -> Tensor:
-    """The sum of exp(x) x of each row (N,), without a matrix of terms; the terms of x = -inf are 0."""
+    """The sum of exp(x) x of each row (N,), on a processor without a matrix of terms; those of x = -inf
+    are 0."""
     if weight_NV.device.type == "cpu":
-        inner_N = torch.bmm(weight_NV[:, None], centred_NV[:, :, None])[:, 0, 0]
+        inner_N = torch.stack([w.dot(x) for w, x in zip(weight_NV, centred_NV, strict=True)])
         if bool(inner_N.isfinite().all()):
             return inner_N
     return torch.linalg.vecdot(weight_NV, centred_NV.clamp(min=-1e4))

@@ -61,7 +61,7 @@ def short_blocks() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("short_blocks")
-@pytest.mark.parametrize("groups", [False, True])
+@pytest.mark.parametrize("groups", [0, 4, 99], ids=["none", "long ones apart", "of branches"])
 @pytest.mark.parametrize("shared", [0, 20])
 @pytest.mark.parametrize("size", [1000, 12])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -71,7 +71,7 @@ def test_a_step_sees_prefix_prompt_and_its_own_tokens(
     rule: ScoreRule,
     size: int,
     shared: int,
-    groups: bool,
+    groups: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states = _States()
@@ -79,6 +79,7 @@ def test_a_step_sees_prefix_prompt_and_its_own_tokens(
     if groups:  # two prompts of a branch that hangs on another, with a third; one by itself
         monkeypatch.setattr(nesting, "SAVED", 1)
         monkeypatch.setattr(beginnings, "WORTH", 9)
+        monkeypatch.setattr(beginnings, "OWN", (groups,))
         monkeypatch.setattr(beginnings, "TOGETHER", 2 * SAMPLES)
         one, other = texts(7, [4, 3])
         starts = (one + other, one + other, one, [])
@@ -94,7 +95,8 @@ def test_a_step_sees_prefix_prompt_and_its_own_tokens(
 
     cache = kind(run_prompts(hidden, prompts, torch.device("cpu"), size), SAMPLES, STEPS)
     if isinstance(cache, SharedCache):
-        assert (cache._gathering is not None) == (groups and size > 12)
+        expected_groups = {0: 0, 4: 4, 99: 2}[groups] if size > 12 else None
+        assert expected_groups in (None, len(cache._beginnings.groups))
     rows = [list(prompt) for prompt in prompts for _ in range(SAMPLES)]
     live = list(range(len(rows)))
     tokens = texts(2, [len(rows)] * STEPS, 49)

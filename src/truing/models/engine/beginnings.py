@@ -15,6 +15,8 @@ from torch import Tensor
 
 TOGETHER = 8
 """Rows whose prompts read one copy: with more, groups that aren't full take longer than what is saved."""
+OWN = (16, 24, 32, 48, 64, 96, 1 << 30)
+"""Tokens of its own that a prompt has at most beside its group's; what reads least is taken."""
 WORTH = 0.8
 """Of the columns of keys that are read without groups; with more than that left, there are none."""
 
@@ -31,16 +33,17 @@ class Beginnings:
         hangs_on: Sequence[tuple[object, int]], lengths: Sequence[int], samples: int
     ) -> Beginnings:
         """Of prompts that hang on something with so many tokens; none where too little is saved."""
-        groups: list[tuple[int, ...]] = []
-        most = max(1, TOGETHER // samples)
-        for (_, begun), run in groupby(range(len(hangs_on)), key=lambda number: hangs_on[number]):
-            numbers = tuple(run)
-            if begun:
-                groups += [numbers[n : n + most] for n in range(0, len(numbers), most)]
-        found = Beginnings(tuple(groups), tuple(hangs_on[group[0]][1] for group in groups))
-        own = max(n - begun for n, begun in zip(lengths, found.begun(len(lengths)), strict=True))
-        read = len(groups) * max(found.lengths, default=0) + len(lengths) * own
-        return found if read <= WORTH * len(lengths) * max(lengths) else Beginnings((), ())
+        most, prompts = max(1, TOGETHER // samples), len(lengths)
+        options = [_grouped(hangs_on, lengths, most, own) for own in OWN]
+        best = min(options, key=lambda option: option._read(lengths))
+        worth = best._read(lengths) <= WORTH * prompts * max(lengths)
+        return best if worth else Beginnings((), ())
+
+    def _read(self, lengths: Sequence[int]) -> int:
+        """Columns of keys that are read, padding included."""
+        begun = self.begun(len(lengths))
+        own = max(length - there for length, there in zip(lengths, begun, strict=True))
+        return len(self.groups) * max(self.lengths, default=0) + len(lengths) * own
 
     def begun(self, prompts: int) -> list[int]:
         """How many tokens of each prompt stand in its group's beginning."""
@@ -58,6 +61,23 @@ class Beginnings:
         numbers = [number for number, group in enumerate(left) if group]
         groups = tuple(left[number] for number in numbers)
         return Beginnings(groups, tuple(self.lengths[n] for n in numbers)), numbers
+
+
+def _grouped(
+    hangs_on: Sequence[tuple[object, int]], lengths: Sequence[int], most: int, own: int
+) -> Beginnings:
+    """Groups of at most so many prompts; one with more than `own` tokens behind its beginning has a longer
+    one, for itself, so that all others aren't padded to it."""
+    keys: list[tuple[object, int]] = [
+        (there, begun) if length - begun <= own else (number, length - own)
+        for number, ((there, begun), length) in enumerate(zip(hangs_on, lengths, strict=True))
+    ]
+    groups: list[tuple[int, ...]] = []
+    for (_, begun), run in groupby(range(len(keys)), key=lambda number: keys[number]):
+        numbers = tuple(run)
+        if begun:
+            groups += [numbers[n : n + most] for n in range(0, len(numbers), most)]
+    return Beginnings(tuple(groups), tuple(keys[group[0]][1] for group in groups))
 
 
 class Gathering:
