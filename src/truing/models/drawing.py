@@ -49,7 +49,8 @@ def _inner(weight_NV: Tensor, centred_NV: Tensor) -> Tensor:
         inner_N = torch.stack([w.dot(x) for w, x in zip(weight_NV, centred_NV, strict=True)])
         if bool(inner_N.isfinite().all()):
             return inner_N
-    return torch.linalg.vecdot(weight_NV, centred_NV.clamp(min=-1e4))
+    clamped_NV = centred_NV.clamp(min=-1e4)
+    return torch.linalg.vecdot(weight_NV, clamped_NV)  # type: ignore[no-any-return]
 
 
 def _likeliest(scores_NV: Tensor) -> Tensor:

@@ -274,8 +274,8 @@ class Decoder:
         tokens_N: Tensor,
         positions_N: Tensor,
         plan: AttentionPlan,
-        layers: int | None = None,
         only_M: Tensor | None = None,
+        layers: int | None = None,
     ) -> Tensor:
         """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed.
 
