@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.evaluate.respondent import Advance, Respondent, silent
+from truing.evaluate.respondent import Advance, Longest, Respondent, silent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
@@ -156,7 +156,7 @@ class EvalContext:
         self,
         respondent: Respondent,
         cases: Sequence[Case],
-        max_new_tokens: int | None = None,
+        max_new_tokens: Longest | None = None,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

@@ -26,7 +26,7 @@ ANSWER_TOKENS = 20
 MORE_TOKENS = 16
 """What is to come over has its source's length and so many tokens more."""
 STEP = 8
-"""Greatest lengths are rounded up to a multiple, so that answers of one length are sampled together."""
+"""Greatest lengths are rounded up to a multiple."""
 CHARACTERS = 3
 """Of a token, where the respondent's tokens aren't known: fewer than in any usual text."""
 
@@ -101,15 +101,9 @@ def outcome_of(
 def _answers(
     context: EvalContext, respondent: Respondent, cases: Sequence[Case]
 ) -> list[Completion | Unscored]:
-    """An answer to each case, those of one greatest length together."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for place, case in enumerate(cases):
-        groups[longest_answer(respondent, case)].append(place)
-    answers: dict[int, Completion | Unscored] = {}
-    for most, places in sorted(groups.items()):
-        given = context.answer(respondent, [cases[place] for place in places], most)
-        answers |= dict(zip(places, given, strict=True))
-    return [answers[place] for place in range(len(cases))]
+    """An answer to each case, at most as long as its own greatest length."""
+    longest = [longest_answer(respondent, case) for case in cases]
+    return context.answer(respondent, cases, longest) if cases else []
 
 
 def longest_answer(respondent: Respondent, case: Case) -> int:
