@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.report import categories, curves, examples, figures, reward_plane
+from truing.report.answers import answer_table, terms_of
 from truing.report.attack_plane import attack_plane
 from truing.report.best_of_n import best_of_n_figure, best_of_n_table
 from truing.report.cards import cards_of
@@ -273,6 +274,13 @@ def page(summary: Summary) -> dict[str, Any]:
         "reward_captions": reward_plane.captions(summary.audit),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
+        "answers": answer_table(
+            ((row.candidate, row) for row in summary.rows),
+            measured.names,
+            terms_of(task),
+            questions,
+        ),
+        "colour_of": palette(measured.names),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),
         "attack_plane": attack_plane(measured, run.part("methods")),
         "rule_heat": rule_heat(summary.rows, measured.names),
