@@ -1,7 +1,8 @@
 """Every answer of every candidate, case by case, as the table that a page's reader searches.
 
 A column is whoever answered: a candidate here, a candidate under a prompt in `truing eval`, a candidate
-of a run where runs are compared. Several rows of one column and case are its seeds.
+of a run where runs are compared. It may answer a case more than once, as several seeds or wordings do: each
+answer has a speaker then.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from truing.report.outcomes import CHOICE, Verdict, deciding, together, verdict_
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.types import Metric, Row, Unscored, stable_hash
 
+Said = tuple[str, str, Row]
+"""A column, a speaker in it, and the row of the answer."""
 MOST_BYTES = 2_000_000
 """So much of a page may be answers. Of more, cases are chosen by a hash of the case."""
 MOST_CHARACTERS = 8_000
@@ -25,7 +28,7 @@ _MARKUP = 260  # bytes around an answer and around a case, about
 
 @dataclass(frozen=True)
 class GivenAnswer:
-    """One answer: who gave it (with its seed where there are several), what became of it, its grades.
+    """One answer: who gave it, what became of it, its grades.
 
     `text` is None where there is none, and `remarks` says why.
     """
@@ -117,8 +120,8 @@ class AnswerTable:
 class AnswerTerms:
     """What the table needs to know of evaluations: their metrics in order and their titles.
 
-    `counted` are the metrics that an answer has to satisfy, where a task says so; `case`, `good` and
-    `bad` what a case and its known answers are called.
+    `counted` are the metrics that an answer has to satisfy, where a task says so; `good` and `bad` is
+    what known answers are called.
     """
 
     metrics: Mapping[str, Sequence[Metric]]
@@ -126,7 +129,6 @@ class AnswerTerms:
     counted: frozenset[Key] = frozenset()
     good: str = "Good"
     bad: str = "Bad"
-    case: str = "case"
 
 
 def terms_of(task: TaskMetrics) -> AnswerTerms:
@@ -136,33 +138,47 @@ def terms_of(task: TaskMetrics) -> AnswerTerms:
         metrics.setdefault(metric.evaluation, []).append(metric)
     words = task.words
     counted = frozenset(task.stands_for)
-    return AnswerTerms(metrics, task.titles, counted, words.good, words.bad, words.case)
+    titles = {**task.titles, **task.headings}
+    return AnswerTerms(metrics, titles, counted, words.good, words.bad)
 
 
 @dataclass
 class _Asked:
     """The rows of one case of one evaluation, by column."""
 
-    rows: dict[str, list[Row]] = field(default_factory=dict)
+    rows: dict[str, list[tuple[str, Row]]] = field(default_factory=dict)
 
     @property
     def first(self) -> Row:
-        return next(iter(self.rows.values()))[0]
+        return next(iter(self.rows.values()))[0][1]
+
+
+def by_seed(rows: Sequence[Row]) -> list[Said]:
+    """Rows of a run: a column for each candidate, in which seeds speak where there are several."""
+    seeds: dict[str, set[int]] = {}
+    for row in rows:
+        seeds.setdefault(row.candidate, set()).add(row.seed)
+    many = {name for name, own in seeds.items() if len(own) > 1}
+    return [
+        (name, f"{name}, seed {row.seed}" if name in many else name, row)
+        for row in rows
+        for name in (row.candidate,)
+    ]
 
 
 def answer_table(
-    rows: Iterable[tuple[str, Row]],
+    rows: Iterable[Said],
     columns: Sequence[str],
     terms: AnswerTerms,
     questions: Mapping[str, Mapping[str, Any]],
     most_bytes: int = MOST_BYTES,
 ) -> AnswerTable:
-    """The table of all rows (column, row) that have an answer or a choice; `questions` are cases by id."""
+    """The table of all rows with an answer or a choice; `questions` is what is known of cases, by id."""
     asked: dict[tuple[str, str], _Asked] = {}
-    for column, row in rows:
+    for column, speaker, row in rows:
         if column in columns and _answers(row):
             of_case = asked.setdefault((row.evaluation, row.case), _Asked())
-            of_case.rows.setdefault(column, []).append(row)
+            of_case.rows.setdefault(column, []).append((speaker, row))
     several = {name for name in {e for e, _ in asked} if len(_kinds(asked, name, terms)) > 1}
     cases = {
         key: _case(each, columns, terms, questions.get(key[1], {}), key[0] in several)
@@ -222,7 +238,7 @@ def _case(
 ) -> AnsweredCase:
     first = asked.first
     answers = {
-        column: [_given(column, row, terms, len(own)) for row in own]
+        column: [_given(column, speaker, row, terms) for speaker, row in own]
         for column, own in asked.rows.items()
     }
     return AnsweredCase(
@@ -264,14 +280,14 @@ def _cut(text: str) -> str:
     return f"{text[:MOST_CHARACTERS]}… ({len(text) - MOST_CHARACTERS} more characters)"
 
 
-def _given(column: str, row: Row, terms: AnswerTerms, seeds: int) -> GivenAnswer:
+def _given(column: str, speaker: str, row: Row, terms: AnswerTerms) -> GivenAnswer:
     metrics = terms.metrics.get(row.evaluation, ())
     counted = {name for evaluation, name in terms.counted if evaluation == row.evaluation}
     value = row.detail.get("answer")
     text = _cut(value) if isinstance(value, str) else None
     return GivenAnswer(
         column,
-        f"{column}, seed {row.seed}" if seeds > 1 else column,
+        speaker,
         text,
         verdict_of(row, metrics, counted),
         tuple(_remarks(row, metrics, text)),

@@ -48,11 +48,27 @@
     }
   }
 
+  // The lowest head of each column: heads may span rows and columns.
+  function headsOf(table) {
+    const heads = [], rows = [...table.tHead.rows], taken = rows.map(() => []);
+    rows.forEach((row, y) => {
+      let x = 0;
+      for (const cell of row.cells) {
+        while (taken[y][x]) x += 1;
+        for (let dy = 0; dy < cell.rowSpan && y + dy < rows.length; dy += 1) {
+          for (let dx = 0; dx < cell.colSpan; dx += 1) taken[y + dy][x + dx] = cell;
+        }
+      }
+    });
+    taken.at(-1).forEach((cell, x) => { heads[x] = cell; });
+    return heads;
+  }
+
   function sortable(table) {
     for (const body of table.tBodies) {
       [...body.rows].forEach((row, place) => { row.dataset.place = place; });
     }
-    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+    const heads = headsOf(table);
     heads.forEach((head, column) => {
       if (!head.textContent.trim()) return;
       const button = document.createElement("button");
@@ -72,7 +88,7 @@
   }
 
   // ---- answers are searched and filtered ----------------------------------------------------------
-  const STEP = 25;
+  const STEP = 25, UNFOLDED = 10; // rows shown at once, and those that a search opens
 
   function differs(marks) {
     return new Set([...marks].filter((mark) => mark !== " " && mark !== "?")).size > 1;
@@ -138,16 +154,17 @@
       const want = wanted();
       const rows = [...body.rows], matching = rows.filter((row) => matches(row, want));
       const open = new Set(matching.slice(0, limit));
+      const unfolded = new Set(want.words.length ? matching.slice(0, UNFOLDED) : []);
       for (const row of rows) {
         row.hidden = !open.has(row);
-        unfold(row, want.words.length > 0 && open.has(row));
+        unfold(row, unfolded.has(row));
       }
       tally(matching);
       box.querySelector("[data-count]").textContent =
         `${matching.length} of ${rows.length} match` +
         (matching.length > limit ? `; the first ${limit} are shown` : "");
       box.querySelector("[data-more]").parentElement.hidden = matching.length <= limit;
-      highlight(box, open, want.words);
+      highlight(unfolded, want.words);
     }
 
     function again() { limit = STEP; show(); }
@@ -164,6 +181,13 @@
     box.querySelector(".filters").hidden = false;
     box.open = true;
     show();
+    readAhead([...body.rows]);
+
+    // So that the first search is as fast as the next.
+    function readAhead(rows) {
+      for (const row of rows.splice(0, 50)) textOf(row);
+      if (rows.length) setTimeout(readAhead, 0, rows);
+    }
   }
 
   // While words are searched for, the answers that have them lie open.
@@ -174,10 +198,10 @@
   }
 
   // Marked by the browser, so that no text is taken apart; older browsers show no marks.
-  function highlight(box, rows, words) {
+  function highlight(rows, words) {
     if (!("highlights" in CSS)) return;
     const ranges = [];
-    for (const row of words.length ? rows : []) {
+    for (const row of rows) {
       for (const each of all("summary, q, .references span", row)) {
         const walker = document.createTreeWalker(each, NodeFilter.SHOW_TEXT);
         for (let node; (node = walker.nextNode());) {
