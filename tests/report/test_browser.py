@@ -16,8 +16,9 @@ from truing.runs.folder import RunFolder
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
-OPENED = """() => [...document.querySelectorAll('details')]
-  .forEach(e => { e.open = !e.closest('.given') || e.closest('tr').rowIndex < 4; })"""
+OPENED = """() => { document.querySelectorAll('.given tbody tr:nth-child(n + 4)').forEach(e => e.remove());
+  document.querySelectorAll('details').forEach(e => { e.open = true; }); }"""
+"""All lies open, of the answers three cases: axe looks long at each."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ def test_nothing_serious_for_axe(browser: Any, tmp_path: Path, scheme: str) -> N
     context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme=scheme)
     page = context.new_page()
     page.goto(build_report(run).as_uri(), wait_until="load")
-    page.evaluate(OPENED)  # of the answers some: it looks long at each
+    page.evaluate(OPENED)
     assert serious(page) == []
     context.close()
 

@@ -140,6 +140,13 @@
       return want.words.every((word) => textOf(row).includes(word));
     }
 
+    // Rows with the very words in a row are shown before those that have them here and there.
+    function phraseFirst(rows, words) {
+      const phrase = words.join(" ");
+      const has = words.length > 1 ? rows.filter((row) => textOf(row).includes(phrase)) : [];
+      return has.length ? [...new Set([...has, ...rows])] : rows;
+    }
+
     function tally(rows) {
       if (!abreast) return;
       const cells = [...table.tFoot.rows[0].cells].slice(3);
@@ -153,8 +160,9 @@
     function show() {
       const want = wanted();
       const rows = [...body.rows], matching = rows.filter((row) => matches(row, want));
-      const open = new Set(matching.slice(0, limit));
-      const unfolded = new Set(want.words.length ? matching.slice(0, UNFOLDED) : []);
+      const first = phraseFirst(matching, want.words);
+      const open = new Set(first.slice(0, limit));
+      const unfolded = new Set(want.words.length ? first.slice(0, UNFOLDED) : []);
       for (const row of rows) {
         row.hidden = !open.has(row);
         unfold(row, unfolded.has(row));
@@ -164,7 +172,8 @@
         `${matching.length} of ${rows.length} match` +
         (matching.length > limit ? `; the first ${limit} are shown` : "");
       box.querySelector("[data-more]").parentElement.hidden = matching.length <= limit;
-      highlight(unfolded, want.words);
+      const phrase = want.words.join(" ");
+      highlight(unfolded, first[0] && textOf(first[0]).includes(phrase) ? [phrase] : want.words);
     }
 
     function again() { limit = STEP; show(); }
@@ -207,7 +216,7 @@
         for (let node; (node = walker.nextNode());) {
           const text = node.data.toLowerCase();
           if (text.length !== node.data.length) continue;
-          for (const word of words) {
+          for (const word of words.filter((each) => each.length > 1)) {
             for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + word.length)) {
               const range = new Range();
               range.setStart(node, at);
@@ -253,6 +262,7 @@
   }
 
   let about = null; // the element that the card is over
+  let pointer = ""; // where the pointer was
 
   function hide() {
     card.hidden = true;
@@ -267,11 +277,14 @@
   }
 
   function showCard(event) {
-    const element = event.target.closest?.("[data-card], .given summary");
-    if (!element || !hasCard(element)) {
-      if (about !== document.activeElement) hide(); // the page moved below the pointer
-      return;
+    if (event.type === "pointerover") {
+      const here = `${event.clientX} ${event.clientY}`;
+      const still = here === pointer; // the page moved below it
+      pointer = here;
+      if (still && about && about === document.activeElement) return;
     }
+    const element = event.target.closest?.("[data-card], .given summary");
+    if (!element || !hasCard(element)) { hide(); return; }
     hide();
     card.replaceChildren(...linesOf(element).map((line, at) => {
       const part = document.createElement(at ? "p" : "b");
