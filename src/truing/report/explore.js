@@ -270,10 +270,11 @@
     about = null;
   }
 
-  // What has the focus keeps its card while the page scrolls to it.
+  // What has the focus, or still lies below the pointer, keeps its card while the page scrolls.
   function follow() {
-    if (about && about === document.activeElement) place(about.getBoundingClientRect());
-    else hide();
+    if (about && (about === document.activeElement || about.matches(":hover"))) {
+      place(about.getBoundingClientRect());
+    } else hide();
   }
 
   function showCard(event) {

@@ -8,14 +8,14 @@ may import the macros of `parts.html.j2`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from truing.report.outcomes import MARKS, SIGNS, WORDS
+from truing.report.outcomes import MARKS, SIGNS, WORDS, Verdict
 from truing.report.policy import with_policy
 from truing.report.quantities import quantity
 from truing.report.sections import page
@@ -47,9 +47,14 @@ def _environment(package: str, template: str) -> Environment:
         "twice": lambda text: (text, text),
         "sign": SIGNS.__getitem__,
         "said": WORDS.__getitem__,
-        "marks": lambda verdicts: "".join(MARKS[each] if each else " " for each in verdicts),
+        "marks": _marks,
     }
     return environment
+
+
+def _marks(verdicts: Sequence[Verdict | None]) -> str:
+    """A sign for each column's verdict, as the script reads them."""
+    return "".join(MARKS[each] if each else " " for each in verdicts)
 
 
 _SWATCHES = {
