@@ -23,9 +23,14 @@ def answers(result: SweepResult) -> AnswerTable:
 def column_colour(result: SweepResult) -> Callable[[str], str]:
     """A column's colour: its candidate's, or of one candidate alone its prompt's."""
     of = _columns(result)
-    names, prompts = list(result.models), list(dict.fromkeys(label for _, label in of.values()))
+    names, prompts = _names(result), list(dict.fromkeys(label for _, label in of.values()))
     colour, place = (colours(prompts), 1) if len(names) == 1 else (colours(names), 0)
     return lambda column: colour(of[column][place])
+
+
+def _names(result: SweepResult) -> list[str]:
+    """Whoever has rows, in the order of the models."""
+    return list(dict.fromkeys([*result.models, *(row.candidate for _, row in result.rows)]))
 
 
 def _columns(result: SweepResult) -> dict[str, tuple[str, str]]:

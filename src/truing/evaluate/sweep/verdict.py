@@ -80,7 +80,7 @@ def changes(result: SweepResult) -> dict[Place, Change]:
 
 def _against(result: SweepResult, candidate: str, prompt: str) -> tuple[str, str] | None:
     first_prompt = next(iter(labels(result).values()))
-    first = next(iter(result.models))
+    first = next(iter(result.models), candidate)
     if prompt != first_prompt:
         return candidate, first_prompt
     return None if candidate == first else (first, first_prompt)
