@@ -30,6 +30,7 @@ from truing.cli.common import (
     spec_of,
     use_device,
 )
+from truing.cli.compare import compare
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
 from truing.cli.export import export
@@ -189,6 +190,9 @@ def report(
         summaries = report_runs(runs, None if as_json else console())
         if as_json:
             print_json([summary.to_json() for summary in summaries])
+
+
+app.command()(compare)
 
 
 @app.command()

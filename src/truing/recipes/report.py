@@ -114,14 +114,14 @@ def rebuild(run: Path) -> Summary:
     folder = RunFolder.open(run)
     remove_left_behind(run)
     try:
-        return write_report(folder, metrics_of(folder), _own_labels(run))
+        return write_report(folder, metrics_of(folder), own_labels_of(run))
     except OSError as error:
         if is_disk_full(error):
             raise
         raise InputError(f"{run}: its report can't be written ({error.strerror})") from None
 
 
-def _own_labels(run: Path) -> Labels:
+def own_labels_of(run: Path) -> Labels:
     """What people said that the run's answers did; nothing where none was asked for."""
     if not (run / LABELS).exists():
         return {}

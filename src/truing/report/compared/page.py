@@ -1,0 +1,146 @@
+"""The page of runs side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
+from truing.report.compared.runs import ABSENT, ComparedRun, differing
+from truing.report.compared.words import remarks, verdicts
+from truing.report.html import render_page, swatch
+from truing.report.metrics import DASH, change, interval, mark, number
+from truing.report.quantities import COST_COLUMNS, cost_cells
+from truing.report.svg import palette
+from truing.report.training.panels import FIRST, Drawn, panels_beside
+from truing.types import Metric
+
+KICKER = "Truing comparison of runs"
+"""On every such page, and on no other."""
+
+
+def page(comparison: RunComparison) -> str:
+    """Equal runs give equal bytes: nothing here reads a clock."""
+    runs = comparison.runs
+    colour = palette([_named(run) for run in runs])
+    colours = {run.label: colour(_named(run)) for run in runs}
+    context = {
+        "kicker": KICKER,
+        "runs": [_about(run) for run in runs],
+        "swatch": lambda label: swatch(colours[label]),
+        "verdicts": verdicts(comparison),
+        "remarks": remarks(comparison),
+        "candidates": [_candidate(each) for each in comparison.candidates],
+        "learned": _learned(comparison, colours),
+        "open_panels": FIRST,
+        "settings": settings_table(runs),
+        "costs": costs_table(runs),
+    }
+    return render_page("truing.report.compared", "page.html.j2", context)
+
+
+def _named(run: ComparedRun) -> str:
+    """A name of its own in the palette, whatever the run is called."""
+    return f"run {run.label}"
+
+
+def _about(run: ComparedRun) -> dict[str, Any]:
+    model = run.settings.get("model")
+    own = next(iter(run.shown_as.values()), "")
+    facts = [f"truing {run.kind}", run.task_name, str(model) if model else "", own]
+    return {
+        "label": run.label,
+        "folder": str(run.path),
+        "facts": " · ".join(fact for fact in facts if fact),
+        "finished": run.finished,
+    }
+
+
+# --- Figures -----------------------------------------------------------------------------------
+
+
+def _candidate(candidate: ComparedCandidate) -> dict[str, Any]:
+    labels = [run.label for run in candidate.runs]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for metric in candidate.metrics():
+        of = candidate.figures[metric.evaluation, metric.name]
+        cells = [cell(label, of.get(label), metric) for label in labels]
+        groups.setdefault(metric.evaluation, []).append({"metric": metric, "cells": cells})
+    return {
+        "name": candidate.name,
+        "reference": candidate.reference.label,
+        "labels": labels,
+        "groups": [(candidate.task.title(name), lines) for name, lines in groups.items()],
+    }
+
+
+def cell(label: str, figure: Figure | None, metric: Metric) -> dict[str, Any]:
+    """A run's figure as it is shown: value, interval, difference and how it is to be read."""
+    value = figure.value if figure else None
+    if figure is None or value is None:
+        return {"run": label, "value": DASH}
+    difference = figure.difference
+    return {
+        "run": label,
+        "value": number(value.value, metric.unit),
+        "interval": interval(value, metric.unit),
+        "n": value.n,
+        "unscored": value.unscored,
+        "difference": number(difference.value, metric.unit, sign=True) if difference else "",
+        "difference_interval": interval(difference, metric.unit) if difference else "",
+        "effect": change(difference, metric),
+        "mark": mark(difference),
+        "paired": figure.paired,
+        "why": figure.why,
+    }
+
+
+# --- What runs were made with, and what they cost ----------------------------------------------
+
+
+def settings_table(runs: tuple[ComparedRun, ...]) -> list[tuple[str, list[str]]]:
+    """Each setting that isn't the same in all, as text."""
+    return [(key, [written(value) for value in values]) for key, values in differing(runs)]
+
+
+def written(value: Any) -> str:
+    """A setting's value in a cell."""
+    if value is ABSENT:
+        return DASH
+    if isinstance(value, list | tuple):
+        return ", ".join(map(written, value)) or "(none)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {written(of)}" for key, of in value.items()) or "(none)"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
+
+
+def costs_table(runs: tuple[ComparedRun, ...]) -> dict[str, Any]:
+    """A row for each account and run; an account is a candidate, measuring, or all of it."""
+    accounts = list(dict.fromkeys(name for run in runs for name in run.costs))
+    rows = [
+        (name, run.label, cost_cells(of))
+        for name in accounts
+        for run in runs
+        if isinstance(of := run.costs.get(name), dict)
+    ]
+    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
+
+
+def _learned(comparison: RunComparison, colours: dict[str, str]) -> list[tuple[str, list[Drawn]]]:
+    return [
+        (name, panels)
+        for name in comparison.learned
+        if (
+            panels := panels_beside(
+                name,
+                [
+                    (run.label, colours[run.label], run.logs[name])
+                    for run in comparison.runs
+                    if name in run.logs
+                ],
+            )
+        )
+    ]
