@@ -117,6 +117,7 @@ def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
         logs / f"{name}.jsonl",
         identity=run.spec_digest,
         events=logs / "tensorboard" / name,
+        after_save=run.after_checkpoint,
     )
 
 

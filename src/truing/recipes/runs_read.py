@@ -22,7 +22,6 @@ from truing.report.compared.runs import (
     flat,
     judge_instrument,
 )
-from truing.report.measured import BASE
 from truing.report.summary import resamples_of
 from truing.report.task_metrics import TaskMetrics
 from truing.report.training.held_out import (
@@ -73,7 +72,7 @@ def _run(path: Path, label: str) -> ComparedRun:
         instruments=_instruments(run, spec, identity),
         contents={case: _content(entry) for case, entry in run.questions().items()},
         costs=run.part("costs"),
-        logs={name: log for name in names if name != BASE and (log := run.logs(name))},
+        logs=run.step_logs(),
         labels=own_labels_of(path),
         resamples=resamples_of(run),
         finished=bool(run.record.get("finished")),

@@ -126,6 +126,12 @@ def look_step(row: Row, path: Path) -> int:
     return step
 
 
+def _has_steps(path: Path) -> bool:
+    """Whether a log is of steps: that of a search is of its trials."""
+    first = next(numbered_jsonl(path, torn_end=True), None)
+    return first is not None and "step" in first[1]
+
+
 def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
     """Raises InputError where a part of run.json is of another kind than any version wrote."""
     for kind, what, names in ((str, "text", _TEXTS), (dict, "an object", _OBJECTS)):
@@ -244,6 +250,15 @@ class RunFolder:
                 lines.append(line)
             logs[int(match["seed"])] = sorted(lines, key=lambda line: int(line["step"]))
         return dict(sorted(logs.items()))
+
+    def step_logs(self) -> dict[str, dict[int, list[dict[str, Any]]]]:
+        """The logs of everything that was trained step by step, by name and seed."""
+        names = dict.fromkeys(
+            match["name"]
+            for path in self._log_files()
+            if (match := _SEEDED.fullmatch(path.name)) and _has_steps(path)
+        )
+        return {name: self.logs(name) for name in names}
 
     def looks(self, kind: str) -> dict[int, dict[int, list[Row]]]:
         """What a training's monitor saw, by seed and step; nothing in runs of before."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
-from truing.report.compared.runs import ABSENT, ComparedRun, differing
+from truing.report.compared.runs import ComparedRun, differing, written
 from truing.report.compared.words import remarks, verdicts
 from truing.report.html import render_page, swatch
 from truing.report.metrics import DASH, change, interval, mark, number
@@ -100,21 +100,6 @@ def cell(label: str, figure: Figure | None, metric: Metric) -> dict[str, Any]:
 def settings_table(runs: tuple[ComparedRun, ...]) -> list[tuple[str, list[str]]]:
     """Each setting that isn't the same in all, as text."""
     return [(key, [written(value) for value in values]) for key, values in differing(runs)]
-
-
-def written(value: Any) -> str:
-    """A setting's value in a cell."""
-    if value is ABSENT:
-        return DASH
-    if isinstance(value, list | tuple):
-        return ", ".join(map(written, value)) or "(none)"
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {written(of)}" for key, of in value.items()) or "(none)"
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)
 
 
 def costs_table(runs: tuple[ComparedRun, ...]) -> dict[str, Any]:

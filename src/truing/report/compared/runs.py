@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.report.curves import Log
+from truing.report.metrics import DASH
 from truing.report.own_labels import Labels
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.statistics.means import RESAMPLES
@@ -100,6 +101,21 @@ class Absent:
 
 
 ABSENT = Absent()
+
+
+def written(value: Any) -> str:
+    """A setting's value in a cell."""
+    if value is ABSENT:
+        return DASH
+    if isinstance(value, list | tuple):
+        return ", ".join(map(written, value)) or "(none)"
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {written(of)}" for key, of in value.items()) or "(none)"
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)
 
 
 def differing(runs: Sequence[ComparedRun]) -> list[tuple[str, list[Any]]]:
