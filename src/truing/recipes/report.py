@@ -48,6 +48,7 @@ def task_metrics(
     return TaskMetrics(
         metrics=(*own, *declared),
         titles={name: each.title for name, each in EVALUATIONS.items()},
+        headings={name: each.heading for name, each in EVALUATIONS.items()},
         from_rows={n: each.from_rows for n, each in EVALUATIONS.items() if each.from_rows},
         crossed={n: each.crossed for n, each in EVALUATIONS.items() if each.crossed},
         headline=_keys(task.headline),
