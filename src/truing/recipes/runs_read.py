@@ -58,7 +58,7 @@ def _run(path: Path, label: str) -> ComparedRun:
     task = replace(task, metrics=(*task.metrics, *HELD_OUT_METRICS))
     spec, identity = run.spec(), run.part("identity")
     facts = {name: identity[name] for name in _FACTS if identity.get(name)}
-    names = run.candidates(rows)
+    names, questions = run.candidates(rows), run.questions()
     return ComparedRun(
         label,
         path,
@@ -70,7 +70,8 @@ def _run(path: Path, label: str) -> ComparedRun:
         estimates=estimates_of(run, rows),
         settings={**_truing(run), **flat(spec), **facts},
         instruments=_instruments(run, spec, identity),
-        contents={case: _content(entry) for case, entry in run.questions().items()},
+        contents={case: _content(entry) for case, entry in questions.items()},
+        questions=questions,
         costs=run.part("costs"),
         logs=run.step_logs(),
         labels=own_labels_of(path),

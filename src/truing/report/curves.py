@@ -138,11 +138,12 @@ def axes(
     title: str,
     *,
     show_steps: bool,
+    least: float = 0.01,
 ) -> tuple[Scale, Scale]:
-    """Scales, grid and title of one panel."""
+    """Scales, grid and title of one panel; `least` is the air around values that never vary."""
     left, top, right, bottom = box
     x = Scale(steps[0], max(steps[1], steps[0] + 1), left, right)
-    y = Scale(*domain(values, least=0.01), bottom, top)
+    y = Scale(*domain(values, least=least), bottom, top)
     canvas.y_axis(y, left, right, 4)
     canvas.line(left, bottom, right, bottom, "frame")
     marks = [mark for mark in ticks(x.low, x.high, 6) if mark == round(mark)]

@@ -65,7 +65,9 @@ def step_figure(title: str, learned: Sequence[Learned], key: str) -> Figure | No
         about = f"{title} over steps {steps[0]} to {steps[1]}; the last: {values[-1]:.3g}."
         canvas = Canvas(width, height, title, about, f"{key}-{at}")
         box = (52.0, 30.0, width - 14.0, height - 42.0)
-        x, y = axes(canvas, box, steps, values, title, show_steps=True)
+        spread = max(values) - min(values)
+        air = 0.08 * spread or 0.05 * abs(values[0]) or 0.01
+        x, y = axes(canvas, box, steps, values, title, show_steps=True, least=air)
         canvas.text((box[0] + box[2]) / 2, height - 6, "step", "axis", "middle")
         for each, own in lines:
             _line(canvas, x, y, each, own)

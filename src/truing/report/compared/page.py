@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from truing.report.answers import MOST_BYTES, AnswerTable, answer_table, by_seed, terms_of
 from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
 from truing.report.compared.runs import ComparedRun, differing, written
 from truing.report.compared.words import remarks, verdicts
 from truing.report.html import render_page, swatch
-from truing.report.metrics import DASH, change, interval, mark, number
+from truing.report.metrics import DASH, change, interval, mark, moved, number
 from truing.report.quantities import COST_COLUMNS, cost_cells
 from truing.report.svg import palette
-from truing.report.training.panels import FIRST, Drawn, panels_beside
+from truing.report.training.panels import Drawn, panels_beside
 from truing.types import Metric
 
+FEW = 8
+"""So many metrics are shown whole."""
 KICKER = "Truing comparison of runs"
 """On every such page, and on no other."""
 
@@ -31,7 +36,8 @@ def page(comparison: RunComparison) -> str:
         "remarks": remarks(comparison),
         "candidates": [_candidate(each) for each in comparison.candidates],
         "learned": _learned(comparison, colours),
-        "open_panels": FIRST,
+        "answers": _answers(comparison),
+        "colour_of": colours.__getitem__,
         "settings": settings_table(runs),
         "costs": costs_table(runs),
     }
@@ -58,19 +64,36 @@ def _about(run: ComparedRun) -> dict[str, Any]:
 # --- Figures -----------------------------------------------------------------------------------
 
 
+def stands_open(candidate: ComparedCandidate, metric: Metric) -> bool:
+    """Whether a metric is shown first: the task goes by it, or a difference in it is beyond noise."""
+    key = (metric.evaluation, metric.name)
+    marked = any(moved(figure.difference) for figure in candidate.figures[key].values())
+    return len(candidate.figures) <= FEW or marked or candidate.task.counts(key)
+
+
 def _candidate(candidate: ComparedCandidate) -> dict[str, Any]:
-    labels = [run.label for run in candidate.runs]
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for metric in candidate.metrics():
-        of = candidate.figures[metric.evaluation, metric.name]
-        cells = [cell(label, of.get(label), metric) for label in labels]
-        groups.setdefault(metric.evaluation, []).append({"metric": metric, "cells": cells})
+    metrics = candidate.metrics()
+    first = [metric for metric in metrics if stands_open(candidate, metric)]
+    rest = [metric for metric in metrics if metric not in first]
     return {
         "name": candidate.name,
-        "reference": candidate.reference.label,
-        "labels": labels,
-        "groups": [(candidate.task.title(name), lines) for name, lines in groups.items()],
+        "labels": [run.label for run in candidate.runs],
+        "first": _groups(candidate, first),
+        "rest": _groups(candidate, rest),
+        "left": len(rest),
     }
+
+
+def _groups(
+    candidate: ComparedCandidate, metrics: Sequence[Metric]
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """(title, lines) of each evaluation."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for metric in metrics:
+        of = candidate.figures[metric.evaluation, metric.name]
+        cells = [cell(run.label, of.get(run.label), metric) for run in candidate.runs]
+        groups.setdefault(metric.evaluation, []).append({"metric": metric, "cells": cells})
+    return [(candidate.task.title(name), lines) for name, lines in groups.items()]
 
 
 def cell(label: str, figure: Figure | None, metric: Metric) -> dict[str, Any]:
@@ -112,6 +135,28 @@ def costs_table(runs: tuple[ComparedRun, ...]) -> dict[str, Any]:
         if isinstance(of := run.costs.get(name), dict)
     ]
     return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
+
+
+def _answers(comparison: RunComparison) -> list[tuple[str, AnswerTable, str]]:
+    """For each candidate the table of all answers, a column for each run, and the first run's label."""
+    room = MOST_BYTES // max(1, len(comparison.candidates))
+    tables = []
+    for candidate in comparison.candidates:
+        labels = [run.label for run in candidate.runs]
+        questions: dict[str, Mapping[str, Any]] = {}
+        for run in candidate.runs:
+            questions = {**run.questions, **questions}
+        rows = [
+            row
+            for run in candidate.runs
+            for row in by_seed(
+                [replace(r, candidate=run.label) for r in run.rows if r.candidate == candidate.name]
+            )
+        ]
+        table = answer_table(rows, labels, terms_of(candidate.task), questions, room)
+        if table.cases:
+            tables.append((candidate.name, table, labels[0]))
+    return tables
 
 
 def _learned(comparison: RunComparison, colours: dict[str, str]) -> list[tuple[str, list[Drawn]]]:

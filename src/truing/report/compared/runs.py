@@ -42,7 +42,8 @@ class ComparedRun:
     """One of the runs. `label` is its name on the page, `kind` the command that left it.
 
     `instruments` are what figures were measured with, by name; what isn't known of a run isn't there.
-    `contents` tells, by case, what is asked and known of it: equal for equal cases. `estimates` are
+    `contents` tells, by case, what is asked and known of it: equal for equal cases; `questions` has it in
+    full, where it was kept. `estimates` are
     figures whose rows weren't kept. `shown_as` has a candidate's own name where it is called another
     here, `labels` own labels of its answers.
     """
@@ -58,6 +59,7 @@ class ComparedRun:
     settings: Mapping[str, Any] = field(default_factory=dict)
     instruments: Mapping[str, Any] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
+    questions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     costs: Mapping[str, Any] = field(default_factory=dict)
     logs: Mapping[str, Mapping[int, Log]] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)

@@ -12,17 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.report.compared.differences import ComparedCandidate, RunComparison
-from truing.report.compared.page import cell, costs_table, settings_table
+from truing.report.compared.page import cell, costs_table, settings_table, stands_open
 from truing.report.compared.words import remarks, verdicts
-from truing.report.metrics import moved
 from truing.report.terminal import EFFECT_STYLES, finding_line
 from truing.terminal.text import shortly
 from truing.types import Metric
 
 _MEASURE, _RUN, _SETTING = 20, 22, 24
 """Characters of a column of figures, of a run, and of a setting's value."""
-_FEW = 8
-"""So many metrics are printed whole."""
 _NOT_PAIRED = "*"
 
 
@@ -31,7 +28,7 @@ def show(comparison: RunComparison, console: Console) -> None:
     console.print()
     left_out = 0
     for candidate in comparison.candidates:
-        metrics = [metric for metric in candidate.metrics() if _is_shown(candidate, metric)]
+        metrics = [metric for metric in candidate.metrics() if stands_open(candidate, metric)]
         left_out += len(candidate.figures) - len(metrics)
         for labels in _beside(candidate, console.width):
             console.print(_figures(candidate, metrics, labels))
@@ -66,14 +63,6 @@ def _beside(candidate: ComparedCandidate, width: int) -> list[Sequence[str]]:
     most = max(1, (width - _MEASURE) // _RUN - 1)
     others = labels[1:]
     return [(labels[0], *others[start : start + most]) for start in range(0, len(others), most)]
-
-
-def _is_shown(candidate: ComparedCandidate, metric: Metric) -> bool:
-    """Whether the task goes by a metric, or a difference in it is beyond noise."""
-    key = (metric.evaluation, metric.name)
-    marked = any(moved(figure.difference) for figure in candidate.figures[key].values())
-    few = len(candidate.figures) <= _FEW
-    return few or marked or candidate.task.counts(key)
 
 
 def _figures(

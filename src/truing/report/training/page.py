@@ -16,7 +16,7 @@ from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.sentences import Finding, change_text
 from truing.report.task_metrics import TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of
-from truing.report.training.panels import FIRST, Drawn, panels_of
+from truing.report.training.panels import Drawn, panels_of
 from truing.report.training.warnings import ENDS, ends, warnings_of
 from truing.runs.entries import entries
 from truing.runs.folder import HELD_OUT, RunFolder
@@ -104,7 +104,6 @@ def page(run: RunFolder, task: TaskMetrics, defaults: Defaults) -> str:
         "steps": max((each.steps for each in candidates), default=0),
         "findings": findings(run, candidates, task),
         "candidates": candidates,
-        "open_panels": FIRST,
         "last": last_figures(candidates),
         "held_out": held_out_table(candidates),
         "facts": _facts(run),
@@ -254,6 +253,7 @@ def settings_of(run: RunFolder, kind: str, defaults: Defaults) -> list[tuple[str
     """(key, value, default where it is another) of the method's own section, then of others that were
     changed."""
     usual, given = flat(defaults), flat(run.spec())
+    given.pop("methods", None)  # which isn't read
     own = [key for key in given if key.partition(".")[0] == kind]
     changed = [key for key, value in given.items() if usual.get(key) != value and key not in own]
     return [

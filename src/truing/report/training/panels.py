@@ -56,8 +56,6 @@ PANELS = (
     Panel("Gradient norm", (Part("gradient_norm", css="c-base"),)),
     Panel("Learning rate", (Part("learning_rate", css="c-base"),)),
 )
-FIRST = 4
-"""So many panels stand open on a page; the others are folded."""
 
 
 def _keys(logs: Mapping[int, Log]) -> set[str]:
