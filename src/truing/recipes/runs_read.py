@@ -26,6 +26,7 @@ from truing.report.summary import resamples_of
 from truing.report.task_metrics import TaskMetrics
 from truing.report.training.held_out import (
     HELD_OUT_METRICS,
+    HELD_OUT_TITLES,
     REWARD_MODEL,
     estimate_of,
     estimates_of,
@@ -55,7 +56,11 @@ def read_run(path: Path, label: str) -> ComparedRun:
 def _run(path: Path, label: str) -> ComparedRun:
     run = RunFolder.open(path)
     task, rows = metrics_of(run), [*run.rows(), *run.held_out()]
-    task = replace(task, metrics=(*task.metrics, *HELD_OUT_METRICS))
+    task = replace(
+        task,
+        metrics=(*task.metrics, *HELD_OUT_METRICS),
+        titles={**task.titles, **HELD_OUT_TITLES},
+    )
     spec, identity = run.spec(), run.part("identity")
     facts = {name: identity[name] for name in _FACTS if identity.get(name)}
     names, questions = run.candidates(rows), run.questions()

@@ -98,7 +98,7 @@ class RunComparison:
 
 def _candidate(name: str, runs: Sequence[ComparedRun]) -> ComparedCandidate | None:
     """None where fewer than two runs have any figure of it."""
-    having = tuple(run for run in runs if _has(run, name))
+    having = tuple(run for run in runs if has_figures(run, name))
     if len(having) < 2:
         return None
     reference = having[0]
@@ -127,7 +127,8 @@ def _candidate(name: str, runs: Sequence[ComparedRun]) -> ComparedCandidate | No
     )
 
 
-def _has(run: ComparedRun, name: str) -> bool:
+def has_figures(run: ComparedRun, name: str) -> bool:
+    """Whether anything of a candidate was measured in a run."""
     return bool(run.estimates.get(name)) or any(row.candidate == name for row in run.rows)
 
 

@@ -7,17 +7,31 @@ from typing import Any
 from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
 from truing.report.compared.runs import ABSENT, ComparedRun, differing
 from truing.report.compared.words import remarks, verdicts
+from truing.report.training.last import last_means
 
 
 def document(comparison: RunComparison) -> dict[str, Any]:
     """`candidates.NAME.RUN.EVALUATION.METRIC` has a figure, `differences` the difference to the
-    first run that has the candidate (`references`), and whether it is paired."""
+    first run that has the candidate (`references`), and whether it is paired; `learning` the means of the
+    last steps' figures, by candidate, run and seed."""
     runs = comparison.runs
     return {
         "runs": {run.label: _about(run) for run in runs},
         "candidates": {each.name: _values(each) for each in comparison.candidates},
         "differences": {each.name: _differences(each) for each in comparison.candidates},
         "references": {each.name: each.reference.label for each in comparison.candidates},
+        "learning": {
+            name: {
+                run.label: {
+                    str(seed): {"steps": log[-1]["step"], **last_means(log)}
+                    for seed, log in run.logs[name].items()
+                    if log
+                }
+                for run in runs
+                if name in run.logs
+            }
+            for name in comparison.learned
+        },
         "settings": {
             key: {
                 run.label: value

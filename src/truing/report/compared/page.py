@@ -14,6 +14,7 @@ from truing.report.html import render_page, swatch
 from truing.report.metrics import DASH, change, interval, mark, moved, number
 from truing.report.quantities import COST_COLUMNS, cost_cells
 from truing.report.svg import palette
+from truing.report.training.last import LastTable, last_table
 from truing.report.training.panels import Drawn, panels_beside
 from truing.types import Metric
 
@@ -159,18 +160,15 @@ def _answers(comparison: RunComparison) -> list[tuple[str, AnswerTable, str]]:
     return tables
 
 
-def _learned(comparison: RunComparison, colours: dict[str, str]) -> list[tuple[str, list[Drawn]]]:
-    return [
-        (name, panels)
-        for name in comparison.learned
-        if (
-            panels := panels_beside(
-                name,
-                [
-                    (run.label, colours[run.label], run.logs[name])
-                    for run in comparison.runs
-                    if name in run.logs
-                ],
-            )
+def _learned(
+    comparison: RunComparison, colours: Mapping[str, str]
+) -> list[tuple[str, list[Drawn], LastTable]]:
+    """For each candidate with logs the figures over the steps, and how each run stood at the end."""
+    found = []
+    for name in comparison.learned:
+        runs = [run for run in comparison.runs if name in run.logs]
+        panels = panels_beside(
+            name, [(run.label, colours[run.label], run.logs[name]) for run in runs]
         )
-    ]
+        found.append((name, panels, last_table([(run.label, run.logs[name]) for run in runs])))
+    return found

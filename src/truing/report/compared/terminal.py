@@ -15,6 +15,7 @@ from truing.report.compared.differences import ComparedCandidate, RunComparison
 from truing.report.compared.page import cell, costs_table, settings_table, stands_open
 from truing.report.compared.words import remarks, verdicts
 from truing.report.terminal import EFFECT_STYLES, finding_line
+from truing.report.training.last import last_table
 from truing.terminal.text import shortly
 from truing.types import Metric
 
@@ -43,7 +44,8 @@ def show(comparison: RunComparison, console: Console) -> None:
             rest = f"{left_out} more figures are within noise: --out FILE.html and --json have all"
             console.print(Text(rest, style="dim"))
         console.print()
-    for table in (_settings(comparison), _costs(comparison)):
+    learned = [_last(comparison, name) for name in comparison.learned]
+    for table in (_settings(comparison), *learned, _costs(comparison)):
         if table is not None:
             console.print(table)
             console.print()
@@ -107,6 +109,18 @@ def _settings(comparison: RunComparison) -> Table | None:
         table.add_column(Text(run.label), header_style="bold", overflow="fold")
     for key, values in rows:
         table.add_row(key, *(Text(shortly(value, _SETTING)) for value in values))
+    return table
+
+
+def _last(comparison: RunComparison, name: str) -> Table:
+    """How each run's training of a candidate stood at its end."""
+    logs = [(run.label, run.logs[name]) for run in comparison.runs if name in run.logs]
+    last = last_table(logs)
+    table = _table(f"{name}, last steps of training")
+    for title in last["columns"]:
+        table.add_column(title, justify="right", header_style="bold")
+    for label, cells in last["rows"]:
+        table.add_row(Text(label), *(Text(each, no_wrap=True) for each in cells))
     return table
 
 

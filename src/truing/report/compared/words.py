@@ -9,6 +9,7 @@ from truing.report.compared.differences import (
     ComparedCandidate,
     Figure,
     RunComparison,
+    has_figures,
     place_of,
 )
 from truing.report.compared.runs import ComparedRun, candidates_of, differing
@@ -101,8 +102,8 @@ def _on_candidates(comparison: RunComparison) -> list[Finding]:
     compared = {candidate.name for candidate in comparison.candidates} | set(comparison.learned)
     alone: dict[str, list[str]] = defaultdict(list)
     for name in candidates_of(comparison.runs):
-        having = [run for run in comparison.runs if name in run.candidates]
-        if name not in compared:
+        having = [run for run in comparison.runs if has_figures(run, name) or name in run.logs]
+        if having and name not in compared:
             alone[having[0].label].append(name)
     return [
         Finding(f"Only {label} has figures of {joined(names)}.", "note")

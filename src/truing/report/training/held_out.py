@@ -41,6 +41,7 @@ HELD_OUT_METRICS = (
         "balanced accuracy of the other probe on labels that it was not fitted to",
     ),
 )  # fmt: skip
+HELD_OUT_TITLES = {HELD_OUT: "What was held out of training", REWARD_MODEL: "The reward model"}
 _RECORDED = {
     "held_out_loss": "loss",
     "held_out_loss_difference": "loss_over_base",

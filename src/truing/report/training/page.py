@@ -16,8 +16,9 @@ from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.sentences import Finding, change_text
 from truing.report.task_metrics import TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of
+from truing.report.training.last import ENDS, ends, last_table
 from truing.report.training.panels import Drawn, panels_of
-from truing.report.training.warnings import ENDS, ends, warnings_of
+from truing.report.training.warnings import warnings_of
 from truing.runs.entries import entries
 from truing.runs.folder import HELD_OUT, RunFolder
 from truing.statistics.means import RESAMPLES
@@ -34,8 +35,6 @@ _TITLES = {
     "reward": "A reward model",
     "best_of_n": "The best of many answers",
 }
-_LAST = ("reward", "loss_per_token", "loss", "accuracy", "margin", "kl", "length", "entropy")
-_INSTEAD = {"loss": "loss_per_token"}
 Defaults = Mapping[str, Any]
 
 
@@ -104,7 +103,7 @@ def page(run: RunFolder, task: TaskMetrics, defaults: Defaults) -> str:
         "steps": max((each.steps for each in candidates), default=0),
         "findings": findings(run, candidates, task),
         "candidates": candidates,
-        "last": last_figures(candidates),
+        "last": last_table([(each.name, each.logs) for each in candidates]),
         "held_out": held_out_table(candidates),
         "facts": _facts(run),
         "pages": _pages(run),
@@ -175,29 +174,6 @@ def _metric(name: str) -> Metric:
     """A held-out figure's, or a reward's."""
     declared = {metric.name: metric for metric in HELD_OUT_METRICS}
     return declared.get(name) or Metric(HELD_OUT, name, name, 0, "share", "")
-
-
-def last_figures(candidates: Sequence[Candidate]) -> dict[str, Any]:
-    """For each candidate and seed the means of the last steps' figures."""
-    keys = [
-        key for key in _LAST if any(_last(log, key) for c in candidates for log in c.logs.values())
-    ]
-    keys = [key for key in keys if _INSTEAD.get(key) not in keys]
-    rows = [
-        (
-            f"{candidate.name}, seed {seed}" if len(candidate.logs) > 1 else candidate.name,
-            [quantity(log[-1]["step"]), *(_last(log, key) or "–" for key in keys)],
-        )
-        for candidate in candidates
-        for seed, log in candidate.logs.items()
-        if log
-    ]
-    return {"columns": ["Steps", *(key.replace("_", " ") for key in keys)], "rows": rows}
-
-
-def _last(log: Log, key: str) -> str:
-    values = [line[key] for line in log if isinstance(line.get(key), int | float)][-ENDS:]
-    return quantity(float(sum(values) / len(values))) if values else ""
 
 
 def held_out_table(candidates: Sequence[Candidate]) -> list[tuple[str, str, str, str, int]]:

@@ -40,7 +40,7 @@ PANELS = (
     ),
     Panel("Accuracy on pairs (share)", (Part("accuracy", css="c-informative"),)),
     Panel(
-        "Log-probability against the reference (nats)",
+        "Log ratio (nats)",
         (
             Part("chosen_log_ratio", "better answers", "c-both"),
             Part("rejected_log_ratio", "worse answers", "c-true"),

@@ -8,7 +8,7 @@ reward rose.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
+from dataclasses import replace
 from typing import Any
 
 from truing.report.counts import on_constant_rewards
@@ -16,23 +16,16 @@ from truing.report.curves import Log, captions, series
 from truing.report.metrics import number
 from truing.report.sentences import Finding, joined
 from truing.report.task_metrics import TaskMetrics
+from truing.report.training.last import ends
 from truing.types import Estimate
 
-ENDS = 5
-"""Steps at either end of a log whose means are held against each other."""
 _LONGER, _VARIED = 1.5, 0.5
 """How much longer (or shorter) answers, and how much less entropy, are a sign."""
 _RISEN = 1e-9
+_MANY = 0.1
+"""From this share of steps on, rewards that say nothing are worth a warning."""
 
 Logs = Mapping[int, Log]
-
-
-def ends(log: Log, key: str) -> tuple[float, float] | None:
-    """The means over the first and the last steps that have a figure; None where there are too few."""
-    values = [value for _, value in series(log, key)]
-    if len(values) < 2 * ENDS:
-        return None
-    return fmean(values[:ENDS]), fmean(values[-ENDS:])
 
 
 def warnings_of(
@@ -43,7 +36,7 @@ def warnings_of(
         *_on_displacement(name, logs),
         *_on_signs(name, logs),
         *_on_judges(name, logs, task),
-        *on_constant_rewards(logs),
+        *_on_constant_rewards(logs),
         *_on_unscored(name, logs),
         *_on_stops(name, logs),
         *_on_overfitting(name, logs),
@@ -133,6 +126,13 @@ def _on_judges(name: str, logs: Logs, task: TaskMetrics) -> list[Finding]:
         "truing eval on the candidate does, and truing align watches from the start."
     )
     return [Finding(text, "note", name)]
+
+
+def _on_constant_rewards(logs: Logs) -> list[Finding]:
+    """A warning where they are many, else a note."""
+    lines = [line for log in logs.values() for line in log]
+    few = sum("constant_reward" in line for line in lines) < _MANY * len(lines)
+    return [replace(each, tone="note" if few else each.tone) for each in on_constant_rewards(logs)]
 
 
 def _on_unscored(name: str, logs: Logs) -> list[Finding]:
