@@ -64,6 +64,7 @@ def _run(path: Path, label: str) -> ComparedRun:
     spec, identity = run.spec(), run.part("identity")
     facts = {name: identity[name] for name in _FACTS if identity.get(name)}
     names, questions = run.candidates(rows), run.questions()
+    estimates = estimates_of(run, rows)
     return ComparedRun(
         label,
         path,
@@ -71,8 +72,8 @@ def _run(path: Path, label: str) -> ComparedRun:
         task,
         task_name=str(_section(spec, "task").get("name", "")),
         rows=rows,
-        candidates=tuple(names),
-        estimates=estimates_of(run, rows),
+        candidates=tuple(dict.fromkeys([*names, *estimates])),
+        estimates=estimates,
         settings={**_truing(run), **flat(spec), **facts},
         instruments=_instruments(run, spec, identity),
         contents={case: _content(entry) for case, entry in questions.items()},

@@ -118,7 +118,9 @@ def _candidate(name: str, runs: Sequence[ComparedRun]) -> ComparedCandidate | No
     }
     differences = {
         place_of(run, having): {
-            key: of[run.label].difference for key, of in figures.items() if of[run.label].difference
+            key: difference
+            for key, of in figures.items()
+            if (difference := of[run.label].difference) is not None
         }
         for run in having[1:]
     }
