@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,9 @@ def rl_lines(**last: Any) -> list[Line]:
         }
         lines.append({"step": step, "reward": share, "kl": 3 * share, **figures})
         if step % 5 == 0:
-            answer = last.get("answer", f"answer {step}")
+            answer = last.get("answer")
             lines[-1]["samples"] = [
-                {"prompt": f"<i>why {n}?</i>", "answer": answer or f"{answer}{n}", "reward": share}
+                {"prompt": f"<i>why {n}?</i>", "answer": answer or f"answer {n}", "reward": share}
                 for n in range(2)
             ]
     return lines
@@ -67,9 +68,7 @@ def written(folder: Path) -> str:
 
 
 def warnings(page: str) -> list[str]:
-    found = re.findall(
-        r'<li class="warning"><span class="tag ">Warning</span><span>(.*?)</span></li>', page
-    )
+    found = re.findall(r'<li class="warning"><span .*?</span><span>(.*?)</span></li>', page)
     return [re.sub("<.*?>", "", text) for text in found]
 
 
@@ -146,12 +145,9 @@ def test_a_page_takes_two_percent_of_the_time_at_most(
     for _ in range(100):
         page()
         now[0] += 1.0
-    assert calls == [
-        110.0,
-        pytest.approx(135.5, abs=1),
-        pytest.approx(161, abs=2),
-        pytest.approx(186.5, abs=3),
-    ]
+    assert calls[0] == 110.0
+    apart = [later - earlier for earlier, later in pairwise(calls)]
+    assert len(apart) >= 3 and all(25 <= each <= 27 for each in apart)  # 0.5 s each
 
 
 # --- Real trainings ------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from truing.files import write_text_atomically
 from truing.recipes.report import metrics_of
-from truing.report.training.page import page
+from truing.report.training.page import candidates_in, findings, page
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec
 from truing.types import InputError
@@ -49,6 +50,23 @@ def page_as_it_goes(folder: Path, first: float = FIRST) -> Callable[[], None]:
         due = begun + took / SHARE
 
     return write
+
+
+def training_document(run: RunFolder) -> dict[str, Any]:
+    """What `truing report --json` prints of a training."""
+    candidates = candidates_in(run)
+    return {
+        "run": str(run.path),
+        "kind": run.part("identity").get("kind"),
+        "spec_digest": run.record.get("spec_digest"),
+        "finished": run.record.get("finished"),
+        "held_out": {
+            each.name: {name: figure.to_json() for name, figure in each.held_out.items()}
+            for each in candidates
+        },
+        "findings": [each.text for each in findings(run, candidates, metrics_of(run))],
+        "costs": run.part("costs"),
+    }
 
 
 def is_training(run: RunFolder) -> bool:
