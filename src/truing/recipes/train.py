@@ -292,6 +292,7 @@ def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
         **({"curve": curve} if curve else {}),
         **({"pair_reward": fit} if (fit := record.get("pair_reward")) else {}),
         "costs": record["costs"],
+        "page": str(run.folder / PAGE),
     }
 
 
