@@ -241,6 +241,21 @@ def test_lone_candidates_of_evaluations_stand_side_by_side(sweeps: tuple[Path, P
     assert document["runs"]["b"]["candidate"] == "large-one"
 
 
+def test_an_evaluation_stands_beside_a_run_of_align(first: Path, tmp_path: Path) -> None:
+    folder, own = tmp_path / "eval", RunFolder.open(first)
+    questions = own.questions()
+    rows = [
+        row.to_json() | {"prompt": "own", "detail": {"question": questions[row.case]["prompt"]}}
+        for row in own.rows()
+        if row.candidate == "rl" and row.evaluation == "trivia"
+    ]
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"finished": True, "seed": 0}))
+    write_lines(folder / "rows.jsonl", [row | {"candidate": "sft"} for row in rows])
+    found = differences(compare_runs([first, folder]))["trivia"]["mc1"]
+    assert found["paired"] and found["n"] == 20
+
+
 def test_an_unfinished_evaluation_is_refused(sweeps: tuple[Path, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(sweeps[0], tmp_path / "half"))
     (folder / "results.json").write_text(json.dumps({"digest": "x", "finished": False}))

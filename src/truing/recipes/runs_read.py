@@ -19,6 +19,7 @@ from truing.report.compared.runs import (
     TASK_JUDGES,
     VERSION,
     ComparedRun,
+    Content,
     flat,
     judge_instrument,
 )
@@ -114,12 +115,12 @@ def _instruments(
     }
 
 
-def _content(entry: Mapping[str, Any]) -> str:
+def _content(entry: Mapping[str, Any]) -> Content:
     """Equal for cases that ask the same and know the same of good answers."""
     kept = {
         key: value for key, value in entry.items() if key not in ("split", "source", "category")
     }
-    return stable_hash(repr(sorted(kept.items())))
+    return "questions", stable_hash(repr(sorted(kept.items())))
 
 
 # --- Of `truing eval` --------------------------------------------------------------------------
@@ -160,10 +161,12 @@ def _subject(candidate: str, prompt: str) -> str:
     return candidate if prompt in (_OWN_PROMPT, "") else f"{candidate}, {prompt}"
 
 
-def _asked(row: Row) -> str:
+def _asked(row: Row) -> Content:
     """What is kept of a case in its row."""
     detail = row.detail
-    return stable_hash(*(str(detail.get(key, "")) for key in ("question", "system", "canary")))
+    return "rows", stable_hash(
+        *(str(detail.get(key, "")) for key in ("question", "system", "canary"))
+    )
 
 
 def _eval_instruments(document: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

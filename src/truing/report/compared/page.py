@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from truing.report.answers import MOST_BYTES, AnswerTable, answer_table, by_seed, terms_of
 from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
@@ -97,25 +97,46 @@ def _groups(
     return [(candidate.task.title(name), lines) for name, lines in groups.items()]
 
 
-def cell(label: str, figure: Figure | None, metric: Metric) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Cell:
     """A run's figure as it is shown: value, interval, difference and how it is to be read."""
+
+    run: str
+    value: str = DASH
+    interval: str = ""
+    n: int = 0
+    unscored: int = 0
+    difference: str = ""
+    difference_interval: str = ""
+    effect: Literal["gain", "loss", "moved", ""] = ""
+    mark: str = ""
+    paired: bool = False
+    why: str = ""
+
+
+def cell(label: str, figure: Figure | None, metric: Metric) -> Cell:
+    """The cell of a run; a dash where it has no figure."""
     value = figure.value if figure else None
     if figure is None or value is None:
-        return {"run": label, "value": DASH}
-    difference = figure.difference
-    return {
-        "run": label,
-        "value": number(value.value, metric.unit),
-        "interval": interval(value, metric.unit),
-        "n": value.n,
-        "unscored": value.unscored,
-        "difference": number(difference.value, metric.unit, sign=True) if difference else "",
-        "difference_interval": interval(difference, metric.unit) if difference else "",
-        "effect": change(difference, metric),
-        "mark": mark(difference),
-        "paired": figure.paired,
-        "why": figure.why,
-    }
+        return Cell(label)
+    shown = Cell(
+        label,
+        number(value.value, metric.unit),
+        interval(value, metric.unit),
+        value.n,
+        value.unscored,
+        why=figure.why,
+    )
+    if (difference := figure.difference) is None:
+        return shown
+    return replace(
+        shown,
+        difference=number(difference.value, metric.unit, sign=True),
+        difference_interval=interval(difference, metric.unit),
+        effect=change(difference, metric),
+        mark=mark(difference),
+        paired=figure.paired,
+    )
 
 
 # --- What runs were made with, and what they cost ----------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from truing.report.compared.runs import ComparedRun, instruments_of
+from truing.report.compared.runs import ComparedRun, Content, instruments_of
 from truing.types import Metric, Row
 
 LEAST_SHARED = 0.5
@@ -59,11 +59,14 @@ def shared_cases(
     changed = frozenset(
         case
         for case in ours & theirs
-        if case in run.contents
-        and case in reference.contents
-        and run.contents[case] != reference.contents[case]
+        if are_other(run.contents.get(case), reference.contents.get(case))
     )
     return SharedCases((ours & theirs) - changed, changed, len(ours), len(theirs))
+
+
+def are_other(ours: Content | None, theirs: Content | None) -> bool:
+    """Whether two cases of one name aren't the same; unknown where they are known from other sources."""
+    return ours is not None and theirs is not None and ours[0] == theirs[0] and ours != theirs
 
 
 def measured_otherwise(run: ComparedRun, reference: ComparedRun, metric: Metric) -> str:

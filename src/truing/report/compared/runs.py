@@ -24,6 +24,10 @@ RULES = "rules of the task"
 _OF_EVALUATION = {"answers": TASK_JUDGES, "rules": RULES, "attacks": RULES, "hacking": REWARD_PARTS}
 
 
+Content = tuple[str, str]
+"""Where it is known from what a case asks, and a hash of it: equal for equal cases of one source."""
+
+
 def judge_instrument(name: str) -> str:
     """What a judge is called among the instruments."""
     return f"judge “{name}”"
@@ -42,10 +46,9 @@ class ComparedRun:
     """One of the runs. `label` is its name on the page, `kind` the command that left it.
 
     `instruments` are what figures were measured with, by name; what isn't known of a run isn't there.
-    `contents` tells, by case, what is asked and known of it: equal for equal cases; `questions` has it in
-    full, where it was kept. `estimates` are
-    figures whose rows weren't kept. `shown_as` has a candidate's own name where it is called another
-    here, `labels` own labels of its answers.
+    `contents` tells, by case, what is asked and known of it; `questions` has it in full, where it was
+    kept. `estimates` are figures whose rows weren't kept. `shown_as` has a candidate's own name where it
+    is called another here, `labels` own labels of its answers.
     """
 
     label: str
@@ -58,7 +61,7 @@ class ComparedRun:
     estimates: Mapping[str, Mapping[Key, Estimate]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     instruments: Mapping[str, Any] = field(default_factory=dict)
-    contents: Mapping[str, str] = field(default_factory=dict)
+    contents: Mapping[str, Content] = field(default_factory=dict)
     questions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     costs: Mapping[str, Any] = field(default_factory=dict)
     logs: Mapping[str, Mapping[int, Log]] = field(default_factory=dict)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich import box
 from rich.console import Console, Group
@@ -12,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.report.compared.differences import ComparedCandidate, RunComparison
-from truing.report.compared.page import cell, costs_table, settings_table, stands_open
+from truing.report.compared.page import Cell, cell, costs_table, settings_table, stands_open
 from truing.report.compared.words import remarks, verdicts
 from truing.report.terminal import EFFECT_STYLES, finding_line
 from truing.report.training.last import last_table
@@ -86,17 +85,18 @@ def _figures(
     return table
 
 
-def _cell(shown: dict[str, Any]) -> Text:
+def _cell(shown: Cell) -> Text:
     """Value and difference on one line, the value's interval on the next."""
-    text = Text(shown["value"], no_wrap=True)
-    if shown.get("difference"):
-        star = "" if shown["paired"] else _NOT_PAIRED
-        style = EFFECT_STYLES[shown["effect"]]
-        text.append(f" {shown['mark'] or ' '}{shown['difference']}{star}", style=style)
-    if shown.get("interval"):
-        text.append(f"\n{shown['interval']}", style="dim")
-    if shown.get("unscored"):
-        text.append(f"\n{shown['unscored']} unscored", style="yellow")
+    text = Text(shown.value, no_wrap=True)
+    if shown.difference:
+        star = "" if shown.paired else _NOT_PAIRED
+        text.append(
+            f" {shown.mark or ' '}{shown.difference}{star}", style=EFFECT_STYLES[shown.effect]
+        )
+    if shown.interval:
+        text.append(f"\n{shown.interval}", style="dim")
+    if shown.unscored:
+        text.append(f"\n{shown.unscored} unscored", style="yellow")
     return text
 
 
