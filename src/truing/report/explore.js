@@ -252,14 +252,26 @@
     card.style.top = `${below ? box.bottom + 8 : Math.max(8, box.top - height - 8)}px`;
   }
 
+  let about = null; // the element that the card is over
+
   function hide() {
     card.hidden = true;
-    document.querySelector("[aria-describedby=card]")?.removeAttribute("aria-describedby");
+    about?.removeAttribute("aria-describedby");
+    about = null;
+  }
+
+  // What has the focus keeps its card while the page scrolls to it.
+  function follow() {
+    if (about && about === document.activeElement) place(about.getBoundingClientRect());
+    else hide();
   }
 
   function showCard(event) {
     const element = event.target.closest?.("[data-card], .given summary");
-    if (!element || !hasCard(element)) { hide(); return; }
+    if (!element || !hasCard(element)) {
+      if (about !== document.activeElement) hide(); // the page moved below the pointer
+      return;
+    }
     hide();
     card.replaceChildren(...linesOf(element).map((line, at) => {
       const part = document.createElement(at ? "p" : "b");
@@ -267,8 +279,9 @@
       return part;
     }));
     card.hidden = false;
-    element.setAttribute("aria-describedby", "card");
-    place(element.getBoundingClientRect());
+    about = element;
+    about.setAttribute("aria-describedby", "card");
+    place(about.getBoundingClientRect());
   }
 
   // A hint becomes a card. In each figure and table one hint can be reached by Tab, the others by arrows.
@@ -295,7 +308,7 @@
     }
     for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, showCard);
     for (const kind of ["focusout", "click"]) document.addEventListener(kind, hide);
-    addEventListener("scroll", hide, { passive: true });
+    addEventListener("scroll", follow, { passive: true });
     document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
   }
 
