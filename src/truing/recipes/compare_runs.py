@@ -1,7 +1,7 @@
 """`truing compare RUN RUN ...`: runs side by side, read from their folders alone.
 
 from truing.recipes.compare_runs import compare_runs
-print(compare_runs([Path("runs/a"), Path("runs/b")]).to_json())
+compare_runs([Path("runs/a"), Path("runs/b")]).write(Path("compare.html"))
 """
 
 from __future__ import annotations
