@@ -24,19 +24,20 @@ from truing.report.compared.runs import (
     judge_instrument,
 )
 from truing.report.summary import resamples_of
-from truing.report.task_metrics import TaskMetrics
+from truing.report.task_metrics import Key, TaskMetrics
 from truing.report.training.held_out import (
     HELD_OUT_METRICS,
     HELD_OUT_TITLES,
     REWARD_MODEL,
     estimate_of,
     estimates_of,
+    metric_of,
 )
 from truing.runs.entries import is_file
 from truing.runs.folder import RECORD, RunFolder
 from truing.runs.kinds import EVAL, REWARD_RECORD, EvalFolder, kind_of
 from truing.spec.reading import make_spec
-from truing.types import InputError, Metric, Row, Unit, stable_hash
+from truing.types import Estimate, InputError, Metric, Row, Unit, stable_hash
 
 _OWN_PROMPT = "own"
 _FACTS = ("weights_hash", "precision", "device")
@@ -57,15 +58,15 @@ def read_run(path: Path, label: str) -> ComparedRun:
 def _run(path: Path, label: str) -> ComparedRun:
     run = RunFolder.open(path)
     task, rows = metrics_of(run), [*run.rows(), *run.held_out()]
+    estimates = estimates_of(run, rows)
     task = replace(
         task,
-        metrics=(*task.metrics, *HELD_OUT_METRICS),
+        metrics=(*task.metrics, *HELD_OUT_METRICS, *_named(estimates)),
         titles={**task.titles, **HELD_OUT_TITLES},
     )
     spec, identity = run.spec(), run.part("identity")
     facts = {name: identity[name] for name in _FACTS if identity.get(name)}
     names, questions = run.candidates(rows), run.questions()
-    estimates = estimates_of(run, rows)
     return ComparedRun(
         label,
         path,
@@ -86,6 +87,13 @@ def _run(path: Path, label: str) -> ComparedRun:
         finished=bool(run.record.get("finished")),
         made=f"{run.record.get('created')} {run.record.get('spec_digest')} {run.record.get('finished')}",
     )
+
+
+def _named(estimates: Mapping[str, Mapping[Key, Estimate]]) -> list[Metric]:
+    """The metrics of figures that go by names of their own."""
+    declared = {(metric.evaluation, metric.name) for metric in HELD_OUT_METRICS}
+    keys = dict.fromkeys(key for of in estimates.values() for key in of if key not in declared)
+    return [metric_of(key) for key in keys]
 
 
 def _section(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:

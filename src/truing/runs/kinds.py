@@ -19,7 +19,7 @@ _HINT = "give a folder that `truing align`, `truing eval` or `truing train` left
 _OTHERS = {
     "judge_training.json": "a judge",
     "grid.json": "a run of the grid world",
-    "study.json": "a study of oversight",
+    "plan.json": "a study of oversight",
     "candidate.json": "a candidate; give the run's folder that it lies in",
 }
 """Folders of other kinds by a file in each, and what to say of them."""

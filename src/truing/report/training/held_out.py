@@ -29,18 +29,24 @@ HELD_OUT_METRICS = (
         HELD_OUT, "longer_chosen", "Longer answer better", 0, "share",
         "held-out pairs in which the better answer is the longer one",
     ),
-    Metric(HELD_OUT, "mc1", "MC1, held out", 1, "share", "the true answer is the likeliest"),
-    Metric(HELD_OUT, "mc2", "MC2, held out", 1, "share", "how likely true answers are among all"),
     Metric(REWARD_MODEL, "pairs", "Pairs", 1, "share", "held-out pairs in which the better answer wins"),
-    Metric(
-        REWARD_MODEL, "truth", "Truth", 1, "share",
-        "balanced accuracy of the truth probe on labels that it was not fitted to",
-    ),
-    Metric(
-        REWARD_MODEL, "informative", "Informativeness", 1, "share",
-        "balanced accuracy of the other probe on labels that it was not fitted to",
-    ),
 )  # fmt: skip
+
+
+def metric_of(key: Key) -> Metric:
+    """The metric of a held-out figure. A probe of a reward, and what a search for a prompt was confirmed
+    by, go by their own names: more is better."""
+    declared = {(metric.evaluation, metric.name): metric for metric in HELD_OUT_METRICS}
+    evaluation, name = key
+    if evaluation == REWARD_MODEL:
+        note = "balanced accuracy on labels that it was not fitted to"
+        undeclared = Metric(evaluation, name, name.capitalize(), 1, "share", note)
+    else:
+        label = f"{name.replace('_', ' ').upper()}, held out"
+        undeclared = Metric(evaluation, name, label, 1, "share", "on questions not searched with")
+    return declared.get(key) or undeclared
+
+
 HELD_OUT_TITLES = {HELD_OUT: "What was held out of training", REWARD_MODEL: "The reward model"}
 _RECORDED = {
     "held_out_loss": "loss",

@@ -14,15 +14,15 @@ from truing.report.measured import BASE, measure
 from truing.report.metrics import change, interval, number
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.sentences import Finding, change_text
-from truing.report.task_metrics import TaskMetrics
-from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of
+from truing.report.task_metrics import Key, TaskMetrics
+from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of, metric_of
 from truing.report.training.last import ENDS, ends, last_table
 from truing.report.training.panels import Drawn, panels_of
 from truing.report.training.warnings import warnings_of
 from truing.runs.entries import entries
 from truing.runs.folder import HELD_OUT, RunFolder
 from truing.statistics.means import RESAMPLES
-from truing.types import Estimate, Metric
+from truing.types import Estimate
 
 KICKER = "Truing training"
 LOOKS = 6
@@ -45,7 +45,13 @@ class Candidate:
     name: str
     folder: str
     logs: Mapping[int, Log]
-    held_out: Mapping[str, Estimate] = field(default_factory=dict)
+    figures: Mapping[Key, Estimate] = field(default_factory=dict)
+    """What was measured on what was held out."""
+
+    @property
+    def held_out(self) -> dict[str, Estimate]:
+        """The same by the metrics' names alone."""
+        return {name: figure for (_, name), figure in self.figures.items()}
 
     @property
     def panels(self) -> list[Drawn]:
@@ -77,8 +83,7 @@ def candidates_in(run: RunFolder, resamples: int = RESAMPLES) -> list[Candidate]
     measured = measure(rows, names, _TASK, resamples=resamples)
     found = []
     for name in names:
-        figures = {key[1]: value for key, value in measured.values[name].items()}
-        figures |= {key[1]: value for key, value in recorded.get(name, {}).items()}
+        figures = measured.values[name] | recorded.get(name, {})
         folder = run.path / "candidates" / name
         there = str(folder) if folder.is_dir() else ""
         if there or figures or logs.get(name):
@@ -142,7 +147,7 @@ def _verdicts(candidate: Candidate) -> list[Finding]:
     """What training did, in a sentence: by what was held out, else by its log."""
     if (gap := candidate.held_out.get("loss_over_base")) is not None and gap.value is not None:
         loss = candidate.held_out["loss"]
-        kind = change(gap, _metric("loss_over_base"))
+        kind = change(gap, metric_of((HELD_OUT, "loss_over_base")))
         text = (
             f"{candidate.name}: held-out loss {number(loss.value, 'nats/token')} nats per token, "
             f"{change_text(gap)} against the base, {'beyond' if kind else 'within'} noise."
@@ -170,24 +175,19 @@ def _verdicts(candidate: Candidate) -> list[Finding]:
     ]
 
 
-def _metric(name: str) -> Metric:
-    """A held-out figure's, or a reward's."""
-    declared = {metric.name: metric for metric in HELD_OUT_METRICS}
-    return declared.get(name) or Metric(HELD_OUT, name, name, 0, "share", "")
-
-
 def held_out_table(candidates: Sequence[Candidate]) -> list[tuple[str, str, str, str, int]]:
     """(candidate, metric, figure, interval, cases) of everything that was held out."""
     return [
         (
             candidate.name,
-            _metric(name).label,
-            number(figure.value, _metric(name).unit),
-            interval(figure, _metric(name).unit),
+            metric.label,
+            number(figure.value, metric.unit),
+            interval(figure, metric.unit),
             figure.n,
         )
         for candidate in candidates
-        for name, figure in candidate.held_out.items()
+        for key, figure in candidate.figures.items()
+        for metric in (metric_of(key),)
     ]
 
 
