@@ -128,6 +128,28 @@ def test_overfitting_and_an_unfinished_training_are_said(tmp_path: Path) -> None
     assert "isn’t finished" in page and "--resume" in page
 
 
+def test_a_prompt_and_a_reward_have_their_held_out_figures(tmp_path: Path) -> None:
+    figure = {"value": 0.62, "low": 0.5, "high": 0.7, "n": 85, "unscored": 0}
+    runs = []
+    for name in ("one", "two"):
+        record = {
+            "prompts": {
+                "prompt": {"instruction": "Be brief.", "held_out": {"mc2": {"prompt": figure}}}
+            },
+            "reward_model": {"truth": {"balanced_accuracy": 0.66, "n": 760}},
+            "pair_reward": {"accuracy": figure},
+        }
+        folder = training(tmp_path / name, "prompt", [], **record)
+        write_lines(folder / "logs" / "prompt-seed0.jsonl", [{"id": "a", "generation": 1}])
+        runs.append(folder)
+    page = written(runs[0])
+    assert "MC2, held out" in page and "0.620" in page and "[0.500, 0.700]" in page
+    assert "Be brief." in page and "Pairs" in page and "0.660" in page
+    found = compare_runs(runs).to_json()["differences"]
+    assert found["prompt"]["two"]["held_out"]["mc2"]["why"] == "its cases weren’t kept"
+    assert found["reward model"]["two"]["reward model"]["truth"]["value"] == 0
+
+
 def test_a_page_takes_two_percent_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
