@@ -12,6 +12,7 @@ from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Sc
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.attacks import AttackBook
+    from truing.data.preference_file import Preference
     from truing.data.rule_book import RuleBook
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
@@ -49,6 +50,10 @@ def _no_graders() -> Mapping[str, Callable[[Answered], Score]]:
 
 def _no_reward() -> Unscored:
     return Unscored("no reward is known: the candidate lies in no run that has one")
+
+
+def _no_pair_judge() -> Unscored:
+    return Unscored("there are no held-out pairs to fit a reward model to")
 
 
 def _built_in_rules() -> RuleBook:
@@ -93,7 +98,8 @@ class EvalContext:
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
     that fail, where there is one.
 
-    `opinions` is the survey that is asked, and how its answers are read.
+    `opinions` is the survey that is asked, and how its answers are read. `pairs` are held-out ones of which
+    people preferred an answer, and `pair_judge` a reward model fitted to them.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -116,6 +122,8 @@ class EvalContext:
     attack_book: Callable[[], AttackBook] = _built_in_attacks
     attacker: Attacker | None = None
     opinions: OpinionsAsked | None = None
+    pairs: Sequence[Preference] | None = None
+    pair_judge: Callable[[], Reward | Unscored] = _no_pair_judge
     outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward

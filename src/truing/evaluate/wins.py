@@ -41,7 +41,7 @@ def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
     )
     return [
         context.row(
-            respondent, NAME, case, _wins(graders, case, ours, theirs), _detail(ours, theirs)
+            respondent, NAME, case, _wins(graders, case, ours, theirs), detail(ours, theirs)
         )
         for case, ours, theirs in zip(cases, answers, others, strict=True)
     ]
@@ -54,10 +54,11 @@ def _wins(
         if isinstance(answer, Unscored):
             return dict.fromkeys(graders, answer)
     of_ours, of_theirs = grades(graders, case, ours), grades(graders, case, theirs)
-    return {name: _win(of_ours[name], of_theirs[name]) for name in graders}
+    return {name: win(of_ours[name], of_theirs[name]) for name in graders}
 
 
-def _win(ours: Score, theirs: Score) -> Score:
+def win(ours: Score, theirs: Score) -> Score:
+    """1 where ours is the higher one, 0 where theirs is, a tie being half; unscored where either is."""
     if isinstance(ours, Unscored):
         return ours
     if isinstance(theirs, Unscored):
@@ -65,7 +66,8 @@ def _win(ours: Score, theirs: Score) -> Score:
     return 0.5 if ours == theirs else float(ours > theirs)
 
 
-def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
+def detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
+    """Both answers, and the difference in length, for rows."""
     text, base = (None if isinstance(a, Unscored) else a.text.strip() for a in (ours, theirs))
     longer = None if text is None or base is None else len(text) - len(base)
     return {"answer": text, "base_answer": base, LONGER_BY: longer}
@@ -74,10 +76,11 @@ def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
 def win_rates(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     """Each judge's win rate at equal lengths, from a candidate's rows; several seeds of a case pooled."""
     judges = dict.fromkeys(judge for row in rows for judge in row.metrics)
-    return {f"{judge}{CONTROLLED}": _win_rate(rows, judge, seed) for judge in judges}
+    return {f"{judge}{CONTROLLED}": win_rate(rows, judge, seed) for judge in judges}
 
 
-def _win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
+def win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
+    """One judge's, from rows with their difference in length."""
     from truing.statistics.win_rate import length_controlled_win_rate
 
     scores = [(row, row.metrics[judge]) for row in rows if judge in row.metrics]

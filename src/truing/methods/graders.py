@@ -12,13 +12,17 @@ from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
 from truing.methods.setup import Setup
 from truing.models.features import CachedEmbedder
 from truing.rewards.calling import columns_of
-from truing.rewards.learned.saved import opened
+from truing.rewards.learned.of_pairs import Pair, fit_pair_reward
+from truing.rewards.learned.saved import LearnedReward, opened
 from truing.rewards.mixture import PROBE_FOLDER, build_reward, fitted_in
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import note_judges
 from truing.tasks.texts import JUDGED_EVALUATION
-from truing.types import Score
+from truing.types import Score, Unscored
+
+LEAST_PROMPTS = 5
+"""Held-out ones with pairs, without which no reward model is fitted to them: one for each fold."""
 
 
 class Graders:
@@ -46,6 +50,31 @@ class Graders:
     def outcomes(self) -> OutcomeJudge:
         """What answers did with their prompts, by the judge that ships with Truing."""
         return outcome_judge_of_run(self.folder, self.setup.progress)
+
+    @cached_property
+    def pair_judge(self) -> Reward | Unscored:
+        """A reward model of the held-out pairs, which nothing is trained on. How often it orders those of a
+        prompt that it didn't see stands with the judges."""
+        setup, people = self.setup, self.setup.texts.preferences
+        held_out = people.held_out if people else ()
+        prompts = len({pair.messages for pair in held_out})
+        if prompts < LEAST_PROMPTS:
+            return Unscored(
+                f"{prompts} held-out prompt(s) with pairs, and a reward model is fitted to "
+                f"{LEAST_PROMPTS} or more"
+            )
+        with setup.progress.task("Fitting a reward model to the held-out pairs"):
+            fitted = fit_pair_reward(
+                setup.renderer,
+                setup.spec.model,
+                setup.weights(),
+                [Pair(p.messages, p.chosen, p.rejected, p.source) for p in held_out],
+                "held-out pairs",
+                setup.spec.seeds[0],
+            )
+        figures = {"accuracy": fitted.accuracy.value, "n": fitted.pairs}
+        note_judges(self.folder, {"preferred (reward model)": figures})
+        return LearnedReward(fitted.model, setup.renderer)
 
     @cached_property
     def reward(self) -> Reward:

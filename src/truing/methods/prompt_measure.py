@@ -49,7 +49,8 @@ class PromptMeasure:
 
 def prompt_measure(setup: Setup) -> PromptMeasure:
     """What the task's prompts are compared by. Raises InputError where nothing grades answers."""
-    if JUDGED_EVALUATION in setup.spec.task.evaluations:
+    task = setup.texts.task
+    if JUDGED_EVALUATION in task.spec.evaluations or (task.asks_pairs and not task.spec.judges):
         return PromptMeasure(
             COMPARED_BY, COMPARED_BY.upper(), CONFIRMED_BY, lambda p, c: _likelihoods(setup, p, c)
         )

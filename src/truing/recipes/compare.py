@@ -79,6 +79,8 @@ def _context(
         controls=setup.controls,
         refusals=setup.texts.task.refusals,
         opinions=asked_of(setup.texts.task.survey),
+        pairs=people.held_out if (people := setup.texts.preferences) else None,
+        pair_judge=lambda: graders.pair_judge,
         outcomes=lambda: graders.outcomes,
         base=base,
         judges=lambda: graders.judges,

@@ -38,7 +38,11 @@ class RewardSpec(Part):
 
     truth: float = Field(1.0, ge=0, description="weight of log p(true)")
     informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
-    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+    unfinished: float = Field(
+        0.0,
+        ge=0,
+        description="deducted where the length limit cut it off; above 0 endings are learned before truth",
+    )
     parts: tuple[RewardPart, ...] = Field(
         (),
         description="rewards to be added up, each with a name, a weight and its own options; "

@@ -150,7 +150,8 @@ class TaskDataSpec(Part):
     cases: str | None = Field(
         None,
         description="what is asked: .jsonl, .json, .csv, .parquet, .arrow, a folder saved by the "
-        "datasets library, or hub:org/name[:config]#split; without it, data.questions",
+        "datasets library, or hub:org/name[:config]#split; without it, the prompts of the preferences, or "
+        "data.questions",
     )
     columns: dict[str, str] = Field(
         {},

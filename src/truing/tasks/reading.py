@@ -47,6 +47,8 @@ def with_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**data, "task": mapping}, defaults_of(mapping)
 
 
+PREFERENCES, OF_PAIRS = "preferences", ("accuracy", "wins")
+"""The evaluation of held-out pairs, and what of it is the headline where pairs are all there is."""
 READERS = {"spec": with_task}
 """For `truing.spec`, which lies below and looks it up."""
 
@@ -104,12 +106,26 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """With the generic parts, and with every judge as headline where none is named."""
     whole = merged(GENERIC, mapping)
-    if "evaluations" not in mapping and _all_checked(mapping.get("rules")):
-        whole["evaluations"] = [*whole["evaluations"], "rules"]
     judges = whole.get("judges")
-    if "headline" not in whole and isinstance(judges, Mapping):
-        whole["headline"] = [f"answers.{name}" for name in judges]
+    if "evaluations" not in mapping:
+        if _pairs_alone(mapping):
+            whole["evaluations"] = [PREFERENCES, *whole["evaluations"]]
+        if _all_checked(mapping.get("rules")):
+            whole["evaluations"] = [*whole["evaluations"], "rules"]
+    if "headline" not in whole:
+        if isinstance(judges, Mapping) and judges:
+            whole["headline"] = [f"answers.{name}" for name in judges]
+        elif PREFERENCES in whole["evaluations"]:
+            whole["headline"] = [f"{PREFERENCES}.{name}" for name in OF_PAIRS]
+        elif isinstance(judges, Mapping):
+            whole["headline"] = []
     return whole
+
+
+def _pairs_alone(task: Mapping[str, Any]) -> bool:
+    """Whether pairs of answers are all that says what a good answer is."""
+    texts = task.get("data")
+    return isinstance(texts, Mapping) and bool(texts.get("preferences")) and not task.get("judges")
 
 
 def _all_checked(rules: Any) -> bool:
@@ -130,7 +146,7 @@ def read_task_file(path: Path) -> dict[str, Any]:
     _check_own_name(path, mapping)
     whole = _completed(mapping)
     checked = parsed(whole, str(path))
-    if checked.data.cases is None:
+    if checked.data.cases is None and checked.data.preferences is None:
         raise InputError(f"{path}: data.cases: missing; name the file of what is asked")
     return _with_whole_paths(_dumped(checked), path.parent)
 
@@ -195,7 +211,7 @@ def _whole_program(name: str, folder: Path) -> str:
 def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
     """What a task says of other parts of the spec, to be laid under the user's own."""
     parts: dict[str, Any] = {}
-    if reward := task.get("reward") or _reward_of_judges(task):
+    if reward := task.get("reward") or _reward_of_judges(task) or _reward_of_pairs(task):
         parts["reward"] = reward
     if most := task.get("max_new_tokens"):
         parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
@@ -217,6 +233,14 @@ def usual_methods() -> tuple[str, ...]:
     """The methods of a spec that names none."""
     usual: tuple[str, ...] = Spec.model_fields["methods"].default
     return usual
+
+
+def _reward_of_pairs(task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A reward model fitted to the pairs, where they are all there is and measured; it reads an answer that
+    was cut off as if it had ended, so that a proper end counts beside it."""
+    if not _pairs_alone(task) or PREFERENCES not in (task.get("evaluations") or ()):
+        return None
+    return {"parts": [{"name": "reward_model", "from": "pairs"}, {"name": "ends_properly"}]}
 
 
 def _reward_of_judges(task: Mapping[str, Any]) -> dict[str, Any] | None:

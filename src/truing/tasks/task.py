@@ -9,6 +9,8 @@ from pathlib import Path
 
 from truing.data.case_file import read_cases
 from truing.data.distinct import CaseFile
+from truing.data.preference_file import read_preferences
+from truing.data.preferred_cases import cases_of_preferences
 from truing.data.questions import question_file
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook, built_in_rules
@@ -53,6 +55,12 @@ class Task:
     def read(self) -> CaseFile:
         """The cases and how many were left out. Raises InputError where they are wrong."""
         return self.load()
+
+    @property
+    def asks_pairs(self) -> bool:
+        """Whether its cases are the prompts of its pairs."""
+        data = self.spec.data
+        return data.cases is None and data.preferences == self.source
 
     @property
     def cases(self) -> tuple[Case, ...]:
@@ -201,9 +209,16 @@ def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
     if name == "truthful":
         questions = spec.data.questions
         return questions, lambda: question_file(questions)
+    if name not in TASKS and (pairs := data.preferences) is not None:
+        return pairs, lambda: _cases_of_pairs(pairs, data.columns)
     if name not in TASKS:
         raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
     return f"built-in {name}", lambda: CaseFile(built_in(name).cases(), 0, name)
+
+
+def _cases_of_pairs(source: str, columns: Mapping[str, str]) -> CaseFile:
+    """The prompts of pairs, which are all that the task has to ask."""
+    return cases_of_preferences(read_preferences(source, columns, "task.data.preferences"))
 
 
 def _programs_of(name: str) -> dict[str, Check]:
