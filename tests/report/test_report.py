@@ -17,7 +17,8 @@ import yaml
 from rich.console import Console
 
 from synthetic_run import row, write_lines, write_run
-from truing.recipes.report import build_report, report_runs, task_metrics
+from truing.recipes.report import build_report, task_metrics
+from truing.recipes.report_runs import report_runs
 from truing.report import categories, curves, examples, quantities, reward_verdicts, svg
 from truing.report.findings import findings
 from truing.report.measured import Measured
@@ -629,14 +630,14 @@ def test_a_broken_row_leaves_the_old_report_alone(run: Path) -> None:
 
 def test_the_terminal_fits_eighty_columns(built: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    (summary,) = report_runs([built], console)
+    (document,) = report_runs([built], console)
     text = console.export_text()
     table = text[: text.index("Report: ")]
     assert max(map(len, table.splitlines())) <= 80 and "…" not in table
     assert re.search(r"MC2 +0\.\d{3} .*▲\+0\.1\d\d", text)
     assert "The reward was gamed" in text and "KL to base" in text and "1.90 GB" in text
     assert "\x1b" not in text
-    assert summary.measured.names == ("base", "prompt", "sft", "rl")
+    assert list(document["candidates"]) == ["base", "prompt", "sft", "rl"]
 
 
 def test_colour_only_where_the_interval_excludes_zero(built: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from truing.data.labelled_answers import read_labelled_answers
 from truing.data.questions import question_file
+from truing.files import write_text_atomically
 from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
 from truing.judges.reader import Reader, open_reader
@@ -20,14 +21,16 @@ from truing.judges.trained import NAMES, save_judges
 from truing.models import devices
 from truing.models.user_cache import file_sha256
 from truing.progress import Progress
+from truing.recipes.judge_page import page
 from truing.recipes.once import once
+from truing.runs.entries import is_file
 from truing.runs.run import Run, default_folder
 from truing.spec.run import Spec
 from truing.tasks.texts import say
 from truing.types import InputError, stable_hash
 from truing.version import __version__
 
-RECORD, JUDGE = "judge_training.json", "judge"
+RECORD, JUDGE, PAGE = "judge_training.json", "judge", "report.html"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class TrainedJudge:
         if left_out:
             text.append(f"Labels left out: {left_out}")
         text.append(f"Judge: {self.document['judge']}")
+        if is_file(self.folder / PAGE):
+            text.append(f"Page: {self.folder / PAGE}")
         return text
 
 
@@ -134,7 +139,7 @@ def _saved(
         "labels": {name: len(rows) for name, rows in labelled.rows.items()},
     }
     save_judges(fitted.judges, folder, facts)
-    return {
+    document = {
         "kind": "judge",
         "folder": str(folder.parent),
         "judge": str(folder),
@@ -144,6 +149,8 @@ def _saved(
         "agreement": _json(fitted.judges.agreement),
         "agreement_on_all": _json(fitted.on_all),
     }
+    write_text_atomically(folder.parent / PAGE, page(document))
+    return document
 
 
 def _json(agreement: Mapping[str, JudgeAgreement]) -> dict[str, Any]:

@@ -65,7 +65,7 @@ _SWATCHES = {
 }
 
 
-def _swatch(css: str) -> Markup:
+def swatch(css: str) -> Markup:
     """A candidate's mark, as in the figures, to stand before its name."""
     shape = SHAPES.get(css, "circle")
     corners = " ".join(f"{6 + 4.6 * x:.1f},{6 + 4.6 * y:.1f}" for x, y in CORNERS.get(shape, ()))
@@ -106,5 +106,5 @@ def render_page(package: str, template: str, context: Mapping[str, Any]) -> str:
 def render(summary: Summary) -> str:
     """The whole page. Equal run folders give equal bytes: nothing here reads a clock."""
     colour = palette(summary.measured.names)
-    context = {"swatch": lambda name: _swatch(colour(name)), **page(summary)}
+    context = {"swatch": lambda name: swatch(colour(name)), **page(summary)}
     return render_page("truing.report", _TEMPLATE, context)
