@@ -30,6 +30,8 @@ _JUDGE_COLUMNS = (
     ("rouge", "ROUGE alone"),
     ("calibration_error", "Calibration error"),
     ("n", "Answers"),
+    ("order_changed", "Changed by the order of grades"),
+    ("unread", "Answers without a grade"),
     ("questions_left_out", "Questions with too few references"),
 )
 
