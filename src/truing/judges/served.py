@@ -1,8 +1,8 @@
 """Judges of truth and informativeness behind an endpoint, measured on labelled answers as local ones are.
 
-Nothing is fitted to the labels, so that no fold is kept from anything: agreement and calibration are of what
-the model replied. Labels are people's, in files, or where there are none the references of the questions:
-each is graded with the others at hand and without its mirror image, as the local judges grade it.
+Nothing is fitted to the labels, so that no fold is kept from anything: agreement and calibration are of
+what the model replied. Labels are people's, in files, or where there are none the references of the
+questions: each is graded with the others at hand and without its mirror image, as local judges grade it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from truing.rewards.reward import Answered
 from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
 from truing.rewards.rubrics.summary import JudgeSummary, OrderEffect
-from truing.spec.rubric import Asked, RubricJudge, RubricSpec
+from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
 from truing.types import Case, InputError, Score, Unscored, answer_key, did_you_mean, stable_hash
 
 NAMES = ("truth", "informative")
-BOTH = "both"
+BOTH, OUTCOME = "both", "outcome"
 LABELS_ASKED = 200
 """Labelled answers that an endpoint is asked about where nothing else is said: each costs four replies."""
 REFERENCE_QUESTIONS = 40
@@ -81,7 +81,7 @@ class ServedJudges:
 
 
 def served_judges(
-    asked: Asked,
+    asked: AskedEndpoint,
     rubrics: Sequence[str | RubricSpec],
     where: str,
     progress: Progress,
@@ -89,23 +89,12 @@ def served_judges(
     seed: int = 0,
     store: ReplyStore | None = None,
 ) -> dict[str, ServedJudge]:
-    """A judge of each name behind one endpoint, by rubrics of these names, built-in ones where none is given.
+    """A judge of each name behind one endpoint, by rubrics of these names, else by the built-in ones.
 
     Raises InputError where endpoint or rubrics are wrong.
     """
-    named: dict[str, RubricSpec] = {}
-    for each in rubrics:
-        rubric = rubric_named(each, f"{where}.rubrics")
-        if rubric.name not in NAMES:
-            hint = did_you_mean(rubric.name, NAMES)
-            raise InputError(
-                f"{where}.rubrics: {rubric.name!r}: free answers are graded by rubrics called "
-                f"{' and '.join(NAMES)}; {hint}give it one of these names"
-            )
-        if rubric.name in named:
-            raise InputError(f"{where}.rubrics: two are called {rubric.name}; leave out the other")
-        named[rubric.name] = rubric
-    how = {name: value for name, value in dict(asked).items() if name in Asked.model_fields}
+    named = rubrics_by_name(rubrics, f"{where}.rubrics")
+    how = {name: value for name, value in dict(asked).items() if name in AskedEndpoint.model_fields}
     judges = {}
     for name in NAMES:
         spec = RubricJudge(**{**how, "rubric": named.get(name, name)})
@@ -113,6 +102,24 @@ def served_judges(
         judges[name].check_ordered(where)
         judges[name].watched_by(progress)
     return judges
+
+
+def rubrics_by_name(rubrics: Sequence[str | RubricSpec], where: str) -> dict[str, RubricSpec]:
+    """Rubrics in place of built-in ones, by the name of what they tell. Raises InputError where one is
+    wrong, tells something else, or stands twice."""
+    named: dict[str, RubricSpec] = {}
+    for each in rubrics:
+        rubric = rubric_named(each, where)
+        if rubric.name not in (*NAMES, OUTCOME):
+            hint = did_you_mean(rubric.name, (*NAMES, OUTCOME))
+            raise InputError(
+                f"{where}: {rubric.name!r}: replaces no built-in rubric; {hint}call it truth, informative "
+                "or outcome, whichever it is for"
+            )
+        if rubric.name in named:
+            raise InputError(f"{where}: two are called {rubric.name}; leave out the other")
+        named[rubric.name] = rubric
+    return named
 
 
 def people_sample(
@@ -134,7 +141,8 @@ def people_sample(
     rows = {name: [(n, y) for n, y in labelled.rows[name] if n in chosen] for name in NAMES}
     label_of = [dict(rows[name]) for name in NAMES]
     rows[BOTH] = [
-        (n, label_of[0][n] * label_of[1][n]) for n in sorted(label_of[0].keys() & label_of[1].keys())
+        (n, label_of[0][n] * label_of[1][n])
+        for n in sorted(label_of[0].keys() & label_of[1].keys())
     ]
     named = {name: [(*labelled.pairs[n], y) for n, y in part] for name, part in rows.items()}
     return LabelledSample(named, source)
@@ -144,7 +152,9 @@ def is_reference(case: Case, answer: str) -> bool:
     """Whether an answer is one of its question's own references."""
     known = [*case.correct_answers, *case.incorrect_answers]
     return any(
-        key(reference) == key(answer) for key in (answer_key, normalised_answer) for reference in known
+        key(reference) == key(answer)
+        for key in (answer_key, normalised_answer)
+        for reference in known
     )
 
 
@@ -184,9 +194,7 @@ def _left_out(case: Case, label: int, seed: int) -> Label:
     return replace(case, correct_answers=true, incorrect_answers=false), own[place], label
 
 
-def measured(
-    judges: Mapping[str, ServedJudge], sample: LabelledSample, where: str
-) -> ServedJudges:
+def measured(judges: Mapping[str, ServedJudge], sample: LabelledSample, where: str) -> ServedJudges:
     """The judges with their agreement and calibration on labelled answers.
 
     Raises InputError where one grades none of the answers of a label.
@@ -250,7 +258,8 @@ def tells_nothing(name: str, calibration: Calibration) -> str:
     """What to say of a judge whose grades are alike whatever the label; empty of any other."""
     values = np.unique(calibration.score)
     if len(values) == 1:
-        return f"judge of {name}: always the same grade on {len(calibration.score)} labels: it tells nothing"
+        count = len(calibration.score)
+        return f"judge of {name}: always the same grade on {count} labels: it tells nothing"
     good = calibration.score[calibration.label == 1].mean()
     bad = calibration.score[calibration.label == 0].mean()
     if good - bad > LEAST_DIFFERENCE:

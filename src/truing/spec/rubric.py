@@ -132,7 +132,7 @@ class Prices(Part):
     currency: str = Field("USD", min_length=1, description="what the prices are in")
 
 
-class Asked(Part):
+class AskedEndpoint(Part):
     """A model behind an endpoint, and how it is asked."""
 
     endpoint: str | None = Field(
@@ -167,7 +167,7 @@ class Asked(Part):
         return self
 
 
-class RubricJudge(Asked):
+class RubricJudge(AskedEndpoint):
     """A model behind an endpoint that grades by a rubric."""
 
     rubric: str | RubricSpec | None = Field(

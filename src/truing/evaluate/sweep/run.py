@@ -27,7 +27,11 @@ from truing.evaluate.sweep.request import SweepSpec, TaskCases, asked_opinions
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
-from truing.judges.refusal import OutcomeJudge, load_outcome_judge
+from truing.judges.outcome.labels import read_labelled
+from truing.judges.outcomes import JudgeOfOutcomes
+from truing.judges.refusal import load_outcome_judge
+from truing.judges.served import OUTCOME, rubrics_by_name
+from truing.judges.served_outcomes import ServedOutcomeJudge, served_outcome_judge
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
@@ -42,6 +46,8 @@ from truing.prompts.variants import families, with_instruction
 from truing.report.opinion_verdicts import opinion_summary
 from truing.report.wordings import row_means
 from truing.rewards.reward import Reward
+from truing.rewards.rubrics.summary import JudgeSummary, summaries
+from truing.spec.rubric import AskedEndpoint
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, InputError, Unscored
 
@@ -60,8 +66,8 @@ def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult
 
     Raises InputError where they are wrong: before a model is loaded or anything is written.
     """
-    if spec.judge is not None:
-        read_record(spec.judge)
+    if spec.judge_folder is not None:
+        read_record(spec.judge_folder)
     prompts = named_prompts(spec.prompts, spec.variant_files, spec.presets)
     context, questions = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
@@ -90,14 +96,13 @@ def run_sweep(
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
-    outcomes = _OutcomeJudge(spec.outcome_labels or (), progress)
+    connection = connection or Connection()
+    outcomes = _OutcomeJudge(spec, progress, connection)
     if spec.outcome_labels:  # what is wrong with them is told before answers are asked for
         outcomes()
     context = replace(result.context, progress=progress, outcomes=outcomes)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
-        result.open_ended.load(
-            spec.judge, context.held_out, progress, accept_licence=accept_licence
-        )
+        _load_judges(result, progress, connection, accept_licence=accept_licence)
         context = replace(context, judges=result.open_ended.judges)
     answers = AnswerStore()
     opener = Opener(
@@ -106,7 +111,7 @@ def run_sweep(
         store or ScoreStore(),
         answers,
         progress,
-        connection or Connection(),
+        connection,
         accept_licence,
     )
     for sentence in named_twice(spec):
@@ -137,8 +142,27 @@ def run_sweep(
     answers.close()
     _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
+    result.judges = [*summaries(result.context.graders()), *outcomes.summaries]
     result.seconds = time.monotonic() - started
     return result
+
+
+def _load_judges(
+    result: SweepResult, progress: Progress, connection: Connection, *, accept_licence: bool
+) -> None:
+    """The judges of free answers: behind an endpoint, from a folder, or the built-in ones."""
+    spec, cases = result.spec, result.context.held_out
+    if (endpoint := spec.judge_endpoint) is not None:
+        asked = spec.asked(endpoint, connection)
+        result.open_ended.ask(asked, spec.rubrics or (), cases, progress, seed=spec.seed)
+        return
+    result.open_ended.load(
+        spec.judge_folder,
+        cases,
+        progress,
+        accept_licence=accept_licence,
+        key_variable=spec.judge_key_variable,
+    )
 
 
 def _compare(result: SweepResult, progress: Progress) -> None:
@@ -291,14 +315,37 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
 class _OutcomeJudge:
     """The judge of outcomes, loaded when an evaluation first asks for it."""
 
-    labels: Sequence[Path]
+    spec: SweepSpec
     progress: Progress
-    _judge: OutcomeJudge | None = None
+    connection: Connection
+    _judge: JudgeOfOutcomes | None = None
 
-    def __call__(self) -> OutcomeJudge:
+    def __call__(self) -> JudgeOfOutcomes:
         if self._judge is None:
-            self._judge = load_outcome_judge(None, self.progress, self.labels)
+            labels, endpoint = self.spec.outcome_labels or (), self.spec.outcome_judge
+            self._judge = (
+                load_outcome_judge(None, self.progress, labels)
+                if endpoint is None
+                else self._served(self.spec.asked(endpoint, self.connection), labels)
+            )
         return self._judge
+
+    def _served(self, asked: AskedEndpoint, labels: Sequence[Path]) -> ServedOutcomeJudge:
+        named = rubrics_by_name(self.spec.rubrics or (), "--rubric")
+        return served_outcome_judge(
+            asked,
+            named.get(OUTCOME, OUTCOME),
+            "--outcome-judge",
+            self.progress,
+            read_labelled(labels) if labels else (),
+            whose=", ".join(path.name for path in labels),
+            seed=self.spec.seed,
+        )
+
+    @property
+    def summaries(self) -> list[JudgeSummary]:
+        """What is to be known of it, where it is behind an endpoint."""
+        return [self._judge.summary] if isinstance(self._judge, ServedOutcomeJudge) else []
 
     @property
     def agreement(self) -> str:

@@ -13,7 +13,7 @@ from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint, EndpointName
 from truing.models.templates.thoughts import without_thoughts
 from truing.progress import Progress, SilentProgress
-from truing.spec.rubric import Asked, Prices
+from truing.spec.rubric import AskedEndpoint, Prices
 from truing.types import InputError, Unscored
 
 THINKING = 2048
@@ -58,7 +58,7 @@ def _total(counts: Sequence[int | None]) -> int | None:
 class Asker:
     """A model behind an endpoint that is asked things, each once; its replies are kept on disk."""
 
-    def __init__(self, asked: Asked, where: str, store: ReplyStore | None = None) -> None:
+    def __init__(self, asked: AskedEndpoint, where: str, store: ReplyStore | None = None) -> None:
         """Asks nothing yet. Raises InputError, naming `where`, where the endpoint's name isn't one."""
         assert asked.endpoint is not None
         self.asked, self.where = asked, where
@@ -143,8 +143,8 @@ class Asker:
                 answered = sum(isinstance(reply, StoredReply) for reply in replies.values())
                 raise InputError(
                     f"{self.where}: {self.asked.endpoint}: {error}, with {answered} of {len(jobs)} "
-                    "replies there, which are kept; see that the server answers, and give the same "
-                    "command again"
+                    "replies there, which are kept; see that the server answers, and go on with the "
+                    "same command"
                 ) from None
         return replies
 
