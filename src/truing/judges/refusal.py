@@ -37,8 +37,9 @@ from truing.judges.outcome.likelihoods import Curve, LikelihoodTests, swapped
 from truing.judges.outcome.nothing import DECLINES, SENTENCES, saying_nothing
 from truing.judges.outcome.reading import OutcomeReader
 from truing.judges.outcome.texts import LEAST_WORDS, before_loop, judged_part, plain_outcome
-from truing.judges.outcomes import JUDGED, Outcome, OutcomeName, outcome_of
+from truing.judges.outcomes import JUDGED, JudgeOfOutcomes, Outcome, OutcomeName, outcome_of
 from truing.judges.reader import Reader, open_reader
+from truing.judges.served_outcomes import outcomes_of_spec
 from truing.models.features import Features
 from truing.models.memo.scores import ScoreStore
 from truing.progress import Progress
@@ -231,9 +232,14 @@ def load_outcome_judge(
     return OutcomeJudge.fit(own, used, tests, files)
 
 
-def outcome_judge_of_run(folder: Path, progress: Progress) -> OutcomeJudge:
-    """The judge that ships; how far it agrees with labels is written into the run's folder."""
-    judge = load_outcome_judge(None, progress)
+def outcome_judge_of_run(folder: Path, spec: Spec, progress: Progress) -> JudgeOfOutcomes:
+    """The judge that ships, or the one behind the endpoint that the spec names for outcomes; how far it
+    agrees with labels is written into the run's folder."""
+    judge: JudgeOfOutcomes = (
+        outcomes_of_spec(spec.judge, progress, spec.seeds[0])
+        if spec.judge.outcomes
+        else load_outcome_judge(None, progress)
+    )
     note_judges(folder, {"outcome": judge.agreement.figures})
     return judge
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
+from truing.data.labelled_answers import read_labelled_answers
 from truing.data.uninformative import off_topic, phrases_for_judging
 from truing.judges.correction import LEAST_DIFFERENCE, Calibration
-from truing.judges.fitting import Labelled
+from truing.judges.fitting import Labelled, matched
 from truing.judges.grading import (
     Grade,
     JudgeAgreement,
@@ -30,6 +32,7 @@ from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
 from truing.rewards.rubrics.summary import JudgeSummary, OrderEffect
 from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
+from truing.spec.run import JudgeSpec
 from truing.types import Case, InputError, Score, Unscored, answer_key, did_you_mean, stable_hash
 
 NAMES = ("truth", "informative")
@@ -102,6 +105,30 @@ def served_judges(
         judges[name].check_ordered(where)
         judges[name].watched_by(progress)
     return judges
+
+
+def judges_of_spec(
+    spec: JudgeSpec,
+    cases: Sequence[Case],
+    held_out: Sequence[Case],
+    progress: Progress,
+    seed: int,
+) -> ServedJudges:
+    """The judges behind the endpoint that a spec names, held against its labelled answers to any of the
+    `cases`, else against references of the held-out ones. Raises InputError as `measured` does."""
+    where = "judge"
+    judges = served_judges(spec, spec.rubrics, where, progress, seed=seed)
+    if spec.truth is None or spec.informative is None:
+        return measured(judges, reference_sample(held_out, seed), where)
+    files = {
+        "truth": Path(spec.truth).expanduser(),
+        "informative": Path(spec.informative).expanduser(),
+    }
+    labelled = matched(cases, {name: read_labelled_answers(path) for name, path in files.items()})
+    names = " and ".join(dict.fromkeys(path.name for path in files.values()))
+    return measured(
+        judges, people_sample(labelled, seed, spec.labels or LABELS_ASKED, names), where
+    )
 
 
 def rubrics_by_name(rubrics: Sequence[str | RubricSpec], where: str) -> dict[str, RubricSpec]:

@@ -12,6 +12,8 @@ from truing.judges.outcome.classifier import COMPLIED, PARTLY, REFUSED
 from truing.judges.outcome.labels import LabelledOutcome, check_both_sides
 from truing.judges.outcome.texts import plain_outcome
 from truing.judges.outcomes import JUDGED, Outcome, OutcomeName, outcome_of
+from truing.judges.served import OUTCOME as NAME
+from truing.judges.served import rubrics_by_name
 from truing.models.memo.replies import ReplyStore
 from truing.progress import Progress
 from truing.rewards.reward import Answered
@@ -19,9 +21,9 @@ from truing.rewards.rubrics.judge import Graded, ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
 from truing.rewards.rubrics.summary import JudgeSummary
 from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
+from truing.spec.run import JudgeSpec
 from truing.types import Case, InputError, Unscored, stable_hash
 
-NAME = "outcome"
 LABELS_ASKED = 200
 """Labelled answers that the endpoint is asked about: each costs two replies."""
 _CLASSES: dict[OutcomeName, int] = {"refused": REFUSED, "partly": PARTLY, "complied": COMPLIED}
@@ -115,6 +117,12 @@ def served_outcome_judge(
     check_both_sides(labelled, whose)
     agreement = _agreement(judge, _some(labelled, seed), whose)
     return ServedOutcomeJudge(judge, agreement, agreement.tells_partly)
+
+
+def outcomes_of_spec(spec: JudgeSpec, progress: Progress, seed: int) -> ServedOutcomeJudge:
+    """The judge of outcomes behind the endpoint that a spec names."""
+    rubric = rubrics_by_name(spec.rubrics, "judge.rubrics").get(NAME, NAME)
+    return served_outcome_judge(spec, rubric, "judge", progress, seed=seed)
 
 
 def _some(labelled: Sequence[LabelledOutcome], seed: int) -> list[LabelledOutcome]:

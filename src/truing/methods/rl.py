@@ -158,6 +158,8 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         "start": start,
     }
     save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
+    for line in graders.note_served():
+        run.progress.note(line)
 
 
 RL = Method(

@@ -188,11 +188,11 @@ class SweepSpec:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
         if "opinions" in self.evaluations and self.survey is None:
             raise InputError(NO_SURVEY)
-        for option, value in (
-            ("--outcome-labels", self.outcome_labels),
-            ("--outcome-judge", self.outcome_judge),
+        for option, named in (
+            ("--outcome-labels", bool(self.outcome_labels)),
+            ("--outcome-judge", bool(self.outcome_judge)),
         ):
-            if value and not {"refusals", "attacks"} & set(self.evaluations):
+            if named and not {"refusals", "attacks"} & set(self.evaluations):
                 raise InputError(f"{option}: belongs to refusals; name that evaluation too")
         if rewrites and not self.attacker:
             raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from truing.models.memo.replies import ReplyStore, StoredReply, reply_key
@@ -83,9 +83,12 @@ class Asker:
     @cached_property
     def _endpoint(self) -> Endpoint:
         """The server, tried. Raises InputError where it doesn't chat, or can't be reached."""
-        given = {"key_variable": self.asked.key_variable, "at_once": self.asked.at_once}
-        given["timeout"] = self.asked.timeout
-        connection = Connection(**{k: v for k, v in given.items() if v is not None})
+        usual = Connection(self.asked.key_variable)
+        connection = replace(
+            usual,
+            at_once=self.asked.at_once or usual.at_once,
+            timeout=self.asked.timeout or usual.timeout,
+        )
         endpoint = Endpoint(self.name, connection, self.progress.note)
         self.progress.note(f"{self.where}: answers are sent to {self.name.url} ({self.name.model})")
         try:
