@@ -44,17 +44,20 @@ def files(endpoint: str) -> None:
         Path(f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("kind.yaml").write_text("name: kind\nasks: Is it kind?\nscale: [unkind, kind]\n")
     judge = {"endpoint": endpoint, "rubric": "kind.yaml", "prices": {"prompt": 3, "completion": 9}}
-    clean = {"endpoint": endpoint, "rubric": "rule"}
-    rule = {"id": "no_it", "says": "Never write the word it.", "stated": False,
-            "check": {"judge": "clean"}}  # fmt: skip
+    rule = {
+        "id": "no_it",
+        "says": "Never write the word it.",
+        "stated": False,
+        "check": {"endpoint": endpoint, "rubric": "rule"},
+    }
     task = {
         "name": "writing",
         "instruction": "Write.",
         "data": {"cases": "cases.jsonl"},
-        "judges": {"kind": judge, "clean": clean},
+        "judges": {"kind": judge},
         "headline": ["answers.kind"],
         "rules": [rule],
-        "evaluations": ["answers", "rules"],
+        "evaluations": ["answers", "rules", "trivia"],
     }
     Path("task.yaml").write_text(yaml.safe_dump(task))
 
@@ -110,6 +113,7 @@ def test_a_judge_behind_an_endpoint_is_no_reward_unless_asked_for() -> None:
         ({"rubric": "outcome"}, "no values"),
         ({"rubric": "nothing.yaml"}, "nothing.yaml: no such file"),
         ({"endpoint": "endpoint:http://h"}, "names no model"),
+        ({"rubric": "rule"}, "shows 'says', which is no column"),
     ],
 )
 def test_mistakes_in_a_tasks_judge_are_one_line(change: dict[str, Any], said: str) -> None:

@@ -115,8 +115,8 @@ def words(asked: AskedOf) -> str:
     return "polite" if count > 3 else asked.grades[0]
 
 
-def spec(endpoint: str, **more: object) -> RewardSpec:
-    part = {"name": "judge", "endpoint": endpoint, "rubric": POLITE.model_dump(), **more}
+def spec(server: str, **more: object) -> RewardSpec:
+    part = {"name": "judge", "endpoint": server, "rubric": POLITE.model_dump(), **more}
     return RewardSpec.model_validate({"parts": [part, {"name": "length", "target": 2}]})
 
 
@@ -141,6 +141,7 @@ def test_a_judge_as_reward_adds_up_with_others_and_is_balanced() -> None:
     [
         ({"endpoint": "http://x#y"}, "endpoint"),
         ({"endpoint": None}, "endpoint: missing"),
+        ({"rubric": "rule"}, "shows 'says'"),
         ({"rubric": "polit.yaml"}, "no such file"),
         ({"rubric": "helpfull"}, "did you mean 'helpful'?"),
         ({"rubric": "outcome"}, "no values"),

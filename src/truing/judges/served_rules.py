@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from truing.data.rules import filled
@@ -33,3 +33,9 @@ class RuleJudge:
         columns = answered.case.columns
         says = {SAYS: filled(self.says, columns)}
         return replace(answered, case=replace(answered.case, columns={**columns, **says}))
+
+
+def served_in(graders: Iterable[object]) -> list[ServedJudge]:
+    """The judges behind endpoints among graders and checks of rules, each once."""
+    judges = [each.judge if isinstance(each, RuleJudge) else each for each in graders]
+    return list(dict.fromkeys(judge for judge in judges if isinstance(judge, ServedJudge)))

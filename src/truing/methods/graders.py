@@ -19,7 +19,7 @@ from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import PROBE_FOLDER, Mixture, build_reward, fitted_in
 from truing.rewards.reward import Answered, Reward, graded
 from truing.rewards.rubrics.judge import ServedJudge
-from truing.rewards.rubrics.summary import JudgeSummary
+from truing.rewards.rubrics.summary import JudgeSummary, summaries
 from truing.rewards.truth_probe import Embedder, load_truth_probe
 from truing.runs.folder import note_judges, read_judges
 from truing.tasks.texts import JUDGED_EVALUATION
@@ -72,11 +72,8 @@ class Graders:
     def note_served(self) -> list[str]:
         """Writes what is to be known of the judges behind endpoints beside their agreement with labels:
         whether they grade, what the order of grades does, what their replies cost. Returns it in words."""
-        every = {**self._served, **self.setup.texts.task.graders}
-        about = {
-            name: JudgeSummary.of(j) for name, j in every.items() if isinstance(j, ServedJudge)
-        }
-        used = {name: each for name, each in about.items() if each.usage.replies}
+        every = (*self._served.values(), *self.setup.texts.task.served)
+        used = {each.name: each for each in summaries(every)}
         known = read_judges(self.folder)
         if used:
             note_judges(

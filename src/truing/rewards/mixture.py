@@ -146,6 +146,7 @@ def build_reward(
             continue
         if part.name == ENDPOINT:
             judge = served_judge(part, where)
+            judge.check_columns(columns, where)
             parts.append(Part(ENDPOINT, part.weight, judge.many, judge))
             continue
         if part.name == MODEL:

@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from truing.spec.contrast import is_none
@@ -124,6 +124,16 @@ def _grade(value: Any) -> Any:
     return {"value": value} if isinstance(value, int | float) else value
 
 
+def _form(value: Any) -> str:
+    return "mapping" if isinstance(value, Mapping | RubricSpec) else "name"
+
+
+Rubric = Annotated[
+    Annotated[RubricSpec, Tag("mapping")] | Annotated[str, Tag("name")], Discriminator(_form)
+]
+"""A rubric as it stands in a spec: written out, the path of its file, or the name of a built-in one."""
+
+
 class Prices(Part):
     """What a million tokens cost, for what a judge costs to be shown."""
 
@@ -160,6 +170,10 @@ class AskedEndpoint(Part):
 
     @model_validator(mode="after")
     def _of_an_endpoint(self) -> Self:
+        if self.endpoint is not None and not self.endpoint.startswith("endpoint:"):
+            raise _mistake(
+                f"endpoint: {self.endpoint!r} is no server's model; name it endpoint:URL#MODEL"
+            )
         if self.endpoint is None:
             for name in ("key_variable", "at_once", "timeout", "prices"):
                 if getattr(self, name) is not None:
@@ -170,7 +184,7 @@ class AskedEndpoint(Part):
 class RubricJudge(AskedEndpoint):
     """A model behind an endpoint that grades by a rubric."""
 
-    rubric: str | RubricSpec | None = Field(
+    rubric: Rubric | None = Field(
         None,
         exclude_if=is_none,
         description="what the endpoint grades by: a YAML or JSON file, or a built-in rubric",

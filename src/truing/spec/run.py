@@ -40,7 +40,7 @@ from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
 from truing.spec.reward_model import RewardModelSpec
-from truing.spec.rubric import AskedEndpoint, RubricSpec
+from truing.spec.rubric import AskedEndpoint, Rubric
 from truing.spec.task import TaskSpec
 from truing.types import Dtype, InputError, stable_hash
 
@@ -98,7 +98,7 @@ class JudgeSpec(AskedEndpoint):
         None, description="JSONL file of answers that people have labelled informative or not"
     )
     dtype: Dtype = Field("float32", description="precision in which the model reads answers")
-    rubrics: tuple[str | RubricSpec, ...] = Field(
+    rubrics: tuple[Rubric, ...] = Field(
         (),
         exclude_if=is_empty,
         description="what the endpoint grades by, in place of the built-in rubrics truth, informative and "

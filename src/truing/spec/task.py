@@ -64,7 +64,7 @@ class CheckSpec(RubricJudge):
         return f"{self.endpoint} by the rubric {rubric}"
 
 
-class RuleCheckSpec(Part):
+class RuleCheckSpec(RubricJudge):
     """How it is told whether an answer keeps a rule: one of these."""
 
     program: str | None = Field(
@@ -94,7 +94,7 @@ class RuleCheckSpec(Part):
         return self
 
 
-RULE_CHECK_KINDS = ("program", "words", "canary", "judge")
+RULE_CHECK_KINDS = ("program", "words", "canary", "judge", "endpoint")
 
 
 class DemandSpec(Part):

@@ -172,6 +172,8 @@ def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
         check["program"] = _whole_program(check["program"], folder)
         _with_whole_rubric(check, folder)
     for rule in mapping["rules"]:
+        if rule["check"]:
+            _with_whole_rubric(rule["check"], folder)
         if rule["check"] and rule["check"]["program"]:
             rule["check"]["program"] = _whole_program(rule["check"]["program"], folder)
         if isinstance(rule["items"], str):

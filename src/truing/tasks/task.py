@@ -18,13 +18,14 @@ from truing.files import read_bytes
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.judges.rule_programs import built_in_rule_programs, rule_programs, try_rules
-from truing.judges.served_rules import RuleJudge
+from truing.judges.served_rules import RuleJudge, served_in
 from truing.progress import Progress, StderrProgress
 from truing.rewards.calling import columns_of
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.user_code import is_user_function
 from truing.spec.data import DataSpec
+from truing.spec.rubric import RubricJudge
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
 from truing.tasks.adapters import ADAPTERS, Load
@@ -85,9 +86,8 @@ class Task:
         where = f"task.judges.{name}"
         if check.endpoint is None:
             return self._program(check, f"{where}.program")
-        judge = ServedJudge(name, check, where)
-        judge.check_ordered(where)
-        judge.watched_by(StderrProgress())
+        judge = _served(name, check, where)
+        judge.check_columns(columns_of(self.cases), where)
         return judge
 
     @property
@@ -124,6 +124,9 @@ class Task:
         where = f"task {self.spec.name}: rules"
         judges: dict[str, Callable[[Answered], Score]] = {}
         for rule in self.spec.rules:
+            if rule.check and rule.check.endpoint is not None:
+                served = _served(rule.id, rule.check, f"{where}.{rule.id}.check")
+                judges[rule.id] = RuleJudge(served, rule.says)
             if rule.check and (name := rule.check.judge) is not None:
                 if name not in self.graders:
                     raise InputError(
@@ -143,14 +146,20 @@ class Task:
         known = {**CHECKS, **self.functions}
         return program(check.program, where, columns_of(self.cases), known)
 
+    @property
+    def served(self) -> list[ServedJudge]:
+        """The judges behind endpoints, those of rules too. Raises InputError as `graders` does."""
+        graders = self.graders.values() if self.spec.judges else ()
+        asked = any(rule.check and rule.check.endpoint for rule in self.spec.rules)
+        return served_in((*graders, *(self.rule_checks.values() if asked else ())))
+
     def name_programs(self, progress: Progress) -> None:
         """Says which programs of the user's own will run."""
         for name in self.users_programs:
             progress.note(f"Running {name}")
-        for judge in self.graders.values() if self.spec.judges else ():
-            if isinstance(judge, ServedJudge):
-                judge.watched_by(progress)
-                progress.note(f"Answers will be sent to the judge {judge.name}: {judge.by}")
+        for judge in self.served:
+            judge.watched_by(progress)
+            progress.note(f"Answers will be sent to the judge {judge.name}: {judge.by}")
 
     def check_programs(self) -> None:
         """Tries every program on made-up answers; a model behind an endpoint is asked for nothing yet.
@@ -186,7 +195,8 @@ class Task:
         named += [self.spec.survey]
         named += [name.rpartition(":")[0] for name in self.users_programs]
         named += [rule.items for rule in self.spec.rules if isinstance(rule.items, str)]
-        named += [c.rubric for c in self.spec.judges.values() if isinstance(c.rubric, str)]
+        checks = [*self.spec.judges.values(), *(r.check for r in self.spec.rules if r.check)]
+        named += [check.rubric for check in checks if isinstance(check.rubric, str)]
         for name in named:
             if name and not name.startswith(HUB) and Path(name).is_file():
                 yield Path(name)
@@ -197,6 +207,14 @@ class Task:
         if not contents and not self.fingerprint:
             return ""
         return stable_hash("task", self.fingerprint, *contents)
+
+
+def _served(name: str, check: RubricJudge, where: str) -> ServedJudge:
+    """A judge behind an endpoint, of which nothing is asked yet."""
+    judge = ServedJudge(name, check, where)
+    judge.check_ordered(where)
+    judge.watched_by(StderrProgress())
+    return judge
 
 
 def task_of(spec: Spec) -> Task:

@@ -32,6 +32,7 @@ from truing.judges.outcomes import JudgeOfOutcomes
 from truing.judges.refusal import load_outcome_judge
 from truing.judges.served import OUTCOME, rubrics_by_name
 from truing.judges.served_outcomes import ServedOutcomeJudge, served_outcome_judge
+from truing.judges.served_rules import served_in
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
@@ -142,7 +143,9 @@ def run_sweep(
     answers.close()
     _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
-    result.judges = [*summaries(result.context.graders()), *outcomes.summaries]
+    checks = result.context.rule_checks() if "rules" in spec.evaluations else {}
+    graders = (*result.context.graders().values(), *checks.values())
+    result.judges = [*summaries(served_in(graders)), *outcomes.summaries]
     result.seconds = time.monotonic() - started
     return result
 

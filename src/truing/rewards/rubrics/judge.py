@@ -8,7 +8,7 @@ grade is unscored: the other one alone would bring the order back.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from truing.models.memo.replies import ReplyStore, StoredReply
@@ -16,9 +16,16 @@ from truing.progress import Progress
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.asking import Asker, Reply, Usage
 from truing.rewards.rubrics.reading import rubric_named
-from truing.rewards.rubrics.request import OF_TWO, grade_in, listed, request, request_of_two
+from truing.rewards.rubrics.request import (
+    OF_TWO,
+    REFERENCES,
+    grade_in,
+    listed,
+    request,
+    request_of_two,
+)
 from truing.spec.rubric import RubricJudge, RubricSpec
-from truing.types import InputError, Score, Unscored, stable_hash
+from truing.types import InputError, Score, Unscored, did_you_mean, stable_hash
 
 REPLY_TOKENS, REASONED_TOKENS = 16, 400
 """A reply's greatest length: of a grade alone, and of one behind reasons."""
@@ -98,6 +105,17 @@ class ServedJudge:
                 f"{where}.rubric: {self.rubric.name}: its grades have no values, so that none is better; "
                 "give each a value, or list them from worst to best"
             )
+
+    def check_columns(self, columns: Collection[str], where: str) -> None:
+        """Raises InputError where the rubric shows a column that the data hasn't."""
+        for name in self.rubric.shows:
+            if name != REFERENCES and name not in columns:
+                hint = did_you_mean(name, (*columns, REFERENCES))
+                there = ", ".join((*sorted(columns), REFERENCES))
+                raise InputError(
+                    f"{where}.rubric: {self.rubric.name}: shows {name!r}, which is no column here; "
+                    f"{hint}there are {there}"
+                )
 
     # --- One answer --------------------------------------------------------------------------
 
@@ -201,8 +219,3 @@ def _win(first: Grade, swapped: Grade) -> Score:
         return swapped
     shares = {"1": 1.0, "tie": 0.5, "2": 0.0}
     return (shares[first] + 1.0 - shares[swapped]) / 2
-
-
-def is_served(grader: object) -> bool:
-    """Whether a grader is a judge behind an endpoint."""
-    return isinstance(grader, ServedJudge)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +140,6 @@ def cost_in_words(usage: Usage) -> str:
     return f"{replies}, {tokens}, {usage.seconds:.1f} s of the server's time{price}"
 
 
-def summaries(graders: Mapping[str, object]) -> list[JudgeSummary]:
-    """Those of the judges behind endpoints among graders that have graded something."""
-    judges = [each for each in graders.values() if isinstance(each, ServedJudge)]
-    return [JudgeSummary.of(each) for each in dict.fromkeys(judges) if each.usage.replies]
+def summaries(judges: Iterable[ServedJudge]) -> list[JudgeSummary]:
+    """Those of the judges that have graded something."""
+    return [JudgeSummary.of(judge) for judge in judges if judge.usage.replies]
