@@ -190,6 +190,12 @@ class RubricJudge(AskedEndpoint):
         description="what the endpoint grades by: a YAML or JSON file, or a built-in rubric",
     )
 
+    @classmethod
+    def known_keys(cls) -> list[str]:
+        """See Part: what is a part's own comes first."""
+        shared = RubricJudge.model_fields
+        return [*(name for name in cls.model_fields if name not in shared), *shared]
+
     @model_validator(mode="after")
     def _by_a_rubric(self) -> Self:
         if (self.endpoint is None) is not (self.rubric is None):
