@@ -92,7 +92,7 @@ def test_a_tasks_judges_and_rules_are_told_by_an_endpoint() -> None:
         (usage["tokens_sent"] * 3 + usage["tokens_back"] * 9) / 1e6
     )
     assert about["order"]["changed"] == 0
-    assert "Answers will be sent to the judge kind" in done.stderr
+    assert "task.judges.kind: answers are sent to http://127.0.0.1" in done.stderr
     assert "tokens sent" in Path("out/report.html").read_text()
 
 

@@ -159,7 +159,7 @@ class Task:
             progress.note(f"Running {name}")
         for judge in self.served:
             judge.watched_by(progress)
-            progress.note(f"Answers will be sent to the judge {judge.name}: {judge.by}")
+            progress.note(f"Judge {judge.name}: {judge.by}")
 
     def check_programs(self) -> None:
         """Tries every program on made-up answers; a model behind an endpoint is asked for nothing yet.

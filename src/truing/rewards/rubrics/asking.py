@@ -88,6 +88,7 @@ class Asker:
             usual,
             at_once=self.asked.at_once or usual.at_once,
             timeout=self.asked.timeout or usual.timeout,
+            key_option="--judge-key-variable" if self.where.startswith("--") else "key_variable",
         )
         endpoint = Endpoint(self.name, connection, self.progress.note)
         self.progress.note(f"{self.where}: answers are sent to {self.name.url} ({self.name.model})")
