@@ -20,6 +20,7 @@ from truing.data.surveys.readings import (
     Reading,
     metric_of_reading,
 )
+from truing.prompts.variants import OWN
 from truing.report.metrics import moved, number
 from truing.report.opinion_moves import apart_text, direction
 from truing.report.opinion_steering import Steering, steering, steering_sentences
@@ -303,9 +304,13 @@ def opinion_summary(rows: Sequence[tuple[str, Row]], seed: int) -> OpinionSummar
     return OpinionSummary(verdicts, tuple(shifts))
 
 
-def on_opinions(rows: Sequence[Row]) -> list[Finding]:
-    """What a run's rows say of opinions; nothing where no survey was asked."""
-    summary = opinion_summary([("own", row) for row in rows], SEED)
+def opinions_of_run(rows: Sequence[Row]) -> OpinionSummary | None:
+    """What the rows of a run say, each candidate under its own prompt; None where no survey was asked."""
+    return opinion_summary([(OWN, row) for row in rows], SEED)
+
+
+def on_opinions(summary: OpinionSummary | None) -> list[Finding]:
+    """A run's verdicts and shifts as findings; nothing where no survey was asked."""
     if summary is None:
         return []
     verdicts = [

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from truing.prompts.variants import OWN
 from truing.report import categories, curves, examples, figures, reward_plane
 from truing.report.attack_plane import attack_plane
 from truing.report.best_of_n import best_of_n_figure, best_of_n_table
@@ -14,6 +15,7 @@ from truing.report.counts import fewer
 from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, mark, number
+from truing.report.opinion_figures import opinions_section
 from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
 from truing.report.rule_heat import rule_heat
 from truing.report.sentences import joined
@@ -282,6 +284,7 @@ def page(summary: Summary) -> dict[str, Any]:
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),
         "attack_plane": attack_plane(measured, run.part("methods")),
         "rule_heat": rule_heat(summary.rows, measured.names),
+        "opinions": opinions_section(summary.opinions, summary.rows, OWN, palette(measured.names)),
         "attacks": examples.attack_examples(summary.rows, measured.names, questions),
         "judges": judge_figures(summary.judges),
         "reward_model": judge_figures(run.part("reward_model")),

@@ -8,7 +8,7 @@ from typing import Any
 from truing.report.best_of_n import best_of_n_json
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure
-from truing.report.opinion_verdicts import on_opinions
+from truing.report.opinion_verdicts import OpinionSummary, on_opinions, opinions_of_run
 from truing.report.own_labels import Labels, corrected, on_refusals
 from truing.report.reward_audit import RewardAudit, audit_of
 from truing.report.sentences import Finding
@@ -29,6 +29,7 @@ class Summary:
     findings: list[Finding]
     rl_logs: dict[int, list[dict[str, Any]]]
     audit: RewardAudit = field(default_factory=RewardAudit)
+    opinions: OpinionSummary | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The object of summary.json and of `truing align --json`."""
@@ -44,6 +45,7 @@ class Summary:
             "judges": self.judges,
             "findings": [finding.text for finding in self.findings],
             **best_of_n_json(self.rows, self.measured.names),
+            **({"opinions": self.opinions.to_json()} if self.opinions else {}),
             **({"audit": of_reward} if (of_reward := self.audit.to_json()) else {}),
         }
 
@@ -90,5 +92,6 @@ def summarise(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -
         rl_logs=rl_logs,
         audit=of_reward,
     )
-    found += on_refusals(measured, labels or {}) + on_opinions(rows)
-    return Summary(run, rows, measured, judges, found, rl_logs, of_reward)
+    opinions = opinions_of_run(rows)
+    found += on_refusals(measured, labels or {}) + on_opinions(opinions)
+    return Summary(run, rows, measured, judges, found, rl_logs, of_reward, opinions)

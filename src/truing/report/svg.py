@@ -59,6 +59,11 @@ def palette(names: Sequence[str]) -> Callable[[str], str]:
     return lambda name: own.get(name) or colour_class(name)
 
 
+def short(name: str, most: int = 26) -> str:
+    """A name for narrow places: the end of a path says most."""
+    return name if len(name) <= most else "…" + name[1 - most :]
+
+
 @dataclass(frozen=True)
 class Scale:
     """A linear map from data to pixels."""

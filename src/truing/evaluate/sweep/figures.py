@@ -19,7 +19,6 @@ from truing.evaluate.sweep.shown import (
     metric_in,
     metrics_in,
     shares,
-    short,
     shown_lines,
     titled,
 )
@@ -28,7 +27,7 @@ from truing.report.categories import CategoryFigures, category_dots
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import interval, number
 from truing.report.quantities import count
-from truing.report.svg import Canvas, Scale
+from truing.report.svg import Canvas, Scale, short
 from truing.types import Row
 
 _BAR, _AIR = 15.0, 26.0

@@ -22,7 +22,7 @@ from truing.evaluate.sweep.figures import (
     sizes,
 )
 from truing.evaluate.sweep.judges_shown import judges_in_words, judges_table
-from truing.evaluate.sweep.opinions_shown import opinion_sentences, opinions_section
+from truing.evaluate.sweep.opinions_shown import opinion_sentences, opinions_of
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import (
     CHOICE,
@@ -129,7 +129,7 @@ def page(result: SweepResult, command: str) -> str:
     values: dict[str, Any] = {
         "sections": [_section(result, evaluation) for evaluation in result.asked],
         "together": _together(result),
-        "opinions": opinions_section(result),
+        "opinions": opinions_of(result),
         "sizes": sizes(result),
         "judges": judges_table(result.open_ended) if result.spec.free else None,
         "spreads": [

@@ -50,11 +50,6 @@ def colours(names: Sequence[str]) -> Callable[[str], str]:
     return lambda name: PALETTE[places[name] % len(PALETTE)]
 
 
-def short(name: str, most: int = 26) -> str:
-    """A name for narrow places: the end of a path says most."""
-    return name if len(name) <= most else "…" + name[1 - most :]
-
-
 def metric_in(evaluation: str, name: str) -> Metric:
     """A metric as it is declared; in its own section a choice's goes by its own name ('MC1')."""
     owner = EVALUATIONS["truthfulness" if name in CHOICE else evaluation]

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.sensitivity import Ordering, Sensitivity, Spreading
-from truing.evaluate.sweep.shown import TITLES, metric_in, short
+from truing.evaluate.sweep.shown import TITLES, metric_in
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import DASH, interval, number
-from truing.report.svg import Canvas, Scale, domain
+from truing.report.svg import Canvas, Scale, domain, short
 from truing.statistics.crossed import Extreme
 from truing.types import Unit
 
