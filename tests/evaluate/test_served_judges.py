@@ -77,9 +77,7 @@ def test_a_tasks_judges_and_rules_are_told_by_an_endpoint() -> None:
                    "answers:answers.jsonl", "answers:base.jsonl", "--out", "out", "--json")  # fmt: skip
         done = run(*command)
         assert done.exit_code == 0, done.output
-        replies = len(behaviour.replied)
-        assert run(*command[:-3], "--out", "again").exit_code == 0
-        assert len(behaviour.replied) == replies
+    assert len(behaviour.replied) == len({each.text for each in behaviour.replied})
     document = json.loads(done.stdout)
     of = {name: each for name, each in document["candidates"].items()}
     [ours], [base] = (of[f"answers:{n}.jsonl"]["answers"].values() for n in ("answers", "base"))
