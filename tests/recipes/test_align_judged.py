@@ -43,8 +43,13 @@ def test_a_run_is_judged_and_rewarded_by_an_endpoint_and_asks_nothing_twice(
             "evaluation": {"max_new_tokens": 6, "resamples": 100, "dtype": "float32"},
         })  # fmt: skip
         folder = tmp_path / "run"
-        align(spec, folder, progress=SilentProgress())
+        notes: list[str] = []
+        progress = SilentProgress()
+        monkeypatch.setattr(progress, "note", notes.append)
+        align(spec, folder, progress=progress)
     assert len(behaviour.replied) == len({each.text for each in behaviour.replied})
+    assert any("is the reward and a judge of the answers" in note for note in notes)
+    assert any("tokens sent" in note for note in notes)
     judges = json.loads((folder / "judges.json").read_text())
     assert set(judges) >= {"truth", "informative", "the reward"}
     for name, least in (("truth", 6), ("the reward", 2)):
