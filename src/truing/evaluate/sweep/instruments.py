@@ -37,6 +37,7 @@ class LazyOutcomeJudge:
     _judge: JudgeOfOutcomes | None = None
 
     def __call__(self) -> JudgeOfOutcomes:
+        """The judge. Raises InputError where its labels, endpoint or rubric are wrong."""
         if self._judge is None:
             labels, endpoint = self.spec.outcome_labels or (), self.spec.outcome_judge
             self._judge = (
