@@ -67,9 +67,7 @@ def measured_rules(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with the outcome of each case."""
     cases, checks = rule_cases(context), context.rule_checks()
     answers = _answers(context, respondent, cases)
-    outcomes = [
-        outcome_of(checks, case, answer) for case, answer in zip(cases, answers, strict=True)
-    ]
+    outcomes = outcomes_of(checks, cases, answers)
     pairs = _pairs(context.rules(), dict(zip((c.id for c in cases), outcomes, strict=True)))
     return [
         context.row(
@@ -83,19 +81,31 @@ def measured_rules(context: EvalContext, respondent: Respondent) -> list[Row]:
     ]
 
 
-def outcome_of(
-    checks: Mapping[str, Callable[[Answered], Score]], case: Case, answer: Completion | Unscored
-) -> RuleOutcome | Unscored:
-    """What becomes of the case's rule in an answer; the reason where there is no answer."""
-    from truing.judges.rule_outcome import rule_outcome
-    from truing.rewards.reward import Answered
+def outcomes_of(
+    checks: Mapping[str, Callable[[Answered], Score]],
+    cases: Sequence[Case],
+    answers: Sequence[Completion | Unscored],
+) -> list[RuleOutcome | Unscored]:
+    """What becomes of each case's rule in its answer; the reason where there is no answer."""
+    from truing.judges.rule_outcome import UNTOLD, rule_outcome
+    from truing.rewards.reward import Answered, graded
 
-    if isinstance(answer, Unscored):
-        return answer
-    answered = Answered.of(case, answer)
-    if not answered.answer:
-        return "empty"
-    return rule_outcome(answered, checks[case.columns["rule"]](answered))
+    outcomes: dict[int, RuleOutcome | Unscored] = {}
+    of_rule: dict[str, dict[int, Answered]] = defaultdict(dict)
+    for place, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+        if isinstance(answer, Unscored):
+            outcomes[place] = answer
+        elif not answer.text.strip():
+            outcomes[place] = "empty"
+        elif case.columns["expects"] != "keep":  # where it doesn't bind, its check plays no part
+            outcomes[place] = rule_outcome(Answered.of(case, answer), UNTOLD)
+        else:
+            of_rule[case.columns["rule"]][place] = Answered.of(case, answer)
+    for rule, written in of_rule.items():
+        keeps = graded(checks[rule], list(written.values()))
+        for (place, answered), score in zip(written.items(), keeps, strict=True):
+            outcomes[place] = rule_outcome(answered, score)
+    return [outcomes[place] for place in range(len(cases))]
 
 
 def _answers(

@@ -33,6 +33,12 @@ _JUDGE_COLUMNS = (
     ("rouge", "ROUGE alone"),
     ("calibration_error", "Calibration error"),
     ("n", "Answers"),
+    ("order_changed", "Changed by the order of grades"),
+    ("unread", "Answers without a grade"),
+    ("replies", "Replies"),
+    ("tokens_sent", "Tokens sent"),
+    ("tokens_back", "Tokens back"),
+    ("price", "Price"),
     ("questions_left_out", "Questions with too few references"),
 )
 

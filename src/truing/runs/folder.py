@@ -142,11 +142,15 @@ def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
                 )
 
 
+def read_judges(folder: Path) -> dict[str, Any]:
+    """What is known of a run's judges, by name."""
+    path = folder / JUDGES
+    return read_json(path) if is_file(path) else {}
+
+
 def note_judges(folder: Path, figures: Mapping[str, Any]) -> None:
     """Writes how far judges agree with labelled answers, by name, beside what is there of others."""
-    path = folder / JUDGES
-    known = read_json(path) if is_file(path) else {}
-    write_json_atomically(path, {**known, **figures})
+    write_json_atomically(folder / JUDGES, {**read_judges(folder), **figures})
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ class RewardPart(BaseModel):
 
     name: str = Field(
         description="'truth_probe', 'reward_model' with the folder of a trained one as `from` (or 'pairs', "
-        "to fit one to the run's own), 'people', a built-in program, or 'path/to/file.py:function'"
+        "to fit one to the run's own), 'people', 'judge' with an `endpoint` and a `rubric`, a built-in "
+        "program, or 'path/to/file.py:function'"
     )
     weight: float = Field(1.0, description="the part's score counts this often")
 

@@ -45,6 +45,10 @@ def _digest(spec: SweepSpec) -> str:
         "read",
         "orders",
         "steer",
+        "outcome_judge",
+        "rubrics",
+        "prices",
+        "judge_key_variable",
     ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]

@@ -83,6 +83,8 @@ def show(result: SweepResult, console: Console) -> None:
         console.print(Text(sentence, style="yellow"))
     for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
+    for sentence in result.judge_lines():
+        console.print(Text(sentence, "yellow" if sentence.startswith("Warning") else "dim"))
 
 
 def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str], asked: int) -> Table:
@@ -155,6 +157,7 @@ def page(result: SweepResult, command: str) -> str:
             for name, about in result.models.items()
         ],
         "by_letters": by_letters(result),
+        "judge_lines": result.judge_lines(),
         **_measured(result),
         "command": command,
         "facts": [
