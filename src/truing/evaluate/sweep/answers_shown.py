@@ -36,7 +36,7 @@ def _names(result: SweepResult) -> list[str]:
 def _columns(result: SweepResult) -> dict[str, tuple[str, str]]:
     """Candidate and shown prompt by the column's name, which says what there is more than one of."""
     prompts = list(dict.fromkeys(labels(result).values()))
-    names = list(result.models)
+    names = _names(result)
     return {
         _column(name, label, names, prompts): (name, label) for name in names for label in prompts
     }
