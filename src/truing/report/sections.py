@@ -198,7 +198,7 @@ def _categories(summary: Summary) -> dict[str, Any]:
     }
     of_case = {row.case: row.category for row in summary.rows if row.category} | known
     measured, names = summary.measured, summary.measured.names
-    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.unit == "share"]
+    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.least == 0]
     entries = categories.by_category(measured, of_case, metrics)
     columns = [m for m in metrics if any(m.key in entry.means for entry in entries)]
     table = [
