@@ -1,4 +1,4 @@
-"""A task with a survey in the main job: signed metrics pass its report, and the run can be measured anew."""
+"""A task with a survey in the main job: signed metrics pass its report, also when measured again."""
 
 from __future__ import annotations
 

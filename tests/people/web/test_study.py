@@ -16,7 +16,16 @@ from starlette.testclient import TestClient
 from people_work import Someone, someone
 from study_people import Clock, Form, Robot, browser, forms, page_of, planned, trial_of
 from truing.data.oversight import read_plan, read_trial_answers
-from truing.data.oversight.plans import ANSWERS, KEY, RECORD, Plan, Quote, Speech, file_hash
+from truing.data.oversight.plans import (
+    ANSWERS,
+    KEY,
+    RECORD,
+    Plan,
+    Quote,
+    Speech,
+    file_hash,
+    record_hash,
+)
 from truing.files import read_jsonl, write_json_atomically, write_jsonl_atomically
 from truing.people import Store, open_store
 from truing.people.erasure import erase_annotator
@@ -304,6 +313,7 @@ def turned(plan: Plan, folder: Path) -> Plan:
     write_jsonl_atomically(folder / KEY, sealed)
     record = json.loads((folder / RECORD).read_text())
     record["files"][KEY] = file_hash(folder / KEY)
+    record["hash"] = record_hash(record)
     write_json_atomically(folder / RECORD, record)
     return read_plan(folder)
 
