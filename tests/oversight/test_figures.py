@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,10 @@ CHANGED: list[tuple[str, Any]] = [
 ]  # fmt: skip
 
 
+def page_of_study(folder: Path) -> None:
+    serve_study(folder, SilentProgress(), adviser=None, port=0, say=print)
+
+
 @pytest.mark.parametrize(("name", "value"), CHANGED)
 def test_a_record_that_was_changed_is_refused_by_report_and_page(
     plan: Plan, tmp_path: Path, name: str, value: Any
@@ -234,7 +239,8 @@ def test_a_record_that_was_changed_is_refused_by_report_and_page(
     for each in (KEY, TRIALS):
         (folder / each).write_bytes((plan.folder / each).read_bytes())
     (folder / RECORD).write_text(json.dumps({**plan.record, name: value}))
-    for use in (report_study, lambda folder: serve_study(folder, SilentProgress(), adviser=None)):
+    uses: tuple[Callable[[Path], object], ...] = (report_study, page_of_study)
+    for use in uses:
         with pytest.raises(InputError, match=r"plan\.json: not as it was planned") as raised:
             use(folder)
         assert "\n" not in str(raised.value)

@@ -96,9 +96,18 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
     from truing.tasks import TASKS
 
     name = mapping.get("name", "truthful")
-    if name in TASKS:
-        return merged(_dumped(built_in(name).TASK), mapping)
-    return _completed(mapping)
+    known = name in TASKS
+    whole = merged(_dumped(built_in(name).TASK), mapping) if known else _completed(mapping)
+    return whole if "must_not_fall" in mapping else _guarded(whole)
+
+
+def _guarded(whole: dict[str, Any]) -> dict[str, Any]:
+    """Without the usual `must_not_fall` of evaluations that the task doesn't have."""
+    usual, names = whole.get("must_not_fall"), whole.get("evaluations")
+    if not isinstance(usual, Mapping) or not isinstance(names, list | tuple):
+        return whole
+    kept = {key: loss for key, loss in usual.items() if key.partition(".")[0] in names}
+    return {**whole, "must_not_fall": kept}
 
 
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
