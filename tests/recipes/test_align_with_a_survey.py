@@ -114,6 +114,19 @@ def test_the_usual_guard_goes_with_its_evaluation(tmp_path: Path) -> None:
     """A survey beside answers alone isn't refused for trivia that nobody asked to measure."""
     asked = {"evaluations": ["opinions"], "headline": ["opinions.representativeness"], "gold": []}
     assert make_spec({"task": asked}).task.must_not_fall == {}
+    (tmp_path / "cases.jsonl").write_text(
+        "".join(
+            json.dumps({"prompt": f"Say {n}.", "references": [str(n)]}) + "\n" for n in range(20)
+        )
+    )
+    (tmp_path / "task.yaml").write_text(
+        "name: parks\ninstruction: Say it.\ndata: {cases: cases.jsonl}\nevaluations: [answers]\n"
+        "judges: {same: {program: exact}}\n"
+    )
+    task = make_spec({"task": str(tmp_path / "task.yaml")}).task
+    assert task.must_not_fall == {}
+    again = make_spec({"task": task.model_dump(mode="json")}).task  # as a run's folder keeps it
+    assert again.must_not_fall == {}
     guarded = {**asked, "must_not_fall": {"trivia.mc1": 0.05}}
     with pytest.raises(InputError, match="no evaluation of the task gives it") as raised:
         check_measures(make_spec({"task": guarded}).task)

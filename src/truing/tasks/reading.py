@@ -96,18 +96,20 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
     from truing.tasks import TASKS
 
     name = mapping.get("name", "truthful")
-    known = name in TASKS
-    whole = merged(_dumped(built_in(name).TASK), mapping) if known else _completed(mapping)
-    return whole if "must_not_fall" in mapping else _guarded(whole)
+    if name in TASKS:
+        return _guarded(merged(_dumped(built_in(name).TASK), mapping), mapping)
+    return _completed(mapping)
 
 
-def _guarded(whole: dict[str, Any]) -> dict[str, Any]:
-    """Without the usual `must_not_fall` of evaluations that the task doesn't have."""
+def _guarded(whole: dict[str, Any], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the usual `must_not_fall` of evaluations that the task doesn't have; what the mapping itself
+    names stays, and is refused where nothing measures it."""
     usual, names = whole.get("must_not_fall"), whole.get("evaluations")
     if not isinstance(usual, Mapping) or not isinstance(names, list | tuple):
         return whole
-    kept = {key: loss for key, loss in usual.items() if key.partition(".")[0] in names}
-    return {**whole, "must_not_fall": kept}
+    own = mapping.get("must_not_fall") or {}
+    guards = {key: usual[key] for key in usual if key in own or key.partition(".")[0] in names}
+    return {**whole, "must_not_fall": guards}
 
 
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
     judges = whole.get("judges")
     if "headline" not in whole and isinstance(judges, Mapping):
         whole["headline"] = [f"answers.{name}" for name in judges]
-    return whole
+    return _guarded(whole, mapping)
 
 
 def _all_checked(rules: Any) -> bool:
