@@ -19,6 +19,11 @@ ABOUT = frozenset(
     )
 )  # fmt: skip
 """Keys that any record may have: where it comes from and what it is about, never how good it is."""
+_ELSEWHERE = {
+    "groups": "in a store people say of themselves what they are, under 'About you'; from a file, 'truing "
+    "train reward' reads it as reward_model.judgements"
+}
+"""Keys that are read elsewhere, and where."""
 _CLOSE = 0.75
 _Read = TypeVar("_Read")
 
@@ -68,10 +73,13 @@ def check_keys(record: Mapping[str, Any], form: Form[_Read], forms: Sequence[For
     """Raises InputError for a key that the form doesn't know, naming the nearest one of any form."""
     larger = [each for each in forms if form.needs < each.needs and not each.any_key]
     if not form.any_key:
-        check_whole(record.keys() - form.keys - ABOUT, record, larger)
+        said = {key for key, value in record.items() if not says_nothing(value)}
+        check_whole(said - form.keys - ABOUT, record, larger)
     for key, value in record.items():
         if form.any_key or key in form.keys or key in ABOUT or says_nothing(value):
             continue
+        if key in _ELSEWHERE:
+            raise InputError(f"{key}: {_ELSEWHERE[key]}; leave it out (--ignore {key})")
         absent = sorted({name for each in forms for name in each.keys} - record.keys())
         close = difflib.get_close_matches(key, absent, n=1, cutoff=_CLOSE)
         if close:
