@@ -151,8 +151,9 @@ def test_who_contradicts_themselves_teaches_nothing_and_others_may_disagree() ->
     twice = usable(Judgements((_judged("ann", True), _judged("ann", True, True)), {}, "file"))
     assert twice.left_out == {REPEATED: 1} and len(twice.judgements) == 1
     assert "one person judged" in twice.remarks[0]
-    nobody = usable(Judgements((_judged("", True), _judged("", False)), {}, "file"))
-    assert len(nobody.judgements) == 2 and not nobody.left_out
+    unnamed = (_judged("", True), _judged("", False), _judged("", True))
+    nobody = usable(Judgements(unnamed, {}, "file"))
+    assert len(nobody.judgements) == 3 and not nobody.left_out
     assert "nobody says who judged" in nobody.remarks[0] and "1 set(s)" in nobody.remarks[1]
 
 

@@ -170,10 +170,11 @@ def _consistent(judgements: Sequence[Judgement], left_out: LeftOutRows) -> list[
 
 
 def _cancel_out(judgements: Sequence[Judgement]) -> bool:
-    """Whether every two answers are preferred to each other equally often, and nothing is rated."""
+    """Whether every two answers are preferred to each other equally often by people without a name, and
+    nothing is rated. Of people with one, groups may have heads of their own."""
     ahead: Counter[tuple[str, int, int]] = Counter()
     for each in judgements:
-        if each.rating is not None:
+        if each.rating is not None or each.annotator:
             return False
         places = each.verdict
         for one, other in combinations(range(len(places)), 2):

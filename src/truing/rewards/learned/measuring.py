@@ -24,6 +24,8 @@ from truing.types import Estimate
 Floats = NDArray[np.float64]
 LEAST_PROMPTS = 10
 """With fewer, redrawing them says too little of how far other prompts would lead elsewhere."""
+_ALIKE = 1e-9
+"""An interval that is shorter has no width but for rounding."""
 RESAMPLES = 500
 """Behind the interval of a calibration error, which takes longer to redraw than a mean."""
 
@@ -143,7 +145,9 @@ def _share_within(found: Estimate, people: int) -> tuple[float | None, float | N
 
 def _tells(found: Estimate) -> bool:
     """Whether an interval that was redrawn says something: of enough prompts, and not all alike."""
-    return found.n >= LEAST_PROMPTS and found.low != found.high
+    if found.low is None or found.high is None:
+        return False
+    return found.n >= LEAST_PROMPTS and found.high - found.low > _ALIKE
 
 
 def _with_interval(found: Estimate) -> Estimate:
