@@ -279,6 +279,46 @@ def test_a_killed_adapter_goes_on_to_the_same_bytes(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def _rated(*levels: int) -> list[dict[str, Any]]:
+    return [
+        {"prompt": f"say {number}", "completion": f"word {number}", "rating": level}
+        for number, level in enumerate(levels)
+    ]
+
+
+def _pair(prompt: str, **more: Any) -> dict[str, Any]:
+    return {"prompt": prompt, "completions": ["one", "other"], **more}
+
+
+@pytest.mark.parametrize(
+    ("rows", "section", "message"),
+    [
+        (  # the one that differs may be on either side: all but one are alike
+            _rated(*[4] * 3, 6, *[4] * 4), {"held_out": 0.9}, "judgements to learn from prefers an answer"
+        ),
+        (
+            [_pair(f"say {n}", preferred="first" if n == 2 else "tie") for n in range(8)],
+            {"held_out": 0.9},
+            "judgements to learn from prefers an answer",
+        ),
+        (
+            [_pair(f"say {n}", preferred="first") for n in range(2)],
+            {"adapter": "lora"},
+            "reward_model.adapter: scales its scores on prompts",
+        ),
+    ],
+)  # fmt: skip
+def test_a_side_that_cannot_teach_is_refused_before_anything_is_written(
+    rows: list[dict[str, Any]], section: Spec, message: str, model: Path
+) -> None:
+    written(rows, Path("judged.jsonl"))
+    own = spec_of(model, **section)
+    if "adapter" in section:
+        own["reward_model"]["heads"] = 1
+    refused(train(own), message)
+    assert not Path("run").exists()
+
+
 BAD: dict[str, tuple[Spec, str]] = {
     "no file": ({"judgements": "nowhere.jsonl"}, "nowhere.jsonl"),
     "no store": ({"judgements": "nowhere.db"}, "nowhere.db"),

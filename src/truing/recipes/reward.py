@@ -34,7 +34,13 @@ from truing.rewards.learned.sample import Said, Sample, readable
 from truing.rewards.learned.saved import RewardModel, save
 from truing.rewards.learned.sides import Sides, looked_through, split_judgements
 from truing.rewards.learned.stated import with_groups
-from truing.rewards.learned.training import Learned, LearningSide, States, learned
+from truing.rewards.learned.training import (
+    Learned,
+    LearningSide,
+    States,
+    check_adapter,
+    learned,
+)
 from truing.runs.costs import measured as costed
 from truing.runs.run import Run, default_folder
 from truing.spec.reward_model import RewardModelSpec
@@ -85,6 +91,8 @@ def train_reward(
     read = with_groups(read, section)
     say_left_out(read.source, "judgement(s)", read.left_out_with_place, progress, read.remarks)
     sides = split_judgements(read, section.held_out, section.held_out_people)
+    train = Sample.of(sides.train, section.groups)
+    check_adapter(train, section)
     usual = default_folder(spec)
     folder = Path(out) if out is not None else usual.with_name(f"reward-{usual.name}")
     run = Run(folder, progress, kind="train reward", record=RECORD)
@@ -92,7 +100,7 @@ def train_reward(
         run,
         spec,
         _digest(spec, reader, read.judgements),
-        lambda: _trained(run, spec, section, reader, read, sides, contamination),
+        lambda: _trained(run, spec, section, reader, read, sides, train, contamination),
         record=RECORD,
         resume=resume,
         command=command,
@@ -136,10 +144,10 @@ def _trained(
     reader: StateReader,
     read: Judgements,
     sides: Sides,
+    train: Sample,
     contamination: Contamination,
 ) -> dict[str, Any]:
     """Reads, fits, measures and writes; returns what is said of it."""
-    train = Sample.of(sides.train, section.groups)
     held_out = {name: Sample.of(part, section.groups) for name, part in sides.measured.items()}
     with costed() as cost:
         answers = answers_of([train, *held_out.values()])
