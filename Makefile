@@ -18,6 +18,8 @@ LOCK_VENV := .venv-lock
 TORCH := torch==2.13.0
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The theme's word on what may follow it, said with every build.
+export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help setup align test check bench adapters lock docs clean python browser database
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.evaluate.respondent import Advance, Respondent, silent
+from truing.evaluate.respondent import Advance, Longest, Respondent, silent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.opinion_prompts import OpinionsAsked
     from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
-    from truing.judges.refusal import OutcomeJudge
+    from truing.judges.outcomes import JudgeOfOutcomes
     from truing.progress import Progress
     from truing.report.task_metrics import Crossed, FromRows
     from truing.rewards.reward import Answered, Reward
@@ -74,7 +74,7 @@ def _built_in_attacks() -> AttackBook:
     return attacks_on(_built_in_rules())
 
 
-def _shipped_outcome_judge() -> OutcomeJudge:
+def _shipped_outcome_judge() -> JudgeOfOutcomes:
     from truing.judges.refusal import load_outcome_judge
     from truing.progress import SilentProgress
 
@@ -124,7 +124,7 @@ class EvalContext:
     opinions: OpinionsAsked | None = None
     pairs: Sequence[Preference] | None = None
     pair_judge: Callable[[], Reward | Unscored] = _no_pair_judge
-    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
+    outcomes: Callable[[], JudgeOfOutcomes] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -156,7 +156,7 @@ class EvalContext:
         self,
         respondent: Respondent,
         cases: Sequence[Case],
-        max_new_tokens: int | None = None,
+        max_new_tokens: Longest | None = None,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

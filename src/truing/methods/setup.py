@@ -223,7 +223,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "weights_hash": setup.source.weights_hash,
         "settings_hash": settings_hash(setup.source.folder, setup.source.folder),
         "questions_hash": stable_hash("questions", *texts),
-        "functions_hash": functions_hash(setup.spec.reward),
+        "functions_hash": functions_hash(setup.spec.reward, setup.spec.judge.rubrics),
         "task_hash": setup.texts.task.content_hash(),
         "precision": _precision(setup.spec),
         "device": devices.device().type,

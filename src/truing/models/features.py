@@ -101,8 +101,10 @@ def _behind(model: LanguageModel, layer: int) -> Hidden:
     if model.decoder is not None:
         return partial(model.decoder.hidden, layers=layer)
 
-    def hidden(tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
-        run = partial(model.hidden, tokens_N, positions_N, plan)
+    def hidden(
+        tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, only_M: Tensor | None = None
+    ) -> Tensor:
+        run = partial(model.hidden, tokens_N, positions_N, plan, only_M)
         found = _hidden_behind(_layers(model)[layer - 1], run)
         return found[0] if found.dim() == 3 else found
 

@@ -45,6 +45,8 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
                 run, setup, graders, base, name, seed, cost
             ),
         )
+    for line in graders.note_served():
+        run.progress.note(line)
     run.note(costs=run.costs())
 
 
@@ -124,3 +126,4 @@ def _measure(
             run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],
         )
+    graders.note_served()

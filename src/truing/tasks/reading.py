@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from truing.rewards.rubrics.reading import is_rubric_file
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
 from truing.spec.run import Spec
@@ -185,14 +186,24 @@ def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
         mapping["survey"] = _whole(mapping["survey"], folder)
     for check in mapping["judges"].values():
         check["program"] = _whole_program(check["program"], folder)
+        _with_whole_rubric(check, folder)
     for rule in mapping["rules"]:
+        if rule["check"]:
+            _with_whole_rubric(rule["check"], folder)
         if rule["check"] and rule["check"]["program"]:
             rule["check"]["program"] = _whole_program(rule["check"]["program"], folder)
         if isinstance(rule["items"], str):
             rule["items"] = _whole(rule["items"], folder)
     for part in (mapping["reward"] or {}).get("parts", ()):
         part["name"] = _whole_program(part["name"], folder)
+        _with_whole_rubric(part, folder)
     return mapping
+
+
+def _with_whole_rubric(part: dict[str, Any], folder: Path) -> None:
+    """A judge's rubric as a path from here, where it is a file."""
+    if is_rubric_file(part.get("rubric")):
+        part["rubric"] = _whole(part["rubric"], folder)
 
 
 def _whole(source: str | None, folder: Path) -> str | None:
@@ -216,8 +227,11 @@ def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
     if most := task.get("max_new_tokens"):
         parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
     texts = task.get("data") or {}
-    if not has_pairs(task):
-        parts["methods"] = [name for name in usual_methods() if name != "preference"]
+    without = [] if has_pairs(task) else ["preference"]
+    if not parts.get("reward") and task.get("judges"):  # each is behind an endpoint
+        without.append("rl")
+    if without:
+        parts["methods"] = [name for name in usual_methods() if name not in without]
     if people := {key: texts[key] for key in ("demonstrations", "preferences") if texts.get(key)}:
         parts["data"] = people
     return parts
@@ -248,4 +262,6 @@ def _reward_of_judges(task: Mapping[str, Any]) -> dict[str, Any] | None:
     judges = task.get("judges") or {}
     headline = task.get("headline") or ()
     names = [name for name in judges if f"answers.{name}" in headline] or list(judges)
+    # A judge behind an endpoint is a reward only where somebody says so: it is asked about every sample.
+    names = [name for name in names if not judges[name].get("endpoint")]
     return {"parts": [{"name": f"judge:{name}"} for name in names]} if names else None

@@ -1,0 +1,50 @@
+// Browsers start no worker for a page that was opened from a file. The search's worker is run in a hidden
+// frame of the same page instead: it gets the same messages, and its answers come back in the same way.
+// It works where the page does, so it begins when somebody turns to the search, not with every page.
+// This file's name holds "iframe-worker", by which the offline plugin knows that none has to be fetched.
+if (location.protocol === "file:") {
+  class IFrameWorker extends EventTarget {
+    constructor(url) {
+      super();
+      this.url = new URL(url, location);
+      this.waiting = []; // messages from before the script is loaded
+      const begin = event => {
+        if (!event.target.closest?.(".md-search, [for=__search]")) return;
+        for (const kind of ["focusin", "click"]) document.removeEventListener(kind, begin, true);
+        this.begin();
+      };
+      for (const kind of ["focusin", "click"]) document.addEventListener(kind, begin, true);
+    }
+
+    begin() {
+      this.frame = document.createElement("iframe");
+      this.frame.hidden = true;
+      this.frame.title = "search";
+      this.frame.addEventListener("load", () => this.start(), { once: true });
+      document.body.append(this.frame);
+    }
+
+    start() {
+      const inside = this.frame.contentWindow;
+      inside.postMessage = data => this.dispatchEvent(new MessageEvent("message", { data }));
+      const script = inside.document.createElement("script");
+      script.src = this.url;
+      script.addEventListener("load", () => {
+        const { waiting } = this;
+        this.waiting = undefined;
+        waiting.forEach(data => this.postMessage(data));
+      });
+      inside.document.body.append(script);
+    }
+
+    postMessage(data) {
+      if (this.waiting) this.waiting.push(data);
+      else this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data }));
+    }
+
+    terminate() {
+      this.frame?.remove();
+    }
+  }
+  window.IFrameWorker = window.Worker = IFrameWorker; // the worker looks for the first name
+}
