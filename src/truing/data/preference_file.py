@@ -111,10 +111,10 @@ def read_preferences(source: str, columns: Mapping[str, str], where: str) -> Pre
 
 
 def _judged(table: Table) -> str:
-    """Who learns from what a table without pairs has instead; empty where it has no judgements."""
+    """What would be right, and who learns from the judgements that a table without pairs has instead."""
     has = [name for name in _JUDGEMENTS if name in table.columns]
     if not has:
-        return ""
+        return "; a pair is a prompt with a chosen and a rejected answer"
     return (
         f"; {', '.join(has)}: comparisons, rankings and ratings are what 'truing train reward' learns "
         "from, as reward_model.judgements"
