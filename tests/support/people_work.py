@@ -16,6 +16,9 @@ from truing.people.store import Store
 from truing.people.tables import Assignment
 from truing.people.vocabulary import KINDS, METADATA
 
+PLAIN_KINDS = tuple(kind for kind in KINDS if kind != "questions")
+"""Those that need no set of questions."""
+
 
 @dataclass(frozen=True)
 class Someone:
@@ -34,7 +37,7 @@ def someone(store: Store, name: str, role: str = "annotator") -> Someone:
 
 def fill(
     store: Store,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] = PLAIN_KINDS,
     *,
     prompts: int = 1,
     wanted: int = 1,

@@ -22,6 +22,7 @@ from truing.cli.to_label import (
     Candidates,
     Count,
     Limit,
+    QuestionFile,
     RunFolder,
     Seed,
     SurveyFile,
@@ -112,6 +113,7 @@ def label(
     ask: Ask = None,
     between: Between = None,
     survey: SurveyFile = None,
+    questions: QuestionFile = None,
     wanted: Wanted = None,
     limit: Limit = None,
     candidate: Candidates = None,
@@ -131,6 +133,9 @@ def label(
     and 'truing data export FILE --form results' say which candidate won. With --ask outcome the labels
     stay in RUN, in labels.db, where its report finds them.
 
+    With --questions people answer a team's own questions about each answer, choosing among the grades
+    that FILE gives each; 'truing data export FILE --form grades' writes what they chose.
+
     With --survey people give their own opinion; 'truing data export FILE --form survey' writes how each
     group chose, as 'truing eval opinions' reads it. With --study the page is that of a study of
     oversight: what people do is kept in DIR, in people.db, and their answers in DIR/answers.jsonl.
@@ -139,17 +144,23 @@ def label(
         from truing.people.serving import label as serve
 
         outcomes = "outcome" in (ask or ())
-        if survey and (run or ask or between or limit or candidate or count):
+        if survey and (run or ask or between or limit or candidate or count or questions):
             raise InputError("--survey: goes with --wanted and --seed alone")
-        fill = (
-            to_label.opinions(survey, wanted, seed)
-            if survey
-            else to_label.about_run(run, ask or [], between, wanted, limit, candidate, count, seed)
-        )
+        if questions and (ask or candidate or count):
+            raise InputError("--questions: goes with --run, --between, --limit, --wanted, --seed")
+        if survey:
+            fill = to_label.opinions(survey, wanted, seed)
+        elif questions:
+            fill = to_label.questions(questions, run, between, wanted, limit, seed)
+        else:
+            whole = (run, ask or [], between, wanted, limit, candidate, count, seed)
+            fill = to_label.about_run(*whole)
         if demo and fill:
-            raise InputError("--demo, --run, --survey: give one of them")
+            raise InputError("--demo, --run, --survey, --questions: give one of them")
         if study and (demo or fill):
-            raise InputError("--study: has its own questions; leave --demo, --run and --survey out")
+            raise InputError(
+                "--study: has its own questions; leave --demo, --run, --survey, --questions out"
+            )
         if adviser and not study:
             raise InputError("--adviser: belongs to --study")
         where: Where = {
