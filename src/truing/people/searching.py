@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -92,8 +93,7 @@ def _answers(session: Session) -> Iterator[_Text]:
         .scalar_subquery()
     )
     query = select(Completion.candidate, Completion.text, task).order_by(Completion.id)
-    for candidate, text, number in _rows(session, query):
-        yield candidate, text, number
+    yield from _rows(session, query)
 
 
 def _written(session: Session) -> Iterator[_Text]:
@@ -113,17 +113,16 @@ def _written(session: Session) -> Iterator[_Text]:
 
 
 def _hits(texts: Iterable[_Text], words: str) -> Iterator[Hit]:
-    return islice(filter(None, (_hit(*each, words) for each in texts)), MOST)
+    looked_for = re.compile(re.escape(words), re.IGNORECASE)
+    return islice(filter(None, (_hit(*each, looked_for) for each in texts)), MOST)
 
 
-def _hit(whose: str, text: str, task: int | None, words: str) -> Hit | None:
+def _hit(whose: str, text: str, task: int | None, looked_for: re.Pattern[str]) -> Hit | None:
     line = " ".join(text.split())
-    at = line.lower().find(words.lower())
-    if at < 0 or len(line.lower()) != len(line):  # a few letters change their length: look in both
-        at = line.find(words) if at < 0 or line[at : at + len(words)] != words else at
-    if at < 0:
+    at = looked_for.search(line)
+    if at is None:
         return None
-    end, start = at + len(words), max(at - AROUND, 0)
-    before = ("… " if start else "") + line[start:at]
-    after = line[end : end + AROUND] + (" …" if end + AROUND < len(line) else "")
-    return Hit(whose, before, line[at:end], after, task)
+    start, end = max(at.start() - AROUND, 0), at.end() + AROUND
+    before = ("… " if start else "") + line[start : at.start()]
+    after = line[at.end() : end] + (" …" if end < len(line) else "")
+    return Hit(whose, before, at[0], after, task)

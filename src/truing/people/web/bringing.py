@@ -12,6 +12,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from truing.people.exchange import import_files
@@ -37,6 +38,7 @@ router = APIRouter(prefix="/lead")
 MAX_FILE = 1_000_000
 """Bytes of a file that comes by the page: it travels twice, the second time as a field."""
 MOST_WANTED = 1_000
+_CHOICES = ("wanted", "consent", *(f"ask-{kind}" for kind in ABOUT_ANSWERS))
 _PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}", re.ASCII)
 
 
@@ -73,8 +75,6 @@ async def _uploaded(request: Request, person: Person) -> tuple[dict[str, str], s
 @router.post("/import", openapi_extra={"requestBody": {"content": {"multipart/form-data": {}}}})
 async def preview(request: Request, person: Lead) -> Response:
     """What a file would bring and what would be left out of it; nothing is taken yet."""
-    from starlette.concurrency import run_in_threadpool
-
     fields, name, content = await _uploaded(request, person)
     store = site(request).store
     name = _checked_name(name)
@@ -82,12 +82,9 @@ async def preview(request: Request, person: Lead) -> Response:
         imported = await run_in_threadpool(_import, store, name, content, fields, sure=False)
     except InputError as error:
         return _import_page(person, 422, problem=f"{error}.")
-    sure = {
-        "name": name,
-        "content": base64.b64encode(content).decode("ascii"),
-        **{key: value for key, value in fields.items() if key != "csrf"},
-    }
-    return _import_page(person, imported=imported, sure=sure)
+    asked = {key: value for key, value in fields.items() if key in _CHOICES}
+    encoded = base64.b64encode(content).decode("ascii")
+    return _import_page(person, imported=imported, sure={"name": name, "content": encoded, **asked})
 
 
 @router.post("/import/take", openapi_extra=form_schema("name", "content", "wanted", "consent"))
