@@ -221,6 +221,7 @@ def test_each_kind_of_work_is_saved_and_can_be_undone(
         "annotation": {"use_case": "other", "ambiguous": "yes"},
         "outcome": {"outcome": "gibberish"},
         "opinion": {"choice": 2},
+        "questions": {"tone.warm": 3},
     }[kind]
     page = client.get(client.get("/work").headers["location"])
     assert page.status_code == 200

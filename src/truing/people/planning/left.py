@@ -19,6 +19,8 @@ from truing.people.tables import Annotator, Assignment, Draft, Judgement, SignIn
 from truing.people.vocabulary import KINDS
 from truing.types import InputError
 
+_WORK = "work_name"
+"""The label to group by: PostgreSQL takes an expression with parameters, twice, for two."""
 Counts = Mapping[tuple[int, str], int]
 """By annotator and work."""
 
@@ -96,7 +98,7 @@ def plan(session: Session) -> Plan:
 
 
 def _by_work(session: Session, query: Select[Any]) -> dict[str, int]:
-    return {work: int(count) for work, count in session.execute(query.group_by(work_of_task()))}
+    return {work: int(count) for work, count in session.execute(query.group_by(_WORK))}
 
 
 def _judged(*columns: Any) -> Select[Any]:
@@ -110,7 +112,7 @@ def _judged(*columns: Any) -> Select[Any]:
 
 
 def _works(session: Session) -> tuple[Work, ...]:
-    work = work_of_task()
+    work = work_of_task().label(_WORK)
     total = _by_work(session, select(work, func.sum(Task.wanted)).where(Task.wanted > 0))
     filled = _judged(work, func.count()).where(Assignment.slot.is_not(None))
     done = _by_work(session, filled)
@@ -143,14 +145,14 @@ def _free() -> Subquery:
 def _shares(
     session: Session, people: Iterable[int], names: list[str]
 ) -> dict[int, tuple[Share, ...]]:
-    work = work_of_task()
+    work = work_of_task().label(_WORK)
     done = _counts(
-        session, _judged(Judgement.annotator_id, work, func.count()), Judgement.annotator_id, work
+        session, _judged(Judgement.annotator_id, work, func.count()), Judgement.annotator_id, _WORK
     )
     in_hand = select(Assignment.annotator_id, work, func.count()).join(
         Task, Task.id == Assignment.task_id
     )
-    begun = _counts(session, in_hand.where(is_open()), Assignment.annotator_id, work)
+    begun = _counts(session, in_hand.where(is_open()), Assignment.annotator_id, _WORK)
     free = _free()
     places = session.execute(select(free.c.work, func.count()).group_by(free.c.work)).tuples()
     offered = dict(places.all())
