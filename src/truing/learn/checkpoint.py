@@ -9,6 +9,7 @@ stands in a file of its own beside the log.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ class Checkpoint:
     """The state of one training in a folder: `state.safetensors`, and the log where `log` says.
 
     `identity` says what the training depends on (a spec's digest): another's checkpoint is refused.
-    `events` is a folder for TensorBoard. Where `writes` is False, nothing is written (another process
-    does).
+    `events` is a folder for TensorBoard, `after_save` is called once state and log are written. Where
+    `writes` is False, nothing is written (another process does).
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Checkpoint:
         *,
         identity: str = "",
         events: Path | None = None,
+        after_save: Callable[[], object] = lambda: None,
     ) -> None:
         self.folder = folder
         self.log = log
         self.every = every
         self.identity = identity
         self.events = events
+        self.after_save = after_save
         self.writes = True
         self.rows: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
@@ -120,6 +123,7 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_tensors_atomically(self.file, tensors, metadata)
         self._write_log()
+        self.after_save()
 
     @property
     def saved_step(self) -> int:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from truing.candidates import save_candidate
+from truing.files import write_jsonl_atomically
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
 from truing.methods.model_card import BASE, Made, model_card
@@ -18,9 +19,11 @@ from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
 from truing.runs.costs import Cost
+from truing.runs.folder import HELD_OUT
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
 from truing.terminal.text import shortly
+from truing.types import Row
 
 _PROMPT, _ANSWER = 60, 200
 """Characters of a sample that are shown."""
@@ -114,6 +117,7 @@ def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
         logs / f"{name}.jsonl",
         identity=run.spec_digest,
         events=logs / "tensorboard" / name,
+        after_save=run.after_checkpoint,
     )
 
 
@@ -168,6 +172,18 @@ def say_samples(progress: Progress, step: int, row: LogRow) -> None:
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
         shown = shortly(answer, _ANSWER) or "(empty)"
         progress.note(f"  step {step} [{reward}] {shortly(prompt, _PROMPT)} -> {shown}")
+
+
+def write_held_out(
+    run: Run, name: str, seed: int, figures: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Keeps a candidate's figures on what it did not learn from, by case. Of several processes the first
+    does."""
+    if not run.ranks.leads or not figures:
+        return
+    rows = [Row(name, seed, HELD_OUT, case, dict(of)) for case, of in figures.items()]
+    path = run.folder / HELD_OUT / f"{name}-seed{seed}.jsonl"
+    write_jsonl_atomically(path, [row.to_json() for row in rows])
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:
