@@ -144,17 +144,8 @@ def label(
         from truing.people.serving import label as serve
 
         outcomes = "outcome" in (ask or ())
-        if survey and (run or ask or between or limit or candidate or count or questions):
-            raise InputError("--survey: goes with --wanted and --seed alone")
-        if questions and (ask or candidate or count):
-            raise InputError("--questions: goes with --run, --between, --limit, --wanted, --seed")
-        if survey:
-            fill = to_label.opinions(survey, wanted, seed)
-        elif questions:
-            fill = to_label.questions(questions, run, between, wanted, limit, seed)
-        else:
-            whole = (run, ask or [], between, wanted, limit, candidate, count, seed)
-            fill = to_label.about_run(*whole)
+        about_run = (run, ask or [], between, wanted, limit, candidate, count, seed)
+        fill = to_label.asked(survey, questions, *about_run)
         if demo and fill:
             raise InputError("--demo, --run, --survey, --questions: give one of them")
         if study and (demo or fill):

@@ -206,3 +206,30 @@ def about_run(
     if between or limit:
         raise InputError("--between, --limit: don't go with --ask outcome; give --count")
     return _outcomes(run, ask, names, count, wanted, seed)
+
+
+def asked(
+    survey: Path | None,
+    own_questions: Path | None,
+    run: Path | None,
+    ask: list[str],
+    between: tuple[str, str] | None,
+    wanted: int | None,
+    limit: int | None,
+    names: list[str] | None,
+    count: int | None,
+    seed: int,
+) -> Callable[[Store], object] | None:
+    """What puts that which is asked for into the store: a survey, questions, or about a run.
+
+    Raises InputError for options that don't go together.
+    """
+    if survey:
+        if run or ask or between or limit or names or count or own_questions:
+            raise InputError("--survey: goes with --wanted and --seed alone")
+        return opinions(survey, wanted, seed)
+    if own_questions:
+        if ask or names or count:
+            raise InputError("--questions: goes with --run, --between, --limit, --wanted, --seed")
+        return questions(own_questions, run, between, wanted, limit, seed)
+    return about_run(run, ask, between, wanted, limit, names, count, seed)

@@ -194,7 +194,13 @@ def import_files(
         raise _refusal(imported.bad_lines)
     total = sum(map(len, files))
     if not imported.records:
-        raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
+        bad = (
+            f" (the first that can't be read: {imported.bad_lines[0]})"
+            if imported.bad_lines
+            else ""
+        )
+        names = ", ".join(map(str, paths))
+        raise InputError(f"{names}: no line with a prompt; nothing to import{bad}")
     reporter = progress or SilentProgress()
     with (
         _undone(store) if try_only else store.writing() as session,

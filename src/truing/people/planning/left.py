@@ -83,9 +83,9 @@ class Plan:
 
 
 def plan(session: Session) -> Plan:
-    """As the store is now. What is nearest its last day is first."""
-    works = _works(session)
-    names = [work.name for work in works]
+    """As the store is now."""
+    listed = works(session)
+    names = [work.name for work in listed]
     people = session.scalars(
         select(Annotator)
         .where(Annotator.role != "source", Annotator.token_hash.is_not(None))
@@ -94,7 +94,7 @@ def plan(session: Session) -> Plan:
     seen = _last_seen(session)
     parts = _shares(session, [person.id for person in people], names)
     workers = (Worker(each, parts[each.id], seen.get(each.id)) for each in people)
-    return Plan(works, tuple(workers))
+    return Plan(listed, tuple(workers))
 
 
 def _by_work(session: Session, query: Select[Any]) -> dict[str, int]:
@@ -128,7 +128,8 @@ def _works(session: Session) -> tuple[Work, ...]:
 
 
 def _place(name: str) -> tuple[int, str]:
-    return list(KINDS).index(name.partition(".")[0]), name  # type: ignore[arg-type]
+    kinds: list[str] = list(KINDS)
+    return kinds.index(name.partition(".")[0]), name
 
 
 def _free() -> Subquery:
@@ -205,7 +206,7 @@ def _last_seen(session: Session) -> dict[int, dt.datetime]:
 
 def set_deadline(session: Session, work: str, due: str) -> None:
     """The last day of a work, as YYYY-MM-DD; an empty one takes it away. Raises InputError."""
-    known = [each.name for each in _works(session)]
+    known = [each.name for each in works(session)]
     if work not in known:
         raise InputError(f"work: there is none named {work!r}; reload the page")
     before = session.get(Deadline, work)

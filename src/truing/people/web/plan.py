@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from truing.people.assigning import release_open
 from truing.people.judging import NotYours
-from truing.people.planning.left import plan, set_deadline, work_name
+from truing.people.planning.left import plan, set_deadline, work_name, works
 from truing.people.planning.withholding import withheld, withhold
 from truing.people.tables import Annotator
 from truing.people.vocabulary import KIND_NAMES
@@ -42,7 +42,7 @@ def give(request: Request, annotator_id: Id, person: LeadPoster, fields: Fields)
         annotator = session.get(Annotator, annotator_id)
         if annotator is None or annotator.role == "source":
             raise NotYours
-        known = {each.name for each in plan(session).works}
+        known = {each.name for each in works(session)}
         without = {work for work in shown & known if not fields.get(work)}
         withhold(session, annotator_id, (withheld(session, annotator_id) - shown) | without)
         release_open(session, annotator_id, without)
