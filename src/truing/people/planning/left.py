@@ -111,7 +111,8 @@ def _judged(*columns: Any) -> Select[Any]:
     )
 
 
-def _works(session: Session) -> tuple[Work, ...]:
+def works(session: Session) -> tuple[Work, ...]:
+    """All work that people were asked to do. What is nearest its last day is first."""
     work = work_of_task().label(_WORK)
     total = _by_work(session, select(work, func.sum(Task.wanted)).where(Task.wanted > 0))
     filled = _judged(work, func.count()).where(Assignment.slot.is_not(None))
