@@ -105,6 +105,7 @@ def _judged(*columns: Any) -> Select[Any]:
     """Of judgements that stand, joined with their tasks."""
     return (
         select(*columns)
+        .select_from(Judgement)
         .join(Assignment, Assignment.id == Judgement.assignment_id)
         .join(Task, Task.id == Assignment.task_id)
         .where(is_current(), Judgement.kind != "skip")
@@ -151,8 +152,10 @@ def _shares(
     done = _counts(
         session, _judged(Judgement.annotator_id, work, func.count()), Judgement.annotator_id, _WORK
     )
-    in_hand = select(Assignment.annotator_id, work, func.count()).join(
-        Task, Task.id == Assignment.task_id
+    in_hand = (
+        select(Assignment.annotator_id, work, func.count())
+        .select_from(Assignment)
+        .join(Task, Task.id == Assignment.task_id)
     )
     begun = _counts(session, in_hand.where(is_open()), Assignment.annotator_id, _WORK)
     free = _free()
@@ -160,9 +163,9 @@ def _shares(
     offered = dict(places.all())
     had = _counts(
         session,
-        select(Assignment.annotator_id, free.c.work, func.count()).join(
-            free, free.c.id == Assignment.task_id
-        ),
+        select(Assignment.annotator_id, free.c.work, func.count())
+        .select_from(Assignment)
+        .join(free, free.c.id == Assignment.task_id),
         Assignment.annotator_id,
         free.c.work,
     )
@@ -184,8 +187,10 @@ def _counts(session: Session, query: Select[Any], *by: Any) -> Counts:
 
 def _last_seen(session: Session) -> dict[int, dt.datetime]:
     """When each person last signed in, was given something, kept a draft, or judged."""
-    drafted = select(Assignment.annotator_id, func.max(Draft.saved_at)).join(
-        Draft, Draft.assignment_id == Assignment.id
+    drafted = (
+        select(Assignment.annotator_id, func.max(Draft.saved_at))
+        .select_from(Assignment)
+        .join(Draft, Draft.assignment_id == Assignment.id)
     )
     seen: dict[int, dt.datetime] = {}
     for query, person in (

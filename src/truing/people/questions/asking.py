@@ -81,6 +81,7 @@ def answers_in_store(session: Session) -> list[Asked]:
         select(
             Prompt.id, Prompt.text_hash, Completion.id, Completion.candidate, Completion.text_hash
         )
+        .select_from(Prompt)
         .join(Completion, Completion.prompt_id == Prompt.id)
         .where(Completion.id.not_in(option))
         .order_by(Prompt.id, Completion.id)

@@ -41,6 +41,7 @@ def graded(session: Session, questions: Mapping[str, Question]) -> list[Graded]:
     """Every question that was answered, candidate by candidate."""
     query = (
         select(Flag.name, Completion.candidate, Flag.value, Judgement.annotator_id)
+        .select_from(Flag)
         .join(Judgement, Judgement.id == Flag.judgement_id)
         .join(Annotator, Annotator.id == Judgement.annotator_id)
         .join(Assignment, Assignment.id == Judgement.assignment_id)
