@@ -120,7 +120,7 @@ def works(session: Session) -> tuple[Work, ...]:
     done = _by_work(session, filled)
     day_ago = now() - dt.timedelta(hours=24)
     last_day = _by_work(session, filled.where(Judgement.created_at > day_ago))
-    due = dict(session.execute(select(Deadline.work, Deadline.due)).tuples())
+    due = dict(session.execute(select(Deadline.work, Deadline.due)).all())
     today = now().date()
     found = [
         Work(name, done.get(name, 0), wanted, last_day.get(name, 0), due.get(name), today)
@@ -159,8 +159,8 @@ def _shares(
     )
     begun = _counts(session, in_hand.where(is_open()), Assignment.annotator_id, _WORK)
     free = _free()
-    places = session.execute(select(free.c.work, func.count()).group_by(free.c.work)).tuples()
-    offered = dict(places.all())
+    places = select(free.c.work, func.count()).group_by(free.c.work)
+    offered = dict(session.execute(places).all())
     had = _counts(
         session,
         select(Assignment.annotator_id, free.c.work, func.count())
