@@ -212,7 +212,7 @@ def _furthest(
     points = np.array(column.values if numbers else range(len(column.values)), np.float64)
     point_N = points[column.codes][order]
     apart = np.maximum.reduceat(point_N, first) - np.minimum.reduceat(point_N, first)
-    span = (_SPANS | steps).get(question, 3)
+    span = {**_SPANS, **steps}.get(question, 3)
     apart = apart / span if numbers and span else (apart > 0).astype(np.float64)
     tasks = column.tasks[order][first]
     widest: dict[int, Disagreement] = {}

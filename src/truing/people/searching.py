@@ -73,7 +73,7 @@ def _texts(session: Session) -> Iterator[Iterable[_Text]]:
     yield _written(session)
 
 
-def _rows(session: Session, query: Select[Any]) -> Iterator[Any]:
+def _rows(session: Session, query: Select[*tuple[Any, ...]]) -> Iterator[Any]:
     yield from session.execute(query.execution_options(yield_per=_AT_ONCE))
 
 

@@ -97,11 +97,11 @@ def plan(session: Session) -> Plan:
     return Plan(listed, tuple(workers))
 
 
-def _by_work(session: Session, query: Select[Any]) -> dict[str, int]:
+def _by_work(session: Session, query: Select[*tuple[Any, ...]]) -> dict[str, int]:
     return {work: int(count) for work, count in session.execute(query.group_by(_WORK))}
 
 
-def _judged(*columns: Any) -> Select[Any]:
+def _judged(*columns: Any) -> Select[*tuple[Any, ...]]:
     """Of judgements that stand, joined with their tasks."""
     return (
         select(*columns)
@@ -160,7 +160,7 @@ def _shares(
     begun = _counts(session, in_hand.where(is_open()), Assignment.annotator_id, _WORK)
     free = _free()
     places = select(free.c.work, func.count()).group_by(free.c.work)
-    offered = dict(session.execute(places).all())
+    offered: dict[str, int] = dict(session.execute(places).all())
     had = _counts(
         session,
         select(Assignment.annotator_id, free.c.work, func.count())
@@ -181,7 +181,7 @@ def _shares(
     return {person: tuple(share(person, name) for name in names) for person in people}
 
 
-def _counts(session: Session, query: Select[Any], *by: Any) -> Counts:
+def _counts(session: Session, query: Select[*tuple[Any, ...]], *by: Any) -> Counts:
     return {(person, work): count for person, work, count in session.execute(query.group_by(*by))}
 
 

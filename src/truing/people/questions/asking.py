@@ -87,8 +87,8 @@ def answers_in_store(session: Session) -> list[Asked]:
         .order_by(Prompt.id, Completion.id)
     )
     answers: dict[tuple[int, str], list[StoredCompletion]] = {}
-    for prompt, digest, *completion in session.execute(query):
-        answers.setdefault((prompt, digest), []).append(StoredCompletion(*completion))
+    for prompt, digest, id_, candidate, text in session.execute(query):
+        answers.setdefault((prompt, digest), []).append(StoredCompletion(id_, candidate, text))
     return [(StoredPrompt(*prompt, []), found) for prompt, found in answers.items()]
 
 
