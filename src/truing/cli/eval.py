@@ -178,7 +178,9 @@ def evaluate(
         if run is not None:
             if free:
                 apart["free"] = True
-            asked = {name: asks.pop(name) for name in ("survey", "scales") if name in asks}
+            asked: dict[str, Path] = given(
+                survey=asks.pop("survey", None), scales=asks.pop("scales", None)
+            )
             apart |= asks | given(export=export)
             others = [name.replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, asked, as_json)
