@@ -33,7 +33,9 @@ def test_the_page_of_a_run_draws_groups_and_questions(tmp_path: Path) -> None:
         write_lines(run / f"rows/opinions/{name}-seed0.jsonl", lines)
     build_report(run)
     page = (run / "report.html").read_text(encoding="utf-8")
-    assert 'id="opinions"' in page and "party: red" in page and "Questions that shifted most" in page
+    assert (
+        'id="opinions"' in page and "party: red" in page and "Questions that shifted most" in page
+    )
     assert "&lt;b&gt;indeed" in page and "<b>indeed" not in page
     of_run = json.loads((run / "summary.json").read_text(encoding="utf-8"))["opinions"]
     (group,) = of_run["verdicts"]["sft"]["own"]["groups"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from truing.candidates import save_candidate
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
+from truing.learn.tracking import Tracking, Training, tracking_of
 from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
@@ -21,6 +22,7 @@ from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec
 from truing.terminal.text import shortly
+from truing.types import stable_hash
 
 _PROMPT, _ANSWER = 60, 200
 """Characters of a sample that are shown."""
@@ -105,16 +107,30 @@ def new_policy(
     return policy
 
 
-def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
-    """Where a training's state and log are kept."""
+def checkpoint_of(run: Run, setup: Setup, method: str, seed: int) -> Checkpoint:
+    """Where a training's state and log are kept, and who is shown it."""
     name = f"{method}-seed{seed}"
     logs = run.folder / "logs"
     return Checkpoint(
         run.folder / "state" / name,
         logs / f"{name}.jsonl",
         identity=run.spec_digest,
-        events=logs / "tensorboard" / name,
+        tracking=_tracking(run, setup, name),
     )
+
+
+def _tracking(run: Run, setup: Setup, name: str) -> Tracking | None:
+    spec, begun = setup.spec.tracking, str(run.record().get("created"))
+    training = Training(
+        id=stable_hash("tracking", run.spec_digest, begun, name)[:16],
+        name=name,
+        group=run.folder.resolve().name,
+        project=spec.project,
+        folder=run.folder / "logs",
+        config=setup.run_spec.model_dump(mode="json"),
+        online=spec.online,
+    )
+    return tracking_of(spec, training, setup.progress.note)
 
 
 @contextmanager
@@ -125,11 +141,12 @@ def show_progress(
     logged_keys: Mapping[str, str],
     checkpoint: Checkpoint,
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps, from where the checkpoint is; adds the step's processor seconds.
+    """A bar over the steps, from where the checkpoint is, and the trackers told when it ends; adds the
+    step's processor seconds.
 
     `logged_keys` maps the figures of a row that stand behind the bar to their names there.
     """
-    with progress.task(what, steps) as advance:
+    with progress.task(what, steps) as advance, checkpoint.tracked():
         advance(checkpoint.saved_step)
         spent = time.process_time()
 
