@@ -291,7 +291,8 @@ def test_the_package_itself(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     interrupted_then_whole(name, tmp_path)
     _READ[name](tmp_path)
-    assert {each.name for each in tmp_path.iterdir()} <= {"logs", "trackio", "s", "log.jsonl", "log.times.jsonl"}  # fmt: skip
+    ours = {"logs", "trackio", "s", "log.jsonl", "log.times.jsonl"}
+    assert {each.name for each in tmp_path.iterdir()} <= ours
 
 
 def _read_wandb(folder: Path) -> None:
