@@ -54,10 +54,10 @@ def ours(dtype: str) -> Measured:
 
     def answer() -> None:
         nonlocal answers
-        answers = 0
-        for most, cases in groups.items():
-            given = respondent.answer(cases, most)
-            answers += sum(not isinstance(each, Unscored) for each in given)
+        cases = [case for of_one_length in groups.values() for case in of_one_length]
+        longest = [most for most, of_one_length in groups.items() for _ in of_one_length]
+        given = respondent.answer(cases, longest)
+        answers = sum(not isinstance(each, Unscored) for each in given)
 
     seconds = [timed(answer)]
     return Measured(seconds, {"answers": answers})

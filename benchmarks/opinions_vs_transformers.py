@@ -2,7 +2,8 @@
 
 Both sides get the same question-orders and give the log-probability of each letter as the next token, with
 a leading space or bare, whichever is likelier. `transformers` gets batches of texts of like length, padded
-on the left, and computes the logits of the last place alone. Left out on both sides: loading the model.
+on the left, and is called in the usual form, `model(**batch).logits`, which computes logits at all places;
+with LOGITS=last it is asked for those of the last place alone. Left out on both sides: loading the model.
 
 The texts are looked for in ../shared/data/opinions beside the project, or in $OPINIONS.
 """
@@ -30,6 +31,7 @@ from truing.types import Unscored
 PROMPTS = int(os.environ.get("PROMPTS", "240"))
 THREADS = int(os.environ.get("THREADS", "1"))
 BATCH = 16
+LOGITS = os.environ.get("LOGITS", "all")
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data" / "opinions"
 
 
@@ -73,6 +75,7 @@ def theirs(case: str) -> Measured:
     network = AutoModelForCausalLM.from_pretrained(folder(), dtype=getattr(torch, case)).eval()
     asked = _asked()
     values: list[float] = []
+    which = {"logits_to_keep": 1} if LOGITS == "last" else {}
 
     def work() -> None:
         lengths = [len(tokenizer(each.text)["input_ids"]) for each in asked]
@@ -81,7 +84,7 @@ def theirs(case: str) -> Measured:
         for start in range(0, len(order), BATCH):
             places = order[start : start + BATCH]
             batch = tokenizer([asked[n].text for n in places], return_tensors="pt", padding=True)
-            log_probs_BV = network(**batch, logits_to_keep=1).logits[:, -1].float().log_softmax(-1)
+            log_probs_BV = network(**batch, **which).logits[:, -1].float().log_softmax(-1)
             for place, log_probs_V in zip(places, log_probs_BV, strict=True):
                 tokens = [tokenizer.encode(text)[0] for text in asked[place].behind]
                 found[place] = log_probs_V[tokens].view(-1, 2).amax(1).tolist()
@@ -98,12 +101,13 @@ if __name__ == "__main__":
         Benchmark(
             title="letters of a survey's options against batches of transformers calls",
             sides={"transformers": theirs, "truing": ours},
-            cases=["float32"],
+            cases=["float32", "bfloat16"],
             settings={
                 "model": "smollm2-135m",
                 "prompts": PROMPTS,
                 "threads": THREADS,
                 "peer_batch": BATCH,
+                "peer_logits": LOGITS,
             },
         )
     )

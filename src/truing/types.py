@@ -246,7 +246,7 @@ class Estimate:
         return dict(self.__dict__)
 
 
-Unit = Literal["share", "reward", "nats", "tokens"]
+Unit = Literal["share", "reward", "nats", "nats/token", "tokens"]
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,23 @@ def test_a_served_model_says_what_it_says_here(tmp_path: Path) -> None:
         assert answered(server, store, most=NEW + 1).computed == len(QUESTIONS)
 
 
+def test_each_case_may_have_a_greatest_length_of_its_own(tmp_path: Path) -> None:
+    def cut(path: str, body: dict[str, Any]) -> Answer:
+        choice = {"message": {"content": "cat " * body["max_tokens"]}, "finish_reason": "length"}
+        return 200, {"choices": [choice]}
+
+    store, longest = AnswerStore(tmp_path / "a"), [1, 2, 3, 4, 5, 6]
+    with serving(cut) as server:
+        endpoint = Endpoint(EndpointName.parse(server.name), QUICK)
+        interface = choose_interface(endpoint, "chat")
+        for most, fresh in ((longest, 6), (longest[::-1], 6), (longest, 0), (3, 0)):
+            found = served_answers(endpoint, interface, NONE, CASES, most, store)
+            lengths = most if isinstance(most, list) else [most] * 6
+            assert found.computed == (fresh if most != 3 else 4)
+            assert [each.text.split() for each in found.answers] == [["cat"] * n for n in lengths]  # type: ignore[union-attr]
+        endpoint.close()
+
+
 def replying(reply: str, fingerprint: str = "one", finish: str = "stop") -> Behaviour:
     def behave(path: str, body: dict[str, Any]) -> Answer:
         assert path == "/v1/chat/completions" and body["temperature"] == 0

@@ -17,7 +17,7 @@ from truing.evaluate import variant_choices as scoring
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import Scoring, variant_choices
-from truing.models import language_model
+from truing.models import scoring as model_scoring
 from truing.models.engine.packing import packs
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.language_model import LanguageModel
@@ -79,8 +79,10 @@ def test_metrics_of_a_question_and_of_undefined_ones() -> None:
 def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "packs", lambda requests: packs(requests, 90))
-    monkeypatch.setattr(language_model, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
+    monkeypatch.setattr(
+        scoring, "packs", lambda requests, nested: packs(requests, 90, nested=nested)
+    )
+    monkeypatch.setattr(model_scoring, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
     who = candidate()
     whole = scored(who, ScoreStore(tmp_path / "a"))
     score, passes = who.model.score, 0

@@ -201,6 +201,9 @@ def test_the_command_trains_says_how_well_and_gives_the_same_bytes(model: Path) 
     again = train(model, "--out", "one")
     assert again.exit_code == 0 and "is finished" in again.stderr
     assert "ROUGE-1 rule" in again.stdout and "Judge: one/judge" in again.stdout
+    assert "Page: one/report.html" in again.stdout
+    page = Path("one/report.html").read_text()
+    assert "balanced accuracy" in page and "Labels of truth" in page and "<script" not in page
 
 
 def test_an_interrupted_training_goes_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ from torch import nn
 from truing.learn import Reinforce, events
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.events import EventFile, scalars
-from truing.learn.tracking import Tracking, Training
+from truing.learn.tracking import Training
 from truing.learn.tracking.tensorboard import TensorBoard
+from truing.learn.tracking.tracking import Tracking
 
 ROWS = [
     {"step": 1, "loss": -0.25, "seconds": 3, "stop": "", "monitor": {"n": 2, "true": None}},

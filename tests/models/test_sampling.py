@@ -9,7 +9,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from tiny import END, FAMILIES, WINDOW, plain, texts, tiny
+from tiny import END, FAMILIES, WINDOW, plain, texts, tiny, tokenizer
+from truing.models import language_model
 from truing.models import sampling as module
 from truing.models.engine import prefill
 from truing.models.engine.batch_cache import SharedCache
@@ -135,6 +136,37 @@ def test_rows_that_leave_change_nothing_for_the_others(
                 assert other.token_log_probs == pytest.approx(completion.token_log_probs, abs=1e-5)
     assert together.tokens == drawn == sum(n * count for n, count in lengths.items())
     assert together.entropy == pytest.approx(entropy / drawn, abs=1e-5)
+
+
+@pytest.mark.parametrize("unpacked", [False, True])
+@pytest.mark.parametrize("rows", [4, 256])
+def test_each_prompt_may_have_a_greatest_length_of_its_own(
+    rows: int, unpacked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS", rows)
+    prompts, longest = _prompts(4, FEW), [3, 20, 1, 7, 2]
+    if unpacked:  # as of a model whose attention isn't let in
+        monkeypatch.setattr(language_model, "shares_prompts", lambda *_: False)
+    model = LanguageModel(plain("llama", vocabulary=FEW), tokenizer())
+    assert model.unpacked == unpacked
+    heard: list[int] = []
+    found = sample(model, prompts, 3, Sampling(20, seed=1), heard.append, longest=longest)
+    assert sum(heard) == 15 and {c.finished for row in found.completions for c in row} == {
+        True,
+        False,
+    }
+    for prompt, most, row in zip(prompts, longest, found.completions, strict=True):
+        alone = sample(model, [prompt], 3, Sampling(most, seed=1)).completions[0]
+        for completion, other in zip(row, alone, strict=True):
+            assert completion.tokens == other.tokens and len(other.tokens) <= most
+            assert (completion.text, completion.finished) == (other.text, other.finished)
+            assert completion.token_log_probs == pytest.approx(other.token_log_probs, abs=1e-5)
+
+
+def test_a_greatest_length_beyond_the_context_is_refused() -> None:
+    prompts = texts(1, [4, 4])
+    with pytest.raises(InputError, match="prompt 2: 129 tokens"):
+        sample(tiny(), prompts, 1, Sampling(125, temperature=0), longest=[1, 125])
 
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0])

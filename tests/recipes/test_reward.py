@@ -13,8 +13,12 @@ from typer.testing import CliRunner, Result
 
 from judged import comparisons, written
 from tiny import saved
+from truing.candidates import open_candidate
 from truing.cli.main import app
-from truing.rewards.learned.saved import FILE, load
+from truing.learn.checkpoint import Checkpoint
+from truing.rewards.learned.saved import FILE, LearnedReward, RewardModel, load, opened
+from truing.rewards.reward import Answered
+from truing.types import Case, Unscored
 
 Spec = dict[str, Any]
 
@@ -156,6 +160,68 @@ def test_it_rewards_a_training_and_is_refused_by_other_weights(
     assert not Path("no").exists()
 
 
+ADAPTER = {"rank": 2, "epochs": 2, "learning_rate": 0.003}
+
+
+def test_an_adapter_is_learned_with_the_head_and_followed(model: Path, other_model: Path) -> None:
+    written(comparisons(prompts=60, people=3), Path("judged.jsonl"))
+    own = {"heads": 1, "pooling": ["mean"], "ridge": [1.0]}
+    found = document(train(spec_of(model, adapter=ADAPTER, **own), "--json"))
+    choice = found["chosen"]
+    assert choice["heads"] == 1 and choice["adapter"]["rank"] == 2
+    assert found["learned_from"]["prompts"] > 8 * choice["adapter"]["steps"] / 2 * 0.7
+    own = found["held_out"]["other prompts"]
+    assert own["accuracy"]["low"] > 0.5 and own["calibration_error"]["value"] < 0.15
+    frozen = found["baselines"]["frozen"]
+    assert frozen["accuracy"]["value"] > 0.5 and frozen["loss_gain"]["value"] is not None
+    assert "a head on the frozen states" in Path("run/reward.html").read_text()
+    assert found["costs"]["reward"]["tokens_trained"] > 1000
+
+    read = load(Path("run/reward_model"))
+    assert read.adapter is not None and read.heads.weights.shape[0] == 1
+    named = read.adapter.parameters
+    assert all(".layers.0." in name for name in named)  # of two layers the first is read
+    assert all(value.any() for value in named.values())
+    candidate, identity = open_candidate(str(model), 0, "float32")
+    reward = opened(candidate.renderer, lambda: identity.weights, Path("run/reward_model"), "here")
+    case, texts = Case("1", "say something, number 3"), ["aaa abc bde.", "hhh hbc bdh.", " "]
+    liked, disliked, empty = reward([Answered(case, text) for text in texts])
+    assert isinstance(empty, Unscored) and liked > disliked  # type: ignore[operator]
+    plain = RewardModel(read.heads, read.layer, read.model, read.weights)
+    other = LearnedReward(plain, candidate.renderer)([Answered(case, text) for text in texts])
+    assert other[0] != liked  # the base without the adapter reads otherwise
+
+    Path("prompts.txt").write_text("why?\nwhat is a fish?\n")
+    spec = {
+        "model": str(other_model),
+        "data": {"prompts": "prompts.txt"},
+        "reward": {"parts": [{"name": "reward_model", "from": "run/reward_model"}]},
+    }
+    refused(train(spec, kind="rl", out="no"), "these are other weights")
+
+
+def test_a_killed_adapter_goes_on_to_the_same_bytes(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(comparisons(prompts=16, people=3), Path("judged.jsonl"))
+    own = {"heads": 1, "pooling": ["last"], "ridge": [1.0], "folds": 3}
+    spec = spec_of(model, adapter={**ADAPTER, "epochs": 3, "prompts_per_step": 1}, **own)
+    document(train(spec, "--json", out="whole"))
+    noted = Checkpoint.note
+
+    def killed(checkpoint: Checkpoint, row: dict[str, Any]) -> None:
+        if row["step"] == 13:
+            raise KeyboardInterrupt
+        noted(checkpoint, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "note", killed)
+        assert train(spec, out="torn").exit_code == 130
+    document(train(spec, "--json", "--resume", out="torn"))
+    files = [Path(out) / "reward_model" / FILE for out in ("whole", "torn")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 BAD: dict[str, tuple[Spec, str]] = {
     "no file": ({"judgements": "nowhere.jsonl"}, "nowhere.jsonl"),
     "no store": ({"judgements": "nowhere.db"}, "nowhere.db"),
@@ -164,6 +230,14 @@ BAD: dict[str, tuple[Spec, str]] = {
     "too long": ({"max_tokens": 8}, "longer than 8 tokens"),
     "a ridge of nothing": ({"ridge": [0.0]}, "reward_model: ridge: penalties above 0"),
     "groups unnamed": ({"aggregate": "worst"}, "aggregate: is over groups"),
+    "an adapter of several heads": (
+        {"adapter": "lora"},
+        "adapter: is learned together with one head",
+    ),
+    "another adapter": (
+        {"adapter": {"kind": "full"}},
+        "reward_model.adapter.kind: Input should be",
+    ),
     "an unknown key": ({"head": 3}, "reward_model.head: unknown key"),
 }
 

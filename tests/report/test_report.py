@@ -17,20 +17,23 @@ import yaml
 from rich.console import Console
 
 from synthetic_run import row, write_lines, write_run
-from truing.recipes.report import build_report, report_runs, task_metrics
+from truing.recipes.report import build_report, task_metrics
+from truing.recipes.report_runs import report_runs
 from truing.report import categories, curves, examples, quantities, reward_verdicts, svg
 from truing.report.findings import findings
 from truing.report.measured import Measured
 from truing.report.measured import measure as measure_for
 from truing.report.metrics import change, interval, number
+from truing.report.policy import policy_of
 from truing.report.sentences import Finding, change_text, joined
 from truing.runs.folder import RunFolder
 from truing.spec.task import TaskSpec
+from truing.statistics import means as statistics
 from truing.types import Estimate, InputError, Row, Unscored
 
 TRUTHFUL = task_metrics(TaskSpec())
 GOLD = "true_and_informative"
-VOID = {"meta", "link", "br"}
+VOID = {"meta", "link", "br", "input"}
 
 
 @pytest.fixture(scope="module")
@@ -430,9 +433,33 @@ def test_categories_by_hand_hardest_first() -> None:
     rows = rows_of("base", "mc2", [0.2, 0.4, 0.1]) + rows_of("sft", "mc2", [0.6, 0.8, 0.7])
     of_case = {"q0": "Law", "q1": "Law", "q2": "Sport"}
     metrics = [TRUTHFUL.metric_of("truthfulness", "mc2")]
-    found = categories.by_category(measure(rows, ["base", "sft"]), of_case, metrics)
+    scores = categories.category_scores(measure(rows, ["base", "sft"]), of_case, metrics)
+    found = categories.category_figures(scores, "truthfulness.mc2")
     assert [(entry.category, entry.n) for entry in found] == [("Sport", 1), ("Law", 2)]
-    assert found[1].means["truthfulness.mc2"] == pytest.approx({"base": 0.3, "sft": 0.7})
+    means = {name: each.value for name, each in found[1].means["truthfulness.mc2"].items()}
+    assert means == pytest.approx({"base": 0.3, "sft": 0.7})
+
+
+def test_small_categories_stand_together_with_the_interval_of_all_their_cases() -> None:
+    values = [0.1, 0.9, 0.2, 0.8, 0.4, 0.6, 0.3, 0.5]
+    rows = rows_of("base", "mc2", values)
+    places = ["Law"] * 5 + ["Sport", "Plants", "Plants"]
+    of_case = {f"q{place}": name for place, name in enumerate(places)}
+    metrics = [TRUTHFUL.metric_of("truthfulness", "mc2")]
+    scores = categories.category_scores(measure(rows, ["base"]), of_case, metrics)
+    entries = categories.category_figures(scores, "truthfulness.mc2")
+    law, together = categories.small_together(scores, entries)
+    assert (law.category, law.n, law.folded) == ("Law", 5, 0)
+    assert (together.category, together.n, together.folded) == ("2 small categories", 3, 2)
+    assert together.means["truthfulness.mc2"]["base"] == statistics.mean(values[5:])
+    alone = categories.category_scores(measure(rows[:6], ["base"]), of_case, metrics)
+    entries = categories.category_figures(alone, "truthfulness.mc2")
+    assert categories.small_together(alone, entries) == entries  # one alone is no fold
+    figure = categories.category_dots([law, together], ("base",), {"truthfulness.mc2": "MC2"})
+    assert figure is not None
+    assert (
+        figure.wide.count('class="whisker c-base"') == figure.wide.count('class="mark c-base"') == 2
+    )
 
 
 def test_examples_do_not_depend_on_results(run: Path) -> None:
@@ -473,7 +500,8 @@ def test_the_page_is_small_whole_and_asks_for_nothing(built: Path) -> None:
     page = Page(text)
     assert text.startswith("<!doctype html>") and len(text.encode()) < 3_000_000
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "img", "iframe", "object", "form", "base", "audio", "video"}
+    assert not names & {"img", "iframe", "object", "form", "base", "audio", "video"}
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}]
     for tag, attributes in page.tags:
         for name, value in attributes.items():
             assert not name.startswith("on"), (tag, name)
@@ -481,7 +509,7 @@ def test_the_page_is_small_whole_and_asks_for_nothing(built: Path) -> None:
                 assert value in ("data:,",) or str(value).startswith("#"), (tag, name, value)
     assert "url(" not in text and "@import" not in text
     policy = next(a["content"] for t, a in page.tags if a.get("http-equiv"))
-    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    assert policy == policy_of(text) and policy.count("sha256-") == 2
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {str(a["href"])[1:] for t, a in page.tags if t == "a"}
@@ -538,8 +566,9 @@ def test_whatever_the_user_brings_is_inert(run: Path) -> None:
         ],
     )
     page = Page(build_report(run).read_text(encoding="utf-8"))
-    assert not {tag for tag, _ in page.tags} & {"script", "img"}
-    assert "".join(page.text).count("alert(1)") > 40
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("script") == 1 and "img" not in tags
+    assert "".join(page.text).count("alert(1)") > 2000
 
 
 def test_equal_runs_give_equal_bytes(built: Path, tmp_path: Path) -> None:
@@ -601,14 +630,14 @@ def test_a_broken_row_leaves_the_old_report_alone(run: Path) -> None:
 
 def test_the_terminal_fits_eighty_columns(built: Path) -> None:
     console = Console(width=80, record=True, file=io.StringIO())
-    (summary,) = report_runs([built], console)
+    (document,) = report_runs([built], console)
     text = console.export_text()
     table = text[: text.index("Report: ")]
     assert max(map(len, table.splitlines())) <= 80 and "…" not in table
     assert re.search(r"MC2 +0\.\d{3} .*▲\+0\.1\d\d", text)
     assert "The reward was gamed" in text and "KL to base" in text and "1.90 GB" in text
     assert "\x1b" not in text
-    assert summary.measured.names == ("base", "prompt", "sft", "rl")
+    assert list(document["candidates"]) == ["base", "prompt", "sft", "rl"]
 
 
 def test_colour_only_where_the_interval_excludes_zero(built: Path) -> None:

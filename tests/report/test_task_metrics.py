@@ -11,7 +11,8 @@ from rich.console import Console
 
 import truing
 from synthetic_run import EXTRACTION, GRADED, write_extraction_run
-from truing.recipes.report import build_report, metrics_of, report_runs, task_metrics
+from truing.recipes.report import build_report, metrics_of, task_metrics
+from truing.recipes.report_runs import report_runs
 from truing.report import svg
 from truing.report.findings import findings
 from truing.report.measured import Measured, measure

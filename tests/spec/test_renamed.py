@@ -17,7 +17,7 @@ from truing.types import InputError
 
 OLD: dict[str, Any] = {"rl": {"objective": {"name": "best_of_n"}, "steps": 3}}
 NOTE = "rl.objective.name: best_of_n is called rejection_sampling now"
-DIGEST = "1af303cbbb79728b"  # of a spec of three methods that names no judgements
+DIGEST = "d3177aa9070c827a"  # of a spec of three methods that names no judgements
 TABLE = {"ways": "methods", "rl.watched": "rl.monitored", "model: old": "model: new"}
 
 

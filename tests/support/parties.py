@@ -10,7 +10,7 @@ from typing import Any
 from truing.data.oversight import Item
 from truing.data.oversight.items import Items
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Longest, silent
 from truing.prompts.variants import Context
 from truing.types import Case, Completion, Unscored
 
@@ -42,7 +42,7 @@ class Party:
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

@@ -8,7 +8,7 @@ from typing import Any
 
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Longest, of_each, silent
 from truing.prompts.variants import Context
 from truing.types import Case, Completion, Unscored
 
@@ -32,7 +32,7 @@ class Scripted:
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,
@@ -40,7 +40,9 @@ class Scripted:
     ) -> list[Completion | Unscored]:
         """See Respondent."""
         self.asked += cases
-        self.most |= dict.fromkeys((case.id for case in cases), max_new_tokens)
+        self.most |= dict(
+            zip((case.id for case in cases), of_each(max_new_tokens, cases), strict=True)
+        )
         answers = map(self.script, cases)
         return [
             each if isinstance(each, Unscored) else Completion(each, (), (), self.finished)

@@ -36,7 +36,7 @@ def sentence(move: dict[str, object]) -> str:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the page says to write: one YAML file, one function, two data files."""
-    (task,), (program,) = quoted("yaml"), quoted("python")
+    (task, _), (program,) = quoted("yaml"), quoted("python")
     (tmp_path / "task.yaml").write_text(task, encoding="utf-8")
     (tmp_path / "checks.py").write_text(program, encoding="utf-8")
     cases = [{"text": sentence(move), "gold": move} for move in moves(60, 0)]

@@ -107,10 +107,41 @@ Free = Annotated[
     ),
 ]
 Judge = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="DIR",
-        help="with --free: judges from 'truing train judge'; without it, built-in ones",
+        help="with --free: judges from 'truing train judge', or a server's model, endpoint:URL#MODEL, "
+        "which answers are then sent to (docs/judges.md); without it, built-in ones",
+    ),
+]
+OutcomeJudgeName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL",
+        help="with refusals or attacks: a server's model that tells what answers did, "
+        "endpoint:URL#MODEL; --outcome-labels says how far it agrees with people",
+    ),
+]
+RubricFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE",
+        help="what a judge behind an endpoint grades by, YAML or JSON, called truth, informative or "
+        "outcome for the built-in one that it replaces; several may follow",
+    ),
+]
+JudgePrices = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        metavar="SENT BACK",
+        help="with a judge behind an endpoint: the price of a million tokens sent, and come back",
+    ),
+]
+JudgeKey = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="environment variable that holds the judge's key; without it, TRUING_ENDPOINT_KEY",
     ),
 ]
 MaxNewTokens = Annotated[

@@ -30,6 +30,7 @@ from truing.cli.common import (
     spec_of,
     use_device,
 )
+from truing.cli.compare import compare
 from truing.cli.data import data
 from truing.cli.eval import Evaluating, evaluate
 from truing.cli.export import export
@@ -180,15 +181,19 @@ def report(
 ) -> None:
     """Write the reports of runs anew from their rows and print them. No model is needed.
 
-    With --json: a list with one object for each run, each as 'truing align --json' prints it.
+    Of a training, the page. With --json: a list with one object for each run, each as 'truing align --json'
+    prints it; of a training its findings and what was held out.
     """
     with explained():
-        from truing.recipes.report import report_runs
+        from truing.recipes.report_runs import report_runs
         from truing.terminal.console import console
 
-        summaries = report_runs(runs, None if as_json else console())
+        documents = report_runs(runs, None if as_json else console())
         if as_json:
-            print_json([summary.to_json() for summary in summaries])
+            print_json(documents)
+
+
+app.command()(compare)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from truing.evaluate.evaluation import Evaluation
 from truing.evaluate.graded_answers import ANSWERS
 from truing.evaluate.hacking import HACKING
 from truing.evaluate.opinions import OPINIONS
+from truing.evaluate.preferences import PREFERENCES
 from truing.evaluate.refusals import REFUSALS
 from truing.evaluate.rules import RULES
 from truing.evaluate.trivia import TRIVIA
@@ -25,6 +26,7 @@ EVALUATIONS: dict[str, Evaluation] = {
         TRUTHFULNESS,
         ANSWERS,
         WINS,
+        PREFERENCES,
         TRIVIA,
         RULES,
         ATTACKS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from truing.candidates import Candidate
+from truing.evaluate.respondent import Longest, of_each
 from truing.models.sampling import Sampling, sample
 from truing.types import Case, Completion
 
@@ -32,7 +33,7 @@ def free_answers(
 def answers_and_tokens(
     candidate: Candidate,
     cases: Sequence[Case],
-    max_new_tokens: int,
+    max_new_tokens: Longest,
     *,
     temperature: float = 0.0,
     progress: Progress = lambda rows: None,
@@ -50,7 +51,7 @@ def drawn(
     cases: Sequence[Case],
     prompts: Sequence[Sequence[int]],
     stop: str,
-    max_new_tokens: int,
+    max_new_tokens: Longest,
     temperature: float,
     *,
     progress: Progress = lambda rows: None,
@@ -58,8 +59,9 @@ def drawn(
     """The same for cases that are tokens already: one of `prompts` each; `stop` ends an answer."""
     chooser = candidate.best_of_n if temperature == 0 else None
     drawn_at, samples = (chooser.temperature, chooser.n) if chooser else (temperature, 1)
-    sampling = Sampling(max_new_tokens, drawn_at, candidate.seed, stop)
-    sampled = sample(candidate.model, prompts, samples, sampling, progress)
+    longest = of_each(max_new_tokens, cases)
+    sampling = Sampling(max(longest, default=1), drawn_at, candidate.seed, stop)
+    sampled = sample(candidate.model, prompts, samples, sampling, progress, longest=longest)
     if chooser:
         return chooser.best(cases, sampled.completions), sampled.tokens
     return [completions[0] for completions in sampled.completions], sampled.tokens

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.graded_answers import GRADED
 from truing.evaluate.local import LocalRespondent
-from truing.rewards.reward import Answered, Reward, scored
+from truing.rewards.reward import Answered, Reward, graded, scored
 from truing.runs.folder import DRAWS
 from truing.types import Row, Score, Unscored
 
@@ -54,14 +54,14 @@ def _graded(
     programs = context.graders()
     names = [name.partition(".")[::2] for name in grades]
     columns: dict[str, list[Score]] = {
-        name: [programs[name](each) for each in answers]
+        name: graded(programs[name], answers)
         for evaluation, name in names
         if evaluation == GRADED and name in programs
     }
     if context.judges and any(
         name in JUDGED and evaluation != GRADED for evaluation, name in names
     ):
-        graded = context.judges().grade([(each.case, each.answer) for each in answers])
-        rows = [grade_metrics(grade) for grade in graded]
+        pairs = [(each.case, each.answer) for each in answers]
+        rows = [grade_metrics(grade) for grade in context.judges().grade(pairs)]
         columns |= {name: [row[name] for row in rows] for name in JUDGED}
     return columns

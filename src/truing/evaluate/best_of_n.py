@@ -105,8 +105,10 @@ def _scores(context: EvalContext, answered: Sequence[Answered]) -> dict[str, lis
 
 
 def _grades(context: EvalContext, answered: Sequence[Answered]) -> dict[str, list[Score]]:
+    from truing.rewards.reward import graded
+
     if graders := context.graders():
-        return {name: [grade(each) for each in answered] for name, grade in graders.items()}
+        return {name: graded(grade, answered) for name, grade in graders.items()}
     if context.judges is None or not any(case.incorrect_answers for case in context.held_out):
         return {}
     from truing.judges.graded import JUDGED, grade_metrics

@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from truing.evaluate.respondent import Advance, Respondent, silent
+from truing.evaluate.respondent import Advance, Longest, Respondent, silent
 from truing.types import Case, Completion, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.data.attacks import AttackBook
+    from truing.data.preference_file import Preference
     from truing.data.rule_book import RuleBook
     from truing.evaluate.lettered import Lettered
     from truing.evaluate.local import LocalRespondent
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # so that the list of evaluations can be read without loading
     from truing.evaluate.opinion_prompts import OpinionsAsked
     from truing.evaluate.rewriting_attacks import Attacker
     from truing.judges.grading import Grader
-    from truing.judges.refusal import OutcomeJudge
+    from truing.judges.outcomes import JudgeOfOutcomes
     from truing.progress import Progress
     from truing.report.task_metrics import Crossed, FromRows
     from truing.rewards.reward import Answered, Reward
@@ -51,6 +52,10 @@ def _no_reward() -> Unscored:
     return Unscored("no reward is known: the candidate lies in no run that has one")
 
 
+def _no_pair_judge() -> Unscored:
+    return Unscored("there are no held-out pairs to fit a reward model to")
+
+
 def _built_in_rules() -> RuleBook:
     from truing.data.rule_book import built_in_rules
 
@@ -69,7 +74,7 @@ def _built_in_attacks() -> AttackBook:
     return attacks_on(_built_in_rules())
 
 
-def _shipped_outcome_judge() -> OutcomeJudge:
+def _shipped_outcome_judge() -> JudgeOfOutcomes:
     from truing.judges.refusal import load_outcome_judge
     from truing.progress import SilentProgress
 
@@ -93,7 +98,8 @@ class EvalContext:
     `attack_book` is what attacks are composed of, and `attacks` how many are; `attacker` rewrites those
     that fail, where there is one.
 
-    `opinions` is the survey that is asked, and how its answers are read.
+    `opinions` is the survey that is asked, and how its answers are read. `pairs` are held-out ones of which
+    people preferred an answer, and `pair_judge` a reward model fitted to them.
 
     Rows that are `standalone` hold their question and every figure behind a metric, as `truing eval`
     writes them; a run's folder has its questions beside its rows.
@@ -116,7 +122,9 @@ class EvalContext:
     attack_book: Callable[[], AttackBook] = _built_in_attacks
     attacker: Attacker | None = None
     opinions: OpinionsAsked | None = None
-    outcomes: Callable[[], OutcomeJudge] = _shipped_outcome_judge
+    pairs: Sequence[Preference] | None = None
+    pair_judge: Callable[[], Reward | Unscored] = _no_pair_judge
+    outcomes: Callable[[], JudgeOfOutcomes] = _shipped_outcome_judge
     base: Callable[[], LocalRespondent | Unscored] = _no_base
     reward: Callable[[], Reward | Unscored | None] = _no_reward
     standalone: bool = False
@@ -148,7 +156,7 @@ class EvalContext:
         self,
         respondent: Respondent,
         cases: Sequence[Case],
-        max_new_tokens: int | None = None,
+        max_new_tokens: Longest | None = None,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
@@ -18,24 +18,34 @@ GRADED = "answers"
 
 def graded_answers(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with the grade of each judge for every held-out case's free answer."""
-    graders = context.graders()
     answers = context.answer(respondent, context.held_out)
+    scores = grades(context.graders(), context.held_out, answers)
     return [
-        context.row(respondent, GRADED, case, grades(graders, case, answer), _detail(answer))
-        for case, answer in zip(context.held_out, answers, strict=True)
+        context.row(respondent, GRADED, case, of_case, _detail(answer))
+        for case, of_case, answer in zip(context.held_out, scores, answers, strict=True)
     ]
 
 
 def grades(
-    graders: Mapping[str, Callable[[Answered], Score]], case: Case, answer: Completion | Unscored
-) -> dict[str, Score]:
-    """Each judge's grade of an answer; where there is no answer, the reason in place of each."""
-    if isinstance(answer, Unscored):
-        return dict.fromkeys(graders, answer)
-    from truing.rewards.reward import Answered
+    graders: Mapping[str, Callable[[Answered], Score]],
+    cases: Sequence[Case],
+    answers: Sequence[Completion | Unscored],
+) -> list[dict[str, Score]]:
+    """Each judge's grade of each answer; where there is no answer, the reason in place of each."""
+    from truing.rewards.reward import Answered, graded
 
-    answered = Answered.of(case, answer)
-    return {name: grade(answered) for name, grade in graders.items()}
+    written = [
+        Answered.of(case, answer)
+        for case, answer in zip(cases, answers, strict=True)
+        if not isinstance(answer, Unscored)
+    ]
+    columns = {name: iter(graded(grade, written)) for name, grade in graders.items()}
+    return [
+        dict.fromkeys(graders, answer)
+        if isinstance(answer, Unscored)
+        else {name: next(column) for name, column in columns.items()}
+        for answer in answers
+    ]
 
 
 def _detail(answer: Completion | Unscored) -> dict[str, str | bool | None]:
@@ -46,7 +56,8 @@ def _detail(answer: Completion | Unscored) -> dict[str, str | bool | None]:
 
 def grade_metric(judge: str, label: str, program: str) -> tuple[Metric, ...]:
     """The metric of one of the task's judges: the share of answers that pass, more is better."""
-    note = f"grade of the free answers by the program {program}"
+    who = program if program.startswith("endpoint:") else f"the program {program}"
+    note = f"grade of the free answers by {who}"
     return (Metric(GRADED, judge, label, 1, "share", note),)
 
 

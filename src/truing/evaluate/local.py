@@ -11,7 +11,15 @@ from truing.evaluate.answers import answers_and_tokens, drawn
 from truing.evaluate.continued import continued_scores
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices, score_choices
-from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
+from truing.evaluate.respondent import (
+    Ability,
+    Advance,
+    Computed,
+    Continued,
+    Longest,
+    of_each,
+    silent,
+)
 from truing.evaluate.variant import HINT, StoredVariant, rendered
 from truing.evaluate.variant_answers import no_room, prompts_under, variant_answers
 from truing.evaluate.variant_choices import variant_choices
@@ -21,7 +29,7 @@ from truing.rewards.best_of_n import NO_LIKELIHOODS
 from truing.statistics.best_of_n import kl_bound
 from truing.types import Case, Completion, Unscored
 
-_Asked = tuple[tuple[str, ...], int, float, bool]
+_Asked = tuple[tuple[str, ...], tuple[int, ...], float, bool]
 
 
 @dataclass
@@ -68,7 +76,7 @@ class LocalRespondent:
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,
@@ -77,25 +85,26 @@ class LocalRespondent:
         """See Respondent. Greedy answers under a variant are kept on disk, without their tokens."""
         greedy = temperature == 0.0 and self.candidate.best_of_n is None
         stored = self.variant is not None and greedy and not tokens
-        key = (tuple(case.id for case in cases), max_new_tokens, temperature, stored)
+        longest = of_each(max_new_tokens, cases)
+        key = (tuple(case.id for case in cases), tuple(longest), temperature, stored)
         if key not in self._answers:
             self._answers[key] = (
-                self._stored(cases, max_new_tokens, advance)
+                self._stored(cases, longest, advance)
                 if stored
-                else self._sampled(cases, max_new_tokens, temperature, advance)
+                else self._sampled(cases, longest, temperature, advance)
             )
         return self._answers[key]
 
     def _stored(
-        self, cases: Sequence[Case], max_new_tokens: int, advance: Advance
+        self, cases: Sequence[Case], longest: Sequence[int], advance: Advance
     ) -> list[Completion | Unscored]:
         assert self.variant is not None
-        written = variant_answers(self.candidate, self.variant, cases, max_new_tokens, advance)
+        written = variant_answers(self.candidate, self.variant, cases, longest, advance)
         self.computed.answers += written.computed
         return written.completions
 
     def _sampled(
-        self, cases: Sequence[Case], max_new_tokens: int, temperature: float, advance: Advance
+        self, cases: Sequence[Case], longest: Sequence[int], temperature: float, advance: Advance
     ) -> list[Completion | Unscored]:
         done = 0
 
@@ -107,22 +116,22 @@ class LocalRespondent:
         candidate = self.candidate
         if self.variant is None:
             sampled, tokens = answers_and_tokens(
-                candidate, cases, max_new_tokens, temperature=temperature, progress=finished
+                candidate, cases, longest, temperature=temperature, progress=finished
             )
             self.computed.tokens += tokens
             return [*sampled]
         prompts, stop = prompts_under(candidate, self.variant, cases)
-        longest = candidate.model.context_length
+        room, both = candidate.model.context_length, list(zip(prompts, longest, strict=True))
         answers: list[Completion | Unscored] = [
-            no_room(len(prompt), max_new_tokens, longest) for prompt in prompts
+            no_room(len(prompt), most, room) for prompt, most in both
         ]
-        fitting = [n for n, prompt in enumerate(prompts) if len(prompt) <= longest - max_new_tokens]
+        fitting = [n for n, (prompt, most) in enumerate(both) if len(prompt) + most <= room]
         completions, tokens = drawn(
             candidate,
             [cases[place] for place in fitting],
             [prompts[place] for place in fitting],
             stop,
-            max_new_tokens,
+            [longest[place] for place in fitting],
             temperature,
             progress=finished,
         )

@@ -21,7 +21,9 @@ from truing.evaluate.local import LocalRespondent
 from truing.evaluate.opinion_prompts import asked_of
 from truing.files import read_json
 from truing.judges.built_in import Judges
-from truing.judges.refusal import OutcomeJudge, outcome_judge_of_run
+from truing.judges.outcomes import JudgeOfOutcomes
+from truing.judges.refusal import outcome_judge_of_run
+from truing.judges.served import ServedJudges, judges_of_spec
 from truing.models import devices
 from truing.models.features import CachedEmbedder
 from truing.models.identity import weights_of
@@ -138,15 +140,19 @@ class RunInstruments:
         return CachedEmbedder(Embedder(self.reader.renderer, self.reader.prompt))
 
     @cached_property
-    def judges(self) -> Judges:
-        """The run's judges, fitted anew to its held-out questions."""
+    def judges(self) -> Judges | ServedJudges:
+        """The run's judges, fitted anew to its held-out questions; or those behind its endpoint."""
+        spec = self.spec
+        if spec.judge.endpoint is not None:
+            cases = (*self._split("train"), *self.held_out)
+            return judges_of_spec(spec.judge, cases, self.held_out, self.progress, spec.seeds[0])
         with self.progress.task("Fitting the judges"):
             return Judges(self.held_out, self._embed)
 
     @cached_property
-    def outcomes(self) -> OutcomeJudge:
+    def outcomes(self) -> JudgeOfOutcomes:
         """The judge of what answers did."""
-        return outcome_judge_of_run(self.folder, self.progress)
+        return outcome_judge_of_run(self.folder, self.spec, self.progress)
 
     @cached_property
     def reward(self) -> Reward | None:

@@ -22,7 +22,7 @@ from truing.data.drafts import bad_json, mistake
 from truing.data.tables import read_table
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Continued, Longest, silent
 from truing.files import NotJSONError, decoded, json_value, numbered_lines
 from truing.prompts.variants import OWN, Context, PromptVariant
 from truing.types import Case, Completion, InputError, Unscored, answer_key, stable_hash
@@ -235,7 +235,7 @@ class RecordedRespondent:
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

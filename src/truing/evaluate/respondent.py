@@ -23,10 +23,17 @@ Ability = Literal["answers", "likelihoods", "tokens", "distributions"]
 distribution of each next token."""
 Advance = Callable[[int], object]
 """Hears how many cases are done."""
+Longest = int | Sequence[int]
+"""Tokens of an answer at most: one number for all cases, or each case's own."""
 
 
 def silent(done: int) -> None:
     """Nobody hears how many cases are done."""
+
+
+def of_each(most: Longest, cases: Sequence[Case]) -> list[int]:
+    """The number of tokens for each case."""
+    return [most] * len(cases) if isinstance(most, int) else list(most)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Respondent(Protocol):
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

@@ -26,7 +26,7 @@ ANSWER_TOKENS = 20
 MORE_TOKENS = 16
 """What is to come over has its source's length and so many tokens more."""
 STEP = 8
-"""Greatest lengths are rounded up to a multiple, so that answers of one length are sampled together."""
+"""Greatest lengths are rounded up to a multiple."""
 CHARACTERS = 3
 """Of a token, where the respondent's tokens aren't known: fewer than in any usual text."""
 
@@ -67,9 +67,7 @@ def measured_rules(context: EvalContext, respondent: Respondent) -> list[Row]:
     """Rows with the outcome of each case."""
     cases, checks = rule_cases(context), context.rule_checks()
     answers = _answers(context, respondent, cases)
-    outcomes = [
-        outcome_of(checks, case, answer) for case, answer in zip(cases, answers, strict=True)
-    ]
+    outcomes = outcomes_of(checks, cases, answers)
     pairs = _pairs(context.rules(), dict(zip((c.id for c in cases), outcomes, strict=True)))
     return [
         context.row(
@@ -83,33 +81,39 @@ def measured_rules(context: EvalContext, respondent: Respondent) -> list[Row]:
     ]
 
 
-def outcome_of(
-    checks: Mapping[str, Callable[[Answered], Score]], case: Case, answer: Completion | Unscored
-) -> RuleOutcome | Unscored:
-    """What becomes of the case's rule in an answer; the reason where there is no answer."""
-    from truing.judges.rule_outcome import rule_outcome
-    from truing.rewards.reward import Answered
+def outcomes_of(
+    checks: Mapping[str, Callable[[Answered], Score]],
+    cases: Sequence[Case],
+    answers: Sequence[Completion | Unscored],
+) -> list[RuleOutcome | Unscored]:
+    """What becomes of each case's rule in its answer; the reason where there is no answer."""
+    from truing.judges.rule_outcome import UNTOLD, rule_outcome
+    from truing.rewards.reward import Answered, graded
 
-    if isinstance(answer, Unscored):
-        return answer
-    answered = Answered.of(case, answer)
-    if not answered.answer:
-        return "empty"
-    return rule_outcome(answered, checks[case.columns["rule"]](answered))
+    outcomes: dict[int, RuleOutcome | Unscored] = {}
+    of_rule: dict[str, dict[int, Answered]] = defaultdict(dict)
+    for place, (case, answer) in enumerate(zip(cases, answers, strict=True)):
+        if isinstance(answer, Unscored):
+            outcomes[place] = answer
+        elif not answer.text.strip():
+            outcomes[place] = "empty"
+        elif case.columns["expects"] != "keep":  # where it doesn't bind, its check plays no part
+            outcomes[place] = rule_outcome(Answered.of(case, answer), UNTOLD)
+        else:
+            of_rule[case.columns["rule"]][place] = Answered.of(case, answer)
+    for rule, written in of_rule.items():
+        keeps = graded(checks[rule], list(written.values()))
+        for (place, answered), score in zip(written.items(), keeps, strict=True):
+            outcomes[place] = rule_outcome(answered, score)
+    return [outcomes[place] for place in range(len(cases))]
 
 
 def _answers(
     context: EvalContext, respondent: Respondent, cases: Sequence[Case]
 ) -> list[Completion | Unscored]:
-    """An answer to each case, those of one greatest length together."""
-    groups: dict[int, list[int]] = defaultdict(list)
-    for place, case in enumerate(cases):
-        groups[longest_answer(respondent, case)].append(place)
-    answers: dict[int, Completion | Unscored] = {}
-    for most, places in sorted(groups.items()):
-        given = context.answer(respondent, [cases[place] for place in places], most)
-        answers |= dict(zip(places, given, strict=True))
-    return [answers[place] for place in range(len(cases))]
+    """An answer to each case, at most as long as its own greatest length."""
+    longest = [longest_answer(respondent, case) for case in cases]
+    return context.answer(respondent, cases, longest) if cases else []
 
 
 def longest_answer(respondent: Respondent, case: Case) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.respondent import Ability, Advance, Computed, Continued, silent
+from truing.evaluate.respondent import Ability, Advance, Computed, Continued, Longest, silent
 from truing.evaluate.served_answers import Interface, served_answers
 from truing.evaluate.served_choices import (
     NO_LOG_PROBABILITIES,
@@ -56,7 +56,7 @@ class ServedRespondent:
     def answer(
         self,
         cases: Sequence[Case],
-        max_new_tokens: int,
+        max_new_tokens: Longest,
         *,
         temperature: float = 0.0,
         tokens: bool = False,

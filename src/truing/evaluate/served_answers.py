@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.respondent import Advance, Longest, of_each, silent
 from truing.evaluate.variant_answers import FreeAnswers, cut_at
 from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
 from truing.models.remote.client import EndpointError
@@ -38,11 +38,13 @@ _TRIAL_QUESTION = Case("Reply with the letter A.")
 
 @dataclass(frozen=True)
 class _Request:
-    """What is sent, as it stands in the key; how to send it; and the text that ends the answer."""
+    """What is sent, as it stands in the key; how to send it; and the text that ends the answer, which has
+    so many tokens at most."""
 
     sent: str
     send: Callable[[], Reply]
     stop: str
+    most: int
 
     def answer(self) -> tuple[Answer, str]:
         """The answer, and the fingerprint that came with it. Raises Refused or Unreachable."""
@@ -74,17 +76,20 @@ def served_answers(
     asked: tuple[Interface, str],
     variant: PromptVariant,
     cases: Sequence[Case],
-    max_new_tokens: int,
+    max_new_tokens: Longest,
     store: AnswerStore,
     advance: Advance = silent,
 ) -> FreeAnswers:
     """As `variant_answers`, for a served model that is `asked` as `choose_interface` says."""
     interface, first_fingerprint = asked
-    requests = [_request(endpoint, interface, variant, case, max_new_tokens) for case in cases]
+    requests = [
+        _request(endpoint, interface, variant, case, most)
+        for case, most in zip(cases, of_each(max_new_tokens, cases), strict=True)
+    ]
 
     def key(request: _Request, fingerprint: str) -> bytes:
         identity = endpoint.identity(fingerprint)
-        return served_answer_key(identity, interface, max_new_tokens, request.sent)
+        return served_answer_key(identity, interface, request.most, request.sent)
 
     keys = [key(request, first_fingerprint) for request in requests]
     known: dict[bytes, Answer | Unscored] = dict(store.known(keys))
@@ -110,17 +115,18 @@ def _request(
     interface: Interface,
     variant: PromptVariant,
     case: Case,
-    max_new_tokens: int,
+    most: int,
 ) -> _Request:
     if interface == "chat":
         messages = variant.messages(Prompt(), case)
         return _Request(
-            json.dumps(messages), lambda: endpoint.chat(messages, max_tokens=max_new_tokens), ""
+            json.dumps(messages), lambda: endpoint.chat(messages, max_tokens=most), "", most
         )
     context = variant.plain(Prompt(), case)
     text = context.text.rstrip(" ")  # the model's own first token brings one
     return _Request(
         text,
-        lambda: endpoint.write(text, max_tokens=max_new_tokens, stop=context.stop),
+        lambda: endpoint.write(text, max_tokens=most, stop=context.stop),
         context.stop,
+        most,
     )

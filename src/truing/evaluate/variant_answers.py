@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from truing.candidates import Candidate
-from truing.evaluate.respondent import Advance, silent
+from truing.evaluate.respondent import Advance, Longest, of_each, silent
 from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.memo.answers import Answer, answer_key
 from truing.models.precision import numerics
@@ -35,7 +35,7 @@ def variant_answers(
     candidate: Candidate,
     variant: StoredVariant,
     cases: Sequence[Case],
-    max_new_tokens: int,
+    max_new_tokens: Longest,
     advance: Advance = silent,
 ) -> FreeAnswers:
     """The likeliest token each time, up to the model's end token or, in plain text, a line break.
@@ -45,22 +45,26 @@ def variant_answers(
     unscored. `advance` hears how many cases are done. Raises InputError where the wording can't be
     rendered.
     """
-    model, store = candidate.model, variant.answers
+    model, store, longest = candidate.model, variant.answers, of_each(max_new_tokens, cases)
     prompts, stop = prompts_under(candidate, variant, cases)
-    sampling = Sampling(max_new_tokens, temperature=0.0, stop=stop)
-    room = model.context_length - max_new_tokens
-    answers: list[Answer | Unscored] = [
-        no_room(len(prompt), max_new_tokens, model.context_length) for prompt in prompts
-    ]
-    fitting = [place for place, prompt in enumerate(prompts) if len(prompt) <= room]
+    samplings = {most: Sampling(most, temperature=0.0, stop=stop) for most in longest}
+    room, both = model.context_length, list(zip(prompts, longest, strict=True))
+    answers: list[Answer | Unscored] = [no_room(len(prompt), most, room) for prompt, most in both]
+    fitting = [n for n, (prompt, most) in enumerate(both) if len(prompt) + most <= room]
+    fitting.sort(key=lambda place: -longest[place])  # a batch takes as many steps as its longest
     precision, computed = numerics(variant.dtype), 0
     for start in range(0, len(fitting), ROWS):
         batch = fitting[start : start + ROWS]
-        keys = [answer_key(variant.weights, precision, sampling, prompts[place]) for place in batch]
+        keys = [
+            answer_key(variant.weights, precision, samplings[longest[place]], prompts[place])
+            for place in batch
+        ]
         known = store.known(keys)
-        missing = {k: prompts[p] for k, p in zip(keys, batch, strict=True) if k not in known}
+        missing = {key: place for key, place in zip(keys, batch, strict=True) if key not in known}
         if missing:
-            sampled = sample(model, list(missing.values()), 1, sampling)
+            asked = [prompts[place] for place in missing.values()]
+            each = [longest[place] for place in missing.values()]
+            sampled = sample(model, asked, 1, samplings[max(each)], longest=each)
             fresh = {
                 key: cut_at(stop, only.text, finished=only.finished)
                 for key, [only] in zip(missing, sampled.completions, strict=True)

@@ -92,7 +92,7 @@ def stored_totals(
         # Of all prompts, so that no pass depends on what the store knows.
         return model.shared_prefix([r.prompt for r in requests])
 
-    for pack in packs(requests):
+    for pack in packs(requests, nested=True):
         keys = [
             [score_key(variant.weights, precision, r.prompt, c) for c in r.continuations]
             for r in pack

@@ -7,7 +7,7 @@ since judges tend to like the longer one (Dubois et al. 2024; see `truing.statis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
@@ -17,6 +17,7 @@ from truing.types import Case, Completion, Estimate, Metric, Row, Score, Unscore
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
     from truing.rewards.reward import Answered
+    from truing.rewards.rubrics.judge import ServedJudge
 
 NAME = "wins"
 CONTROLLED = "_length_controlled"
@@ -39,25 +40,58 @@ def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
         if isinstance(base, Unscored)
         else base.answer(cases, context.max_new_tokens)
     )
+    columns = {name: _wins(name, grade, cases, answers, others) for name, grade in graders.items()}
     return [
         context.row(
-            respondent, NAME, case, _wins(graders, case, ours, theirs), _detail(ours, theirs)
+            respondent,
+            NAME,
+            case,
+            {name: column[place] for name, column in columns.items()},
+            detail(answers[place], others[place]),
         )
-        for case, ours, theirs in zip(cases, answers, others, strict=True)
+        for place, case in enumerate(cases)
     ]
 
 
 def _wins(
-    graders: Mapping[str, Callable[[Answered], Score]], case: Case, ours: Answer, theirs: Answer
-) -> dict[str, Score]:
-    for answer in (ours, theirs):
-        if isinstance(answer, Unscored):
-            return dict.fromkeys(graders, answer)
-    of_ours, of_theirs = grades(graders, case, ours), grades(graders, case, theirs)
-    return {name: _win(of_ours[name], of_theirs[name]) for name in graders}
+    name: str,
+    grade: Callable[[Answered], Score],
+    cases: Sequence[Case],
+    ours: Sequence[Answer],
+    theirs: Sequence[Answer],
+) -> list[Score]:
+    """By one judge, whether each of our answers is the better one. A model behind an endpoint is shown
+    both of them, in both orders; programs grade one at a time."""
+    from truing.rewards.rubrics.judge import ServedJudge
+
+    if isinstance(grade, ServedJudge):
+        return _compared(grade, cases, ours, theirs)
+    of_ours, of_theirs = (grades({name: grade}, cases, answers) for answers in (ours, theirs))
+    return [win(one[name], other[name]) for one, other in zip(of_ours, of_theirs, strict=True)]
 
 
-def _win(ours: Score, theirs: Score) -> Score:
+def _compared(
+    judge: ServedJudge, cases: Sequence[Case], ours: Sequence[Answer], theirs: Sequence[Answer]
+) -> list[Score]:
+    from truing.rewards.reward import Answered
+
+    scores: dict[int, Score] = {}
+    pairs: dict[int, tuple[Answered, Answered]] = {}
+    for place, (case, one, other) in enumerate(zip(cases, ours, theirs, strict=True)):
+        if isinstance(one, Unscored):
+            scores[place] = one
+        elif isinstance(other, Unscored):
+            scores[place] = other
+        elif one.text.strip() == other.text.strip():
+            scores[place] = 0.5
+        else:
+            pairs[place] = (Answered.of(case, one), Answered.of(case, other))
+    scores |= zip(pairs, judge.wins(list(pairs.values())), strict=True)
+    return [scores[place] for place in range(len(cases))]
+
+
+def win(ours: Score, theirs: Score) -> Score:
+    """1 where ours is the higher one, 0 where theirs is, a tie being half; unscored where either is."""
     if isinstance(ours, Unscored):
         return ours
     if isinstance(theirs, Unscored):
@@ -65,7 +99,8 @@ def _win(ours: Score, theirs: Score) -> Score:
     return 0.5 if ours == theirs else float(ours > theirs)
 
 
-def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
+def detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
+    """Both answers, and the difference in length, for rows."""
     text, base = (None if isinstance(a, Unscored) else a.text.strip() for a in (ours, theirs))
     longer = None if text is None or base is None else len(text) - len(base)
     return {"answer": text, "base_answer": base, LONGER_BY: longer}
@@ -74,10 +109,11 @@ def _detail(ours: Answer, theirs: Answer) -> dict[str, Any]:
 def win_rates(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     """Each judge's win rate at equal lengths, from a candidate's rows; several seeds of a case pooled."""
     judges = dict.fromkeys(judge for row in rows for judge in row.metrics)
-    return {f"{judge}{CONTROLLED}": _win_rate(rows, judge, seed) for judge in judges}
+    return {f"{judge}{CONTROLLED}": win_rate(rows, judge, seed) for judge in judges}
 
 
-def _win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
+def win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
+    """One judge's, from rows with their difference in length."""
     from truing.statistics.win_rate import length_controlled_win_rate
 
     scores = [(row, row.metrics[judge]) for row in rows if judge in row.metrics]

@@ -33,7 +33,9 @@ class JudgeAgreement:
 
     `majority`: always the commoner label. `rouge`: nearer to a true or to a false reference by
     ROUGE-1 (truth only). `calibration_error`: expected calibration error over ten equal bins.
-    `questions_left_out`: those without enough references to be labelled.
+    `questions_left_out`: those without enough references to be labelled. Of a judge behind an endpoint,
+    `order_changed` is the share of grades that the order of the scale changed, and `unread` how many
+    labelled answers it gave no grade.
     """
 
     accuracy: float
@@ -43,10 +45,18 @@ class JudgeAgreement:
     n: int
     rouge: float | None = None
     questions_left_out: int = 0
+    order_changed: float | None = None
+    unread: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For judges.json; questions are counted as left out where there are any."""
-        return {k: v for k, v in self.__dict__.items() if v or k != "questions_left_out"}
+        served = ("order_changed", "unread")
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not (name == "questions_left_out" and not value)
+            and not (name in served and value is None)
+        }
 
 
 def agreement_with(

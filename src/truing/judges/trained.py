@@ -150,7 +150,8 @@ def read_record(folder: Path) -> dict[str, Any]:
             f"{folder / RECORD}: version: {record.get('version')!r}, but this Truing reads {VERSION}; "
             "train the judge again"
         )
-    for key in ("model", "dtype", "weights", "agreement"):
+    local = ("model", "dtype", "weights", "agreement")
+    for key in ("rubrics", "agreement") if "endpoint" in record else local:
         if key not in record:
             raise InputError(f"{folder / RECORD}: {key}: missing; train the judge again")
     return record

@@ -9,7 +9,7 @@ stands in a file of its own beside the log.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,8 @@ class Checkpoint:
     """The state of one training in a folder: `state.safetensors`, and the log where `log` says.
 
     `identity` says what the training depends on (a spec's digest): another's checkpoint is refused.
-    `tracking` is shown every row. Where `writes` is False, nothing is written or shown (another
-    process does).
+    `tracking` is shown every row, `after_save` is called once state and log are written. Where `writes`
+    is False, nothing is written or shown (another process does).
     """
 
     def __init__(
@@ -44,12 +44,14 @@ class Checkpoint:
         *,
         identity: str = "",
         tracking: Tracking | None = None,
+        after_save: Callable[[], object] = lambda: None,
     ) -> None:
         self.folder = folder
         self.log = log
         self.every = every
         self.identity = identity
         self.tracking = tracking
+        self.after_save = after_save
         self.writes = True
         self.rows: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
@@ -130,6 +132,7 @@ class Checkpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_tensors_atomically(self.file, tensors, metadata)
         self._write_log()
+        self.after_save()
 
     @property
     def saved_step(self) -> int:

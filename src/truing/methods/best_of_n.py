@@ -6,6 +6,7 @@ yardstick for what the reward can do: how far it goes from the base is bounded b
 
 from __future__ import annotations
 
+from truing.judges.programs import Program
 from truing.methods.common import save
 from truing.methods.graders import Graders
 from truing.methods.method import Method
@@ -15,9 +16,17 @@ from truing.methods.setup import Setup
 from truing.rewards.best_of_n import asked_alone, to_json
 from truing.rewards.calling import columns_of
 from truing.rewards.learned.saved import FILE
-from truing.rewards.mixture import JUDGE, PROBE_FOLDER, check_reward, needs_model, needs_pairs
+from truing.rewards.mixture import (
+    ENDPOINT,
+    JUDGE,
+    PROBE_FOLDER,
+    check_reward,
+    needs_model,
+    needs_pairs,
+)
 from truing.rewards.mixture import described as reward_in_words
 from truing.rewards.program import REWARDS, built_in
+from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.truth_probe import PROBE_FILE
 from truing.runs.run import Run
 from truing.statistics.best_of_n import kl_bound
@@ -40,9 +49,17 @@ def check(setup: Setup) -> None:
     judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
     columns = columns_of(setup.rollout_prompts)
     for number, part in enumerate(setup.spec.reward.parts):
+        if part.name == ENDPOINT or isinstance(
+            judges.get(part.name.removeprefix(JUDGE)), ServedJudge
+        ):
+            raise InputError(
+                f"{why}, but {part.name} is behind an endpoint, which would be sent every prompt in use; "
+                "name another under reward.parts"
+            )
         if part.name.startswith(JUDGE):
             judge = judges.get(part.name.removeprefix(JUDGE))
-            wanted = judge.asks_for.names - KNOWN - _SAME if judge else set()
+            asked = judge.asks_for.names if isinstance(judge, Program) else set()
+            wanted = asked - KNOWN - _SAME
         elif part.name in REWARDS:
             built = built_in(part.name, part.options, f"reward.parts.{number}", columns)
             wanted = {built.asks_for} - {""}

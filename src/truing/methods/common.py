@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from truing.candidates import save_candidate
+from truing.files import write_jsonl_atomically
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
-from truing.learn.tracking import Tracking, Training, tracking_of
+from truing.learn.tracking import Training, tracking_of
+from truing.learn.tracking.tracking import Tracking
 from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
@@ -19,10 +21,11 @@ from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
 from truing.runs.costs import Cost
+from truing.runs.folder import HELD_OUT
 from truing.runs.run import Run
-from truing.spec.run import AdapterSpec
+from truing.spec.run import AdapterSpec, Spec
 from truing.terminal.text import shortly
-from truing.types import stable_hash
+from truing.types import Row, stable_hash
 
 _PROMPT, _ANSWER = 60, 200
 """Characters of a sample that are shown."""
@@ -115,22 +118,24 @@ def checkpoint_of(run: Run, setup: Setup, method: str, seed: int) -> Checkpoint:
         run.folder / "state" / name,
         logs / f"{name}.jsonl",
         identity=run.spec_digest,
-        tracking=_tracking(run, setup, name),
+        tracking=tracking_in(run, setup.run_spec, name),
+        after_save=run.after_checkpoint,
     )
 
 
-def _tracking(run: Run, setup: Setup, name: str) -> Tracking | None:
-    spec, begun = setup.spec.tracking, str(run.record().get("created"))
+def tracking_in(run: Run, spec: Spec, name: str) -> Tracking | None:
+    """Who is shown a training of a run, as its spec says; None where nobody is."""
+    asked, begun = spec.tracking, str(run.record().get("created"))
     training = Training(
         id=stable_hash("tracking", run.spec_digest, begun, name)[:16],
         name=name,
         group=run.folder.resolve().name,
-        project=spec.project,
+        project=asked.project,
         folder=run.folder / "logs",
-        config=setup.run_spec.model_dump(mode="json"),
-        online=spec.online,
+        config=spec.model_dump(mode="json"),
+        online=asked.online,
     )
-    return tracking_of(spec, training, setup.progress.note)
+    return tracking_of(asked, training, run.progress.note)
 
 
 @contextmanager
@@ -185,6 +190,18 @@ def say_samples(progress: Progress, step: int, row: LogRow) -> None:
         reward = "unscored" if sample["reward"] is None else f"{sample['reward']:.2f}"
         shown = shortly(answer, _ANSWER) or "(empty)"
         progress.note(f"  step {step} [{reward}] {shortly(prompt, _PROMPT)} -> {shown}")
+
+
+def write_held_out(
+    run: Run, name: str, seed: int, figures: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Keeps a candidate's figures on what it did not learn from, by case. Of several processes the first
+    does."""
+    if not run.ranks.leads or not figures:
+        return
+    rows = [Row(name, seed, HELD_OUT, case, dict(of)) for case, of in figures.items()]
+    path = run.folder / HELD_OUT / f"{name}-seed{seed}.jsonl"
+    write_jsonl_atomically(path, [row.to_json() for row in rows])
 
 
 def trained_cost(cost: Cost, checkpoint: Checkpoint) -> None:

@@ -16,7 +16,14 @@ from truing.learn.sources.pairs import (
     Pairs,
     laid_out,
 )
-from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.common import (
+    checkpoint_of,
+    new_policy,
+    save,
+    show_progress,
+    trained_cost,
+    write_held_out,
+)
 from truing.methods.contrast import rules_of
 from truing.methods.graders import Graders
 from truing.methods.method import Method
@@ -28,7 +35,7 @@ from truing.progress import Progress
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.statistics.means import mean
-from truing.types import Estimate, InputError
+from truing.types import InputError, stable_hash
 
 LOGGED_KEYS = {
     "loss": "loss",
@@ -78,25 +85,28 @@ def _totals(policy: LanguagePolicy, held_out: Sequence[Comparisons]) -> list[tor
     return totals
 
 
-def _share_of_pairs(held_out: Sequence[Comparisons], values: Sequence[torch.Tensor]) -> Estimate:
-    """How often the better answer has more, a tie being half; the mean over prompts."""
-    shares = []
+def _shares_of_pairs(
+    held_out: Sequence[Comparisons], values: Sequence[torch.Tensor]
+) -> dict[str, float]:
+    """How often the better answer has more, a tie being half, by prompt."""
+    shares = {}
     for each, value in zip(held_out, values, strict=True):
         better, worse = value[torch.tensor(each.pairs)].unbind(1)
-        shares.append(float(((better - worse).sign() + 1).mean() / 2))
-    return mean(shares)
+        prompt = stable_hash("prompt", str(each.prompt))[:16]
+        shares[prompt] = float(((better - worse).sign() + 1).mean() / 2)
+    return shares
 
 
-def _held_out_figures(
+def _held_out_shares(
     held_out: Sequence[Comparisons],
     before: Sequence[torch.Tensor],
     after: Sequence[torch.Tensor],
-) -> dict[str, Estimate]:
+) -> dict[str, dict[str, float]]:
     gained = [now - then for now, then in zip(after, before, strict=True)]
     lengths = [torch.tensor([float(len(a)) for a in each.answers]) for each in held_out]
     return {
-        "held_out_accuracy": _share_of_pairs(held_out, gained),
-        "held_out_longer_chosen": _share_of_pairs(held_out, lengths),
+        "accuracy": _shares_of_pairs(held_out, gained),
+        "longer_chosen": _shares_of_pairs(held_out, lengths),
     }
 
 
@@ -199,9 +209,9 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     cost.labels = pairs.pairs if people else sum(len(each.answers) for each in pairs.train)
     facts = _facts(setup, pairs, steps, checkpoint.rows[-LAST_STEPS:])
     if people:
-        figures = _held_out_figures(pairs.held_out, before, _totals(policy, pairs.held_out))
-        _note_held_out(run, name, seed, figures)
-        facts["held_out_accuracy"] = figures["held_out_accuracy"].value
+        shares = _held_out_shares(pairs.held_out, before, _totals(policy, pairs.held_out))
+        _note_held_out(run, name, seed, shares)
+        facts["held_out_accuracy"] = mean(list(shares["accuracy"].values())).value
     save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
 
 
@@ -246,8 +256,14 @@ def _note_pairs(run: Run, setup: Setup, pairs: LearnedFrom) -> None:
     run.note(preferences=record)
 
 
-def _note_held_out(run: Run, name: str, seed: int, figures: Mapping[str, Estimate]) -> None:
-    noted = {name: estimate.to_json() for name, estimate in figures.items()}
+def _note_held_out(
+    run: Run, name: str, seed: int, shares: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Writes the means over prompts into the run's record, and the shares by prompt."""
+    prompts = list(next(iter(shares.values())))
+    rows = {prompt: {of: each[prompt] for of, each in shares.items()} for prompt in prompts}
+    write_held_out(run, name, seed, rows)
+    noted = {f"held_out_{of}": mean(list(each.values())).to_json() for of, each in shares.items()}
     run.note(**{f"{name}_held_out": {f"seed{seed}": noted}})
 
 

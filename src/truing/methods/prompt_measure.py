@@ -10,10 +10,9 @@ from truing.candidates import Candidate
 from truing.evaluate.answers import free_answers
 from truing.evaluate.graded_answers import GRADED
 from truing.evaluate.multiple_choice import COMPARED_BY, CONFIRMED_BY, score_choices
-from truing.judges.programs import Program
 from truing.methods.setup import Setup
 from truing.prompts.rendering import Prompt
-from truing.rewards.reward import Answered
+from truing.rewards.reward import Answered, graded
 from truing.tasks.texts import JUDGED_EVALUATION
 from truing.types import Case, InputError, Score, Unscored
 
@@ -49,7 +48,8 @@ class PromptMeasure:
 
 def prompt_measure(setup: Setup) -> PromptMeasure:
     """What the task's prompts are compared by. Raises InputError where nothing grades answers."""
-    if JUDGED_EVALUATION in setup.spec.task.evaluations:
+    task = setup.texts.task
+    if JUDGED_EVALUATION in task.spec.evaluations or (task.asks_pairs and not task.spec.judges):
         return PromptMeasure(
             COMPARED_BY, COMPARED_BY.upper(), CONFIRMED_BY, lambda p, c: _likelihoods(setup, p, c)
         )
@@ -67,7 +67,7 @@ def _likelihoods(setup: Setup, prompt: Prompt, cases: Sequence[Case]) -> list[Ma
     return [choices.metrics for choices in score_choices(setup.renderer, prompt, cases)]
 
 
-def _headline_graders(setup: Setup) -> dict[str, Program]:
+def _headline_graders(setup: Setup) -> dict[str, Callable[[Answered], Score]]:
     """The judges that the task's headline names; all of them where it names none."""
     every = setup.texts.task.graders
     headline = [name for name in every if f"{GRADED}.{name}" in setup.spec.task.headline]
@@ -75,17 +75,18 @@ def _headline_graders(setup: Setup) -> dict[str, Program]:
 
 
 def _grades(
-    setup: Setup, graders: Mapping[str, Program], prompt: Prompt, cases: Sequence[Case]
+    setup: Setup,
+    graders: Mapping[str, Callable[[Answered], Score]],
+    prompt: Prompt,
+    cases: Sequence[Case],
 ) -> list[Mapping[str, Score]]:
     """Grades of the likeliest answers under the prompt, and their mean."""
     candidate = Candidate("prompt", setup.spec.seeds[0], setup.base.model, prompt)
     completions = free_answers(candidate, cases, setup.spec.evaluation.max_new_tokens)
-    rows: list[Mapping[str, Score]] = []
-    for case, completion in zip(cases, completions, strict=True):
-        answered = Answered.of(case, completion)
-        grades = {name: grade(answered) for name, grade in graders.items()}
-        rows.append({**grades, GRADE: _mean(list(grades.values()))})
-    return rows
+    answers = [Answered.of(*pair) for pair in zip(cases, completions, strict=True)]
+    columns = [graded(grade, answers) for grade in graders.values()]
+    rows = [dict(zip(graders, scores, strict=True)) for scores in zip(*columns, strict=True)]
+    return [{**row, GRADE: _mean(list(row.values()))} for row in rows]
 
 
 def _mean(scores: Sequence[Score]) -> Score:

@@ -34,7 +34,7 @@ from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
 from truing.methods.reward import check_pairs
 from truing.methods.setup import Setup
-from truing.rewards.mixture import check_reward
+from truing.rewards.mixture import ENDPOINT, check_reward
 from truing.rewards.mixture import described as reward_in_words
 from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
@@ -81,6 +81,21 @@ def check(setup: Setup) -> None:
         weights=setup.weights,
     )
     check_people(setup)
+    _say_same_judge(setup)
+
+
+def _say_same_judge(setup: Setup) -> None:
+    """Warns where the model that rewards answers is the one that judges them."""
+    spec = setup.spec
+    judges = {spec.judge.endpoint, *(check.endpoint for check in spec.task.judges.values())} - {
+        None
+    }
+    for part in spec.reward.parts:
+        if part.name == ENDPOINT and part.options.get("endpoint") in judges:
+            setup.progress.note(
+                f"Warning: {part.options['endpoint']} is the reward and a judge of the answers: what it "
+                "likes is learned, and it will like it; name another as judge"
+            )
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:
@@ -158,6 +173,8 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         "start": start,
     }
     save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
+    for line in graders.note_served():
+        run.progress.note(line)
 
 
 RL = Method(

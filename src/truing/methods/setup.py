@@ -35,6 +35,7 @@ from truing.tasks.texts import (
     say_left_out,
     split_demonstrations,
     split_preferences,
+    split_with_cases,
 )
 from truing.types import Case, stable_hash
 
@@ -224,7 +225,7 @@ def _identity(setup: Setup, kind: str) -> dict[str, str]:
         "weights_hash": setup.source.weights_hash,
         "settings_hash": settings_hash(setup.source.folder, setup.source.folder),
         "questions_hash": stable_hash("questions", *texts),
-        "functions_hash": functions_hash(setup.spec.reward),
+        "functions_hash": functions_hash(setup.spec.reward, setup.spec.judge.rubrics),
         "task_hash": setup.texts.task.content_hash(),
         "precision": _precision(setup.spec),
         "device": devices.device().type,
@@ -299,7 +300,10 @@ def with_preferences(read: Read, *, train_on_questions: bool = True) -> Read:
         where = "task.data.preferences" if of_task else "data.preferences"
         pairs = read_preferences(source, columns, where)
         say_left_out(source, "pair(s)", pairs.left_out_with_place, progress, pairs.remarks)
-        asked = (*texts.held_out, *texts.controls)
-        return replace(texts, preferences=split_preferences(pairs, asked, spec, progress))
+        if texts.task.asks_pairs and of_task:
+            split = split_with_cases(pairs, texts, spec, progress)
+        else:
+            split = split_preferences(pairs, (*texts.held_out, *texts.controls), spec, progress)
+        return replace(texts, preferences=split)
 
     return reading

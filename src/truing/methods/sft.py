@@ -10,7 +10,14 @@ from truing.data.dialogues import Dialogue, groups_of
 from truing.learn import Distillation, Supervised
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.demonstrations import Demonstrations
-from truing.methods.common import checkpoint_of, new_policy, save, show_progress, trained_cost
+from truing.methods.common import (
+    checkpoint_of,
+    new_policy,
+    save,
+    show_progress,
+    trained_cost,
+    write_held_out,
+)
 from truing.methods.contrast import NEUTRAL, demonstrations_of, rules_of
 from truing.methods.graders import Graders
 from truing.methods.method import Method
@@ -256,7 +263,12 @@ def note_demonstrations(
 
 
 def _note_losses(run: Run, name: str, seed: int, before: Losses, after: Losses) -> dict[str, float]:
-    """Writes the held-out losses into the run's record; the same in brief for the model card."""
+    """Writes the held-out losses into the run's record, and by group; in brief for the model card."""
+    rows = {
+        group: {"loss": loss, "loss_over_base": loss - before[group]}
+        for group, loss in after.items()
+    }
+    write_held_out(run, name, seed, rows)
     figures = {
         "held_out_loss": mean_loss(after),
         "base_held_out_loss": mean_loss(before),

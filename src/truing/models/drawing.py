@@ -25,8 +25,7 @@ def draw_tokens(
     scaled_NV = scores_NV if temperature in (0, 1) else scores_NV / temperature
     centred_NV = scaled_NV - scaled_NV.amax(-1, keepdim=True)
     weight_NV = centred_NV.exp()
-    # exp(x) x is 0 where x is -inf.
-    inner_N = torch.linalg.vecdot(weight_NV, centred_NV.clamp_(min=-1e4))
+    inner_N = _inner(weight_NV, centred_NV)
     if temperature == 0:
         total_N = weight_NV.sum(-1)
         token_N = _likeliest(scores_NV)
@@ -41,6 +40,17 @@ def draw_tokens(
     entropy_1 = (log_total_N - inner_N / total_N).sum(0, keepdim=True)
     log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
     return token_N, log_prob_N, entropy_1
+
+
+def _inner(weight_NV: Tensor, centred_NV: Tensor) -> Tensor:
+    """The sum of exp(x) x of each row (N,), on a processor without a matrix of terms; those of x = -inf
+    are 0."""
+    if weight_NV.device.type == "cpu":
+        inner_N = torch.stack([w.dot(x) for w, x in zip(weight_NV, centred_NV, strict=True)])
+        if bool(inner_N.isfinite().all()):
+            return inner_N
+    clamped_NV = centred_NV.clamp(min=-1e4)
+    return torch.linalg.vecdot(weight_NV, clamped_NV)  # type: ignore[no-any-return]
 
 
 def _likeliest(scores_NV: Tensor) -> Tensor:
@@ -83,7 +93,7 @@ def draw_all(
     """`draw_tokens` for hidden states (N, E), some rows at a time."""
     parts = []
     for hidden, uniform in zip(hidden_NE.split(SCORED), uniform_N.split(SCORED), strict=True):
-        scores = model.next_token_scores(hidden)
-        pairs = zip(scores.split(DRAWN), uniform.split(DRAWN), strict=True)
+        scores = model.next_token_scores_of_some(hidden, DRAWN)
+        pairs = zip(scores, uniform.split(DRAWN), strict=True)
         parts += [draw_tokens(each, u, temperature) for each, u in pairs]
     return Drawn.of(parts)

@@ -101,8 +101,10 @@ def _behind(model: LanguageModel, layer: int) -> Hidden:
     if model.decoder is not None:
         return partial(model.decoder.hidden, layers=layer)
 
-    def hidden(tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
-        run = partial(model.hidden, tokens_N, positions_N, plan)
+    def hidden(
+        tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, only_M: Tensor | None = None
+    ) -> Tensor:
+        run = partial(model.hidden, tokens_N, positions_N, plan, only_M)
         found = _hidden_behind(_layers(model)[layer - 1], run)
         return found[0] if found.dim() == 3 else found
 
@@ -166,20 +168,28 @@ def answer_features(
     def vectors(pack: Sequence[PromptWithContinuations]) -> Tensor:
         if not model.unpacked and any(is_long(each, 0, model.pack_tokens) for each in pack):
             return torch.cat([_long_vectors(model, request, layer) for request in pack])
-        tree = TokenTree(pack, keep_last=True, device=model.device)
-        hidden_NE = hidden_at(model, tree, layer).float()
-        lengths = torch.tensor([len(c) for request in pack for c in request.continuations])
-        total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
-        own_C = torch.cat(own_places(tree)).to(model.device)
-        total_BE.index_add_(0, tree.owner_C, hidden_NE[own_C])
-        mean_BE = total_BE / lengths.to(model.device)[:, None]
-        return torch.cat((mean_BE, hidden_NE[tree.last_B]), dim=1).cpu()
+        return mean_and_last(model, pack, layer).cpu()
 
     def fitting(pack: Sequence[PromptWithContinuations]) -> Tensor:
         return torch.cat(in_room(vectors, pack, model.room, smaller))
 
     every = list(packs(requests, min(HIDDEN_TOKENS, model.pack_tokens)))
     return torch.cat(in_parallel(fitting, every, model.workers)).numpy()
+
+
+def mean_and_last(
+    model: LanguageModel, requests: Sequence[PromptWithContinuations], layer: int
+) -> Tensor:
+    """(continuations, 2 E) as `answer_features` gives them, of one pass. Differentiable."""
+    tree = TokenTree(requests, keep_last=True, device=model.device)
+    hidden_NE = hidden_at(model, tree, layer)
+    hidden_NE = hidden_NE.to(torch.promote_types(hidden_NE.dtype, torch.float32))
+    lengths = torch.tensor([len(c) for request in requests for c in request.continuations])
+    total_BE = hidden_NE.new_zeros(len(lengths), hidden_NE.shape[1])
+    own_C = torch.cat(own_places(tree)).to(model.device)
+    total_BE.index_add_(0, tree.owner_C, hidden_NE[own_C])
+    mean_BE = total_BE / lengths.to(model.device)[:, None]
+    return torch.cat((mean_BE, hidden_NE[tree.last_B]), dim=1)
 
 
 def _long_vectors(model: LanguageModel, request: PromptWithContinuations, layer: int) -> Tensor:

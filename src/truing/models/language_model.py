@@ -20,10 +20,8 @@ from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, following
 from truing.models.engine.decoder import Decoder
-from truing.models.engine.long_rows import long_log_probs, long_prefix
-from truing.models.engine.nesting import common_prefix
+from truing.models.engine.long_rows import long_log_probs
 from truing.models.engine.packing import PACK_TOKENS
-from truing.models.engine.prefill import Prefill
 from truing.models.engine.projection import (
     LogitRule,
     divergence_of_scores,
@@ -34,10 +32,9 @@ from truing.models.engine.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.room import Room, fitting_tokens, in_room
+from truing.models.engine.room import Room, fitting_tokens
 from truing.models.engine.threads import workers
 from truing.models.engine.tree import (
-    LONG_PREFIX,
     PromptWithContinuations,
     SharedPrefix,
     Tokens,
@@ -47,7 +44,7 @@ from truing.models.engine.trial import cache_agrees, shares_prompts
 from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone
 from truing.models.loading import read_tokenizer, read_weights
 from truing.models.precision import exact_float32
-from truing.models.scoring import Scored, score_packs
+from truing.models.scoring import Scored, prefix_run_once, score_packs
 from truing.models.templates.speech import Speech, text_of
 from truing.types import Dtype, InputError
 
@@ -159,14 +156,21 @@ class LanguageModel:
             for tag, run in runs
         )
 
-    def hidden(self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan) -> Tensor:
-        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens.
+    def hidden(
+        self,
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        plan: AttentionPlan,
+        only_M: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states (N, E) of the last layer, after its norm, of one packed row of tokens; those of
+        the tokens `only_M` (M, E) where they alone are asked for.
 
         Not for an unpacked model, which has no packed rows.
         """
         assert not self.unpacked, "an unpacked model follows no plan"
         if self.decoder is not None:
-            return self.decoder.hidden(tokens_N, positions_N, plan)
+            return self.decoder.hidden(tokens_N, positions_N, plan, only_M=only_M)
         with self.precision(), following(plan):
             output = self.model.base_model(
                 input_ids=tokens_N[None],
@@ -174,7 +178,8 @@ class LanguageModel:
                 plan=plan,
                 use_cache=False,
             )
-        return output.last_hidden_state[0]  # type: ignore[no-any-return]
+        hidden_NE: Tensor = output.last_hidden_state[0]
+        return hidden_NE if only_M is None else hidden_NE[only_M]
 
     def precision(self) -> AbstractContextManager[object]:
         """Of a pass without gradients through `transformers`."""
@@ -187,17 +192,19 @@ class LanguageModel:
         if self.unpacked:
             with self.precision():
                 return log_probs_alone(self.model, tree.requests, temperature)[0]
-        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
+        if len(tree.target_C) == 0:
+            return torch.zeros(0, device=self.device)
         if not torch.is_grad_enabled():
             source_U, row_C = tree.source_C.unique(return_inverse=True)
             return frozen_token_log_probs(
-                hidden_NE.index_select(0, source_U),
+                self.hidden(tree.tokens_N, tree.positions_N, tree, source_U),
                 self._head,
                 row_C,
                 tree.target_C,
                 softcap=self._logits.softcap,
                 temperature=temperature,
             )
+        hidden_NE = self.hidden(tree.tokens_N, tree.positions_N, tree)
         head = self.model.get_output_embeddings()
         return token_log_probs(
             hidden_NE.index_select(0, tree.source_C),
@@ -297,6 +304,13 @@ class LanguageModel:
             return hidden_NE
         return softcapped(self._head(hidden_NE).float(), self._logits.softcap)
 
+    def next_token_scores_of_some(self, hidden_NE: Tensor, rows: int) -> Iterator[Tensor]:
+        """The same of so many rows at a time; the product with the output layer is one for all."""
+        if self.unpacked:
+            yield from hidden_NE.split(rows)
+        for logits_NV in () if self.unpacked else self._head(hidden_NE).split(rows):
+            yield softcapped(logits_NV.float(), self._logits.softcap)
+
     def forget_copies(self) -> None:
         """Frees the copies of the weights that passes without gradients make; the next makes them anew.
 
@@ -319,20 +333,7 @@ class LanguageModel:
 
         None where that is too short to be worth a pass of its own.
         """
-        shared = common_prefix(prompts) if len(prompts) > 1 else 0
-        if self.unpacked or shared <= LONG_PREFIX:
-            return None
-        prefix = tuple(prompts[0][:shared])
-        # It can't be split: passes of its pieces are what gets smaller.
-        return in_room(self._run_prefix, prefix, self.room, lambda whole: [whole])[0]
-
-    def _run_prefix(self, tokens: tuple[int, ...]) -> SharedPrefix:
-        if len(tokens) > (most := self.pack_tokens):
-            return long_prefix(self.hidden, tokens, self.device, most)
-        tree = TokenTree([PromptWithContinuations(tokens, ())], device=self.device)
-        prefill = Prefill(tree)
-        self.hidden(tree.tokens_N, tree.positions_N, prefill)
-        return SharedPrefix(tokens, prefill.stored)
+        return prefix_run_once(self, prompts)
 
     @torch.inference_mode()
     def score(

@@ -61,9 +61,11 @@ class Sampled:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows that are sampled together: the samples of these numbers of each prompt."""
+    """Rows that are sampled together: the samples of these numbers of each prompt, which has at most
+    so many tokens."""
 
     prompts: Sequence[Sequence[int]]
+    longest: Sequence[int]
     samples: range
 
     def __len__(self) -> int:
@@ -72,14 +74,16 @@ class _Part:
     def halves(self) -> list[_Part]:
         """The first and the second half of the rows; itself where there is but one."""
         if len(self.prompts) > 1:
-            return [_Part(prompts, self.samples) for prompts in halves(self.prompts)]
-        return [_Part(self.prompts, samples) for samples in halves(self.samples)]
+            both = zip(halves(self.prompts), halves(self.longest), strict=True)
+            return [_Part(prompts, longest, self.samples) for prompts, longest in both]
+        return [_Part(self.prompts, self.longest, samples) for samples in halves(self.samples)]
 
 
 class _Rows:
-    """What has been drawn so far, by the row's first slot number."""
+    """What has been drawn so far, by the row's first slot number; `longest`: tokens of each at most."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, longest: Sequence[int]) -> None:
+        self.longest, count = list(longest), len(longest)
         self.tokens: list[list[int]] = [[] for _ in range(count)]
         self.log_probs: list[list[float]] = [[] for _ in range(count)]
         self.finished = [False] * count
@@ -91,8 +95,9 @@ class _Rows:
         """Those of parts behind one another."""
         if len(parts) == 1:
             return parts[0]
-        rows = _Rows(0)
+        rows = _Rows([])
         for part in parts:
+            rows.longest += part.longest
             rows.tokens += part.tokens
             rows.log_probs += part.log_probs
             rows.finished += part.finished
@@ -113,12 +118,9 @@ def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tenso
 
 def _all_uniforms(part: _Part, sampling: Sampling) -> Tensor:
     """(R, T) those of every row, in order."""
+    count = max(part.longest)
     return torch.stack(
-        [
-            uniforms(prompt, sampling.seed, s, sampling.max_new_tokens)
-            for prompt in part.prompts
-            for s in part.samples
-        ]
+        [uniforms(prompt, sampling.seed, s, count) for prompt in part.prompts for s in part.samples]
     )
 
 
@@ -129,47 +131,57 @@ def sample(
     samples: int,
     sampling: Sampling,
     progress: Callable[[int], None] = lambda rows: None,
+    *,
+    longest: Sequence[int] | None = None,
 ) -> Sampled:
     """`samples` completions of each prompt, in order. `progress` is told of each finished row.
 
+    `longest`: how many new tokens each prompt gets at most, where that isn't `max_new_tokens` for all.
     Raises InputError where a prompt and its completion don't fit the model's context.
     """
-    for number, prompt in enumerate(prompts, 1):
-        model.check_length(len(prompt) + sampling.max_new_tokens, f"prompt {number}")
+    if longest is None:
+        longest = [sampling.max_new_tokens] * len(prompts)
+    for number, (prompt, most) in enumerate(zip(prompts, longest, strict=True), 1):
+        model.check_length(len(prompt) + most, f"prompt {number}")
     told = Lock()
 
     def tell(rows: int) -> None:
         with told:
             progress(rows)
 
-    def sampled(prompts: Sequence[Sequence[int]]) -> _Rows:
-        return _sample_fitting(model, _Part(prompts, range(samples)), sampling, tell)
+    def sampled(part: _Part) -> _Rows:
+        return _sample_fitting(model, part, sampling, tell)
 
-    most = _rows_at_once(model, prompts, sampling.max_new_tokens)
-    together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
     order = neighbours(prompts)
-    parts = _shared_out([prompts[number] for number in order], samples, together, most)
+    order.sort(key=lambda number: -longest[number])  # rows of one length leave steps together
+    together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
+    most_rows = _rows_at_once(model, prompts, max(longest, default=1))
+    shares = _shared_out(order, samples, together, most_rows)
+    parts = [
+        _Part([prompts[n] for n in share], [longest[n] for n in share], range(samples))
+        for share in shares
+    ]
     every = in_parallel(sampled, parts, together)
-    completions: list[list[Completion]] = []  # in `order`
-    for part, rows in zip(parts, every, strict=True):
-        finished = [
-            _completion(model, part[row // samples], rows, row) for row in range(len(rows.tokens))
+    by_number: dict[int, list[Completion]] = {}
+    for share, part, rows in zip(shares, parts, every, strict=True):
+        each = [
+            _completion(model, part.prompts[row // samples], rows, row) for row in range(len(part))
         ]
-        completions += [finished[i : i + samples] for i in range(0, len(finished), samples)]
+        for place, number in enumerate(share):
+            by_number[number] = each[place * samples : (place + 1) * samples]
     drawn = sum(rows.drawn for rows in every)
-    by_number = dict(zip(order, completions, strict=True))
     completions = [by_number[number] for number in range(len(prompts))]
     return Sampled(completions, sum(rows.entropy for rows in every) / max(drawn, 1), drawn)
 
 
 def _shared_out(
-    prompts: Sequence[Sequence[int]], samples: int, together: int, most: int
-) -> list[Sequence[Sequence[int]]]:
-    """The prompts in parts of about one size, of which `together` make `most` rows at most."""
+    numbers: Sequence[int], samples: int, together: int, most: int
+) -> list[Sequence[int]]:
+    """Prompts' numbers in parts of about one size, of which `together` make `most` rows at most."""
     most = max(1, most // samples // together)
-    parts = max(1, -(-len(prompts) // (most * together))) * together
-    size = max(1, -(-len(prompts) // parts))
-    return [prompts[start : start + size] for start in range(0, len(prompts), size)]
+    parts = max(1, -(-len(numbers) // (most * together))) * together
+    size = max(1, -(-len(numbers) // parts))
+    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
 
 
 def _rows_at_once(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
@@ -220,19 +232,16 @@ def _sample_batch(
     prompts, samples = part.prompts, len(part.samples)
     ran = run_prompts(model.hidden, prompts, model.device, model.pack_tokens)
     kind = SharedCache if model.device.type == "cpu" else SlotCache
-    cache = kind(ran, samples, sampling.max_new_tokens)
+    rows = _Rows([most for most in part.longest for _ in part.samples])
+    cache = kind(ran, samples, max(rows.longest))
     hidden_NE = ran.hidden_PE.repeat_interleave(samples, dim=0)
     del ran  # the cache has what it needs of it
-    rows = _Rows(len(part))
-    live = list(range(len(rows.tokens)))
+    live = list(range(len(part)))
     uniform_RT = _all_uniforms(part, sampling).to(model.device)
     uniform_NT = uniform_RT
-    for step in range(sampling.max_new_tokens):
+    for step in range(max(rows.longest)):
         drawn = draw_all(model, hidden_NE, uniform_NT[:, step], sampling.temperature)
         ended = _record(model, rows, live, drawn, sampling.stop)
-        if step == sampling.max_new_tokens - 1:
-            progress(len(live))
-            break
         progress(sum(ended))
         going = [place for place, end in enumerate(ended) if not end]
         if not going:
@@ -254,7 +263,7 @@ def _sample_alone(
 ) -> _Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
     cached = model.cached
-    rows = _Rows(len(part))
+    rows = _Rows([most for most in part.longest for _ in part.samples])
     uniform_RT = _all_uniforms(part, sampling).to(model.device)
 
     def draw(places: Sequence[int], scores_NV: Tensor) -> tuple[Tensor, list[bool]]:
@@ -263,20 +272,19 @@ def _sample_alone(
         uniform_N = uniform_RT[row_N, step]
         drawn = Drawn.of([draw_tokens(scores_NV, uniform_N, sampling.temperature)])
         ended = _record(model, rows, places, drawn, sampling.stop)
-        last = step == sampling.max_new_tokens - 1
-        progress(len(places) if last else sum(ended))
+        progress(sum(ended))
         return drawn.token_N, ended
 
     each = [prompt for prompt in part.prompts for _ in part.samples]
     with model.precision():
-        generate_alone(model.model, each, sampling.max_new_tokens, draw, cached=cached)
+        generate_alone(model.model, each, max(rows.longest), draw, cached=cached)
     return rows
 
 
 def _record(
     model: LanguageModel, rows: _Rows, live: Sequence[int], drawn: Drawn, stop: str
 ) -> list[bool]:
-    """Notes a step of the live rows. Which of them it ends: by an end token, or by the stop text."""
+    """Notes a step of the live rows. Which of them end: by an end token, the stop text or their length."""
     ends = model.end_tokens
     rows.entropy += drawn.entropy
     rows.drawn += len(live)
@@ -285,7 +293,7 @@ def _record(
         tokens.append(token)
         rows.log_probs[row].append(log_prob)
         rows.finished[row] = token in ends or (bool(stop) and _has_stopped(model, tokens, stop))
-    return [rows.finished[row] for row in live]
+    return [rows.finished[row] or len(rows.tokens[row]) == rows.longest[row] for row in live]
 
 
 def _has_stopped(model: LanguageModel, tokens: Sequence[int], stop: str) -> bool:

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from truing.models.engine.checkpointing import nothing_kept
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
+from truing.models.features import mean_and_last
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
 from truing.policies.adapter import add_adapter, not_adapted
@@ -83,6 +85,14 @@ def _pass_end(actions: Sequence[PromptCompletion], start: int, size: int, shared
     return len(actions)
 
 
+def adapted(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> PreTrainedModel:
+    """The model with a fresh adapter. The frozen weights are its own: an adapter only reads them."""
+    shared = {id(tensor): tensor for tensor in model.parameters()}
+    module = copy.deepcopy(model, shared).requires_grad_(False)
+    add_adapter(module, adapter, seed)
+    return module
+
+
 class LanguagePolicy:
     """A trainable language model beside its frozen reference."""
 
@@ -108,10 +118,7 @@ class LanguagePolicy:
         self.dtype = computed_in(dtype)
         self.adapter = adapter
         if adapter.kind == "lora":
-            # The frozen weights are those of `start` themselves: an adapter only reads them.
-            kept = {id(tensor): tensor for tensor in start.model.parameters()}
-            module = copy.deepcopy(start.model, kept).requires_grad_(False)
-            add_adapter(module, adapter, seed)
+            module = adapted(start.model, adapter, seed)
         else:
             own = start.model if start is not reference else copy.deepcopy(start.model)
             module = own.float().requires_grad_(True)
@@ -209,6 +216,12 @@ class LanguagePolicy:
             )
         log_prob_BT, divergence_BT = (_laid_out(each_C, trajectories.mask_BT) for each_C in values)
         return log_prob_BT, divergence_BT
+
+    def answer_vectors(self, actions: Sequence[PromptCompletion], layer: int) -> Tensor:
+        """(B, 2 E) mean and last state of each action's tokens behind a layer, counted from 1.
+        Differentiable."""
+        with self._learning():
+            return mean_and_last(self.trained, requests_of(actions), layer)
 
     def _states_of_reference(self, action: PromptCompletion) -> Tensor:
         """The reference's states before the tokens of an action, which are computed once. By itself, so

@@ -109,7 +109,11 @@ def _check_unchanged(instruments: RunInstruments, task: Task) -> None:
     run, identity = instruments.folder, instruments.run.record.get("identity", {})
     for name, now, what in (
         ("task_hash", task.content_hash(), "a file that its task names"),
-        ("functions_hash", functions_hash(instruments.spec.reward), "a function of its reward"),
+        (
+            "functions_hash",
+            functions_hash(instruments.spec.reward, instruments.spec.judge.rubrics),
+            "a function of its reward, or a rubric",
+        ),
     ):
         if identity.get(name, "") != now:
             raise _changed(run, what)

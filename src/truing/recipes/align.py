@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.answer_only_baseline import answer_only_baseline
+from truing.evaluate.preferences import NAME as PREFERENCES
 from truing.methods import chosen
 from truing.methods.common import keep_base
 from truing.methods.graders import Graders
@@ -82,9 +83,9 @@ def align(
     learns = any(method.trained_on_demonstrations for method in chosen(spec))
     read = with_demonstrations(compared_texts) if learns else compared_texts
     rewarded = any(method.trained_on_reward for method in chosen(spec))
-    if (rewarded and needs_pairs(spec.reward)) or any(
-        method.trained_on_preferences for method in chosen(spec)
-    ):
+    measured = PREFERENCES in spec.task.evaluations
+    learned = any(method.trained_on_preferences for method in chosen(spec))
+    if measured or learned or (rewarded and needs_pairs(spec.reward)):
         read = with_preferences(read)
     setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
     if overwrite or not run.is_begun:
@@ -116,7 +117,8 @@ def _stages(run: Run, setup: Setup) -> None:
                 method.make(run, setup, graders, seed)
     compare(run, setup, graders)
     labelled = [case for case in (*setup.train, *setup.held_out) if case.incorrect_answers]
-    if len(labelled) > 1:
+    # Of pairs nothing is true or false, and what length tells of them is measured.
+    if len(labelled) > 1 and not setup.texts.task.asks_pairs:
         figures = answer_only_baseline(labelled)
         run.note(data={"give_away": dict(figures.__dict__)})
 

@@ -45,6 +45,8 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
                 run, setup, graders, base, name, seed, cost
             ),
         )
+    for line in graders.note_served():
+        run.progress.note(line)
     run.note(costs=run.costs())
 
 
@@ -79,6 +81,8 @@ def _context(
         controls=setup.controls,
         refusals=setup.texts.task.refusals,
         opinions=asked_of(setup.texts.task.survey),
+        pairs=people.held_out if (people := setup.texts.preferences) else None,
+        pair_judge=lambda: graders.pair_judge,
         outcomes=lambda: graders.outcomes,
         base=base,
         judges=lambda: graders.judges,
@@ -122,3 +126,4 @@ def _measure(
             run.folder / "rows" / evaluation / f"{name}-seed{seed}.jsonl",
             [row.to_json() for row in rows],
         )
+    graders.note_served()

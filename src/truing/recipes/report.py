@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.graded_answers import GRADED
 from truing.files import is_disk_full
-from truing.report import Summary, TaskMetrics, show, write_report
+from truing.report import Summary, TaskMetrics, write_report
 from truing.report.own_labels import Labels
 from truing.report.task_metrics import Key, Words
 from truing.runs.entries import remove_left_behind
@@ -25,9 +25,6 @@ from truing.spec.reward import RewardSpec
 from truing.spec.task import TaskSpec
 from truing.tasks.metrics import judge_metrics
 from truing.types import InputError, Metric
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 P = TypeVar("P", TaskSpec, RewardSpec)
 _BY_REWARD = ("rl",)  # in runs that don't say which of their methods follow a reward
@@ -48,6 +45,7 @@ def task_metrics(
     return TaskMetrics(
         metrics=(*own, *declared),
         titles={name: each.title for name, each in EVALUATIONS.items()},
+        headings={name: each.heading for name, each in EVALUATIONS.items()},
         from_rows={n: each.from_rows for n, each in EVALUATIONS.items() if each.from_rows},
         crossed={n: each.crossed for n, each in EVALUATIONS.items() if each.crossed},
         headline=_keys(task.headline),
@@ -114,14 +112,14 @@ def rebuild(run: Path) -> Summary:
     folder = RunFolder.open(run)
     remove_left_behind(run)
     try:
-        return write_report(folder, metrics_of(folder), _own_labels(run))
+        return write_report(folder, metrics_of(folder), own_labels_of(run))
     except OSError as error:
         if is_disk_full(error):
             raise
         raise InputError(f"{run}: its report can't be written ({error.strerror})") from None
 
 
-def _own_labels(run: Path) -> Labels:
+def own_labels_of(run: Path) -> Labels:
     """What people said that the run's answers did; nothing where none was asked for."""
     if not (run / LABELS).exists():
         return {}
@@ -137,19 +135,3 @@ def build_report(run: Path) -> Path:
     """As `rebuild`; the path of the page."""
     rebuild(run)
     return run / "report.html"
-
-
-def report_runs(runs: Sequence[Path], console: Console | None = None) -> list[Summary]:
-    """Rebuild the reports of several runs and print each to `console` (none: print nothing).
-
-    Raises InputError at the first folder that isn't a run, before any is written.
-    """
-    for run in runs:
-        RunFolder.open(run)
-    summaries = []
-    for run in runs:
-        summaries.append(rebuild(run))
-        if console is not None:
-            show(summaries[-1], console)
-            console.print(f"Report: {run / 'report.html'}", soft_wrap=True, highlight=False)
-    return summaries

@@ -7,27 +7,32 @@ that an interrupted training goes on and another one begins where this ended.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from truing.candidates import open_candidate
 from truing.data.contamination import Contamination
 from truing.files import write_text_atomically
+from truing.learn.checkpoint import Checkpoint
+from truing.learn.reward_adapter import AdapterTraining
+from truing.learn.tracking import check_trackers
+from truing.methods.common import show_progress, tracking_in, trained_cost
 from truing.models import devices
 from truing.models.memo.features import FeatureStore
 from truing.models.precision import numerics
 from truing.progress import Progress
 from truing.recipes.once import once
 from truing.recipes.reward_page import lines, page
+from truing.rewards.learned.adapter import RewardAdapter
 from truing.rewards.learned.judgements import Judgement, Judgements
 from truing.rewards.learned.reader import StateReader, layers_of
 from truing.rewards.learned.reading import read_judgements
 from truing.rewards.learned.report import answers_of, chosen, counts, measured, tried
-from truing.rewards.learned.sample import Sample, readable
+from truing.rewards.learned.sample import Said, Sample, readable
 from truing.rewards.learned.saved import RewardModel, save
 from truing.rewards.learned.sides import Sides, looked_through, split_judgements
-from truing.rewards.learned.training import Learned, learned
+from truing.rewards.learned.training import Learned, LearningSide, States, learned
 from truing.runs.costs import measured as costed
 from truing.runs.run import Run, default_folder
 from truing.spec.reward_model import RewardModelSpec
@@ -35,6 +40,10 @@ from truing.spec.run import Spec
 from truing.tasks.texts import read_texts, say_left_out
 from truing.types import stable_hash
 
+LOGGED_KEYS = {"loss": "loss", "gradient_norm": "gradient", "tokens_per_second": "tokens/s"}
+"""Figures behind the progress bar of an adapter's training, with their names there."""
+LAST_STEPS = 5
+"""Steps whose mean loss is said."""
 RECORD, MODEL, PAGE = "reward_training.json", "reward_model", "reward.html"
 
 
@@ -68,6 +77,7 @@ def train_reward(
     section = spec.reward_model
     assert section is not None, "the caller has seen that it is there"
     devices.choose(spec.compute.device)
+    check_trackers(spec.tracking)
     read, contamination = _judgements(spec, section, progress)
     reader = _reader(spec, section, progress, accept_licence)
     read = readable(read, reader.renderer, section.max_tokens)
@@ -131,14 +141,21 @@ def _trained(
     held_out = {name: Sample.of(part, section.groups) for name, part in sides.measured.items()}
     with costed() as cost:
         answers = answers_of([train, *held_out.values()])
-        states = {
+        states: States = {
             layer: dict(zip(answers, reader(answers, layer), strict=True))
             for layer in reader.layers
         }
         with run.progress.task("Fitting the heads", total=section.tried(len(states))) as advance:
             found = learned(train, states, section, spec.seeds[0], lambda done: advance(done))
+        frozen = adapted = None
+        if section.adapter is not None:
+            frozen = states, found
+            asked = answers_of(list(held_out.values()))
+            adapted = _with_adapter(run, spec, reader, train, asked, states, found)
+            found, states = adapted.learned, adapted.states
+            trained_cost(cost, adapted.checkpoint)
         with run.progress.task("Measuring on held-out judgements"):
-            figures = measured(train, held_out, states, found, section)
+            figures = measured(train, held_out, states, found, section, frozen)
         cost.labels = len(train)
     document = {
         "kind": "reward",
@@ -153,16 +170,65 @@ def _trained(
         "of_held_out_people": sides.neither,
         "remarks": list(read.remarks),
         "contamination": contamination.to_json(),
-        "chosen": chosen(found),
+        "chosen": {**chosen(found), **({"adapter": adapted.facts} if adapted else {})},
         "tried": tried(found),
         "combine": section.combine,
         **figures,
         "costs": {"reward": cost.to_json(), "total": cost.to_json()},
     }
     facts = {key: document[key] for key in ("source", "learned_from", "chosen", "held_out")}
-    save(_model(spec, section, reader, found, facts), run.folder / MODEL)
+    model = _model(spec, section, reader, found, facts)
+    save(replace(model, adapter=adapted.adapter if adapted else None), run.folder / MODEL)
     write_text_atomically(run.folder / PAGE, page(document))
     return document
+
+
+@dataclass(frozen=True)
+class _Adapted:
+    """An adapter with its head, scaled, and the states under it of all answers that nothing is learned
+    from."""
+
+    adapter: RewardAdapter
+    learned: Learned
+    states: States
+    checkpoint: Checkpoint
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For the document."""
+        last = self.checkpoint.rows[-LAST_STEPS:]
+        loss = sum(row["loss"] for row in last) / len(last)
+        return {"rank": self.adapter.rank, "steps": self.checkpoint.rows[-1]["step"], "loss": loss}
+
+
+def _with_adapter(
+    run: Run,
+    spec: Spec,
+    reader: StateReader,
+    train: Sample,
+    held_out: Sequence[Said],
+    states: States,
+    frozen: Learned,
+) -> _Adapted:
+    section, seed = spec.reward_model, spec.seeds[0]
+    assert section is not None and section.adapter is not None, (
+        "the caller has seen that it is there"
+    )
+    side = LearningSide.of(train, states, frozen, section)
+    training = AdapterTraining(reader.renderer, train, side, frozen, section, seed)
+    identity = stable_hash(spec.digest(), reader.weights)
+    checkpoint = Checkpoint(
+        run.folder / "state" / "reward",
+        run.folder / "logs" / "reward.jsonl",
+        identity=identity,
+        tracking=tracking_in(run, spec, "reward"),
+    )
+    with show_progress(run.progress, "Adapter", training.steps, LOGGED_KEYS, checkpoint) as advance:
+        made = training(checkpoint, advance)
+    answers = sorted({*held_out, *side.left_out})
+    under = reader.under(made.adapter, answers, frozen.layer)
+    states = {frozen.layer: dict(zip(answers, under, strict=True))}
+    return _Adapted(made.adapter, side.scaled(states, frozen, made.head), states, checkpoint)
 
 
 def _model(

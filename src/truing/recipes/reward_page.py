@@ -63,7 +63,11 @@ def verdicts(document: Document) -> list[str]:
     return said
 
 
-_BASELINES = {"length": "length alone", "words": "a bag of words"}
+_BASELINES = {
+    "length": "length alone",
+    "words": "a bag of words",
+    "frozen": "a head on the frozen states",
+}
 
 
 def _beyond(gain: Document) -> str:
@@ -84,6 +88,7 @@ def lines(document: Document) -> list[str]:
         f"Learned from {known['judgements']} judgements ({kinds}) of {known['prompts']} prompts{people}",
         f"Head: {choice['feature']}, ridge {choice['ridge']:g}, temperature {choice['temperature']:.2f}, "
         f"{choice['heads']} head(s), combined by {document['combine']}",
+        *_adapter(choice),
         *verdicts(document),
     ]
     for name, row in (document["groups"] or {}).get("heads", {}).items():
@@ -91,6 +96,14 @@ def lines(document: Document) -> list[str]:
         text.append(f"Group {name}: {kept} (gain {_both(row['gain'], sign=True)} nats a judgement)")
     text.append(f"Reward model: {document['reward_model']}")
     return text
+
+
+def _adapter(choice: Document) -> list[str]:
+    """What is said of an adapter, where there is one."""
+    own = choice.get("adapter")
+    if own is None:
+        return []
+    return [f"Adapter: rank {own['rank']}, {own['steps']} steps, loss {own['loss']:.3f} at the end"]
 
 
 def _curve(document: Document) -> Figure | None:

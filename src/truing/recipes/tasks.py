@@ -82,7 +82,7 @@ class CheckedTask:
             "contexts": self._contexts(),
             "pairs": len(self._book.pairs),
             "demands": [{"rule": each.rule, "asks": each.asks} for each in self._book.demands],
-            "judges": {name: check.program for name, check in task.judges.items()},
+            "judges": {name: check.by for name, check in task.judges.items()},
             "evaluations": list(task.evaluations),
             "metrics": [metric.key for metric in metrics_of(task)],
             "headline": list(task.headline),

@@ -32,7 +32,9 @@ from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
 from truing.recipes.lengths import check_lengths
 from truing.recipes.reward import TrainedReward, train_reward
+from truing.recipes.training_page import PAGE, page_as_it_goes, write_training_page
 from truing.rewards.mixture import needs_model, needs_pairs
+from truing.runs.entries import is_file
 from truing.runs.ranks import Ranks, check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.run import BASE_START, Spec
@@ -51,7 +53,7 @@ class Trained:
 
     def lines(self) -> list[str]:
         """The same for a person: a line for each thing that was trained."""
-        text = []
+        text: list[str] = []
         if written := self.document["demonstrations"]:
             text.append(
                 f"Demonstrations: {written['trained_on']} of {written['source']} trained on, "
@@ -80,6 +82,8 @@ class Trained:
             if accuracy := candidate.get("held_out_accuracy"):
                 text.append(f"Held-out pairs: {_accuracy_in_words(candidate, accuracy)}")
             text.append(f"Candidate: {candidate['folder']}")
+        if is_file(self.folder / PAGE):
+            text.append(f"Page: {self.folder / PAGE}")
         return text
 
 
@@ -197,8 +201,11 @@ def train_one(
                 "another folder for --out"
             )
         else:
+            if ranks.leads:
+                run.after_checkpoint = page_as_it_goes(folder)
             _stages(run, setup, kind)
             run.note(finished=now(), costs=run.costs())
+            ranks.from_first(lambda: write_training_page(folder))
         return Trained(folder, ranks.from_first(lambda: _document(run, setup, kind)))
 
 
@@ -285,6 +292,7 @@ def _document(run: Run, setup: Setup, kind: str) -> dict[str, Any]:
         **({"curve": curve} if curve else {}),
         **({"pair_reward": fit} if (fit := record.get("pair_reward")) else {}),
         "costs": record["costs"],
+        "page": str(run.folder / PAGE),
     }
 
 

@@ -1,62 +1,110 @@
-"""Results by category: a row each, the category that is hardest for base first."""
+"""Results by category: a row each with intervals, the category that is hardest for base first.
+
+A few cases say little of a category: in the figure those with fewer than FEW stand together, as one row.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 from truing.report.figures import WIDE, Figure, both
 from truing.report.measured import BASE, Measured
-from truing.report.metrics import number
+from truing.report.metrics import interval, number
 from truing.report.svg import Canvas, Scale, colour_class
-from truing.types import Metric
+from truing.statistics.means import means
+from truing.types import Estimate, Metric
+
+FEW = 5
+"""Of fewer cases than this a category has no row of its own in the figure."""
+_LANE, _AIR = 10.0, 12.0  # the height of a mark with its whiskers, and between two rows
+
+Scores = dict[str, dict[str, dict[str, float]]]
+"""A category's scores: by metric, by candidate, by case."""
 
 
 @dataclass(frozen=True)
 class CategoryFigures:
-    """A category's mean for every candidate, for the metrics shown."""
+    """A category's mean with its interval for every candidate, for the metrics shown.
+
+    `folded` counts the categories that stand together in this row; 0 where it is one.
+    """
 
     category: str
     n: int
-    means: dict[str, dict[str, float]]
+    means: dict[str, dict[str, Estimate]]
+    folded: int = 0
+
+    @property
+    def label(self) -> str:
+        """'Animals (16)'."""
+        return f"{self.category} ({self.n})"
 
 
-def by_category(
+def category_scores(
     measured: Measured, categories: Mapping[str, str], metrics: Sequence[Metric]
-) -> list[CategoryFigures]:
-    """Means of metrics in each category under `evaluation.name`, the category hardest for base first."""
-    cells: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(
-        lambda: defaultdict(lambda: defaultdict(list))
-    )
-    cases: dict[str, set[str]] = defaultdict(set)
+) -> dict[str, Scores]:
+    """Every category's scores for metrics under `evaluation.name`, seeds pooled."""
+    by_category: dict[str, Scores] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     for name in measured.names:
         for metric in metrics:
             key = (metric.evaluation, metric.name)
-            value_of = measured.questions.get(name, {}).get(key, {})
-            for case, value in value_of.items():
+            for case, value in measured.questions.get(name, {}).get(key, {}).items():
                 category = categories.get(case) or "uncategorised"
-                cells[category][metric.key][name].append(value)
-                cases[category].add(case)
-    result = [
-        CategoryFigures(
-            category,
-            len(cases[category]),
-            {
-                metric: {name: sum(values) / len(values) for name, values in by_name.items()}
-                for metric, by_name in by_metric.items()
-            },
-        )
-        for category, by_metric in cells.items()
+                by_category[category][metric.key][name][case] = value
+    return by_category
+
+
+def category_figures(
+    by_category: Mapping[str, Scores], first: str = "", name: str = BASE, better: int = 1
+) -> list[CategoryFigures]:
+    """Means and intervals of each category, the hardest for a candidate under the metric `first` first."""
+    samples = [
+        (category, metric, candidate, list(values.values()))
+        for category, scores in by_category.items()
+        for metric, by_name in scores.items()
+        for candidate, values in by_name.items()
+    ]
+    found: dict[str, dict[str, dict[str, Estimate]]] = defaultdict(lambda: defaultdict(dict))
+    for (category, metric, candidate, _), mean in zip(
+        samples, means([values for *_, values in samples]), strict=True
+    ):
+        found[category][metric][candidate] = mean
+    entries = [
+        CategoryFigures(category, _cases(by_category[category]), dict(figures))
+        for category, figures in found.items()
     ]
 
     def hardness(entry: CategoryFigures) -> tuple[float, str]:
-        better = metrics[0].better or 1
-        first = {name: better * mean for name, mean in entry.means.get(metrics[0].key, {}).items()}
-        return (first.get(BASE, min(first.values(), default=1.0)), entry.category)
+        values = {who: each.value or 0.0 for who, each in entry.means.get(first, {}).items()}
+        of_first = {who: (better or 1) * value for who, value in values.items()}
+        return (of_first.get(name, min(of_first.values(), default=1.0)), entry.category)
 
-    return sorted(result, key=hardness)
+    return sorted(entries, key=hardness)
+
+
+def _cases(scores: Scores) -> int:
+    cases = (case for by_name in scores.values() for values in by_name.values() for case in values)
+    return len(set(cases))
+
+
+def small_together(
+    by_category: Mapping[str, Scores], entries: Sequence[CategoryFigures]
+) -> list[CategoryFigures]:
+    """The entries, those of few cases as one row at the end; as they are where one alone is small."""
+    small = [entry.category for entry in entries if entry.n < FEW]
+    if len(small) < 2:
+        return list(entries)
+    merged: Scores = defaultdict(lambda: defaultdict(dict))
+    for category in small:
+        for metric, by_name in by_category[category].items():
+            for name, values in by_name.items():
+                merged[metric][name] |= values
+    title = f"{len(small)} small categories"
+    (together,) = category_figures({title: merged})
+    rest = [entry for entry in entries if entry.category not in small]
+    return [*rest, replace(together, folded=len(small))]
 
 
 def category_dots(
@@ -66,7 +114,7 @@ def category_dots(
     colour: Callable[[str], str] = colour_class,
     prefix: str = "cat",
 ) -> Figure | None:
-    """A row for each category, a dot for each candidate, a panel for each metric; 0 to 1.
+    """A row for each category, marks with intervals for the candidates, a panel for each metric; 0 to 1.
 
     `metrics` maps the names under which entries have means to their titles. `colour` gives a candidate's
     style-sheet class; `prefix` keeps two figures of one page apart.
@@ -74,41 +122,46 @@ def category_dots(
     present = [metric for metric in metrics if any(metric in entry.means for entry in entries)]
     if not entries or not present:
         return None
-    titles = [metrics[metric] for metric in present]
+    tall = _LANE * len(names) + _AIR
 
     def draw(width: int, key: str) -> Canvas:
         wide = width == WIDE
-        label = 186 if wide else 8
-        row = 24 if wide else 38
+        label, row = (186, max(26.0, tall)) if wide else (8, tall + 18)
         top, gap = 40, 40
-        height = top + row * len(entries) + 28
-        about = f"Dots for {', '.join(names)} in {len(entries)} categories; figures in the table."
+        height = round(top + row * len(entries) + 28)
+        about = f"{', '.join(names)} in {len(entries)} categories; figures in the table."
         canvas = Canvas(width, height, "Results by category", about, f"{prefix}-{key}")
         panel = (width - label - 14 - gap * (len(present) - 1)) / len(present)
-        bottom = top + row * len(entries)
         scales = []
-        for index, title in enumerate(titles):
+        for index, metric in enumerate(present):
             left = label + index * (panel + gap)
             scales.append(Scale(0.0, 1.0, left, left + panel))
-            canvas.text(left, 18, title, "label")
-            canvas.x_axis(scales[-1], top - 10, bottom, 4 if wide else 2)
+            canvas.text(left, 18, metrics[metric], "label")
+            canvas.x_axis(scales[-1], top - 10, top + row * len(entries), 4 if wide else 2)
         for place, entry in enumerate(entries):
-            y = top + row * (place + (0.5 if wide else 0.72))
-            most = 22 if wide else 44
-            cut = len(entry.category) > most
-            name = f"{entry.category[: most - 1]}…" if cut else entry.category
-            if wide:
-                canvas.text(label - 14, y + 4, f"{name} ({entry.n})", "cat", "end")
-            else:
-                canvas.text(label, y - 11, f"{name} ({entry.n})", "cat")
+            start = top + row * place
+            _name(canvas, entry, label, start, row)
             for metric, scale in zip(present, scales, strict=True):
-                _dots(canvas, entry, metric, names, scale, y, colour)
+                canvas.line(scale.start, start + row, scale.stop, start + row, "rail")
+                y = start + (row - tall + _AIR + _LANE) / 2 + (0 if wide else 9)
+                _marks(canvas, entry, metric, names, scale, y, colour)
         return canvas
 
     return both(draw)
 
 
-def _dots(
+def _name(canvas: Canvas, entry: CategoryFigures, label: float, start: float, row: float) -> None:
+    wide = canvas.width == WIDE
+    most = 22 if wide else 44
+    cut = len(entry.category) > most
+    name = f"{entry.category[: most - 1]}…" if cut else entry.category
+    if wide:
+        canvas.text(label - 14, start + row / 2 + 4, f"{name} ({entry.n})", "cat", "end")
+    else:
+        canvas.text(label, start + 15, f"{name} ({entry.n})", "cat")
+
+
+def _marks(
     canvas: Canvas,
     entry: CategoryFigures,
     metric: str,
@@ -117,14 +170,12 @@ def _dots(
     y: float,
     colour: Callable[[str], str],
 ) -> None:
-    means = entry.means.get(metric, {})
-    points = [(name, means[name]) for name in names if name in means]
-    if not points:
-        return
-    canvas.line(scale.start, y, scale.stop, y, "rail")
-    ordered = sorted(value for _, value in points)
-    for low, high in pairwise(ordered):
-        canvas.line(scale(low), y, scale(high), y, "span")
-    for name, value in points:
-        hint = f"{entry.category}, {name}: {number(value)}"
-        canvas.marker(scale(value), y, colour(name), hint, 4.2)
+    """A candidate below the other, each with its whiskers."""
+    for name in names:
+        mean = entry.means.get(metric, {}).get(name)
+        if mean is not None and mean.value is not None:
+            if mean.low is not None and mean.high is not None:
+                canvas.line(scale(mean.low), y, scale(mean.high), y, f"whisker {colour(name)}")
+            hint = f"{entry.category}, {name}\n{number(mean.value)} {interval(mean)}\nof {mean.n}"
+            canvas.marker(scale(mean.value), y, colour(name), hint, 4.2)
+        y += _LANE

@@ -130,7 +130,7 @@ def captions(logs: Mapping[int, Log], task: TaskMetrics) -> list[str]:
     return texts
 
 
-def _axes(
+def axes(
     canvas: Canvas,
     box: tuple[float, float, float, float],
     steps: tuple[int, int],
@@ -138,11 +138,12 @@ def _axes(
     title: str,
     *,
     show_steps: bool,
+    least: float = 0.01,
 ) -> tuple[Scale, Scale]:
-    """Scales, grid and title of one panel."""
+    """Scales, grid and title of one panel; `least` is the air around values that never vary."""
     left, top, right, bottom = box
     x = Scale(steps[0], max(steps[1], steps[0] + 1), left, right)
-    y = Scale(*domain(values, least=0.01), bottom, top)
+    y = Scale(*domain(values, least=least), bottom, top)
     canvas.y_axis(y, left, right, 4)
     canvas.line(left, bottom, right, bottom, "frame")
     marks = [mark for mark in ticks(x.low, x.high, 6) if mark == round(mark)]
@@ -154,7 +155,10 @@ def _axes(
     return x, y
 
 
-def _draw(canvas: Canvas, x: Scale, y: Scale, points: list[tuple[int, float]], css: str) -> None:
+def draw_line(
+    canvas: Canvas, x: Scale, y: Scale, points: list[tuple[int, float]], css: str
+) -> None:
+    """A line through (step, value)."""
     canvas.path([(x(step), y(value)) for step, value in points], css)
 
 
@@ -178,11 +182,11 @@ def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
         canvas = Canvas(width, height, "Supervised fine-tuning: loss", about, f"sft-{key}")
         box = (46.0, 34.0, width - 14.0, height - 44.0)
         values = [value for _, value in points]
-        x, y = _axes(canvas, box, steps, values, "Loss (nats per token)", show_steps=True)
+        x, y = axes(canvas, box, steps, values, "Loss (nats per token)", show_steps=True)
         canvas.text((box[0] + box[2]) / 2, height - 6, "step", "axis", "middle")
         for series_points in losses.values():
-            _draw(canvas, x, y, series_points, "curve faint c-sft")
-            _draw(
+            draw_line(canvas, x, y, series_points, "curve faint c-sft")
+            draw_line(
                 canvas,
                 x,
                 y,
@@ -190,7 +194,7 @@ def sft_curve(logs: Mapping[int, Log]) -> Figure | None:
                 "curve c-sft",
             )
         for series_points in held_out.values():
-            _draw(canvas, x, y, series_points, "curve dashed c-ink")
+            draw_line(canvas, x, y, series_points, "curve dashed c-ink")
             for step, value in series_points:
                 canvas.marker(x(step), y(value), "c-ink", f"step {step}: held-out {value:.3f}", 3.5)
         return canvas
@@ -260,10 +264,10 @@ def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
         box = (left, float(top), right, float(top + panel))
         values = [value for _, value in above]
         canvas.text(left, 18, "Training reward", "label")
-        x, y = _axes(canvas, box, steps, values, "", show_steps=not below)
+        x, y = axes(canvas, box, steps, values, "", show_steps=not below)
         for series_points in sampled.values():
-            _draw(canvas, x, y, series_points, "curve faint c-reward")
-            _draw(
+            draw_line(canvas, x, y, series_points, "curve faint c-reward")
+            draw_line(
                 canvas,
                 x,
                 y,
@@ -277,7 +281,7 @@ def rl_curves(logs: Mapping[int, Log], task: TaskMetrics) -> Figure | None:
             box = (left, bottom + 44, right, bottom + 44 + panel)
             bottom = box[3]
             title = "Judged on watched answers (share)"
-            x, y = _axes(canvas, box, steps, [value for _, value in below], title, show_steps=True)
+            x, y = axes(canvas, box, steps, [value for _, value in below], title, show_steps=True)
             for name, label, css in lines:
                 for seed in logs:
                     _looks(canvas, x, y, judged[seed, name], css, label)
@@ -292,6 +296,6 @@ def _looks(
     canvas: Canvas, x: Scale, y: Scale, points: list[tuple[int, float]], css: str, label: str
 ) -> None:
     """A line with a dot for every look at the watched answers."""
-    _draw(canvas, x, y, points, f"curve {css}")
+    draw_line(canvas, x, y, points, f"curve {css}")
     for step, value in points:
         canvas.marker(x(step), y(value), css, f"step {step}: {label} {value:.3f}", 3.5)

@@ -206,6 +206,12 @@ class Samples:
 
 def training_samples(log: Log) -> list[Samples]:
     """The first and the last samples of a log: what the reward taught the policy to say."""
+    looks = samples_of(log)
+    return looks if len(looks) < 2 else [looks[0], looks[-1]]
+
+
+def samples_of(log: Log) -> list[Samples]:
+    """Some of the answers at each step whose answers were kept."""
     looks = []
     for line in log:
         samples = [sample for sample in line.get("samples") or [] if isinstance(sample, dict)]
@@ -221,4 +227,4 @@ def training_samples(log: Log) -> list[Samples]:
                 for sample in samples[:SAMPLES]
             ]
             looks.append(Samples(int(line["step"]), texts))
-    return looks if len(looks) < 2 else [looks[0], looks[-1]]
+    return looks

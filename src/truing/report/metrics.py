@@ -6,7 +6,13 @@ from typing import Literal
 
 from truing.types import Estimate, Metric, Unit
 
-_DECIMALS: dict[Unit, int] = {"share": 3, "reward": 2, "nats": 2, "tokens": 1}
+_DECIMALS: dict[Unit, int] = {
+    "share": 3,
+    "reward": 2,
+    "nats": 2,
+    "nats/token": 3,
+    "tokens": 1,
+}
 DASH = "–"
 
 

@@ -7,13 +7,13 @@ them nothing is corrected, and the report says so.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from truing.report.measured import BASE, Measured
 from truing.report.sentences import Finding, joined
 from truing.report.task_metrics import OVER_REFUSAL, REFUSAL, Key
+from truing.statistics.independent import independent_difference
 from truing.statistics.prediction_powered import LEAST_LABELS, prediction_powered_share
 from truing.types import Estimate, Row, Unscored
 
@@ -82,23 +82,12 @@ def _declines(row: Row) -> float | None:
 
 
 def _difference(ours: Estimate | None, base: Estimate | None) -> Estimate:
-    """Of two corrected shares, with the interval of Zou and Donner (2008, eq. 3) from theirs. It takes them
-    for independent, as their labels are; answers to the same questions make it too wide, not too short."""
+    """Of two corrected shares, from their intervals. It takes them for independent, as their labels are;
+    answers to the same questions make it too wide, not too short."""
     n = min(each.n for each in (ours, base) if each)
     if ours is None or base is None or None in (ours.value, base.value):
         return Estimate(None, None, None, 0, n)
-    value, low, high = _ends(ours)
-    base_value, base_low, base_high = _ends(base)
-    difference = value - base_value
-    below = math.hypot(value - low, base_high - base_value)
-    above = math.hypot(high - value, base_value - base_low)
-    return Estimate(difference, difference - below, difference + above, n)
-
-
-def _ends(estimate: Estimate) -> tuple[float, float, float]:
-    value, low, high = estimate.value, estimate.low, estimate.high
-    assert value is not None and low is not None and high is not None
-    return value, low, high
+    return replace(independent_difference(ours, base), n=n, unscored=0)
 
 
 def on_refusals(measured: Measured, labels: Labels) -> list[Finding]:

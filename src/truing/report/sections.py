@@ -8,6 +8,7 @@ from typing import Any
 
 from truing.prompts.variants import OWN
 from truing.report import categories, curves, examples, figures, reward_plane
+from truing.report.answers import answer_table, by_seed, terms_of
 from truing.report.attack_plane import attack_plane
 from truing.report.best_of_n import best_of_n_figure, best_of_n_table
 from truing.report.cards import cards_of
@@ -22,7 +23,7 @@ from truing.report.sentences import joined
 from truing.report.summary import Summary
 from truing.report.svg import palette
 from truing.report.task_metrics import ATTACKED, TaskMetrics
-from truing.types import Metric
+from truing.types import Estimate, Metric
 
 _JUDGE_COLUMNS = (
     ("balanced_accuracy", "Balanced accuracy"),
@@ -32,6 +33,12 @@ _JUDGE_COLUMNS = (
     ("rouge", "ROUGE alone"),
     ("calibration_error", "Calibration error"),
     ("n", "Answers"),
+    ("order_changed", "Changed by the order of grades"),
+    ("unread", "Answers without a grade"),
+    ("replies", "Replies"),
+    ("tokens_sent", "Tokens sent"),
+    ("tokens_back", "Tokens back"),
+    ("price", "Price"),
     ("questions_left_out", "Questions with too few references"),
 )
 
@@ -58,6 +65,8 @@ class Cell:
     unscored: int = 0
     partial: str = ""
     """'48 of 85' where not all cases were asked."""
+    hint: str = ""
+    """The same in words, a line each: what the card over the figure says."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,33 @@ def _cell(summary: Summary, metric: Metric, candidate: str) -> Cell:
         value.n,
         value.unscored,
         fewer(measured, candidate, metric, value),
+        _hint(summary, metric, candidate, value, difference),
     )
+
+
+_MEANINGS = {
+    "gain": "a gain beyond noise",
+    "loss": "a loss beyond noise",
+    "moved": "beyond noise, neither good nor bad",
+    "": "within noise",
+}
+
+
+def _hint(
+    summary: Summary, metric: Metric, candidate: str, value: Estimate, difference: Estimate | None
+) -> str:
+    cases = summary.measured.task.words.cases
+    lines = [f"{metric.label}, {candidate}"]
+    lines.append(f"{number(value.value, metric.unit)} {interval(value, metric.unit)}".strip())
+    lines.append(
+        f"{value.n} {cases}" + (f", {value.unscored} rows unscored" * bool(value.unscored))
+    )
+    if difference is not None:
+        figure = number(difference.value, metric.unit, sign=True)
+        limits = interval(difference, metric.unit, sign=True)
+        meaning = _MEANINGS[change(difference, metric)]
+        lines.append(f"{figure} {limits} to {BASE}, {difference.n} in common: {meaning}")
+    return "\n".join(lines)
 
 
 def _costs(summary: Summary) -> dict[str, Any]:
@@ -199,22 +234,32 @@ def _categories(summary: Summary) -> dict[str, Any]:
     of_case = {row.case: row.category for row in summary.rows if row.category} | known
     measured, names = summary.measured, summary.measured.names
     metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.unit == "share"]
-    entries = categories.by_category(measured, of_case, metrics)
+    scores = categories.category_scores(measured, of_case, metrics)
+    first = metrics[0] if metrics else None
+    entries = categories.category_figures(
+        scores, first.key if first else "", better=first.better if first else 1
+    )
     columns = [m for m in metrics if any(m.key in entry.means for entry in entries)]
     table = [
         (
             entry.category,
             entry.n,
-            [number(entry.means.get(m.key, {}).get(n)) for m in columns for n in names],
+            [_with_interval(entry.means.get(m.key, {}).get(n)) for m in columns for n in names],
         )
         for entry in entries
     ]
     titles = {metric.key: metric.label for metric in columns}
+    shown = categories.small_together(scores, entries)
     return {
-        "figure": categories.category_dots(entries, names, titles, palette(names)),
+        "figure": categories.category_dots(shown, names, titles, palette(names)),
         "metrics": list(titles.values()),
         "table": table,
+        "few": categories.FEW if len(shown) < len(entries) else 0,
     }
+
+
+def _with_interval(mean: Estimate | None) -> tuple[str, str]:
+    return (number(None), "") if mean is None else (number(mean.value), interval(mean))
 
 
 def _quoted(names: list[str]) -> str:
@@ -275,6 +320,8 @@ def page(summary: Summary) -> dict[str, Any]:
         "reward_captions": reward_plane.captions(summary.audit),
         "rl_samples": examples.training_samples(first_rl),
         "categories": _categories(summary),
+        "answers": answer_table(by_seed(summary.rows), measured.names, terms_of(task), questions),
+        "colour_of": palette(measured.names),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),
         "attack_plane": attack_plane(measured, run.part("methods")),
         "rule_heat": rule_heat(summary.rows, measured.names),

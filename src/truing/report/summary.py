@@ -60,7 +60,8 @@ def _nested(figures: dict[str, dict[Key, Estimate]]) -> dict[str, Any]:
     return result
 
 
-def _resamples(run: RunFolder) -> int:
+def resamples_of(run: RunFolder) -> int:
+    """How often a run's spec has intervals drawn."""
     part = run.spec().get("evaluation")
     value = part.get("resamples") if isinstance(part, dict) else None
     if value is None:
@@ -80,10 +81,10 @@ def summarise(run: RunFolder, task: TaskMetrics, labels: Labels | None = None) -
     """
     rows = run.rows()
     judges = run.judges()
-    measured = measure(rows, run.candidates(rows), task, resamples=_resamples(run))
+    measured = measure(rows, run.candidates(rows), task, resamples=resamples_of(run))
     measured = corrected(measured, rows, labels or {})
     rl_logs = run.logs("rl")
-    of_reward = audit_of(run, rows, measured, _resamples(run))
+    of_reward = audit_of(run, rows, measured, resamples_of(run))
     found = findings(
         measured,
         judges=judges,

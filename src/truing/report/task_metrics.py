@@ -71,6 +71,7 @@ class TaskMetrics:
     from_rows: Mapping[str, FromRows] = field(default_factory=dict)
     crossed: Mapping[str, Crossed] = field(default_factory=dict)
     shares: frozenset[Key] = frozenset()
+    headings: Mapping[str, str] = field(default_factory=dict)
 
     def metric_of(self, evaluation: str, name: str) -> Metric:
         """The metric as listed, or a neutral one under its own name."""

@@ -17,7 +17,8 @@ from truing.report.summary import Summary
 
 _MEASURE, _CANDIDATE = 18, 15
 """Characters of the comparison's columns."""
-_EFFECTS = {"gain": "bold green", "loss": "bold red", "moved": "bold", "": "dim"}
+EFFECT_STYLES = {"gain": "bold green", "loss": "bold red", "moved": "bold", "": "dim"}
+"""How a change is printed."""
 _TONES = {
     "gain": ("✓", "green"),
     "mixed": ("±", "yellow"),
@@ -32,7 +33,7 @@ def _cell(cell: Cell) -> Text:
     """Value and difference on one line, the value's interval on the next."""
     text = Text(cell.value, no_wrap=True)
     if cell.difference:
-        text.append(f" {cell.mark or ' '}{cell.difference}", style=_EFFECTS[cell.effect])
+        text.append(f" {cell.mark or ' '}{cell.difference}", style=EFFECT_STYLES[cell.effect])
     if cell.interval:
         text.append(f"\n{cell.interval}", style="dim")
     if cell.unscored:
@@ -79,7 +80,7 @@ def costs_table(summary: Summary) -> Table | None:
     return table
 
 
-def _finding(finding: Finding) -> Table:
+def finding_line(finding: Finding) -> Table:
     """A mark and a sentence that wraps under itself."""
     sign, style = _TONES[finding.tone]
     grid = Table.grid(padding=(0, 1, 0, 0))
@@ -107,4 +108,4 @@ def show(summary: Summary, console: Console) -> None:
     if costs is not None:
         console.print(costs)
         console.print()
-    console.print(Padding(Group(*map(_finding, summary.findings)), (0, 0, 1, 0)))
+    console.print(Padding(Group(*map(finding_line, summary.findings)), (0, 0, 1, 0)))

@@ -17,6 +17,7 @@ from typing import Any
 
 from truing.models.features import Embed
 from truing.rewards.mixture import (
+    ENDPOINT,
     JUDGE,
     PROBE_FOLDER,
     Learned,
@@ -107,6 +108,11 @@ def from_json(
             "make the candidate again"
         )
     for part in reward.parts:
+        if part.name == ENDPOINT:
+            raise InputError(
+                f"{folder}: its answers would be chosen by a judge at {part.options.get('endpoint')}, "
+                "which would be sent every prompt; make the candidate again with another reward"
+            )
         if part.name.startswith(JUDGE) and part.name.removeprefix(JUDGE) not in judges:
             raise InputError(
                 f"{folder}: its answers are chosen by {part.name} of its task, which is at hand in its "

@@ -12,18 +12,25 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from truing.files import read_text
 from truing.models.user_cache import file_sha256
+from truing.progress import StderrProgress
 from truing.rewards.answer_program import REFERENCES
 from truing.rewards.calling import columns_of
 from truing.rewards.learned.saved import FILE, checked
 from truing.rewards.people import PEOPLE, People, people_asked
 from truing.rewards.program import REWARDS, built_in, program
-from truing.rewards.reward import Answered, Reward, scored
+from truing.rewards.reward import Answered, Reward, graded, scored
+from truing.rewards.rubrics.judge import ServedJudge
+from truing.rewards.rubrics.reading import is_rubric_file, rubric_named, rubric_text
 from truing.rewards.user_code import is_user_function
 from truing.rewards.verifiable import AgainstReference
+from truing.spec.part import worded
 from truing.spec.people import PeopleSpec
 from truing.spec.reward import RewardPart, RewardSpec
+from truing.spec.rubric import RubricJudge
 from truing.types import Case, InputError, Score, Unscored, stable_hash
 
 PROBE = "truth_probe"
@@ -33,6 +40,8 @@ MODEL, FROM = "reward_model", "from"
 """A reward model that was trained before, and the option that says where it is."""
 PAIRS = "pairs"
 """What that option says of one that a run fits itself, to its own pairs of answers."""
+ENDPOINT = "judge"
+"""A judge behind an endpoint, which grades by a rubric."""
 JUDGE = "judge:"
 """What parts that are judges of the task begin with."""
 TRIED = 2
@@ -49,6 +58,8 @@ class Part:
     name: str
     weight: float
     reward: Reward
+    judge: ServedJudge | None = None
+    """The judge behind an endpoint that the reward is, where it is one."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,11 @@ def build_reward(
         if part.name.startswith(JUDGE):
             parts.append(Part(part.name, part.weight, _judge(part, judges, where)))
             continue
+        if part.name == ENDPOINT:
+            judge = served_judge(part, where)
+            judge.check_columns(columns, where)
+            parts.append(Part(ENDPOINT, part.weight, judge.many, judge))
+            continue
         if part.name == MODEL:
             reward = learned(_trained(part, where), where)
         elif part.name != PROBE:
@@ -144,6 +160,21 @@ def build_reward(
             raise InputError(f"{where}.{min(part.options)}: no option of {PROBE}; {right}")
         parts.append(Part(part.name, part.weight, reward))
     return Mixture(tuple(parts))
+
+
+def served_judge(part: RewardPart, where: str) -> ServedJudge:
+    """The judge behind an endpoint that a part names; nothing is asked yet. Raises InputError naming the
+    key that is wrong."""
+    try:
+        spec = RubricJudge.model_validate(part.options)
+    except ValidationError as error:
+        raise InputError(worded(error.errors()[0], RubricJudge, where)) from None
+    if spec.endpoint is None:
+        raise InputError(f"{where}.endpoint: missing; name the judge, as endpoint:URL#MODEL")
+    judge = ServedJudge("the reward", spec, where)
+    judge.check_ordered(where)
+    judge.watched_by(StderrProgress())
+    return judge
 
 
 def _stand_in(
@@ -179,7 +210,7 @@ def _judge(
     if part.options:
         raise InputError(f"{where}.{min(part.options)}: a judge of the task has no options")
     grade = judges[name]
-    return lambda answers: [grade(each) for each in answers]
+    return lambda answers: graded(grade, answers)
 
 
 def _nothing(answers: Sequence[Answered]) -> list[Score]:
@@ -254,6 +285,12 @@ def _unscored_everywhere(reward: AgainstReference, cases: Sequence[Case]) -> str
     return reason
 
 
+def rubric_texts(rubrics: Sequence[object]) -> list[str]:
+    """What stands in those of the rubrics that are files; in a spec there is no more than their name."""
+    files = [name for name in rubrics if isinstance(name, str) and is_rubric_file(name)]
+    return [rubric_text(rubric_named(name, "rubric")) for name in files]
+
+
 def described(spec: RewardSpec) -> str:
     """The reward in a few words, for model cards."""
     if not spec.parts:
@@ -261,9 +298,9 @@ def described(spec: RewardSpec) -> str:
     return " + ".join(f"{part.weight:g} x {part.name}" for part in spec.parts)
 
 
-def functions_hash(spec: RewardSpec) -> str:
-    """A hash of the files of the user's own functions and of trained reward models; empty where there are
-    none."""
+def functions_hash(spec: RewardSpec, rubrics: Sequence[object] = ()) -> str:
+    """A hash of the files of the user's own functions, of rubrics and of trained reward models; empty where
+    there are none. `rubrics` are those that answers are judged by."""
     files = [p.name.rpartition(":")[0] for p in spec.parts if is_user_function(p.name)]
     heads = [
         Path(p.options.get(FROM, "")).expanduser() / FILE
@@ -271,5 +308,7 @@ def functions_hash(spec: RewardSpec) -> str:
         if p.name == MODEL or (p.name == PEOPLE and FROM in p.options)
     ]
     texts = [read_text(Path(file)) for file in files]
+    texts += rubric_texts([p.options.get("rubric") for p in spec.parts if p.name == ENDPOINT])
+    texts += rubric_texts(rubrics)
     texts += [file_sha256(file) if file.is_file() else "" for file in heads]
     return stable_hash("functions", *texts) if texts else ""

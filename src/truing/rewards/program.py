@@ -206,7 +206,7 @@ def built_in(
 ) -> Program:
     """One of `REWARDS` with its options. Raises InputError as `program` does."""
     if name not in REWARDS:
-        known = ", ".join(names := ["truth_probe", "reward_model", *REWARDS, "people"])
+        known = ", ".join(names := ["truth_probe", "reward_model", *REWARDS, "people", "judge"])
         raise InputError(
             f"{where}.name: unknown reward {name!r}; "
             f"{did_you_mean(name, names)}known: {known}, or path/to/file.py:function"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -59,6 +59,12 @@ def scored(reward: Reward, answers: Sequence[Answered]) -> list[Score]:
         as_score(value, "the reward", f"reward: {name}", f" for answer {place}")
         for place, value in enumerate(scores)
     ]
+
+
+def graded(grade: Callable[[Answered], Score], answers: Sequence[Answered]) -> list[Score]:
+    """The grade of each answer; who grades `many` at once is asked about all of them together."""
+    many: Callable[[Sequence[Answered]], list[Score]] | None = getattr(grade, "many", None)
+    return [grade(each) for each in answers] if many is None else many(answers)
 
 
 def as_score(value: Any, giver: str, name: str, place: str = "", kind: str = "score") -> Score:

@@ -36,6 +36,8 @@ LOOKS = "looks"
 """The folder, and the evaluation in its rows, of what a training's monitor saw."""
 DRAWS = "draws"
 """The same of several answers of the base to each held-out case."""
+HELD_OUT = "held_out"
+"""The same of what a training was measured on that it hadn't learned from."""
 _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
@@ -85,23 +87,25 @@ def _lines(path: Path) -> int:
     return sum(1 for line in read_text(path).split("\n") if line.strip())
 
 
+def row_of(record: dict[str, Any], where: str) -> Row:
+    """The row in a record. Raises InputError that begins with `where` for a record that isn't one."""
+    try:
+        row = Row.from_json(record)
+    except KeyError as error:
+        raise InputError(f"{where}: not a row (no {error})") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{where}: not a row ({error})") from None
+    for name, score in row.metrics.items():
+        if isinstance(record["metrics"][name], bool | str):
+            raise InputError(f"{where}: metric '{name}' must be a number")
+        if not isinstance(score, Unscored) and not math.isfinite(score):
+            raise InputError(f"{where}: metric '{name}' isn't finite; mark it unscored")
+    return row
+
+
 def read_rows(path: Path) -> list[Row]:
     """The rows in a JSONL file. Raises InputError naming file and line of a row that isn't one."""
-    rows = []
-    for number, record in numbered_jsonl(path):
-        try:
-            row = Row.from_json(record)
-        except KeyError as error:
-            raise InputError(f"{path}:{number}: not a row (no {error})") from None
-        except (TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"{path}:{number}: not a row ({error})") from None
-        for name, score in row.metrics.items():
-            if isinstance(record["metrics"][name], bool | str):
-                raise InputError(f"{path}:{number}: metric '{name}' must be a number")
-            if not isinstance(score, Unscored) and not math.isfinite(score):
-                raise InputError(f"{path}:{number}: metric '{name}' isn't finite; mark it unscored")
-        rows.append(row)
-    return rows
+    return [row_of(record, f"{path}:{number}") for number, record in numbered_jsonl(path)]
 
 
 def add_look(path: Path, step: int, rows: Sequence[Row]) -> None:
@@ -122,6 +126,12 @@ def look_step(row: Row, path: Path) -> int:
     return step
 
 
+def _has_steps(path: Path) -> bool:
+    """Whether a log is of steps: that of a search is of its trials."""
+    first = next(numbered_jsonl(path, torn_end=True), None)
+    return first is not None and "step" in first[1]
+
+
 def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
     """Raises InputError where a part of run.json is of another kind than any version wrote."""
     for kind, what, names in ((str, "text", _TEXTS), (dict, "an object", _OBJECTS)):
@@ -132,11 +142,15 @@ def _check_parts(path: Path, record: Mapping[str, Any]) -> None:
                 )
 
 
+def read_judges(folder: Path) -> dict[str, Any]:
+    """What is known of a run's judges, by name."""
+    path = folder / JUDGES
+    return read_json(path) if is_file(path) else {}
+
+
 def note_judges(folder: Path, figures: Mapping[str, Any]) -> None:
     """Writes how far judges agree with labelled answers, by name, beside what is there of others."""
-    path = folder / JUDGES
-    known = read_json(path) if is_file(path) else {}
-    write_json_atomically(path, {**known, **figures})
+    write_json_atomically(folder / JUDGES, {**read_judges(folder), **figures})
 
 
 @dataclass(frozen=True)
@@ -241,6 +255,15 @@ class RunFolder:
             logs[int(match["seed"])] = sorted(lines, key=lambda line: int(line["step"]))
         return dict(sorted(logs.items()))
 
+    def step_logs(self) -> dict[str, dict[int, list[dict[str, Any]]]]:
+        """The logs of everything that was trained step by step, by name and seed."""
+        names = dict.fromkeys(
+            match["name"]
+            for path in self._log_files()
+            if (match := _SEEDED.fullmatch(path.name)) and _has_steps(path)
+        )
+        return {name: self.logs(name) for name in names}
+
     def looks(self, kind: str) -> dict[int, dict[int, list[Row]]]:
         """What a training's monitor saw, by seed and step; nothing in runs of before."""
         looks: dict[int, dict[int, list[Row]]] = {}
@@ -257,6 +280,10 @@ class RunFolder:
     def draws(self) -> list[Row]:
         """Several answers of the base to each held-out case; nothing where none were drawn."""
         return [row for path in _files(self.path / DRAWS, ".jsonl") for row in read_rows(path)]
+
+    def held_out(self) -> list[Row]:
+        """What trainings were measured on, a row for each prompt; nothing in runs of before."""
+        return [row for path in _files(self.path / HELD_OUT, ".jsonl") for row in read_rows(path)]
 
     def _look_files(self) -> list[Path]:
         return _files(self.path / LOOKS, ".jsonl")

@@ -91,6 +91,7 @@ class Run:
         self.ranks = ranks or Ranks()
         self.spec_digest = ""  # the one recorded when the folder was begun, once it is opened
         self._record = folder / record
+        self.after_checkpoint: Callable[[], object] = lambda: None
         self._plan: tuple[str, ...] = ()
         check_folder(folder, record)
 

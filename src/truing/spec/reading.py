@@ -15,7 +15,7 @@ from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, did_you_mean
 
 PROFILES: dict[str, dict[str, Any]] = {
-    "default": {"data": {"limit": 256, "control_limit": 64}},
+    "default": {"data": {"limit": 256, "control_limit": 160}},
     "smoke": {
         "data": {"limit": 14, "control_limit": 3},
         "prompt": {"questions": 2, "shots": [0, 1], "built_in": 2},

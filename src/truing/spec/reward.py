@@ -16,7 +16,8 @@ class RewardPart(BaseModel):
 
     name: str = Field(
         description="'truth_probe', 'reward_model' with the folder of a trained one as `from` (or 'pairs', "
-        "to fit one to the run's own), 'people', a built-in program, or 'path/to/file.py:function'"
+        "to fit one to the run's own), 'people', 'judge' with an `endpoint` and a `rubric`, a built-in "
+        "program, or 'path/to/file.py:function'"
     )
     weight: float = Field(1.0, description="the part's score counts this often")
 
@@ -38,7 +39,11 @@ class RewardSpec(Part):
 
     truth: float = Field(1.0, ge=0, description="weight of log p(true)")
     informative: float = Field(1.0, ge=0, description="weight of log p(informative)")
-    unfinished: float = Field(1.0, ge=0, description="deducted where the length limit cut it off")
+    unfinished: float = Field(
+        0.0,
+        ge=0,
+        description="deducted where the length limit cut it off; above 0 endings are learned before truth",
+    )
     parts: tuple[RewardPart, ...] = Field(
         (),
         description="rewards to be added up, each with a name, a weight and its own options; "

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from truing.spec.contrast import is_none
+from truing.spec.methods import AdapterSpec
 from truing.spec.part import Part
 from truing.types import Dtype
 
 Pooling = Literal["mean", "last", "both"]
 
 
+class RewardAdapterSpec(AdapterSpec):
+    """A low-rank adapter that is learned together with the head, and how. Its name alone is enough."""
+
+    kind: Literal["lora"] = Field("lora", description="a low-rank adapter")
+    rank: int = Field(16, ge=1, description="rank of the adapter's matrices")
+    epochs: int = Field(1, ge=1, description="passes over the judgements")
+    prompts_per_step: int = Field(
+        8, ge=1, description="conversations in each step, with all judgements of their answers"
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="highest rate of AdamW")
+    warmup: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="share of the steps in which the rate rises; then it falls to 0",
+    )
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are made this long")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        return {"kind": data} if isinstance(data, str) else data
+
+
 class RewardModelSpec(Part):
-    """A linear head on the frozen base's hidden states, for `truing train reward`."""
+    """A linear head on the frozen base's hidden states, for `truing train reward`, or on those of the base
+    with an adapter."""
 
     judgements: str = Field(
         description="comparisons, rankings and ratings: a store (a .db file or a database URL), a file, "
@@ -73,8 +100,27 @@ class RewardModelSpec(Part):
         description="precision in which the model reads answers; best that of the runs that follow it",
     )
 
+    adapter: RewardAdapterSpec | None = Field(
+        None,
+        exclude_if=is_none,
+        description="'lora': an adapter learned together with the head, in place of the frozen states; or "
+        "its keys",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_head(cls, data: Any) -> Any:
+        """With an adapter there is one head, where nothing else is said."""
+        adapted = isinstance(data, dict) and data.get("adapter") is not None
+        return {"heads": 1, **data} if adapted else data
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if self.adapter is not None and (self.heads > 1 or self.groups or self.combine != "mean"):
+            raise ValueError(
+                "adapter: is learned together with one head of all people; leave out heads, combine and "
+                "groups, or the adapter"
+            )
         if any(ridge <= 0 for ridge in self.ridge):
             raise ValueError("ridge: penalties above 0; without one the head isn't determined")
         if any(layer < 1 for layer in self.layers):

@@ -23,7 +23,7 @@ from truing.spec.best_of_n import BestOfNSpec
 from truing.spec.compute import ComputeSpec
 from truing.spec.contrast import is_none
 from truing.spec.data import DataSpec
-from truing.spec.defences import DefenceSpec
+from truing.spec.defences import DefenceSpec, is_empty
 from truing.spec.methods import (
     AdapterSpec,
     Correction,
@@ -40,6 +40,7 @@ from truing.spec.registries import registry
 from truing.spec.renamed import up_to_date
 from truing.spec.reward import RewardSpec
 from truing.spec.reward_model import RewardModelSpec
+from truing.spec.rubric import AskedEndpoint, Rubric
 from truing.spec.task import TaskSpec
 from truing.spec.tracking import TrackingSpec
 from truing.types import Dtype, InputError, stable_hash
@@ -87,8 +88,9 @@ class EvaluationSpec(_Part):
     )
 
 
-class JudgeSpec(_Part):
-    """Judges of free answers, for `truing train judge`: what they learn from."""
+class JudgeSpec(AskedEndpoint):
+    """Judges of free answers: for `truing train judge` what they learn from, or are held against; and a
+    judge behind an endpoint in place of the local ones."""
 
     truth: str | None = Field(
         None, description="JSONL file of answers that people have labelled true or not"
@@ -97,6 +99,34 @@ class JudgeSpec(_Part):
         None, description="JSONL file of answers that people have labelled informative or not"
     )
     dtype: Dtype = Field("float32", description="precision in which the model reads answers")
+    rubrics: tuple[Rubric, ...] = Field(
+        (),
+        exclude_if=is_empty,
+        description="what the endpoint grades by, in place of the built-in rubrics truth, informative and "
+        "outcome, each called as the one that it replaces: YAML or JSON files",
+    )
+    labels: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=is_none,
+        description="labelled answers that the endpoint is asked about at most; without it, 200",
+    )
+    outcomes: bool | None = Field(
+        None,
+        exclude_if=is_none,
+        description="whether the endpoint also tells what answers did with their requests (refusals, "
+        "attacks)",
+    )
+
+    @model_validator(mode="after")
+    def _of_the_endpoint(self) -> Self:
+        if self.endpoint is None:
+            for name in ("rubrics", "labels", "outcomes"):
+                if getattr(self, name):
+                    raise ValueError(
+                        f"{name}: is for a judge behind an endpoint; name it as endpoint"
+                    )
+        return self
 
 
 class Spec(_Part):

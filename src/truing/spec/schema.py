@@ -47,6 +47,7 @@ def spec_schema() -> Schema:
     schema["$defs"]["ObjectivePart"] = _objectives(ObjectivePart, DEFAULT_OBJECTIVE)
     schema["$defs"]["PairObjectivePart"] = _objectives(PairObjectivePart, DEFAULT_PREFERENCE)
     _with_objective_keys(schema["$defs"]["PreferenceSpec"])
+    schema["$defs"]["RewardModelSpec"]["properties"]["adapter"]["anyOf"].append({"const": "lora"})
     for old, new in RENAMED.items():
         if new in schema["properties"]:
             as_new = {**schema["properties"][new], "deprecated": True}
@@ -58,7 +59,8 @@ def task_schema() -> Schema:
     """Of a task file, as --task reads it."""
     schema = _of(TaskSpec, "A task of Truing: what --task reads")
     schema["required"] = ["name", "instruction", "data"]
-    schema["$defs"]["TaskDataSpec"]["required"] = ["cases"]
+    asked = [{"required": ["cases"]}, {"required": ["preferences"]}]
+    schema["$defs"]["TaskDataSpec"]["anyOf"] = asked
     return schema
 
 

@@ -16,6 +16,7 @@ from truing.spec.defences import DefenceSpec, is_empty
 from truing.spec.part import WHOLE_SENTENCE, Part
 from truing.spec.registries import registry
 from truing.spec.reward import RewardSpec
+from truing.spec.rubric import RubricJudge, RubricSpec
 from truing.types import did_you_mean
 
 COLUMN_ROLES = (
@@ -41,14 +42,29 @@ def _usual_evaluations() -> tuple[str, ...]:
     return tuple(name for name, each in registry("evaluations").items() if each.usual)
 
 
-class CheckSpec(Part):
-    """A program that grades an answer: a built-in one, or `file.py:function` of the user's own."""
+class CheckSpec(RubricJudge):
+    """Who grades an answer: a program, or a model behind an endpoint by a rubric."""
 
-    program: str = Field(description="a built-in program, or path/to/file.py:function")
+    program: str = Field("", description="a built-in program, or path/to/file.py:function")
     label: str = Field("", description="the name that people read; without it, the key's words")
 
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if bool(self.program) is (self.endpoint is not None):
+            given = "both" if self.program else "nothing"
+            raise ValueError(f"{given} given; give a program, or an endpoint with a rubric")
+        return self
 
-class RuleCheckSpec(Part):
+    @property
+    def by(self) -> str:
+        """The program, or the model and its rubric, in a few words."""
+        if self.endpoint is None:
+            return self.program
+        rubric = self.rubric.name if isinstance(self.rubric, RubricSpec) else self.rubric
+        return f"{self.endpoint} by the rubric {rubric}"
+
+
+class RuleCheckSpec(RubricJudge):
     """How it is told whether an answer keeps a rule: one of these."""
 
     program: str | None = Field(
@@ -78,7 +94,7 @@ class RuleCheckSpec(Part):
         return self
 
 
-RULE_CHECK_KINDS = ("program", "words", "canary", "judge")
+RULE_CHECK_KINDS = ("program", "words", "canary", "judge", "endpoint")
 
 
 class DemandSpec(Part):
@@ -150,7 +166,8 @@ class TaskDataSpec(Part):
     cases: str | None = Field(
         None,
         description="what is asked: .jsonl, .json, .csv, .parquet, .arrow, a folder saved by the "
-        "datasets library, or hub:org/name[:config]#split; without it, data.questions",
+        "datasets library, or hub:org/name[:config]#split; without it, the prompts of the preferences, or "
+        "data.questions",
     )
     columns: dict[str, str] = Field(
         {},

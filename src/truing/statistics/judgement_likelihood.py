@@ -111,6 +111,28 @@ class Likelihood:
             gap_judgement=self.gap_judgement[gaps],
         )
 
+    def among(self, places: Sequence[int]) -> Likelihood:
+        """The terms of judgements of these answers, whose scores then stand in this order. No judgement
+        may be of these and of others."""
+        contrast = self.contrast[:, list(places)]
+        terms = np.flatnonzero(np.diff(contrast.indptr))
+        gaps = np.isin(self.gap_judgement, self.term_judgement[terms])
+        return replace(
+            self,
+            contrast=contrast[terms],
+            cuts=self.cuts[terms],
+            weight=self.weight[terms],
+            term_judgement=self.term_judgement[terms],
+            gaps=self.gaps[gaps],
+            gap_weight=self.gap_weight[gaps],
+            gap_judgement=self.gap_judgement[gaps],
+        )
+
+    @property
+    def judged(self) -> int:
+        """How many judgements have a term."""
+        return len(np.unique(self.term_judgement))
+
     @property
     def bounds(self) -> Floats:
         """(G, T): each gap that must stay open, once."""

@@ -2,9 +2,8 @@
 
 Persons and items are both samples. Shares have the intervals of `two_way`, means and ratios those of
 `pigeonhole`; items of one passage count as one. The difference of two arms that aren't in pairs is put
-together from the two intervals (Newcombe, 1998, Statistics in Medicine 17(8), method 10: the square root of
-the summed squares), which takes the arms for independent; the same people and items in both make it
-narrower than that at most.
+together from the two intervals (`independent`), which takes the arms for independent; the same people and
+items in both make it narrower than that at most.
 
 A lone adviser who is given its side is for the wrong option half of the time. Whoever always follows it is
 right exactly half of the time, and so is whoever tosses a coin: such an arm's accuracy says nothing
@@ -16,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from truing.statistics.independent import independent_difference
 from truing.statistics.means import RESAMPLES
 from truing.statistics.pigeonhole import crossed_estimate, crossed_mean
 from truing.statistics.two_way import crossed_difference, crossed_share
@@ -149,16 +148,7 @@ def difference(ours: Sequence[Outcome], theirs: Sequence[Outcome]) -> Estimate:
             [""] * len(pairs),
             *_samples([one for one, _ in pairs]),
         )
-    one, other = share(ours), share(theirs)
-    unscored = one.unscored + other.unscored
-    if one.value is None or other.value is None:
-        return Estimate(None, None, None, 0, unscored)
-    value, n = one.value - other.value, min(one.n, other.n)
-    if one.low is None or one.high is None or other.low is None or other.high is None:
-        return Estimate(value, None, None, n, unscored)
-    down = sqrt((one.value - one.low) ** 2 + (other.high - other.value) ** 2)
-    up = sqrt((one.high - one.value) ** 2 + (other.value - other.low) ** 2)
-    return Estimate(value, value - down, value + up, n, unscored)
+    return independent_difference(share(ours), share(theirs))
 
 
 def _paired(

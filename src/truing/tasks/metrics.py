@@ -15,7 +15,7 @@ def judge_metrics(task: TaskSpec, evaluation: Evaluation) -> list[Metric]:
     return [
         metric
         for name, judge in task.judges.items()
-        for metric in evaluation.of_judge(name, _label(task, name), judge.program)
+        for metric in evaluation.of_judge(name, _label(task, name), judge.by)
     ]
 
 

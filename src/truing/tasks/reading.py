@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from truing.rewards.rubrics.reading import is_rubric_file
 from truing.spec.part import merged, worded
 from truing.spec.reading import read_mapping
 from truing.spec.run import Spec
@@ -47,6 +48,8 @@ def with_task(data: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**data, "task": mapping}, defaults_of(mapping)
 
 
+PREFERENCES, OF_PAIRS = "preferences", ("accuracy", "wins")
+"""The evaluation of held-out pairs, and what of it is the headline where pairs are all there is."""
 READERS = {"spec": with_task}
 """For `truing.spec`, which lies below and looks it up."""
 
@@ -104,12 +107,26 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """With the generic parts, and with every judge as headline where none is named."""
     whole = merged(GENERIC, mapping)
-    if "evaluations" not in mapping and _all_checked(mapping.get("rules")):
-        whole["evaluations"] = [*whole["evaluations"], "rules"]
     judges = whole.get("judges")
-    if "headline" not in whole and isinstance(judges, Mapping):
-        whole["headline"] = [f"answers.{name}" for name in judges]
+    if "evaluations" not in mapping:
+        if _pairs_alone(mapping):
+            whole["evaluations"] = [PREFERENCES, *whole["evaluations"]]
+        if _all_checked(mapping.get("rules")):
+            whole["evaluations"] = [*whole["evaluations"], "rules"]
+    if "headline" not in whole:
+        if isinstance(judges, Mapping) and judges:
+            whole["headline"] = [f"answers.{name}" for name in judges]
+        elif PREFERENCES in whole["evaluations"]:
+            whole["headline"] = [f"{PREFERENCES}.{name}" for name in OF_PAIRS]
+        elif isinstance(judges, Mapping):
+            whole["headline"] = []
     return whole
+
+
+def _pairs_alone(task: Mapping[str, Any]) -> bool:
+    """Whether pairs of answers are all that says what a good answer is."""
+    texts = task.get("data")
+    return isinstance(texts, Mapping) and bool(texts.get("preferences")) and not task.get("judges")
 
 
 def _all_checked(rules: Any) -> bool:
@@ -130,7 +147,7 @@ def read_task_file(path: Path) -> dict[str, Any]:
     _check_own_name(path, mapping)
     whole = _completed(mapping)
     checked = parsed(whole, str(path))
-    if checked.data.cases is None:
+    if checked.data.cases is None and checked.data.preferences is None:
         raise InputError(f"{path}: data.cases: missing; name the file of what is asked")
     return _with_whole_paths(_dumped(checked), path.parent)
 
@@ -169,14 +186,24 @@ def _with_whole_paths(mapping: dict[str, Any], folder: Path) -> dict[str, Any]:
         mapping["survey"] = _whole(mapping["survey"], folder)
     for check in mapping["judges"].values():
         check["program"] = _whole_program(check["program"], folder)
+        _with_whole_rubric(check, folder)
     for rule in mapping["rules"]:
+        if rule["check"]:
+            _with_whole_rubric(rule["check"], folder)
         if rule["check"] and rule["check"]["program"]:
             rule["check"]["program"] = _whole_program(rule["check"]["program"], folder)
         if isinstance(rule["items"], str):
             rule["items"] = _whole(rule["items"], folder)
     for part in (mapping["reward"] or {}).get("parts", ()):
         part["name"] = _whole_program(part["name"], folder)
+        _with_whole_rubric(part, folder)
     return mapping
+
+
+def _with_whole_rubric(part: dict[str, Any], folder: Path) -> None:
+    """A judge's rubric as a path from here, where it is a file."""
+    if is_rubric_file(part.get("rubric")):
+        part["rubric"] = _whole(part["rubric"], folder)
 
 
 def _whole(source: str | None, folder: Path) -> str | None:
@@ -195,13 +222,16 @@ def _whole_program(name: str, folder: Path) -> str:
 def defaults_of(task: Mapping[str, Any]) -> dict[str, Any]:
     """What a task says of other parts of the spec, to be laid under the user's own."""
     parts: dict[str, Any] = {}
-    if reward := task.get("reward") or _reward_of_judges(task):
+    if reward := task.get("reward") or _reward_of_judges(task) or _reward_of_pairs(task):
         parts["reward"] = reward
     if most := task.get("max_new_tokens"):
         parts |= {"evaluation": {"max_new_tokens": most}, "rl": {"max_new_tokens": most}}
     texts = task.get("data") or {}
-    if not has_pairs(task):
-        parts["methods"] = [name for name in usual_methods() if name != "preference"]
+    without = [] if has_pairs(task) else ["preference"]
+    if not parts.get("reward") and task.get("judges"):  # each is behind an endpoint
+        without.append("rl")
+    if without:
+        parts["methods"] = [name for name in usual_methods() if name not in without]
     if people := {key: texts[key] for key in ("demonstrations", "preferences") if texts.get(key)}:
         parts["data"] = people
     return parts
@@ -219,9 +249,19 @@ def usual_methods() -> tuple[str, ...]:
     return usual
 
 
+def _reward_of_pairs(task: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A reward model fitted to the pairs, where they are all there is and measured; it reads an answer that
+    was cut off as if it had ended, so that a proper end counts beside it."""
+    if not _pairs_alone(task) or PREFERENCES not in (task.get("evaluations") or ()):
+        return None
+    return {"parts": [{"name": "reward_model", "from": "pairs"}, {"name": "ends_properly"}]}
+
+
 def _reward_of_judges(task: Mapping[str, Any]) -> dict[str, Any] | None:
     """Where a task names no reward: the judges of its headline, each counted once."""
     judges = task.get("judges") or {}
     headline = task.get("headline") or ()
     names = [name for name in judges if f"answers.{name}" in headline] or list(judges)
+    # A judge behind an endpoint is a reward only where somebody says so: it is asked about every sample.
+    names = [name for name in names if not judges[name].get("endpoint")]
     return {"parts": [{"name": f"judge:{name}"} for name in names]} if names else None

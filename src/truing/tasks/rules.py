@@ -77,10 +77,11 @@ def _rule(rule: RuleSpec, cases: Sequence[Case], contexts: Collection[str], wher
     check = rule.check
     if check is None:
         raise InputError(
-            f"{where}.check: missing, and rules are measured; give a program, words, a canary or a judge"
+            f"{where}.check: missing, and rules are measured; give a program, words, a canary, a judge or "
+            "an endpoint"
         )
     _check_written_out(check, f"{where}.check")
-    program = check.program or f"judge:{check.judge}"
+    program = check.program or check.endpoint or f"judge:{check.judge}"
     given: dict[str, Any] = {}
     if check.words is not None:
         program, given = "no_words", {"words": entries(check.words, f"{where}.check.words")}

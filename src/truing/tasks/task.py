@@ -9,6 +9,8 @@ from pathlib import Path
 
 from truing.data.case_file import read_cases
 from truing.data.distinct import CaseFile
+from truing.data.preference_file import read_preferences
+from truing.data.preferred_cases import cases_of_preferences
 from truing.data.questions import question_file
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook, built_in_rules
@@ -18,11 +20,14 @@ from truing.files import read_bytes
 from truing.judges.checks import CHECKS, Check
 from truing.judges.programs import Program, program, try_out
 from truing.judges.rule_programs import built_in_rule_programs, rule_programs, try_rules
-from truing.progress import Progress
+from truing.judges.served_rules import RuleJudge, served_in
+from truing.progress import Progress, StderrProgress
 from truing.rewards.calling import columns_of
 from truing.rewards.reward import Answered
+from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.user_code import is_user_function
 from truing.spec.data import DataSpec
+from truing.spec.rubric import RubricJudge
 from truing.spec.run import Spec
 from truing.spec.task import CheckSpec, TaskSpec
 from truing.tasks.adapters import ADAPTERS, Load
@@ -55,6 +60,12 @@ class Task:
         return self.load()
 
     @property
+    def asks_pairs(self) -> bool:
+        """Whether its cases are the prompts of its pairs."""
+        data = self.spec.data
+        return data.cases is None and data.preferences == self.source
+
+    @property
     def cases(self) -> tuple[Case, ...]:
         """All cases, in the order of their source."""
         return self.read.cases
@@ -71,16 +82,21 @@ class Task:
         return task_survey(self.spec.survey)
 
     @cached_property
-    def graders(self) -> dict[str, Program]:
-        """The program behind each judge of the task, by the judge's name.
+    def graders(self) -> dict[str, Program | ServedJudge]:
+        """The program, or the model behind an endpoint, of each judge of the task, by the judge's name.
 
-        A user's file is run here. Raises InputError where a program isn't there or asks for a column
-        that no case has.
+        A user's file is run here; nothing is asked yet. Raises InputError where a program isn't there or
+        asks for a column that no case has, or where an endpoint or a rubric is wrong.
         """
-        return {
-            name: self._program(check, f"task.judges.{name}.program")
-            for name, check in self.spec.judges.items()
-        }
+        return {name: self._grader(name, check) for name, check in self.spec.judges.items()}
+
+    def _grader(self, name: str, check: CheckSpec) -> Program | ServedJudge:
+        where = f"task.judges.{name}"
+        if check.endpoint is None:
+            return self._program(check, f"{where}.program")
+        judge = _served(name, check, where)
+        judge.check_columns(columns_of(self.cases), where)
+        return judge
 
     @property
     def measures_rules(self) -> bool:
@@ -114,8 +130,11 @@ class Task:
         if self.rules is built_in_rules():
             return built_in_rule_programs()
         where = f"task {self.spec.name}: rules"
-        judges: dict[str, Program] = {}
+        judges: dict[str, Callable[[Answered], Score]] = {}
         for rule in self.spec.rules:
+            if rule.check and rule.check.endpoint is not None:
+                served = _served(rule.id, rule.check, f"{where}.{rule.id}.check")
+                judges[rule.id] = RuleJudge(served, rule.says)
             if rule.check and (name := rule.check.judge) is not None:
                 if name not in self.graders:
                     raise InputError(
@@ -123,7 +142,9 @@ class Task:
                         f"{did_you_mean(name, self.graders)}the task has "
                         f"{', '.join(self.graders) or 'none'}"
                     )
-                judges[rule.id] = self.graders[name]
+                judge = self.graders[name]
+                of_rule = RuleJudge(judge, rule.says) if isinstance(judge, ServedJudge) else judge
+                judges[rule.id] = of_rule
         programs = RuleBook(
             tuple(rule for rule in self.rules.rules if rule.id not in judges), self.rules.contexts
         )
@@ -133,24 +154,44 @@ class Task:
         known = {**CHECKS, **self.functions}
         return program(check.program, where, columns_of(self.cases), known)
 
+    @property
+    def served(self) -> list[ServedJudge]:
+        """The judges behind endpoints, those of rules too. Raises InputError as `graders` does."""
+        graders = self.graders.values() if self.spec.judges else ()
+        asked = any(rule.check and rule.check.endpoint for rule in self.spec.rules)
+        return served_in((*graders, *(self.rule_checks.values() if asked else ())))
+
     def name_programs(self, progress: Progress) -> None:
         """Says which programs of the user's own will run."""
         for name in self.users_programs:
             progress.note(f"Running {name}")
+        for judge in self.served:
+            judge.watched_by(progress)
+            progress.note(f"Judge {judge.name}: {judge.by}")
 
     def check_programs(self) -> None:
-        """Tries every program on made-up answers. Raises InputError where one can't grade any."""
-        tried = {f"task.judges.{name}": each for name, each in self.graders.items()}
+        """Tries every program on made-up answers; a model behind an endpoint is asked for nothing yet.
+
+        Raises InputError where one can't grade any.
+        """
+        tried = {
+            f"task.judges.{name}": each
+            for name, each in self.graders.items()
+            if isinstance(each, Program)
+        }
         try_out(tried, self.cases)
         if self.spec.rules:
             checks = self.rule_checks
             if self.measures_rules:
-                try_rules(self.rules, checks, f"task {self.spec.name}: rules")
+                served = {name for name, check in checks.items() if isinstance(check, RuleJudge)}
+                rules = tuple(rule for rule in self.rules.rules if rule.id not in served)
+                book = RuleBook(rules, self.rules.contexts)
+                try_rules(book, checks, f"task {self.spec.name}: rules")
 
     @property
     def users_programs(self) -> list[str]:
         """The programs of the user's own that the task runs, as `file.py:function`."""
-        named = [check.program for check in self.spec.judges.values()]
+        named = [check.program for check in self.spec.judges.values() if check.program]
         named += [r.check.program for r in self.spec.rules if r.check and r.check.program]
         return list(dict.fromkeys(name for name in named if is_user_function(name)))
 
@@ -162,6 +203,8 @@ class Task:
         named += [self.spec.survey]
         named += [name.rpartition(":")[0] for name in self.users_programs]
         named += [rule.items for rule in self.spec.rules if isinstance(rule.items, str)]
+        checks = [*self.spec.judges.values(), *(r.check for r in self.spec.rules if r.check)]
+        named += [check.rubric for check in checks if isinstance(check.rubric, str)]
         for name in named:
             if name and not name.startswith(HUB) and Path(name).is_file():
                 yield Path(name)
@@ -172,6 +215,14 @@ class Task:
         if not contents and not self.fingerprint:
             return ""
         return stable_hash("task", self.fingerprint, *contents)
+
+
+def _served(name: str, check: RubricJudge, where: str) -> ServedJudge:
+    """A judge behind an endpoint, of which nothing is asked yet."""
+    judge = ServedJudge(name, check, where)
+    judge.check_ordered(where)
+    judge.watched_by(StderrProgress())
+    return judge
 
 
 def task_of(spec: Spec) -> Task:
@@ -201,9 +252,16 @@ def _cases_of(spec: Spec) -> tuple[str, Callable[[], CaseFile]]:
     if name == "truthful":
         questions = spec.data.questions
         return questions, lambda: question_file(questions)
+    if name not in TASKS and (pairs := data.preferences) is not None:
+        return pairs, lambda: _cases_of_pairs(pairs, data.columns)
     if name not in TASKS:
         raise InputError(f"task {name}: data.cases: missing; name the file of what is asked")
     return f"built-in {name}", lambda: CaseFile(built_in(name).cases(), 0, name)
+
+
+def _cases_of_pairs(source: str, columns: Mapping[str, str]) -> CaseFile:
+    """The prompts of pairs, which are all that the task has to ask."""
+    return cases_of_preferences(read_preferences(source, columns, "task.data.preferences"))
 
 
 def _programs_of(name: str) -> dict[str, Check]:

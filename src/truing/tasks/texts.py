@@ -10,9 +10,10 @@ from truing.data.contamination import Contamination, contamination
 from truing.data.dialogues import Dialogue, split_dialogues
 from truing.data.distinct import CaseFile
 from truing.data.preference_file import Preference, PreferenceFile, read_preferences
+from truing.data.preferred_cases import case_of_pairs
 from truing.data.prompt_file import read_prompts
 from truing.data.questions import control_file
-from truing.data.splits import leak_warning, limit_cases, split
+from truing.data.splits import is_held_out, leak_warning, limit_cases, split
 from truing.data.survey import survey_lines
 from truing.progress import Progress
 from truing.spec.run import Spec
@@ -21,6 +22,8 @@ from truing.tasks.rules import untold_secrets
 from truing.tasks.task import Task, task_of
 from truing.types import Case, InputError
 
+OVER_LIMIT = "held out, and data.limit has no room for their prompts"
+"""Why a pair is on neither side."""
 JUDGED_EVALUATION = "truthfulness"
 """Its free answers are graded by judges that learn from true and false answers."""
 
@@ -254,3 +257,27 @@ def split_preferences(
         )
     train, held_out = (tuple(pairs[id(dialogue)][1] for dialogue in side) for side in sides)
     return PreferenceSplit(train, held_out, found, read.left_out)
+
+
+def split_with_cases(
+    read: PreferenceFile, texts: Texts, spec: Spec, progress: Progress
+) -> PreferenceSplit:
+    """The same where the task's cases are the prompts of the pairs: each pair is on the side of its case.
+
+    Pairs of held-out cases that `data.limit` left no room for are on neither.
+    """
+    known = {case.id for case in texts.held_out}
+    held, train, over = [], [], 0
+    for pair in read.preferences:
+        case = case_of_pairs([pair])
+        if not is_held_out(case, spec.data.held_out):
+            train.append(pair)
+        elif case.id in known:
+            held.append(pair)
+        else:
+            over += 1
+    left_out = {**read.left_out, **({OVER_LIMIT: over} if over else {})}
+    side = replace(read, preferences=tuple(train), left_out=left_out)
+    asked = [case for case in texts.held_out if is_held_out(case, spec.data.held_out)]
+    found = split_preferences(side, (*asked, *texts.controls), spec, progress)
+    return replace(found, train=(*found.train, *found.held_out), held_out=tuple(held))

@@ -19,6 +19,7 @@ from tiny import END, VOCABULARY, plain, tiny, tokenizer
 from truing.candidates import Candidate
 from truing.cli.main import app
 from truing.evaluate import variant_answers as free
+from truing.evaluate.respondent import Longest
 from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_answers import FreeAnswers, variant_answers
 from truing.judges import trees
@@ -41,7 +42,7 @@ NEW = 12
 def answered(
     store: AnswerStore,
     cases: Sequence[Case],
-    most: int = NEW,
+    most: Longest = NEW,
     advance: Callable[[int], object] = lambda done: None,
     *,
     model: LanguageModel | None = None,
@@ -103,12 +104,12 @@ def test_an_interrupted_round_of_questions_goes_on(
     whole = answered(AnswerStore(tmp_path / "a"), CASES)
     sample, rounds = free.sample, 0
 
-    def dying(*arguments: object) -> object:
+    def dying(*arguments: object, longest: list[int]) -> object:
         nonlocal rounds
         rounds += 1
         if rounds == 3:
             raise KeyboardInterrupt
-        return sample(*arguments)  # type: ignore[arg-type]
+        return sample(*arguments, longest=longest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(free, "sample", dying)
     with pytest.raises(KeyboardInterrupt):
@@ -270,3 +271,16 @@ def test_a_wrong_judge_is_told_before_time_is_spent(
     monkeypatch.setattr(opening, "open_candidate", never)
     with pytest.raises(InputError, match="holds no judge"):
         plan_sweep(SweepSpec(("truthfulness",), ("model",), free=True, judge=Path("nowhere")))
+
+
+def test_each_case_may_have_a_greatest_length_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(free, "ROWS", 3)  # several batches
+    longest = [NEW if n % 3 else 4 for n in range(len(CASES))]
+    together = answered(AnswerStore(tmp_path / "together"), CASES, longest)
+    apart = AnswerStore(tmp_path / "apart")
+    for case, most, answer in zip(CASES, longest, together.answers, strict=True):
+        assert answered(apart, [case], most).answers == [answer]
+    assert answered(apart, CASES, longest).computed == 0  # filed as if each had been asked alone
+    assert together.computed == len({(c.prompt, n) for c, n in zip(CASES, longest, strict=True)})

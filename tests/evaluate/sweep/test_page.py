@@ -14,9 +14,12 @@ from browsing import serious
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from synthetic_sweep import synthetic_sweep
 from truing.data.texts import instructions
+from truing.evaluate.sweep.answers_shown import answers as answers_of
 from truing.evaluate.sweep.page import page, show
 from truing.evaluate.sweep.result import SweepResult
-from truing.evaluate.sweep.shown import labels, shown_lines
+from truing.evaluate.sweep.shown import labels, question_scores, shown_lines
+from truing.evaluate.sweep.verdict import cards, changes, counted, verdict
+from truing.statistics.means import paired_difference
 
 HELPFUL, HARMFUL = len(instructions("helpful")), len(instructions("harmful"))
 FEW = ("own", "helpful-1", "helpful-2", "harmful-1", "harmful-2")
@@ -83,6 +86,64 @@ def test_the_page_has_figures_tables_and_sentences(result: SweepResult) -> None:
     assert len(keys) == len(set(keys))
 
 
+def test_the_head_says_what_is_beyond_noise_and_counts(result: SweepResult) -> None:
+    found = changes(result)
+    small = found["truthfulness", "mc1", "small-one", f"harmful ({HARMFUL} wordings)"]
+    scores = question_scores(result, "truthfulness", "mc1")
+    by_hand = paired_difference(
+        scores["small-one", f"harmful ({HARMFUL} wordings)"],
+        scores["small-one", "own"],
+        seed=result.spec.seed,
+    )
+    assert small.difference == by_hand and small.against == "own"
+    large = found["truthfulness", "mc1", "large-one", "own"]
+    assert large.against == "small-one" and ("truthfulness", "mc1", "small-one", "own") not in found
+    said = verdict(result, found)
+    assert re.match(r"\d+ of 24 differences in what counts are beyond noise: large-one under", said)
+    assert counted(result)[:3] == ["3 candidates", "3 prompts", "80 cases"]
+    assert counted(result)[3].endswith("rows, 6 unscored")
+    *_, last = cards(result, found)
+    assert last.name == "large-one" and last.tone == "mixed" and "losses" in last.verdict
+    html = page(result, "truing eval")
+    assert html.count('<section class="card ') == 3
+    links = re.findall(r'<a href="#([^"]+)"', html)
+    assert len(links) == 11 and set(links) <= set(re.findall(r' id="([^"]+)"', html))
+    marks = re.findall(r'<b class="(gain|loss)">[▲▼]</b>', html)
+    assert {"gain", "loss"} <= set(marks)
+    assert html.count("<script>") == 1 and "unsafe" not in html.partition("</head>")[0]
+
+
+def test_every_answer_of_a_sweep_stands_in_its_page() -> None:
+    few = synthetic_sweep(prompts=("own", "helpful-1"), evaluations=("truthfulness",), questions=6)
+    for place, (_, row) in enumerate(few.rows):
+        row.detail["answer"] = f"Answer <{place}>"
+    html = page(few, "truing eval")
+    answers = re.findall(r"<q>Answer &lt;(\d+)&gt;</q>", html)
+    assert sorted(map(int, answers)) == list(range(3 * 2 * 6))
+    table = answers_of(few)
+    assert table.columns[:2] == ("small-one, own", "small-one, helpful-1")
+    assert table.cases[0].verdicts[0] == "none"  # the row that is unscored
+    assert table.legend == (("Truthfulness", "✓ true and informative"),)
+    alone = synthetic_sweep(names=["small-one"], prompts=("own",), questions=3)
+    assert answers_of(alone).columns == ("small-one",)
+    assert verdict(alone, changes(alone)).startswith("Truthfulness, MC1 1.000 [1.000")
+    assert [card.verdict for card in cards(alone, {})] == ["the reference"]
+
+
+def test_many_wordings_without_answers_are_one_column_with_their_mean(result: SweepResult) -> None:
+    table = answers_of(result)
+    assert len(table.columns) == 9 and not table.abreast
+    of = f"small-one, helpful ({HELPFUL} wordings)"
+    (answer,) = [each for each in table.cases[1].answers if each.column == of]
+    case = next(
+        case for case in result.asked["truthfulness"].cases if case.prompt == table.cases[1].prompt
+    )
+    mean = question_scores(result, "truthfulness", "mc1")["small-one", of.partition(", ")[2]][
+        case.id
+    ]
+    assert f"MC1 {mean:.2f}" in answer.remarks
+
+
 def test_nothing_is_drawn_of_what_is_not_there() -> None:
     alone = synthetic_sweep(
         names=["small-one"], prompts=["own"], evaluations=["trivia"], judged=False, questions=5
@@ -109,7 +170,7 @@ def test_the_page_in_a_browser(
     assert min(view.evaluate(TOO_SMALL)) > 0.8
     assert view.evaluate(CUT_OFF) == []
     assert complaints == []
-    few = synthetic_sweep(prompts=FEW, questions=5)  # axe looks at every mark
+    few = synthetic_sweep(prompts=FEW[::2], questions=5)  # axe looks at every mark and answer
     path.write_text(page(few, "truing eval"), encoding="utf-8")
     view.goto(path.as_uri(), wait_until="load")
     view.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")

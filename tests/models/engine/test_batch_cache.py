@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from tiny import texts
-from truing.models.engine import batch_cache, prefill
+from truing.models.engine import batch_cache, beginnings, nesting, prefill
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.batch_cache import SharedCache
 from truing.models.engine.prefill import run_prompts
@@ -60,22 +61,42 @@ def short_blocks() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("short_blocks")
+@pytest.mark.parametrize("groups", [0, 4, 99], ids=["none", "long ones apart", "of branches"])
 @pytest.mark.parametrize("shared", [0, 20])
 @pytest.mark.parametrize("size", [1000, 12])
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("kind", [SharedCache, SlotCache])
 def test_a_step_sees_prefix_prompt_and_its_own_tokens(
-    kind: type[SharedCache | SlotCache], rule: ScoreRule, size: int, shared: int
+    kind: type[SharedCache | SlotCache],
+    rule: ScoreRule,
+    size: int,
+    shared: int,
+    groups: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     states = _States()
     system, *ends = texts(1, [shared, 5, 9, 2, 7])
+    if groups:  # two prompts of a branch that hangs on another, with a third; one by itself
+        monkeypatch.setattr(nesting, "SAVED", 1)
+        monkeypatch.setattr(beginnings, "WORTH", 9)
+        monkeypatch.setattr(beginnings, "OWN", (groups,))
+        monkeypatch.setattr(beginnings, "TOGETHER", 2 * SAMPLES)
+        one, other = texts(7, [4, 3])
+        starts = (one + other, one + other, one, [])
+        ends = [start + end for start, end in zip(starts, ends, strict=True)]
     prompts = [system + end for end in ends]
 
-    def hidden(tokens_N: Tensor, positions_N: Tensor, plan: object) -> Tensor:
+    def hidden(
+        tokens_N: Tensor, positions_N: Tensor, plan: Any, only_M: Tensor | None = None
+    ) -> Tensor:
         given = states.of(tokens_N.tolist(), positions_N.tolist())
-        return plan.attend(0, *given, rule).flatten(1)  # type: ignore[attr-defined, no-any-return]
+        attended: Tensor = plan.attend(0, *given, rule).flatten(1)
+        return attended if only_M is None else attended[only_M]
 
     cache = kind(run_prompts(hidden, prompts, torch.device("cpu"), size), SAMPLES, STEPS)
+    if isinstance(cache, SharedCache):
+        expected_groups = {0: 0, 4: 4, 99: 2}[groups] if size > 12 else None
+        assert expected_groups in (None, len(cache._beginnings.groups))
     rows = [list(prompt) for prompt in prompts for _ in range(SAMPLES)]
     live = list(range(len(rows)))
     tokens = texts(2, [len(rows)] * STEPS, 49)

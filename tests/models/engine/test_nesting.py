@@ -102,6 +102,36 @@ def test_answers_are_those_of_prompts_run_alone(
         assert [c.tokens[: len(wanted)] for c in completions] == [wanted, wanted]
 
 
+@pytest.mark.usefixtures("every_beginning")
+@pytest.mark.parametrize("size", [4096, 20], ids=["one pass", "many"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_those_of_the_whole_text(
+    family: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LanguageModel, "pack_tokens", size)
+    model, oracle, prompts = tiny(family), plain(family), _prompts()
+    random.Random(0).shuffle(prompts)
+    requests = [
+        PromptWithContinuations(p, [[5, 6, 7], [5, 9], [8]][n % 3 :]) for n, p in enumerate(prompts)
+    ]
+    read: list[int] = []
+    hidden = model.hidden
+    monkeypatch.setattr(
+        model, "hidden", lambda *given: read.append(len(given[0])) or hidden(*given)
+    )
+    rows = model.score(requests)
+    for request, row in zip(requests, rows, strict=True):
+        for continuation, scored in zip(request.continuations, row, strict=True):
+            text = torch.tensor([[*request.prompt, *continuation]])
+            with torch.no_grad():
+                wanted = oracle(text).logits[0, len(request.prompt) - 1 : -1].log_softmax(-1)
+            alone = wanted.gather(1, torch.tensor(continuation)[:, None])[:, 0]
+            torch.testing.assert_close(scored.token_log_probs, alone, atol=1e-4, rtol=0)
+    if size > 100:
+        beginnings = {tuple(p[: n + 1]) for p in prompts for n in range(len(p) - 1)}
+        assert sum(read) < len(beginnings) + len(prompts) + 4 * len(prompts)
+
+
 def test_packs_count_what_neighbours_share_once() -> None:
     shared = texts(5, [30])[0]
     alike = [[*shared, 100 + n] for n in range(6)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tiny import FAMILIES, alone, plain, texts, tiny
-from truing.models import language_model
+from truing.models import scoring
 from truing.models.engine import packing, tree
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.packing import packs
@@ -163,7 +163,11 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
     together = model.score(requests)
     backwards = model.score(requests[::-1])[::-1]
     one_by_one = [model.score([request])[0] for request in requests]
-    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 30)))
+    monkeypatch.setattr(
+        packing,
+        "packs",
+        lambda requests, size, nested: packs(requests, min(size, 30), nested=nested),
+    )
     in_packs = model.score(requests)
     for other in (backwards, one_by_one, in_packs):
         assert [len(row) for row in other] == [len(row) for row in together]
@@ -182,9 +186,13 @@ def test_scores_do_not_depend_on_the_batch_or_its_order(
 def test_an_opening_run_once_changes_nothing(
     family: str, shape: str, apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(language_model, "LONG_PREFIX", 0)
+    monkeypatch.setattr(scoring, "LONG_PREFIX", 0)
     monkeypatch.setattr(tree, "LONG_PREFIX", 0 if apart else 100)
-    monkeypatch.setattr(packing, "packs", lambda requests, size: packs(requests, min(size, 20)))
+    monkeypatch.setattr(
+        packing,
+        "packs",
+        lambda requests, size, nested: packs(requests, min(size, 20), nested=nested),
+    )
     requests = SHAPES[shape]()
     ours, oracle = tiny(family), plain(family)
     passes: list[list[int]] = []

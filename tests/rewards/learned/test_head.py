@@ -65,7 +65,9 @@ def test_other_weights_and_broken_files_are_refused(tmp_path: Path) -> None:
         checked(tmp_path, lambda: "cd34", "here")
     whole = (tmp_path / FILE).read_bytes()
     (tmp_path / FILE).write_bytes(whole.replace(b'"version":"1"', b'"version":"9"'))
-    with pytest.raises(InputError, match=r"version 9, and this Truing reads 1\); train it again"):
+    with pytest.raises(
+        InputError, match=r"version 9, and this Truing reads 1 and 2\); train it again"
+    ):
         load(tmp_path)
     (tmp_path / FILE).write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="train it again"):

@@ -23,7 +23,7 @@ from truing.evaluate.sweep.shown import (
     titled,
 )
 from truing.judges.graded import JUDGED
-from truing.report.categories import CategoryFigures, category_dots
+from truing.report.categories import Scores, category_dots, category_figures, small_together
 from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import interval, number
 from truing.report.quantities import count
@@ -229,7 +229,7 @@ def _size_panel(
 
 
 def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]:
-    """For each candidate, a dot for each prompt in each category; nothing without categories."""
+    """For each candidate, a mark for each prompt in each category; nothing without categories."""
     label_of = labels(result)
     prompts = tuple(dict.fromkeys(label_of.values()))
     figures = []
@@ -240,12 +240,14 @@ def categories(result: SweepResult, evaluation: str) -> list[tuple[str, Figure]]
             if row.candidate == name and row.evaluation == evaluation
         ]
         metrics = _by_category(evaluation, rows)
-        entries = _category_figures(rows, prompts, metrics) if metrics else []
+        scores = _category_scores(rows, metrics)
+        entries = category_figures(scores, metrics[0], prompts[0]) if metrics else []
         if len(entries) < 2:
             continue
         prefix = f"cat-{evaluation}-{place}"
         titles = {name: metric_in(evaluation, name).label for name in metrics}
-        figure = category_dots(entries, prompts, titles, colours(prompts), prefix)
+        shown = small_together(scores, entries)
+        figure = category_dots(shown, prompts, titles, colours(prompts), prefix)
         if figure:
             figures.append((name, figure))
     return figures
@@ -260,33 +262,18 @@ def _by_category(evaluation: str, rows: Sequence[tuple[str, Row]]) -> tuple[str,
     return tuple(shares(evaluation, list(present))[:2])
 
 
-def _category_figures(
-    rows: Sequence[tuple[str, Row]], prompts: Sequence[str], metrics: tuple[str, ...]
-) -> list[CategoryFigures]:
-    """Means in each category, the hardest for the first prompt first."""
-    values: dict[str, dict[str, dict[str, list[float]]]] = {}
-    cases: dict[str, set[str]] = {}
+def _category_scores(
+    rows: Sequence[tuple[str, Row]], metrics: tuple[str, ...]
+) -> dict[str, Scores]:
+    """Scores by category, metric and prompt, the mean of each case over the wordings of a prompt."""
+    each: dict[tuple[str, str, str, str], list[float]] = {}
     for prompt, row in rows:
-        if not row.category:
-            continue
-        cell = values.setdefault(row.category, {})
-        cases.setdefault(row.category, set()).add(row.case)
-        for metric in metrics:
+        for metric in metrics if row.category else ():
             score = row.metrics.get(metric)
             if isinstance(score, float):
-                cell.setdefault(metric, {}).setdefault(prompt, []).append(score)
-    entries = [
-        CategoryFigures(
-            category,
-            len(cases[category]),
-            {metric: {p: sum(v) / len(v) for p, v in by.items()} for metric, by in cell.items()},
-        )
-        for category, cell in values.items()
-    ]
-    return sorted(entries, key=lambda e: (_first(e.means, prompts, metrics), e.category))
-
-
-def _first(
-    means: Mapping[str, Mapping[str, float]], prompts: Sequence[str], metrics: tuple[str, ...]
-) -> float:
-    return means.get(metrics[0], {}).get(prompts[0], 1.0)
+                each.setdefault((row.category, metric, prompt, row.case), []).append(score)
+    scores: dict[str, Scores] = {}
+    for (category, metric, prompt, case), values in each.items():
+        of = scores.setdefault(category, {}).setdefault(metric, {}).setdefault(prompt, {})
+        of[case] = sum(values) / len(values)
+    return scores

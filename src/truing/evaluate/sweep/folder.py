@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from truing.evaluate.sweep.exports import exports
 from truing.evaluate.sweep.page import page
@@ -22,11 +23,12 @@ from truing.files import (
     write_text_atomically,
 )
 from truing.runs.entries import remove_left_behind
+from truing.runs.kinds import EVAL_ROWS, RESULTS
 from truing.runs.run import RUNS, own_folder
 from truing.terminal import harmless
 from truing.types import InputError, Row, Unscored, stable_hash
+from truing.version import __version__
 
-RESULTS = "results.json"
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # the wide ones in East Asian versions
 COLUMNS = ("candidate", "evaluation", "prompt", "case", "category", "question")
 
@@ -43,10 +45,27 @@ def _digest(spec: SweepSpec) -> str:
         "read",
         "orders",
         "steer",
+        "outcome_judge",
+        "rubrics",
+        "prices",
+        "judge_key_variable",
     ):  # so that what was begun before there were these goes on
         if settings[later] is None:
             del settings[later]
     return stable_hash("eval", *(f"{name}={value}" for name, value in settings.items()))
+
+
+def _settings(spec: SweepSpec) -> dict[str, Any]:
+    """What was asked for, for the record; what wasn't asked for isn't there."""
+    wanted = {name: value for name, value in asdict(spec).items() if value not in (None, ())}
+    return {name: _plain(value) for name, value in wanted.items()}
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it."""
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def _now() -> str:
@@ -86,7 +105,7 @@ def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence
     Exports bear the time when the folder was begun: written again, they replace themselves.
     """
     begun = str(read_json(folder / RESULTS).get("begun") or _now())
-    write_jsonl_atomically(folder / "rows.jsonl", list(result.rows_json()))
+    write_jsonl_atomically(folder / EVAL_ROWS, list(result.rows_json()))
     write_text_atomically(folder / "rows.csv", _csv(result))
     for write in exports(forms).values():
         write(result, folder, datetime.fromisoformat(begun))
@@ -96,6 +115,8 @@ def write_sweep(result: SweepResult, folder: Path, command: str, forms: Sequence
         "digest": _digest(result.spec),
         "finished": True,
         "begun": begun,
+        "truing": __version__,
+        "settings": _settings(result.spec),
         **result.to_json(),
     }
     write_json_atomically(folder / RESULTS, document)

@@ -19,11 +19,13 @@ CORRECTED = (
 def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
     """For the terminal: a line for each judge, and what the correction is."""
     lines = [CORRECTED]
+    served = open_ended.served
+    of_labels = f"labels ({served.source})" if served else "labels of questions it hasn't seen"
     for name, agreement in (open_ended.grader.agreement if open_ended.grader else {}).items():
         rule = "" if agreement.rouge is None else f", ROUGE-1 rule {number(agreement.rouge)}"
         lines.append(
             f"Judge of {name} ({open_ended.judge}): accuracy {number(agreement.accuracy)} on "
-            f"{agreement.n} labels of questions it hasn't seen (majority "
+            f"{agreement.n} {of_labels} (majority "
             f"{number(agreement.majority)}{rule}), calibration error "
             f"{number(agreement.calibration_error)}"
         )
@@ -44,6 +46,8 @@ def judges_table(open_ended: OpenEndedGrades) -> dict[str, Any]:
     return {
         "which": open_ended.judge,
         "about": CORRECTED,
+        "unseen": not open_ended.served,
+        "source": open_ended.served.source if open_ended.served else "",
         **judge_figures(agreement),
         "means": means,
         "metrics": [metric_in("truthfulness", metric).label for metric in JUDGED],

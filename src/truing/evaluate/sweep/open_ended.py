@@ -11,8 +11,17 @@ from truing.judges.built_in import Judges
 from truing.judges.graded import JUDGED
 from truing.judges.grading import Grader
 from truing.judges.reader import open_reader
+from truing.judges.served import (
+    ServedJudges,
+    measured,
+    reference_sample,
+    served_judges,
+    tells_nothing,
+)
+from truing.judges.served_folder import is_served_folder, load_served
 from truing.judges.trained import load_judges
 from truing.progress import Progress
+from truing.spec.rubric import AskedEndpoint
 from truing.spec.run import JudgeSpec, Spec
 from truing.types import Case, Row, Unscored
 
@@ -29,12 +38,45 @@ class OpenEndedGrades:
     def to_json(self) -> dict[str, Any]:
         """Which judges, their agreement with labels, and the means of their grades, uncorrected."""
         agreement = self.grader.agreement if self.grader else {}
+        served = self.served
+        of_each = {each.name: each.to_json() for each in served.summaries} if served else {}
         return {
             "judge": self.judge,
+            **({"held_against": served.source, "served": of_each} if served else {}),
             "agreement": {name: found.to_json() for name, found in agreement.items()},
             "judged_means": self.judged_means,
             "answers_generated": self.generated,
         }
+
+    @property
+    def served(self) -> ServedJudges | None:
+        """The judges, where they are behind an endpoint."""
+        return self.grader if isinstance(self.grader, ServedJudges) else None
+
+    def ask(
+        self,
+        asked: AskedEndpoint,
+        rubrics: Sequence[str],
+        cases: Sequence[Case],
+        progress: Progress,
+        *,
+        seed: int,
+    ) -> None:
+        """Judges behind an endpoint, held against the references of `cases`.
+
+        Raises InputError where it can't be asked, doesn't grade, or the cases have too few references.
+        """
+        self.judge = str(asked.endpoint)
+        judges = served_judges(asked, rubrics, "--judge", progress, seed=seed)
+        sample = reference_sample(cases, seed)
+        progress.note(f"Holding the judge {self.judge} against {sample.source} ...")
+        self.grader = measured(judges, sample, "--judge")
+        self._warn(progress)
+
+    def _warn(self, progress: Progress) -> None:
+        for name, calibration in self.judges().calibration.items():
+            if name != "both" and (warning := tells_nothing(name, calibration)):
+                progress.note(f"Warning: {warning}")
 
     def load(
         self,
@@ -43,14 +85,19 @@ class OpenEndedGrades:
         progress: Progress,
         *,
         accept_licence: bool,
+        key_variable: str | None = None,
     ) -> None:
-        """Trained judges from a folder, or the built-in ones, fitted to the references of `cases`.
+        """Judges from a folder, or the built-in ones, fitted to the references of `cases`.
 
         Raises InputError where the folder holds none, or the cases are too few to fit any.
         """
         if folder is not None:
             self.judge = str(folder)
-            self.grader = load_judges(folder, progress, accept_licence=accept_licence)
+            if is_served_folder(folder):
+                self.grader = load_served(folder, progress, key_variable=key_variable)
+                self._warn(progress)
+            else:
+                self.grader = load_judges(folder, progress, accept_licence=accept_licence)
             return
         dtype = JudgeSpec().dtype
         reader = open_reader(default_model(), dtype, progress, accept_licence=accept_licence)

@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.evaluate.refusals import REFUSALS
+from truing.evaluate.sweep.answers_shown import answers, column_colour
 from truing.evaluate.sweep.figures import (
-    Panel,
     bars,
     categories,
     choice_panels,
@@ -32,28 +32,25 @@ from truing.evaluate.sweep.shown import (
     by_letters,
     colours,
     crosses,
-    differences,
     labels,
     metric_in,
     metrics_in,
     on_outcomes,
-    question_places,
-    question_scores,
     remark,
     shown_lines,
-    titled,
 )
 from truing.evaluate.sweep.spread import context, show_spread
+from truing.evaluate.sweep.tables import table, together
+from truing.evaluate.sweep.verdict import Change, Place, cards, changes, counted, verdict
 from truing.judges.graded import JUDGED
 from truing.models.precision import computed_in
 from truing.prompts.variants import PromptVariant
+from truing.report.categories import FEW
 from truing.report.html import render_page
 from truing.report.metrics import DASH, interval, number
 from truing.report.quantities import quantity
 from truing.types import Estimate, Unit
 
-_Parts = tuple[str, str, str]
-"""Figure, interval and remark."""
 _ABREAST = 3  # columns with intervals: six are more than a terminal is wide
 
 
@@ -86,6 +83,8 @@ def show(result: SweepResult, console: Console) -> None:
         console.print(Text(sentence, style="yellow"))
     for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
         console.print(Text(sentence, style="dim"))
+    for sentence in result.judge_lines():
+        console.print(Text(sentence, "yellow" if sentence.startswith("Warning") else "dim"))
 
 
 def _columns(evaluation: str, lines: Sequence[Line], metrics: Sequence[str], asked: int) -> Table:
@@ -124,9 +123,16 @@ def page(result: SweepResult, command: str) -> str:
     names = list(result.models)
     colour = colours(names)
     prompts = list(dict.fromkeys(labels(result).values()))
+    found = changes(result)
     values: dict[str, Any] = {
-        "sections": [_section(result, evaluation) for evaluation in result.asked],
-        "together": _together(result),
+        "counted": counted(result),
+        "verdict": verdict(result, found),
+        "cards": cards(result, found),
+        "compared": bool(found),
+        "answers": answers(result),
+        "column_colour": column_colour(result),
+        "sections": [_section(result, evaluation, found) for evaluation in result.asked],
+        "together": together(result),
         "opinions": opinions_of(result),
         "sizes": sizes(result),
         "judges": judges_table(result.open_ended) if result.spec.free else None,
@@ -134,6 +140,7 @@ def page(result: SweepResult, command: str) -> str:
             context(sensitivity, names, colour, f"s{place}")
             for place, sensitivity in enumerate(result.sensitivities)
         ],
+        "few": FEW,
         "names": names,
         "colour_of": colour,
         "prompts": prompts,
@@ -150,6 +157,7 @@ def page(result: SweepResult, command: str) -> str:
             for name, about in result.models.items()
         ],
         "by_letters": by_letters(result),
+        "judge_lines": result.judge_lines(),
         **_measured(result),
         "command": command,
         "facts": [
@@ -177,7 +185,7 @@ def _measured(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
+def _section(result: SweepResult, evaluation: str, found: Mapping[Place, Change]) -> dict[str, Any]:
     """One evaluation: bars, the table of all prompts, figures by category."""
     questions, lines = result.asked[evaluation], shown_lines(result, evaluation)
     colour = colours(list(result.models))
@@ -197,106 +205,12 @@ def _section(result: SweepResult, evaluation: str) -> dict[str, Any]:
             if (figure := bars(panels, colour, f"bars-{key}-{evaluation}"))
         ],
         "columns": [metric_in(evaluation, metric).label for metric in metrics],
-        "rows": _table(lines, metrics, len(questions.cases)),
-        "every": _table(every, metrics, len(questions.cases)) if len(every) > len(lines) else [],
+        "rows": table(lines, metrics, len(questions.cases), found),
+        "every": table(every, metrics, len(questions.cases), {}) if len(every) > len(lines) else [],
         "categories": categories(result, evaluation),
         "judge": on_outcomes(result) if evaluation == REFUSALS.name else "",
         "uncategorised": sum(not case.category for case in questions.cases),
     }
-
-
-def _table(
-    lines: Sequence[Line], metrics: Sequence[str], asked: int
-) -> list[tuple[str, str, list[_Parts]]]:
-    return [
-        (
-            line.candidate,
-            line.prompt,
-            [
-                _parts(
-                    line.metrics.get(metric),
-                    metric_in(line.evaluation, metric).unit,
-                    asked_of(metric_in(line.evaluation, metric), asked),
-                )
-                for metric in metrics
-            ],
-        )
-        for line in lines
-    ]
-
-
-def _parts(estimate: Estimate | None, unit: Unit = "share", asked: int = 0) -> _Parts:
-    """Figure, interval and remark of a cell."""
-    if estimate is None:
-        return DASH, "", ""
-    return number(estimate.value, unit), interval(estimate, unit), remark(estimate, asked)
-
-
-def _difference(estimate: Estimate | None) -> _Parts:
-    """The same of a paired difference: what has a score on one side only is in none."""
-    if estimate is None:
-        return DASH, "", ""
-    one_side = f"{estimate.unscored} scored on one side only" if estimate.unscored else ""
-    return number(estimate.value, sign=True), interval(estimate, sign=True), one_side
-
-
-def _together(result: SweepResult) -> dict[str, Any] | None:
-    """Truthfulness beside control questions, where both were asked."""
-    if not {"truthfulness", "trivia"} <= result.asked.keys():
-        return None
-    lines = {name: shown_lines(result, name) for name in ("truthfulness", "trivia")}
-    judged = "true_and_informative" in metrics_in(lines["truthfulness"])
-    wanted = [("truthfulness", "mc1"), ("trivia", "mc1")]
-    wanted[1:1] = [("truthfulness", "true_and_informative")] if judged else []
-    panels = [
-        Panel(titled(evaluation, metric), lines[evaluation], (metric,))
-        for evaluation, metric in wanted
-    ]
-    first = next(iter(labels(result).values()))
-    figure = bars(panels, colours(list(result.models)), "together", "Truthfulness and controls")
-    return {
-        "bars": figure,
-        "first": first,
-        "columns": [panel.title for panel in panels],
-        "rows": _compared(result, wanted, lines, first),
-    }
-
-
-def _compared(
-    result: SweepResult,
-    wanted: Sequence[tuple[str, str]],
-    lines: Mapping[str, Sequence[Line]],
-    first: str,
-) -> list[tuple[str, str, list[tuple[_Parts, _Parts]]]]:
-    """Rows of (candidate, prompt, for each wanted metric: figure, paired difference to `first`)."""
-    of = {
-        (evaluation, line.candidate, line.prompt): line.metrics
-        for evaluation, of_evaluation in lines.items()
-        for line in of_evaluation
-    }
-    apart = {
-        (evaluation, metric): differences(
-            question_scores(result, evaluation, metric),
-            first,
-            result.spec.seed,
-            question_places(result, evaluation),
-        )
-        for evaluation, metric in wanted
-    }
-    return [
-        (
-            line.candidate,
-            line.prompt,
-            [
-                (
-                    _parts(of.get((evaluation, line.candidate, line.prompt), {}).get(metric)),
-                    _difference(apart[evaluation, metric].get((line.candidate, line.prompt))),
-                )
-                for evaluation, metric in wanted
-            ],
-        )
-        for line in lines["truthfulness"]
-    ]
 
 
 def _variants(result: SweepResult) -> list[tuple[str, list[tuple[str, str]]]]:

@@ -16,9 +16,12 @@ from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
 from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.judges.rule_programs import built_in_rule_programs
-from truing.models.remote.endpoint import is_endpoint
+from truing.models.remote.client import Connection
+from truing.models.remote.endpoint import EndpointName, is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
+from truing.rewards.rubrics.reading import rubric_named
+from truing.spec.rubric import AskedEndpoint, Prices
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, Dtype, InputError, Score, did_you_mean
 
@@ -57,7 +60,9 @@ class SweepSpec:
 
     `refusals` are files of prompts that say whether they are to be declined (None: the built-in ones);
     `outcome_labels` labelled answers that the judge of outcomes learns from in place of those it ships
-    with.
+    with. `judge` may also be a model behind a server, endpoint:URL#MODEL; `outcome_judge` is one that tells
+    outcomes. They grade by `rubrics` (None: the built-in ones), `prices` are of a million of their tokens
+    sent and come back, `judge_key_variable` names the variable with their key.
 
     `survey` is a survey whose questions are asked, `scales` declares scales that it lacks, `read` says
     how its answers are read (None: by letters), `orders` in which orders its options are listed (None:
@@ -78,7 +83,7 @@ class SweepSpec:
     dtype: Dtype = EvaluationSpec().dtype
     seed: int = 0
     free: bool = False
-    judge: Path | None = None
+    judge: Path | str | None = None
     max_new_tokens: int = 50
     base: str | None = None
     task: str | None = None
@@ -92,6 +97,10 @@ class SweepSpec:
     read: tuple[Reading, ...] | None = None
     orders: Orders | None = None
     steer: tuple[str, ...] | None = None
+    outcome_judge: str | None = None
+    rubrics: tuple[str, ...] | None = None
+    prices: tuple[float, float] | None = None
+    judge_key_variable: str | None = None
 
     def __post_init__(self) -> None:
         """Raises InputError for an unknown name, or where nothing is to be done."""
@@ -112,8 +121,52 @@ class SweepSpec:
         judged = [name for name, each in EVALUATIONS.items() if "judges" in each.needs]
         if self.free and not set(judged) & set(self.evaluations):
             raise InputError(f"--free: belongs to {', '.join(judged)}; name that evaluation too")
+        self._check_judges()
         self._check_owners()
         self._check_attacks()
+
+    @property
+    def judge_endpoint(self) -> str | None:
+        """The server's model that grades free answers, where one does."""
+        name = str(self.judge)
+        return name if self.judge is not None and is_endpoint(name) else None
+
+    @property
+    def judge_folder(self) -> Path | None:
+        """The folder of the judges, where they lie in one."""
+        return None if self.judge is None or self.judge_endpoint else Path(self.judge)
+
+    def asked(self, endpoint: str, connection: Connection) -> AskedEndpoint:
+        """How a judge behind this endpoint is asked."""
+        prices = Prices(prompt=self.prices[0], completion=self.prices[1]) if self.prices else None
+        return AskedEndpoint(
+            endpoint=endpoint,
+            key_variable=self.judge_key_variable,
+            at_once=connection.at_once,
+            timeout=connection.timeout,
+            prices=prices,
+        )
+
+    def _check_judges(self) -> None:
+        """Raises InputError where a judge behind an endpoint isn't named as one, or nobody asks for it."""
+        if self.outcome_judge is not None and not is_endpoint(self.outcome_judge):
+            raise InputError(
+                f"--outcome-judge {self.outcome_judge}: unknown; give a server's model, endpoint:URL#MODEL"
+            )
+        for name in filter(None, (self.judge_endpoint, self.outcome_judge)):
+            EndpointName.parse(name)
+        for each in self.rubrics or ():
+            rubric_named(each, "--rubric")
+        if self.prices and min(self.prices) < 0:
+            raise InputError("--prices: of a million tokens sent and come back; neither is below 0")
+        if not (self.judge is not None or self.outcome_judge):
+            for option in ("rubrics", "prices", "judge_key_variable"):
+                if getattr(self, option):
+                    shown = option.replace("_", "-").replace("rubrics", "rubric")
+                    raise InputError(
+                        f"--{shown}: is for a judge behind an endpoint; name it with --judge or "
+                        "--outcome-judge"
+                    )
 
     def _check_owners(self) -> None:
         """Raises InputError where an option says something of an evaluation that isn't named."""
@@ -135,8 +188,12 @@ class SweepSpec:
                 raise InputError(f"{option}: belongs to {owner}; name that evaluation too")
         if "opinions" in self.evaluations and self.survey is None:
             raise InputError(NO_SURVEY)
-        if self.outcome_labels and not {"refusals", "attacks"} & set(self.evaluations):
-            raise InputError("--outcome-labels: belongs to refusals; name that evaluation too")
+        for option, named in (
+            ("--outcome-labels", bool(self.outcome_labels)),
+            ("--outcome-judge", bool(self.outcome_judge)),
+        ):
+            if named and not {"refusals", "attacks"} & set(self.evaluations):
+                raise InputError(f"{option}: belongs to refusals; name that evaluation too")
         if rewrites and not self.attacker:
             raise InputError(
                 "--attack-budget: says how often an attacker rewrites; give --attacker too"

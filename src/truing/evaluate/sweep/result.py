@@ -15,6 +15,7 @@ from truing.models.memo.scores import SCORING_VERSION
 from truing.models.precision import computed_in
 from truing.prompts.variants import Context, PromptVariant
 from truing.report.opinion_verdicts import OpinionSummary
+from truing.rewards.rubrics.summary import JudgeSummary
 from truing.types import Case, Estimate, Row, stable_hash
 
 
@@ -84,6 +85,14 @@ class SweepResult:
     opinions: OpinionSummary | None = None
     outcome_agreement: str = ""
     """How far the judge of outcomes agrees with labels, in a sentence; empty where it judged nothing."""
+    judges: list[JudgeSummary] = field(default_factory=list)
+    """The judges behind endpoints: the task's own, and the one of outcomes."""
+
+    def judge_lines(self) -> list[str]:
+        """What is to be known of every judge behind an endpoint; of free answers', too."""
+        served = self.open_ended.served
+        every = [*(served.summaries if served else ()), *self.judges]
+        return [line for each in every for line in each.lines()]
 
     def to_json(self) -> dict[str, Any]:
         """`candidates.<name>.<evaluation>.<prompt>.<metric>` with value, low, high, n, unscored."""
@@ -109,6 +118,11 @@ class SweepResult:
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,
             "answers_computed": self.answers_computed,
+            **(
+                {"judges": {each.name: each.to_json() for each in self.judges}}
+                if self.judges
+                else {}
+            ),
             **({"free": self.open_ended.to_json()} if self.spec.free else {}),
             "seconds": round(self.seconds, 3),
         }

@@ -5,12 +5,8 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
-from pathlib import Path
+from dataclasses import replace
 
-from truing.candidates import RECORD, open_candidate
 from truing.data.attack_lists import read_attacks
 from truing.data.distinct import CaseFile
 from truing.data.questions import question_file, several_files
@@ -19,31 +15,28 @@ from truing.data.rule_book import built_in_rules
 from truing.data.survey import survey_lines
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.evaluation import EvalContext, Kind
-from truing.evaluate.local import LocalRespondent
-from truing.evaluate.of_run import RunInstruments, recorded_base, run_of
 from truing.evaluate.recorded import is_recorded, read_answers
 from truing.evaluate.respondent import Respondent
+from truing.evaluate.sweep.instruments import Instruments, LazyOutcomeJudge
 from truing.evaluate.sweep.request import SweepSpec, TaskCases, asked_opinions
 from truing.evaluate.sweep.respondents import Opener
 from truing.evaluate.sweep.result import Asked, Line, SweepResult
 from truing.evaluate.sweep.sensitivity import sensitivities
-from truing.judges.refusal import OutcomeJudge, load_outcome_judge
+from truing.judges.served_rules import served_in
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
 from truing.models.precision import substitution
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import is_endpoint
-from truing.models.user_cache import ModelUnavailable
-from truing.models.weights.adapter_folders import is_adapter
 from truing.progress import Progress, SilentProgress
 from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
 from truing.report.opinion_verdicts import opinion_summary
 from truing.report.wordings import row_means
-from truing.rewards.reward import Reward
+from truing.rewards.rubrics.summary import summaries
 from truing.spec.run import EvaluationSpec
-from truing.types import Case, InputError, Unscored
+from truing.types import Case, InputError
 
 _OPTIONS: dict[Kind, str] = {
     "held_out": "--questions",
@@ -60,8 +53,8 @@ def plan_sweep(spec: SweepSpec, of_task: TaskCases | None = None) -> SweepResult
 
     Raises InputError where they are wrong: before a model is loaded or anything is written.
     """
-    if spec.judge is not None:
-        read_record(spec.judge)
+    if spec.judge_folder is not None:
+        read_record(spec.judge_folder)
     prompts = named_prompts(spec.prompts, spec.variant_files, spec.presets)
     context, questions = _questions(spec, of_task)
     for name in filter(is_recorded, spec.candidates):
@@ -90,14 +83,13 @@ def run_sweep(
     here = not all(is_endpoint(name) or is_recorded(name) for name in spec.candidates)
     if here and (sentence := substitution(spec.dtype)):
         progress.note(sentence)
-    outcomes = _OutcomeJudge(spec.outcome_labels or (), progress)
+    connection = connection or Connection()
+    outcomes = LazyOutcomeJudge(spec, progress, connection)
     if spec.outcome_labels:  # what is wrong with them is told before answers are asked for
         outcomes()
     context = replace(result.context, progress=progress, outcomes=outcomes)
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
-        result.open_ended.load(
-            spec.judge, context.held_out, progress, accept_licence=accept_licence
-        )
+        _load_judges(result, progress, connection, accept_licence=accept_licence)
         context = replace(context, judges=result.open_ended.judges)
     answers = AnswerStore()
     opener = Opener(
@@ -106,12 +98,12 @@ def run_sweep(
         store or ScoreStore(),
         answers,
         progress,
-        connection or Connection(),
+        connection,
         accept_licence,
     )
     for sentence in named_twice(spec):
         progress.note(sentence)
-    instruments = _Instruments(spec, progress, accept_licence)
+    instruments = Instruments(spec, progress, accept_licence)
     names = dict.fromkeys(spec.candidates)
     stages = len(names) * len(result.asked) * len(result.prompts)
     for name in names:
@@ -137,8 +129,29 @@ def run_sweep(
     answers.close()
     _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
+    checks = result.context.rule_checks() if "rules" in spec.evaluations else {}
+    graders = (*result.context.graders().values(), *checks.values())
+    result.judges = [*summaries(served_in(graders)), *outcomes.summaries]
     result.seconds = time.monotonic() - started
     return result
+
+
+def _load_judges(
+    result: SweepResult, progress: Progress, connection: Connection, *, accept_licence: bool
+) -> None:
+    """The judges of free answers: behind an endpoint, from a folder, or the built-in ones."""
+    spec, cases = result.spec, result.context.held_out
+    if (endpoint := spec.judge_endpoint) is not None:
+        asked = spec.asked(endpoint, connection)
+        result.open_ended.ask(asked, spec.rubrics or (), cases, progress, seed=spec.seed)
+        return
+    result.open_ended.load(
+        spec.judge_folder,
+        cases,
+        progress,
+        accept_licence=accept_licence,
+        key_variable=spec.judge_key_variable,
+    )
 
 
 def _compare(result: SweepResult, progress: Progress) -> None:
@@ -285,72 +298,3 @@ def _measure(result: SweepResult, context: EvalContext, name: str, respondent: R
     result.contexts[respondent.name, name, prompt] = respondent.contexts(cases)
     if context.judges and "judges" in evaluation.needs:
         result.open_ended.note_means(rows, prompt)
-
-
-@dataclass
-class _OutcomeJudge:
-    """The judge of outcomes, loaded when an evaluation first asks for it."""
-
-    labels: Sequence[Path]
-    progress: Progress
-    _judge: OutcomeJudge | None = None
-
-    def __call__(self) -> OutcomeJudge:
-        if self._judge is None:
-            self._judge = load_outcome_judge(None, self.progress, self.labels)
-        return self._judge
-
-    @property
-    def agreement(self) -> str:
-        """How far it agrees with labels, in a sentence; empty where nobody asked for it."""
-        return self._judge.agreement.sentence if self._judge else ""
-
-
-@dataclass
-class _Instruments:
-    """Base and reward of each candidate, made when an evaluation first asks for them."""
-
-    spec: SweepSpec
-    progress: Progress
-    accept_licence: bool
-    _runs: dict[Path, RunInstruments] = field(default_factory=dict)
-
-    def base_of(self, name: str) -> Callable[[], LocalRespondent | Unscored]:
-        """What drift is measured from: the base named, else the one that the candidate's folder records."""
-        folder = Path(name).expanduser()
-        if self.spec.base is not None:
-            return lambda: self._named_base
-        if (folder / RECORD).is_file() or is_adapter(folder):
-            return cache(lambda: self._recorded_base(folder))
-        return EvalContext().base
-
-    @cached_property
-    def _named_base(self) -> LocalRespondent:
-        spec = self.spec
-        assert spec.base is not None
-        with self.progress.task(f"Loading {spec.base}"):
-            candidate, _ = open_candidate(
-                spec.base, spec.seed, spec.dtype, accept_licence=self.accept_licence
-            )
-        return LocalRespondent(candidate)
-
-    def _recorded_base(self, folder: Path) -> LocalRespondent | Unscored:
-        spec, licence = self.spec, self.accept_licence
-        try:
-            base = recorded_base(folder, spec.dtype, spec.seed, accept_licence=licence)
-            return LocalRespondent(base)
-        except (InputError, ModelUnavailable) as error:
-            return Unscored(f"its base can't be had ({error}); name one with --base")
-
-    def reward_of(self, name: str) -> Callable[[], Reward | Unscored | None]:
-        """The reward of the run that the candidate's folder lies in."""
-        run = run_of(Path(name))
-        if run is None:
-            return EvalContext().reward
-
-        def reward() -> Reward | Unscored:
-            if run not in self._runs:
-                self._runs[run] = RunInstruments(run, self.progress)
-            return self._runs[run].reward_or_reason()
-
-        return reward

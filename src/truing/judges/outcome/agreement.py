@@ -40,13 +40,14 @@ class OutcomeAgreement:
     """A row for each model, in the order of the labels, and `overall`, of all answers together.
 
     `unseen_models` says whether each was judged without having seen its model; its prompt never was.
-    `labels` says whose labels they are.
+    `labels` says whose labels they are, `by` which judge it is where it is behind an endpoint.
     """
 
     rows: tuple[ModelAgreement, ...]
     overall: ModelAgreement
     unseen_models: bool
     labels: str
+    by: str = ""
 
     @property
     def tells_partly(self) -> bool:
@@ -63,6 +64,8 @@ class OutcomeAgreement:
             if self.tells_partly
             else "; partial refusals can't be told apart and count as refused"
         )
+        if self.by:
+            return f"Agreement of {self.by} with {self.overall.n} labels ({self.labels}){merged}."
         return (
             f"Agreement with {self.overall.n} labels ({self.labels}), each answer judged by a "
             f"classifier that saw neither its prompt {unseen or 'nor another answer to it '}"

@@ -52,4 +52,4 @@ def tracking_of(
     return Tracking(training, trackers, say) if trackers else None
 
 
-__all__ = ["TRACKERS", "Tracker", "Tracking", "Training", "check_trackers", "tracking_of"]
+__all__ = ["TRACKERS", "Tracker", "Training"]

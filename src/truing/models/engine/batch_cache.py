@@ -1,9 +1,9 @@
 """Keys and values of a sampling batch: one copy of what rows share, one growing part for each row.
 
-Rows are laid out as P prompts x S samples ("slots"). Three parts: the prefix common to all prompts
-(one copy), each prompt's own tokens (one copy for its S samples) and each row's new tokens, for which
-room is made a block at a time. Finished rows leave the packed row of queries at once, and leave the cache
-when few enough are left.
+Rows are laid out as P prompts x S samples ("slots"). Four parts: the prefix common to all prompts (one
+copy), what groups of prompts begin with (a copy each), each prompt's own tokens (one for its S samples) and
+each row's new tokens, for which room is made a block at a time. Finished rows leave the packed row of
+queries at once, and leave the cache when few enough are left.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from truing.models.engine.attention import ScoreRule
+from truing.models.engine.beginnings import Beginnings, Gathering
 from truing.models.engine.prefill import Pair, Prompts
 from truing.models.engine.projection import softcapped
 
@@ -29,18 +30,27 @@ def grown(states: Tensor, axis: int, most: int) -> Tensor:
 
 
 class _Layer:
-    """Keys and values of one layer.
+    """Keys and values of one layer, heads first; keys (..., D, L) and values (..., L, D), as products of
+    few queries are fastest.
 
-    prefix and prompts: keys (P, K, D, L) and values (P, K, L, D), as products of few queries are fastest
-    (of the prefix P is 1, or it is None); own: keys and values (P S, K, T, D).
+    prefix (K, ...) of what all prompts begin with, beginnings (K M, ...) of what groups of prompts do; or
+    None. prompts (K P, ...); own: keys and values (K, P S, T, D).
     """
 
-    def __init__(self, prefix: Pair | None, prompts: Pair, slots: int) -> None:
+    def __init__(
+        self, prefix: Pair | None, beginnings: Pair | None, prompts: Pair, slots: int
+    ) -> None:
         self.prefix = prefix
-        self.prompts = prompts
-        _, K, _, D = prompts[1].shape
-        shape = (slots, K, 0, D)
-        self.own = (prompts[0].new_zeros(shape), prompts[1].new_zeros(shape))
+        self.beginnings = None if beginnings is None else _turned(beginnings)
+        self.prompts = _turned(prompts)
+        K, _, _, D = prompts[0].shape
+        self.own = (prompts[0].new_zeros(K, slots, 0, D), prompts[1].new_zeros(K, slots, 0, D))
+
+
+def _turned(pair: Pair) -> Pair:
+    """Keys and values (K, B, L, D) as (K B, D, L) and (K B, L, D)."""
+    keys, values = pair
+    return keys.transpose(2, 3).contiguous().flatten(0, 1), values.flatten(0, 1)
 
 
 class Slots:
@@ -145,15 +155,28 @@ class SharedCache(Slots):
 
     def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
         super().__init__(prompts, samples, max_new_tokens)
+        lengths = self._prompt_lengths
+        self._group(Beginnings.of(prompts.hangs_on, lengths, samples))
+        groups = zip(self._beginnings.groups, self._beginnings.lengths, strict=True)
+        shared = prompts.places([(group[0], 0, length) for group, length in groups])
+        own = prompts.places([(n, self._begun[n], length) for n, length in enumerate(lengths)])
         self._layers: dict[int, _Layer] = {}
         for layer in prompts.layers:
             prefix = prompts.prefix.get(layer)
-            keys, values = prompts.take(layer)
+            beginnings, of_prompts = prompts.take_heads(layer, shared, own)
             self._layers[layer] = _Layer(
-                (_heads_first(prefix[0], turned=True), _heads_first(prefix[1])) if prefix else None,
-                (_heads_first(keys, turned=True), _heads_first(values)),
+                (prefix[0].permute(1, 2, 0).contiguous(), prefix[1].transpose(0, 1).contiguous())
+                if prefix
+                else None,
+                beginnings if self._gathering else None,
+                of_prompts,
                 self.slots,
             )
+
+    def _group(self, beginnings: Beginnings) -> None:
+        prompts = len(self._prompt_lengths)
+        self._beginnings, self._begun = beginnings, beginnings.begun(prompts)
+        self._gathering = Gathering(beginnings.groups, prompts) if beginnings.groups else None
 
     def attend(
         self,
@@ -170,29 +193,73 @@ class SharedCache(Slots):
         P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
         self._store(cache, key_NKD, value_NKD)
         query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
-        # What a prompt's samples share is read once for all of them, as more rows of queries.
-        shared_PKQD = query_PSKGD.transpose(1, 2).reshape(P, K, S * G, D)
+        query = query_PSKGD.permute(2, 0, 1, 3, 4).contiguous()
         own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
         if own_keys.dtype == torch.bfloat16:  # whose products take three times as long over gaps
             own_keys = own_keys.contiguous()
-        own_scores = query_PSKGD.flatten(0, 1) @ own_keys.transpose(2, 3)
-        before = [cache.prompts] if cache.prefix is None else [cache.prefix, cache.prompts]
-        scores = [(shared_PKQD @ keys).view(P, K, S, G, -1) for keys, _ in before]
-        scores.append(own_scores.view(P, S, K, G, now).transpose(1, 2))
+        # What a prompt's samples share is read once for all of them, as more rows of queries.
+        scores = [self._of_prompts(query, cache.prompts[0])]
+        scores.append(query.view(-1, G, D) @ own_keys.flatten(0, 1).transpose(1, 2))
+        if cache.beginnings is not None:
+            scores.insert(0, self._of_beginnings(query, cache.beginnings[0]))
+        if cache.prefix is not None:
+            scores.insert(0, query.flatten(1, 3) @ cache.prefix[0])
+        scores = [part.view(K, P, S, G, -1) for part in scores]
         weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
-        *on_before, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
-        own_output = on_own.transpose(1, 2).reshape(P * S, K, G, now) @ own_values
-        output = own_output.view(P, S, K, G, D)
-        for part, (_, values) in zip(on_before, before, strict=True):
-            shared = part.flatten(2, 3) @ values
-            output = output + shared.view(P, K, S, G, D).transpose(1, 2)
-        return self._live(output.reshape(P * S, H, D))
+        *before, on_prompts, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
+        output = (on_own.reshape(-1, G, now) @ own_values.flatten(0, 1)).view(query.shape)
+        output = output + self._of_prompts(on_prompts, cache.prompts[1])
+        if cache.beginnings is not None:
+            output += self._of_beginnings(before.pop(), cache.beginnings[1])
+        if cache.prefix is not None:
+            output += (before.pop().flatten(1, 3) @ cache.prefix[1]).view(query.shape)
+        return self._live(output.permute(1, 2, 0, 3, 4).reshape(P * S, H, D))
+
+    def _of_prompts(self, x_KPSGX: Tensor, states: Tensor) -> Tensor:
+        """Products (K, P, S, G, Y) with what each prompt has: (K P, X, Y)."""
+        rows = x_KPSGX.flatten(2, 3).flatten(0, 1)
+        return (rows @ states).view(*x_KPSGX.shape[:-1], -1)
+
+    def _of_beginnings(self, x_KPSGX: Tensor, states: Tensor) -> Tensor:
+        """Products (K, P, S, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
+        assert self._gathering is not None
+        products = self._gathering.laid_out(x_KPSGX.flatten(2, 3)) @ states
+        return self._gathering.back(products, len(x_KPSGX)).view(*x_KPSGX.shape[:-1], -1)
 
     def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
-        """Softmax in float32 over the keys that may be seen."""
-        scores = softcapped(scores.float(), rule.softcap).add_(self._mask(rule.window))
-        _, K, _, G, _ = scores.shape
-        return rule.weights(scores, K, 1, G, 1)
+        """Softmax, computed in float32, over the keys that may be seen."""
+        mask = self._mask(rule.window)
+        if rule.plain:
+            return scores.add_(mask.to(scores.dtype)).softmax(-1)
+        scores = softcapped(scores.float(), rule.softcap).add_(mask)
+        K, _, _, G, _ = scores.shape
+        return rule.weights(scores, K, 1, 1, G, 1)
+
+    def _mask(self, window: int | None) -> Tensor:
+        """(P, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
+        if window not in self._masks:
+            begun_P1 = torch.tensor(self._begun)[:, None]
+            behind_P1 = self.prompt_length_P[:, None]
+            widths = (max(self._begun), self._longest_own)
+            beginning, prompt = (torch.arange(width) for width in widths)
+            P, now = len(begun_P1), self.step + 1
+            own = behind_P1 + torch.arange(now)
+            columns = (torch.arange(-self.prefix_length, 0), beginning)
+            position = [part.expand(P, -1) for part in columns] + [begun_P1 + prompt, own]
+            hidden = torch.zeros(P, self.prefix_length + sum(widths) + now, dtype=torch.bool)
+            beginnings, prompts = hidden[:, self.prefix_length :].split([*widths, now], 1)[:2]
+            beginnings |= beginning >= begun_P1
+            prompts |= begun_P1 + prompt >= behind_P1
+            if window is not None:
+                hidden |= torch.cat(position, 1) <= own[:, -1:] - window
+            mask = torch.zeros(hidden.shape).masked_fill(hidden, float("-inf"))
+            self._masks[window] = mask[:, None, None]
+        return self._masks[window]
+
+    @property
+    def _longest_own(self) -> int:
+        """Tokens of a prompt behind its group's beginning at most."""
+        return max(n - begun for n, begun in zip(self._prompt_lengths, self._begun, strict=True))
 
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
         if cache.own[0].shape[2] == self.step:
@@ -200,9 +267,9 @@ class SharedCache(Slots):
         for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
             place = kept.select(2, self.step)
             if len(self._live_slots) == self.slots:
-                place.copy_(new)
+                place.copy_(new.transpose(0, 1))
             else:
-                place.index_copy_(0, self.slot_N, new)
+                place.index_copy_(1, self.slot_N, new.transpose(0, 1))
 
     def _spread(self, x_NHD: Tensor) -> Tensor:
         """Live rows laid out as slots; the others are 0."""
@@ -214,14 +281,21 @@ class SharedCache(Slots):
         return x_SHD if len(self._live_slots) == self.slots else x_SHD.index_select(0, self.slot_N)
 
     def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
-        longest = max(self._prompt_lengths)
+        beginnings, left = self._beginnings.of_prompts(prompt_P.tolist())
+        self._group(beginnings)
+        longest, group_M = self._longest_own, torch.tensor(left, dtype=torch.long)
+        begun = max(beginnings.lengths, default=0)
         for layer in self._layers.values():
-            keys, values = layer.prompts
-            layer.prompts = (keys[prompt_P, :, :, :longest], values[prompt_P, :, :longest])
-            layer.own = (layer.own[0][old_S], layer.own[1][old_S])
+            K = len(layer.own[0])
+            layer.prompts = _those(layer.prompts, K, prompt_P, longest)
+            if layer.beginnings is not None:
+                there = _those(layer.beginnings, K, group_M, begun)
+                layer.beginnings = there if left else None
+            layer.own = (layer.own[0][:, old_S], layer.own[1][:, old_S])
 
 
-def _heads_first(x: Tensor, *, turned: bool = False) -> Tensor:
-    """(..., S, K, D) as contiguous (B, K, S, D), or (B, K, D, S); B = 1 where there is no leading axis."""
-    x = x if x.dim() == 4 else x[None]
-    return (x.permute(0, 2, 3, 1) if turned else x.transpose(1, 2)).contiguous()
+def _those(pair: Pair, heads: int, chosen: Tensor, longest: int) -> Pair:
+    """Some of the keys (K B, D, L) and values (K B, L, D), of so many tokens at most."""
+    keys, values = (part.unflatten(0, (heads, -1)).index_select(1, chosen) for part in pair)
+    keys, values = keys[..., :longest].contiguous(), values[:, :, :longest].contiguous()
+    return keys.flatten(0, 1), values.flatten(0, 1)

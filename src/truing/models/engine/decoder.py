@@ -9,10 +9,11 @@ weights in the processor's own layout, adapters merged in, made anew when a para
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from truing.models.engine.attention import AttentionPlan
 from truing.models.engine.checkpointing import Checkpoints
 from truing.models.engine.embedding import embedded
 from truing.models.engine.families import Norm, is_written_here, last_norm, parts_of
+from truing.models.engine.linears import Linears, Live, Packed
 from truing.models.engine.operators import rotate, rotate_into, signed
 from truing.models.engine.own_weights import (
     Together,
@@ -32,75 +34,34 @@ from truing.models.engine.own_weights import (
 from truing.models.engine.packed import PackedLinear
 from truing.models.engine.slot_cache import SlotCache
 
-
-class _Linears(Protocol):
-    """The matrix products of one layer."""
-
-    def queries_keys_values(self, x_NE: Tensor) -> Tensor:
-        """Projections for attention, side by side: (N, (H + 2 K) D)."""
-        ...
-
-    def attention_output(self, x_NO: Tensor) -> Tensor:
-        """(N, E)."""
-        ...
-
-    def gate_and_up(self, x_NE: Tensor) -> tuple[Tensor, Tensor]:
-        """Both inner projections of the feed-forward part: (N, F) each."""
-        ...
-
-    def down(self, x_NF: Tensor) -> Tensor:
-        """(N, E)."""
-        ...
+CHUNK = 256
+"""Tokens whose activations a core's own cache holds."""
 
 
-class _Live:
-    """Through the model's own modules: gradients and adapters work."""
-
-    def __init__(self, layer: Any) -> None:
-        self._attention, self._mlp = layer.self_attn, layer.mlp
-
-    def queries_keys_values(self, x_NE: Tensor) -> Tensor:
-        attention = self._attention
-        return torch.cat(
-            [p(x_NE) for p in (attention.q_proj, attention.k_proj, attention.v_proj)], -1
-        )
-
-    def attention_output(self, x_NO: Tensor) -> Tensor:
-        return self._attention.o_proj(x_NO)  # type: ignore[no-any-return]
-
-    def gate_and_up(self, x_NE: Tensor) -> tuple[Tensor, Tensor]:
-        return self._mlp.gate_proj(x_NE), self._mlp.up_proj(x_NE)
-
-    def down(self, x_NF: Tensor) -> Tensor:
-        return self._mlp.down_proj(x_NF)  # type: ignore[no-any-return]
-
-
-class _Packed:
-    """Through frozen copies, layers with the same input as one product."""
-
-    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
-        attention, mlp = layer.self_attn, layer.mlp
-        self.queries_keys_values = PackedLinear(
-            [attention.q_proj, attention.k_proj, attention.v_proj], dtype
-        )
-        self.attention_output = PackedLinear([attention.o_proj], dtype)
-        self._gate_up = PackedLinear([mlp.gate_proj, mlp.up_proj], dtype)
-        self.down = PackedLinear([mlp.down_proj], dtype)
-
-    def gate_and_up(self, x_NE: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = self._gate_up(x_NE).chunk(2, dim=-1)
-        return gate, up
-
-
-def _beside(x_NE: Tensor, output_NE: Tensor, norm: Norm | None, dtype: torch.dtype) -> Tensor:
+def _beside(
+    x_NE: Tensor,
+    product: Callable[[Tensor, Tensor | None], Tensor],
+    inner_NI: Tensor,
+    norm: Norm | None,
+    dtype: torch.dtype,
+) -> Tensor:
     """What a part of a layer gives, behind its norm if it has one, added to what it was given."""
-    return x_NE + (output_NE if norm is None else norm(output_NE, dtype))
+    return product(inner_NI, x_NE) if norm is None else x_NE + norm(product(inner_NI, None), dtype)
+
+
+def _some_at_a_time(work: Callable[..., tuple[Tensor, ...]], *given: Tensor) -> tuple[Tensor, ...]:
+    """What is computed of each token by itself, without gradients of so many at once as a core's cache
+    holds: what stands between products is then read from there."""
+    if torch.is_grad_enabled() or len(given[0]) <= CHUNK or given[0].device.type != "cpu":
+        return work(*given)
+    parts = [work(*some) for some in zip(*(x.split(CHUNK) for x in given), strict=True)]
+    return tuple(torch.cat(each) for each in zip(*parts, strict=True))
 
 
 class _Layer:
     """One layer: attention and feed-forward, each behind a norm and beside a shortcut."""
 
-    def __init__(self, number: int, layer: Any, linears: _Linears) -> None:
+    def __init__(self, number: int, layer: Any, linears: Linears) -> None:
         self._number = number
         self._linears = linears
         self._parts = parts_of(layer)
@@ -113,26 +74,44 @@ class _Layer:
         sin_N1D: Tensor,
         plan: AttentionPlan,
         dtype: torch.dtype,
+        only_M: Tensor | None = None,
     ) -> Tensor:
-        linears, parts = self._linears, self._parts
-        H, K = parts.heads
-        heads = linears.queries_keys_values(parts.before[0](x_NE, dtype))
-        heads = heads.view(len(x_NE), H + 2 * K, -1)
-        turned, value_NKD = heads[:, : H + K], heads[:, H + K :]
-        if parts.of_heads is not None:
-            turned = parts.of_heads(turned, H, dtype)
-        turned = rotate(turned, cos_N1D, sin_N1D)
+        """Hidden states (N, E), or those of these tokens only (M, E)."""
+        H, _ = self._parts.heads
+        heads = partial(self._heads, dtype=dtype)
+        turned, value_NKD = _some_at_a_time(heads, x_NE, cos_N1D, sin_N1D)
         attended_NHD = plan.attend(
             self._number,
             turned[:, :H],
             turned[:, H:],
             value_NKD,
-            parts.rule,
+            self._parts.rule,
         )
-        output = linears.attention_output(attended_NHD.reshape(len(x_NE), -1))
-        x_NE = _beside(x_NE, output, parts.behind[0], dtype)
-        inner = parts.gate(*linears.gate_and_up(parts.before[1](x_NE, dtype)))
-        return _beside(x_NE, linears.down(inner), parts.behind[1], dtype)
+        attended_NO = attended_NHD.reshape(len(x_NE), -1)
+        if only_M is not None:
+            x_NE, attended_NO = x_NE[only_M], attended_NO[only_M]
+        (x_NE,) = _some_at_a_time(partial(self._behind_attention, dtype=dtype), x_NE, attended_NO)
+        return x_NE
+
+    def _heads(
+        self, x_NE: Tensor, cos_N1D: Tensor, sin_N1D: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """Queries and keys, turned, and values."""
+        parts, (H, K) = self._parts, self._parts.heads
+        heads = self._linears.queries_keys_values(parts.before[0](x_NE, dtype))
+        heads = heads.view(len(x_NE), H + 2 * K, -1)
+        turned, value_NKD = heads[:, : H + K], heads[:, H + K :]
+        if parts.of_heads is not None:
+            turned = parts.of_heads(turned, H, dtype)
+        return rotate(turned, cos_N1D, sin_N1D), value_NKD
+
+    def _behind_attention(
+        self, x_NE: Tensor, attended_NO: Tensor, dtype: torch.dtype
+    ) -> tuple[Tensor]:
+        linears, parts = self._linears, self._parts
+        x_NE = _beside(x_NE, linears.attention_output, attended_NO, parts.behind[0], dtype)
+        inner_NF = linears.gated(parts.before[1](x_NE, dtype), parts.gate)
+        return (_beside(x_NE, linears.down, inner_NF, parts.behind[1], dtype),)
 
 
 class _LeanLayer:
@@ -152,9 +131,13 @@ class _LeanLayer:
         signed_N1D: Tensor,
         plan: AttentionPlan,
         dtype: torch.dtype,
+        only_M: Tensor | None = None,
     ) -> Tensor:
+        """As `_Layer`."""
         parts, mlp = self._parts, self._mlp
         attended_NO = self._attended(parts.before[0](x_NE, dtype), cos_N1D, signed_N1D, plan)
+        if only_M is not None:
+            x_NE, attended_NO = x_NE[only_M], attended_NO[only_M]
         x_NE = _product_beside(x_NE, self._attention.o_proj, attended_NO, parts.behind[0])
         normed = parts.before[1](x_NE, dtype)
         gate, up = self._gate_up.of_each((mlp.gate_proj, mlp.up_proj), normed)
@@ -183,7 +166,7 @@ def _product_beside(x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm
     """A linear layer's output, behind its norm if it has one, added to what stands beside it."""
     if norm is None:
         return added_product(x_NE, layer, inner_NI)
-    return _beside(x_NE, layer(inner_NI), norm, x_NE.dtype)
+    return x_NE + norm(layer(inner_NI), x_NE.dtype)
 
 
 class _PackedLayers:
@@ -191,7 +174,7 @@ class _PackedLayers:
 
     def __init__(self, body: Any, dtype: torch.dtype) -> None:
         self.state = _state(body)
-        self.layers = [_Layer(i, part, _Packed(part, dtype)) for i, part in enumerate(body.layers)]
+        self.layers = [_Layer(i, part, Packed(part, dtype)) for i, part in enumerate(body.layers)]
 
 
 class _PackedHead:
@@ -232,7 +215,7 @@ class Decoder:
             for layers in _with_one_input(part):
                 lay_together(layers)
         self._last_norm = last_norm(body)
-        self._live = [_Layer(i, part, _Live(part)) for i, part in enumerate(body.layers)]
+        self._live = [_Layer(i, part, Live(part)) for i, part in enumerate(body.layers)]
         self._lean = [_LeanLayer(i, part) for i, part in enumerate(body.layers)]
         self._packed: _PackedLayers | None = None
         self._packing = Lock()  # passes may run side by side
@@ -287,9 +270,18 @@ class Decoder:
             self._checkpoints = None
 
     def hidden(
-        self, tokens_N: Tensor, positions_N: Tensor, plan: AttentionPlan, layers: int | None = None
+        self,
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        plan: AttentionPlan,
+        only_M: Tensor | None = None,
+        layers: int | None = None,
     ) -> Tensor:
-        """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed."""
+        """Hidden states (N, E) behind the last norm, or behind the first `layers` layers, unnormed.
+
+        Behind the last norm those of `only_M` (M, E), where they alone are asked for: the last layer then
+        does its part for them alone.
+        """
         x_NE = self._embedded(tokens_N)
         if torch.is_grad_enabled():
             self._forget_what_learns()
@@ -307,7 +299,8 @@ class Decoder:
         }
         for layer in stack[:layers]:
             run = layer if self._checkpoints is None else self._checkpoints.around(layer)
-            x_NE = run(x_NE, *turns[layer.turn], plan, dtype)
+            of_these = only_M if layer is stack[-1] else None
+            x_NE = run(x_NE, *turns[layer.turn], plan, dtype, of_these)
         return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
 
     def _embedded(self, tokens_N: Tensor) -> Tensor:

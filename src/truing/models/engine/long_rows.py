@@ -7,6 +7,7 @@ allows; what a mask is needed for is cut so that no matrix of scores has more th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,8 +27,21 @@ from truing.models.engine.tree import CPU, PromptWithContinuations, SharedPrefix
 
 PIECE = 1024
 """Tokens of one pass: activations fit the cache (see packing.py)."""
-Hidden = Callable[[Tensor, Tensor, AttentionPlan], Tensor]
-"""Hidden states (N, E) of tokens (N,) at positions (N,) under a plan."""
+
+
+class Hidden(Protocol):
+    """A model up to its last norm."""
+
+    def __call__(
+        self,
+        tokens_N: Tensor,
+        positions_N: Tensor,
+        plan: AttentionPlan,
+        only_M: Tensor | None = None,
+    ) -> Tensor:
+        """Hidden states (N, E) of tokens at positions under a plan; of the tokens `only_M` alone (M, E)
+        where it is given."""
+        ...
 
 
 class LongRow:

@@ -12,6 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from truing.models.engine.operators import Gate, geglu, swiglu
+
+_ACTIVATIONS: dict[Gate, tuple[str, str]] = {swiglu: ("swish", ""), geglu: ("gelu", "tanh")}
+"""Of gates, as oneDNN calls them: a product's last step, before its numbers are rounded and written."""
 ROWS = 32  # the number of rows that the layout is chosen for; others work as well
 
 
@@ -47,10 +51,31 @@ class PackedLinear:
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O)."""
         if self._packed:
-            return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
-                x_NI, self._weight, self._bias, "none", [], ""
-            )
+            return self._product(x_NI, "none", "")
         return F.linear(x_NI, self._weight, self._bias)
+
+    def gated(self, x_NI: Tensor, other: PackedLinear, gate: Gate) -> Tensor:
+        """gate(this, other), of the products of both with x: (N, O)."""
+        if not (self._packed and other._packed and gate in _ACTIVATIONS):
+            return gate(self(x_NI), other(x_NI))
+        activated_NO = self._product(x_NI, *_ACTIVATIONS[gate])
+        return other._with(x_NI, activated_NO, "mul")
+
+    def added(self, x_NI: Tensor, beside_NO: Tensor) -> Tensor:
+        """The product, added to what stands beside it: (N, O)."""
+        if not self._packed or beside_NO.dtype != x_NI.dtype:
+            return beside_NO + self(x_NI)
+        return self._with(x_NI, beside_NO, "add")
+
+    def _product(self, x_NI: Tensor, activation: str, algorithm: str) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
+            x_NI, self._weight, self._bias, activation, [], algorithm
+        )
+
+    def _with(self, x_NI: Tensor, other_NO: Tensor, operation: str) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise.binary(  # type: ignore[no-any-return]
+            x_NI, other_NO, self._weight, self._bias, operation
+        )
 
 
 def _weight(layer: nn.Module) -> Tensor:

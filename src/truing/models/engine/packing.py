@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from truing.models.engine.nesting import SAVED, common_prefix
 from truing.models.engine.room import halves
@@ -47,12 +48,14 @@ def _worth(tokens: int) -> int:
 def shared_out(
     requests: Sequence[PromptWithContinuations], workers: int, most: int | None = None
 ) -> list[list[PromptWithContinuations]]:
-    """Packs of about one size for as many workers, of `most` tokens together (without it, PACK_TOKENS)."""
+    """Packs of about one size for as many workers, of `most` tokens together (without it, PACK_TOKENS).
+    What prompts begin with alike counts as for `packs` with `nested`."""
     prompts = [request.prompt for request in requests]
     shared = common_prefix(prompts) if len(prompts) > 1 else 0
     own = sum(len(r.prompt) - shared + sum(map(len, r.continuations)) for r in requests)
+    own -= sum(_worth(common_prefix(pair) - shared) for pair in pairwise(prompts))
     parts = max(1, -(-own // (most or PACK_TOKENS))) * workers
-    return list(packs(requests, shared + -(-own // parts)))
+    return list(packs(requests, shared + -(-own // parts), nested=True))
 
 
 def smaller(pack: Sequence[PromptWithContinuations]) -> list[list[PromptWithContinuations]]:

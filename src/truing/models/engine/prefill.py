@@ -50,10 +50,25 @@ class Prefill:
 
 @dataclass(frozen=True)
 class _Part:
-    """Keys and values (N, K, D) by layer of some prompts, and the places there of each prompt's own."""
+    """Keys and values (N, K, D) by layer of some prompts, and the places there of each prompt's own.
+
+    `hangs_on`: for each prompt what it begins with like others, and how many of its places that has.
+    """
 
     stored: dict[int, Pair]
     rows: list[list[int]]
+    hangs_on: list[tuple[int, int]]
+
+    @staticmethod
+    def of(prefill: Prefill, before: range) -> _Part:
+        """Of a tree that has been run; `before` are places that all prompts begin with."""
+        tree = prefill.tree
+        hangs_on = [
+            (segment, len(before) + begun if begun else 0)
+            for segment, begun in tree.prompt_beginnings()
+        ]
+        rows = [[*before, *places] for places in tree.prompt_places()]
+        return _Part(prefill.stored, rows, hangs_on)
 
 
 class Prompts:
@@ -75,8 +90,12 @@ class Prompts:
         self.hidden_PE = hidden_PE
         self._parts = parts
         self.lengths = [len(row) for part in parts for row in part.rows]
-        longest = max(self.lengths)
-        self._index = [_padded(part.rows, longest).to(hidden_PE.device) for part in parts]
+        self.hangs_on = [
+            ((number, segment), begun)
+            for number, part in enumerate(parts)
+            for segment, begun in part.hangs_on
+        ]
+        self._index: list[Tensor] | None = None
 
     @property
     def layers(self) -> list[int]:
@@ -85,6 +104,9 @@ class Prompts:
 
     def take(self, layer: int) -> Pair:
         """Keys and values (P, L, K, D) of one layer, padded on the right; they aren't kept here."""
+        if self._index is None:  # every layer asks for the same
+            longest, device = max(self.lengths), self.hidden_PE.device
+            self._index = [_padded(part.rows, longest).to(device) for part in self._parts]
         parts = [part.stored.pop(layer) for part in self._parts]
         keys, values = (
             [pair[which][index] for pair, index in zip(parts, self._index, strict=True)]
@@ -92,9 +114,40 @@ class Prompts:
         )
         return _together(keys), _together(values)
 
+    def places(self, spans: Sequence[tuple[int, int, int]]) -> list[Tensor]:
+        """For each part places (rows, L), padded on the right, of tokens of prompts: of prompt number p
+        those from a to b for each (p, a, b), in the prompts' order."""
+        longest = max((end - start for _, start, end in spans), default=0)
+        by_part: list[list[list[int]]] = [[] for _ in self._parts]
+        rows = [(number, row) for number, part in enumerate(self._parts) for row in part.rows]
+        for prompt, start, end in spans:
+            number, row = rows[prompt]
+            by_part[number].append(row[start:end])
+        return [_padded(of_part, longest) for of_part in by_part]
+
+    def take_heads(self, layer: int, *places: Sequence[Tensor]) -> list[Pair]:
+        """Keys and values (K, rows, L, D) of one layer at some `places`; they aren't kept here."""
+        parts = [part.stored.pop(layer) for part in self._parts]
+        return [
+            (_of_heads([pair[0] for pair in parts], at), _of_heads([pair[1] for pair in parts], at))
+            for at in places
+        ]
+
 
 def _together(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
+
+
+def _of_heads(parts: Sequence[Tensor], places: Sequence[Tensor]) -> Tensor:
+    """States (K, rows, L, D), heads first, of those (N, K, D) of each part at places (rows, L) there."""
+    _, K, D = parts[0].shape
+    sizes = [at.numel() for at in places]
+    states = parts[0].new_empty(K, sum(sizes), D)
+    for head, of_head in enumerate(states):
+        for part, at, into in zip(parts, places, of_head.split(sizes), strict=True):
+            if at.numel():
+                torch.index_select(part[:, head].contiguous(), 0, at.flatten(), out=into)
+    return states.view(K, sum(map(len, places)), places[0].shape[1], D)
 
 
 def _padded(rows: Sequence[Sequence[int]], longest: int) -> Tensor:
@@ -134,11 +187,11 @@ def _in_one_pass(
 ) -> Prompts:
     prefill = Prefill(TokenTree(requests, nested=True, device=device))
     tree = prefill.tree
-    hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill)[tree.prompt_last_P]
+    hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill, tree.prompt_last_P)
     apart = tree.prefix_length if tree.prefix_length > LONG_PREFIX else 0
-    rows = [[*range(apart, tree.prefix_length), *places] for places in tree.prompt_places()]
     prefix = {n: (keys[:apart], values[:apart]) for n, (keys, values) in prefill.stored.items()}
-    return Prompts(prefix if apart else {}, apart, [_Part(prefill.stored, rows)], hidden_PE)
+    part = _Part.of(prefill, range(apart, tree.prefix_length))
+    return Prompts(prefix if apart else {}, apart, [part], hidden_PE)
 
 
 def _behind(
@@ -149,10 +202,9 @@ def _behind(
 ) -> tuple[_Part, Tensor]:
     prefill = Prefill(TokenTree(pack, nested=True, shared_prefix=prefix, device=device))
     tree = prefill.tree
-    hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill)[tree.prompt_last_P]
+    hidden_PE = hidden(tree.tokens_N, tree.positions_N, prefill, tree.prompt_last_P)
     before = range(tree.prefix_length if prefix is None else 0)
-    rows = [[*before, *places] for places in tree.prompt_places()]
-    return _Part(prefill.stored, rows), hidden_PE
+    return _Part.of(prefill, before), hidden_PE
 
 
 def _one_long(
@@ -161,4 +213,4 @@ def _one_long(
     row = LongRow(len(prompt), device)
     for hidden_NE in in_pieces(hidden, row, prompt, size):
         last_1E = hidden_NE[-1:]
-    return _Part(row.states, [list(range(known, len(prompt)))]), last_1E
+    return _Part(row.states, [list(range(known, len(prompt)))], [(-1, 0)]), last_1E

@@ -221,6 +221,12 @@ class TokenTree:
         """Packed places of each prompt's tokens behind the prefix common to all."""
         return [self._places(stem) for stem in self._stems]
 
+    def prompt_beginnings(self) -> list[tuple[int, int]]:
+        """For each prompt the segment that its own tokens hang on, and how many of its `prompt_places` are
+        those of that segment and the ones above; 0 where it is the prefix common to all, or none."""
+        stems = [self._segments[stem] for stem in self._stems]
+        return [(stem.parent, stem.depth - self.prefix_length) for stem in stems]
+
     def _places(self, segment: int) -> list[int]:
         places: list[int] = []
         while segment not in (self._root, -1):

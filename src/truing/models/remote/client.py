@@ -58,7 +58,8 @@ class Unreachable(EndpointError):
 class Connection:
     """How servers are asked. `key_variable` names the environment variable that holds the key; without
     it, TRUING_ENDPOINT_KEY where that is set. Times are in seconds: `timeout` is the longest silence,
-    `longest` the most that one answer may take."""
+    `longest` the most that one answer may take. `key_option` is what messages call the place where
+    `key_variable` is given."""
 
     key_variable: str | None = None
     timeout: float = 60.0
@@ -66,6 +67,7 @@ class Connection:
     at_once: int = 4
     attempts: int = 5
     first_wait: float = 1.0
+    key_option: str = "--key-variable"
 
     def key(self) -> str:
         """The key, or nothing. Raises InputError where the variable named isn't set, or no key can be
@@ -73,7 +75,7 @@ class Connection:
         key = os.environ.get(self.key_variable or KEY_VARIABLE, "").strip()
         if self.key_variable and not key:
             raise InputError(
-                f"--key-variable {self.key_variable}: no such environment variable, or it's empty; "
+                f"{self.key_option} {self.key_variable}: no such environment variable, or it's empty; "
                 "set it to the endpoint's key"
             )
         if not (key.isascii() and key.isprintable()) or " " in key:
@@ -126,6 +128,8 @@ class PatientClient:
             try:
                 return self._once(path, body)
             except _Later as later:
+                if self._closed.is_set():  # whoever asked has gone
+                    raise Unreachable("was left before it answered") from None
                 attempts = self._connection.attempts
                 if later.status == 500 and attempts_at_500 is not None:
                     attempts = attempts_at_500

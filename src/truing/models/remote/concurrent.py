@@ -10,6 +10,7 @@ from truing.models.remote.client import EndpointError, Unreachable
 from truing.models.remote.endpoint import Endpoint
 from truing.types import Unscored
 
+_CLOSED = frozenset({401, 402, 403, 404})  # the key, the credit or the model is gone
 GIVE_UP = 3  # questions in a row that the server failed on: it's gone
 HINT = "see that the server answers, and give the same command again"
 """What would help where nothing came back."""
@@ -18,12 +19,17 @@ Made = TypeVar("Made")
 
 
 def asked_at_once(
-    endpoint: Endpoint, jobs: Mapping[int, Callable[[], Made]]
+    endpoint: Endpoint, jobs: Mapping[int, Callable[[], Made]], *, needed: bool = False
 ) -> Iterator[tuple[int, Made | Unscored]]:
-    """Each job's outcome as it comes, a few at once. After several failures in a row no more is asked."""
+    """Each job's outcome as it comes, a few at once. After several failures in a row no more is asked.
+
+    Where outcomes are `needed`, raises Unreachable once the server is gone: what it fails on last, or
+    several in a row, a key or a model that it knows no more too. An error of the server's own about one
+    text (500) is no sign of that by itself.
+    """
     waiting = iter(jobs)
     running: dict[Future[Made], int] = {}
-    failures = 0
+    failures, gone = 0, None
     pool = ThreadPoolExecutor(endpoint.at_once)
     try:
         while True:
@@ -39,14 +45,19 @@ def asked_at_once(
                 number = running.pop(future)
                 try:
                     yield number, future.result()
-                    failures = 0
+                    failures, gone = 0, None
                 except EndpointError as error:
-                    failures = failures + 1 if isinstance(error, Unreachable) else 0
+                    closed = needed and error.status in _CLOSED
+                    unreachable = isinstance(error, Unreachable) or closed
+                    failures = failures + 1 if unreachable else 0
+                    gone = error if unreachable and error.status != 500 else None
                     yield number, Unscored(f"left out, the endpoint {error}")
     except BaseException:
         endpoint.close()  # what waits for an answer ends now
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    if needed and (gone or failures >= GIVE_UP):
+        raise Unreachable(str(gone or f"failed on {GIVE_UP} texts in a row"))
     for number in waiting:
         yield number, Unscored(f"left out, the endpoint had failed on {GIVE_UP} questions in a row")

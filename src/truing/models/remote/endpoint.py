@@ -100,7 +100,7 @@ class Endpoint:
     ) -> None:
         """Asks nothing yet. Raises InputError where the key named isn't there."""
         self.name = name
-        self.at_once = connection.at_once
+        self.at_once, self._key_option = connection.at_once, connection.key_option
         self._client = PatientClient(name.url, connection, say)
         self._lock = threading.Lock()
         self.fingerprints: list[str] = []
@@ -273,7 +273,8 @@ class Endpoint:
         right = "see that the server runs and that URL and model are right"
         if isinstance(error, Refused) and error.status in (401, 403):
             right = (
-                "set TRUING_ENDPOINT_KEY to its key, or name another variable with --key-variable"
+                "set TRUING_ENDPOINT_KEY to its key, or name another variable with "
+                f"{self._key_option}"
             )
         elif isinstance(error, Refused) and error.status == 404:
             right = (

@@ -17,6 +17,7 @@ from truing.models.templates.thoughts import without_thoughts
 NONE_LISTED = "lists no log-probabilities of the text it was given"
 _LONGEST_TOKEN = 32  # characters, on average over a reply
 _ALWAYS = 4096  # characters that any reply may have
+_MOST_TOKENS = 10**9  # that a server may say it used for one reply
 _ROUNDING = 0.01  # nats by which a log-probability in 16 bits may exceed 0
 _TEXT_PARTS = ("text", "output_text")
 _REASONING = ("reasoning_content", "reasoning")
@@ -24,12 +25,17 @@ _REASONING = ("reasoning_content", "reasoning")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server wrote. `cut`: the length limit ended it; `thought`: it reasons before it answers."""
+    """What a server wrote. `cut`: the length limit ended it; `thought`: it reasons before it answers.
+
+    `tokens_sent` and `tokens_back` are as the server counts them, None where it doesn't.
+    """
 
     text: str
     cut: bool
     fingerprint: str
     thought: bool = False
+    tokens_sent: int | None = None
+    tokens_back: int | None = None
 
 
 def fingerprint_in(document: Mapping[str, Any]) -> str:
@@ -90,7 +96,16 @@ def _reply(
         raise Refused(f"wrote {len(text):,} characters where {max_tokens} tokens were asked for")
     cut = choice.get("finish_reason") == "length"
     thought = without_thoughts(text) != text.strip()
-    return Reply(whole_text(text), cut, fingerprint_in(document), thought)
+    sent, back = (_count(document, name) for name in ("prompt_tokens", "completion_tokens"))
+    return Reply(whole_text(text), cut, fingerprint_in(document), thought, sent, back)
+
+
+def _count(document: Mapping[str, Any], name: str) -> int | None:
+    """A number of tokens that the server used; None where it gives none that can be."""
+    usage = document.get("usage")
+    count = usage.get(name) if isinstance(usage, Mapping) else None
+    usable = isinstance(count, int) and not isinstance(count, bool) and 0 <= count < _MOST_TOKENS
+    return count if usable else None
 
 
 def _counts_reasoning(document: Mapping[str, Any]) -> bool:

@@ -70,12 +70,17 @@ def fit(
         advance(len(tried))
     feature, ridge = min(tried, key=lambda key: tried[key][0])
     loss, score_A = tried[feature, ridge]
-    temperature = fitted(terms, score_A[:, None], _HELD, around=np.ones(1))
-    scale = max(float(temperature.weights[0]), LEAST_SCALE)
+    scale, thresholds = temperature(terms, score_A)
     head = fitted(terms, features[feature], ridge)
-    calibrated = LinearScores(head.weights * scale, temperature.thresholds)
+    calibrated = LinearScores(head.weights * scale, thresholds)
     losses = {key: each[0] for key, each in tried.items()}
     return Fit(feature, ridge, scale, calibrated, score_A, loss, losses)
+
+
+def temperature(terms: Likelihood, score_A: Floats) -> tuple[float, Floats]:
+    """What scores are multiplied by until they are calibrated, and the thresholds that go with it."""
+    found = fitted(terms, score_A[:, None], _HELD, around=np.ones(1))
+    return max(float(found.weights[0]), LEAST_SCALE), found.thresholds
 
 
 def _out_of_fold(

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from truing.models.features import Features
 from truing.spec.reward_model import Pooling
 
 Floats = NDArray[np.float64]
+Vectors = TypeVar("Vectors", Features, Tensor)
 Combine = Literal["mean", "minimum", "cautious"]
 Aggregate = Literal["pooled", "mean", "worst"] | Mapping[str, float]
 
 
-def pooled(vectors_BV: Features, pooling: Pooling) -> Features:
+def pooled(vectors_BV: Vectors, pooling: Pooling) -> Vectors:
     """Of vectors with an answer's mean state and its last one side by side, what a head sees."""
     half = vectors_BV.shape[1] // 2
     return {"mean": vectors_BV[:, :half], "last": vectors_BV[:, half:], "both": vectors_BV}[pooling]

@@ -6,11 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from truing.models.features import Features, depth
+import numpy as np
+
+from truing.models.engine.packing import HIDDEN_TOKENS, packs
+from truing.models.features import Features, answer_features, depth
 from truing.models.language_model import LanguageModel
 from truing.models.memo.features import FeatureStore, StoredFeatures
 from truing.progress import Progress
 from truing.prompts.rendering import Renderer
+from truing.rewards.learned.adapter import RewardAdapter
 from truing.rewards.learned.sample import Said, requests
 from truing.types import InputError
 
@@ -37,6 +41,18 @@ class StateReader:
         what = f"Reading answers at layer {layer}"
         with self.progress.task(what, total=len(wanted)) as advance:
             return features(wanted, lambda done: advance(done))
+
+    def under(self, adapter: RewardAdapter, answers: Sequence[Said], layer: int) -> Features:
+        """The same by the model with an adapter, which isn't remembered."""
+        network = adapter.on(self.renderer.model)
+        wanted = requests(self.renderer, answers)
+        rows: list[Features] = []
+        done = 0
+        with self.progress.task("Reading answers with the adapter", total=len(wanted)) as advance:
+            for pack in packs(wanted, HIDDEN_TOKENS):
+                rows.append(answer_features(network, pack, layer))
+                advance(done := done + len(pack))
+        return np.concatenate(rows)
 
 
 def layers_of(model: LanguageModel, wanted: Sequence[int]) -> tuple[int, ...]:

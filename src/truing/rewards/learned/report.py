@@ -25,7 +25,7 @@ from truing.statistics.judgement_likelihood import Likelihood
 
 Floats = NDArray[np.float64]
 Json = dict[str, Any]
-POOLED = "all people"
+POOLED, FROZEN = "all people", "frozen"
 
 
 @dataclass(frozen=True)
@@ -50,19 +50,27 @@ def measured(
     states: States,
     learned: Learned,
     section: RewardModelSpec,
+    frozen: tuple[States, Learned] | None = None,
 ) -> Json:
-    """The figures on each held-out sample; the first is the one that baselines and groups are shown for."""
+    """The figures on each held-out sample; the first is the one that baselines and groups are shown for.
+
+    `frozen` are the states of the base as it is and the head on them, where an adapter reads: one more
+    that is compared with.
+    """
     of_train = train.likelihood(section.ties)
     sides = {name: _HeldOut.of(each, of_train, section) for name, each in held_out.items()}
     said = {name: _said(side, states, learned) for name, side in sides.items()}
     first, side = next(iter(sides.items()))
+    baselines = _baselines(train, side, said[first], section)
+    if frozen is not None:
+        baselines[FROZEN] = _compared(side, said[first], _said(side, *frozen))
     return {
         "held_out": {
             name: {"judgements": len(each.sample), **each.figures(said[name])}
             for name, each in sides.items()
         },
         "calibration": [each.__dict__ for each in said[first].pairs.bins()],
-        "baselines": _baselines(train, side, said[first], section),
+        "baselines": baselines,
         "groups": _groups(side, states, learned, section),
     }
 
@@ -87,6 +95,11 @@ def _baseline(
     best = fit(train, own, RIDGES[name], section.ties, section.folds)
     score_A = np.asarray(tables[best.feature][1] @ best.head.weights)
     theirs = agreement(side.sample, side.terms, score_A, best.head.thresholds)
+    return _compared(side, ours, theirs)
+
+
+def _compared(side: _HeldOut, ours: Agreement, theirs: Agreement) -> Json:
+    """The figures of theirs, and what ours gains over it, paired."""
     sample = side.sample
     return {
         **side.figures(theirs),

@@ -6,15 +6,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from truing.models.features import answer_features
+from truing.models.language_model import LanguageModel
 from truing.models.tensor_files import opened_tensors, write_tensors_atomically
 from truing.prompts.rendering import Renderer
+from truing.rewards.learned.adapter import RewardAdapter
 from truing.rewards.learned.head import (
     Aggregate,
     Combine,
@@ -29,8 +33,10 @@ from truing.rewards.reward import Answered
 from truing.types import InputError, Score, Unscored
 
 FILE = "heads.safetensors"
-VERSION = 1
-"""To be raised when heads of an older folder would be fed with other features than they know."""
+VERSION, ADAPTED = 1, 2
+"""Of heads on the frozen base, and with an adapter, which what reads the first alone must refuse. To be
+raised when heads of an older folder would be fed with other features than they know."""
+_ADAPTER, _GROUP = "adapter/", "groups/"
 _REMEDY = "train it again with 'truing train reward'"
 
 
@@ -39,7 +45,7 @@ class RewardModel:
     """Heads, what they read, and how their scores become one.
 
     `weights` is the hash of the base's weights, `model` its name, `facts` what is known of the model for
-    people.
+    people; `adapter` is what the base reads with, where it isn't read as it is.
     """
 
     heads: Heads
@@ -50,6 +56,7 @@ class RewardModel:
     caution: float = 1.0
     aggregate: Aggregate = "pooled"
     facts: Mapping[str, Any] | None = None
+    adapter: RewardAdapter | None = None
 
     def scores(self, vectors_BV: NDArray[Any]) -> NDArray[np.float64]:
         """(B,) rewards of answers with these vectors: an answer's mean state and its last one."""
@@ -82,13 +89,18 @@ class LearnedReward:
                 read.setdefault(said, []).append(place)
         ordered = sorted(read)
         if ordered:
-            network = self.renderer.model
             wanted = requests(self.renderer, ordered)
-            values = self.model.scores(answer_features(network, wanted, self.model.layer))
+            values = self.model.scores(answer_features(self._network, wanted, self.model.layer))
             for said, value in zip(ordered, values.tolist(), strict=True):
                 for place in read[said]:
                     scores[place] = float(value)
         return scores
+
+    @cached_property
+    def _network(self) -> LanguageModel:
+        """What reads answers."""
+        base, adapter = self.renderer.model, self.model.adapter
+        return base if adapter is None else adapter.on(base)
 
     def _unreadable(self, said: Said) -> str:
         [request] = requests(self.renderer, [said])
@@ -98,9 +110,10 @@ class LearnedReward:
 
 
 def save(model: RewardModel, folder: Path) -> None:
-    """Writes the folder's one file: heads, and all the rest in its metadata."""
+    """Writes the folder's one file: heads and adapter, and all the rest in its metadata."""
+    adapter = model.adapter
     metadata = {
-        "version": VERSION,
+        "version": VERSION if adapter is None else ADAPTED,
         "model": model.model,
         "weights": model.weights,
         "layer": model.layer,
@@ -110,8 +123,12 @@ def save(model: RewardModel, folder: Path) -> None:
         "aggregate": model.aggregate,
         "facts": model.facts or {},
     }
+    tensors: dict[str, Any] = {**as_arrays(model.heads)}
+    if adapter is not None:
+        metadata["adapter"] = {"rank": adapter.rank, "alpha": adapter.alpha}
+        tensors |= {_ADAPTER + name: value.numpy() for name, value in adapter.parameters.items()}
     texts = {name: json.dumps(value) for name, value in metadata.items()}
-    write_tensors_atomically(folder / FILE, as_arrays(model.heads), texts)
+    write_tensors_atomically(folder / FILE, tensors, texts)
 
 
 def load(folder: Path) -> RewardModel:
@@ -130,11 +147,12 @@ def load(folder: Path) -> RewardModel:
 
 def _in(stored: Any) -> RewardModel:
     said = {name: json.loads(text) for name, text in stored.metadata().items()}
-    if said["version"] != VERSION:
-        raise ValueError(f"version {said['version']!r}, and this Truing reads {VERSION}")
+    if said["version"] not in (VERSION, ADAPTED):
+        raise ValueError(
+            f"version {said['version']!r}, and this Truing reads {VERSION} and {ADAPTED}"
+        )
     tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  # no mapping
-    prefix = "groups/"
-    own = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+    own = _below(_GROUP, tensors)
     standard = Standard(tensors["mean"], tensors["scale"])
     heads = Heads(said["pooling"], standard, tensors["weights"], own)
     if (
@@ -151,7 +169,17 @@ def _in(stored: Any) -> RewardModel:
         float(said["caution"]),
         said["aggregate"],
         said["facts"],
+        _adapter(said.get("adapter"), tensors) if said["version"] == ADAPTED else None,
     )
+
+
+def _below(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _adapter(said: Any, tensors: Mapping[str, Any]) -> RewardAdapter:
+    values = {n: torch.from_numpy(t) for n, t in _below(_ADAPTER, tensors).items()}
+    return RewardAdapter(int(said["rank"]), float(said["alpha"]), values)
 
 
 def opened(

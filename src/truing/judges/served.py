@@ -1,0 +1,297 @@
+"""Judges of truth and informativeness behind an endpoint, measured on labelled answers as local ones are.
+
+Nothing is fitted to the labels, so that no fold is kept from anything: agreement and calibration are of
+what the model replied. Labels are people's, in files, or where there are none the references of the
+questions: each is graded with the others at hand and without its mirror image, as local judges grade it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from truing.data.labelled_answers import read_labelled_answers
+from truing.data.uninformative import off_topic, phrases_for_judging
+from truing.judges.correction import LEAST_DIFFERENCE, Calibration
+from truing.judges.fitting import Labelled, matched
+from truing.judges.grading import (
+    Grade,
+    JudgeAgreement,
+    agreement_with,
+    has_no_comment,
+    normalised_answer,
+)
+from truing.judges.similarity import Text, leave_out
+from truing.models.memo.replies import ReplyStore
+from truing.progress import Progress
+from truing.rewards.reward import Answered
+from truing.rewards.rubrics.judge import ServedJudge
+from truing.rewards.rubrics.reading import rubric_named
+from truing.rewards.rubrics.summary import JudgeSummary, OrderEffect
+from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
+from truing.spec.run import JudgeSpec
+from truing.types import Case, InputError, Score, Unscored, answer_key, did_you_mean, stable_hash
+
+NAMES = ("truth", "informative")
+BOTH, OUTCOME = "both", "outcome"
+LABELS_ASKED = 200
+"""Labelled answers that an endpoint is asked about where nothing else is said: each costs four replies."""
+REFERENCE_QUESTIONS = 40
+"""Questions whose references stand in for labels."""
+Label = tuple[Case, str, int]
+"""A question, an answer to it, and whether the label says yes."""
+
+
+@dataclass(frozen=True)
+class LabelledSample:
+    """Labelled answers by what they are labelled for; for `both` as well. `source` says whose they are."""
+
+    rows: Mapping[str, Sequence[Label]]
+    source: str
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The number of each question, by its id."""
+        ids = [case.id for rows in self.rows.values() for case, _, _ in rows]
+        return {name: number for number, name in enumerate(dict.fromkeys(ids))}
+
+
+@dataclass(frozen=True)
+class ServedJudges:
+    """A Grader of a judge for each name; `source` says what it was held against."""
+
+    judges: Mapping[str, ServedJudge]
+    agreement: Mapping[str, JudgeAgreement] = field(default_factory=dict)
+    calibration: Mapping[str, Calibration] = field(default_factory=dict)
+    source: str = ""
+
+    def grade(self, answers: Sequence[tuple[Case, str]]) -> list[Grade]:
+        """See Grader."""
+        answered = [Answered(case, answer) for case, answer in answers]
+        true, informative = (self.judges[name].many(answered) for name in NAMES)
+        return [Grade(*scores) for scores in zip(true, informative, strict=True)]
+
+    def add_references(self, cases: Sequence[Case]) -> None:
+        """Nothing: a case brings its references along."""
+
+    @property
+    def summaries(self) -> list[JudgeSummary]:
+        """What is to be known of each judge so far."""
+        return [JudgeSummary.of(judge) for judge in self.judges.values()]
+
+
+def served_judges(
+    asked: AskedEndpoint,
+    rubrics: Sequence[str | RubricSpec],
+    where: str,
+    progress: Progress,
+    *,
+    seed: int = 0,
+    store: ReplyStore | None = None,
+) -> dict[str, ServedJudge]:
+    """A judge of each name behind one endpoint, by rubrics of these names, else by the built-in ones.
+
+    Raises InputError where endpoint or rubrics are wrong.
+    """
+    named = rubrics_by_name(rubrics, f"{where}.rubrics")
+    how = {name: value for name, value in dict(asked).items() if name in AskedEndpoint.model_fields}
+    judges = {}
+    for name in NAMES:
+        spec = RubricJudge(**{**how, "rubric": named.get(name, name)})
+        judges[name] = ServedJudge(name, spec, where, seed=seed, store=store)
+        judges[name].check_ordered(where)
+        judges[name].watched_by(progress)
+    return judges
+
+
+def judges_of_spec(
+    spec: JudgeSpec,
+    cases: Sequence[Case],
+    held_out: Sequence[Case],
+    progress: Progress,
+    seed: int,
+) -> ServedJudges:
+    """The judges behind the endpoint that a spec names, held against its labelled answers to any of the
+    `cases`, else against references of the held-out ones. Raises InputError as `measured` does."""
+    where = "judge"
+    judges = served_judges(spec, spec.rubrics, where, progress, seed=seed)
+    if spec.truth is None or spec.informative is None:
+        return measured(judges, reference_sample(held_out, seed), where)
+    files = {
+        "truth": Path(spec.truth).expanduser(),
+        "informative": Path(spec.informative).expanduser(),
+    }
+    labelled = matched(cases, {name: read_labelled_answers(path) for name, path in files.items()})
+    names = " and ".join(dict.fromkeys(path.name for path in files.values()))
+    return measured(
+        judges, people_sample(labelled, seed, spec.labels or LABELS_ASKED, names), where
+    )
+
+
+def rubrics_by_name(rubrics: Sequence[str | RubricSpec], where: str) -> dict[str, RubricSpec]:
+    """Rubrics in place of built-in ones, by the name of what they tell. Raises InputError where one is
+    wrong, tells something else, or stands twice."""
+    named: dict[str, RubricSpec] = {}
+    for each in rubrics:
+        rubric = rubric_named(each, where)
+        if rubric.name not in (*NAMES, OUTCOME):
+            hint = did_you_mean(rubric.name, (*NAMES, OUTCOME))
+            raise InputError(
+                f"{where}: {rubric.name!r}: replaces no built-in rubric; {hint}call it truth, informative "
+                "or outcome, whichever it is for"
+            )
+        if rubric.name in named:
+            raise InputError(f"{where}: two are called {rubric.name}; leave out the other")
+        named[rubric.name] = rubric
+    return named
+
+
+def people_sample(
+    labelled: Labelled, seed: int, most: int = LABELS_ASKED, source: str = "people's labels"
+) -> LabelledSample:
+    """At most so many of the answers that people labelled, drawn by a hash. Left out, as for local judges,
+    are the questions' own references and 'I have no comment'."""
+    free = [
+        number
+        for number, (case, answer) in enumerate(labelled.pairs)
+        if not is_reference(case, answer) and not has_no_comment(answer)
+    ]
+
+    def rank(number: int) -> str:
+        case, answer = labelled.pairs[number]
+        return stable_hash("labels asked", str(seed), case.id, answer)
+
+    chosen = set(sorted(free, key=rank)[:most])
+    rows = {name: [(n, y) for n, y in labelled.rows[name] if n in chosen] for name in NAMES}
+    label_of = [dict(rows[name]) for name in NAMES]
+    rows[BOTH] = [
+        (n, label_of[0][n] * label_of[1][n])
+        for n in sorted(label_of[0].keys() & label_of[1].keys())
+    ]
+    named = {name: [(*labelled.pairs[n], y) for n, y in part] for name, part in rows.items()}
+    return LabelledSample(named, source)
+
+
+def is_reference(case: Case, answer: str) -> bool:
+    """Whether an answer is one of its question's own references."""
+    known = [*case.correct_answers, *case.incorrect_answers]
+    return any(
+        key(reference) == key(answer)
+        for key in (answer_key, normalised_answer)
+        for reference in known
+    )
+
+
+def reference_sample(cases: Sequence[Case], seed: int) -> LabelledSample:
+    """Of some questions a true reference, a false one, and an answer that says nothing.
+
+    Raises InputError where too few have two references on either side, which one can be left out of.
+    """
+    able = [c for c in cases if min(len(c.correct_answers), len(c.incorrect_answers)) > 1]
+    if len(able) < 2:
+        raise InputError(
+            "data: the judges are held against references, and fewer than two questions have two true and "
+            "two false answers; give labelled answers (truing train judge), or such questions"
+        )
+    able.sort(key=lambda case: stable_hash("references asked", str(seed), case.id))
+    truth: list[Label] = []
+    nothing: list[Label] = []
+    for number, case in enumerate(able[:REFERENCE_QUESTIONS]):
+        truth += [_left_out(case, label, seed) for label in (1, 0)]
+        empty = phrases_for_judging(case, 1) if number % 2 else off_topic(case, cases, 1)
+        nothing += [(case, answer, 0) for answer in empty]
+    informative = [*((case, answer, 1) for case, answer, _ in truth), *nothing]
+    rows = {"truth": truth, "informative": informative, BOTH: [*truth, *nothing]}
+    return LabelledSample(rows, "the questions' own references")
+
+
+def _left_out(case: Case, label: int, seed: int) -> Label:
+    """One of a question's references, and the question without it and without its mirror image."""
+    sides = [case.incorrect_answers, case.correct_answers]
+    own, other = sides[label], sides[1 - label]
+    place = int(stable_hash("reference asked", str(seed), case.id, str(label))[:8], 16) % len(own)
+    texts = [[Text(each, np.zeros(1)) for each in side] for side in (own, other)]
+    rest, rest_other = (
+        tuple(text.text for text in side) for side in leave_out(place, texts[0], texts[1])
+    )
+    true, false = (rest, rest_other) if label else (rest_other, rest)
+    return replace(case, correct_answers=true, incorrect_answers=false), own[place], label
+
+
+def measured(judges: Mapping[str, ServedJudge], sample: LabelledSample, where: str) -> ServedJudges:
+    """The judges with their agreement and calibration on labelled answers.
+
+    Raises InputError where one grades none of the answers of a label.
+    """
+    agreement: dict[str, JudgeAgreement] = {}
+    calibration: dict[str, Calibration] = {}
+    scores: dict[str, list[Score]] = {}
+    for name in NAMES:
+        rows = sample.rows[name]
+        graded = judges[name].grades([Answered(case, answer) for case, answer, _ in rows])
+        scores[name] = [judges[name].score(each) for each in graded]
+        part = _known(scores[name], rows, sample)
+        _check_labels(part.label, name, len(rows), where)
+        effect = OrderEffect.of(judges[name].rubric, graded)
+        agreement[name] = replace(
+            agreement_with(part.label, part.score),
+            order_changed=effect.changed,
+            unread=len(rows) - len(part.label),
+        )
+        calibration[name] = part
+    both = [Answered(case, answer) for case, answer, _ in sample.rows[BOTH]]
+    products = [
+        _product(true, informative)
+        for true, informative in zip(*(judges[name].many(both) for name in NAMES), strict=True)
+    ]
+    calibration[BOTH] = _known(products, sample.rows[BOTH], sample)
+    return ServedJudges(judges, agreement, calibration, sample.source)
+
+
+def _product(true: Score, informative: Score) -> Score:
+    if isinstance(true, Unscored):
+        return true
+    return informative if isinstance(informative, Unscored) else true * informative
+
+
+def _known(scores: Sequence[Score], rows: Sequence[Label], sample: LabelledSample) -> Calibration:
+    """The answers that have a score."""
+    places = sample.places
+    known = [
+        (score, label, places[case.id])
+        for score, (case, _, label) in zip(scores, rows, strict=True)
+        if not isinstance(score, Unscored)
+    ]
+    score, label, question = ([each[n] for each in known] for n in range(3))
+    return Calibration(
+        np.array(score, dtype=np.float64),
+        np.array(label, dtype=np.int64),
+        np.array(question, dtype=np.int64),
+    )
+
+
+def _check_labels(label: np.ndarray, name: str, asked: int, where: str) -> None:
+    if len(set(label.tolist())) < 2:
+        raise InputError(
+            f"{where}: judge of {name}: of {asked} labelled answers {len(label)} got a grade, and not of "
+            "both labels; give more labelled answers, or name a model that keeps to the grades"
+        )
+
+
+def tells_nothing(name: str, calibration: Calibration) -> str:
+    """What to say of a judge whose grades are alike whatever the label; empty of any other."""
+    values = np.unique(calibration.score)
+    if len(values) == 1:
+        count = len(calibration.score)
+        return f"judge of {name}: always the same grade on {count} labels: it tells nothing"
+    good = calibration.score[calibration.label == 1].mean()
+    bad = calibration.score[calibration.label == 0].mean()
+    if good - bad > LEAST_DIFFERENCE:
+        return ""
+    return (
+        f"judge of {name}: its grades of good and of bad labelled answers differ by {good - bad:.3f}: it "
+        "can't tell them apart, and nothing can be corrected by it"
+    )

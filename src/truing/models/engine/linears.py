@@ -1,0 +1,86 @@
+"""The matrix products of a decoder's layers: through the model's own modules, or through packed copies."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from truing.models.engine.operators import Gate
+from truing.models.engine.packed import PackedLinear
+
+
+class Linears(Protocol):
+    """The matrix products of one layer."""
+
+    def queries_keys_values(self, x_NE: Tensor) -> Tensor:
+        """Projections for attention, side by side: (N, (H + 2 K) D)."""
+        ...
+
+    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """(N, E), added to what stands beside it."""
+        ...
+
+    def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
+        """The inner projections of the feed-forward part, joined by its gate: (N, F)."""
+        ...
+
+    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """(N, E), added to what stands beside it."""
+        ...
+
+
+class Live:
+    """Through the model's own modules: gradients and adapters work."""
+
+    def __init__(self, layer: Any) -> None:
+        self._attention, self._mlp = layer.self_attn, layer.mlp
+
+    def queries_keys_values(self, x_NE: Tensor) -> Tensor:
+        """See Linears."""
+        attention = self._attention
+        return torch.cat(
+            [p(x_NE) for p in (attention.q_proj, attention.k_proj, attention.v_proj)], -1
+        )
+
+    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """See Linears."""
+        output_NE: Tensor = self._attention.o_proj(x_NO)
+        return output_NE if beside_NE is None else beside_NE + output_NE
+
+    def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
+        """See Linears."""
+        return gate(self._mlp.gate_proj(x_NE), self._mlp.up_proj(x_NE))
+
+    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """See Linears."""
+        output_NE: Tensor = self._mlp.down_proj(x_NF)
+        return output_NE if beside_NE is None else beside_NE + output_NE
+
+
+class Packed:
+    """Through frozen copies, layers with the same input as one product."""
+
+    def __init__(self, layer: Any, dtype: torch.dtype) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self.queries_keys_values = PackedLinear(
+            [attention.q_proj, attention.k_proj, attention.v_proj], dtype
+        )
+        self._output = PackedLinear([attention.o_proj], dtype)
+        self._gate, self._up = (
+            PackedLinear([each], dtype) for each in (mlp.gate_proj, mlp.up_proj)
+        )
+        self._down = PackedLinear([mlp.down_proj], dtype)
+
+    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """See Linears."""
+        return self._output(x_NO) if beside_NE is None else self._output.added(x_NO, beside_NE)
+
+    def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
+        """See Linears."""
+        return self._gate.gated(x_NE, self._up, gate)
+
+    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
+        """See Linears."""
+        return self._down(x_NF) if beside_NE is None else self._down.added(x_NF, beside_NE)

@@ -1,0 +1,325 @@
+"""`truing compare`: what stands side by side, what is paired, what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from commands import refused, run
+from synthetic_run import write_extraction_run, write_lines, write_run
+from synthetic_sweep import synthetic_sweep
+from truing.evaluate.sweep.folder import sweep_folder, write_sweep
+from truing.files import read_jsonl
+from truing.recipes.compare_runs import ComparedRuns, check_out, compare_runs
+from truing.recipes.report import metrics_of
+from truing.report.measured import BASE, measure
+from truing.runs.folder import RunFolder
+from truing.statistics.independent import independent_difference
+from truing.types import Row
+
+SMALL: dict[str, Any] = {
+    "candidates": ("base", "sft", "rl"), "held_out": 24, "controls": 20, "seeds": (0,), "resamples": 100,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_run(tmp_path_factory.mktemp("runs") / "first", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def other(first: Path) -> Path:
+    """The same with another sft, whose rows are those that rl has in the first run, and other steps."""
+    folder = first.with_name("other")
+    shutil.copytree(first, folder)
+    for path in (folder / "rows").glob("*/sft-seed0.jsonl"):
+        theirs = read_jsonl(first / "rows" / path.parent.name / "rl-seed0.jsonl")
+        write_lines(path, [{**row, "candidate": "sft"} for row in theirs])
+    change(folder, lambda spec: spec["rl"].update(steps=77))
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"created": "2026-03-02T09:00:00Z"}))
+    return folder
+
+
+@pytest.fixture()
+def copied(other: Path, tmp_path: Path) -> Path:
+    """A run to change: of base and sft alone, without what takes long to figure."""
+    ignored = shutil.ignore_patterns("rl-seed*", "rules", "attacks")
+    return Path(shutil.copytree(other, tmp_path / "copied", ignore=ignored))
+
+
+def change(folder: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    spec = yaml.safe_load((folder / "spec.yaml").read_text())
+    how(spec)
+    (folder / "spec.yaml").write_text(yaml.safe_dump(spec))
+
+
+def rows_changed(folder: Path, evaluation: str, how: Callable[[dict[str, Any]], Any]) -> None:
+    for path in (folder / "rows" / evaluation).glob("*.jsonl"):
+        write_lines(path, [each for row in read_jsonl(path) if (each := how(row))])
+
+
+def differences(compared: ComparedRuns, candidate: str = "sft") -> dict[str, Any]:
+    """Of the second run."""
+    of = compared.to_json()["differences"][candidate]
+    (only,) = of.values()
+    assert isinstance(only, dict)
+    return only
+
+
+def test_paired_differences_are_aligns_own_to_the_bit(first: Path, other: Path) -> None:
+    # What stands in the other run as sft stands in the first as rl: align's report, asked with sft in the
+    # place of base, says how they differ.
+    run = RunFolder.open(first)
+    rows = [
+        Row.from_json({**row.to_json(), "candidate": {"sft": BASE, "rl": "rl"}[row.candidate]})
+        for row in run.rows()
+        if row.candidate in ("sft", "rl")
+    ]
+    own = measure(rows, (BASE, "rl"), metrics_of(run), resamples=100)
+    found = differences(compare_runs([first, other]))
+    paired = {
+        (evaluation, metric): {k: each[k] for k in ("value", "low", "high", "n", "unscored")}
+        for evaluation, of in found.items()
+        for metric, each in of.items()
+        if each["paired"]
+    }
+    wanted = {key: each.to_json() for key, each in own.differences["rl"].items()}
+    assert paired == wanted and len(paired) > 10
+
+
+def test_base_differs_nowhere_and_settings_are_listed(first: Path, other: Path) -> None:
+    document = compare_runs([first, other]).to_json()
+    figures = [
+        each for of in document["differences"]["base"]["other"].values() for each in of.values()
+    ]
+    assert figures and all(each["value"] == 0 for each in figures if each["value"] is not None)
+    assert document["settings"] == {"rl.steps": {"first": make_steps(first), "other": 77}}
+    assert document["references"] == dict.fromkeys(("base", "sft", "rl", "reward model"), "first")
+    assert document["runs"]["other"]["costs"]["total"]["labels"] == 950
+    assert not any("copy" in text for text in document["findings"])
+    assert any("By chance" in text for text in document["findings"])
+
+
+def make_steps(folder: Path) -> int:
+    steps = yaml.safe_load((folder / "spec.yaml").read_text())["rl"]["steps"]
+    assert isinstance(steps, int)
+    return steps
+
+
+@pytest.mark.parametrize(
+    ("changed", "why", "likelihood_too"),
+    [
+        (lambda spec: spec["evaluation"].update(max_new_tokens=99), "greatest length", False),
+        (lambda spec: spec["judge"].update(truth="mine.jsonl"), "judge “truth”", False),
+        (lambda spec: spec["evaluation"].update(dtype="float32"), "another precision", True),
+    ],
+)
+def test_what_was_measured_otherwise_isnt_paired(
+    first: Path, copied: Path, changed: Any, why: str, likelihood_too: bool
+) -> None:
+    change(copied, changed)
+    compared = compare_runs([first, copied])
+    found = differences(compared)["truthfulness"]
+    assert not found["true"]["paired"] and why in found["true"]["why"]
+    assert found["mc1"]["paired"] is not likelihood_too
+    (sft,) = [each for each in compared.comparison.candidates if each.name == "sft"]
+    of = sft.figures["truthfulness", "true"]
+    assert of["first"].value and of["copied"].value
+    wanted = independent_difference(of["copied"].value, of["first"].value)
+    assert of["copied"].difference == wanted
+
+
+def test_runs_of_another_version_arent_paired(first: Path, copied: Path) -> None:
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps(record | {"truing": "9.9.9"}))
+    compared = compare_runs([first, copied])
+    assert not differences(compared)["trivia"]["mc1"]["paired"]
+    assert any("another version of Truing" in text for text in compared.to_json()["findings"])
+
+
+def test_rewards_of_another_kind_have_no_difference(first: Path, copied: Path) -> None:
+    change(copied, lambda spec: spec["reward"].update(truth=0.5))
+    found = differences(compare_runs([first, copied]))["hacking"]["reward"]
+    assert found == {"value": None, "paired": False, "why": "another reward"}
+
+
+def test_common_cases_are_paired_and_counted(first: Path, copied: Path) -> None:
+    kept = {row.case for row in RunFolder.open(copied).rows() if row.evaluation == "trivia"}
+    some = set(sorted(kept)[:15])
+    rows_changed(copied, "trivia", lambda row: row if row["case"] in some else None)
+    found = differences(compare_runs([first, copied]))["trivia"]["mc1"]
+    assert found["paired"] and found["n"] == 15
+    assert found["why"] == "15 of 20 and 15 cases are in both"
+
+
+@pytest.mark.parametrize("how", ["others", "changed"])
+def test_other_cases_arent_paired_and_it_is_said(first: Path, copied: Path, how: str) -> None:
+    if how == "others":
+        rows_changed(copied, "trivia", lambda row: row | {"case": f"x{row['case']}"[:16]})
+    else:  # asked the same, but something else is right
+        cases = read_jsonl(copied / "questions.jsonl")
+        write_lines(
+            copied / "questions.jsonl", [case | {"correct_answers": ["No."]} for case in cases]
+        )
+    compared = compare_runs([first, copied])
+    found = differences(compared)["trivia"]["mc1"]
+    assert not found["paired"] and "0 of 20 and 20 cases are in both" in found["why"]
+    assert found["value"] is not None and found["low"] < found["value"] < found["high"]
+    assert any("not paired (0 of 20" in text for text in compared.to_json()["findings"])
+
+
+def test_a_copy_and_an_unfinished_run_are_said(first: Path, copied: Path, tmp_path: Path) -> None:
+    shutil.copytree(first, tmp_path / "copy")
+    record = json.loads((copied / "run.json").read_text())
+    (copied / "run.json").write_text(json.dumps(record | {"finished": None}))
+    shutil.rmtree(copied / "rows" / "drift")
+    said = compare_runs([first, tmp_path / "copy", copied]).to_json()["findings"]
+    assert "copy is a copy of first: no difference says anything." in said
+    assert "copied isn’t finished: figures may be missing." in said
+
+
+def test_tasks_have_their_controls_in_common_at_most(first: Path, tmp_path: Path) -> None:
+    extraction = write_extraction_run(tmp_path / "extraction", ("base", "sft"), held_out=30)
+    compared = compare_runs([first, extraction])
+    found = differences(compared)
+    assert set(found) == {"trivia", "drift", "hacking"}
+    # Controls of the same names are the same cases; the rest is of another task.
+    assert found["drift"]["answer_tokens"]["why"] == "another task"
+    assert "task.name" in compared.to_json()["settings"]
+
+
+def test_three_runs_with_a_page(first: Path, other: Path, copied: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    change(copied, lambda spec: spec["task"].update(instruction="<script>alert(1)</script>"))
+    result = run("compare", first, other, copied, "--out", page)
+    assert result.exit_code == 0, result.output
+    assert f"Page: {page}" in result.stdout and "rl.steps" in result.stdout
+    text = page.read_text()
+    assert "alert(1)</script>" not in text and "&lt;script&gt;alert(1)" in text
+    assert "While they learned" in text and "default-src 'none'" in text
+    assert all(len(line) <= 100 for line in result.stdout.splitlines() if "Error" in line)
+    check_out(page)  # its own page may be written anew
+
+
+def test_json_is_one_document(first: Path, other: Path) -> None:
+    result = run("compare", first, other, "--json")
+    document = json.loads(result.stdout)
+    assert set(document) == {
+        "runs", "candidates", "differences", "references", "learning", "settings", "findings",
+    }  # fmt: skip
+    own = document["candidates"]["sft"]["first"]["truthfulness"]["mc1"]
+    assert set(own) == {"value", "low", "high", "n", "unscored"}
+
+
+# --- Evaluations ---------------------------------------------------------------------------------
+
+
+def evaluated(folder: Path, name: str, prompts: tuple[str, ...] = ("own",)) -> Path:
+    result = synthetic_sweep(names=(name,), prompts=prompts, questions=20)
+    write_sweep(result, sweep_folder(result.spec, folder), "truing eval")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sweeps(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    root = tmp_path_factory.mktemp("sweeps")
+    return evaluated(root / "a", "small-one"), evaluated(root / "b", "large-one")
+
+
+def test_lone_candidates_of_evaluations_stand_side_by_side(sweeps: tuple[Path, Path]) -> None:
+    document = compare_runs(sweeps).to_json()
+    assert set(document["differences"]) == {"the candidate"}
+    found = document["differences"]["the candidate"]["b"]["truthfulness"]["mc1"]
+    assert found["paired"] and found["n"] == 19  # one row is unscored
+    assert document["runs"]["b"]["candidate"] == "large-one"
+
+
+def test_an_evaluation_stands_beside_a_run_of_align(first: Path, tmp_path: Path) -> None:
+    folder, own = tmp_path / "eval", RunFolder.open(first)
+    questions = own.questions()
+    rows = [
+        row.to_json() | {"prompt": "own", "detail": {"question": questions[row.case]["prompt"]}}
+        for row in own.rows()
+        if row.candidate == "rl" and row.evaluation == "trivia"
+    ]
+    folder.mkdir()
+    (folder / "results.json").write_text(json.dumps({"finished": True, "seed": 0}))
+    write_lines(folder / "rows.jsonl", [row | {"candidate": "sft"} for row in rows])
+    found = differences(compare_runs([first, folder]))["trivia"]["mc1"]
+    assert found["paired"] and found["n"] == 20
+
+
+def test_an_unfinished_evaluation_is_refused(sweeps: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(sweeps[0], tmp_path / "half"))
+    (folder / "results.json").write_text(json.dumps({"digest": "x", "finished": False}))
+    message = refused(run("compare", sweeps[0], folder))
+    assert "half" in message and "isn't finished" in message and "\n" not in message
+
+
+# --- What is refused -----------------------------------------------------------------------------
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder / "rows")
+    shutil.rmtree(folder / "logs")
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | {"reward_model": {}}))
+    return folder
+
+
+def _broken(folder: Path) -> Path:
+    (folder / "rows" / "trivia" / "sft-seed0.jsonl").write_text("{")
+    return folder
+
+
+def _judge(folder: Path) -> Path:
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "judge_training.json").write_text("{}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (lambda folder: folder / "nowhere", "no such folder"),
+        (lambda folder: folder / "run.json", "a file, not a run"),
+        (lambda folder: folder / "rows", "not a run"),
+        (_judge, "a judge"),
+        (_empty, "has no figures yet"),
+        (_broken, "sft-seed0.jsonl:1"),
+    ],
+)
+def test_what_is_no_run_is_one_line(first: Path, copied: Path, made: Any, words: str) -> None:
+    message = refused(run("compare", first, made(copied)))
+    assert words in message and "\n" not in message
+
+
+def test_one_run_or_one_twice_is_refused(first: Path) -> None:
+    assert "give two or more" in refused(run("compare", first))
+    again = first.parent / "." / first.name
+    assert "given twice" in refused(run("compare", first, again))
+
+
+def test_nothing_in_common_is_refused(first: Path, sweeps: tuple[Path, Path]) -> None:
+    message = refused(run("compare", first, sweeps[0]))
+    assert "no two have a candidate with an evaluation in common" in message
+
+
+def test_pages_take_the_place_of_nothing_else(first: Path, other: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.html"
+    mine.write_text("<p>My own.</p>")
+    for out, words in (
+        (mine, "no page of"),
+        (first / "run.json", "must end in .html"),
+        (tmp_path, "must end in .html"),
+    ):
+        assert words in refused(run("compare", first, other, "--out", out))
+    assert mine.read_text() == "<p>My own.</p>" and (first / "run.json").stat().st_size > 100
