@@ -26,7 +26,7 @@ from truing.spec.reading import make_spec
 from truing.spec.tracking import TrackingSpec
 from truing.types import InputError
 
-CONFIG = {"model": "tiny", "rl": {"steps": 5, "stop": {}}, "seeds": [0]}
+CONFIG = {"model": "tiny", "rl": {"steps": 5, "stop": {}}, "seeds": [0], "judge": {"a{b}": "x"}}
 
 
 def training(folder: Path, **changed: Any) -> Training:
@@ -97,7 +97,7 @@ def test_a_training_taken_up_again_goes_on_in_the_same_run(
     assert shown.points == [(step, {"loss": 1.0 / step, **figures}) for step in range(1, 6)]
     assert shown.name.startswith("rl-seed0") and shown.state.lower() == "finished"
     assert shown.config == ({
-        "model": "tiny", "rl.steps": "5", "rl.stop": "{}", "seeds": "[0]"
+        "model": "tiny", "rl.steps": "5", "rl.stop": "{}", "seeds": "[0]", "judge.a_b_": "x"
     } if name == "mlflow" else CONFIG)  # fmt: skip
     if name != "trackio":  # which draws the last figures of its own
         assert float(shown.summary["steps"]) == 5 and shown.summary["stop"] == ""

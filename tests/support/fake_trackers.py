@@ -6,7 +6,9 @@ begun and taken up again.
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -106,14 +108,17 @@ def mlflow(service: Service) -> dict[str, ModuleType]:
         def update_run(self, run_id: str, status: str) -> None:
             service.runs[run_id].state = status
 
-        def log_param(self, run_id: str, key: str, value: str) -> None:
-            service.runs[run_id].config[key] = value
-
         def get_metric_history(self, run_id: str, key: str) -> list[SimpleNamespace]:
             steps = [step for step, values in service.runs[run_id].points if key in values]
             return [SimpleNamespace(step=step) for step in steps]
 
-        def log_batch(self, run_id: str, metrics: list[Any]) -> None:
+        def log_batch(
+            self, run_id: str, metrics: Sequence[Any] = (), params: Sequence[Any] = ()
+        ) -> None:
+            assert len(params) <= 100
+            service.runs[run_id].config |= {param.key: param.value for param in params}
+            if params:
+                return
             [step] = {metric.step for metric in metrics}
             service.check(step)
             service.runs[run_id].points.append((step, {m.key: m.value for m in metrics}))
@@ -128,11 +133,16 @@ def mlflow(service: Service) -> dict[str, ModuleType]:
         assert timestamp > 1.7e12
         return SimpleNamespace(key=key, value=value, step=step)
 
+    def param(key: str, value: str) -> SimpleNamespace:
+        assert re.fullmatch(r"[\w\-. :/]+", key)
+        return SimpleNamespace(key=key, value=value)
+
     all_tags = tags
     whole, tracking, entities = (
         ModuleType(name) for name in ("mlflow", "mlflow.tracking", "mlflow.entities")
     )
     vars(tracking)["MlflowClient"], vars(entities)["Metric"] = MlflowClient, metric
+    vars(entities)["Param"] = param
     return {each.__name__: each for each in (whole, tracking, entities)}
 
 

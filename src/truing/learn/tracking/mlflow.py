@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,8 +14,13 @@ from truing.types import InputError
 
 SERVER = "MLFLOW_TRACKING_URI"
 _TAG = "truing.training"
-_MOST_PARAM = 6000
-"""Characters of a parameter's value."""
+_MOST_PARAM, _MOST_PARAMS = 6000, 100
+"""Characters of a parameter's value; parameters that are sent at once."""
+
+
+def _allowed(name: str) -> str:
+    """A name as MLflow takes it: letters, digits and a few signs."""
+    return re.sub(r"[^\w\-. :/]", "_", name)[:250]
 
 
 def check_server() -> None:
@@ -58,9 +64,15 @@ class MLflow:
         tags = {_TAG: training.id, "truing.run": training.group}
         run = self._client.create_run(experiment, tags=tags, run_name=training.name)
         self._id = run.info.run_id
-        for name, value in flat(training.config):
-            self._client.log_param(self._id, name, str(value)[:_MOST_PARAM])
+        self._log_config(training.config)
         return 0
+
+    def _log_config(self, config: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(_allowed(name), str(value)[:_MOST_PARAM]) for name, value in flat(config)]
+        for start in range(0, len(params), _MOST_PARAMS):
+            self._client.log_batch(self._id, params=params[start : start + _MOST_PARAMS])
 
     def _where(self, training: Training) -> str:
         if training.online:
@@ -82,7 +94,7 @@ class MLflow:
         from mlflow.entities import Metric
 
         at = round(time.time() * 1000)
-        metrics = [Metric(name, value, at, step) for name, value in figures.items()]
+        metrics = [Metric(_allowed(name), value, at, step) for name, value in figures.items()]
         self._client.log_batch(self._id, metrics=metrics)
 
     def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
