@@ -99,7 +99,7 @@ def _of_truing(
     (folder / "mc_task.json").write_text(json.dumps(records))
     line = [sys.executable, "-m", "truing.cli.main", "eval", "truthfulness"]
     line += ["--candidate", candidate, "--questions", "mc_task.json", "--prompt", "qa"]
-    line += ["--presets", str(TRUTHFULQA / "prompts.json"), "--dtype", "float32"]
+    line += ["--presets", str(TRUTHFULQA / "prompts.json"), "--form", "text", "--dtype", "float32"]
     run([*line, "--out", "ours"], folder)
     rows = [json.loads(line) for line in (folder / "ours" / "rows.jsonl").read_text().splitlines()]
     figures = {
