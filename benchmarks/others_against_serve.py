@@ -125,7 +125,7 @@ def harness(address: str, candidate: str, name: str, folder: Path, questions: in
     tokenizer.save_pretrained(folder / "tokenizer")
     settings = f"model={name},base_url=http://{address}/v1/completions,tokenizer={folder}/tokenizer"
     line = [sys.executable, "-m", "lm_eval", "--model", "local-completions"]
-    line += ["--model_args", f"{settings},batch_size=16,max_length=2048"]
+    line += ["--model_args", f"{settings},max_length=2048", "--batch_size", "16"]
     line += ["--tasks", "file_mc1,file_mc2", "--include_path", str(folder)]
     run([*line, "--log_samples", "--output_path", "out"], folder, OPENAI_API_KEY=KEY)
     theirs, their_scores = _of_the_harness(folder)

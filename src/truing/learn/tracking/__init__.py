@@ -48,7 +48,7 @@ def tracking_of(
     spec: TrackingSpec, training: Training, say: Callable[[str], object]
 ) -> Tracking | None:
     """A training's trackers; None where a spec asks for none."""
-    trackers = {name: TRACKERS[name]() for name in spec.to}
+    trackers: dict[str, Tracker] = {name: TRACKERS[name]() for name in spec.to}
     return Tracking(training, trackers, say) if trackers else None
 
 

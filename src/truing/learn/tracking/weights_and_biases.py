@@ -57,7 +57,7 @@ class WeightsAndBiases:
             group=training.group,
             dir=str(training.folder),
             config=dict(training.config),
-            mode=chosen,  # type: ignore[arg-type]
+            mode=chosen,
             resume="allow",
             settings=wandb.Settings(
                 silent=True, console="off", disable_code=True, disable_git=True, init_timeout=60
