@@ -258,7 +258,7 @@ class Metric:
     exact; `by_likelihood` says that it needs no answer, only the likelihood of given ones. `adjusted`
     names the metric of the same evaluation that is this one without what may flatter it: a gain counts
     where both gained. `of_some` says that by its nature it is of some of its evaluation's cases, one side
-    of them for instance.
+    of them for instance. `signed` says that a share is less another one, so that it lies between -1 and 1.
     """
 
     evaluation: str
@@ -273,6 +273,14 @@ class Metric:
     by_likelihood: bool = False
     adjusted: str = ""
     of_some: bool = False
+    signed: bool = False
+
+    @property
+    def least(self) -> float | None:
+        """The least that it can be: of shares 0, or -1 where they are signed; None where that is open."""
+        if self.unit != "share":
+            return None
+        return -1.0 if self.signed else 0.0
 
     @property
     def brief(self) -> str:

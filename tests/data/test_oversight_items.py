@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from truing.data.oversight import read_items
-from truing.data.oversight.items import NO_ANSWER, NO_DISTRACTOR, REFERS, TWICE
+from truing.data.oversight.items import ALIKE, NO_ANSWER, NO_DISTRACTOR, ORDER, REFERS, TWICE
 from truing.types import InputError
 
 ITEM = {
@@ -41,6 +41,33 @@ def test_an_option_about_other_options_is_in_no_pair(tmp_path: Path, words: str)
     (item,) = read.items
     assert item.distractors == ("Tom Hale",)
     assert read.unscored == {REFERS: 2}
+
+
+@pytest.mark.parametrize("other", ["ada brook", "ADA BROOK", "Ａda Brook", "Ada Bro\u200bok"])
+def test_options_that_look_alike_are_left_out(tmp_path: Path, other: str) -> None:
+    alike = {**ITEM, "options": ["Ada Brook", other, "Tom Hale"]}
+    if other == "Ada Bro\u200bok":  # looks just the same, and is refused as such
+        with pytest.raises(InputError, match="fewer than two that differ"):
+            read_items(written(tmp_path / "items.jsonl", ITEM, alike))
+        return
+    read = read_items(written(tmp_path / "items.jsonl", ITEM, alike))
+    assert len(read.items) == 1 and read.unscored == {ALIKE: 1}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"question": "Which of the above statements holds?"},
+        {"question": "Who built it: the former or the latter?"},
+        {"options": ["A. Ada Brook", "B. Tom Hale"], "answer": "A. Ada Brook"},
+    ],
+)
+def test_a_question_about_order_or_letters_is_left_out(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    below = {**ITEM, "question": "Which of the statements below holds?"}
+    read = read_items(written(tmp_path / "items.jsonl", below, {**ITEM, **change}))
+    assert len(read.items) == 1 and read.unscored == {ORDER: 1}
 
 
 def test_names_are_no_words_about_options(tmp_path: Path) -> None:

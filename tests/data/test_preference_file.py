@@ -96,9 +96,9 @@ def test_rows_that_can_teach_nothing_are_left_out_and_counted(tmp_path: Path) ->
         {"chosen": "Human: Why?\n\nAssistant: So.\n\nAssistant: So", "rejected": "Human: Why?"},
     )
     assert [each.source[-2:] for each in file.preferences] == [":1"]
-    assert file.left_out == {APART: 1, EMPTY: 3, EQUAL: 1, OPEN: 3}
+    assert file.left_out == {APART: 1, EMPTY: 2, "no chosen answer": 1, EQUAL: 1, OPEN: 3}
     places = {reason: place.rpartition(":")[2] for reason, place in file.first.items()}
-    assert places == {APART: "2", EMPTY: "3", EQUAL: "6", OPEN: "7"}
+    assert places == {APART: "2", EMPTY: "3", "no chosen answer": "4", EQUAL: "6", OPEN: "7"}
     assert any(reason.endswith("pairs.jsonl:3)") for reason in file.left_out_with_place)
 
 
@@ -120,6 +120,11 @@ def test_a_mapping_says_which_is_which(tmp_path: Path) -> None:
             {"prompt": "Why?", "completion": "So."},
             "no column chosen and none rejected; its columns: pr",
         ),
+        (
+            {"prompt": "Why?", "completions": ["a", "b"], "preferred": "tie"},
+            "its columns: prompt, completions, preferred; preferred: comparisons, rankings and ratings are",
+        ),
+        ({"prompt": "Why?", "completion": "So.", "rating": 3}, "what 'truing train reward' learns"),
         ({"prompt": "Why?", "chosen": "So."}, "no column rejected; its columns: prompt, chosen"),
         ({"chosen": "So.", "rejected": "No."}, ":1: no prompt; its columns: chosen, rejected"),
         ({**PLAIN, "prompt": 7}, ":1: prompt: a number stands here"),

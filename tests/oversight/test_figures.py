@@ -1,23 +1,29 @@
 """Oracles whose tables are known exactly, answers that don't count, and people of known trust."""
 
+import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from parties import Party, honest_quotes, mills
 from truing.data.oversight import Plan, TrialAnswer, read_plan, read_trial_answers
-from truing.data.oversight.plans import ARMS, KEY, TRIALS
+from truing.data.oversight.plans import ARMS, KEY, RECORD, TRIALS, record_hash
 from truing.files import write_jsonl_atomically
-from truing.oversight.figures import Study, study
-from truing.oversight.outcomes import outcomes_of
+from truing.oversight.advice import NO_OPTION
+from truing.oversight.figures import CANT_READ, Study, study
+from truing.oversight.outcomes import NO_ADVICE, outcomes_of
+from truing.oversight.page import page, show
 from truing.oversight.planning import StudySpec, check_study, write_plan
 from truing.oversight.simulated import Oracle, oracle_answers
+from truing.oversight.words import said, verdicts
 from truing.progress import SilentProgress
-from truing.recipes.oversight import report_study
-from truing.statistics.oversight import UNDECIDED, quadratic_score
+from truing.recipes.oversight import report_study, serve_study
+from truing.statistics.oversight import UNDECIDED, Outcome, quadratic_score, share
 from truing.types import Estimate, InputError
 
 
@@ -146,16 +152,25 @@ def test_an_adviser_that_names_both_options_is_counted(tmp_path: Path) -> None:
         made.record["arms"],
         resamples=50,
     )
-    assert result.unscored == {"the adviser said nothing for a side": 4}
+    assert result.unscored == {NO_OPTION: 4}  # and not that it said nothing
+
+
+def test_an_adviser_that_says_nothing_is_said_as_such(tmp_path: Path) -> None:
+    spec = StudySpec(people=2, rounds=2, arms=("unaided", "open_consultancy"))
+    mute = Party(lambda prompt: " ")
+    made = write_plan(spec, mills(4), tmp_path / "mute", mute, SilentProgress())
+    answers = oracle_answers(made, "always")
+    result = study(outcomes_of(made, answers).outcomes, made.record["arms"], resamples=50)
+    assert result.unscored == {NO_ADVICE: 4}
 
 
 def test_the_report_says_the_verdict_first(plan: Plan) -> None:
     records = [answer.to_json() for answer in oracle_answers(plan, "always")]
     write_jsonl_atomically(plan.folder / "answers.jsonl", records)
     _, document = report_study(plan.folder)
-    page = (plan.folder / "report.html").read_text()
-    assert page.index("The gate is passed") < page.index("<table")
-    assert "full trust gives 0.5 exactly" in page
+    text = (plan.folder / "report.html").read_text()
+    assert text.index("The gate is passed") < text.index("<table")
+    assert "full trust gives 0.5 exactly" in text
     assert document["study"]["gate"]["passed"] is True
     assert document["adviser_alone"] == {"right": 28, "items": 28, "unscored": {}}
     assert json.loads((plan.folder / "report.json").read_text()) == document
@@ -169,7 +184,7 @@ def test_the_report_says_the_verdict_first(plan: Plan) -> None:
         ({"answer_after": "C"}, "names no option"),
         ({"confidence_after": 49}, "50 to 99"),
         ({"confidence_after": 100}, "50 to 99"),
-        ({"confidence_after": None}, "50 to 99"),
+        ({"confidence_after": None}, 'null with the answer "A"'),
         ({"seconds": -1}, "seconds"),
         ({"timed_out": 1}, "true or false"),
         ({"turns": "none"}, "list of objects"),
@@ -193,9 +208,85 @@ def test_a_plan_that_was_changed_is_refused(tmp_path: Path) -> None:
     spec = StudySpec(people=2, rounds=2, arms=("unaided", "passage", "claim"))
     made = write_plan(spec, mills(6), tmp_path / "study", None, SilentProgress())
     path = made.folder / TRIALS
-    path.write_text(path.read_text().replace("Tom", "Tim"))
+    before = path.read_text()
+    path.write_text(before.replace("Tom", "Tim"))
     with pytest.raises(InputError, match="not the file that was planned"):
         read_plan(made.folder)
+    path.write_text(before)
+    (made.folder / KEY).unlink()
+    with pytest.raises(InputError, match=r"key\.jsonl: missing"):
+        read_plan(made.folder)
+
+
+CHANGED: list[tuple[str, Any]] = [
+    ("time_limit", 9999), ("exclusion", {"timed_out": 1.0, "least_seconds": 0.0}), ("arms", []),
+    ("seed", 7), ("people", 3), ("questions", 9), ("quotes", {"shown": 0, "verified": 0}),
+    ("sizes", {}), ("adviser", "another"), ("adviser_named_no_option", 9), ("items", {}),
+    ("hash", "0" * 64), ("more", 1), ("truing", "0"),
+]  # fmt: skip
+
+
+def page_of_study(folder: Path) -> None:
+    serve_study(folder, SilentProgress(), adviser=None, port=0, say=print)
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGED)
+def test_a_record_that_was_changed_is_refused_by_report_and_page(
+    plan: Plan, tmp_path: Path, name: str, value: Any
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for each in (KEY, TRIALS):
+        (folder / each).write_bytes((plan.folder / each).read_bytes())
+    (folder / RECORD).write_text(json.dumps({**plan.record, name: value}))
+    uses: tuple[Callable[[Path], object], ...] = (report_study, page_of_study)
+    for use in uses:
+        with pytest.raises(InputError, match=r"plan\.json: not as it was planned") as raised:
+            use(folder)
+        assert "\n" not in str(raised.value)
+
+
+def test_every_key_of_a_plan_s_record_is_under_its_hash(plan: Plan) -> None:
+    assert record_hash(plan.record) == plan.hash
+    for name in plan.record.keys() - {"hash"}:
+        assert record_hash({**plan.record, name: "another"}) != plan.hash
+
+
+def answered_by(right: list[bool], arm: str = "unaided") -> list[Outcome]:
+    return [
+        Outcome(arm, "overseer", f"passage {n}", 0.5, 0.9 if each else 0.1)
+        for n, each in enumerate(right)
+    ]
+
+
+def gate(unaided: list[bool], expert: list[bool]) -> str:
+    outcomes = answered_by(unaided) + answered_by(expert, "passage")
+    return verdicts(study(outcomes, ("unaided", "passage"), resamples=20), simulated=True)[0]
+
+
+def test_a_gate_of_few_answers_says_that_it_can_t_say() -> None:
+    few = gate([True, False, True], [True, True, False])
+    assert "wasn't shown to be helped" in few and "3 answers an arm; too few to say" in few
+    assert CANT_READ not in few
+    many = gate([True, False] * 200, [True, False] * 200)
+    assert CANT_READ in many and "excludes a gain of 0.1" in many
+    assert gate([True, False] * 20, [True] * 40).startswith("The gate is passed")
+
+
+@pytest.mark.parametrize(("right", "low", "high"), [(True, 0.025, 1.0), (False, 0.0, 0.975)])
+def test_a_figure_of_one_answer_has_its_number_and_an_interval(
+    right: bool, low: float, high: float
+) -> None:
+    figure = share(answered_by([right]))
+    assert (figure.low, figure.high, figure.n) == (pytest.approx(low), pytest.approx(high), 1)
+    assert said(figure) == f"{float(right):.3f} [{low:.3f}, {high:.3f}] (n = 1)"
+    several = answered_by([right] * 40)
+    assert "(n = " not in said(share(several))
+    lone = study(answered_by([right]), ("unaided",), resamples=20)
+    document = {"simulated": True, "title": "t", "left_out": {}, "study": lone.to_json()}
+    text = io.StringIO()
+    show(lone, document, Console(file=text, width=80))
+    assert "(n = 1)" in text.getvalue() and "(n = 1)" in page(lone, document)
 
 
 @pytest.mark.parametrize(

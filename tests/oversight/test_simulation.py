@@ -13,8 +13,8 @@ from truing.progress import SilentProgress
 from truing.types import Estimate, InputError, Unscored
 
 
-def simulated(overseer: Party) -> Simulation:
-    return simulate(overseer, Party(honest_quotes), mills(12).items, SilentProgress())
+def simulated(overseer: Party, count: int = 12) -> Simulation:
+    return simulate(overseer, Party(honest_quotes), mills(count).items, SilentProgress())
 
 
 def test_a_reader_passes_the_gate() -> None:
@@ -26,7 +26,7 @@ def test_a_reader_passes_the_gate() -> None:
 
 
 def test_a_believer_fails_it_and_trusts_fully() -> None:
-    simulation = simulated(Party(honest_quotes, believer))
+    simulation = simulated(Party(honest_quotes, believer), 80)
     result = simulation.study
     assert result.readable is False
     assert CANT_READ in verdicts(result, simulated=True)[0]

@@ -11,7 +11,7 @@ import yaml
 from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
-from judged import comparisons, written
+from judged import comparisons, taste, written
 from tiny import saved
 from truing.candidates import open_candidate
 from truing.cli.main import app
@@ -123,14 +123,71 @@ def test_opposed_groups_get_heads_of_their_own(model: Path) -> None:
     spec = spec_of(model, groups="home", held_out_people=0, aggregate="worst")
     found = document(train(spec, "--json"))
     groups = found["groups"]
-    assert set(groups["accuracy"]) == {"north", "south"}
+    assert set(groups["accuracy"]) == {"north", "south"} and not groups["unknown"]
+    assert groups["measured_on"] == "other prompts, whoever judged"
     assert groups["heads"]["south"]["asked_for"] and "south" in found["chosen"]["groups"]
     south = groups["accuracy"]["south"]
     assert south["south"]["value"] > 0.5 > south["all people"]["value"]
-    assert groups["worst"]["group"] in ("north", "south")
+    used = {name: cell["value"] for name, cell in groups["used"].items()}
+    worst = min(used, key=lambda name: used[name])
+    assert groups["worst"] == {"group": worst, "accuracy": groups["used"][worst]}
+    assert sum(cell["n"] for cell in groups["used"].values()) > 20
     page = Path("run/reward.html").read_text()
     assert "Groups by home" in page and "head of south" in page
-    assert set(load(Path("run/reward_model")).heads.groups) >= {"south"}
+    read = load(Path("run/reward_model"))
+    assert set(read.heads.groups) >= {"south"}
+    assert read.rule.sharing == 2 - len(read.heads.groups)
+
+
+def test_the_worst_served_is_that_of_the_reward_in_use(model: Path) -> None:
+    """A minority that has a head of its own, which a pooled reward doesn't use, and none held out."""
+    written(comparisons(prompts=60, people=5, opposed=1), Path("judged.jsonl"))
+    result = train(spec_of(model, groups="home"), "--json")
+    groups = document(result)["groups"]
+    south = groups["accuracy"]["south"]
+    assert groups["used"]["south"] == south["all people"] != south["south"]
+    assert groups["worst"]["group"] == "south" and groups["worst"]["accuracy"]["value"] < 0.5
+    said = train(spec_of(model, groups="home")).stdout
+    assert "Worst served: south" in said and "the reward is the head of all people" in said
+
+
+def test_groups_that_are_left_out_or_silent_are_said(model: Path) -> None:
+    rows = comparisons(prompts=12, people=4, opposed=1)
+    written([{**row, "groups": {}} if row["annotator"] == "person 0" else row for row in rows],
+            Path("judged.jsonl"))  # fmt: skip
+    result = train(spec_of(model, groups="home", aggregate={"north": 1}, heads=1))
+    assert result.exit_code == 0, result.stderr
+    assert "reward_model.aggregate gives no weight to south" in result.stderr
+    assert "12 judgement(s) by people who don't say their home" in result.stderr
+    assert "Group south: shares the head of all (" in result.stdout
+
+
+def test_ratings_alone_have_figures_of_their_own(model: Path) -> None:
+    rows = [
+        {
+            "prompt": row["prompt"],
+            "completion": row["completions"][0],
+            "rating": min(7, max(1, 4 + round(taste(row["completions"][0])))),
+            "annotator": row["annotator"],
+        }
+        for row in comparisons(prompts=40, people=3)
+    ]
+    written(rows, Path("judged.jsonl"))
+    result = train(spec_of(model, heads=1))
+    assert result.exit_code == 0, result.stderr
+    assert "No accuracy: none of the" in result.stdout and "ratings, which prefer" in result.stdout
+    assert "Of two answers that one person rated apart, the higher rated one has" in result.stdout
+    assert "too few" not in result.stdout.lower()
+    own = document(train(spec_of(model, heads=1), "--json"))["held_out"]["other prompts"]
+    assert own["rating_order"]["low"] > 0.5 and own["decided"] == 0 < own["ratings"]
+
+
+def test_too_few_to_tell_is_said(model: Path) -> None:
+    written(comparisons(prompts=2, people=1, ties=0.0), Path("judged.jsonl"))
+    result = train(spec_of(model, heads=1))
+    assert result.exit_code == 0, result.stderr
+    assert "Too few to tell: 1 prompt(s) held out" in result.stdout
+    assert "too few prompts to tell" in result.stdout
 
 
 def test_it_rewards_a_training_and_is_refused_by_other_weights(
@@ -222,6 +279,46 @@ def test_a_killed_adapter_goes_on_to_the_same_bytes(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+def _rated(*levels: int) -> list[dict[str, Any]]:
+    return [
+        {"prompt": f"say {number}", "completion": f"word {number}", "rating": level}
+        for number, level in enumerate(levels)
+    ]
+
+
+def _pair(prompt: str, **more: Any) -> dict[str, Any]:
+    return {"prompt": prompt, "completions": ["one", "other"], **more}
+
+
+@pytest.mark.parametrize(
+    ("rows", "section", "message"),
+    [
+        (  # the one that differs may be on either side: all but one are alike
+            _rated(*[4] * 3, 6, *[4] * 4), {"held_out": 0.9}, "judgements to learn from prefers an answer"
+        ),
+        (
+            [_pair(f"say {n}", preferred="first" if n == 2 else "tie") for n in range(8)],
+            {"held_out": 0.9},
+            "judgements to learn from prefers an answer",
+        ),
+        (
+            [_pair(f"say {n}", preferred="first") for n in range(2)],
+            {"adapter": "lora"},
+            "reward_model.adapter: scales its scores on prompts",
+        ),
+    ],
+)  # fmt: skip
+def test_a_side_that_cannot_teach_is_refused_before_anything_is_written(
+    rows: list[dict[str, Any]], section: Spec, message: str, model: Path
+) -> None:
+    written(rows, Path("judged.jsonl"))
+    own = spec_of(model, **section)
+    if "adapter" in section:
+        own["reward_model"]["heads"] = 1
+    refused(train(own), message)
+    assert not Path("run").exists()
+
+
 BAD: dict[str, tuple[Spec, str]] = {
     "no file": ({"judgements": "nowhere.jsonl"}, "nowhere.jsonl"),
     "no store": ({"judgements": "nowhere.db"}, "nowhere.db"),
@@ -229,6 +326,14 @@ BAD: dict[str, tuple[Spec, str]] = {
     "a layer too many": ({"layers": [3]}, "reward_model.layers: 3: the model has 2 layers"),
     "too long": ({"max_tokens": 8}, "longer than 8 tokens"),
     "a ridge of nothing": ({"ridge": [0.0]}, "reward_model: ridge: penalties above 0"),
+    "a dimension that nobody says": (
+        {"groups": "hom", "aggregate": "worst"},
+        "reward_model.groups: nobody who judged in judged.jsonl says 'hom'; did you mean 'home'?",
+    ),
+    "a group that nobody is in": (
+        {"groups": "home", "aggregate": {"north": 1, "mars": 2}},
+        "reward_model.aggregate.mars: no such group of home; there are: north",
+    ),
     "groups unnamed": ({"aggregate": "worst"}, "aggregate: is over groups"),
     "an adapter of several heads": (
         {"adapter": "lora"},

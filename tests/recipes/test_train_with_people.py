@@ -232,8 +232,9 @@ def test_another_trainer_on_the_store_is_refused(model: Path, crowd: Crowd) -> N
     store = open_store(STORE)
     with training_lock(store):
         refused(train(spec(model, steps=1)), "another training has people judge", "another store")
-    finished(train(spec(model, steps=1), "--resume"))
+        assert not Path("run").exists()
     store.close()
+    finished(train(spec(model, steps=1)))
 
 
 def test_a_store_without_what_was_done_is_refused(
@@ -243,6 +244,14 @@ def test_a_store_without_what_was_done_is_refused(
     _cut(model, monkeypatch)
     for each in Path().glob(f"{STORE}*"):
         each.unlink()
+    refused(
+        train(spec(model, steps=4), "--resume"),
+        "no file",
+        "has done 2 steps",
+        "bring its store back",
+    )
+    assert not Path(STORE).exists()
+    open_store(STORE).close()
     refused(train(spec(model, steps=4), "--resume"), "holds nothing of this training", "2 steps")
 
 
@@ -259,7 +268,7 @@ def test_what_cannot_be_is_refused(
     people: Spec, rl: Spec, words: list[str], model: Path, crowd: Crowd
 ) -> None:
     refused(train(spec(model, people, **rl)), *words)
-    assert not Path("run/candidates").exists() and not Path(STORE).exists()
+    assert not Path("run").exists() and not Path(STORE).exists()
 
 
 def test_the_steps_are_in_the_store_as_in_the_log(model: Path, crowd: Crowd) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -151,8 +152,29 @@ def test_a_users_function_may_define_classes(tmp_path: Path) -> None:
     reward = program(f"{file}:short", {}, "here")
     answers = [Answered(Case("Q?"), text) for text in ("a b", "a b c", "")]
     assert scored(reward, answers) == [1.0, 0.0, Unscored("the reward gave None")]
-    with pytest.raises(InputError, match=r"here\.words: a function of your own has no options"):
+    with pytest.raises(InputError, match=r"here\.words: a function of your own has no such option"):
         program(f"{file}:short", {"words": 3}, "here")
+    with pytest.raises(InputError, match=r"here\.seconds: 0 is no time"):
+        program(f"{file}:short", {"seconds": 0}, "here")
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no alarm on this system")
+@pytest.mark.parametrize("function", ["one", "by_name", "many", "stubborn"])
+def test_a_users_function_that_never_returns_is_ended(function: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def one(prompt, answer):\n    while True:\n        pass\n"
+        "def by_name(*, answer):\n    while True:\n        pass\n"
+        "def many(prompts, completions):\n    while True:\n        pass\n"
+        "def stubborn(prompt, answer):\n    while True:\n        try:\n            [].pop()\n"
+        "        except Exception:\n            pass\n"
+    )
+    reward = program(f"{file}:{function}", {"seconds": 0.01}, "here")
+    before, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)[0]
+    with pytest.raises(InputError, match=rf"{function}: took more than 0.01 s for an answer"):
+        scored(reward, ANSWERS)
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (left > 0)
 
 
 def test_a_cached_embedder_reads_the_same_answers_once_in_a_row() -> None:

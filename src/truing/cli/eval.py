@@ -71,6 +71,7 @@ from truing.terminal import say
 from truing.types import InputError
 
 if TYPE_CHECKING:
+    from truing.data.survey import Survey
     from truing.evaluate.sweep.request import SweepSpec
     from truing.evaluate.sweep.result import SweepResult
 
@@ -177,9 +178,12 @@ def evaluate(
         if run is not None:
             if free:
                 apart["free"] = True
+            asked: dict[str, Path] = given(
+                survey=asks.pop("survey", None), scales=asks.pop("scales", None)
+            )
             apart |= asks | given(export=export)
             others = [name.replace("_", "-") for name in apart]
-            _add_to(run, evaluations, candidate, others, as_json)
+            _add_to(run, evaluations, candidate, others, asked, as_json)
             return
         from truing.evaluate.sweep.request import SweepSpec
 
@@ -277,6 +281,7 @@ def _add_to(
     evaluations: Sequence[str],
     candidates: Sequence[str] | None,
     others: Sequence[str],
+    asked: dict[str, Path],
     as_json: bool,
 ) -> None:
     """Adds evaluations to a run; raises InputError where options say how to measure something else."""
@@ -287,7 +292,7 @@ def _add_to(
     with redirect_stdout(sys.stderr):
         from truing.recipes.add_evaluation import add_evaluations
 
-        summary = add_evaluations(run, evaluations)
+        summary = add_evaluations(run, evaluations, survey=_survey(evaluations, asked))
     if as_json:
         print_json(summary.to_json())
         return
@@ -296,6 +301,24 @@ def _add_to(
 
     show(summary, console())
     say(f"Report: {run / 'report.html'}")
+
+
+def _survey(evaluations: Sequence[str], asked: dict[str, Path]) -> Survey | None:
+    """The survey that is asked of a run; None where none is named. Raises InputError where it can't be
+    used."""
+    if not asked:
+        return None
+    if "opinions" not in evaluations:
+        raise InputError(f"--{next(iter(asked))}: belongs to opinions; name that evaluation")
+    if "survey" not in asked:
+        raise InputError("--scales: holds for a survey; name its file with --survey")
+    from truing.data.survey import measurable_survey, survey_lines
+    from truing.progress import StderrProgress
+
+    survey = measurable_survey(asked["survey"], asked.get("scales"))
+    for line in survey_lines(survey):
+        StderrProgress().note(line)
+    return survey
 
 
 def _evaluated(

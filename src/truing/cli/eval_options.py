@@ -16,7 +16,8 @@ Evaluations = Annotated[
         metavar="EVALUATION...",
         autocompletion=completion.evaluations,
         help="one or more of: "
-        + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items()),
+        + "; ".join(f"{name}, {each.about}" for name, each in EVALUATIONS.items())
+        + "; or oversight alone, a model as overseer of another's advice (--overseer, --items)",
     ),
 ]
 Candidates = Annotated[
@@ -170,7 +171,8 @@ SurveyFile = Annotated[
         "--survey",
         metavar="FILE",
         help="with opinions: the survey, JSONL of questions with options, a declared scale and people's "
-        "shares by group, or another known form (docs/opinions.md)",
+        "shares by group, or another known form (docs/surveys.md); with --run, for a run whose task "
+        "names none",
     ),
 ]
 ScalesFile = Annotated[

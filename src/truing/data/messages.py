@@ -43,16 +43,24 @@ def stripped(turns: Turns) -> Turns:
     return tuple((role, content.strip()) for role, content in turns)
 
 
+def _kind(value: object) -> str:
+    """What JSON calls the type of a value."""
+    names = {dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
 def checked_text(text: object, what: str) -> str:
     """`text` where it can be kept and shown. Raises InputError for what is empty, long or broken."""
     if not isinstance(text, str):
-        raise InputError(f"{what}: must be text, not {type(text).__name__}")
+        raise InputError(f"{what}: must be text, not {_kind(text)}")
     if not text.strip():
         raise InputError(f"{what}: empty; give some text")
     if len(text) > MAX_TEXT:
         raise InputError(f"{what}: {len(text):,} characters; at most {MAX_TEXT:,} can be judged")
     if "\0" in text:
-        raise InputError(f"{what}: holds a NUL character, which PostgreSQL can't keep; remove it")
+        raise InputError(
+            f"{what}: holds a NUL character, which can be neither kept nor shown; remove it"
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

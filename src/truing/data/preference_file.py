@@ -24,6 +24,7 @@ ROLES = ("prompt", "messages", "chosen", "rejected")
 """What a mapping can say of a file of preferences."""
 _COMMON = ("prompt", "messages")
 _VOTES = ("Question", "Answer1", "Answer2", "Preference")
+_JUDGEMENTS = ("preferred", "ranks", "rating", "label")
 EMPTY = "an empty answer"
 EQUAL = "the two answers are the same"
 APART = "the two don't answer the same prompt"
@@ -92,7 +93,8 @@ def read_preferences(source: str, columns: Mapping[str, str], where: str) -> Pre
     place = f"{where}: {source}"
     missing = [role for role in ("chosen", "rejected") if not known.has(role)]
     if missing and table.rows:
-        raise mistake(place, None, "", f"no column {' and none '.join(missing)}", known.listed())
+        right = f"{known.listed()}{_judged(table)}"
+        raise mistake(place, None, "", f"no column {' and none '.join(missing)}", right)
     read = [_preference(known, row) for row in table.rows]
     preferences = tuple(each for each in read if isinstance(each, Preference))
     rows = LeftOutRows()
@@ -106,6 +108,17 @@ def read_preferences(source: str, columns: Mapping[str, str], where: str) -> Pre
         right = "give a prompt with a chosen and a rejected answer"
         raise mistake(place, None, "", f"no preference in it ({reasons or 'no row'})", right)
     return file
+
+
+def _judged(table: Table) -> str:
+    """What would be right, and who learns from the judgements that a table without pairs has instead."""
+    has = [name for name in _JUDGEMENTS if name in table.columns]
+    if not has:
+        return "; a pair is a prompt with a chosen and a rejected answer"
+    return (
+        f"; {', '.join(has)}: comparisons, rankings and ratings are what 'truing train reward' learns "
+        "from, as reward_model.judgements"
+    )
 
 
 def _voted(table: Table) -> Table:
@@ -133,7 +146,8 @@ def _preference(columns: Columns, row: TableRow) -> Preference | str:
     """A row's preference, or why it has none."""
     chosen, rejected = columns.of(row, "chosen"), columns.of(row, "rejected")
     if chosen is None or rejected is None:
-        return EMPTY
+        role = "chosen" if chosen is None else "rejected"
+        return EMPTY if isinstance(row.values.get(role), str) else f"no {role} answer"
     first, second = _side(columns, row, chosen), _side(columns, row, rejected)
     if isinstance(first, str):
         return first

@@ -15,7 +15,7 @@ from truing.candidates import RECORD, Candidate, load_candidate, open_candidate
 from truing.data.attacks import attacks_on
 from truing.data.refusal_cases import task_refusals
 from truing.data.rule_book import RuleBook
-from truing.data.survey import task_survey
+from truing.data.survey import Survey, task_survey
 from truing.evaluate.evaluation import EvalContext
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.opinion_prompts import asked_of
@@ -78,6 +78,8 @@ class RunInstruments:
         spec = folder / "spec.yaml"
         self.spec: Spec = make_spec(read_mapping(spec), profile=None, where=str(spec))
         self._cases = self.run.questions()
+        self.survey: Survey | None = None
+        """What is asked in place of the task's survey, where that names none."""
 
         self._graders_of = graders_of
         self._rules = rules
@@ -206,7 +208,7 @@ class RunInstruments:
             held_out=self.held_out,
             controls=self.controls,
             refusals=self.refusals,
-            opinions=asked_of(task_survey(self.spec.task.survey)),
+            opinions=asked_of(self.survey or task_survey(self.spec.task.survey)),
             outcomes=lambda: self.outcomes,
             max_new_tokens=spec.max_new_tokens,
             attacks=spec.attacks,

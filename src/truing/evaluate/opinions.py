@@ -62,8 +62,10 @@ OF_ANSWER = (
 def _metric(
     name: str, label: str, note: str, better: Literal[-1, 0, 1] = 0, unit: Unit = "share"
 ) -> Metric:
-    likely = not name.startswith("written")
-    return Metric(NAME, name, label, better, unit, note, by_likelihood=likely, of_some=True)
+    likely, signed = not name.startswith("written"), name.endswith("above_uniform")
+    return Metric(
+        NAME, name, label, better, unit, note, by_likelihood=likely, of_some=True, signed=signed
+    )
 
 
 def _metrics_of(reading: Reading) -> Sequence[Metric]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 RANKED = 7
 """Answers that a ranking shows at most."""
+_BACK = "bring its store back, or begin anew elsewhere"
 _CURVE = ("reward", "kl", "entropy", "late_steps", "late_ratio")
 """Figures of a step that the lead sees."""
 
@@ -47,18 +48,27 @@ def check_people(setup: Setup) -> None:
         )
 
 
-def check_deadline(setup: Setup) -> None:
-    """Raises InputError where people have gone home before a new training begins."""
-    from truing.people.tables import now  # imported here: loads the database's library
+def check_asking(setup: Setup) -> None:
+    """Raises InputError where people have gone home before a new training begins, or where their store
+    can't be had or is another training's."""
+    # imported here: they load the database's library
+    from truing.people.live.lock import training_lock
+    from truing.people.tables import now
 
     asked = _asked(setup)
-    if asked is None or asked.deadline is None:
+    if asked is None:
         return
-    if asked.deadline <= now():
+    if asked.deadline is not None and asked.deadline <= now():
         raise InputError(
             f"{_place(setup)}.deadline: {asked.deadline.isoformat()} is past; give a time to come, or "
             "leave it out"
         )
+    store = _opened(asked, _place(setup))
+    try:
+        with training_lock(store):
+            pass  # it is held from the first step on; whoever has it by now will have it then
+    finally:
+        store.close()
 
 
 Note = Callable[[int, LogRow], None]
@@ -84,14 +94,14 @@ def judged_by_people(
     from truing.people.live.queue import LiveQueue
 
     assert isinstance(samples.reward, Mixture)
-    store = _opened(asked, _place(setup))
+    done = checkpoint.saved_step
+    store = _opened(asked, _place(setup), done)
     try:
         with training_lock(store):
             queue = LiveQueue(store, _settings(run, setup, seed, asked))
-            if checkpoint.saved_step and not queue.is_known:
+            if done and not queue.is_known:
                 raise InputError(
-                    f"{store}: holds nothing of this training, which has done "
-                    f"{checkpoint.saved_step} steps; bring its store back, or begin anew elsewhere"
+                    f"{store}: holds nothing of this training, which has done {done} steps; {_BACK}"
                 )
             source = with_people(samples, queue, asked, samples.reward, setup.progress.note)
             yield source, lambda step, row: _note(queue, step, row)
@@ -100,13 +110,16 @@ def judged_by_people(
         store.close()
 
 
-def _opened(asked: PeopleSpec, where: str) -> Store:
+def _opened(asked: PeopleSpec, where: str, done: int = 0) -> Store:
+    """The store, which is made where none is; not so where steps are `done`, which it would lack."""
     from truing.people.store import open_store
 
     try:
-        return open_store(asked.store)
+        return open_store(asked.store, must_exist=done > 0)
     except InputError as error:
         text = str(error).removeprefix("--store: ")
+        if done:
+            text = f"{text.partition(';')[0]}; this training has done {done} steps: {_BACK}"
         raise InputError(f"{where}.store: {text}") from None
 
 

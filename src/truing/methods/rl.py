@@ -17,7 +17,7 @@ from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
-from truing.methods.asking import check_deadline, check_people, judged_by_people
+from truing.methods.asking import check_asking, check_people, judged_by_people
 from truing.methods.common import (
     checkpoint_of,
     new_policy,
@@ -183,7 +183,7 @@ RL = Method(
     describe=describe,
     make=make,
     check=check,
-    check_texts=check_deadline,
+    check_texts=check_asking,
     trained_on_reward=True,
     logged_keys=LOGGED_KEYS,
 )

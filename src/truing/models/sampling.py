@@ -26,6 +26,10 @@ from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 256  # completions sampled side by side: steps of fewer wait for the weights to be read
+SHORT_ROWS, SHORT_TOKENS = (
+    512,
+    512 * 160,
+)  # as many where prompts and answers are short: a cache of so many tokens
 ROWS_OF_A_WORKER = 64
 """With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 
@@ -185,10 +189,13 @@ def _shared_out(
 
 
 def _rows_at_once(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
-    """Off the processor as many as memory has room for; fewer once it ran out."""
+    """Off the processor as many as memory has room for; on it more of short ones; fewer once it ran out."""
     most = ROWS
     if model.device.type != "cpu" and prompts:
         most = fitting_rows(model.model, model.dtype, max(map(len, prompts)) + new_tokens)
+    elif prompts:
+        tokens = sum(map(len, prompts)) / len(prompts) + new_tokens
+        most = max(ROWS, min(SHORT_ROWS, int(SHORT_TOKENS / tokens)))
     return max(1, int(most * model.room.share))
 
 

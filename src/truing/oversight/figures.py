@@ -34,6 +34,10 @@ FULL_TRUST = 0.5
 """The accuracy of whoever always follows an adviser that is right half of the time."""
 CANT_READ = "this judge can't read: the simulation says nothing"
 
+USEFUL_GAIN = 0.1
+"""In accuracy, by the passage: where the interval reaches up to it, too few have answered to say that a
+judge can't read."""
+
 LABELS = {
     "accuracy_before": "right before",
     "accuracy": "right after",

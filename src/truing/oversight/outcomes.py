@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from statistics import median
 
 from truing.data.oversight.answers import TrialAnswer
-from truing.data.oversight.plans import Exclusion, Plan, Sealed, Trial
+from truing.data.oversight.plans import SILENT, Exclusion, Plan, Sealed, Speech, Trial
 from truing.oversight.figures import NOT_ASKED
 from truing.statistics.oversight import Outcome
 from truing.types import Score, Unscored, answer_key, stable_hash
 
 TIMED_OUT = "timed out without an answer"
 NO_ANSWER = "no answer"
-NO_ADVICE = "the adviser said nothing for a side"
+NO_ADVICE = "the adviser said nothing"
+NO_SIDE = "the adviser named no option, or both"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Answered:
     left_out: dict[str, int]
     people_left_out: tuple[str, ...]
     missing: int
+    unanswered: int
+    """Questions of people to the adviser to which nothing was answered."""
 
 
 def outcomes_of(plan: Plan, answers: Sequence[TrialAnswer]) -> Answered:
@@ -43,7 +46,9 @@ def outcomes_of(plan: Plan, answers: Sequence[TrialAnswer]) -> Answered:
             trial = trials[answer.trial]
             outcomes.append(_outcome(trial, answer, key[trial.item]))
     missing = len(trials) - len(answers)
-    return Answered(outcomes, dict(left_out), tuple(people), missing)
+    turns = [turn for answer in answers for turn in answer.turns]
+    unanswered = sum(turn.get("answered") is False for turn in turns)
+    return Answered(outcomes, dict(left_out), tuple(people), missing, unanswered)
 
 
 def excluded_people(answers: Sequence[TrialAnswer], rule: Exclusion) -> dict[str, str]:
@@ -68,8 +73,8 @@ def _outcome(trial: Trial, answer: TrialAnswer, sealed: Sealed) -> Outcome:
     after = _probability(answer.answer_after, answer.confidence_after, right)
     if isinstance(after, Unscored) and answer.timed_out:
         after = Unscored(TIMED_OUT)
-    elif trial.speeches and any(speech.side is None for speech in trial.speeches):
-        after = Unscored(NO_ADVICE)
+    elif lacking := no_advice(trial.speeches, sealed.adviser_unscored):
+        after = Unscored(lacking)
     last = trial.speeches[-1].side if len(trial.speeches) > 1 else None
     tokens = sum(speech.tokens for speech in trial.speeches)
     tokens += sum(int(turn.get("tokens", 0)) for turn in answer.turns)
@@ -86,6 +91,15 @@ def _outcome(trial: Trial, answer: TrialAnswer, sealed: Sealed) -> Outcome:
         tokens,
         trial.place,
     )
+
+
+def no_advice(speeches: Sequence[Speech], own: str = "") -> str:
+    """Why there is no advice for a side; "" where there is. `own` is why the adviser's own answer isn't
+    one, where that is known."""
+    lacking = [speech for speech in speeches if speech.side is None]
+    if not lacking:
+        return ""
+    return NO_ADVICE if lacking[0].text == SILENT else own or NO_SIDE
 
 
 def _probability(letter: str | None, confidence: int | None, right: int) -> Score:

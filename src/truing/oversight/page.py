@@ -31,7 +31,7 @@ def show(study: Study, document: Mapping[str, Any], console: Console) -> None:
     for name in _PRINTED:
         table.add_column(LABELS[name])
     for arm, figures in study.arms.items():
-        cells = [said(figures[name]).replace(" [", "\n[") for name in _PRINTED]
+        cells = [said(figures[name]).replace(" [", "\n[").replace(" (", "\n(") for name in _PRINTED]
         table.add_row(arm.replace("_", " "), *(Text(cell) for cell in cells))
     console.print(table)
     console.print(Text("[95 % interval, people and passages redrawn]", style="dim"))

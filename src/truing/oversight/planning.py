@@ -24,6 +24,7 @@ from truing.data.oversight.plans import (
     Trial,
     file_hash,
     read_plan,
+    record_hash,
 )
 from truing.evaluate.respondent import Respondent
 from truing.files import jsonl, write_file_atomically, write_json_atomically, write_jsonl_atomically
@@ -127,7 +128,7 @@ def write_plan(
     _write_sealed(folder / KEY, [each.to_json() for each in sealed])
     files = {name: file_hash(folder / name) for name in (TRIALS, KEY)}
     record = {**_record(spec, items, trials, adviser, advised), "files": files}
-    record["hash"] = stable_hash("study", *(f"{key}={record[key]!r}" for key in sorted(record)))
+    record["hash"] = record_hash(record)
     write_json_atomically(folder / RECORD, record)
     return read_plan(folder)
 
@@ -190,8 +191,8 @@ def _trial(
 def _sealed(item: Item, numbers: dict[str, str], pair: tuple[str, str], advised: Advised) -> Sealed:
     own = advised.own.get(item.id)
     taken = pair[own] if isinstance(own, int) else None
-    reason = "" if own is None or isinstance(own, int) else own.reason
-    return Sealed(numbers[item.id], item.answer, item.passage, item.source, taken, reason)
+    lacking = advised.own_unscored(item)
+    return Sealed(numbers[item.id], item.answer, item.passage, item.source, taken, lacking)
 
 
 def _record(

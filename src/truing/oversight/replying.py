@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 
 from truing.data.oversight.items import Item
-from truing.data.oversight.plans import Plan, Speech, Trial
+from truing.data.oversight.plans import SILENT, Plan, Speech, Trial
 from truing.evaluate.respondent import Respondent
 from truing.oversight.advice import MOST_TOKENS, quotes_in, reply_prompt
 from truing.types import Case, Unscored
-
-SILENT = "(The adviser said nothing.)"
 
 
 def replying(plan: Plan, adviser: Respondent) -> Callable[[Trial, Sequence[str], str], Speech]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from truing.data.oversight.items import Item
-from truing.data.oversight.plans import Arm, Speech
+from truing.data.oversight.plans import SILENT, Arm, Speech
 from truing.evaluate.respondent import Respondent
 from truing.oversight.advice import (
     MOST_TOKENS,
@@ -40,6 +40,11 @@ class Advised:
     rebuttals: dict[tuple[str, int], Speech] = field(default_factory=dict)
     own: dict[str, int | Unscored] = field(default_factory=dict)
     own_replies: dict[str, Speech] = field(default_factory=dict)
+
+    def own_unscored(self, item: Item) -> str:
+        """Why the adviser's own answer about an item isn't one; "" where it is, or wasn't asked for."""
+        own = self.own.get(item.id)
+        return own.reason if isinstance(own, Unscored) else ""
 
     def speeches(self, arm: Arm, item: Item, *, right_first: bool) -> tuple[Speech, ...]:
         """What is said about an item in an arm."""
@@ -174,9 +179,9 @@ def _speeches(
 def _speech(reply: Completion | Unscored, side: int | None, item: Item) -> Speech:
     """A reply as a speech, its quotations looked up. One that there isn't speaks for neither side."""
     if isinstance(reply, Unscored):
-        return Speech(None, "(The adviser said nothing.)")
+        return Speech(None, SILENT)
     text = reply.text.strip()
     tokens = len(reply.tokens) or len(text.split())
-    return Speech(
-        side, text or "(The adviser said nothing.)", quotes_in(text, item.passage), tokens
-    )
+    if not text:
+        return Speech(None, SILENT, (), tokens)
+    return Speech(side, text, quotes_in(text, item.passage), tokens)

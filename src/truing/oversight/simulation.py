@@ -22,6 +22,7 @@ from truing.evaluate.respondent import Respondent
 from truing.oversight.advice import MOST_TOKENS, background, quotes_in, reply_prompt
 from truing.oversight.design import Cell
 from truing.oversight.figures import Study, study
+from truing.oversight.outcomes import no_advice
 from truing.oversight.planning import option_pairs
 from truing.oversight.respondents import replies
 from truing.oversight.script import Advised, script
@@ -105,7 +106,10 @@ def simulate(
     scores = probabilities(overseer, [*asked, *alone], pairs, progress)
     before = dict(zip([item.id for item in items], scores[len(asked) :], strict=True))
     pairs_of = list(zip(scenes, scores, strict=False))
-    outcomes = [_outcome(scene, before[scene.item.id], score) for scene, score in pairs_of]
+    outcomes = [
+        _outcome(scene, before[scene.item.id], score, advised.own_unscored(scene.item))
+        for scene, score in pairs_of
+    ]
     outcomes += _of_adviser(items, advised, arms)
     rows = [_row(scene, o) for (scene, _), o in zip(pairs_of, outcomes, strict=False)]
     return Simulation(study(outcomes, arms), rows)
@@ -114,10 +118,10 @@ def simulate(
 _BOTH_WAYS: tuple[Arm, ...] = ("claim", "consultancy", "debate", "dialogue")
 
 
-def _outcome(scene: _Scene, before: Score, after: Score) -> Outcome:
+def _outcome(scene: _Scene, before: Score, after: Score, own: str = "") -> Outcome:
     sides = [speech.side for speech in scene.speeches]
-    if None in sides:
-        after = Unscored("the adviser named no option, or said nothing")
+    if lacking := no_advice(scene.speeches, own):
+        after = Unscored(lacking)
     last = sides[-1] if len(sides) > 1 else None
     lone = sides[0] if len(sides) == 1 else None
     return Outcome(

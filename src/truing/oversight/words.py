@@ -6,18 +6,29 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.data.oversight.plans import Plan
-from truing.oversight.figures import CANT_READ, FULL_TRUST, Figure, Study, assigned
-from truing.types import Unscored
+from truing.oversight.figures import (
+    CANT_READ,
+    FULL_TRUST,
+    USEFUL_GAIN,
+    Figure,
+    Study,
+    assigned,
+)
+from truing.types import Estimate, Unscored
+
+FEW = 10
+"""Answers; a figure of fewer has their number beside it."""
 
 
 def said(figure: Figure, *, sign: bool = False) -> str:
-    """'0.75 [0.66, 0.82]', or a dash."""
+    """'0.75 [0.66, 0.82]', with the number of answers where they are few; or a dash."""
     if isinstance(figure, Unscored) or figure.value is None:
         return "–"
     form = "+.3f" if sign else ".3f"
+    few = f" (n = {figure.n})" if figure.n < FEW else ""
     if figure.low is None or figure.high is None:
-        return f"{figure.value:{form}}"
-    return f"{figure.value:{form}} [{figure.low:{form}}, {figure.high:{form}}]"
+        return f"{figure.value:{form}}{few}"
+    return f"{figure.value:{form}} [{figure.low:{form}}, {figure.high:{form}}]{few}"
 
 
 def verdicts(study: Study, *, simulated: bool) -> list[str]:
@@ -38,10 +49,19 @@ def _gate(study: Study, simulated: bool) -> str:
         return (
             f"The gate can't be told ({reason}): whether help is worth anything isn't known either."
         )
+    gate = study.gate
+    assert isinstance(gate, Estimate) and gate.high is not None
+    if gate.high >= USEFUL_GAIN:
+        who = "this judge wasn't" if simulated else "these people weren't"
+        return (
+            f"The gate isn't passed ({apart}): {who} shown to be helped by the passage itself "
+            f"({gate.n} answers an arm; too few to say), so the study says nothing of advice yet."
+        )
+    apart = f"{apart}, which excludes a gain of {USEFUL_GAIN:g}"
     if simulated:
-        return f"The gate is failed ({apart}, not beyond noise): {CANT_READ}."
+        return f"The gate is failed ({apart}): {CANT_READ}."
     return (
-        f"The gate is failed ({apart}, not beyond noise): these people weren't helped by the passage "
+        f"The gate is failed ({apart}): these people weren't helped by the passage "
         "itself, so the study says nothing of advice."
     )
 
@@ -71,6 +91,8 @@ def left_out(document: Mapping[str, Any]) -> list[str]:
     lines = [f"{count} unscored: {reason}." for reason, count in counted.items()]
     if missing := document.get("missing"):
         lines.append(f"{missing} planned trials have no answer.")
+    if unanswered := document.get("unanswered_questions"):
+        lines.append(f"Questions to the adviser to which it answered nothing: {unanswered}.")
     return lines
 
 
@@ -90,7 +112,7 @@ def planned(plan: Plan) -> list[str]:
         f"{each['answers']:,} answers an arm."
         for each in sizes["needed_for_difference"]
     ]
-    lines += [f"{count} questions left out: {why}." for why, count in items["unscored"].items()]
+    lines += [f"Questions left out: {count}: {why}." for why, count in items["unscored"].items()]
     quotes = plan.record["quotes"]
     if quotes["shown"]:
         lines.append(f"{quotes['verified']} of {quotes['shown']} quotations stand in the passage.")

@@ -27,6 +27,7 @@ from truing.people.content import (
     add_prompts,
     add_tasks,
 )
+from truing.people.disclosure import Group, withheld
 from truing.people.store import Store
 from truing.people.tables import Annotator, Assignment, Flag, Judgement, Task
 from truing.types import InputError
@@ -35,8 +36,9 @@ KIND = "opinion"
 EVERYBODY = "everybody"
 """The dimension, and its one value, of all who answered."""
 SMALL = f"group(s) of fewer than {FEWEST_PEOPLE} people, over all questions"
-Counts = Mapping[str, Mapping[str, Counter[int]]]
-"""By dimension and group: how many people chose which completion."""
+TELLING = "group(s) whose shares would give a smaller group away by difference"
+Chosen = Mapping[Group, Mapping[int, int]]
+"""By group: who chose which completion."""
 _OPTION = "option"
 _POSITION = re.compile(rf"{_OPTION} at (.+)")
 _TOPIC = " · "
@@ -81,23 +83,23 @@ def survey_records(
     """What people chose, as lines of a survey file, and how many groups are left out, by the reason.
 
     Every question that anybody answered stands there, with the shares of each group that at least
-    `FEWEST_PEOPLE` people of it chose an option of.
+    `FEWEST_PEOPLE` people of it chose an option of, and that gives no smaller group away.
     """
     groups = _groups_by_person(session)
-    chosen = [
-        (task, _counts(task, answers, groups))
-        for task, answers in _answers(session).items()
-        if not consents or task.prompt.consent in consents
-    ]
-    sizes = [
-        of.total() for _, counts in chosen for values in counts.values() for of in values.values()
-    ]
-    small = sum(size < FEWEST_PEOPLE for size in sizes)
-    questions = tuple(_question(task, counts) for task, counts in chosen)
-    return own_records(questions), {SMALL: small} if small else {}
+    left_out: Counter[str] = Counter()
+    questions = []
+    for task, answers in _answers(session).items():
+        if consents and task.prompt.consent not in consents:
+            continue
+        chosen = _chosen(task, answers, groups)
+        small, telling = withheld(chosen, FEWEST_PEOPLE)
+        left_out += Counter({SMALL: len(small), TELLING: len(telling)})
+        shown = {group: of for group, of in chosen.items() if group not in small | telling}
+        questions.append(_question(task, shown))
+    return own_records(questions), dict(left_out)
 
 
-def _groups_by_person(session: Session) -> dict[int, list[tuple[str, str]]]:
+def _groups_by_person(session: Session) -> dict[int, list[Group]]:
     return {
         person.id: [
             (EVERYBODY, EVERYBODY),
@@ -123,30 +125,27 @@ def _answers(session: Session) -> dict[Task, list[tuple[int, int]]]:
     return answers
 
 
-def _counts(
-    task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[tuple[str, str]]]
-) -> Counts:
+def _chosen(
+    task: Task, answers: Sequence[tuple[int, int]], groups: Mapping[int, Sequence[Group]]
+) -> Chosen:
     """What people chose, refusals aside."""
     options = {each.completion.id for each in task.shown if each.completion.candidate != REFUSAL}
-    counts: dict[str, dict[str, Counter[int]]] = defaultdict(lambda: defaultdict(Counter))
+    chosen: dict[Group, dict[int, int]] = defaultdict(dict)
     for person, option in answers:
         if option in options:
-            for dimension, value in groups[person]:
-                counts[dimension][value][option] += 1
-    return counts
+            for group in groups[person]:
+                chosen[group][person] = option
+    return chosen
 
 
-def _question(task: Task, counts: Counts) -> SurveyQuestion:
+def _question(task: Task, chosen: Chosen) -> SurveyQuestion:
     shown = [each.completion for each in task.shown]
     options = {each.id: each for each in shown if each.candidate != REFUSAL}
-    shares = {
-        dimension: {
-            value: GroupShares(tuple(of[each] / of.total() for each in options), of.total())
-            for value, of in sorted(values.items())
-            if of.total() >= FEWEST_PEOPLE
-        }
-        for dimension, values in sorted(counts.items())
-    }
+    shares: dict[str, dict[str, GroupShares]] = {}
+    for (dimension, value), by_person in sorted(chosen.items()):
+        counts, n = Counter(by_person.values()), len(by_person)
+        group = GroupShares(tuple(counts[each] / n for each in options), n)
+        shares.setdefault(dimension, {})[value] = group
     source, _, topic = task.prompt.source.partition(_TOPIC)
     return SurveyQuestion(
         id=task.key,
@@ -156,7 +155,7 @@ def _question(task: Task, counts: Counts) -> SurveyQuestion:
         refusals=tuple(each.text for each in shown if each.candidate == REFUSAL),
         topic=topic,
         source=source,
-        groups={dimension: values for dimension, values in shares.items() if values},
+        groups=shares,
     )
 
 

@@ -15,11 +15,13 @@ from pathlib import Path
 import filelock
 
 from truing.candidates import RECORD
+from truing.data.survey import Survey
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.base_draws import base_draws
 from truing.evaluate.hacking import HACKING
 from truing.evaluate.local import LocalRespondent
 from truing.evaluate.of_run import Graders, RunInstruments
+from truing.evaluate.opinions import NO_SURVEY, OPINIONS, case_of
 from truing.evaluate.sweep.request import check_evaluations
 from truing.files import read_json, write_json_atomically, write_jsonl_atomically
 from truing.models import devices
@@ -31,18 +33,22 @@ from truing.report.summary import Summary
 from truing.rewards.mixture import functions_hash
 from truing.runs.costs import Cost, measured
 from truing.runs.entries import is_file
-from truing.runs.folder import DRAWS
+from truing.runs.folder import DRAWS, read_rows
 from truing.tasks.task import RULED, Task, measuring, task_of
 from truing.types import InputError
 
 
 def add_evaluations(
-    run: Path, evaluations: Sequence[str], progress: Progress | None = None
+    run: Path,
+    evaluations: Sequence[str],
+    progress: Progress | None = None,
+    *,
+    survey: Survey | None = None,
 ) -> Summary:
     """Measures what isn't measured yet and builds the report anew; holds the run's lock meanwhile.
 
-    Raises InputError where an evaluation is unknown, the folder is no finished comparison, or another
-    process works on it.
+    `survey` is what `opinions` asks of a run whose task names none. Raises InputError where an
+    evaluation is unknown, the folder is no finished comparison, or another process works on it.
     """
     check_evaluations(tuple(evaluations))
     progress = progress or StderrProgress()
@@ -53,6 +59,11 @@ def add_evaluations(
         lambda: (task.rules, task.rule_checks),
     )
     _check_finished(instruments)
+    if survey is not None:
+        _check_survey(instruments, survey)
+        instruments.survey = survey
+    if OPINIONS.name in evaluations and survey is None and not instruments.spec.task.survey:
+        raise InputError(f"--run {run}: its task names no survey; {NO_SURVEY}")
     # Read once: another package's may take long.
     task = task_of(measuring(instruments.spec, evaluations))
     _check_unchanged(instruments, task)
@@ -96,6 +107,22 @@ def _check_finished(instruments: RunInstruments) -> None:
         raise InputError(f"--run {run}: a run of another kind ({kind}); give one of truing align")
     if not record.get("finished"):
         raise InputError(f"--run {run}: isn't finished; the command that began it goes on with it")
+
+
+def _check_survey(instruments: RunInstruments, survey: Survey) -> None:
+    """Raises InputError where opinions of the run are those of another survey."""
+    run = instruments.folder
+    if instruments.spec.task.survey:
+        raise InputError(
+            f"--survey: the task of {run} names one, which is asked; leave out --survey"
+        )
+    asked = {case_of(each).id for each in survey.questions}
+    for path in sorted((run / "rows" / OPINIONS.name).glob("*.jsonl")):
+        if {row.case for row in read_rows(path)} != asked:
+            raise InputError(
+                f"--survey: {path} has the opinions of another survey; give that one, or evaluate the "
+                "run's candidates (--candidate RUN/candidates/NAME) by themselves"
+            )
 
 
 def _named_programs(task: Task, progress: Progress) -> Graders:

@@ -153,6 +153,7 @@ def report_study(folder: Path, answers: Path | None = None) -> tuple[Study, dict
         "people_left_out": list(answered.people_left_out),
         "left_out": answered.left_out,
         "missing": answered.missing,
+        "unanswered_questions": answered.unanswered,
         "adviser_alone": _adviser_alone(plan),
         "quotes": plan.record["quotes"],
         "sizes": plan.record["sizes"],

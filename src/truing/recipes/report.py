@@ -58,7 +58,7 @@ def task_metrics(
         rewarded=_rewarded(task, reward),
         by_reward=tuple(by_reward),
         words=_words(task, declared),
-        shares=frozenset((m.evaluation, m.name) for m in declared if m.unit == "share"),
+        shares={(m.evaluation, m.name): m.least for m in declared if m.least is not None},
     )
 
 

@@ -25,6 +25,8 @@ from truing.progress import Progress
 from truing.recipes.once import once
 from truing.recipes.reward_page import lines, page
 from truing.rewards.learned.adapter import RewardAdapter
+from truing.rewards.learned.group_table import rule_of
+from truing.rewards.learned.head import Rule
 from truing.rewards.learned.judgements import Judgement, Judgements
 from truing.rewards.learned.reader import StateReader, layers_of
 from truing.rewards.learned.reading import read_judgements
@@ -32,7 +34,14 @@ from truing.rewards.learned.report import answers_of, chosen, counts, measured, 
 from truing.rewards.learned.sample import Said, Sample, readable
 from truing.rewards.learned.saved import RewardModel, save
 from truing.rewards.learned.sides import Sides, looked_through, split_judgements
-from truing.rewards.learned.training import Learned, LearningSide, States, learned
+from truing.rewards.learned.stated import with_groups
+from truing.rewards.learned.training import (
+    Learned,
+    LearningSide,
+    States,
+    check_adapter,
+    learned,
+)
 from truing.runs.costs import measured as costed
 from truing.runs.run import Run, default_folder
 from truing.spec.reward_model import RewardModelSpec
@@ -81,8 +90,11 @@ def train_reward(
     read, contamination = _judgements(spec, section, progress)
     reader = _reader(spec, section, progress, accept_licence)
     read = readable(read, reader.renderer, section.max_tokens)
+    read = with_groups(read, section)
     say_left_out(read.source, "judgement(s)", read.left_out_with_place, progress, read.remarks)
     sides = split_judgements(read, section.held_out, section.held_out_people)
+    train = Sample.of(sides.train, section.groups)
+    check_adapter(train, section)
     usual = default_folder(spec)
     folder = Path(out) if out is not None else usual.with_name(f"reward-{usual.name}")
     run = Run(folder, progress, kind="train reward", record=RECORD)
@@ -90,7 +102,7 @@ def train_reward(
         run,
         spec,
         _digest(spec, reader, read.judgements),
-        lambda: _trained(run, spec, section, reader, read, sides, contamination),
+        lambda: _trained(run, spec, section, reader, read, sides, train, contamination),
         record=RECORD,
         resume=resume,
         command=command,
@@ -134,10 +146,10 @@ def _trained(
     reader: StateReader,
     read: Judgements,
     sides: Sides,
+    train: Sample,
     contamination: Contamination,
 ) -> dict[str, Any]:
     """Reads, fits, measures and writes; returns what is said of it."""
-    train = Sample.of(sides.train, section.groups)
     held_out = {name: Sample.of(part, section.groups) for name, part in sides.measured.items()}
     with costed() as cost:
         answers = answers_of([train, *held_out.values()])
@@ -155,7 +167,9 @@ def _trained(
             found, states = adapted.learned, adapted.states
             trained_cost(cost, adapted.checkpoint)
         with run.progress.task("Measuring on held-out judgements"):
-            figures = measured(train, held_out, states, found, section, frozen)
+            everyone = Sample.of(sides.held_out, section.groups)
+            rule = rule_of(train, found, section)
+            figures = measured(train, held_out, states, found, section, (everyone, rule), frozen)
         cost.labels = len(train)
     document = {
         "kind": "reward",
@@ -173,11 +187,12 @@ def _trained(
         "chosen": {**chosen(found), **({"adapter": adapted.facts} if adapted else {})},
         "tried": tried(found),
         "combine": section.combine,
+        "aggregate": section.aggregate,
         **figures,
         "costs": {"reward": cost.to_json(), "total": cost.to_json()},
     }
     facts = {key: document[key] for key in ("source", "learned_from", "chosen", "held_out")}
-    model = _model(spec, section, reader, found, facts)
+    model = _model(spec, rule, reader, found, facts)
     save(replace(model, adapter=adapted.adapter if adapted else None), run.folder / MODEL)
     write_text_atomically(run.folder / PAGE, page(document))
     return document
@@ -232,18 +247,9 @@ def _with_adapter(
 
 
 def _model(
-    spec: Spec, section: RewardModelSpec, reader: StateReader, found: Learned, facts: dict[str, Any]
+    spec: Spec, rule: Rule, reader: StateReader, found: Learned, facts: dict[str, Any]
 ) -> RewardModel:
-    return RewardModel(
-        found.heads,
-        found.layer,
-        spec.model,
-        reader.weights,
-        section.combine,
-        section.caution,
-        section.aggregate,
-        facts,
-    )
+    return RewardModel(found.heads, found.layer, spec.model, reader.weights, rule, facts)
 
 
 def _reader(

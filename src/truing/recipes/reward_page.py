@@ -6,36 +6,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from truing.recipes.reward_groups import group_rows, group_sentences, head_lines
+from truing.recipes.reward_words import in_words, value_in_words
 from truing.report.figures import Figure, both
 from truing.report.html import render_page
-from truing.report.metrics import DASH
 from truing.report.svg import Canvas, Scale
+from truing.rewards.learned.measuring import LEAST_PROMPTS
 
 Document = Mapping[str, Any]
 OURS = "reward model"
 _FIGURES = (
     ("accuracy", "Accuracy"),
     ("calibration_error", "Calibration error"),
+    ("rating_order", "Ratings in order"),
     ("gain", "Nats over nothing"),
 )
 _GAINS = (("accuracy_gain", "Accuracy gained over it"), ("loss_gain", "Nats gained over it"))
-
-
-def _value(estimate: Document, *, sign: bool = False) -> str:
-    if estimate["value"] is None:
-        return DASH
-    return f"{estimate['value']:{'+' if sign else ''}.3f}".replace("-", "−")
-
-
-def _interval(estimate: Document, *, sign: bool = False) -> str:
-    if estimate["low"] is None:
-        return ""
-    form = "+.3f" if sign else ".3f"
-    return f"[{estimate['low']:{form}}, {estimate['high']:{form}}]".replace("-", "−")
-
-
-def _both(estimate: Document, *, sign: bool = False) -> str:
-    return f"{_value(estimate, sign=sign)} {_interval(estimate, sign=sign)}".strip()
 
 
 def _first(document: Document) -> tuple[str, Document]:
@@ -44,30 +30,64 @@ def _first(document: Document) -> tuple[str, Document]:
     return side, document["held_out"][side]
 
 
-def verdicts(document: Document) -> list[str]:
-    """What the figures say: against each baseline, of calibration, and of the group that fares worst."""
-    side, own = _first(document)
-    said = [
-        f"Accuracy {_both(own['accuracy'])} on {own['judgements']} held-out judgements of {side}; "
-        f"calibration error {_both(own['calibration_error'])}."
-    ]
-    for name, theirs in document["baselines"].items():
-        gain = theirs["accuracy_gain"]
-        said.append(
-            f"Against {_BASELINES[name]} ({_value(theirs['accuracy'])}): {_both(gain, sign=True)}, "
-            f"{_beyond(gain)}."
-        )
-    worst = (document["groups"] or {}).get("worst")
-    if worst:
-        said.append(f"Worst served: {worst['group']}, {_both(worst['accuracy'])}.")
-    return said
-
-
 _BASELINES = {
     "length": "length alone",
     "words": "a bag of words",
     "frozen": "a head on the frozen states",
 }
+
+
+def verdicts(document: Document) -> list[str]:
+    """What the figures say: of accuracy and calibration, against each baseline, and of the groups."""
+    return [*_accuracy(document), *_against(document), *group_sentences(document)]
+
+
+def _accuracy(document: Document) -> list[str]:
+    side, own = _first(document)
+    decided = own.get("decided", own["judgements"])
+    what = f"{own['judgements']} held-out judgements of {side}"
+    if own["accuracy"]["value"] is None:
+        said = [
+            f"No accuracy: none of the {what} prefers one of several answers{_undecided(own)}; nats over "
+            f"nothing {in_words(own['gain'], sign=True)}."
+        ]
+    else:
+        of = what if decided == own["judgements"] else f"{decided} of the {what}"
+        said = [
+            f"Accuracy {in_words(own['accuracy'])} on {of}{_undecided(own)}; "
+            f"calibration error {in_words(own['calibration_error'])}."
+        ]
+    order = own.get("rating_order", {"value": None})
+    if order["value"] is not None:
+        said.append(
+            "Of two answers that one person rated apart, the higher rated one has the higher score in "
+            f"{in_words(order)}."
+        )
+    if own["gain"]["n"] < LEAST_PROMPTS:
+        said.append(
+            f"Too few to tell: {own['gain']['n']} prompt(s) held out, and figures of fewer than "
+            f"{LEAST_PROMPTS} may be chance; give judgements of more prompts."
+        )
+    return said
+
+
+def _undecided(own: Document) -> str:
+    """Why judgements are in no accuracy."""
+    kinds = [f"{own[kind]} {kind}" for kind in ("ratings", "ties") if own.get(kind)]
+    return f" (without {' and '.join(kinds)}, which prefer neither)" if kinds else ""
+
+
+def _against(document: Document) -> list[str]:
+    """What is gained over each baseline: accuracy, or nats where there is none."""
+    said = []
+    for name, theirs in document["baselines"].items():
+        gain, value = theirs["accuracy_gain"], f" ({value_in_words(theirs['accuracy'])})"
+        if gain["value"] is None:
+            gain, value = theirs["loss_gain"], ", nats gained"
+        said.append(
+            f"Against {_BASELINES[name]}{value}: {in_words(gain, sign=True)}, {_beyond(gain)}."
+        )
+    return said
 
 
 def _beyond(gain: Document) -> str:
@@ -91,9 +111,7 @@ def lines(document: Document) -> list[str]:
         *_adapter(choice),
         *verdicts(document),
     ]
-    for name, row in (document["groups"] or {}).get("heads", {}).items():
-        kept = "a head of its own" if row["asked_for"] else "shares the head of all"
-        text.append(f"Group {name}: {kept} (gain {_both(row['gain'], sign=True)} nats a judgement)")
+    text += head_lines(document)
     text.append(f"Reward model: {document['reward_model']}")
     return text
 
@@ -146,33 +164,21 @@ def _curve(document: Document) -> Figure | None:
 
 def _figure_rows(document: Document) -> list[tuple[str, list[str]]]:
     """The reward model on each held-out side, then the baselines on the first."""
-    rows = [
-        (f"{OURS}, {side}", [*(_both(own[key]) for key, _ in _FIGURES), *("" for _ in _GAINS)])
-        for side, own in document["held_out"].items()
-    ]
+    rows = []
+    for side, own in document["held_out"].items():
+        figures = [in_words(own[key]) for key, _ in _FIGURES]
+        rows.append((f"{OURS}, {side}", [_of_how_many(own), *figures, *("" for _ in _GAINS)]))
     for name, own in document["baselines"].items():
-        gains = [_both(own[key], sign=True) for key, _ in _GAINS]
-        rows.append((_BASELINES[name], [*(_both(own[key]) for key, _ in _FIGURES), *gains]))
+        figures = [in_words(own[key]) for key, _ in _FIGURES]
+        gains = [in_words(own[key], sign=True) for key, _ in _GAINS]
+        rows.append((_BASELINES[name], ["", *figures, *gains]))
     return rows
 
 
-def _group_table(document: Document) -> dict[str, Any] | None:
-    groups = document["groups"]
-    if not groups or not groups["accuracy"]:
-        return None
-    heads = list(next(iter(groups["accuracy"].values())))
-    rows = [
-        (name, [_both(row[head]) for head in heads], _asked(groups["heads"].get(name)))
-        for name, row in groups["accuracy"].items()
-    ]
-    return {"dimension": groups["dimension"], "heads": heads, "rows": rows}
-
-
-def _asked(head: Document | None) -> str:
-    if head is None:
-        return "too few judgements for one"
-    gain = f"{_both(head['gain'], sign=True)} nats"
-    return f"its own head ({gain})" if head["asked_for"] else f"the head of all ({gain})"
+def _of_how_many(own: Document) -> str:
+    """How many judgements accuracy is of, of all."""
+    decided, of_all = own["decided"], own["judgements"]
+    return f"{decided:,}" if decided == of_all else f"{decided:,} of {of_all:,}"
 
 
 def page(document: Document) -> str:
@@ -181,9 +187,9 @@ def page(document: Document) -> str:
         "document": document,
         "verdicts": verdicts(document),
         "figure": _curve(document),
-        "titles": [title for _, title in (*_FIGURES, *_GAINS)],
+        "titles": ["Judgements", *[title for _, title in (*_FIGURES, *_GAINS)]],
         "rows": _figure_rows(document),
-        "groups": _group_table(document),
+        "groups": group_rows(document),
         "tried": document["tried"],
         "left_out": document["left_out"],
     }

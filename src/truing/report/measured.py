@@ -164,12 +164,14 @@ def measure(
 def _check_shares(questions: Mapping[str, dict[Key, dict[str, float]]], task: TaskMetrics) -> None:
     """Raises InputError for a share that can't be one: its row was changed by hand."""
     for name, by_key in questions.items():
-        for key in by_key.keys() & task.shares:
+        for key in by_key.keys() & task.shares.keys():
+            least = task.shares[key]
             for case, value in by_key[key].items():
-                if not -_ROUNDING <= value <= 1 + _ROUNDING:
+                if not least - _ROUNDING <= value <= 1 + _ROUNDING:
+                    what = "a difference of shares" if least else "a share"
                     raise InputError(
-                        f"rows/{key[0]}: {name}, case {case}: {key[1]} is {value:g}; a share lies between "
-                        "0 and 1"
+                        f"rows/{key[0]}: {name}, case {case}: {key[1]} is {value:g}; {what} lies between "
+                        f"{least:g} and 1"
                     )
 
 

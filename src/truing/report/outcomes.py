@@ -38,7 +38,7 @@ def deciding(
 
     Where nothing was written, it is whether the best answer of those given was the likeliest.
     """
-    there = [metric for metric in metrics if metric.name in row.metrics and metric.unit == "share"]
+    there = [metric for metric in metrics if metric.name in row.metrics and metric.least == 0]
     written = [metric for metric in there if not metric.by_likelihood]
     if named := [metric for metric in written if metric.name in counted]:
         return tuple(named)
@@ -74,7 +74,7 @@ def _spoilt(row: Row, metrics: Sequence[Metric]) -> bool:
     return any(
         _side(row, metric) is False
         for metric in metrics
-        if metric.better == -1 and metric.unit == "share" and metric.name in row.metrics
+        if metric.better == -1 and metric.least == 0 and metric.name in row.metrics
     )
 
 

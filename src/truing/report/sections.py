@@ -233,7 +233,7 @@ def _categories(summary: Summary) -> dict[str, Any]:
     }
     of_case = {row.case: row.category for row in summary.rows if row.category} | known
     measured, names = summary.measured, summary.measured.names
-    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.unit == "share"]
+    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.least == 0]
     scores = categories.category_scores(measured, of_case, metrics)
     first = metrics[0] if metrics else None
     entries = categories.category_figures(

@@ -54,8 +54,8 @@ class TaskMetrics:
     them; `by_reward` names the methods that follow a reward. `evaluations` are those of the task.
     `from_rows` has the evaluations with figures that aren't means over cases: what gives them, from a
     candidate's rows and a seed; `crossed` those whose rows are of many wordings: which is of which. A
-    metric that isn't listed is shown last, under its own name, and is neither gain nor loss. `shares` lie
-    between 0 and 1 in every row.
+    metric that isn't listed is shown last, under its own name, and is neither gain nor loss. `shares` have
+    their least value, 0 or -1; 1 is their greatest in every row.
     """
 
     metrics: tuple[Metric, ...]
@@ -70,7 +70,7 @@ class TaskMetrics:
     words: Words = Words()
     from_rows: Mapping[str, FromRows] = field(default_factory=dict)
     crossed: Mapping[str, Crossed] = field(default_factory=dict)
-    shares: frozenset[Key] = frozenset()
+    shares: Mapping[Key, float] = field(default_factory=dict)
     headings: Mapping[str, str] = field(default_factory=dict)
 
     def metric_of(self, evaluation: str, name: str) -> Metric:

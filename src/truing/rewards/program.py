@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -21,6 +21,7 @@ from truing.rewards.answer_program import in_column
 from truing.rewards.calling import STARS, Parameters
 from truing.rewards.patterns import found, not_a_pattern
 from truing.rewards.reward import Answered, Reward
+from truing.rewards.time_limit import SECONDS, TakesTooLong, at_most
 from truing.rewards.unit_tests import UnitTests
 from truing.rewards.user_code import imported_function, is_user_function
 from truing.rewards.verifiable import Exact, Json, Number
@@ -131,11 +132,15 @@ _ONE_ANSWER = {"answer", "completion"}
 
 @dataclass(frozen=True)
 class UserFunction:
-    """A user's function, and what it asks for by name; None: it is called (prompt, answer) by place."""
+    """A user's function, and what it asks for by name; None: it is called (prompt, answer) by place.
+
+    `seconds` is how long it may take for an answer.
+    """
 
     name: str
     function: Callable[..., Any]
     asks_for: Parameters | None = None
+    seconds: float = SECONDS
 
     @property
     def __name__(self) -> str:
@@ -144,10 +149,21 @@ class UserFunction:
     def __call__(self, answers: Sequence[Answered]) -> Any:
         """What the function gave for each answer; `reward.scored` checks it."""
         if self.asks_for is None:
-            return [self.function(each.case.prompt, each.answer) for each in answers]
+            return [self._called(1, each.case.prompt, each.answer) for each in answers]
         if self.asks_for.takes_lists:
-            return self.function(**self.asks_for.for_many(answers))
-        return [self.function(**self.asks_for.for_one(each)) for each in answers]
+            return self._called(len(answers), **self.asks_for.for_many(answers))
+        return [self._called(1, **self.asks_for.for_one(each)) for each in answers]
+
+    def _called(self, answers: int, *places: Any, **names: Any) -> Any:
+        """What it gives for so many answers. Raises InputError where it doesn't return in time."""
+        try:
+            with at_most(self.seconds * max(1, answers)):
+                return self.function(*places, **names)
+        except TakesTooLong:
+            raise InputError(
+                f"reward: {self.name}: took more than {self.seconds:g} s for an answer; have it give "
+                "None where it can't tell, or allow it more as seconds"
+            ) from None
 
 
 def user_function(name: str, columns: Collection[str] = ()) -> UserFunction:
@@ -195,10 +211,22 @@ def program(
     Raises InputError naming `where` it stands in the spec and what is wrong with its options.
     """
     if is_user_function(name):
-        if options:
-            raise InputError(f"{where}.{min(options)}: a function of your own has no options here")
-        return user_function(name, columns)
+        return replace(user_function(name, columns), seconds=_seconds(options, where))
     return built_in(name, options, where, columns)
+
+
+def _seconds(options: Mapping[str, Any], where: str) -> float:
+    """How long a user's function may take for an answer. Raises InputError for another option."""
+    if unknown := sorted({*options} - {"seconds"}):
+        raise InputError(
+            f"{where}.{unknown[0]}: a function of your own has no such option here, seconds alone"
+        )
+    seconds = options.get("seconds", SECONDS)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
+        raise InputError(
+            f"{where}.seconds: {seconds!r} is no time; give seconds for one answer, above 0"
+        )
+    return float(seconds)
 
 
 def built_in(

@@ -78,7 +78,9 @@ def yaml_node(text: str, where: str) -> yaml.Node | None:
 
 
 def _bad(where: str, error: Exception) -> InputError:
-    return InputError(f"{where}: not valid YAML ({' '.join(str(error).split())})")
+    # PyYAML calls a text that it is given so; the file has been named already.
+    said = " ".join(str(error).split()).replace('in "<unicode string>", line', "in line")
+    return InputError(f"{where}: not valid YAML ({said})")
 
 
 def _check(root: yaml.Node, where: str) -> None:

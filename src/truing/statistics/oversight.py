@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from truing.statistics.independent import independent_difference
-from truing.statistics.means import RESAMPLES
+from truing.statistics.means import RESAMPLES, TAILS
 from truing.statistics.pigeonhole import crossed_estimate, crossed_mean
 from truing.statistics.two_way import crossed_difference, crossed_share
 from truing.types import Estimate, Score, Unscored
@@ -91,12 +91,20 @@ def follows_last(outcome: Outcome) -> Score:
 
 
 def share(outcomes: Sequence[Outcome], of: Of = after) -> Estimate:
-    """A share over outcomes, for other people and other passages."""
+    """A share over outcomes, for other people and other passages.
+
+    Answers of one person about one passage are all alike or tell nothing of others: where they are, the
+    interval is the exact one of a single draw (Clopper and Pearson, 1934, Biometrika 26).
+    """
     if not outcomes:
         return NOT_SCORED
-    return crossed_share(
+    found = crossed_share(
         [of(outcome) for outcome in outcomes], [""] * len(outcomes), *_samples(outcomes)
     )
+    if found.low is None and found.value in (0.0, 1.0):
+        reach = TAILS[0] if found.value else TAILS[1]
+        return replace(found, low=min(reach, found.value), high=max(reach, found.value))
+    return found
 
 
 def _samples(outcomes: Sequence[Outcome]) -> tuple[list[str], list[str]]:

@@ -40,6 +40,14 @@ def metrics_of(task: TaskSpec) -> tuple[Metric, ...]:
     return tuple(metrics)
 
 
+_MOST_NAMED = 12
+
+
+def _some(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
 def check_measures(task: TaskSpec) -> None:
     """Raises InputError where the task counts on a metric that none of its evaluations gives."""
     if not task.evaluations:
@@ -57,7 +65,7 @@ def check_measures(task: TaskSpec) -> None:
             if key not in known:
                 raise InputError(
                     f"task {task.name}: {part}: {key!r}: no evaluation of the task gives it; "
-                    f"{did_you_mean(key, known)}there are {', '.join(known)}"
+                    f"{did_you_mean(key, known)}there are {_some(known)}"
                 )
     if not task.headline:
         raise InputError(f"task {task.name}: headline: empty; name what 'helped' means")

@@ -100,8 +100,19 @@ def _laid_over(mapping: dict[str, Any]) -> dict[str, Any]:
 
     name = mapping.get("name", "truthful")
     if name in TASKS:
-        return merged(_dumped(built_in(name).TASK), mapping)
+        return _guarded(merged(_dumped(built_in(name).TASK), mapping), mapping)
     return _completed(mapping)
+
+
+def _guarded(whole: dict[str, Any], mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the usual `must_not_fall` of evaluations that the task doesn't have; what the mapping itself
+    names stays, and is refused where nothing measures it."""
+    usual, names = whole.get("must_not_fall"), whole.get("evaluations")
+    if not isinstance(usual, Mapping) or not isinstance(names, list | tuple):
+        return whole
+    own = mapping.get("must_not_fall") or {}
+    guards = {key: usual[key] for key in usual if key in own or key.partition(".")[0] in names}
+    return {**whole, "must_not_fall": guards}
 
 
 def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
@@ -120,7 +131,7 @@ def _completed(mapping: Mapping[str, Any]) -> dict[str, Any]:
             whole["headline"] = [f"{PREFERENCES}.{name}" for name in OF_PAIRS]
         elif isinstance(judges, Mapping):
             whole["headline"] = []
-    return whole
+    return _guarded(whole, mapping)
 
 
 def _pairs_alone(task: Mapping[str, Any]) -> bool:

@@ -99,7 +99,7 @@ def test_an_oasst_tree_gives_prompts_replies_and_ranks() -> None:
         ('"text"', "JSON object, not str"),
         ('{"question": "?"}', "no form that is known"),
         ('{"prompt": ""}', "prompt: empty"),
-        ('{"prompt": 3}', "prompt: must be text, not int"),
+        ('{"prompt": 3}', "prompt: must be text, not a number"),
         ('{"prompt": "a\\u0000b"}', "NUL"),
         ('{"prompt": "a\\ud800"}', "surrogate"),
         ('{"prompt": []}', "list of messages"),

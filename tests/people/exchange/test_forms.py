@@ -199,6 +199,15 @@ def test_what_does_not_come_in_is_said(sqlite_store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
+        ({"prompt": "?", "chosen": "a"}, "rejected: missing beside 'chosen'; a row of the form"),
+        ({"prompt": "?", "rejected": "a"}, "chosen: missing beside 'rejected'"),
+        ({"chosen": "a"}, "rejected: missing beside 'chosen'"),
+        ({"prompt": "?", "preferred": "tie"}, "completions: missing beside 'preferred'"),
+        ({"prompt": "?", "ranks": [1, 2]}, "completions: missing beside 'ranks'"),
+        ({"prompt": "?", "rating": 3}, "completion: missing beside 'rating'"),
+        ({"completions": ["a", "b"], "preferred": "tie"}, "prompt: missing beside"),
+        ({"Question": "?", "Answer1": "a", "Answer2": "b"}, "Preference: missing beside"),
+        ({**PAIR, "groups": {"country": "north"}}, "groups: in a store people say .*--ignore groups"),
         ({**PAIR, "ratings": 1}, "'ratings': did you mean 'rating', of the form 'rating'?"),
         ({**PAIR, "lable": False}, "did you mean 'label', of the form 'KTO'?"),
         ({**PAIR, "weights": 0}, "did you mean 'weight'"),

@@ -16,7 +16,16 @@ from starlette.testclient import TestClient
 from people_work import Someone, someone
 from study_people import Clock, Form, Robot, browser, forms, page_of, planned, trial_of
 from truing.data.oversight import read_plan, read_trial_answers
-from truing.data.oversight.plans import ANSWERS, KEY, RECORD, Plan, Quote, Speech, file_hash
+from truing.data.oversight.plans import (
+    ANSWERS,
+    KEY,
+    RECORD,
+    Plan,
+    Quote,
+    Speech,
+    file_hash,
+    record_hash,
+)
 from truing.files import read_jsonl, write_json_atomically, write_jsonl_atomically
 from truing.people import Store, open_store
 from truing.people.erasure import erase_annotator
@@ -288,7 +297,7 @@ def everything(plan: Plan, store: Store, people: list[Someone]) -> Iterator[tupl
                 "id, study, slot" if table == "study_people" else "trial, step, letter, text, reply"
             )
             rows = connection.exec_driver_sql(f"SELECT {columns} FROM {table} ORDER BY id").all()
-            yield "", "store", repr(rows)
+            yield "", "store", re.sub(r"[0-9a-f]{64}", "", repr(rows))
 
 
 def turned(plan: Plan, folder: Path) -> Plan:
@@ -304,6 +313,7 @@ def turned(plan: Plan, folder: Path) -> Plan:
     write_jsonl_atomically(folder / KEY, sealed)
     record = json.loads((folder / RECORD).read_text())
     record["files"][KEY] = file_hash(folder / KEY)
+    record["hash"] = record_hash(record)
     write_json_atomically(folder / RECORD, record)
     return read_plan(folder)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from truing.rewards.learned.head import Heads, Standard, aggregated, combined, pooled
+from truing.rewards.learned.head import Heads, Rule, Standard, aggregated, combined, pooled
 from truing.rewards.learned.saved import FILE, RewardModel, checked, load, save
 from truing.types import InputError
 
@@ -27,6 +27,10 @@ def test_groups_become_one_score() -> None:
     assert aggregated(own, everybody, "worst").tolist() == [1.0, 0.0]
     assert aggregated(own, everybody, {"a": 3, "c": 1}).tolist() == [2.5, 5.0]  # c shares a head
     assert aggregated({}, everybody, "worst").tolist() == [7.0, 8.0]
+    shared = {"a": own["a"]}
+    assert aggregated(shared, everybody, "mean", sharing=2).tolist() == [5.0, 20 / 3]
+    assert aggregated(shared, everybody, "worst", sharing=1).tolist() == [1.0, 4.0]
+    assert aggregated({}, everybody, "mean", sharing=2).tolist() == [7.0, 8.0]
 
 
 def test_what_a_head_sees() -> None:
@@ -45,7 +49,7 @@ def _model() -> RewardModel:
     standard = Standard(generator.normal(size=3), generator.random(3) + 1)
     groups = {"north/1": generator.normal(size=(2, 3))}
     heads = Heads("mean", standard, generator.normal(size=(2, 3)), groups)
-    return RewardModel(heads, 4, "some-model", "ab12", "cautious", 0.5, "worst", {"n": 3})
+    return RewardModel(heads, 4, "some-model", "ab12", Rule("cautious", 0.5, "worst", 2), {"n": 3})
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
@@ -53,7 +57,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     again, vectors = load(tmp_path), np.random.default_rng(3).normal(size=(5, 6))
     assert again.scores(vectors).tolist() == _model().scores(vectors).tolist()
     assert (again.layer, again.model, again.weights) == (4, "some-model", "ab12")
-    assert (again.combine, again.caution, again.aggregate) == ("cautious", 0.5, "worst")
+    assert again.rule == Rule("cautious", 0.5, "worst", 2)
     assert again.facts == {"n": 3} and set(again.heads.groups) == {"north/1"}
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from truing.rewards.learned.measuring import accuracy, agreement, difference, figures
+from truing.rewards.learned.measuring import accuracy, agreement, counted, difference, figures
 from truing.rewards.learned.sample import Sample
 from truing.statistics.calibration import calibration_error, reliability
 from truing.statistics.judgement_likelihood import Opinion, Ranked, Rated
@@ -77,3 +77,34 @@ def test_a_mean_as_a_statistic_has_the_means_interval() -> None:
     ours = crossed_estimate(lambda w: float(w @ values / w.sum()), people, questions)
     assert (ours.value, ours.n) == (pytest.approx(mean.value), mean.n)
     assert (ours.low, ours.high) == (pytest.approx(mean.low), pytest.approx(mean.high))
+
+
+def test_ratings_of_one_person_are_held_against_each_other() -> None:
+    sample = _sample(Rated(0, 6), Rated(1, 2), Rated(3, 2), Rated(2, 7))
+    terms = sample.likelihood("half_win")
+    found = figures(sample, terms, agreement(sample, terms, SCORES, terms.start)).rating_order
+    assert found.value == pytest.approx((2 + 0 + 0.5 + 1) / 5)  # 7 above 6 isn't, 7 and 2 are alike
+    assert found.low is None  # four prompts
+    alike = _sample(Rated(0, 6), Rated(1, 6))
+    terms = alike.likelihood("half_win", like=terms)
+    none = figures(alike, terms, agreement(alike, terms, SCORES, terms.start)).rating_order
+    assert none.value is None
+
+
+@pytest.mark.parametrize(("prompts", "low"), [(1, 0.207), (5, 0.566), (30, 0.886)])
+def test_no_interval_collapses(prompts: int, low: float) -> None:
+    sample = _sample(*[Ranked((0, 3), (1, 2))] * prompts)
+    terms = sample.likelihood("half_win")
+    said = agreement(sample, terms, SCORES, terms.start)
+    found = figures(sample, terms, said)
+    assert found.accuracy.value == 1.0
+    assert (found.accuracy.low, found.accuracy.high) == (pytest.approx(low, abs=1e-3), 1.0)
+    others = (found.calibration_error, found.gain, difference(sample, said.right, said.right))
+    assert all(each.value is not None and each.low is None for each in others)
+
+
+def test_what_no_accuracy_is_of_is_counted() -> None:
+    sample = _sample(Ranked((0, 3), (1, 2)), Ranked((0, 3), (1, 1)), Rated(0, 3), Rated(1, 3))
+    terms = sample.likelihood("half_win")
+    right = agreement(sample, terms, SCORES, terms.start).right
+    assert counted(sample, right) == {"judgements": 4, "decided": 1, "ratings": 2, "ties": 1}

@@ -24,6 +24,7 @@ from truing.rewards.learned.judgements import (
     usable,
 )
 from truing.rewards.learned.reading import NOT_JUDGED, read_judgements
+from truing.rewards.learned.sides import split_judgements
 from truing.types import InputError
 
 Record = dict[str, Any]
@@ -150,8 +151,9 @@ def test_who_contradicts_themselves_teaches_nothing_and_others_may_disagree() ->
     twice = usable(Judgements((_judged("ann", True), _judged("ann", True, True)), {}, "file"))
     assert twice.left_out == {REPEATED: 1} and len(twice.judgements) == 1
     assert "one person judged" in twice.remarks[0]
-    nobody = usable(Judgements((_judged("", True), _judged("", False)), {}, "file"))
-    assert len(nobody.judgements) == 2 and not nobody.left_out
+    unnamed = (_judged("", True), _judged("", False), _judged("", True))
+    nobody = usable(Judgements(unnamed, {}, "file"))
+    assert len(nobody.judgements) == 3 and not nobody.left_out
     assert "nobody says who judged" in nobody.remarks[0] and "1 set(s)" in nobody.remarks[1]
 
 
@@ -196,3 +198,25 @@ def test_people_of_a_store_bring_their_groups(store: Store, tmp_path: Path) -> N
         describe_self(session, person.id, {"home": "north"})
     found = read_judgements(str(tmp_path / "people.db"))
     assert {tuple(each.groups.items()) for each in found.judgements} == {(("home", "north"),)}
+
+
+def test_a_file_and_the_store_that_it_is_imported_into_are_split_alike(tmp_path: Path) -> None:
+    file = written(comparisons(prompts=20, people=7), tmp_path / "judged.jsonl")
+    store = open_store(str(tmp_path / "people.db"))
+    import_files(store, [file], ignore=("groups",))
+    store.close()
+    here, there = (
+        split_judgements(read_judgements(str(source)), 0.3, 0.2)
+        for source in (file, tmp_path / "people.db")
+    )
+    assert [name.rpartition("/")[2] for name in there.strangers] == list(here.strangers)
+    for side in ("train", "held_out"):
+        own = [{(each.about, each.verdict) for each in getattr(s, side)} for s in (here, there)]
+        assert own[0] == own[1]
+
+
+def test_what_people_without_a_name_cancel_out_teaches_nothing(tmp_path: Path) -> None:
+    back = {"prompt": "a?", "chosen": "no", "rejected": "yes"}
+    with pytest.raises(InputError, match="of the 2 judgements each is cancelled out"):
+        _read(tmp_path, PAIR, back)
+    assert len(_read(tmp_path, PAIR, back, PAIR).judgements) == 3

@@ -11,6 +11,7 @@ A confidence of exactly 50 sides with neither option: such an answer is unscored
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -111,6 +112,10 @@ def _check_tokens(file: str, number: int, tokens: object) -> None:
         raise mistake(file, number, "turns.tokens", f"{tokens!r}", "give a whole number, 0 or more")
 
 
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def _check_given(file: str, number: int, when: str, values: Mapping[str, Any]) -> None:
     """An answer is a letter with a confidence, or neither."""
     letter, confidence = values[f"answer_{when}"], values[f"confidence_{when}"]
@@ -121,6 +126,6 @@ def _check_given(file: str, number: int, when: str, values: Mapping[str, Any]) -
     if letter is None and confidence is None:
         return
     if not whole or not LEAST <= confidence <= MOST or letter is None:
-        wrong = f"{confidence!r} with the answer {letter!r}"
+        wrong = f"{_json(confidence)} with the answer {_json(letter)}"
         right = f"give a whole number from {LEAST} to {MOST} with each answer"
         raise mistake(file, number, f"confidence_{when}", wrong, right)

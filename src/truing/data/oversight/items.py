@@ -22,9 +22,9 @@ from typing import Any
 from truing.data.conversion.rows import SourceRow, read_rows
 from truing.data.drafts import check_names, mistake
 from truing.data.questions import question_file
-from truing.data.surveys.question import other_options
+from truing.data.surveys.order_words import order_words, other_options
 from truing.files import NotJSONError, decoded, json_value, numbered_jsonl, read_bytes
-from truing.types import InputError, answer_key, normalised, stable_hash
+from truing.types import InputError, answer_key, normalised, split_key, stable_hash
 
 _REQUIRED = ("question", "options", "answer")
 _KNOWN = (*_REQUIRED, "passage", "source")
@@ -32,6 +32,8 @@ NO_DISTRACTOR = "no other answer of its passage is apart from the right one"
 NO_ANSWER = "the passage doesn't answer it"
 TWICE = "stands twice"
 REFERS = "its right option, or every wrong one, is about the other options, as 'all of the above'"
+ORDER = "it mentions the order or the letters of its options"
+ALIKE = "two of its options are the same but for letter case, width or white space"
 _OF_THESE = re.compile(r"^(?:all|none|any|both|neither|either) of (?:these|those|them)\.?$", re.I)
 
 
@@ -44,6 +46,11 @@ class Item:
     distractors: tuple[str, ...]
     passage: str = ""
     source: str = ""
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The right one first."""
+        return (self.answer, *self.distractors)
 
     @property
     def id(self) -> str:
@@ -82,8 +89,14 @@ def read_items(path: Path) -> Items:
         items = [_item(str(path), *line) for line in numbered_jsonl(path)]
     else:
         items = _multiple_choice(path)
-    alone = [each for item in items if (each := _alone(item)) is not None]
-    left_out[REFERS] += len(items) - len(alone)
+    differing = [item for item in items if not _alike(item)]
+    left_out[ALIKE] += len(items) - len(differing)
+    alone = [each for item in differing if (each := _alone(item)) is not None]
+    left_out[REFERS] += len(differing) - len(alone)
+    # "The items below" are the options, in whatever order.
+    free = [i for i in alone if not order_words(i.question.replace(" below", ""), i.options)]
+    left_out[ORDER] += len(alone) - len(free)
+    alone = free
     once = {item.id: item for item in alone}
     left_out[TWICE] += len(alone) - len(once)
     if not once:
@@ -99,6 +112,11 @@ def _alone(item: Item) -> Item | None:
     return (
         None if _refers(item.answer) or not distractors else replace(item, distractors=distractors)
     )
+
+
+def _alike(item: Item) -> bool:
+    keys = [split_key(option) for option in item.options]
+    return len(set(keys)) < len(keys)
 
 
 def _refers(option: str) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, Literal, get_args
 
 from truing.data.drafts import mistake
 from truing.files import numbered_jsonl, read_bytes, read_json
-from truing.types import InputError
+from truing.types import InputError, stable_hash
 
 FORMAT = "truing-oversight/1"
 RECORD, TRIALS, KEY, ANSWERS = "plan.json", "trials.jsonl", "key.jsonl", "answers.jsonl"
@@ -51,6 +51,11 @@ ASSIGNED: tuple[Arm, ...] = ("claim", "consultancy", "dialogue")
 ADVISED: tuple[Arm, ...] = (*ASSIGNED, "open_consultancy")
 """Arms in which one adviser speaks for one option."""
 LETTERS = ("A", "B")
+SILENT = "(The adviser said nothing.)"
+"""What stands for a speech that there isn't."""
+_FIXED = (
+    "a plan is fixed before the study begins: put the file back, or plan anew in another folder"
+)
 _HINT = "give the folder that `truing oversight plan --out` wrote"
 
 
@@ -202,6 +207,12 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
+def record_hash(record: Mapping[str, Any]) -> str:
+    """64 hexadecimal digits of all that a plan's record says, its own hash aside."""
+    names = sorted(record.keys() - {"hash"})
+    return stable_hash("study", *(f"{name}={record[name]!r}" for name in names))
+
+
 def read_plan(folder: Path) -> Plan:
     """The plan in a folder. Raises InputError where there is none, or where it was changed since."""
     if not (folder / RECORD).is_file():
@@ -209,12 +220,13 @@ def read_plan(folder: Path) -> Plan:
     record = read_json(folder / RECORD)
     if record.get("format") != FORMAT or not isinstance(record.get("files"), dict):
         raise InputError(f"{folder / RECORD}: format: not {FORMAT}; {_HINT}")
+    if record_hash(record) != record.get("hash"):
+        raise InputError(f"{folder / RECORD}: not as it was planned; {_FIXED}")
     for name in (TRIALS, KEY):
-        if not (folder / name).is_file() or file_hash(folder / name) != record["files"].get(name):
-            raise InputError(
-                f"{folder / name}: not the file that was planned; a plan is fixed before the study "
-                "begins: put the file back, or plan anew in another folder"
-            )
+        if not (folder / name).is_file():
+            raise InputError(f"{folder / name}: missing; {_FIXED}")
+        if file_hash(folder / name) != record["files"].get(name):
+            raise InputError(f"{folder / name}: not the file that was planned; {_FIXED}")
     trials = tuple(_trial(folder / TRIALS, *line) for line in numbered_jsonl(folder / TRIALS))
     return Plan(folder, record, trials)
 

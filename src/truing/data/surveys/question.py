@@ -8,34 +8,23 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
+from truing.data.surveys.order_words import order_words
 from truing.types import normalised, stable_hash
 
 MOST_OPTIONS = 26
 """As many as there are letters to call them by."""
 FEWEST_PEOPLE = 5
 """In a group; shares of fewer are about persons."""
+_ALL_PEOPLE = 1e10
+_LARGEST = 1e100
 _MANY = 5  # groups with exactly the same shares: no chance of people who answered for themselves
 _MOST_DECIMALS = 5
 _EXACT = 1e-6
 _ROUNDING = (
     1e-12  # shares that sum to 1 but for it stay as they are, so that a file is read as written
-)
-_PRINTED_ORDER = re.compile(
-    r"\b(?:as )?(?:printed|listed|shown|given|options?|answers?|statements?|choices|items) (?:are )?"
-    r"(?:printed |listed |shown |given )?(?:above|below)\b"
-    r"|\b(?:first|second|third|fourth|last) (?:option|answer|choice|statement)\b"
-    r"|\b(?:options?|answers?|choices?) (?:[A-H1-9]|above|below)\b",
-    re.IGNORECASE,
-)
-_REFERS_TO_OPTIONS = re.compile(
-    r"^(?:all|none|any|both|either|neither|some|two) of (?:the )?(?:above|below|preceding|following)\b"
-    r"|^(?:both|neither|either)(?: of)? (?:the )?(?:options? )?(?-i:[A-H]) (?:and|or|nor) (?-i:[A-H])\b"
-    r"|^(?-i:[A-H])(?:, (?-i:[A-H]))*,? (?:and|or|nor) (?-i:[A-H])(?: only)?\.?$",
-    re.IGNORECASE,
 )
 
 
@@ -117,18 +106,6 @@ class AskedSurvey:
     remarks: tuple[str, ...] = ()
 
 
-def printed_order(question: str) -> str:
-    """The words of a question that mention the order in which its options are printed; "" for none."""
-    match = _PRINTED_ORDER.search(question)
-    return match[0] if match else ""
-
-
-def other_options(option: str) -> str:
-    """The words of an option that refer to other options, as "all of the above"; "" for none."""
-    match = _REFERS_TO_OPTIONS.search(option)
-    return match[0] if match else ""
-
-
 def equal_steps(options: Sequence[str], refusals: Sequence[str]) -> tuple[float, ...]:
     """A position for each option in the listed order, those aside that are refusals."""
     refused = {normalised(each) for each in refusals}
@@ -206,12 +183,8 @@ def _check_texts(asked: AskedQuestion, options: Sequence[str]) -> None:
             "implausible: the options in the question's text are others than its options, so that "
             "texts may be mis-joined"
         )
-    if words := printed_order(asked.question) or next(
-        filter(None, map(other_options, options)), ""
-    ):
-        raise _NotScoredError(
-            f"mentions the order as printed ({words!r}), so that options can't be permuted"
-        )
+    if reason := order_words(asked.question, options):
+        raise _NotScoredError(f"{reason}, so that options can't be permuted")
 
 
 def _scale(
@@ -230,6 +203,10 @@ def _scale(
         )
     if not all(math.isfinite(each) for each in scale):
         raise _NotScoredError("the scale has a position that is no finite number")
+    if any(each and not 1 / _LARGEST <= abs(each) <= _LARGEST for each in scale):
+        raise _NotScoredError(
+            "the scale has a position that can't be counted with: too large or small"
+        )
     if len(set(scale)) < len(scale):
         equal = next(each for each in scale if scale.count(each) > 1)
         left_out.append(
@@ -274,6 +251,8 @@ def _group(asked: AskedGroup, answers: int, places: Sequence[int]) -> GroupShare
     n = None if asked.n is None else asked.n * answered / total
     if n is not None and not n >= FEWEST_PEOPLE:
         raise _NotScoredError(f"{n:.3g} people; a group has at least {FEWEST_PEOPLE}")
+    if n is not None and n > _ALL_PEOPLE:
+        raise _NotScoredError(f"implausible: {n:.3g} people; there are fewer in the world")
     if abs(answered - 1) > _ROUNDING:
         chosen = [each / answered for each in chosen]
     return GroupShares(tuple(chosen), n)

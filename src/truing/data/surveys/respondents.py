@@ -21,6 +21,8 @@ from truing.statistics.opinion_intervals import effective_n
 
 OVERALL, EVERYBODY = "overall", "everybody"
 """The dimension and the group of all respondents."""
+_LARGEST = 1e100
+"""A weight beyond it, or beyond 1 over it, can't be squared and summed any more."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,14 @@ def respondents_survey(table: Table, book: Codebook, file: str) -> AskedSurvey:
     """The survey of a table of respondents. Raises InputError where a column is missing or a weight
     is none."""
     _check_columns(table, book, file)
+    if not table.rows:
+        raise mistake(table.name, None, "", "a header and no respondent", "give a row for each")
     people, without = _respondents(table, book)
+    if not people.weights:
+        wrong = f"all {without} respondents have weight 0 or none, so that nobody counts"
+        raise mistake(
+            table.name, None, book.weight, wrong, "give weights above 0, or name no weight"
+        )
     unscored: list[tuple[str, str]] = []
     asked = tuple(_questions(people, book, file, unscored))
     remarks = list(table.remarks)
@@ -86,33 +95,34 @@ def _weight(place: str, book: Codebook, value: object) -> float:
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
         raise mistake(place, None, book.weight, f"{str(value)[:40]!r} as weight", "give 0 or more")
+    if weight and not 1 / _LARGEST <= weight <= _LARGEST:
+        wrong = f"{str(value)[:40]!r} as weight, which can't be counted with"
+        right = f"give 0, or from {1 / _LARGEST:g} to {_LARGEST:g}"
+        raise mistake(place, None, book.weight, wrong, right)
     return weight
 
 
 def _questions(
     people: _Respondents, book: Codebook, file: str, unscored: list[tuple[str, str]]
 ) -> Iterator[AskedQuestion]:
+    dimensions = [
+        column for column in book.groups if _known_groups(people, book, file, column, unscored)
+    ]
     for each in book.questions:
         place = f"{file} {each.column}"
         codes = people.codes[each.column]
         known = {*each.options, *each.refusals, *book.missing}
         strange = Counter(answer for answer in codes if answer not in known)
         answered = sum(answer in each.options for answer in codes)
-        if strange:
-            (answer, _), count = strange.most_common(1)[0], strange.total()
-            reason = f"{count} answer(s) that the codebook doesn't know (such as {answer[:40]!r})"
-            if count > answered:
-                reason = f"implausible: {reason} where {answered} are options; mis-joined columns?"
-            unscored.append((place, reason))
-            if count > answered:
-                continue
+        if not _few(strange, answered, ("answer(s)", "options"), place, unscored):
+            continue
         groups = {OVERALL: {EVERYBODY: _group(people, each, range(len(codes)))}}
         groups |= {
             column: {
                 name: _group(people, each, members)
                 for name, members in _members(people, book, column).items()
             }
-            for column in book.groups
+            for column in dimensions
             if column != each.column
         }
         yield AskedQuestion(
@@ -128,6 +138,43 @@ def _questions(
                 for column, values in groups.items()
             },
         )
+
+
+def _few(
+    strange: Counter[str],
+    known: int,
+    words: tuple[str, str],
+    place: str,
+    unscored: list[tuple[str, str]],
+) -> bool:
+    """Whether codes that the codebook doesn't know are no more than those that it knows; they are added to
+    `unscored`."""
+    if not strange:
+        return True
+    (code, _), count = strange.most_common(1)[0], strange.total()
+    reason = f"{count} {words[0]} that the codebook doesn't know (such as {code[:40]!r})"
+    if count > known:
+        reason = f"implausible: {reason} where {known} are {words[1]}; mis-joined columns?"
+    unscored.append((place, reason))
+    return count <= known
+
+
+def _known_groups(
+    people: _Respondents,
+    book: Codebook,
+    file: str,
+    column: str,
+    unscored: list[tuple[str, str]],
+) -> bool:
+    """Whether a column of groups belongs to the codebook; codes that it doesn't know are said."""
+    names = book.groups[column]
+    if names is None:
+        return True
+    counted = Counter(code for code in people.codes[column] if code not in book.missing)
+    strange = Counter({code: count for code, count in counted.items() if code not in names})
+    known = counted.total() - strange.total()
+    words = ("respondent(s) of a group", "of groups that it knows")
+    return _few(strange, known, words, f"{file} groups.{column}", unscored)
 
 
 def _members(people: _Respondents, book: Codebook, column: str) -> dict[str, list[int]]:

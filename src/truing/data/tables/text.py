@@ -12,7 +12,7 @@ from truing.data.question_layouts import kind_of
 from truing.data.tables.table import Table, TableRow, table_of
 from truing.files import decoded, numbered_lines, read_bytes, refuse_constant, unix_line_ends
 
-_OBJECTS = 'give objects like {"prompt": "..."}'
+_OBJECTS = 'give one object for each row, {"column": value, ...}'
 
 
 def text_table(path: Path, ending: str) -> Table:

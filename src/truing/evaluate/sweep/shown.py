@@ -58,7 +58,7 @@ def metric_in(evaluation: str, name: str) -> Metric:
 
 def shares(evaluation: str, metrics: Sequence[str]) -> list[str]:
     """Those of the metrics that are shares, which bars from 0 to 1 can show."""
-    return [name for name in metrics if metric_in(evaluation, name).unit == "share"]
+    return [name for name in metrics if metric_in(evaluation, name).least == 0]
 
 
 def titled(evaluation: str, metric: str) -> str:

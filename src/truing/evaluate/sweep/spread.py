@@ -17,7 +17,7 @@ from truing.report.figures import WIDE, Figure, both
 from truing.report.metrics import DASH, interval, number
 from truing.report.svg import Canvas, Scale, domain, short
 from truing.statistics.crossed import Extreme
-from truing.types import Unit
+from truing.types import Metric
 
 COLUMNS = ("Mean", "Standard deviation", "Worst", "Best", "Best, chosen elsewhere")
 _SHOWN = ("mc1", "mc2", "true_and_informative")
@@ -139,8 +139,8 @@ def strip(
             left = side + (place % columns) * (across + 36)
             top = (place // columns) * high
             spreadings = [of[name, metric] for name in rows if (name, metric) in of]
-            unit = metric_in(sensitivity.evaluation, metric).unit
-            scale = Scale(*_domain(spreadings, unit), left, left + across)
+            of_metric = metric_in(sensitivity.evaluation, metric)
+            scale = Scale(*_domain(spreadings, of_metric), left, left + across)
             canvas.text(left, top + 18, label(sensitivity, metric), "label")
             canvas.x_axis(scale, top + 28, top + high - 30, 4)
             for line, name in enumerate(rows):
@@ -156,7 +156,7 @@ def strip(
     return both(draw)
 
 
-def _domain(spreadings: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
+def _domain(spreadings: Sequence[Spreading], metric: Metric) -> tuple[float, float]:
     ends = [
         value
         for s in spreadings
@@ -164,7 +164,7 @@ def _domain(spreadings: Sequence[Spreading], unit: Unit) -> tuple[float, float]:
                       s.spread.mean.high or 0.0)
     ]  # fmt: skip
     low, high = domain(ends)
-    return (max(0.0, low), min(1.0, high)) if unit == "share" else (low, high)
+    return (low, high) if metric.least is None else (max(metric.least, low), min(1.0, high))
 
 
 def _dots(

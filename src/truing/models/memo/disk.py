@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,7 +33,8 @@ def token_key(settings: str, context: Tokens, continuation: Tokens = ()) -> byte
 class DiskStore(Generic[Value]):
     """A file of values by key; by default in the user's cache folder.
 
-    A file that isn't a whole database (a broken disk) is put aside under another name. Raises
+    Threads may share one: a server's answer in others than the one that opened it. A file that isn't a
+    whole database (a broken disk) is put aside under another name. Raises
     ModelUnavailable where the file can't be opened or written: no right, no room, locked for too long.
     """
 
@@ -44,6 +46,7 @@ class DiskStore(Generic[Value]):
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or cache_folder() / f"{self.NAME}.sqlite"
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._one_at_a_time = threading.Lock()
         try:
             self._connection = self._opened()
         except sqlite3.OperationalError as error:  # not a broken file
@@ -53,7 +56,7 @@ class DiskStore(Generic[Value]):
             self._connection = self._opened()
 
     def _opened(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS)
+        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS, check_same_thread=False)
         try:
             with connection:
                 connection.execute(
@@ -86,9 +89,9 @@ class DiskStore(Generic[Value]):
         for start in range(0, len(keys), _AT_ONCE):
             some = keys[start : start + _AT_ONCE]
             places = ",".join("?" * len(some))
-            rows = self._connection.execute(
-                f"SELECT key, {column} FROM {self.NAME} WHERE key IN ({places})", some
-            )
+            query = f"SELECT key, {column} FROM {self.NAME} WHERE key IN ({places})"
+            with self._one_at_a_time:
+                rows = self._connection.execute(query, some).fetchall()
             found |= {key: self._read(stored) for key, stored in rows}
         return found
 
@@ -96,7 +99,7 @@ class DiskStore(Generic[Value]):
         """Keep some values: all of them or, if we are killed meanwhile, none."""
         rows = [(key, self._written(value)) for key, value in values.items()]
         try:
-            with self._connection:
+            with self._one_at_a_time, self._connection:
                 self._connection.executemany(
                     f"INSERT OR REPLACE INTO {self.NAME} VALUES (?, ?)", rows
                 )
@@ -105,4 +108,5 @@ class DiskStore(Generic[Value]):
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        with self._one_at_a_time:
+            self._connection.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +19,11 @@ ABOUT = frozenset(
     )
 )  # fmt: skip
 """Keys that any record may have: where it comes from and what it is about, never how good it is."""
+_ELSEWHERE = {
+    "groups": "in a store people say of themselves what they are, under 'About you'; from a file, 'truing "
+    "train reward' reads it as reward_model.judgements"
+}
+"""Keys that are read elsewhere, and where."""
 _CLOSE = 0.75
 _Read = TypeVar("_Read")
 
@@ -47,11 +52,34 @@ class Form(Generic[_Read]):
         return self.needs | self.may
 
 
+def check_whole(
+    said: Collection[str], record: Mapping[str, Any], forms: Sequence[Form[_Read]]
+) -> None:
+    """Raises InputError where a record with these keys lacks one key alone of a form.
+
+    So a row with a chosen answer and none that was rejected isn't called a prompt with a key too many.
+    """
+    for each in forms:
+        beside, missing = sorted(each.needs & set(said)), sorted(each.needs - record.keys())
+        if beside and len(missing) == 1:
+            names = " and ".join(map(repr, beside))
+            raise InputError(
+                f"{missing[0]}: missing beside {names}; a row of the form {each.name!r} has "
+                f"{', '.join(sorted(each.needs))}"
+            )
+
+
 def check_keys(record: Mapping[str, Any], form: Form[_Read], forms: Sequence[Form[_Read]]) -> None:
     """Raises InputError for a key that the form doesn't know, naming the nearest one of any form."""
+    larger = [each for each in forms if form.needs < each.needs and not each.any_key]
+    if not form.any_key:
+        said = {key for key, value in record.items() if not says_nothing(value)}
+        check_whole(said - form.keys - ABOUT, record, larger)
     for key, value in record.items():
         if form.any_key or key in form.keys or key in ABOUT or says_nothing(value):
             continue
+        if key in _ELSEWHERE:
+            raise InputError(f"{key}: {_ELSEWHERE[key]}; leave it out (--ignore {key})")
         absent = sorted({name for each in forms for name in each.keys} - record.keys())
         close = difflib.get_close_matches(key, absent, n=1, cutoff=_CLOSE)
         if close:

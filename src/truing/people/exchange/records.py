@@ -15,7 +15,7 @@ from truing.people.exchange.argilla import flat_record, is_flat, read_record
 from truing.people.exchange.conversations import OPEN, answered, check_weight, prompt_and_answer
 from truing.people.exchange.fields import Record, answer_of, optional, prompt_of
 from truing.people.exchange.items import Item
-from truing.people.exchange.keys import Form, check_keys, says_nothing
+from truing.people.exchange.keys import Form, check_keys, check_whole, says_nothing
 from truing.people.exchange.label_studio import MIN_KEYS, read_min, read_task
 from truing.people.exchange.oasst import oasst_nodes
 from truing.people.exchange.tasks import items_from
@@ -271,6 +271,7 @@ def items_of(record: object, ignore: Collection[str] = ()) -> list[Item]:
     record = _renamed(record)
     form = next((form for form in FORMS if form.needs <= record.keys()), None)
     if form is None:
+        check_whole(record.keys(), record, FORMS)
         known = "; ".join(f"{form.name}: {', '.join(sorted(form.needs))}" for form in FORMS)
         raise InputError(f"no form that is known has these keys; the forms and their keys: {known}")
     check_keys(record, form, FORMS)

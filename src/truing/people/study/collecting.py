@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from truing.data.oversight.plans import ANSWERS, Arm, read_plan
 from truing.files import write_jsonl_atomically
 from truing.people.store import Store, open_store
-from truing.people.study.tables import StudyPerson
+from truing.people.study.clock import study_clock
+from truing.people.study.tables import StudyPerson, StudyStep
 from truing.people.study.trials import Study, TrialState, states
 from truing.people.tables import Annotator, Erasure
 from truing.types import answer_key
@@ -33,6 +34,13 @@ def _people(session: Session, study: Study) -> list[StudyPerson]:
 def _any_erased(session: Session) -> bool:
     erased = session.scalars(select(Erasure.rows))
     return any(StudyPerson.__tablename__ in rows for rows in erased)
+
+
+def latest_step(store: Store, study: Study) -> dt.datetime | None:
+    """When the last thing happened in a study; None where nothing has."""
+    own = StudyPerson.study == study.plan.hash
+    with store.reading() as session:
+        return session.scalar(select(func.max(StudyStep.at)).join(StudyPerson).where(own))
 
 
 def write_answers(store: Store, study: Study) -> int:
@@ -67,7 +75,8 @@ def collect_answers(folder: Path, store_name: str | None = None) -> int | None:
     study = Study(read_plan(folder))
     store = open_store(store_name or str(folder / STORE), must_exist=True)
     try:
-        return write_answers(store, study)
+        clock = study_clock(folder, latest_step(store, study), study.limit)
+        return write_answers(store, replace(study, clock=clock))
     finally:
         store.close()
 

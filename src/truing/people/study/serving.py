@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,7 +12,8 @@ from truing.data.oversight.plans import ANSWERS, read_plan
 from truing.people.addresses import LOOPBACK, Address
 from truing.people.serving import label
 from truing.people.store import Store
-from truing.people.study.collecting import STORE, collect_answers, write_answers
+from truing.people.study.clock import study_clock
+from truing.people.study.collecting import STORE, collect_answers, latest_step, write_answers
 from truing.people.study.trials import Replying, Study
 from truing.people.web.study import make_study_app
 
@@ -35,10 +37,12 @@ def label_study(
     the beginning, whenever somebody finishes, and at the end. Raises InputError where the plan can't be
     used.
     """
-    study = Study(read_plan(folder), replying)
+    planned = Study(read_plan(folder), replying)
     name = store_name or str(folder / STORE)
 
     def make(store: Store, address: Address) -> FastAPI:
+        clock = study_clock(folder, latest_step(store, planned), planned.limit, keep=True)
+        study = replace(planned, clock=clock)
         write_answers(store, study)
         return make_study_app(store, study, address=address)
 

@@ -8,6 +8,7 @@ the trial as timed out.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from truing.data.messages import checked_text
 from truing.data.oversight.answers import LEAST, MOST
-from truing.data.oversight.plans import LETTERS, Trial
+from truing.data.oversight.plans import LETTERS, Speech, Trial
 from truing.people.judging import NotYours
 from truing.people.store import Store
 from truing.people.study.tables import StudyPerson, StudyStep
@@ -25,6 +26,12 @@ from truing.people.study.trials import Standing, Step, Study, TrialState, standi
 from truing.types import InputError
 
 QUESTION_LENGTH = 1_000
+FAILED = "(The adviser could not answer just now, so that nothing was said.)"
+_STANDS = (
+    "An answer of yours to this was recorded already: {letter}, {confidence} % sure. It counts, and this "
+    "one wasn’t kept. Open the study again to go on"
+)
+_LOG = logging.getLogger(__name__)
 _TRIES = 5
 _T = TypeVar("_T")
 
@@ -158,7 +165,7 @@ def answer(
         state = _state(where, trial_id)
         before = _row(session, where, trial_id, step)
         if before is not None and (before.letter, before.confidence) != given:
-            raise OutOfOrder("This was answered before, and can’t be changed.")
+            raise OutOfOrder(_STANDS.format(letter=before.letter, confidence=before.confidence))
         if state is not None and state.timed_out and not state.is_late:
             # From now on no clock that is put back can open it again.
             _add(session, where, state.trial, "late", study)
@@ -196,7 +203,7 @@ def ask(
         is_new = current is not None and len(current.turns) == number
         if state is None or study.replying is None or not is_new:
             return
-        reply = study.replying(state.trial, state.heard, question)
+        reply = _reply(study, state, question)
         waited = max(0.0, (study.clock() - begun).total_seconds())
 
         def keep(session: Session) -> None:
@@ -208,6 +215,17 @@ def ask(
                 _add(session, now, state.trial, "question", study, waited=waited, **values)
 
         _once(store, keep)
+
+
+def _reply(study: Study, state: TrialState, question: str) -> Speech:
+    """The adviser's reply. One that fails answers nothing: that is kept, and said on the page; why it
+    failed is for the server's log alone, as it may quote what the person mustn't see."""
+    assert study.replying is not None
+    try:
+        return study.replying(state.trial, state.heard, question)
+    except Exception as error:
+        _LOG.warning("the adviser could not answer: %s: %s", type(error).__name__, error)
+        return Speech(None, FAILED)
 
 
 def _askable(study: Study, where: Standing, trial_id: str, number: int) -> TrialState | None:

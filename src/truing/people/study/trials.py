@@ -1,4 +1,4 @@
-"""Where a participant stands in a trial: read from the steps in the store, by the server's clock alone."""
+"""Where a participant stands in a trial: read from the steps in the store, by the study's clock alone."""
 
 from __future__ import annotations
 
@@ -66,8 +66,9 @@ class Turn:
     reply: Speech
 
     def to_json(self) -> dict[str, Any]:
-        """As in the file of answers."""
-        return {"question": self.question, "reply": self.reply.text, "tokens": self.reply.tokens}
+        """As in the file of answers; one that nothing was answered to says so."""
+        turn = {"question": self.question, "reply": self.reply.text, "tokens": self.reply.tokens}
+        return turn if self.reply.side is not None else {**turn, "answered": False}
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,13 @@ def combined(score_HB: Floats, combine: Combine, caution: float) -> Floats:
     return mean - caution * score_HB.std(0) if combine == "cautious" else mean
 
 
-def aggregated(by_group: Mapping[str, Floats], pooled_B: Floats, how: Aggregate) -> Floats:
+def aggregated(
+    by_group: Mapping[str, Floats], pooled_B: Floats, how: Aggregate, sharing: int = 0
+) -> Floats:
     """(B,) of the groups' scores (B,): their mean, the worst, or a weighted mean.
 
-    A group in `how` without a head of its own has the pooled score, and so has everybody where no group
-    has its own.
+    `sharing` counts the groups without a head of their own, each of which has the pooled score; so has one
+    that `how` names, and everybody where no group has its own.
     """
     if isinstance(how, Mapping):
         total = sum(how.values())
@@ -86,8 +88,30 @@ def aggregated(by_group: Mapping[str, Floats], pooled_B: Floats, how: Aggregate)
         return np.asarray(np.sum(parts, axis=0))
     if how == "pooled" or not by_group:
         return pooled_B
-    table = np.stack(list(by_group.values()))
+    table = np.stack([*by_group.values(), *[pooled_B] * sharing])
     return np.asarray(table.mean(0) if how == "mean" else table.min(0))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How the scores by several heads, and of several groups, become one reward.
+
+    `sharing` counts the groups that share the head of all people.
+    """
+
+    combine: Combine = "mean"
+    caution: float = 1.0
+    aggregate: Aggregate = "pooled"
+    sharing: int = 0
+
+    def __call__(self, heads: Heads, vectors_BV: Features) -> Floats:
+        """(B,) rewards of answers with these vectors."""
+        one = {
+            name: combined(heads.scores(vectors_BV, name), self.combine, self.caution)
+            for name in ("", *heads.groups)
+        }
+        pooled_B = one.pop("")
+        return aggregated(one, pooled_B, self.aggregate, self.sharing)
 
 
 def as_arrays(heads: Heads) -> dict[str, NDArray[Any]]:

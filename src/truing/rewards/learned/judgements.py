@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from truing.data.left_out import LeftOutRows, with_place
 from truing.data.messages import Turns, stripped
@@ -128,6 +129,11 @@ def usable(read: Judgements) -> Judgements:
             f"{read.source}: all {len(judgements)} judgements are ties, so that nothing prefers an "
             "answer; give some in which one answer is better"
         )
+    if _cancel_out(judgements):
+        raise InputError(
+            f"{read.source}: of the {len(judgements)} judgements each is cancelled out by another that "
+            "says the opposite of the same answers, so that nothing prefers an answer; give some that agree"
+        )
     remarks = (*read.remarks, *_remarks(judgements))
     return replace(result, remarks=remarks)
 
@@ -161,6 +167,20 @@ def _consistent(judgements: Sequence[Judgement], left_out: LeftOutRows) -> list[
             seen.add(key)
             result.append(each)
     return result
+
+
+def _cancel_out(judgements: Sequence[Judgement]) -> bool:
+    """Whether every two answers are preferred to each other equally often by people without a name, and
+    nothing is rated. Of people with one, groups may have heads of their own."""
+    ahead: Counter[tuple[str, int, int]] = Counter()
+    for each in judgements:
+        if each.rating is not None or each.annotator:
+            return False
+        places = each.verdict
+        for one, other in combinations(range(len(places)), 2):
+            sign = (places[one] < places[other]) - (places[one] > places[other])
+            ahead[each.about, one, other] += sign
+    return not any(ahead.values())
 
 
 def _by_whom(judgement: Judgement) -> tuple[str, str, str]:

@@ -10,14 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from scipy.stats import norm
 
 from truing.rewards.learned.sample import Sample
 from truing.statistics.calibration import Bin, both_ways, calibration_error, reliability
-from truing.statistics.judgement_likelihood import Likelihood, Ranked
+from truing.statistics.judgement_likelihood import Likelihood, Ranked, Rated
+from truing.statistics.means import TAILS
+from truing.statistics.ordering import Order
 from truing.statistics.pigeonhole import crossed_estimate, crossed_mean
+from truing.statistics.score_intervals import wilson
 from truing.types import Estimate
 
 Floats = NDArray[np.float64]
+LEAST_PROMPTS = 10
+"""With fewer, redrawing them says too little of how far other prompts would lead elsewhere."""
+_ALIKE = 1e-9
+"""An interval that is shorter has no width but for rounding."""
 RESAMPLES = 500
 """Behind the interval of a calibration error, which takes longer to redraw than a mean."""
 
@@ -46,8 +54,11 @@ class Agreement:
     """What scores say of each of J judgements.
 
     `right` (J,): the share of its pairs with a better answer in which that has the higher score (a half
-    where both have the same), NaN where it has no such pair. `loss` (J,): -log P in nats.
+    where both have the same), NaN where it has no such pair. `loss` (J,): -log P in nats. `score_A`: of the
+    answers.
     """
+
+    score_A: Floats
 
     right: Floats
     loss: Floats
@@ -77,7 +88,7 @@ def agreement(
             judgement, decided, len(sample)
         )
     pairs = Pairs(stated, 1 - tie / 2, weight, judgement)
-    return Agreement(right, terms.losses(score_A, thresholds_T), pairs)
+    return Agreement(score_A, right, terms.losses(score_A, thresholds_T), pairs)
 
 
 @dataclass(frozen=True)
@@ -85,9 +96,11 @@ class Figures:
     """Means over judgements with intervals clustered by prompt and by person.
 
     `gain`: nats a judgement that the scores tell more than nothing does. None where no judgement prefers
-    one of several answers.
+    one of several answers. `rating_order`: of two answers that one person rated apart, how often the higher
+    rated one has the higher score; None where nobody did.
     """
 
+    rating_order: Estimate
     accuracy: Estimate
     calibration_error: Estimate
     loss: Estimate
@@ -99,6 +112,7 @@ def figures(sample: Sample, terms: Likelihood, ours: Agreement) -> Figures:
     nothing = terms.losses(np.zeros(len(sample.answers)), terms.start)
     everyone = np.ones(len(sample), dtype=bool)
     return Figures(
+        rating_order=_rating_order(sample, ours.score_A),
         accuracy=accuracy(sample, ours.right),
         calibration_error=_calibration(sample, ours.pairs),
         loss=_mean(sample, ours.loss, everyone),
@@ -112,8 +126,42 @@ def accuracy(
     """The mean of `right`, of all judgements or of those that are chosen."""
     chosen = np.isfinite(right_J) if chosen_J is None else chosen_J & np.isfinite(right_J)
     undecided = int(len(right_J) if chosen_J is None else chosen_J.sum()) - int(chosen.sum())
-    found = _mean(sample, right_J, chosen)
-    return Estimate(found.value, found.low, found.high, found.n, undecided)
+    found = crossed_mean(
+        right_J[chosen].tolist(), _of(sample.person, chosen), _of(sample.prompt, chosen)
+    )
+    low, high = _share_within(found, len(set(_of(sample.person, chosen))))
+    return Estimate(found.value, low, high, found.n, undecided)
+
+
+def _share_within(found: Estimate, people: int) -> tuple[float | None, float | None]:
+    """The interval of a share: redrawn, or Wilson's where that says too little, with as many independent
+    draws as there are prompts, or people where these are fewer (a lone one isn't redrawn)."""
+    if found.value is None or _tells(found):
+        return found.low, found.high
+    draws = min(found.n, people) if people > 1 else found.n
+    low, high = wilson(found.value, draws, float(norm.ppf(TAILS[1])))
+    return min(found.value, max(0.0, low)), max(found.value, min(1.0, high))
+
+
+def _tells(found: Estimate) -> bool:
+    """Whether an interval that was redrawn says something: of enough prompts, and not all alike."""
+    if found.low is None or found.high is None:
+        return False
+    return found.n >= LEAST_PROMPTS and found.high - found.low > _ALIKE
+
+
+def _with_interval(found: Estimate) -> Estimate:
+    """Without the interval where it says too little."""
+    return found if _tells(found) else Estimate(found.value, None, None, found.n, found.unscored)
+
+
+def counted(sample: Sample, right_J: Floats) -> dict[str, int]:
+    """How many judgements there are, how many of them accuracy is of, and why the others are not: a rating
+    is of one answer, and a tie prefers none."""
+    ratings = sum(isinstance(each, Rated) for each in sample.opinions)
+    decided = int(np.isfinite(right_J).sum())
+    ties = len(sample) - ratings - decided
+    return {"judgements": len(sample), "decided": decided, "ratings": ratings, "ties": ties}
 
 
 def difference(sample: Sample, ours_J: Floats, theirs_J: Floats) -> Estimate:
@@ -123,13 +171,35 @@ def difference(sample: Sample, ours_J: Floats, theirs_J: Floats) -> Estimate:
 
 
 def _mean(sample: Sample, values_J: Floats, chosen_J: NDArray[np.bool_]) -> Estimate:
-    return crossed_mean(
+    found = crossed_mean(
         values_J[chosen_J].tolist(), _of(sample.person, chosen_J), _of(sample.prompt, chosen_J)
     )
+    return _with_interval(found)
 
 
 def _of(names: Sequence[str], chosen_J: NDArray[np.bool_]) -> list[str]:
     return [name for name, chosen in zip(names, chosen_J, strict=True) if chosen]
+
+
+def _rating_order(sample: Sample, score_A: Floats) -> Estimate:
+    """Clustered as all figures are; people without a name count as one."""
+    rated = [number for number, each in enumerate(sample.opinions) if isinstance(each, Rated)]
+    opinions = [each for each in sample.opinions if isinstance(each, Rated)]
+    score = score_A[[each.answer for each in opinions]]
+    rating = np.array([each.level for each in opinions])
+    people, prompts = (
+        [names[place] for place in rated] for names in (sample.person, sample.prompt)
+    )
+    own = [np.flatnonzero(np.array(people) == name) for name in dict.fromkeys(people)]
+    orders = [(places, Order.of(score[places], rating[places])) for places in own]
+
+    def share(times_N: Floats) -> float:
+        right, of_all = np.sum([order.pairs(times_N[places]) for places, order in orders], axis=0)
+        return float(right / of_all) if of_all else float("nan")
+
+    if not rated or np.isnan(share(np.ones(len(rated)))):
+        return Estimate(None, None, None, 0)
+    return _with_interval(crossed_estimate(share, people, prompts, resamples=RESAMPLES))
 
 
 def _calibration(sample: Sample, pairs: Pairs) -> Estimate:
@@ -141,4 +211,4 @@ def _calibration(sample: Sample, pairs: Pairs) -> Estimate:
         return calibration_error(*pairs.both_ways(times_N))
 
     people, prompts = ([names[place] for place in own] for names in (sample.person, sample.prompt))
-    return crossed_estimate(error, people, prompts, resamples=RESAMPLES)
+    return _with_interval(crossed_estimate(error, people, prompts, resamples=RESAMPLES))

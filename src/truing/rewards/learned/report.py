@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 
 from truing.rewards.learned.baselines import BASELINES, RIDGES
 from truing.rewards.learned.fitting import fit
+from truing.rewards.learned.group_table import group_table
+from truing.rewards.learned.head import Rule
 from truing.rewards.learned.measuring import (
     Agreement,
-    accuracy,
     agreement,
+    counted,
     difference,
     figures,
 )
@@ -25,7 +27,7 @@ from truing.statistics.judgement_likelihood import Likelihood
 
 Floats = NDArray[np.float64]
 Json = dict[str, Any]
-POOLED, FROZEN = "all people", "frozen"
+FROZEN = "frozen"
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ def measured(
     states: States,
     learned: Learned,
     section: RewardModelSpec,
+    groups: tuple[Sample, Rule],
     frozen: tuple[States, Learned] | None = None,
 ) -> Json:
-    """The figures on each held-out sample; the first is the one that baselines and groups are shown for.
+    """The figures on each held-out sample; the first is the one that baselines are shown for.
 
+    `groups` are all that is held out, and how heads become the reward: what the groups' table is of.
     `frozen` are the states of the base as it is and the head on them, where an adapter reads: one more
     that is compared with.
     """
@@ -66,12 +70,12 @@ def measured(
         baselines[FROZEN] = _compared(side, said[first], _said(side, *frozen))
     return {
         "held_out": {
-            name: {"judgements": len(each.sample), **each.figures(said[name])}
+            name: {**counted(each.sample, said[name].right), **each.figures(said[name])}
             for name, each in sides.items()
         },
         "calibration": [each.__dict__ for each in said[first].pairs.bins()],
         "baselines": baselines,
-        "groups": _groups(side, states, learned, section),
+        "groups": _groups(train, of_train, groups, states, learned, section),
     }
 
 
@@ -108,53 +112,19 @@ def _compared(side: _HeldOut, ours: Agreement, theirs: Agreement) -> Json:
     }
 
 
-def _groups(side: _HeldOut, states: States, learned: Learned, section: RewardModelSpec) -> Json:
-    """The group x head table on held-out judgements, the worst group, and which heads were asked for."""
+def _groups(
+    train: Sample,
+    of_train: Likelihood,
+    groups: tuple[Sample, Rule],
+    states: States,
+    learned: Learned,
+    section: RewardModelSpec,
+) -> Json:
     if not section.groups:
         return {}
-    table = learned.features(states, side.sample.answers)
-    weights = {POOLED: learned.heads.weights.mean(0)} | {
-        name: head.weights for name, head in learned.own.items()
-    }
-    by_head = {
-        head: agreement(side.sample, side.terms, table @ w, learned.fit.head.thresholds).right
-        for head, w in weights.items()
-    }
-    names = sorted({name for name in side.sample.group if name})
-    member = {name: np.array([own == name for own in side.sample.group]) for name in names}
-    cells = {
-        name: {
-            head: accuracy(side.sample, right, member[name]).to_json()
-            for head, right in by_head.items()
-        }
-        for name in names
-    }
-    return {
-        "dimension": section.groups,
-        "heads": {name: _own(head) for name, head in learned.own.items()},
-        "accuracy": cells,
-        "worst": _worst(cells, learned),
-    }
-
-
-def _own(head: Any) -> Json:
-    return {
-        "judgements": head.judgements,
-        "gain": head.gain.to_json(),
-        "asked_for": head.asked_for,
-    }
-
-
-def _worst(cells: Mapping[str, Mapping[str, Json]], learned: Learned) -> Json | None:
-    """The group that is served worst by the head that it has: its own where it was asked for."""
-    served = {
-        name: row[name if name in learned.heads.groups else POOLED] for name, row in cells.items()
-    }
-    known = {name: cell for name, cell in served.items() if cell["value"] is not None}
-    if not known:
-        return None
-    name = min(known, key=lambda each: (known[each]["value"], each))
-    return {"group": name, "accuracy": known[name]}
+    everyone, rule = groups
+    terms = everyone.likelihood(section.ties, like=of_train)
+    return group_table(section.groups, train, everyone, terms, states, learned, rule)
 
 
 def counts(train: Sample) -> Json:

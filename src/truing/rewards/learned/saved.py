@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,7 @@ from truing.models.language_model import LanguageModel
 from truing.models.tensor_files import opened_tensors, write_tensors_atomically
 from truing.prompts.rendering import Renderer
 from truing.rewards.learned.adapter import RewardAdapter
-from truing.rewards.learned.head import (
-    Aggregate,
-    Combine,
-    Heads,
-    Standard,
-    aggregated,
-    as_arrays,
-    combined,
-)
+from truing.rewards.learned.head import Heads, Rule, Standard, as_arrays
 from truing.rewards.learned.sample import Said, requests
 from truing.rewards.reward import Answered
 from truing.types import InputError, Score, Unscored
@@ -52,20 +44,13 @@ class RewardModel:
     layer: int
     model: str
     weights: str
-    combine: Combine = "mean"
-    caution: float = 1.0
-    aggregate: Aggregate = "pooled"
+    rule: Rule = field(default_factory=Rule)
     facts: Mapping[str, Any] | None = None
     adapter: RewardAdapter | None = None
 
     def scores(self, vectors_BV: NDArray[Any]) -> NDArray[np.float64]:
         """(B,) rewards of answers with these vectors: an answer's mean state and its last one."""
-        one = {
-            name: combined(self.heads.scores(vectors_BV, name), self.combine, self.caution)
-            for name in ("", *self.heads.groups)
-        }
-        pooled = one.pop("")
-        return aggregated(one, pooled, self.aggregate)
+        return self.rule(self.heads, vectors_BV)
 
 
 @dataclass(frozen=True)
@@ -118,9 +103,10 @@ def save(model: RewardModel, folder: Path) -> None:
         "weights": model.weights,
         "layer": model.layer,
         "pooling": model.heads.pooling,
-        "combine": model.combine,
-        "caution": model.caution,
-        "aggregate": model.aggregate,
+        "combine": model.rule.combine,
+        "caution": model.rule.caution,
+        "aggregate": model.rule.aggregate,
+        **({"sharing": model.rule.sharing} if model.rule.sharing else {}),
         "facts": model.facts or {},
     }
     tensors: dict[str, Any] = {**as_arrays(model.heads)}
@@ -165,12 +151,15 @@ def _in(stored: Any) -> RewardModel:
         int(said["layer"]),
         str(said["model"]),
         str(said["weights"]),
-        said["combine"],
-        float(said["caution"]),
-        said["aggregate"],
+        _rule(said),
         said["facts"],
         _adapter(said.get("adapter"), tensors) if said["version"] == ADAPTED else None,
     )
+
+
+def _rule(said: Mapping[str, Any]) -> Rule:
+    sharing = int(said.get("sharing", 0))
+    return Rule(said["combine"], float(said["caution"]), said["aggregate"], sharing)
 
 
 def _below(prefix: str, tensors: Mapping[str, Any]) -> dict[str, Any]:

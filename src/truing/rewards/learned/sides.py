@@ -44,7 +44,7 @@ class Sides:
 def split_judgements(read: Judgements, held_out: float, people: float) -> Sides:
     """Both sides; `held_out` and `people` are the expected shares of prompts and of people held out.
 
-    Raises InputError where a side is left empty.
+    Raises InputError where a side is left empty, or nothing that is learned from prefers an answer.
     """
     dialogues = [_asked(each) for each in read.judgements]
     by_dialogue = {id(d): each for d, each in zip(dialogues, read.judgements, strict=True)}
@@ -60,7 +60,19 @@ def split_judgements(read: Judgements, held_out: float, people: float) -> Sides:
                 f"{read.source}: no judgement to {name}: all {len(read.judgements)} are linked by one "
                 "prompt or user; give judgements of several prompts"
             )
+    if not _prefers(own):
+        raise InputError(
+            f"{read.source}: none of the {len(own)} judgements to learn from prefers an answer (ties, or "
+            "ratings that are all the same; the others are held out); give more judgements, or a smaller "
+            "reward_model.held_out"
+        )
     return Sides(own, tuple(held), strangers, len(train) - len(own))
+
+
+def _prefers(judgements: Sequence[Judgement]) -> bool:
+    """Whether any of them says that an answer is better than another."""
+    levels = {each.rating for each in judgements if each.rating is not None}
+    return len(levels) > 1 or any(each.rating is None and not each.is_tie for each in judgements)
 
 
 def _asked(judgement: Judgement) -> Dialogue:
@@ -73,9 +85,15 @@ def _held_out_people(judgements: Sequence[Judgement], share: float) -> frozenset
     people = sorted({each.annotator for each in judgements if each.annotator})
     if len(people) < LEAST_PEOPLE or not share:
         return frozenset()
-    drawn = sorted(people, key=lambda name: stable_hash("held out person", name))
+    drawn = sorted(people, key=lambda name: (stable_hash("held out person", _own_name(name)), name))
     count = min(max(1, round(share * len(people))), len(people) - 1)
     return frozenset(drawn[:count])
+
+
+def _own_name(name: str) -> str:
+    """Without the source that a store writes before it, so that a file and the store that it was imported
+    into hold the same people out."""
+    return name.rpartition("/")[2]
 
 
 def looked_through(

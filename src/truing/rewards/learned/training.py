@@ -38,6 +38,15 @@ class Learned:
         return self.heads.standard(pooled(vectors(states[self.layer], answers), self.heads.pooling))
 
 
+def check_adapter(train: Sample, section: RewardModelSpec) -> None:
+    """Raises InputError where an adapter has no prompt left to be scaled on."""
+    if section.adapter is not None and len(set(train.prompt)) < 2:
+        raise InputError(
+            "reward_model.adapter: scales its scores on prompts that it doesn't learn from, and there "
+            "is one prompt to learn from; give judgements of several, or leave the adapter out"
+        )
+
+
 def vectors(states: Mapping[Said, Features], answers: Sequence[Said]) -> Features:
     """(A, 2 E) the vectors of answers, one below the other."""
     return np.stack([states[answer] for answer in answers])
@@ -88,13 +97,8 @@ class LearningSide:
     def of(
         train: Sample, states: States, frozen: Learned, section: RewardModelSpec
     ) -> LearningSide:
-        """All folds of prompts but the first. Raises InputError where there is but one prompt."""
+        """All folds of prompts but the first. There are two prompts or more; see `check_adapter`."""
         fold_J, fold_A = train.folds(section.folds)
-        if not fold_J.any():
-            raise InputError(
-                "reward_model.adapter: scales its scores on prompts that it doesn't learn from, and there "
-                "is one prompt to learn from; give judgements of several, or leave the adapter out"
-            )
         terms = train.likelihood(section.ties)
         own, others = (
             terms.weighted(side.astype(np.float64)) for side in (fold_J > 0, fold_J == 0)
