@@ -198,6 +198,14 @@ def serve(
     seed: Annotated[
         int, typer.Option(metavar="N", help="with OTHER: draws who answers on which side")
     ] = 0,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="precision of answers and scores: bfloat16, as in truing chat, or float32, whose "
+            "log-probabilities don't depend on what else is scored",
+        ),
+    ] = "bfloat16",
     device: DeviceName = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -211,6 +219,8 @@ def serve(
     with explained():
         if seed and against is None:
             raise InputError("--seed: draws the sides of two candidates; name another one")
+        if dtype not in ("float32", "bfloat16"):
+            raise InputError(f"--dtype {dtype}: give float32 or bfloat16")
         use_device(device)
         with redirect_stdout(sys.stderr):
             from truing.serve.serving import serve as start
@@ -222,6 +232,7 @@ def serve(
             port=port,
             token=_token(token, token_file),
             seed=seed,
+            dtype="float32" if dtype == "float32" else "bfloat16",
             accept_licence=accept_licence,
             say=say,
         )
