@@ -44,7 +44,7 @@ class Answer:
 
 
 @contextmanager
-def server(candidate: str) -> Iterator[str]:
+def server(candidate: str, dtype: str = "bfloat16") -> Iterator[str]:
     """Host and port of a server in a process of its own."""
     line = [
         sys.executable,
@@ -56,6 +56,8 @@ def server(candidate: str) -> Iterator[str]:
         "0",
         "--token",
         KEY,
+        "--dtype",
+        dtype,
     ]
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

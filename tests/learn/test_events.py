@@ -12,6 +12,9 @@ from torch import nn
 from truing.learn import Reinforce, events
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.events import EventFile, scalars
+from truing.learn.tracking import Training
+from truing.learn.tracking.tensorboard import TensorBoard
+from truing.learn.tracking.tracking import Tracking
 
 ROWS = [
     {"step": 1, "loss": -0.25, "seconds": 3, "stop": "", "monitor": {"n": 2, "true": None}},
@@ -74,20 +77,25 @@ def test_tensorboard_reads_them(tmp_path: Path) -> None:
     assert _read(file.path) == pytest.approx(WANTED)
 
 
+def _tensorboard(folder: Path) -> Tracking:
+    training = Training("id", "rl", "run", "project", folder, {})
+    return Tracking(training, {"tensorboard": TensorBoard()})
+
+
 def test_a_training_taken_up_again_has_each_step_once(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(tmp_path / "s", tmp_path / "log.jsonl", events=tmp_path / "events")
+    checkpoint = Checkpoint(tmp_path / "s", tmp_path / "log.jsonl", tracking=_tensorboard(tmp_path))
     for step in (1, 2, 3):
         checkpoint.note({"step": step, "loss": 1.0 / step, "seconds": 0.5})
-    (before,) = (tmp_path / "events").iterdir()
+    (before,) = (tmp_path / "tensorboard" / "rl").iterdir()
     assert len(_records(before)) == 4
     parameters = {"logits": nn.Parameter(torch.zeros(3, 2))}
     optimizer = torch.optim.AdamW(parameters.values())
     checkpoint.save(3, parameters, optimizer, Reinforce())
     checkpoint.note({"step": 4, "loss": 0.0})  # lost: killed before the next save
-    again = Checkpoint(tmp_path / "s", tmp_path / "log.jsonl", events=tmp_path / "events")
+    again = Checkpoint(tmp_path / "s", tmp_path / "log.jsonl", tracking=_tensorboard(tmp_path))
     assert again.restore(parameters, optimizer, Reinforce()) == 3
     again.note({"step": 4, "loss": 9.0, "seconds": 0.25})
-    (after,) = (tmp_path / "events").iterdir()
+    (after,) = (tmp_path / "tensorboard" / "rl").iterdir()
     found = _read(after)
     assert found == pytest.approx(
         {

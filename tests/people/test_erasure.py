@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
-from people_work import Someone, fill, someone, submission, work
+from people_work import PLAIN_KINDS, Someone, fill, someone, submission, work
 from truing.people import Store, open_store
 from truing.people.annotators import describe_self
 from truing.people.answers import Answer
@@ -29,7 +29,6 @@ from truing.people.tables import (
     Prompt,
     Task,
 )
-from truing.people.vocabulary import KINDS
 from truing.types import InputError
 
 SECRET = "the heron that only Ada has seen"
@@ -85,13 +84,15 @@ def test_a_users_prompts_go_with_all_that_hangs_on_them(store: Store) -> None:
     work(store, ada)
     counts = erase_user(store, "user-7")
     assert (
-        counts["prompts"] == 2 and counts["completions"] == 6 and counts["tasks"] == 2 * len(KINDS)
+        counts["prompts"] == 2
+        and counts["completions"] == 6
+        and counts["tasks"] == 2 * len(PLAIN_KINDS)
     )
     with store.reading() as session:
         assert session.scalars(select(Prompt.user_key)).all() == ["user-8"]
         assert session.scalar(select(func.count()).select_from(Completion)) == 3
-        assert session.scalar(select(func.count()).select_from(Task)) == len(KINDS)
-        assert session.scalar(select(func.count()).select_from(Assignment)) == len(KINDS)
+        assert session.scalar(select(func.count()).select_from(Task)) == len(PLAIN_KINDS)
+        assert session.scalar(select(func.count()).select_from(Assignment)) == len(PLAIN_KINDS)
         assert session.scalar(select(func.count()).select_from(Annotator)) == 1
     with pytest.raises(InputError, match="user-7"):
         erase_user(store, "user-7")

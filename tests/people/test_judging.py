@@ -155,6 +155,7 @@ def test_undone_work_is_filled_in_as_it_was(store: Store, kind: str) -> None:
         "annotation": {"use_case": "chat", "ambiguous": "yes", "intent_unclear": "no"},
         "outcome": {"outcome": "partly"},
         "opinion": {"choice": "1"},
+        "questions": {"tone.warm": "2", "tone.asks": "1"},
     }
     assert expected[kind].items() <= fields.items()
 

@@ -82,7 +82,7 @@ def test_many_may_open_a_new_store_at_once(tmp_path: Path) -> None:
         store.close()
     with sqlite3.connect(name) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [
-            ("0005",)
+            ("0006",)
         ]
 
 

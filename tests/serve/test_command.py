@@ -96,6 +96,8 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert f"--port: {port} can't be used" in refused(run("serve", folder, "--port", port))
+    wrong = run("serve", folder, "--port", 0, "--dtype", "int8")
+    assert "--dtype int8: give float32 or bfloat16" in refused(wrong)
     assert "--token: give printable" in refused(run("serve", folder, "--token", "é"))
     missing = tmp_path / "no" / "people.db"
     assert "--store: no folder" in refused(run("serve", folder, "--store", missing))

@@ -73,6 +73,36 @@ def test_given_texts_are_scored_as_transformers_scores_them(
     assert found["usage"]["prompt_tokens"] == total and found["usage"]["completion_tokens"] == 0
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_requests_of_an_evaluation_harness_have_their_text_and_one_token_more(
+    web: TestClient, ends: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # lm-evaluation-harness sums all scores but those of the context and the last, whatever that is.
+    rows = [SERVED.model.encode(text) for text in TEXTS if len(SERVED.model.encode(text)) > 1]
+    scores = [expected(SERVED.model.decode(row)) for row in rows]
+    if ends:  # the first text is followed by the end of the answer
+        [first] = complete(web, rows[:1], max_tokens=1, temperature=0, logprobs=1)["choices"]
+        [token] = SERVED.model.encode(first["text"])
+        monkeypatch.setattr(type(SERVED.model), "end_tokens", frozenset({token}))
+    asked = {"temperature": 0, "max_tokens": 1, "logprobs": 1, "seed": 1234, "echo": True}
+    answer = complete(web, rows, **asked)
+    assert answer["usage"]["prompt_tokens"] == sum(map(len, rows))
+    assert answer["usage"]["completion_tokens"] == len(rows)
+    for row, wanted, choice in zip(rows, scores, answer["choices"], strict=True):
+        listed = choice["logprobs"]["token_logprobs"]
+        top = choice["logprobs"]["top_logprobs"]
+        assert len(listed) == len(top) == len(row) + 1 and listed[0] is None
+        given = [values[token] for values, token in zip(wanted, row[1:], strict=True)]
+        assert listed[1:-1] == pytest.approx(given, abs=1e-5)
+        greedy = [
+            value == max(best.values()) for value, best in zip(listed[1:], top[1:], strict=True)
+        ]
+        assert greedy[:-1] == [
+            value == max(values) for value, values in zip(given, wanted, strict=True)
+        ]
+        assert greedy[-1]  # temperature 0
+
+
 def test_text_is_continued_and_the_continuation_scored(web: TestClient) -> None:
     (choice,) = complete(web, "a bee", max_tokens=8, temperature=0, logprobs=1)["choices"]
     tokens, text = SERVED.model.encode("a bee"), choice["text"]

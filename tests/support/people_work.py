@@ -9,12 +9,30 @@ from dataclasses import dataclass
 from truing.people.annotators import add_annotator
 from truing.people.answers import Answer
 from truing.people.assigning import next_assignment
-from truing.people.content import add_completion, add_prompt, add_task
+from truing.people.content import (
+    add_completion,
+    add_prompt,
+    add_task,
+    stored_completion,
+    stored_prompt,
+)
 from truing.people.judging import record
+from truing.people.questions.asking import ask_questions
+from truing.people.questions.sets import Question, QuestionSet
 from truing.people.sign_ins import sign_in
 from truing.people.store import Store
 from truing.people.tables import Assignment
 from truing.people.vocabulary import KINDS, METADATA
+
+PLAIN_KINDS = tuple(kind for kind in KINDS if kind != "questions")
+"""Those that need no set of questions."""
+TONE = QuestionSet(
+    "tone",
+    (
+        Question("warm", "How warm is the answer?", ("cold", "mild", "warm")),
+        Question("asks", "Does it ask back?", ("yes", "no"), "nominal", optional=True),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +52,7 @@ def someone(store: Store, name: str, role: str = "annotator") -> Someone:
 
 def fill(
     store: Store,
-    kinds: Sequence[str] = KINDS,
+    kinds: Sequence[str] = PLAIN_KINDS,
     *,
     prompts: int = 1,
     wanted: int = 1,
@@ -50,8 +68,11 @@ def fill(
                 add_completion(session, prompt, name, f"{name} answer {number} on {about}")
                 for name in ("good", "fair", "poor")
             ]
+            if "questions" in kinds:
+                about_first = [(stored_prompt(prompt), [stored_completion(answers[0])])]
+                ask_questions(session, TONE, about_first, wanted=wanted)
             count = {"rating": 1, "outcome": 1, "comparison": 2, "ranking": 3, "opinion": 3}
-            for kind in kinds:
+            for kind in [each for each in kinds if each != "questions"]:
                 add_task(session, kind, prompt, answers[: count.get(kind, 0)], wanted=wanted)
 
 
@@ -63,6 +84,7 @@ ANSWERS = {
     "annotation": Answer(use_case="chat", flags={next(iter(METADATA)): "yes"}),
     "outcome": Answer(outcome="partly"),
     "opinion": Answer(choice=1),
+    "questions": Answer(grades={"tone.warm": "2", "tone.asks": "1"}),
 }
 
 

@@ -22,6 +22,7 @@ from truing.cli.to_label import (
     Candidates,
     Count,
     Limit,
+    QuestionFile,
     RunFolder,
     Seed,
     SurveyFile,
@@ -112,6 +113,7 @@ def label(
     ask: Ask = None,
     between: Between = None,
     survey: SurveyFile = None,
+    questions: QuestionFile = None,
     wanted: Wanted = None,
     limit: Limit = None,
     candidate: Candidates = None,
@@ -131,6 +133,9 @@ def label(
     and 'truing data export FILE --form results' say which candidate won. With --ask outcome the labels
     stay in RUN, in labels.db, where its report finds them.
 
+    With --questions people answer a team's own questions about each answer, choosing among the grades
+    that FILE gives each; 'truing data export FILE --form grades' writes what they chose.
+
     With --survey people give their own opinion; 'truing data export FILE --form survey' writes how each
     group chose, as 'truing eval opinions' reads it. With --study the page is that of a study of
     oversight: what people do is kept in DIR, in people.db, and their answers in DIR/answers.jsonl.
@@ -139,17 +144,14 @@ def label(
         from truing.people.serving import label as serve
 
         outcomes = "outcome" in (ask or ())
-        if survey and (run or ask or between or limit or candidate or count):
-            raise InputError("--survey: goes with --wanted and --seed alone")
-        fill = (
-            to_label.opinions(survey, wanted, seed)
-            if survey
-            else to_label.about_run(run, ask or [], between, wanted, limit, candidate, count, seed)
-        )
+        about_run = (run, ask or [], between, wanted, limit, candidate, count, seed)
+        fill = to_label.asked(survey, questions, *about_run)
         if demo and fill:
-            raise InputError("--demo, --run, --survey: give one of them")
+            raise InputError("--demo, --run, --survey, --questions: give one of them")
         if study and (demo or fill):
-            raise InputError("--study: has its own questions; leave --demo, --run and --survey out")
+            raise InputError(
+                "--study: has its own questions; leave --demo, --run, --survey, --questions out"
+            )
         if adviser and not study:
             raise InputError("--adviser: belongs to --study")
         where: Where = {
@@ -196,6 +198,14 @@ def serve(
     seed: Annotated[
         int, typer.Option(metavar="N", help="with OTHER: draws who answers on which side")
     ] = 0,
+    dtype: Annotated[
+        str,
+        typer.Option(
+            metavar="TYPE",
+            help="precision of answers and scores: bfloat16, as in truing chat, or float32, whose "
+            "log-probabilities don't depend on what else is scored",
+        ),
+    ] = "bfloat16",
     device: DeviceName = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -209,6 +219,8 @@ def serve(
     with explained():
         if seed and against is None:
             raise InputError("--seed: draws the sides of two candidates; name another one")
+        if dtype not in ("float32", "bfloat16"):
+            raise InputError(f"--dtype {dtype}: give float32 or bfloat16")
         use_device(device)
         with redirect_stdout(sys.stderr):
             from truing.serve.serving import serve as start
@@ -220,6 +232,7 @@ def serve(
             port=port,
             token=_token(token, token_file),
             seed=seed,
+            dtype="float32" if dtype == "float32" else "bfloat16",
             accept_licence=accept_licence,
             say=say,
         )

@@ -142,9 +142,9 @@ def export(
         typer.Option(
             metavar="NAME",
             help="messages, liked (these and answers that people liked best), prompt-completion, "
-            "preference, ratings, annotations or outcomes (for --outcome-labels); results (which "
-            "candidate won, with intervals); survey (how groups chose, for eval opinions); or tasks for "
-            "another labelling program: argilla, label-studio",
+            "preference, ratings, annotations, outcomes (for --outcome-labels) or grades (of label "
+            "--questions); results (which candidate won, with intervals); survey (how groups chose, for "
+            "eval opinions); or tasks for another labelling program: argilla, label-studio",
         ),
     ] = "messages",
     kind: Annotated[

@@ -5,6 +5,7 @@ As in main.py: the options and what they mean, with imports inside.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,12 +45,22 @@ SurveyFile = Annotated[
         "on the page which groups they belong to counts there",
     ),
 ]
+QuestionFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--questions",
+        metavar="FILE",
+        help="a YAML file of questions with grades, asked about every answer of the store, or with --run "
+        "of a run",
+    ),
+]
 Wanted = Annotated[
     int | None,
     typer.Option(
         min=1,
         metavar="N",
-        help="how many people do each task: with --run, 1 without it; with --survey, to be given",
+        help="how many people do each task: with --run or --questions, 1 without it; with --survey, "
+        "to be given",
     ),
 ]
 Limit = Annotated[
@@ -71,7 +82,10 @@ Count = Annotated[
     ),
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="N", help="with --run or --survey: draws questions, order and sides")
+    int,
+    typer.Option(
+        metavar="N", help="with --run, --questions or --survey: draws questions, order, sides"
+    ),
 ]
 
 
@@ -111,6 +125,39 @@ def opinions(file: Path, wanted: int | None, seed: int) -> Callable[[Store], obj
         say(f"Asked: {asked} questions of {file}, of {places} people each")
         for place, reason in survey.unscored:
             say(f"Left out: {place}: {reason}")
+
+    return fill
+
+
+def questions(
+    file: Path,
+    run: Path | None,
+    between: tuple[str, str] | None,
+    wanted: int | None,
+    limit: int | None,
+    seed: int,
+) -> Callable[[Store], object]:
+    """What puts the questions of a file about answers into the store. Raises InputError."""
+    from truing.people.exchange.of_run import RunRequest, questions_of_run
+    from truing.people.questions.asking import answers_in_store, ask_questions
+    from truing.people.questions.sets import read_question_set
+
+    asked = read_question_set(file)
+    if run is None and (between or limit):
+        raise InputError("--between, --limit: belong to --run")
+    request = RunRequest(run, ("rating",), between, wanted or 1, limit, seed) if run else None
+    of_run = questions_of_run(request) if request else None
+
+    def fill(store: Store) -> None:
+        with store.writing() as session:
+            about = of_run.put(session, Counter()) if of_run else answers_in_store(session)
+            try:
+                tasks = ask_questions(session, asked, about, wanted=wanted or 1, seed=seed)
+            except InputError as error:
+                raise InputError(f"{file}: {error}") from None
+        left_out = of_run.left_out() if of_run else ""
+        more = f"; {left_out}" if left_out else ""
+        say(f"Asked: {len(asked.questions)} questions about each of {tasks} answers{more}")
 
     return fill
 
@@ -159,3 +206,30 @@ def about_run(
     if between or limit:
         raise InputError("--between, --limit: don't go with --ask outcome; give --count")
     return _outcomes(run, ask, names, count, wanted, seed)
+
+
+def asked(
+    survey: Path | None,
+    own_questions: Path | None,
+    run: Path | None,
+    ask: list[str],
+    between: tuple[str, str] | None,
+    wanted: int | None,
+    limit: int | None,
+    names: list[str] | None,
+    count: int | None,
+    seed: int,
+) -> Callable[[Store], object] | None:
+    """What puts that which is asked for into the store: a survey, questions, or about a run.
+
+    Raises InputError for options that don't go together.
+    """
+    if survey:
+        if run or ask or between or limit or names or count or own_questions:
+            raise InputError("--survey: goes with --wanted and --seed alone")
+        return opinions(survey, wanted, seed)
+    if own_questions:
+        if ask or names or count:
+            raise InputError("--questions: goes with --run, --between, --limit, --wanted, --seed")
+        return questions(own_questions, run, between, wanted, limit, seed)
+    return about_run(run, ask, between, wanted, limit, names, count, seed)

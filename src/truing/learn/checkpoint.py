@@ -9,7 +9,8 @@ stands in a file of its own beside the log.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from truing.files import write_jsonl_atomically
-from truing.learn.events import EventFile
 from truing.learn.objectives.objective import Objective
+from truing.learn.tracking.tracking import Tracking
 from truing.models.tensor_files import write_tensors_atomically
 from truing.types import InputError
 
@@ -31,8 +32,8 @@ class Checkpoint:
     """The state of one training in a folder: `state.safetensors`, and the log where `log` says.
 
     `identity` says what the training depends on (a spec's digest): another's checkpoint is refused.
-    `events` is a folder for TensorBoard, `after_save` is called once state and log are written. Where
-    `writes` is False, nothing is written (another process does).
+    `tracking` is shown every row, `after_save` is called once state and log are written. Where `writes`
+    is False, nothing is written or shown (another process does).
     """
 
     def __init__(
@@ -42,20 +43,19 @@ class Checkpoint:
         every: int = 10,
         *,
         identity: str = "",
-        events: Path | None = None,
+        tracking: Tracking | None = None,
         after_save: Callable[[], object] = lambda: None,
     ) -> None:
         self.folder = folder
         self.log = log
         self.every = every
         self.identity = identity
-        self.events = events
+        self.tracking = tracking
         self.after_save = after_save
         self.writes = True
         self.rows: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
         self.restored_rows = 0
-        self._event_file: EventFile | None = None
 
     @property
     def file(self) -> Path:
@@ -73,20 +73,29 @@ class Checkpoint:
         return self.log.with_suffix(".times.jsonl")
 
     def note(self, row: dict[str, Any]) -> None:
-        """Adds a row to the log, which is written with the next save, and to TensorBoard's events."""
+        """Adds a row to the log, which is written with the next save, and shows it to the trackers."""
         times = {key: row.pop(key) for key in TIMINGS if key in row}
         self.rows.append(row)
         self.times.append({"step": row["step"], **times})
-        self._show(row | times)
-
-    def _show(self, row: dict[str, Any]) -> None:
-        if self.events is None or not self.writes:
+        if self.tracking is None or not self.writes:
             return
-        if self._event_file is None:
-            self._event_file = EventFile(self.events)
-            for earlier, times in zip(self.rows[:-1], self.times[:-1], strict=True):
-                self._event_file.add(earlier | times)
-        self._event_file.add(row)
+        if not self.tracking.begun:
+            self.tracking.begin(self._with_times()[:-1])
+        self.tracking.add(row | times)
+
+    def _with_times(self) -> list[dict[str, Any]]:
+        return [row | times for row, times in zip(self.rows, self.times, strict=True)]
+
+    @contextmanager
+    def tracked(self) -> Iterator[None]:
+        """While it trains; then the trackers are told whether it came to its end."""
+        finished = False
+        try:
+            yield
+            finished = True
+        finally:
+            if self.tracking and self.writes:
+                self.tracking.end(self._with_times(), finished)
 
     def maybe_save(
         self,

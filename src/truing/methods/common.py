@@ -11,6 +11,8 @@ from truing.candidates import save_candidate
 from truing.files import write_jsonl_atomically
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.loop import LogRow
+from truing.learn.tracking import Training, tracking_of
+from truing.learn.tracking.tracking import Tracking
 from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
@@ -21,9 +23,9 @@ from truing.progress import Progress
 from truing.runs.costs import Cost
 from truing.runs.folder import HELD_OUT
 from truing.runs.run import Run
-from truing.spec.run import AdapterSpec
+from truing.spec.run import AdapterSpec, Spec
 from truing.terminal.text import shortly
-from truing.types import Row
+from truing.types import Row, stable_hash
 
 _PROMPT, _ANSWER = 60, 200
 """Characters of a sample that are shown."""
@@ -108,17 +110,32 @@ def new_policy(
     return policy
 
 
-def checkpoint_of(run: Run, method: str, seed: int) -> Checkpoint:
-    """Where a training's state and log are kept."""
+def checkpoint_of(run: Run, setup: Setup, method: str, seed: int) -> Checkpoint:
+    """Where a training's state and log are kept, and who is shown it."""
     name = f"{method}-seed{seed}"
     logs = run.folder / "logs"
     return Checkpoint(
         run.folder / "state" / name,
         logs / f"{name}.jsonl",
         identity=run.spec_digest,
-        events=logs / "tensorboard" / name,
+        tracking=tracking_in(run, setup.run_spec, name),
         after_save=run.after_checkpoint,
     )
+
+
+def tracking_in(run: Run, spec: Spec, name: str) -> Tracking | None:
+    """Who is shown a training of a run, as its spec says; None where nobody is."""
+    asked, begun = spec.tracking, str(run.record().get("created"))
+    training = Training(
+        id=stable_hash("tracking", run.spec_digest, begun, name)[:16],
+        name=name,
+        group=run.folder.resolve().name,
+        project=asked.project,
+        folder=run.folder / "logs",
+        config=spec.model_dump(mode="json"),
+        online=asked.online,
+    )
+    return tracking_of(asked, training, run.progress.note)
 
 
 @contextmanager
@@ -129,11 +146,12 @@ def show_progress(
     logged_keys: Mapping[str, str],
     checkpoint: Checkpoint,
 ) -> Iterator[Callable[[int, LogRow], bool]]:
-    """A bar over the steps, from where the checkpoint is; adds the step's processor seconds.
+    """A bar over the steps, from where the checkpoint is, and the trackers told when it ends; adds the
+    step's processor seconds.
 
     `logged_keys` maps the figures of a row that stand behind the bar to their names there.
     """
-    with progress.task(what, steps) as advance:
+    with progress.task(what, steps) as advance, checkpoint.tracked():
         advance(checkpoint.saved_step)
         spent = time.process_time()
 

@@ -194,7 +194,7 @@ def _prefer(run: Run, setup: Setup, seed: int, cost: Cost) -> None:
     _note_pairs(run, setup, pairs)
     before = _totals(policy, pairs.held_out)
     _remember(run, source, steps)
-    checkpoint = checkpoint_of(run, name, seed)
+    checkpoint = checkpoint_of(run, setup, name, seed)
     with show_progress(run.progress, "Pairs", steps, LOGGED_KEYS, checkpoint) as advance:
 
         def after_step(step: int, row: LogRow) -> bool:

@@ -121,7 +121,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     spec, name = setup.spec.rl, setup.named("rl")
     policy = new_policy(setup, spec.adapter, seed, spec.temperature)
     if (start := setup.spec.rl_start) != BASE_START:
-        policy.set_parameters(checkpoint_of(run, start, seed).parameters())
+        policy.set_parameters(checkpoint_of(run, setup, start, seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
     samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
     objective = objective_of(spec, TextStates(policy.reference))
@@ -133,7 +133,7 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         schedule=objective.schedule(seed),
         correction=spec.correction,
     )
-    checkpoint = checkpoint_of(run, name, seed)
+    checkpoint = checkpoint_of(run, setup, name, seed)
     best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     judged = run.kind == "align" and spec.contrast is None  # whose last step is kept
     looks = run.folder / LOOKS / f"{name}-seed{seed}.jsonl"

@@ -15,6 +15,7 @@ from truing.data.dialogues import Dialogue
 from truing.data.preference_file import read_preferences
 from truing.data.splits import share
 from truing.files import jsonl
+from truing.learn.tracking import check_trackers
 from truing.models import devices
 from truing.models.identity import settings_hash, weights_of
 from truing.models.language_model import LanguageModel
@@ -170,6 +171,7 @@ def make_setup(
     """Reads the texts (by `read`) and finds the model at once, so that a mistake in either costs no
     time."""
     devices.choose(spec.compute.device)
+    check_trackers(spec.tracking)
     setup = Setup(spec, read(spec, progress), progress, accept_licence)
     for each in _made(spec):
         each.check(setup)

@@ -179,7 +179,7 @@ def fit(
         warmup=round(spec.warmup * steps),
     )
     policy = new_policy(setup, spec.adapter, seed)
-    checkpoint = checkpoint_of(run, name, seed)
+    checkpoint = checkpoint_of(run, setup, name, seed)
     with show_progress(run.progress, "Demonstrations", steps, LOGGED_KEYS, checkpoint) as advance:
 
         def after_step(step: int, row: LogRow) -> bool:

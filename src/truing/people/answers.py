@@ -50,6 +50,8 @@ class Answer:
     use_case: str = ""
     outcome: str = ""
     choice: int | None = None
+    grades: dict[str, str] = field(default_factory=dict)
+    """By the key of a question of the team's own: the number of the grade, 1 the first."""
 
 
 def shown_completions(assignment: Assignment) -> list[Completion]:
@@ -155,6 +157,10 @@ def _opinion(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
     return _flags({"opinion": str(shown[answer.choice].id)})
 
 
+def _questions(answer: Answer, shown: Sequence[Text], messages: Messages) -> Rows:
+    return _flags(answer.grades)  # looked at by `truing.people.questions`, which knows the set
+
+
 _SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "demonstration": _demonstration,
     "rating": _rating,
@@ -163,6 +169,7 @@ _SAY: dict[str, Callable[[Answer, Sequence[Text], Messages], Rows]] = {
     "annotation": _annotation,
     "outcome": _outcome,
     "opinion": _opinion,
+    "questions": _questions,
 }
 _PARTS: dict[type[Base], str] = {
     Demonstration: "demonstration",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, aliased
 
 from truing.people.live.tables import LiveStep, LiveTask
+from truing.people.planning.withholding import is_for, work_of_task
 from truing.people.store import Store
 from truing.people.tables import Assignment, Gold, Judgement, Task, now
 from truing.types import stable_hash
@@ -34,7 +35,7 @@ def is_current() -> ColumnElement[bool]:
     return and_(Judgement.kind != "withdrawal", ~superseded)
 
 
-def _is_open() -> ColumnElement[bool]:
+def is_open() -> ColumnElement[bool]:
     """Of assignments: not judged, not skipped, or taken back."""
     answered = select(Judgement.id).where(Judgement.assignment_id == Assignment.id, is_current())
     return ~answered.exists()
@@ -93,7 +94,7 @@ def _gold(session: Session, annotator_id: int) -> Task | None:
     return session.scalar(
         select(Task)
         .join(Gold, Gold.task_id == Task.id)
-        .where(_not_seen_by(annotator_id))
+        .where(_not_seen_by(annotator_id), *is_for(session, annotator_id))
         .order_by(Task.sort_key)
         .limit(1)
     )
@@ -115,6 +116,7 @@ def _lasting(session: Session, annotator_id: int) -> Task | None:
     free = (
         select(Task)
         .where(_not_seen_by(annotator_id), _taken() < Task.wanted, ~of_training.exists())
+        .where(*is_for(session, annotator_id))
         .order_by(Task.sort_key)
         .limit(1)
     )
@@ -131,6 +133,7 @@ def _live(session: Session, annotator_id: int, *, waited_for: bool) -> Task | No
         .join(LiveTask, LiveTask.task_id == Task.id)
         .join(LiveStep, LiveStep.id == LiveTask.step_id)
         .where(_not_seen_by(annotator_id), _taken() < Task.wanted)
+        .where(*is_for(session, annotator_id))
         .order_by(LiveTask.priority.desc(), LiveStep.step.desc(), Task.sort_key)
         .limit(1)
     )
@@ -141,7 +144,7 @@ def _release_expired(session: Session) -> bool:
     """Free the places of tasks that were opened long ago and left. Whether there were any."""
     left = session.scalars(
         select(Assignment).where(
-            Assignment.slot.is_not(None), Assignment.given_at < now() - LEASE, _is_open()
+            Assignment.slot.is_not(None), Assignment.given_at < now() - LEASE, is_open()
         )
     ).all()
     for assignment in left:
@@ -165,7 +168,9 @@ def open_assignment(session: Session, annotator_id: int) -> Assignment | None:
     """The unfinished task in this person's hands, the oldest first."""
     return session.scalar(
         select(Assignment)
-        .where(Assignment.annotator_id == annotator_id, _is_open())
+        .join(Task, Task.id == Assignment.task_id)
+        .where(Assignment.annotator_id == annotator_id, is_open())
+        .where(*is_for(session, annotator_id))
         .order_by(Assignment.given_at, Assignment.id)
         .limit(1)
     )
@@ -209,11 +214,15 @@ def has_work(session: Session, annotator_id: int) -> bool:
     )
 
 
-def release_open(session: Session, annotator_id: int) -> None:
-    """Free the places of what this person has begun and not finished, for others."""
-    begun = select(Assignment).where(
-        Assignment.annotator_id == annotator_id, Assignment.slot.is_not(None), _is_open()
+def release_open(session: Session, annotator_id: int, work: Collection[str] | None = None) -> None:
+    """Free the places of what this person has begun and not finished, for others; or of this work."""
+    begun = (
+        select(Assignment)
+        .join(Task, Task.id == Assignment.task_id)
+        .where(Assignment.annotator_id == annotator_id, Assignment.slot.is_not(None), is_open())
     )
+    if work is not None:
+        begun = begun.where(work_of_task().in_(sorted(work)))
     for assignment in session.scalars(begun):
         assignment.slot = None
 

@@ -86,6 +86,7 @@ class NewTask(NamedTuple):
     """A task of a kind about stored texts, for `wanted` people; the seed draws its place.
 
     With 0 wanted it only holds what was judged elsewhere, and may have more completions than a page.
+    Of the kind questions, `question_set` names the set.
     """
 
     kind: str
@@ -93,12 +94,14 @@ class NewTask(NamedTuple):
     completions: Sequence[StoredCompletion] = ()
     wanted: int = 1
     seed: int = 0
+    question_set: str = ""
 
     @property
     def key(self) -> str:
         """A hash of what it asks about."""
         parts = sorted(f"{each.candidate}\n{each.text_hash}" for each in self.completions)
-        return stable_hash("task", self.kind, self.prompt.text_hash, *parts)
+        kind = f"{self.kind} {self.question_set}" if self.question_set else self.kind
+        return stable_hash("task", kind, self.prompt.text_hash, *parts)
 
 
 class StoredTask(NamedTuple):
@@ -206,6 +209,10 @@ def _check_task(task: NewTask) -> None:
     if task.kind not in KINDS:
         hint = did_you_mean(task.kind, KINDS)
         raise InputError(f"task: no kind {task.kind!r}; {hint}give one of {', '.join(KINDS)}")
+    if task.kind == "questions" and not task.question_set:
+        raise InputError(
+            "questions: are those of a set; give its file with 'truing label --questions'"
+        )
     fewest, most = COMPLETIONS_NEEDED[task.kind]
     count = len(task.completions)
     if not fewest <= count <= (most if task.wanted else max(most, count)):

@@ -11,7 +11,7 @@ import numpy as np
 
 from truing.people.observations import QUESTIONS
 from truing.people.tables import Annotator
-from truing.statistics.agreement import Column, krippendorff_alpha
+from truing.statistics.agreement import Column, Scale, krippendorff_alpha
 from truing.statistics.means import paired_difference
 from truing.types import Estimate
 
@@ -22,8 +22,13 @@ SMALLEST_GROUP = 2
 class Alphas:
     """Krippendorff's alpha by question, of everybody or of some; each is computed once."""
 
-    def __init__(self, columns: Mapping[str, Column]) -> None:
+    def __init__(
+        self,
+        columns: Mapping[str, Column],
+        types: Mapping[str, tuple[str, Scale]] = QUESTIONS,
+    ) -> None:
         self.columns = columns
+        self._types = types
         self._everybody = {
             question: frozenset(np.unique(column.annotators).tolist())
             for question, column in columns.items()
@@ -38,7 +43,7 @@ class Alphas:
         if key not in self._found:
             column = self.columns[question]
             column = column if chosen == everybody else column.among(chosen)
-            self._found[key] = krippendorff_alpha(column, QUESTIONS[question][1])
+            self._found[key] = krippendorff_alpha(column, self._types[question][1])
         return self._found[key]
 
     def by_question(self) -> list[tuple[str, Estimate]]:

@@ -19,7 +19,7 @@ from truing.people.exchange.importing import Asked, ask_about
 from truing.people.store import Store
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotation, Asking, Assignment, Completion, Judgement, Prompt, Task
-from truing.people.vocabulary import CONSENTS, KINDS
+from truing.people.vocabulary import ABOUT_ANSWERS, CONSENTS
 from truing.types import InputError, did_you_mean, stable_hash
 
 SHARES = ("proportional", "equal")
@@ -50,9 +50,11 @@ class DrawSpec:
         if self.shares not in SHARES:
             raise InputError(f"--shares: no {self.shares!r}; give {' or '.join(SHARES)}")
         for kind in self.ask:
-            if kind not in KINDS:
-                hint = did_you_mean(kind, KINDS)
-                raise InputError(f"--ask: no {kind!r}; {hint}give one of {', '.join(KINDS)}")
+            if kind not in ABOUT_ANSWERS:
+                hint = did_you_mean(kind, ABOUT_ANSWERS)
+                raise InputError(
+                    f"--ask: no {kind!r}; {hint}give one of {', '.join(ABOUT_ANSWERS)}"
+                )
         for consent in self.consents:
             if consent not in CONSENTS:
                 hint = did_you_mean(consent, CONSENTS)

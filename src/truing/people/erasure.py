@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from truing.people.content import parted
 from truing.people.live.tables import LiveAnswer, LiveTask
+from truing.people.planning.tables import Withheld
+from truing.people.questions.tables import SetTask
 from truing.people.store import BUSY_SECONDS, Store, trouble
 from truing.people.study.tables import StudyPerson, StudyStep
 from truing.people.tables import (
@@ -159,6 +161,7 @@ def erase_annotator(store: Store, name: str) -> Erased:
         eraser.delete(StudyPerson, "annotator_id", [person.id])
         eraser.delete(AnnotatorGroup, "annotator_id", [person.id])
         eraser.delete(SignIn, "annotator_id", [person.id])
+        eraser.delete(Withheld, "annotator_id", [person.id])
         eraser.delete(Annotator, "id", [person.id])
         counts = _finish(eraser)
     return _scrubbed(store, counts)
@@ -198,6 +201,7 @@ def erase_user(store: Store, user_key: str) -> Erased:
         eraser.assignments(eraser.ids(Assignment, "task_id", tasks))
         eraser.delete(TaskCompletion, "task_id", tasks)
         eraser.delete(LiveTask, "task_id", tasks)
+        eraser.delete(SetTask, "task_id", tasks)
         eraser.delete(Task, "id", tasks)
         answers = eraser.ids(Completion, "prompt_id", prompts)
         eraser.delete(LiveAnswer, "completion_id", answers)

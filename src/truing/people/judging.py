@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from truing.data.messages import checked_text
 from truing.people.answers import Answer, form_fields, say
+from truing.people.questions.asking import KIND, checked_grades
 from truing.people.store import Store
 from truing.people.tables import Assignment, Draft, Judgement, Task, TaskCompletion, now
 from truing.people.vocabulary import SKIP_REASONS
@@ -157,8 +159,12 @@ def record(
         if kind != assignment.task.kind:
             raise InputError(f"this is a {assignment.task.kind}, not a {kind}; reload the page")
         judgement = new_row(session, assignment, kind, submission, seconds=seconds, note=note)
+        said = answer
+        if kind == KIND:
+            grades = checked_grades(session, assignment.task_id, answer.grades)
+            said = replace(answer, grades=grades)
         with session.no_autoflush:
-            say(judgement, answer)
+            say(judgement, said)
         return _finish(session, judgement)
 
     return _once(store, submission, annotator_id, add)

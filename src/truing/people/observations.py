@@ -115,7 +115,8 @@ def _told(session: Session, after: int) -> dict[int, list[Told]]:
         .where(Flag.judgement_id > after, Flag.value != "unsure")
         .order_by(Flag.judgement_id, Flag.name)
     ):
-        by_judgement[id_].append(Told(name, 0, flag))
+        # A grade of a question of the team's own is a number: see `truing.people.questions`.
+        by_judgement[id_].append(Told(name, 0, int(flag) if "." in name else flag))
     return by_judgement
 
 
@@ -168,8 +169,12 @@ class Record:
         return list(self._said.values())
 
     def columns(self) -> dict[str, Column]:
-        """Values by question type, in the order of `QUESTIONS`; types nobody answered are absent."""
-        columns = {q: self._growing[q].column() for q in QUESTIONS if q in self._growing}
+        """Values by question type, in the order of `QUESTIONS`, questions of sets behind.
+
+        Types nobody answered are absent.
+        """
+        names = [*QUESTIONS, *sorted(self._growing.keys() - QUESTIONS.keys())]
+        columns = {q: self._growing[q].column() for q in names if q in self._growing}
         return {question: each for question, each in columns.items() if len(each.codes)}
 
     def refresh(self, session: Session) -> tuple[int, int, int | None]:

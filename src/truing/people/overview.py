@@ -75,12 +75,15 @@ class Worker:
 def matches_gold(judgement: Said, gold: Said) -> bool | None:
     """Whether a judgement says what the gold one says; None where the kind can't be right or wrong.
 
-    A rating may be one off. A ranking needs more than half of the pairs of answers in the same order.
+    A rating may be one off. A ranking needs more than half of the pairs of answers in the same order, a
+    set of questions the same grade for each.
     """
     if judgement.kind != gold.kind or judgement.kind == "demonstration":
         return None
     if judgement.kind == "ranking":
         return _kendall(judgement.ranks(), gold.ranks())
+    if judgement.kind == "questions":
+        return judgement.told == gold.told
     question = {"annotation": "use_case"}.get(judgement.kind, judgement.kind)
     ours, theirs = judgement.value(question), gold.value(question)
     if isinstance(ours, int) and isinstance(theirs, int) and judgement.kind == "rating":
@@ -197,7 +200,9 @@ class Disagreement:
     """0 to 1 for all but long rankings."""
 
 
-def _furthest(question: str, column: Column, most: int) -> list[Disagreement]:
+def _furthest(
+    question: str, column: Column, most: int, steps: Mapping[str, int]
+) -> list[Disagreement]:
     """The tasks on which people are furthest apart in one question, each with its widest unit."""
     order = np.argsort(column.units, kind="stable")
     units, first = np.unique(column.units[order], return_index=True)
@@ -207,8 +212,8 @@ def _furthest(question: str, column: Column, most: int) -> list[Disagreement]:
     points = np.array(column.values if numbers else range(len(column.values)), np.float64)
     point_N = points[column.codes][order]
     apart = np.maximum.reduceat(point_N, first) - np.minimum.reduceat(point_N, first)
-    span = {"rating": 6, "comparison": 2}.get(question, 3)
-    apart = apart / span if numbers else (apart > 0).astype(np.float64)
+    span = {**_SPANS, **steps}.get(question, 3)
+    apart = apart / span if numbers and span else (apart > 0).astype(np.float64)
     tasks = column.tasks[order][first]
     widest: dict[int, Disagreement] = {}
     for place in np.lexsort((tasks, -apart)):
@@ -221,11 +226,20 @@ def _furthest(question: str, column: Column, most: int) -> list[Disagreement]:
     return list(widest.values())
 
 
-def disagreements(columns: Mapping[str, Column], most: int = 20) -> list[Disagreement]:
-    """Where people are furthest apart: for each task its widest unit, the widest first."""
+_SPANS = {"rating": 6, "comparison": 2}
+"""Steps from one end of a scale to the other."""
+
+
+def disagreements(
+    columns: Mapping[str, Column], most: int = 20, *, steps: Mapping[str, int] | None = None
+) -> list[Disagreement]:
+    """Where people are furthest apart: for each task its widest unit, the widest first.
+
+    `steps` are those from one end to the other of further questions' scales, 0 where there is no order.
+    """
     widest: dict[int, Disagreement] = {}
     for question, column in columns.items():
-        for each in _furthest(question, column, most):
+        for each in _furthest(question, column, most, steps or {}):
             task = each.task_id
             if task not in widest or each.distance > widest[task].distance:
                 widest[task] = each

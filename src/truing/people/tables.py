@@ -286,7 +286,7 @@ class Flag(Base):
     """A yes, no or unsure: `vocabulary.FLAGS` beside a rating, METADATA beside an annotation.
 
     Of an outcome it is all that is said: the flag of that name, with one of `vocabulary.OUTCOMES`; of an
-    opinion too, with the id of the option.
+    opinion too, with the id of the option; of a set of questions, by each one's key, the grade's number.
     """
 
     __tablename__ = "flags"

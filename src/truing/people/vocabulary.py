@@ -9,12 +9,20 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 Kind = Literal[
-    "demonstration", "rating", "comparison", "ranking", "annotation", "outcome", "opinion"
+    "demonstration",
+    "rating",
+    "comparison",
+    "ranking",
+    "annotation",
+    "outcome",
+    "opinion",
+    "questions",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 """What a task asks for."""
-ABOUT_ANSWERS = tuple(kind for kind in KINDS if kind != "opinion")
-"""Those about prompts and answers to them; an opinion is people's own, on a survey's question."""
+ABOUT_ANSWERS = tuple(kind for kind in KINDS if kind not in ("opinion", "questions"))
+"""Those about prompts and answers to them. An opinion is people's own, on a survey's question, and
+questions are of a set of the team's own."""
 
 KIND_NAMES: dict[str, str] = {
     "demonstration": "Write an answer",
@@ -24,6 +32,7 @@ KIND_NAMES: dict[str, str] = {
     "annotation": "Describe a prompt",
     "outcome": "Say what an answer did",
     "opinion": "Give your opinion",
+    "questions": "Answer questions about an answer",
 }
 
 COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
@@ -34,6 +43,7 @@ COMPLETIONS_NEEDED: dict[str, tuple[int, int]] = {
     "annotation": (0, 0),
     "outcome": (1, 1),
     "opinion": (2, 30),
+    "questions": (1, 1),
 }
 """The fewest and the most completions that a task of a kind shows."""
 

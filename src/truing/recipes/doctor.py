@@ -32,6 +32,9 @@ _OPTIONAL = {
     "reasoning_gym": "tasks of reasoning-gym",
     "verifiers": "tasks of verifiers",
     "inspect_ai": "tasks of Inspect",
+    "wandb": "trainings shown to W&B",
+    "mlflow": "trainings shown to MLflow",
+    "trackio": "trainings shown to trackio",
 }
 
 

@@ -16,7 +16,8 @@ from truing.data.contamination import Contamination
 from truing.files import write_text_atomically
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.reward_adapter import AdapterTraining
-from truing.methods.common import show_progress, trained_cost
+from truing.learn.tracking import check_trackers
+from truing.methods.common import show_progress, tracking_in, trained_cost
 from truing.models import devices
 from truing.models.memo.features import FeatureStore
 from truing.models.precision import numerics
@@ -85,6 +86,7 @@ def train_reward(
     section = spec.reward_model
     assert section is not None, "the caller has seen that it is there"
     devices.choose(spec.compute.device)
+    check_trackers(spec.tracking)
     read, contamination = _judgements(spec, section, progress)
     reader = _reader(spec, section, progress, accept_licence)
     read = readable(read, reader.renderer, section.max_tokens)
@@ -231,7 +233,10 @@ def _with_adapter(
     training = AdapterTraining(reader.renderer, train, side, frozen, section, seed)
     identity = stable_hash(spec.digest(), reader.weights)
     checkpoint = Checkpoint(
-        run.folder / "state" / "reward", run.folder / "logs" / "reward.jsonl", identity=identity
+        run.folder / "state" / "reward",
+        run.folder / "logs" / "reward.jsonl",
+        identity=identity,
+        tracking=tracking_in(run, spec, "reward"),
     )
     with show_progress(run.progress, "Adapter", training.steps, LOGGED_KEYS, checkpoint) as advance:
         made = training(checkpoint, advance)

@@ -18,7 +18,10 @@ from truing.serve.engine import Engine
 from truing.serve.page import visit_token
 from truing.serve.service import Service
 from truing.spec.run import EvaluationSpec
-from truing.types import InputError
+from truing.types import Dtype, InputError
+
+DTYPE: Dtype = EvaluationSpec().dtype
+"""As in truing chat, so that its tokens are the same."""
 
 
 def serve(
@@ -29,11 +32,12 @@ def serve(
     port: int,
     token: str | None = None,
     seed: int = 0,
+    dtype: Dtype = DTYPE,
     accept_licence: bool = False,
     say: Callable[[str], object],
 ) -> None:
     """Serve a candidate until interrupted, or two `against` each other, whose sides the seed draws;
-    `say` is given address, key and names.
+    `say` is given address, key and names. `dtype` is the precision of answers and scores.
 
     Without a token a new one is drawn. Raises InputError where candidates, store, token or port can't be
     used, ModelUnavailable where a model can't be had now.
@@ -45,7 +49,7 @@ def serve(
     with ExitStack() as stack:
         opened = None if store is None else stack.enter_context(closing(open_store(store)))
         listening = stack.enter_context(listen(port))
-        candidates = _open([name] if against is None else [name, against], accept_licence)
+        candidates = _open([name] if against is None else [name, against], dtype, accept_licence)
         engines = [_engine(each, len(candidates), stack) for each in candidates]
         first = Service(candidates[0], engines[0], opened)
         others = [first.beside(*each) for each in zip(candidates[1:], engines[1:], strict=True)]
@@ -61,9 +65,8 @@ def _check_different(name: str, against: str) -> None:
         raise InputError(f"{against}: named twice; give two different candidates, or one")
 
 
-def _open(names: Sequence[str], accept_licence: bool) -> list[Candidate]:
+def _open(names: Sequence[str], dtype: Dtype, accept_licence: bool) -> list[Candidate]:
     """The candidates, by names that tell them apart; two of the same weights share them."""
-    dtype = EvaluationSpec().dtype  # as in truing chat: the tokens are to be the same
     opened = [
         open_candidate(name, 0, dtype, accept_licence=accept_licence, choosing=True)
         for name in names

@@ -42,6 +42,7 @@ from truing.spec.reward import RewardSpec
 from truing.spec.reward_model import RewardModelSpec
 from truing.spec.rubric import AskedEndpoint, Rubric
 from truing.spec.task import TaskSpec
+from truing.spec.tracking import TrackingSpec
 from truing.types import Dtype, InputError, stable_hash
 
 BASE_START = "base"
@@ -51,9 +52,9 @@ BASE_START = "base"
 def digest_of(data: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of a resolved spec, as a mapping or as its YAML reads.
 
-    Not of where it is computed, which the run's identity names as it turned out.
+    Not of where it is computed, which the run's identity names as it turned out, nor of who is shown it.
     """
-    what = {key: value for key, value in data.items() if key != "compute"}
+    what = {key: value for key, value in data.items() if key not in ("compute", "tracking")}
     return stable_hash("spec", json.dumps(what, sort_keys=True))[:16]
 
 
@@ -164,6 +165,9 @@ class Spec(_Part):
         (0,), min_length=1, description="training is done once with each seed"
     )
     compute: ComputeSpec = Field(ComputeSpec(), description="where it is computed")
+    tracking: TrackingSpec = Field(
+        TrackingSpec(), description="who is shown the figures of a training"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -20,6 +20,7 @@ from truing.people.exchange import EXPORT_FORMS, export_file, import_files
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.records import items_of
 from truing.people.tables import Completion, Judgement, Prompt, Task
+from truing.people.vocabulary import KINDS
 from truing.types import InputError
 
 USER = {"role": "user", "content": "Why?"}
@@ -192,7 +193,7 @@ def test_a_second_import_adds_nothing_and_a_change_of_mind_supersedes(
 
 
 def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) -> None:
-    fill(store, prompts=2, wanted=2)
+    fill(store, KINDS, prompts=2, wanted=2)
     for name in ("Ada", "Bob"):
         work(store, someone(store, name))
     counts = {form: export_file(store, tmp_path / f"{form}.jsonl", form) for form in EXPORT_FORMS}
@@ -205,6 +206,7 @@ def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) 
         "ratings": 4,
         "annotations": 4,
         "outcomes": 4,
+        "grades": 8,  # two questions each
     }
     rows = read_jsonl(tmp_path / "ratings.jsonl")
     assert {row["rating"] for row in rows} == {6} and {row["true"] for row in rows} == {"yes"}

@@ -15,11 +15,26 @@ from people_work import fill
 from truing.people.answers import shown_completions
 from truing.people.content import add_prompt, add_task
 from truing.people.exchange import export_file
+from truing.people.planning.withholding import withhold
+from truing.people.questions.asking import answers_in_store, ask_questions
+from truing.people.questions.sets import Question, QuestionSet
 from truing.people.serving import fill_with_demo
 from truing.people.tables import Annotator, Draft, Judgement
+from truing.people.vocabulary import ABOUT_ANSWERS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
+
+
+def ask_own_questions(site: Site) -> None:
+    """From now on the lead gets nothing but a set of questions."""
+    grades = ("not at all", "a little", "very")
+    asked = QuestionSet(
+        "tone", (Question("warm", "How warm is the answer?", grades, optional=True),)
+    )
+    with site.store.writing() as session:
+        ask_questions(session, asked, answers_in_store(session))
+        withhold(session, site.lead.id, ABOUT_ANSWERS)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -40,7 +55,11 @@ def test_from_the_demo_to_ten_judgements_exported(
             assert page.evaluate(LOW_CONTRAST) == []
         kinds.add(kind)
         answer_by_keys(page, kind)
-    for path in ("/", "/lead", "/lead/people", "/lead/guidelines", "/lead/tasks/1", "/guidelines"):
+    ask_own_questions(site)
+    for path in (
+        "/", "/work", "/lead", "/lead/plan", "/lead/import", "/lead/search?q=a", "/lead/people",
+        "/lead/guidelines", "/lead/tasks/1", "/guidelines",
+    ):  # fmt: skip
         page.goto(f"{site.url}{path}")
         assert page.evaluate(OVERFLOWING) == [], path
         assert page.evaluate(UNNAMED) == [], path

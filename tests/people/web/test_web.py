@@ -102,7 +102,7 @@ def test_no_form_is_taken_without_its_secret_or_by_strangers(
 ) -> None:
     fill(sqlite_store)
     routes = post_routes(app)
-    assert len(routes) == 10
+    assert len(routes) == 14
     bob = someone(sqlite_store, "Bob")
     for route in routes:
         path = re.sub(r"\{\w+\}", "1", route)
@@ -221,6 +221,7 @@ def test_each_kind_of_work_is_saved_and_can_be_undone(
         "annotation": {"use_case": "other", "ambiguous": "yes"},
         "outcome": {"outcome": "gibberish"},
         "opinion": {"choice": 2},
+        "questions": {"tone.warm": 3},
     }[kind]
     page = client.get(client.get("/work").headers["location"])
     assert page.status_code == 200
@@ -389,7 +390,7 @@ def test_schemathesis_finds_no_server_error(
     app.state.site.requests = RateLimit(1e9, 1e9)
     schema = schemathesis.openapi.from_dict(app.openapi())
     operations = [result.ok() for result in schema.get_all_operations()]
-    assert len(operations) == len(post_routes(app)) + 10
+    assert len(operations) == len(post_routes(app)) + 13
     statuses: set[int] = set()
     for operation in operations:
 

@@ -24,6 +24,7 @@ from truing.people.assigning import is_current
 from truing.people.content import check_consents
 from truing.people.exchange.tasks import names_shown
 from truing.people.opinions import survey_records
+from truing.people.questions.asking import asked_questions, grade_rows
 from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -49,6 +50,7 @@ class _Writer:
     def __init__(self, session: Session, plain: bool) -> None:
         self.plain = plain
         self.names = names_shown(session)
+        self.questions = asked_questions(session)
         self._session = session
 
     def prompt(self, prompt: Prompt) -> str | Messages:
@@ -166,6 +168,18 @@ def _outcomes(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
         yield {"prompt": prompt, "answer": shown.text, "outcome": outcome, "candidate": candidate}
 
 
+def _grades(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
+    if judgement.kind == "questions":
+        (shown,) = shown_completions(judgement.assignment)
+        about = {
+            "prompt": writer.prompt(_prompt_of(judgement)),
+            "completion": writer.answer(shown.text),
+            "candidate": shown.candidate,
+        }
+        flags = {flag.name: flag.value for flag in judgement.flags}
+        yield from (about | row for row in grade_rows(writer.questions, flags))
+
+
 EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]]] = {
     "messages": ("demonstrations as conversations", _messages),
     "liked": ("demonstrations, and answers rated 6 or 7, preferred or ranked first", _liked),
@@ -174,6 +188,7 @@ EXPORT_FORMS: dict[str, tuple[str, Callable[[_Writer, Judgement], Iterator[Row]]
     "ratings": ("ratings with their flags", _ratings),
     "annotations": ("use cases and metadata of prompts", _annotations),
     "outcomes": ("what answers did, as a judge of outcomes learns from it", _outcomes),
+    "grades": ("answers to the questions of sets, a row each", _grades),
 }
 """Forms by name: what they hold, and the rows of one judgement."""
 
@@ -185,6 +200,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "ratings": ("rating",),
     "annotations": ("annotation",),
     "outcomes": ("outcome",),
+    "grades": ("questions",),
 }
 """The kinds of judgement that a form has rows for."""
 _NO_ROW = {

@@ -156,6 +156,14 @@ def _without_collecting() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _undone(store: Store) -> Iterator[Session]:
+    """A session that changes the store and takes all of it back at the end."""
+    with store.writing() as session:
+        yield session
+        session.rollback()
+
+
 @_without_collecting()
 def import_files(
     store: Store,
@@ -169,12 +177,14 @@ def import_files(
     keep_good_lines: bool = False,
     ignore: Collection[str] = (),
     progress: Progress | None = None,
+    try_only: bool = False,
 ) -> Imported:
     """Read data files into the store and make tasks of the kinds in `ask` for `wanted` people each.
 
     Judgements in the files stand under the name of the source (the file's name without one), all that
     a file says beside each other. A second import of the same file adds nothing. Without a consent,
-    that of the record holds, if it has one. Raises InputError naming file and line; then nothing at all
+    that of the record holds, if it has one. With `try_only` the store stays as it is: what is given back
+    says what would have come in. Raises InputError naming file and line; then nothing at all
     was imported.
     """
     check_consents([consent] if consent else [])
@@ -184,9 +194,18 @@ def import_files(
         raise _refusal(imported.bad_lines)
     total = sum(map(len, files))
     if not imported.records:
-        raise InputError(f"{', '.join(map(str, paths))}: no line with a prompt; nothing to import")
+        bad = (
+            f" (the first that can't be read: {imported.bad_lines[0]})"
+            if imported.bad_lines
+            else ""
+        )
+        names = ", ".join(map(str, paths))
+        raise InputError(f"{names}: no line with a prompt; nothing to import{bad}")
     reporter = progress or SilentProgress()
-    with store.writing() as session, reporter.task("Importing", total) as advance:
+    with (
+        _undone(store) if try_only else store.writing() as session,
+        reporter.task("Importing", total) as advance,
+    ):
         done = 0
         for coming in files:
             together = {said.submission for each in coming for said in each.said}

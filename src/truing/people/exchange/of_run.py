@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from truing.data.messages import Messages, checked_messages, checked_text
 from truing.people.content import NewPrompt
-from truing.people.exchange.importing import add_answered, ask_about
+from truing.people.exchange.importing import Asked, add_answered, ask_about
 from truing.people.store import Store
-from truing.people.vocabulary import COMPLETIONS_NEEDED, KINDS
+from truing.people.vocabulary import ABOUT_ANSWERS, COMPLETIONS_NEEDED
 from truing.runs.folder import RunFolder
 from truing.types import InputError, Row, stable_hash
 
@@ -51,8 +53,14 @@ class RunQuestions:
 
     def ask(self, store: Store) -> int:
         """Put all into the store as tasks, and count them; a second time adds nothing."""
+        request, added = self.request, Counter[str]()
+        with store.writing() as session:
+            asked = self.put(session, added)
+            return ask_about(session, asked, request.ask, request.wanted, request.seed, added)
+
+    def put(self, session: Session, added: Counter[str]) -> list[Asked]:
+        """Put questions and answers into the store, without a task."""
         request, source = self.request, f"run {self.name}"
-        added: Counter[str] = Counter()
         new = [
             NewPrompt(messages, source=source, consent=request.consent)
             for messages, _ in self.questions
@@ -61,9 +69,7 @@ class RunQuestions:
             [(f"{self.name}/{candidate}", text) for candidate, text in texts.items()]
             for _, texts in self.questions
         ]
-        with store.writing() as session:
-            asked = add_answered(session, new, answers, added)
-            return ask_about(session, asked, request.ask, request.wanted, request.seed, added)
+        return add_answered(session, new, answers, added)
 
     def left_out(self) -> str:
         """What isn't asked and why; empty where all is."""
@@ -111,10 +117,10 @@ def questions_of_run(request: RunRequest) -> RunQuestions:
 
 def _candidates(request: RunRequest, names: Sequence[str]) -> list[str]:
     """Whose answers are asked about, of those who have some. Raises InputError."""
-    if unknown := [kind for kind in request.ask if kind not in KINDS]:
-        raise InputError(f"--ask: no kind {unknown[0]!r}; give one of {', '.join(KINDS)}")
+    if unknown := [kind for kind in request.ask if kind not in ABOUT_ANSWERS]:
+        raise InputError(f"--ask: no kind {unknown[0]!r}; give one of {', '.join(ABOUT_ANSWERS)}")
     if not request.ask:
-        raise InputError(f"--ask: say what people are to do: {', '.join(KINDS)}")
+        raise InputError(f"--ask: say what people are to do: {', '.join(ABOUT_ANSWERS)}")
     if not names:
         raise InputError(f"{request.folder}: no rows with answers; let 'truing align' end first")
     listed = ", ".join(names)

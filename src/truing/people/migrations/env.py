@@ -3,6 +3,8 @@
 from alembic import context
 
 import truing.people.live.tables
+import truing.people.planning.tables
+import truing.people.questions.tables
 import truing.people.study.tables  # noqa: F401 (each adds its tables)
 from truing.people.tables import Base
 

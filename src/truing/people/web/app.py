@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from truing.people.addresses import HOSTS, Address
 from truing.people.judging import AlreadyJudged, NotYours
 from truing.people.store import Store
-from truing.people.web import lead, people, work
+from truing.people.web import bringing, lead, people, plan, work
 from truing.people.web.security import COOKIE_SECONDS, Guard
 from truing.people.web.visitors import Refused, SignedIn, Site, page, site, wants_json
 from truing.types import InputError
@@ -42,7 +42,7 @@ def make_app(store: Store, *, address: Address | None = None) -> FastAPI:
     machine's own names.
     """
     here = Site(store, cookie_name(address), address)
-    return assembled(here, (work.router, lead.router, people.router))
+    return assembled(here, (work.router, lead.router, people.router, plan.router, bringing.router))
 
 
 def cookie_name(address: Address | None) -> str:

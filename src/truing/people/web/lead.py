@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -16,7 +16,7 @@ from truing.people.contrasts import Alphas, GroupContrast, group_contrasts
 from truing.people.guidelines import guideline, write_guideline
 from truing.people.judging import NotYours
 from truing.people.live.overview import HEIGHT, WIDTH, LiveProgress, live_progress, live_version
-from truing.people.observations import QUESTIONS, Record
+from truing.people.observations import Record
 from truing.people.overview import (
     Disagreement,
     KindProgress,
@@ -25,6 +25,9 @@ from truing.people.overview import (
     progress_by_kind,
     workers,
 )
+from truing.people.questions.asking import asked_questions, question_types
+from truing.people.questions.results import Graded, graded
+from truing.people.questions.tables import StoredSet
 from truing.people.results import MeanRating, Win, ratings, wins
 from truing.people.tables import Annotator, AnnotatorGroup, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS, SKIP_REASONS
@@ -60,6 +63,7 @@ class Overview:
     contrasts: list[GroupContrast]
     wins: list[Win]
     ratings: list[MeanRating]
+    graded: list[Graded]
     skips: list[tuple[str, int]]
     skipped: list[tuple[int, str, str]]
     """The latest skips: task, reason, note."""
@@ -76,6 +80,7 @@ def _others(session: Session) -> tuple[object, ...]:
         tuple(sorted(map(tuple, groups))),
         tuple(session.execute(select(Annotator.id, Annotator.name))),
         session.scalar(select(func.sum(Task.wanted))),
+        session.scalar(select(func.max(StoredSet.id))),
         live_version(session),
         now().replace(minute=0, second=0, microsecond=0),  # "in the last day" moves on
     )
@@ -105,7 +110,11 @@ def _overview(here: Site, session: Session) -> Overview:
 
 def _compute(session: Session, record: Record) -> Overview:
     columns = record.columns()
-    alphas = Alphas(columns)
+    asked = asked_questions(session)
+    alphas = Alphas(columns, question_types(asked))
+    steps = {
+        key: len(each.grades) - 1 if each.scale != "nominal" else 0 for key, each in asked.items()
+    }
     people = session.scalars(select(Annotator).where(Annotator.role != "source")).all()
     reasons = session.execute(
         select(Judgement.reason, func.count())
@@ -117,10 +126,11 @@ def _compute(session: Session, record: Record) -> Overview:
         trainings=live_progress(session),
         workers=workers(session, record.said),
         agreement=alphas.by_question(),
-        disagreements=disagreements(columns),
+        disagreements=disagreements(columns, steps=steps),
         contrasts=group_contrasts(people, alphas),
         wins=wins(session)[:MOST_PAIRS],
         ratings=ratings(session)[:MOST_PAIRS],
+        graded=graded(session, asked),
         skips=[(SKIP_REASONS[reason], count) for reason, count in reasons],
         skipped=_skipped(session),
         made_at=now(),
@@ -134,7 +144,14 @@ def overview(request: Request, person: Lead) -> Response:
     with here.store.reading() as session:
         found = _overview(here, session)
         size = (WIDTH, HEIGHT)
-        return page("lead", person, overview=found, questions=QUESTIONS, curve_size=size)
+        return page("lead", person, overview=found, curve_size=size, **_words(session))
+
+
+def _words(session: Session) -> dict[str, Any]:
+    """What questions are called, and the grades of those of sets."""
+    asked = asked_questions(session)
+    grades = {key: each.grades for key, each in asked.items()}
+    return {"questions": question_types(asked), "grades": grades}
 
 
 @router.get("/confusion")
@@ -153,6 +170,7 @@ def confusions(
         people = session.scalars(
             select(Annotator).where(Annotator.role != "source").order_by(Annotator.id)
         ).all()
+        words = _words(session)
         if question not in columns:
             question = next(iter(columns), "")
         observed = columns[question].observations() if question else []
@@ -162,7 +180,8 @@ def confusions(
         return page(
             "confusion",
             person,
-            questions={name: QUESTIONS[name][0] for name in columns},
+            questions={name: words["questions"][name][0] for name in columns},
+            grades=words["grades"],
             people=people,
             question=question,
             annotator=chosen,
@@ -196,8 +215,8 @@ def task(request: Request, task_id: Id, person: Lead) -> Response:
             said=judgements,
             gold=gold.judgement_id if gold else None,
             completions={each.completion_id: each.completion for each in stored.shown},
-            questions=QUESTIONS,
             told=observed,
+            **_words(session),
         )
 
 

@@ -45,7 +45,7 @@ MAX_FIELDS = 60
 Links = tuple[tuple[str, str], ...]
 """What the frame of a page links to: addresses, and what they are called."""
 LABELLING: Links = (("/work", "Work"), ("/guidelines", "Guidelines"))
-LEADING: Links = (("/lead", "Lead"), ("/lead/people", "People"))
+LEADING: Links = (("/lead", "Lead"), ("/lead/plan", "Plan"), ("/lead/people", "People"))
 
 
 class Refused(Exception):

@@ -17,6 +17,7 @@ from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import Progress, has_work, is_current, next_assignment, team_progress
 from truing.people.guidelines import guideline
 from truing.people.judging import latest, owned, record, save_draft, skip, withdraw
+from truing.people.questions.asking import KEY, KIND, set_of_task
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotator, Assignment, Draft, Judgement
 from truing.people.vocabulary import FLAGS, KINDS, METADATA
@@ -153,6 +154,7 @@ def _prefilled(assignment: Assignment, draft: Draft | None) -> dict[str, str]:
 
 def _task_context(session: Session, assignment: Assignment) -> dict[str, Any]:
     task = assignment.task
+    asked = set_of_task(session, task.id) if task.kind == KIND else None
     newest = latest(session, assignment.id)
     judged = newest if newest and newest.kind != "withdrawal" else None
     return {
@@ -164,6 +166,7 @@ def _task_context(session: Session, assignment: Assignment) -> dict[str, Any]:
         "fields": _prefilled(assignment, session.get(Draft, assignment.id)),
         "suggested": suggest(task.prompt.messages) if task.kind == "annotation" else None,
         "judged": judged,
+        "asked": asked.by_key() if asked else {},
     }
 
 
@@ -206,6 +209,7 @@ def _answer(fields: dict[str, str], kind: str) -> Answer:
         use_case=fields.get("use_case", ""),
         outcome=fields.get("outcome", ""),
         choice=whole_number(fields, "choice"),
+        grades={name: value for name, value in fields.items() if KEY.fullmatch(name)},
     )
 
 
@@ -252,7 +256,8 @@ def pass_over(request: Request, assignment_id: Id, person: Poster, fields: Field
 @router.post("/assignments/{assignment_id}/draft", openapi_extra=form_schema(*_SENT))
 def draft(request: Request, assignment_id: Id, person: Poster, fields: Fields) -> Response:
     """Keep what is typed so far."""
-    answers = {name: fields[name] for name in _ANSWER if name in fields}
+    names = [name for name in fields if name in _ANSWER or KEY.fullmatch(name)]
+    answers = {name: fields[name] for name in names}
     if any("\0" in value for value in answers.values()):
         raise InputError("the text holds a NUL character; remove it")
     save_draft(site(request).store, assignment_id, person.id, answers)

@@ -1,0 +1,107 @@
+"""A training shown to its trackers. None of them can stop it: what fails is said once, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from truing.learn.events import scalars
+from truing.learn.tracking.tracker import Tracker, Training
+
+PATIENCE = 3
+"""Failures in a row after which a tracker is shown no more."""
+
+
+class Tracking:
+    """The trackers of one training, by name. `say` is told what fails."""
+
+    def __init__(
+        self,
+        training: Training,
+        trackers: Mapping[str, Tracker],
+        say: Callable[[str], object] = lambda line: None,
+    ) -> None:
+        self.training = training
+        self.begun = False
+        self._shown = [_Shown(name, tracker, say) for name, tracker in trackers.items()]
+
+    def begin(self, earlier: Sequence[Mapping[str, Any]]) -> None:
+        """Begins with each, and shows it those of the earlier rows that it doesn't have."""
+        self.begun = True
+        for each in self._shown:
+            each.begin(self.training)
+        for row in earlier:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Shows the numbers of a row of the log."""
+        for each in self._shown:
+            each.log(int(row["step"]), dict(scalars(row)))
+
+    def end(self, rows: Sequence[Mapping[str, Any]], finished: bool = True) -> None:
+        """Ends with all rows of the log, of which the last is the summary."""
+        if not rows:
+            return
+        if not self.begun:  # all steps were done, and nothing else, when it was interrupted
+            self.begin(rows)
+        last = rows[-1]
+        summary = {
+            **dict(scalars(last)),
+            "steps": float(last["step"]),
+            "stop": last.get("stop", ""),
+        }
+        for each in self._shown:
+            each.end(summary, finished)
+
+    @property
+    def missing(self) -> dict[str, int]:
+        """By name of a tracker the steps that it could not be shown."""
+        return {each.name: each.missing for each in self._shown if each.missing}
+
+
+class _Shown:
+    """One tracker, and how it fares."""
+
+    def __init__(self, name: str, tracker: Tracker, say: Callable[[str], object]) -> None:
+        self.name, self._tracker, self._say = name, tracker, say
+        self.missing = 0
+        self._last = 0
+        self._failures = 0
+        self._said = False
+        self._begun = False
+
+    def begin(self, training: Training) -> None:
+        def work() -> None:
+            self._last = self._tracker.begin(training)
+            self._begun = True
+
+        self._try(work)
+
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
+        if step <= self._last:
+            return
+        shown = self._begun and self._failures < PATIENCE
+        if not shown or not self._try(lambda: self._tracker.log(step, figures)):
+            self.missing += 1
+
+    def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
+        if self._begun:
+            self._try(lambda: self._tracker.end(summary, finished))
+        if self.missing:
+            self._say(f"{self.name}: {self.missing} step(s) could not be shown there")
+
+    def _try(self, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:  # whatever a library, its server and the network raise
+            self._failures += 1
+            if not self._said:
+                reason = " ".join(str(error).split())[:200]
+                self._say(
+                    f"{self.name}: {type(error).__name__}: {reason}; the training goes on, and its "
+                    "log is complete"
+                )
+            self._said = True
+            return False
+        self._failures = 0
+        return True

@@ -1,0 +1,1 @@
+"""Question sets of a team's own: read from a file, asked about answers, graded by people."""
