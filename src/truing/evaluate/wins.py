@@ -119,8 +119,9 @@ def win_rate(rows: Sequence[Row], judge: str, seed: int) -> Estimate:
     scores = [(row, row.metrics[judge]) for row in rows if judge in row.metrics]
     by_case: dict[str, list[tuple[float, float]]] = {}
     for row, score in scores:
-        if not isinstance(score, Unscored):
-            by_case.setdefault(row.case, []).append((score, row.detail[LONGER_BY]))
+        longer = row.detail.get(LONGER_BY)  # rows that somebody wrote by hand may lack it
+        if not isinstance(score, Unscored) and longer is not None:
+            by_case.setdefault(row.case, []).append((score, longer))
     pooled = [
         [sum(part) / len(part) for part in zip(*by_case[case], strict=True)]
         for case in sorted(by_case)
