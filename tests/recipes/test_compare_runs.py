@@ -181,7 +181,7 @@ def test_a_copy_and_an_unfinished_run_are_said(first: Path, copied: Path, tmp_pa
     (copied / "run.json").write_text(json.dumps(record | {"finished": None}))
     shutil.rmtree(copied / "rows" / "drift")
     said = compare_runs([first, tmp_path / "copy", copied]).to_json()["findings"]
-    assert "copy is a copy of first: no difference says anything." in said
+    assert "copy began as a copy of first: what both share is no second measurement." in said
     assert "copied isn’t finished: figures may be missing." in said
 
 

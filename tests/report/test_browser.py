@@ -120,7 +120,7 @@ def test_answers_are_searched_filtered_and_sorted(browser: Any, page_path: Path)
     assert count(Category="Law") == len(law) > 0
     rules = [c for c in table.cases if c.evaluation == "Rules"]
     assert count(Evaluation="Rules") == len(rules) > 0
-    page.get_by_label("Only where they differ").check()
+    page.get_by_label("Only where outcomes differ").check()
     differing = [c for c in table.cases if len(set(c.verdicts) - {None, "none"}) > 1]
     assert page.evaluate(COUNT) == f"{len(differing)} of {len(table.cases)}"
 

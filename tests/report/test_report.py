@@ -196,6 +196,8 @@ def test_numbers_as_people_write_them() -> None:
     assert interval(Estimate(0.5, None, None, 1)) == ""
     assert interval(Estimate(0.5, -0.25, 0.75, 9)) == "[−0.250, 0.750]"
     assert change_text(Estimate(0.05, 0.02, 0.08, 9)) == "+0.05 [0.02, 0.08]"
+    assert change_text(Estimate(0.05, None, None, 1)) == "+0.05 (one question, no interval)"
+    assert change_text(Estimate(0.05, None, None, 9)) == "+0.05 (no interval)"
     # Two decimals would print the bound as 0.00, on neither side of 0.
     assert change_text(Estimate(0.05, 0.004, 0.08, 9)) == "+0.050 [0.004, 0.080]"
     assert joined(["a", "b", "c"]) == "a, b and c"

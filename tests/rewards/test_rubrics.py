@@ -12,10 +12,11 @@ from truing.judges.outcomes import JUDGED
 from truing.models.memo.replies import ReplyStore
 from truing.rewards.mixture import build_reward, check_reward, functions_hash
 from truing.rewards.reward import Answered, scored
+from truing.rewards.rubrics.asking import Usage
 from truing.rewards.rubrics.judge import Graded, ServedJudge
 from truing.rewards.rubrics.reading import RUBRICS, parsed_rubric, rubric_named
 from truing.rewards.rubrics.request import grade_in, listed, request
-from truing.rewards.rubrics.summary import OrderEffect
+from truing.rewards.rubrics.summary import JudgeSummary, OrderEffect
 from truing.spec.reward import RewardSpec
 from truing.spec.rubric import RubricJudge
 from truing.types import Case, InputError, Unscored
@@ -91,6 +92,14 @@ def test_the_orders_effect_is_what_counting_gives() -> None:
         (1 + 0 - 0.5) / 3
     )  # best first in 2nd
     assert OrderEffect.of(KINDS, [Graded("a", "b")]).shift is None
+
+
+def test_a_judge_that_follows_the_order_of_the_grades_is_warned_of() -> None:
+    follows, grades = [Graded("a", "b")] * 12, [Graded("a", "a")] * 12
+    for graded, warned in ((follows, True), (grades + follows[:3], False), (follows[:3], False)):
+        order = OrderEffect.of(KINDS, graded)
+        lines = JudgeSummary("kind", "m", len(graded), {}, None, order, Usage()).lines()
+        assert any("order's doing" in line for line in lines) == warned
 
 
 def test_values_of_a_scale_run_from_0_to_1() -> None:

@@ -44,7 +44,8 @@ def change_text(estimate: Estimate, unit: str = "share") -> str:
     if estimate.value is None:
         return "not measured"
     if estimate.low is None or estimate.high is None:
-        return f"{written(estimate.value, True)} (one question, no interval)"
+        why = "one question, no interval" if estimate.n == 1 else "no interval"
+        return f"{written(estimate.value, True)} ({why})"
     return (
         f"{written(estimate.value, True)} "
         f"[{written(estimate.low, False)}, {written(estimate.high, False)}]"

@@ -43,11 +43,13 @@ _KINDS: dict[Effect, str] = {
 def _verdict(candidate: ComparedCandidate, run: ComparedRun) -> Finding:
     place = place_of(run, candidate.runs)
     changes: dict[Effect, list[str]] = defaultdict(list)
+    untold: list[str] = []
     for metric, difference in _counted(candidate, place):
-        changes[effect(candidate.measured, place, metric)].append(
-            f"{metric.spoken_label} {change_text(difference, metric.unit)}"
-        )
+        told = difference.low is not None
+        kind = changes[effect(candidate.measured, place, metric)] if told else untold
+        kind.append(f"{metric.spoken_label} {change_text(difference, metric.unit)}")
     parts = [f"{title}{joined(changes[kind])}" for kind, title in _KINDS.items() if changes[kind]]
+    parts += [f"can’t be told from noise: {joined(untold)}"] if untold else []
     text = "; ".join(parts) or "nothing that the task goes by was measured in both"
     subject = f"{candidate.name}, {run.label} against {candidate.reference.label}"
     return Finding(f"{subject}: {text}.", _tone(changes), candidate.name)
@@ -92,7 +94,10 @@ def _on_runs(runs: Sequence[ComparedRun]) -> list[Finding]:
     for run in runs:
         other = first.setdefault(run.made, run)
         if other is not run and run.made:
-            text = f"{run.label} is a copy of {other.label}: no difference says anything."
+            text = (
+                f"{run.label} began as a copy of {other.label}: what both share is no second "
+                "measurement."
+            )
             found.append(Finding(text, "warning"))
     return found
 
@@ -154,9 +159,14 @@ def _on_chance(comparison: RunComparison) -> list[Finding]:
     marked = sum(moved(each) != 0 for each in sure)
     text = (
         f"Of {len(sure)} differences {marked} {'is' if marked == 1 else 'are'} beyond noise. By chance "
-        f"alone it would be one in twenty, about {max(1, round(BY_CHANCE * len(sure)))}."
+        f"alone it would be one in twenty, about {_about(BY_CHANCE * len(sure))}."
     )
     return [Finding(text, "note")]
+
+
+def _about(expected: float) -> str:
+    """'0.15', '2': how many are expected, which may be a part of one."""
+    return f"{expected:.2g}" if expected < 1 else str(round(expected))
 
 
 def _on_seeds(runs: Sequence[ComparedRun]) -> list[Finding]:

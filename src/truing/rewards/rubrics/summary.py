@@ -46,6 +46,11 @@ class OrderEffect:
         shifts = [sign * (values[first] - values[reverse]) for first, reverse in both]
         return OrderEffect(len(both), changed, mean(shifts))
 
+    @property
+    def decides(self) -> bool:
+        """Whether the order decides most grades."""
+        return self.answers >= LEAST_ALIKE and (self.changed or 0.0) > 0.5
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object."""
         shift = {"shift": self.shift.to_json()} if self.shift else {}
@@ -109,6 +114,11 @@ class JudgeSummary:
             lines.append(
                 f"Warning: judge of {self.name}: always the same grade ({self.constant!r}, of "
                 f"{self.answers - self.without_score} answers): it tells nothing"
+            )
+        elif self.order.decides:
+            lines.append(
+                f"Warning: judge of {self.name}: most of its grades change with the order in which they "
+                "are listed: its scores are the order's doing, whatever their intervals say"
             )
         return [*lines, f"Judge of {self.name}: {cost_in_words(self.usage)}"]
 
