@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -281,6 +282,41 @@ def test_without_labels_a_judge_is_held_against_references(monkeypatch: pytest.M
             left_out += 1
             assert f"- {each.answer}" not in known
     assert left_out == 24
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"true": "true", "yes": "yes"}, "always the same grade"),
+        ({}, "can't tell them apart"),
+    ],
+)
+def test_shares_by_a_judge_that_tells_nothing_say_why_and_nothing_is_accepted(
+    monkeypatch: pytest.MonkeyPatch, said: dict[str, str], reason: str
+) -> None:
+    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 6)
+    write_world(Path(), CASES, ANSWERS)
+    recorded()
+
+    def blind(asked: AskedOf) -> str:
+        good = next(grade for grade in ("true", "yes") if grade in asked.grades)
+        bad = next(grade for grade in asked.grades if grade != good)
+        wrong = asked.answer in TRUE[asked.request]
+        return said.get(good, bad if wrong else good)
+
+    with serving(Judging(blind)) as server:
+        done = run(*EVAL, server.name, "--limit", "6", "--out", "evaluated", "--json")
+        assert done.exit_code == 0, done.output
+        shown = run(*EVAL, server.name, "--limit", "6")
+    document = json.loads(done.stdout)
+    [figures] = document["candidates"]["answers:answers.jsonl"]["truthfulness"].values()
+    assert figures["true"]["value"] is None and figures["true"]["unscored"] == 6
+    assert reason in document["free"]["unscored"]["true"]
+    page = unescape(Path("evaluated/report.html").read_text())
+    for text in (page, " ".join(shown.stdout.split())):
+        assert "shares of true are unscored" in text and reason in text
+    assert "0 of 0" in page and ">6 of 6<" not in page
+    assert "are corrected for the judges" not in page or "both" not in document["free"]["unscored"]
 
 
 TRUE = {case.prompt: case.correct_answers for case in CASES}

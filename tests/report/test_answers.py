@@ -100,6 +100,22 @@ def test_what_a_page_has_no_room_for_is_chosen_by_hash_and_counted() -> None:
     assert str(long.answers[0].text).endswith("y… (5 more characters)")
 
 
+def test_where_runs_are_compared_cases_that_differ_have_room_first() -> None:
+    rows = [
+        row(name, f"q{n}", 0.8 if name == "base" or n % 8 else 0.2, f"{'x' * 1000}{text}")
+        for n in range(40)
+        for name in ("base", "rl")
+        for text in ("!" if name == "rl" and n % 8 == 2 else "",)
+    ]
+    found = table(rows, most_bytes=40_000, differing_first=True)
+    assert found.left_out and found.preferred and len(found.cases) > 10
+    outcomes = {case.prompt for case in found.cases if len(set(case.verdicts)) > 1}
+    texts = {case.prompt for case in found.cases if len({a.text for a in case.answers}) > 1}
+    assert outcomes == {f"q{n}" for n in range(0, 40, 8)}
+    assert texts == {f"q{n}" for n in range(2, 40, 8)}
+    assert not table(rows, most_bytes=40_000).preferred
+
+
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_run(

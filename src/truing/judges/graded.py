@@ -13,7 +13,8 @@ from truing.types import Case, Estimate, Score, Unscored
 JUDGED = ("true", "informative", "true_and_informative")
 """Metrics of free answers: in a row, the judges' probabilities and their product; in a line, shares
 corrected for the judges' error."""
-_CALIBRATED_BY = {"true": "truth", "informative": "informative", "true_and_informative": "both"}
+CALIBRATED_BY = {"true": "truth", "informative": "informative", "true_and_informative": "both"}
+"""The calibration that a metric is corrected by."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def corrected(grader: Grader, answers: Sequence[GradedAnswer], seed: int) -> dic
         )
         estimates[metric] = corrected_mean(
             judged,
-            grader.calibration[_CALIBRATED_BY[metric]],
+            grader.calibration[CALIBRATED_BY[metric]],
             unscored=len(answers) - len(scored),
             seed=seed,
         )

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from truing.report.answer_room import within
 from truing.report.outcomes import CHOICE, Verdict, deciding, together, verdict_of
 from truing.report.task_metrics import Key, TaskMetrics
-from truing.types import Metric, Row, Unscored, stable_hash
+from truing.types import Metric, Row, Unscored
 
 Said = tuple[str, str, Row]
 """A column, a speaker in it, and the row of the answer."""
 MOST_BYTES = 2_000_000
-"""So much of a page may be answers. Of more, cases are chosen by a hash of the case."""
+"""So much of a page may be answers. Of more, cases are chosen: by a hash, or those that differ first."""
 MOST_CHARACTERS = 8_000
 """So much of one text is shown."""
 MOST_COLUMNS = 8
@@ -81,13 +82,15 @@ class AnsweredCase:
 
 @dataclass(frozen=True)
 class AnswerTable:
-    """All cases under their columns. `left_out` counts cases for which the page has no room."""
+    """All cases under their columns. `left_out` counts cases for which the page has no room; `preferred`
+    says that those with differences had room first."""
 
     columns: tuple[str, ...]
     cases: tuple[AnsweredCase, ...]
     left_out: int = 0
     legend: tuple[tuple[str, str], ...] = ()
     """(evaluation, what a tick says of it)"""
+    preferred: bool = False
 
     @property
     def answers(self) -> int:
@@ -129,6 +132,8 @@ class AnswerTerms:
     counted: frozenset[Key] = frozenset()
     good: str = "Good"
     bad: str = "Bad"
+    telling_nothing: frozenset[Key] = frozenset()
+    """Metrics whose judge can't tell good answers from bad ones: by these nothing is accepted."""
 
 
 def terms_of(task: TaskMetrics) -> AnswerTerms:
@@ -172,8 +177,13 @@ def answer_table(
     terms: AnswerTerms,
     questions: Mapping[str, Mapping[str, Any]],
     most_bytes: int = MOST_BYTES,
+    *,
+    differing_first: bool = False,
 ) -> AnswerTable:
-    """The table of all rows with an answer or a choice; `questions` is what is known of cases, by id."""
+    """The table of all rows with an answer or a choice; `questions` is what is known of cases, by id.
+
+    Where room is short and `differing_first`, cases whose outcomes differ go first, then those with other
+    texts."""
     asked: dict[tuple[str, str], _Asked] = {}
     for column, speaker, row in rows:
         if column in columns and _answers(row):
@@ -184,12 +194,13 @@ def answer_table(
         key: _case(each, columns, terms, questions.get(key[1], {}), key[0] in several)
         for key, each in sorted(asked.items(), key=lambda item: _place(item[0][0], terms))
     }
-    chosen = _within(cases, most_bytes)
+    chosen = within(cases, most_bytes, differing_first)
     return AnswerTable(
         tuple(columns),
         tuple(case for key, case in cases.items() if key in chosen),
         len(cases) - len(chosen),
         tuple(_legend(asked, terms)),
+        differing_first,
     )
 
 
@@ -204,7 +215,12 @@ def _place(evaluation: str, terms: AnswerTerms) -> tuple[int, str]:
 
 def _deciding(row: Row, terms: AnswerTerms) -> tuple[Metric, ...]:
     counted = {name for evaluation, name in terms.counted if evaluation == row.evaluation}
-    return deciding(row, terms.metrics.get(row.evaluation, ()), counted)
+    deciders = deciding(row, terms.metrics.get(row.evaluation, ()), counted)
+    return () if _telling_nothing(row, deciders, terms) else deciders
+
+
+def _telling_nothing(row: Row, deciders: Sequence[Metric], terms: AnswerTerms) -> bool:
+    return any((row.evaluation, metric.name) in terms.telling_nothing for metric in deciders)
 
 
 def _kinds(
@@ -289,7 +305,9 @@ def _given(column: str, speaker: str, row: Row, terms: AnswerTerms) -> GivenAnsw
         column,
         speaker,
         text,
-        verdict_of(row, metrics, counted),
+        "none"
+        if _telling_nothing(row, deciding(row, metrics, counted), terms)
+        else verdict_of(row, metrics, counted),
         tuple(_remarks(row, metrics, text)),
     )
 
@@ -320,17 +338,3 @@ def _figure(row: Row, name: str) -> str:
     """A judge's probability where the row has it, else the score itself; empty without a score."""
     value = row.detail.get(f"p_{name}", row.metrics.get(name))
     return f"{value:.2f}" if isinstance(value, float | int) else ""
-
-
-def _within(cases: Mapping[tuple[str, str], AnsweredCase], most_bytes: int) -> set[tuple[str, str]]:
-    """The cases that have room: all, or as many as fit, in the order of a hash of the case."""
-    sizes = {key: case.size for key, case in cases.items()}
-    if sum(sizes.values()) <= most_bytes:
-        return set(cases)
-    chosen, total = set(), 0
-    for key in sorted(cases, key=lambda key: stable_hash("answers", *key)):
-        total += sizes[key]
-        if total > most_bytes:
-            break
-        chosen.add(key)
-    return chosen

@@ -86,7 +86,9 @@ def _terms(result: SweepResult) -> AnswerTerms:
         for metric in declared
         if metric.name in EVALUATIONS[name].headline and not metric.by_likelihood
     }
-    return AnswerTerms(metrics, {name: TITLES[name] for name in result.asked}, frozenset(counted))
+    titles = {name: TITLES[name] for name in result.asked}
+    nothing = {("truthfulness", metric) for metric in result.open_ended.uncorrectable}
+    return AnswerTerms(metrics, titles, frozenset(counted), telling_nothing=frozenset(nothing))
 
 
 def _metrics(result: SweepResult, evaluation: str) -> list[Metric]:

@@ -18,7 +18,7 @@ CORRECTED = (
 
 def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
     """For the terminal: a line for each judge, and what the correction is."""
-    lines = [CORRECTED]
+    lines = _correction(open_ended)
     served = open_ended.served
     of_labels = f"labels ({served.source})" if served else "labels of questions it hasn't seen"
     for name, agreement in (open_ended.grader.agreement if open_ended.grader else {}).items():
@@ -30,6 +30,17 @@ def judges_in_words(open_ended: OpenEndedGrades) -> list[str]:
             f"{number(agreement.calibration_error)}"
         )
     return lines
+
+
+def _correction(open_ended: OpenEndedGrades) -> list[str]:
+    """What the correction is, where anything is corrected; which shares can't be, and why."""
+    reasons = open_ended.uncorrectable
+    warnings = [
+        f"Warning: shares of {metric_in('truthfulness', metric).spoken_label} are unscored, and no answer "
+        f"is accepted by its grades: {reason}."
+        for metric, reason in reasons.items()
+    ]
+    return [*([CORRECTED] if len(reasons) < len(JUDGED) else []), *warnings]
 
 
 def judges_table(open_ended: OpenEndedGrades) -> dict[str, Any]:
@@ -45,7 +56,7 @@ def judges_table(open_ended: OpenEndedGrades) -> dict[str, Any]:
     ]
     return {
         "which": open_ended.judge,
-        "about": CORRECTED,
+        "about": " ".join(_correction(open_ended)),
         "unseen": not open_ended.served,
         "source": open_ended.served.source if open_ended.served else "",
         **judge_figures(agreement),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.judges.built_in import Judges
-from truing.judges.graded import JUDGED
+from truing.judges.graded import CALIBRATED_BY, JUDGED
 from truing.judges.grading import Grader
 from truing.judges.reader import open_reader
 from truing.judges.served import (
@@ -24,6 +24,8 @@ from truing.progress import Progress
 from truing.spec.rubric import AskedEndpoint
 from truing.spec.run import JudgeSpec, Spec
 from truing.types import Case, Row, Unscored
+
+_CALLED = {"both": "truth and informativeness together"}
 
 
 @dataclass
@@ -45,8 +47,20 @@ class OpenEndedGrades:
             **({"held_against": served.source, "served": of_each} if served else {}),
             "agreement": {name: found.to_json() for name, found in agreement.items()},
             "judged_means": self.judged_means,
+            **({"unscored": reasons} if (reasons := self.uncorrectable) else {}),
             "answers_generated": self.generated,
         }
+
+    @property
+    def uncorrectable(self) -> dict[str, str]:
+        """Why the shares of a metric are unscored: its judge can't tell good labelled answers from bad."""
+        calibration = self.grader.calibration if self.grader else {}
+        reasons = {
+            metric: tells_nothing(_CALLED.get(name, name), calibration[name])
+            for metric, name in CALIBRATED_BY.items()
+            if name in calibration
+        }
+        return {metric: reason for metric, reason in reasons.items() if reason}
 
     @property
     def served(self) -> ServedJudges | None:

@@ -82,7 +82,7 @@ def show(result: SweepResult, console: Console) -> None:
     if sentence := on_outcomes(result):
         console.print(Text(sentence, style="yellow"))
     for sentence in judges_in_words(result.open_ended) if result.spec.free else ():
-        console.print(Text(sentence, style="dim"))
+        console.print(Text(sentence, "yellow" if sentence.startswith("Warning") else "dim"))
     for sentence in result.judge_lines():
         console.print(Text(sentence, "yellow" if sentence.startswith("Warning") else "dim"))
 

@@ -175,7 +175,9 @@ def _answers(comparison: RunComparison) -> list[tuple[str, AnswerTable, str]]:
                 [replace(r, candidate=run.label) for r in run.rows if r.candidate == candidate.name]
             )
         ]
-        table = answer_table(rows, labels, terms_of(candidate.task), questions, room)
+        table = answer_table(
+            rows, labels, terms_of(candidate.task), questions, room, differing_first=True
+        )
         if table.cases:
             tables.append((candidate.name, table, labels[0]))
     return tables
