@@ -30,6 +30,7 @@ THINGS = ("fox", "pen", "cup", "hat", "bus", "jar", "key", "map", "net", "oak", 
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("truing.rewards.rubrics.asking._announced", set())
 
 
 def run(*arguments: str) -> Result:

@@ -50,6 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     quick = partial(client.Connection, first_wait=0.001)
     monkeypatch.setattr("truing.rewards.rubrics.asking.Connection", quick)
+    monkeypatch.setattr("truing.rewards.rubrics.asking._announced", set())
 
 
 def said_of(question: str, answer: str) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -243,6 +244,10 @@ def test_a_judge_held_against_labels_grades_an_evaluation_from_its_folder() -> N
         judge_spec(server, labels=16)
         made = run("train", "judge", "judge.yaml", "--out", "held")
         assert made.exit_code == 0, made.output
+        assert made.stderr.count("judge: answers are sent to") == 1
+        again = run("train", "judge", "judge.yaml", "--out", "again")
+        assert "(0 asked for now)" in again.stdout and "(0 of it now)" in again.stdout
+        assert "of it now" not in made.stdout
         assert "accuracy 0." in made.stdout and "USD" in made.stdout and "16 labels" in made.stdout
         assert len(behaviour.replied) == 64
         done = run(*EVAL, "held/judge", "--limit", "20", "--out", "evaluated", "--json")

@@ -38,7 +38,8 @@ from truing.types import Case, InputError, Score, Unscored, answer_key, did_you_
 NAMES = ("truth", "informative")
 BOTH, OUTCOME = "both", "outcome"
 LABELS_ASKED = 200
-"""Labelled answers that an endpoint is asked about where nothing else is said: each costs four replies."""
+"""Labelled answers that an endpoint is asked about where nothing else is said: two replies
+for each label that one has, four where it has both."""
 REFERENCE_QUESTIONS = 40
 """Questions whose references stand in for labels."""
 Label = tuple[Case, str, int]

@@ -19,6 +19,8 @@ from truing.types import InputError, Unscored
 THINKING = 2048
 """More tokens for a model that reasons before it replies."""
 Reply = StoredReply | Unscored
+_announced: set[tuple[str, str]] = set()
+"""Where answers go, as far as this process has said it: a command has several askers of one address."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Usage:
     """What the replies cost that were used; `fresh` of them were asked for now, the others were kept.
 
     `seconds` is the sum over replies, of which several come at once. Tokens are None where the server
-    doesn't count them, and so is the price, also where there are no prices.
+    doesn't count them, and so is the price, also where there are no prices. `price_now` is that of the
+    fresh ones. The trial of a server isn't among the replies.
     """
 
     replies: int = 0
@@ -36,18 +39,27 @@ class Usage:
     seconds: float = 0.0
     price: float | None = None
     currency: str = ""
+    price_now: float | None = None
 
     @staticmethod
-    def of(replies: Sequence[StoredReply], fresh: int, prices: Prices | None) -> Usage:
-        """That of all these replies."""
+    def of(
+        replies: Sequence[StoredReply], fresh: Sequence[StoredReply], prices: Prices | None
+    ) -> Usage:
+        """That of all these replies, of which some are fresh."""
         sent = _total([reply.tokens_sent for reply in replies])
         back = _total([reply.tokens_back for reply in replies])
         seconds = sum(reply.seconds for reply in replies)
-        price = None
-        if prices and sent is not None and back is not None:
-            price = (sent * prices.prompt + back * prices.completion) / 1e6
         currency = prices.currency if prices else ""
-        return Usage(len(replies), fresh, sent, back, seconds, price, currency)
+        price, now = (_price(some, prices) for some in (replies, fresh))
+        return Usage(len(replies), len(fresh), sent, back, seconds, price, currency, now)
+
+
+def _price(replies: Sequence[StoredReply], prices: Prices | None) -> float | None:
+    sent = _total([reply.tokens_sent for reply in replies])
+    back = _total([reply.tokens_back for reply in replies])
+    if prices is None or sent is None or back is None:
+        return None
+    return (sent * prices.prompt + back * prices.completion) / 1e6
 
 
 def _total(counts: Sequence[int | None]) -> int | None:
@@ -69,7 +81,7 @@ class Asker:
             raise InputError(f"{where}: {error}") from None
         self._given_store = store
         self._used: dict[bytes, StoredReply] = {}
-        self._fresh = 0
+        self._fresh: list[StoredReply] = []
 
     @property
     def usage(self) -> Usage:
@@ -91,7 +103,7 @@ class Asker:
             key_option="--judge-key-variable" if self.where.startswith("--") else "key_variable",
         )
         endpoint = Endpoint(self.name, connection, self.progress.note)
-        self.progress.note(f"{self.where}: answers are sent to {self.name.url} ({self.name.model})")
+        self._announce(endpoint.name)
         try:
             with self.progress.task(f"Asking {self.name.url}"):
                 endpoint.try_chat()
@@ -99,6 +111,12 @@ class Asker:
             endpoint.close()
             raise InputError(f"{self.where}: {error}") from None
         return endpoint
+
+    def _announce(self, name: EndpointName) -> None:
+        said = f"answers are sent to {name.url} ({name.model})"
+        if (self.where, said) not in _announced:
+            _announced.add((self.where, said))
+            self.progress.note(f"{self.where}: {said}")
 
     def __call__(
         self, texts: Sequence[str], most_tokens: int, each: Callable[[StoredReply], None]
@@ -141,7 +159,7 @@ class Asker:
                     own = reply_key(endpoint.identity(fingerprint), most, texts[number])
                     self._store.add({keys[number]: reply, own: reply})
                     replies[keys[number]] = reply
-                    self._fresh += 1
+                    self._fresh.append(reply)
                     self._use(keys[number], reply, each)
             except EndpointError as error:
                 answered = sum(isinstance(reply, StoredReply) for reply in replies.values())

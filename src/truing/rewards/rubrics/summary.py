@@ -145,6 +145,8 @@ def cost_in_words(usage: Usage) -> str:
     if usage.tokens_sent is not None and usage.tokens_back is not None:
         tokens = f"{usage.tokens_sent:,} tokens sent and {usage.tokens_back:,} back"
     price = f", {usage.price:.4g} {usage.currency}" if usage.price is not None else ""
+    if price and usage.price_now is not None and usage.fresh < usage.replies:
+        price += f" ({usage.price_now:.4g} of it now)"
     fresh = "all" if usage.fresh == usage.replies else f"{usage.fresh:,}"
     replies = f"{usage.replies:,} replies ({fresh} asked for now)"
     return f"{replies}, {tokens}, {usage.seconds:.1f} s of the server's time{price}"
