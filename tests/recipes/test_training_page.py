@@ -126,6 +126,8 @@ def test_overfitting_and_an_unfinished_training_are_said(tmp_path: Path) -> None
     (warning,) = warnings(page)
     assert "lowest at step 2 (2.500) and is 2.750 at the end" in warning
     assert "isn’t finished" in page and "--resume" in page
+    assert "Lines called “held out” were measured" in page and "All of it is of" not in page
+    assert "learned from</" in page and "each batch" not in page
 
 
 def test_a_prompt_and_a_reward_have_their_held_out_figures(tmp_path: Path) -> None:

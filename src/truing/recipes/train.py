@@ -122,7 +122,7 @@ def _loss_in_words(candidate: dict[str, Any], loss: dict[str, Any]) -> str:
     within = "" if gap["low"] is None else f" [{gap['low']:+.3f}, {gap['high']:+.3f}]"
     return (
         f"{loss['value']:.3f} nats per token, the base {before['value']:.3f}; "
-        f"difference {gap['value']:+.3f}{within} over {gap['n']} prompt(s) or user(s)"
+        f"difference {gap['value']:+.3f}{within} (prompts or users: {gap['n']})"
     )
 
 

@@ -34,7 +34,7 @@ PANELS = (
     Panel(
         "Loss (nats per token)",
         (
-            Part("loss_per_token", "each batch"),
+            Part("loss_per_token", "learned from"),
             Part("held_out_loss", "held out", "c-ink", looks=True),
         ),
     ),
