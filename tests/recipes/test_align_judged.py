@@ -24,10 +24,11 @@ def any_grade(asked: AskedOf) -> str:
 
 
 def test_a_run_is_judged_and_rewarded_by_an_endpoint_and_asks_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 3)
+    monkeypatch.setattr("truing.rewards.rubrics.asking._announced", set())
     model, behaviour = saved(tmp_path / "model", 4096), Judging(any_grade)
     with serving(behaviour) as server:
         asked = {"endpoint": server.name, "prices": {"prompt": 1, "completion": 1}}
@@ -50,6 +51,9 @@ def test_a_run_is_judged_and_rewarded_by_an_endpoint_and_asks_nothing_twice(
     assert len(behaviour.replied) == len({each.text for each in behaviour.replied})
     assert any("is the reward and a judge of the answers" in note for note in notes)
     assert any("tokens sent" in note for note in notes)
+    said = "\n".join([*notes, capsys.readouterr().err])
+    for where in ("judge", "reward.parts.0"):
+        assert said.count(f"{where}: answers are sent to") == 1, said
     judges = json.loads((folder / "judges.json").read_text())
     assert set(judges) >= {"truth", "informative", "the reward"}
     for name, least in (("truth", 6), ("the reward", 2)):
