@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
-from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.respondent import Respondent
 from truing.evaluate.wins import CONTROLLED, detail, win, win_rate
 from truing.types import Case, Estimate, InputError, Metric, Row, Score, Unscored
@@ -88,6 +87,8 @@ def _with_all_answers(case: Case, pairs: Pairs) -> Case:
 
 def accuracy(case: Case, choices: object, pairs: Pairs) -> Score:
     """In how many pairs of a case the chosen answer is the likelier one, a tie being half."""
+    from truing.evaluate.multiple_choice import Choices
+
     if isinstance(choices, Unscored):
         return choices
     if not isinstance(choices, Choices):

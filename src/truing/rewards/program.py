@@ -154,7 +154,7 @@ class UserFunction:
             return self._called(len(answers), **self.asks_for.for_many(answers))
         return [self._called(1, **self.asks_for.for_one(each)) for each in answers]
 
-    def _called(self, answers: int, *places: Any, **names: Any) -> Any:
+    def _called(self, answers: int, /, *places: Any, **names: Any) -> Any:
         """What it gives for so many answers. Raises InputError where it doesn't return in time."""
         try:
             with at_most(self.seconds * max(1, answers)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
@@ -171,12 +173,12 @@ def test_samples_leave_out_thoughts_and_keep_their_tokens(
     said = [*([] if TURNS[name].opened else [THINK]), 5, THOUGHT, 6, 7, END]
     drawn = iter(said)
 
-    def scores(hidden_NE: Tensor) -> Tensor:
+    def scores(hidden_NE: Tensor, rows: int) -> Iterator[Tensor]:
         row = torch.full((1, model.model.config.vocab_size), -1e9)
         row[0, next(drawn)] = 0.0
-        return row
+        yield row
 
-    monkeypatch.setattr(model, "next_token_scores", scores)
+    monkeypatch.setattr(model, "next_token_scores_of_some", scores)
     prompt = renderer.tokens(Prompt(), "why?")
     [[only]] = sample(model, [prompt], 1, Sampling(9, 0.0)).completions
     assert only.tokens == tuple(said) and only.finished

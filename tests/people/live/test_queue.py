@@ -241,6 +241,7 @@ def test_a_store_of_before_gets_the_tables_and_loses_nothing(sqlite_store: Store
     said = judge(sqlite_store, someone(sqlite_store, "Ada"))
     with sqlite_store.engine.begin() as connection:
         for table in (
+            "question_tasks", "question_sets", "withheld_work", "deadlines",
             "study_steps", "study_people", "live_tasks", "live_answers", "live_steps", "live_runs",
         ):  # fmt: skip
             connection.execute(text(f"DROP TABLE {table}"))
