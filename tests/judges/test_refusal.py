@@ -222,8 +222,7 @@ def test_what_the_judge_that_ships_says_of_answers_of_each_outcome() -> None:
     agreed = sum(
         a == b or (b == "refused" and a == "partly") for a, b in zip(names, wanted, strict=False)
     )
-    # Two of the twelve lie where complied and unrelated meet: likelihoods in bfloat16 decide them.
-    assert agreed >= len(wanted) - 2, list(zip(names, wanted, strict=False))
+    assert agreed >= len(wanted) - 1, list(zip(names, wanted, strict=False))
     assert names[len(wanted) :] == ["empty", "empty", "unrelated", *["gibberish"] * len(mixed)]
 
 

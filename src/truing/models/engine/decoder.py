@@ -38,15 +38,9 @@ CHUNK = 256
 """Tokens whose activations a core's own cache holds."""
 
 
-def _beside(
-    x_NE: Tensor,
-    product: Callable[[Tensor, Tensor | None], Tensor],
-    inner_NI: Tensor,
-    norm: Norm | None,
-    dtype: torch.dtype,
-) -> Tensor:
+def _beside(x_NE: Tensor, output_NE: Tensor, norm: Norm | None, dtype: torch.dtype) -> Tensor:
     """What a part of a layer gives, behind its norm if it has one, added to what it was given."""
-    return product(inner_NI, x_NE) if norm is None else x_NE + norm(product(inner_NI, None), dtype)
+    return x_NE + (output_NE if norm is None else norm(output_NE, dtype))
 
 
 def _some_at_a_time(work: Callable[..., tuple[Tensor, ...]], *given: Tensor) -> tuple[Tensor, ...]:
@@ -109,9 +103,9 @@ class _Layer:
         self, x_NE: Tensor, attended_NO: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor]:
         linears, parts = self._linears, self._parts
-        x_NE = _beside(x_NE, linears.attention_output, attended_NO, parts.behind[0], dtype)
+        x_NE = _beside(x_NE, linears.attention_output(attended_NO), parts.behind[0], dtype)
         inner_NF = linears.gated(parts.before[1](x_NE, dtype), parts.gate)
-        return (_beside(x_NE, linears.down, inner_NF, parts.behind[1], dtype),)
+        return (_beside(x_NE, linears.down(inner_NF), parts.behind[1], dtype),)
 
 
 class _LeanLayer:
@@ -166,7 +160,7 @@ def _product_beside(x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm
     """A linear layer's output, behind its norm if it has one, added to what stands beside it."""
     if norm is None:
         return added_product(x_NE, layer, inner_NI)
-    return x_NE + norm(layer(inner_NI), x_NE.dtype)
+    return _beside(x_NE, layer(inner_NI), norm, x_NE.dtype)
 
 
 class _PackedLayers:

@@ -18,16 +18,16 @@ class Linears(Protocol):
         """Projections for attention, side by side: (N, (H + 2 K) D)."""
         ...
 
-    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
-        """(N, E), added to what stands beside it."""
+    def attention_output(self, x_NO: Tensor) -> Tensor:
+        """(N, E)."""
         ...
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """The inner projections of the feed-forward part, joined by its gate: (N, F)."""
         ...
 
-    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
-        """(N, E), added to what stands beside it."""
+    def down(self, x_NF: Tensor) -> Tensor:
+        """(N, E)."""
         ...
 
 
@@ -44,19 +44,17 @@ class Live:
             [p(x_NE) for p in (attention.q_proj, attention.k_proj, attention.v_proj)], -1
         )
 
-    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
+    def attention_output(self, x_NO: Tensor) -> Tensor:
         """See Linears."""
-        output_NE: Tensor = self._attention.o_proj(x_NO)
-        return output_NE if beside_NE is None else beside_NE + output_NE
+        return self._attention.o_proj(x_NO)  # type: ignore[no-any-return]
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """See Linears."""
         return gate(self._mlp.gate_proj(x_NE), self._mlp.up_proj(x_NE))
 
-    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
+    def down(self, x_NF: Tensor) -> Tensor:
         """See Linears."""
-        output_NE: Tensor = self._mlp.down_proj(x_NF)
-        return output_NE if beside_NE is None else beside_NE + output_NE
+        return self._mlp.down_proj(x_NF)  # type: ignore[no-any-return]
 
 
 class Packed:
@@ -67,20 +65,12 @@ class Packed:
         self.queries_keys_values = PackedLinear(
             [attention.q_proj, attention.k_proj, attention.v_proj], dtype
         )
-        self._output = PackedLinear([attention.o_proj], dtype)
+        self.attention_output = PackedLinear([attention.o_proj], dtype)
         self._gate, self._up = (
             PackedLinear([each], dtype) for each in (mlp.gate_proj, mlp.up_proj)
         )
-        self._down = PackedLinear([mlp.down_proj], dtype)
-
-    def attention_output(self, x_NO: Tensor, beside_NE: Tensor | None) -> Tensor:
-        """See Linears."""
-        return self._output(x_NO) if beside_NE is None else self._output.added(x_NO, beside_NE)
+        self.down = PackedLinear([mlp.down_proj], dtype)
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """See Linears."""
         return self._gate.gated(x_NE, self._up, gate)
-
-    def down(self, x_NF: Tensor, beside_NE: Tensor | None) -> Tensor:
-        """See Linears."""
-        return self._down(x_NF) if beside_NE is None else self._down.added(x_NF, beside_NE)

@@ -59,22 +59,13 @@ class PackedLinear:
         if not (self._packed and other._packed and gate in _ACTIVATIONS):
             return gate(self(x_NI), other(x_NI))
         activated_NO = self._product(x_NI, *_ACTIVATIONS[gate])
-        return other._with(x_NI, activated_NO, "mul")
-
-    def added(self, x_NI: Tensor, beside_NO: Tensor) -> Tensor:
-        """The product, added to what stands beside it: (N, O)."""
-        if not self._packed or beside_NO.dtype != x_NI.dtype:
-            return beside_NO + self(x_NI)
-        return self._with(x_NI, beside_NO, "add")
+        return torch.ops.mkldnn._linear_pointwise.binary(  # type: ignore[no-any-return]
+            x_NI, activated_NO, other._weight, other._bias, "mul"
+        )
 
     def _product(self, x_NI: Tensor, activation: str, algorithm: str) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
             x_NI, self._weight, self._bias, activation, [], algorithm
-        )
-
-    def _with(self, x_NI: Tensor, other_NO: Tensor, operation: str) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise.binary(  # type: ignore[no-any-return]
-            x_NI, other_NO, self._weight, self._bias, operation
         )
 
 
