@@ -308,7 +308,8 @@ class LanguageModel:
         """The same of so many rows at a time; the product with the output layer is one for all."""
         if self.unpacked:
             yield from hidden_NE.split(rows)
-        for logits_NV in () if self.unpacked else self._head(hidden_NE).split(rows):
+            return
+        for logits_NV in self._head(hidden_NE).split(rows):
             yield softcapped(logits_NV.float(), self._logits.softcap)
 
     def forget_copies(self) -> None:

@@ -26,10 +26,8 @@ from truing.models.language_model import LanguageModel
 from truing.types import Completion, InputError, stable_hash
 
 ROWS = 256  # completions sampled side by side: steps of fewer wait for the weights to be read
-SHORT_ROWS, SHORT_TOKENS = (
-    512,
-    512 * 160,
-)  # as many where prompts and answers are short: a cache of so many tokens
+SHORT_ROWS = 512  # as many where prompts and answers are short ...
+SHORT_TOKENS = 512 * 160  # ... so that the cache holds no more tokens than these
 ROWS_OF_A_WORKER = 64
 """With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 
