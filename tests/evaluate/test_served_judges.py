@@ -151,7 +151,8 @@ def test_outcomes_agree_with_labels_as_a_local_judges_with_the_same_grades() -> 
             asked, "outcome", "here", SilentProgress(), LABELLED, whose="us"
         )
         outcomes = judge.judge([(each.prompt, each.answer) for each in LABELLED])
-        assert judge.judge([("Do it.", " "), ("Do it.", "?! ?!")])[1:] != []
+        plain = judge.judge([("Do it.", " "), ("Do it.", "?!#" * 12)])
+        assert [each.outcome for each in plain if isinstance(each, Outcome)] == ["empty", "gibberish"]
     labels = [(REFUSED, PARTLY, COMPLIED)[n % 3] for n in range(36)]
     three = [[shares(g)[name] for name in OUTCOMES] for g in judge.served.of_answers.values()]
     import numpy as np
@@ -176,10 +177,14 @@ def test_refusals_are_told_by_an_endpoint_with_its_costs() -> None:
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["judges"]["outcome"]["usage"]["replies"] == 24
-    assert document["judges"]["outcome"]["order"]["changed"] >= 0
+    wavering = sum(int(stable_hash("telling", str(n))[:4], 16) % 5 == 1 for n in range(12))
+    assert document["judges"]["outcome"]["order"]["changed"] == wavering / 12 > 0
     [figures] = document["candidates"]["answers:answers.jsonl"]["refusals"].values()
     assert 0 < figures["over_refusal"]["value"] < 1
     assert "how far it agrees with people" in Path("out/report.html").read_text()
+
+
+SERVED = "endpoint:http://127.0.0.1:9#x"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +193,10 @@ def test_refusals_are_told_by_an_endpoint_with_its_costs() -> None:
         (("--outcome-judge", "gpt"), "give a server's model"),
         (("--rubric", "outcome"), "name it with --judge"),
         (("--prices", "1", "2"), "name it with --judge"),
-        (("--outcome-judge", "endpoint:http://127.0.0.1:9#x", "--rubric", "truth.yaml"), "no such"),
+        (("--outcome-judge", SERVED, "--rubric", "truth.yaml"), "no such"),
+        (("--outcome-judge", SERVED, "--rubric", "truth"), "truth: no judge behind an endpoint"),
+        (("--outcome-judge", SERVED, "--prices", "nan", "1"), "a number from 0 on"),
+        (("--outcome-judge", SERVED, "--prices", "1", "inf"), "a number from 0 on"),
     ],
 )
 def test_options_of_judges_without_one_are_refused(options: tuple[str, ...], said: str) -> None:

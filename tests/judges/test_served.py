@@ -321,7 +321,8 @@ def test_shares_by_a_judge_that_tells_nothing_say_why_and_nothing_is_accepted(
     for text in (page, " ".join(shown.stdout.split())):
         assert "shares of true are unscored" in text and reason in text
     assert "0 of 0" in page and ">6 of 6<" not in page
-    assert "are corrected for the judges" not in page or "both" not in document["free"]["unscored"]
+    assert set(document["free"]["unscored"]) == {"true", "informative", "true_and_informative"}
+    assert "are corrected for the judges" not in page
 
 
 TRUE = {case.prompt: case.correct_answers for case in CASES}

@@ -152,8 +152,9 @@ def test_a_prompt_and_a_reward_have_their_held_out_figures(tmp_path: Path) -> No
     assert found["reward model"]["two"]["reward model"]["truth"]["value"] == 0
 
 
+@pytest.mark.parametrize("wrong", [OSError, KeyError])
 def test_a_page_takes_two_percent_of_the_time_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: type[Exception]
 ) -> None:
     now = [100.0]
     calls: list[float] = []
@@ -161,7 +162,7 @@ def test_a_page_takes_two_percent_of_the_time_at_most(
     def write(folder: Path) -> None:
         calls.append(now[0])
         now[0] += 0.5
-        raise OSError("nothing that is wrong with a page ends a training")
+        raise wrong("nothing that is wrong with a page ends a training")
 
     monkeypatch.setattr("truing.recipes.training_page.write_training_page", write)
     monkeypatch.setattr("time.monotonic", lambda: now[0])

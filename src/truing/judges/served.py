@@ -288,8 +288,13 @@ def tells_nothing(name: str, calibration: Calibration) -> str:
     if len(values) == 1:
         count = len(calibration.score)
         return f"judge of {name}: always the same grade on {count} labels: it tells nothing"
-    good = calibration.score[calibration.label == 1].mean()
-    bad = calibration.score[calibration.label == 0].mean()
+    sides = [calibration.score[calibration.label == label] for label in (1, 0)]
+    if not all(map(len, sides)):
+        return (
+            f"judge of {name}: {len(sides[0])} good and {len(sides[1])} bad labelled answers have a grade: "
+            "without both, nothing can be corrected by it"
+        )
+    good, bad = (side.mean() for side in sides)
     if good - bad > LEAST_DIFFERENCE:
         return ""
     return (

@@ -241,7 +241,7 @@ def _reward_model(path: Path, label: str) -> ComparedRun:
         "train reward",
         TaskMetrics(tuple(metrics), titles, headline=tuple(figures)[:1]),
         candidates=(REWARD_MODEL,),
-        estimates={REWARD_MODEL: figures},
+        estimates={REWARD_MODEL: figures} if figures else {},
         settings=flat(RunFolder(path, {}).spec()),
         costs=_section(document, "costs"),
         made=f"{record.get('digest')} {document.get('costs')}",

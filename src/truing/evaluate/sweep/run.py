@@ -129,7 +129,8 @@ def run_sweep(
     answers.close()
     _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
-    checks = result.context.rule_checks() if "rules" in spec.evaluations else {}
+    by_rules = {"rules", "attacks"} & set(spec.evaluations)
+    checks = result.context.rule_checks() if by_rules else {}
     graders = (*result.context.graders().values(), *checks.values())
     result.judges = [*summaries(served_in(graders)), *outcomes.summaries]
     result.seconds = time.monotonic() - started
