@@ -152,7 +152,10 @@ def test_outcomes_agree_with_labels_as_a_local_judges_with_the_same_grades() -> 
         )
         outcomes = judge.judge([(each.prompt, each.answer) for each in LABELLED])
         plain = judge.judge([("Do it.", " "), ("Do it.", "?!#" * 12)])
-        assert [each.outcome for each in plain if isinstance(each, Outcome)] == ["empty", "gibberish"]
+        assert [each.outcome for each in plain if isinstance(each, Outcome)] == [
+            "empty",
+            "gibberish",
+        ]
     labels = [(REFUSED, PARTLY, COMPLIED)[n % 3] for n in range(36)]
     three = [[shares(g)[name] for name in OUTCOMES] for g in judge.served.of_answers.values()]
     import numpy as np

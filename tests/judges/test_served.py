@@ -24,13 +24,8 @@ from truing.data.labelled_answers import LabelledAnswer
 from truing.judges import fitting
 from truing.judges.fitting import fit_judges, matched
 from truing.judges.graded import corrected, graded
-from truing.judges.served import (
-    LabelledSample,
-    ServedJudges,
-    measured,
-    people_sample,
-    served_judges,
-)
+from truing.judges.served import ServedJudges, measured, served_judges
+from truing.judges.served_labels import LabelledSample, people_sample
 from truing.judges.stacked import Answers
 from truing.models.memo.answers import Answer
 from truing.models.remote import client
@@ -264,7 +259,7 @@ def test_a_judge_held_against_labels_grades_an_evaluation_from_its_folder() -> N
 
 
 def test_without_labels_a_judge_is_held_against_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 6)
+    monkeypatch.setattr("truing.judges.served_labels.REFERENCE_QUESTIONS", 6)
     write_world(Path(), CASES, ANSWERS)
     recorded()
 
@@ -299,7 +294,7 @@ def test_without_labels_a_judge_is_held_against_references(monkeypatch: pytest.M
 def test_shares_by_a_judge_that_tells_nothing_say_why_and_nothing_is_accepted(
     monkeypatch: pytest.MonkeyPatch, said: dict[str, str], reason: str
 ) -> None:
-    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 6)
+    monkeypatch.setattr("truing.judges.served_labels.REFERENCE_QUESTIONS", 6)
     write_world(Path(), CASES, ANSWERS)
     recorded()
 

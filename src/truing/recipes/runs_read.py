@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from truing.evaluate import EVALUATIONS
 from truing.files import read_json
-from truing.recipes.report import metrics_of, own_labels_of, task_metrics
 from truing.prompts.variants import OWN
+from truing.recipes.report import metrics_of, own_labels_of, task_metrics
 from truing.report.compared.runs import (
     LENGTH,
     PRECISION,
@@ -121,7 +121,10 @@ def _instruments(
         REWARD_PARTS: [spec.get("reward"), task.get("reward"), identity.get("functions_hash")],
         TASK_JUDGES: [task.get("judges"), identity.get("task_hash")],
         RULES: [task.get("rules"), task.get("contexts"), task.get("pairs")],
-        **{judge_instrument(name): [judge, _apart_from_use(of)] for name, of in run.judges().items()},
+        **{
+            judge_instrument(name): [judge, _apart_from_use(of)]
+            for name, of in run.judges().items()
+        },
     }
 
 

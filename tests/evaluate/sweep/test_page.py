@@ -124,11 +124,16 @@ def test_what_moved_and_is_neither_good_nor_bad_is_beyond_noise_too() -> None:
         for place, prompt in enumerate(prompts)
         for n in range(6)
     ]
-    few.lines = [Line("small-one", "drift", prompt, {"answer_tokens": mean([9.0, 12.0])}) for prompt in prompts]
+    few.lines = [
+        Line("small-one", "drift", prompt, {"answer_tokens": mean([9.0, 12.0])})
+        for prompt in prompts
+    ]
     few.sensitivities = []
     found = changes(few)
     assert [each.effect for each in found.values()] == ["moved"]
-    assert verdict(few, found).startswith("1 of 1 differences in what counts is beyond noise: small-one")
+    assert verdict(few, found).startswith(
+        "1 of 1 differences in what counts is beyond noise: small-one"
+    )
     assert [(card.tone, card.verdict) for card in cards(few, found)] == [("none", "1 other change")]
 
 
