@@ -17,7 +17,7 @@ from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, mark, number
 from truing.report.opinion_figures import opinions_section
-from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.quantities import costs_table, quantity
 from truing.report.rule_heat import rule_heat
 from truing.report.sentences import joined
 from truing.report.summary import Summary
@@ -135,12 +135,6 @@ def _hint(
         meaning = _MEANINGS[change(difference, metric)]
         lines.append(f"{figure} {limits} to {BASE}, {difference.n} in common: {meaning}")
     return "\n".join(lines)
-
-
-def _costs(summary: Summary) -> dict[str, Any]:
-    parts = summary.run.part("costs")
-    rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
-    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
 
 
 def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,7 +303,7 @@ def page(summary: Summary) -> dict[str, Any]:
         "findings": [finding for finding in summary.findings if finding.text not in on_cards],
         "comparison": comparison(summary),
         "gain_and_damage": figures.gain_and_damage(measured),
-        "costs": _costs(summary),
+        "costs": costs_table(run.part("costs")),
         "sft_curve": curves.sft_curve(run.logs("sft")),
         "rl_curves": curves.rl_curves(rl_logs, task),
         "rl_captions": curves.captions(rl_logs, task),

@@ -12,7 +12,7 @@ from truing.report.examples import Samples, samples_of
 from truing.report.html import render_page
 from truing.report.measured import BASE, measure
 from truing.report.metrics import change, interval, number
-from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.quantities import costs_table, quantity
 from truing.report.sentences import Finding, change_text
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of, metric_of
@@ -113,7 +113,7 @@ def page(run: RunFolder, task: TaskMetrics, defaults: Defaults) -> str:
         "facts": _facts(run),
         "pages": _pages(run),
         "settings": settings_of(run, kind, defaults),
-        "costs": _costs(run),
+        "costs": costs_table(run.part("costs")),
         "spec": run.spec_text(),
     }
     return render_page("truing.report.training", "page.html.j2", context)
@@ -145,8 +145,8 @@ def findings(run: RunFolder, candidates: Sequence[Candidate], task: TaskMetrics)
 
 def _verdicts(candidate: Candidate) -> list[Finding]:
     """What training did, in a sentence: by what was held out, else by its log."""
-    if (gap := candidate.held_out.get("loss_over_base")) is not None and gap.value is not None:
-        loss = candidate.held_out["loss"]
+    gap, loss = (candidate.held_out.get(name) for name in ("loss_over_base", "loss"))
+    if gap is not None and gap.value is not None and loss is not None:
         kind = change(gap, metric_of((HELD_OUT, "loss_over_base")))
         text = (
             f"{candidate.name}: held-out loss {number(loss.value, 'nats/token')} nats per token, "
@@ -236,10 +236,3 @@ def settings_of(run: RunFolder, kind: str, defaults: Defaults) -> list[tuple[str
         (key, written(given[key]), "" if usual.get(key) == given[key] else written(usual.get(key)))
         for key in [*changed, *own]
     ]
-
-
-def _costs(run: RunFolder) -> dict[str, Any]:
-    rows = [
-        (name, cost_cells(of)) for name, of in run.part("costs").items() if isinstance(of, dict)
-    ]
-    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
