@@ -117,6 +117,22 @@ def test_displaced_answers_and_unscored_steps_are_warned_of(tmp_path: Path) -> N
     assert "in 1 of 8 steps" in unscored and "the judge timed out" in unscored
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "tone", "warned"),
+    [(0.55, 0.7, "gain", False), (0.45, 0.6, "none", True), (0.2, 0.4, "loss", False)],
+)
+def test_pairs_are_held_against_a_coin(
+    tmp_path: Path, low: float, high: float, tone: str, warned: bool
+) -> None:
+    figure = {"value": (low + high) / 2, "low": low, "high": high, "n": 40}
+    held_out = {"seed0": {"held_out_accuracy": figure}}
+    folder = training(tmp_path / "run", "preference", [], preference_held_out=held_out)
+    page = written(folder)
+    (said,) = re.findall(r'<span class="tag ([a-z]*)">Result</span><span>preference: in', page)
+    assert said == ("" if tone == "none" else tone)
+    assert any("told from a coin" in text for text in warnings(page)) is warned
+
+
 def test_overfitting_and_an_unfinished_training_are_said(tmp_path: Path) -> None:
     lines: list[Line] = [
         {"step": step, "loss_per_token": 3.0 / step, "held_out_loss": loss}

@@ -13,7 +13,7 @@ from truing.report.html import render_page
 from truing.report.measured import BASE, measure
 from truing.report.metrics import change, interval, number
 from truing.report.quantities import costs_table, quantity
-from truing.report.sentences import Finding, change_text
+from truing.report.sentences import Finding, Tone, change_text
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of, metric_of
 from truing.report.training.last import ENDS, ends, last_table
@@ -156,12 +156,14 @@ def _verdicts(candidate: Candidate) -> list[Finding]:
             Finding(text, "gain" if kind == "gain" else "loss" if kind else "none", candidate.name)
         ]
     if (accuracy := candidate.held_out.get("accuracy")) and accuracy.value is not None:
-        sure = accuracy.low is not None and accuracy.low > 0.5
+        above = accuracy.low is not None and accuracy.low > 0.5
+        below = accuracy.high is not None and accuracy.high < 0.5
         text = (
             f"{candidate.name}: in {number(accuracy.value)} {interval(accuracy)} of the pairs that it did "
             "not learn from, the better answer gained more than the other."
         )
-        return [Finding(text, "gain" if sure else "none", candidate.name)]
+        tone: Tone = "gain" if above else "loss" if below else "none"
+        return [Finding(text, tone, candidate.name)]
     return [
         Finding(
             f"{candidate.name}{f', seed {seed}' if len(candidate.logs) > 1 else ''}: the reward went from "
