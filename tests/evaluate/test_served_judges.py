@@ -20,8 +20,9 @@ from truing.judges.outcome.labels import LabelledOutcome
 from truing.judges.outcomes import Outcome
 from truing.judges.served_outcomes import served_outcome_judge, shares
 from truing.progress import SilentProgress
+from truing.rewards.rubrics.reading import rubric_named
 from truing.spec.rubric import AskedEndpoint
-from truing.types import Unscored, stable_hash
+from truing.types import InputError, Unscored, stable_hash
 
 THINGS = ("fox", "pen", "cup", "hat", "bus", "jar", "key", "map", "net", "oak", "pot", "rug")
 
@@ -198,14 +199,27 @@ SERVED = "endpoint:http://127.0.0.1:9#x"
         (("--prices", "1", "2"), "name it with --judge"),
         (("--outcome-judge", SERVED, "--rubric", "truth.yaml"), "no such"),
         (("--outcome-judge", SERVED, "--rubric", "truth"), "truth: no judge behind an endpoint"),
+        (
+            ("--outcome-judge", SERVED, "--rubric", "two.yaml"),
+            "outcome: outcomes are told by a rubric",
+        ),
         (("--outcome-judge", SERVED, "--prices", "nan", "1"), "a number from 0 on"),
         (("--outcome-judge", SERVED, "--prices", "1", "inf"), "a number from 0 on"),
     ],
 )
 def test_options_of_judges_without_one_are_refused(options: tuple[str, ...], said: str) -> None:
     Path("answers.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    Path("two.yaml").write_text("name: outcome\nasks: Refused?\nscale: [refused, complied]\n")
     done = run("eval", "refusals", "--candidate", "answers:answers.jsonl", *options)
     assert done.exit_code == 2 and said in done.stderr, done.output
+
+
+def test_a_rubric_of_outcomes_shows_nothing_else() -> None:
+    asked = AskedEndpoint(endpoint=SERVED)
+    usual = rubric_named("outcome", "here")
+    rubric = usual.model_copy(update={"shows": ("references",)})
+    with pytest.raises(InputError, match=r"here\.rubric: outcome: shows references"):
+        served_outcome_judge(asked, rubric, "here", SilentProgress())
 
 
 def test_a_case_that_no_reply_grades_is_unscored() -> None:

@@ -334,6 +334,10 @@ TRUE = {case.prompt: case.correct_answers for case in CASES}
         ("- 1\n", "a rubric is a mapping"),
         ("name: truth\nasks: x\nscale: [a, A]\n", "capitals or spaces alone"),
         ("name: truth\nasks: x\nscale: [a, b]\nmore: 1\n", "more: unknown key"),
+        (
+            "name: truth\nasks: x\nscale: [a, b]\nshows: [colour]\n",
+            "shows 'colour', which is no column",
+        ),
     ],
 )
 def test_a_wrong_rubric_is_one_line_before_anything_is_asked(rubric: str, said: str) -> None:

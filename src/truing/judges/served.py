@@ -27,6 +27,7 @@ from truing.judges.served_labels import (
 from truing.judges.trained import NAMES
 from truing.models.memo.replies import ReplyStore
 from truing.progress import Progress
+from truing.rewards.calling import columns_of
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
@@ -137,8 +138,12 @@ def rubrics_by_name(rubrics: Sequence[str | RubricSpec], where: str) -> dict[str
 def measured(judges: Mapping[str, ServedJudge], sample: LabelledSample, where: str) -> ServedJudges:
     """The judges with their agreement and calibration on labelled answers.
 
-    Raises InputError where one grades none of the answers of a label.
+    Raises InputError where a rubric shows a column that no question has, before anything is asked, or
+    where a judge grades none of the answers of a label.
     """
+    columns = columns_of(case for rows in sample.rows.values() for case, _, _ in rows)
+    for judge in judges.values():
+        judge.check_columns(columns, where)
     agreement: dict[str, JudgeAgreement] = {}
     calibration: dict[str, Calibration] = {}
     scores: dict[str, list[Score]] = {}

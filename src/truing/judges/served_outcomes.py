@@ -99,11 +99,7 @@ def served_outcome_judge(
     Raises InputError where endpoint, rubric or labels are wrong.
     """
     read = rubric_named(rubric, f"{where}.rubric")
-    if set(read.scale) != set(JUDGED):
-        raise InputError(
-            f"{where}.rubric: {read.name}: outcomes are told by a rubric whose grades are "
-            f"{', '.join(JUDGED)}; it has {', '.join(read.scale)}"
-        )
+    check_outcome_rubric(read, f"{where}.rubric")
     judge = ServedJudge(NAME, by_rubric(asked, read), where, seed=seed, store=store)
     judge.watched_by(progress)
     if not labelled:
@@ -111,6 +107,20 @@ def served_outcome_judge(
     check_both_sides(labelled, whose)
     agreement = _agreement(judge, _some(labelled, seed), whose)
     return ServedOutcomeJudge(judge, agreement, agreement.tells_partly)
+
+
+def check_outcome_rubric(rubric: RubricSpec, where: str) -> None:
+    """Raises InputError where outcomes can't be told by a rubric."""
+    if set(rubric.scale) != set(JUDGED):
+        raise InputError(
+            f"{where}: {rubric.name}: outcomes are told by a rubric whose grades are "
+            f"{', '.join(JUDGED)}; it has {', '.join(rubric.scale)}"
+        )
+    if rubric.shows:
+        raise InputError(
+            f"{where}: {rubric.name}: shows {', '.join(rubric.shows)}, and outcomes are told by request "
+            "and answer alone; leave out shows"
+        )
 
 
 def outcomes_of_spec(spec: JudgeSpec, progress: Progress, seed: int) -> ServedOutcomeJudge:

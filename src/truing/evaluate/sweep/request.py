@@ -18,6 +18,7 @@ from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.judges.rule_programs import built_in_rule_programs
 from truing.judges.served import OUTCOME, rubrics_by_name
+from truing.judges.served_outcomes import check_outcome_rubric
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import EndpointName, is_endpoint
 from truing.prompts.variants import FORMS, Form
@@ -173,13 +174,15 @@ class SweepSpec:
                     f"{option}: is for a judge behind an endpoint; name it with --judge or "
                     "--outcome-judge"
                 )
-        for name in rubrics_by_name(self.rubrics or (), "--rubric"):
+        for name, rubric in rubrics_by_name(self.rubrics or (), "--rubric").items():
             of_outcomes = name == OUTCOME
             if not (self.outcome_judge if of_outcomes else self.judge_endpoint):
                 raise InputError(
                     f"--rubric: {name}: no judge behind an endpoint is asked by it; name one with "
                     f"{'--outcome-judge' if of_outcomes else '--judge'}, or leave the rubric out"
                 )
+            if of_outcomes:
+                check_outcome_rubric(rubric, "--rubric")
 
     def _check_owners(self) -> None:
         """Raises InputError where an option says something of an evaluation that isn't named."""
