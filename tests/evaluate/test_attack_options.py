@@ -94,7 +94,7 @@ def test_an_attacker_minds_no_option_of_other_evaluations() -> None:
         opener = Opener(spec, (), ScoreStore(), AnswerStore(), SilentProgress(), Connection())
         with opener.attacker() as attacker:
             assert attacker is not None and isinstance(attacker.respondent, ServedRespondent)
-            assert (attacker.respondent.mode, attacker.respondent.interface) == (None, "chat")
+            assert (attacker.respondent.mode, attacker.respondent.interface) == (None, ("chat", ""))
 
 
 @pytest.mark.parametrize(

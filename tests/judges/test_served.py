@@ -22,9 +22,10 @@ from labelled import world, write_world
 from truing.cli.main import app
 from truing.data.labelled_answers import LabelledAnswer
 from truing.judges import fitting
+from truing.judges.correction import Calibration
 from truing.judges.fitting import fit_judges, matched
 from truing.judges.graded import corrected, graded
-from truing.judges.served import ServedJudges, measured, served_judges
+from truing.judges.served import ServedJudges, measured, served_judges, tells_nothing
 from truing.judges.served_labels import LabelledSample, people_sample
 from truing.judges.stacked import Answers
 from truing.models.memo.answers import Answer
@@ -187,6 +188,15 @@ def test_a_judge_that_always_says_the_same_is_said_to_tell_nothing() -> None:
     [truth, _] = judges.summaries
     assert any("always the same grade ('true', of" in line for line in truth.lines())
     assert estimates["true"].value is None and estimates["true"].unscored == 12
+
+
+def test_labels_of_one_side_alone_are_said_to_correct_nothing() -> None:
+    score, label = np.array([0.2, 0.8]), np.array([1, 1])
+    assert "2 good and 0 bad" in tells_nothing("x", Calibration(score, label, np.arange(2)))
+    none = Calibration(score[:0], label[:0], label[:0])
+    assert "0 good and 0 bad" in tells_nothing("x", none)
+    told = Calibration(score, np.array([0, 1]), np.arange(2))
+    assert tells_nothing("x", told) == ""
 
 
 def test_some_answers_without_a_grade_are_counted_with_the_reason() -> None:

@@ -339,6 +339,7 @@ def test_pages_take_the_place_of_nothing_else(first: Path, other: Path, tmp_path
         (mine, "no page of"),
         (first / "run.json", "must end in .html"),
         (tmp_path, "must end in .html"),
+        (mine / "page.html", "can't be written"),  # a file is no folder
     ):
         assert words in refused(run("compare", first, other, "--out", out))
     assert mine.read_text() == "<p>My own.</p>" and (first / "run.json").stat().st_size > 100

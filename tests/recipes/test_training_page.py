@@ -168,6 +168,19 @@ def test_a_prompt_and_a_reward_have_their_held_out_figures(tmp_path: Path) -> No
     assert found["reward model"]["two"]["reward model"]["truth"]["value"] == 0
 
 
+def test_a_page_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = training(tmp_path / "run", "rl", rl_lines())
+
+    def forbidden(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("truing.recipes.training_page.write_text_atomically", forbidden)
+    message = refused(run("report", folder))
+    assert message.endswith("its report can't be written (Permission denied)")
+
+
 @pytest.mark.parametrize("wrong", [OSError, KeyError])
 def test_a_page_takes_two_percent_of_the_time_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: type[Exception]
