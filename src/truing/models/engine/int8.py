@@ -1,14 +1,17 @@
 """Products in eight-bit integers on the processor, for passes that only have to be fast: a sampler's.
 
-Weights are rounded to whole multiples of a 127th of the largest of their output channel, activations of the
-largest of their row (dynamic quantisation; Dettmers et al., 2022, "LLM.int8()", section 2.1, without its
-outlier part). The products of the integers and their sums are exact, so that a row's numbers don't depend
-on the other rows of a pass, nor on threads:
+Weights are rounded to whole multiples of a 127th of the largest of their output channel. Activations are
+rounded anew in each pass, by the largest of their row (dynamic quantisation; Dettmers et al., 2022,
+"LLM.int8()", section 2.1): to two integers, the second a 254th of the first, because a few channels of a
+language model are so large that one leaves little of the others (ibid., section 3; LOG.md has figures).
 
-    y_no = (m_n / 127) (w_o / 127) sum_i q_ni q_oi,    q_ni = round(127 x_ni / m_n),    m_n = max_i |x_ni|
+    y_no = (m_n / 127) (w_o / 127) sum_i (q_ni + r_ni / 254) q_oi        m_n = max_i |x_ni|
+    q_ni = round(127 x_ni / m_n),    r_ni = round(254 (127 x_ni / m_n - q_ni))
 
-oneDNN multiplies in its own layout of the weights. A low-rank adapter stays beside them in float32: its
-matrices change with every update, and the laying out of all weights takes as long as sampling does.
+Products of the integers and their sums are exact, so that a row's numbers don't depend on the other rows of
+a pass, nor on threads. oneDNN multiplies in its own layout of the weights, and both integers at once, as
+rows. A low-rank adapter stays beside them in float32: its matrices change with every update, and laying out
+all weights takes as long as sampling does.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from truing.models import processor
 from truing.models.engine.operators import Gate
 
 _LARGEST = 127
+_FINER = 2 * _LARGEST  # a rounded number leaves a half at most
 _LEAST = 1e-30  # what a row or a channel of zeros is divided by
 _CHUNK = 1 << 17  # weights that are rounded at once, so that a core's own cache holds them
 
@@ -56,13 +60,28 @@ def _is_exact() -> bool:
     return torch.equal(found_NO.long(), sizes.long() @ sizes.long().T)
 
 
-def rounded_rows(x_NI: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows as integers (N, I) from -127 to 127, and the largest number of each, at least 1e-30: (N, 1).
+def rounded(x_NI: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows as integers (N, I) from -127 to 127, and the largest number of each, at least 1e-30: (N, 1)."""
+    largest_N1 = _largest(x_NI)
+    return (x_NI * (_LARGEST / largest_N1)).round_().to(torch.int8), largest_N1
+
+
+def rounded_twice(x_NI: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows as integers (N, I), below them (2 N, I in all) what those leave, in 254ths; and as `rounded`.
 
     A row that isn't finite has a largest number that isn't, and so no finite product.
     """
-    largest_N1 = x_NI.abs().amax(-1, keepdim=True).clamp_min_(_LEAST)
-    return (x_NI * (_LARGEST / largest_N1)).round_().to(torch.int8), largest_N1
+    largest_N1 = _largest(x_NI)
+    both = x_NI.new_empty(2, *x_NI.shape)
+    first, second = both
+    torch.mul(x_NI, _LARGEST / largest_N1, out=second)
+    torch.round(second, out=first)
+    second.sub_(first).mul_(_FINER).round_()
+    return both.to(torch.int8).flatten(0, 1), largest_N1
+
+
+def _largest(x_NI: Tensor) -> Tensor:
+    return x_NI.abs().amax(-1, keepdim=True).clamp_min_(_LEAST)
 
 
 def _laid_out(integers_OI: Tensor) -> Tensor:
@@ -81,7 +100,7 @@ class Int8Weights:
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         parts = [
-            rounded_rows(rows.float())
+            rounded(rows.float())
             for layer in layers
             for rows in _base_weight(layer).split(max(1, _CHUNK // _base_weight(layer).shape[1]))
         ]
@@ -92,9 +111,10 @@ class Int8Weights:
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O) in float32."""
-        integers_NI, largest_N1 = rounded_rows(x_NI)
-        product_NO = _product(integers_NI, self._laid_out, self.scale_O, self._zeros_O)
-        return product_NO.mul_(largest_N1)
+        integers, largest_N1 = rounded_twice(x_NI)
+        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O)
+        first, second = both.unflatten(0, (2, -1))
+        return first.add_(second, alpha=1 / _FINER).mul_(largest_N1)
 
 
 class Int8Linear:
