@@ -1,0 +1,155 @@
+"""Learning curves with a sampler in int8 and with one in float32, on the same work, ten seeds each.
+
+The default model with a low-rank adapter in float32, REINFORCE with leave-one-out, the same prompts in every
+step, a program's reward from 0 to 1. Both samplers draw with the same uniform numbers, and samples in int8
+are corrected as `rl.correction` says by default. Prints the difference of the mean reward over all steps
+and of that over the last third, paired by seed, with 95 % intervals, and how much of its time each side
+samples (or --json).
+
+    python benchmarks/int8_sampling.py
+
+STEPS=3 SEEDS=2 in front is a quick trial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from _page import machine
+from _work import cases, model
+from truing.learn import Reinforce
+from truing.learn.correction import corrected
+from truing.learn.sources.rollout import rollout
+from truing.learn.update import update
+from truing.models.engine.int8 import multiplies_int8
+from truing.models.language_model import LanguageModel
+from truing.models.sampling import Sampling
+from truing.policies.language import LanguagePolicy
+from truing.runs.ranks import Ranks
+from truing.spec.compute import Sampler
+from truing.spec.run import AdapterSpec
+
+SAMPLERS: tuple[Sampler, ...] = ("same", "int8")
+PROMPTS, SAMPLES, NEW_TOKENS = 4, 8, 12
+STEPS = int(os.environ.get("STEPS", "15"))
+SEEDS = int(os.environ.get("SEEDS", "10"))
+LEARNING_RATE = 1e-3
+ALLOWED = 0.05  # of the reward's scale, which is 1
+Curves = NDArray[np.float64]  # (seeds, steps) mean reward of each step
+
+
+def reward(text: str) -> float:
+    """Share of vowels."""
+    return sum(letter in "aeiou" for letter in text.casefold()) / max(1, len(text))
+
+
+def trained(reference: LanguageModel, sampler: Sampler, seed: int) -> list[dict[str, float]]:
+    """What each step's log says, with the seconds that it sampled."""
+    adapter = AdapterSpec(kind="lora")
+    policy = LanguagePolicy(reference, reference, adapter, "float32", seed=seed, sampler=sampler)
+    rows = [reference.encode(f"Q: {case.prompt}\nA:") for case in cases(PROMPTS)]
+    parameters = policy.parameters.values()
+    optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
+    log = []
+    for step in range(STEPS):
+        sampling = Sampling(NEW_TOKENS, 1.0, seed=1000 * seed + step)
+        begun = time.perf_counter()
+        rolled = rollout(policy, rows, SAMPLES, sampling, reference=False)
+        seconds = time.perf_counter() - begun
+        scores = torch.tensor([reward(c.text) for group in rolled.completions for c in group])
+        batch, figures = corrected(
+            policy, rolled.trajectories.rewarded(scores), "token", Ranks()
+        )
+        update(policy, optimizer, Reinforce(), batch, 1.0)
+        log.append({"reward": float(scores.mean()), "seconds": seconds, **figures})
+    return log
+
+
+def difference(int8: Curves, same: Curves) -> dict[str, float]:
+    """Of the means over some steps, paired by seed, with its 95 % interval (Student's t)."""
+    apart_S = int8.mean(1) - same.mean(1)
+    wide = student_t.ppf(0.975, len(apart_S) - 1) * apart_S.std(ddof=1) / np.sqrt(len(apart_S))
+    value = float(apart_S.mean())
+    return {"value": value, "low": value - float(wide), "high": value + float(wide)}
+
+
+def compared(logs: dict[str, list[list[dict[str, float]]]]) -> dict[str, Any]:
+    """Differences, gains, and what the correction had to do."""
+    curves = {
+        name: np.array([[row["reward"] for row in log] for log in each])
+        for name, each in logs.items()
+    }
+    third = STEPS // 3
+    apart = {
+        "all steps": difference(curves["int8"], curves["same"]),
+        "last third": difference(curves["int8"][:, -third:], curves["same"][:, -third:]),
+    }
+    rows = [row for log in logs["int8"] for row in log]
+    figures = [key for key in rows[0] if key not in ("reward", "seconds")]
+    return {
+        "gain": {n: float((c[:, -third:] - c[:, :third]).mean()) for n, c in curves.items()},
+        "differences": apart,
+        "alike": all(each["low"] >= -ALLOWED and each["high"] <= ALLOWED for each in apart.values()),
+        "correction": {key: statistics.fmean(row[key] for row in rows) for key in figures},
+        "sampling seconds": {
+            name: statistics.median(row["seconds"] for log in each for row in log[1:])
+            for name, each in logs.items()
+        },
+        "curves": {name: values.round(4).tolist() for name, values in curves.items()},
+    }
+
+
+def sentences(found: dict[str, Any]) -> list[str]:
+    """What the curves say, in words."""
+    gain, seconds = found["gain"], found["sampling seconds"]
+    lines = [
+        f"{machine()}: {PROMPTS} prompts x {SAMPLES} samples x {NEW_TOKENS} tokens, {STEPS} steps, "
+        f"{SEEDS} seeds",
+        f"reward, last third of the steps less the first: {gain['same']:+.3f} with float32, "
+        f"{gain['int8']:+.3f} with int8",
+    ]
+    lines += [
+        f"int8 less float32, {name}: {d['value']:+.4f} [{d['low']:+.4f}, {d['high']:+.4f}]"
+        for name, d in found["differences"].items()
+    ]
+    lines += [f"{name}: {value:.4f}" for name, value in found["correction"].items()]
+    lines += [
+        f"sampling a step: {seconds['same']:.2f} s with float32, {seconds['int8']:.2f} s with int8",
+        f"alike within {ALLOWED}: {'yes' if found['alike'] else 'NO'}",
+    ]
+    return lines
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    if not multiplies_int8():
+        raise SystemExit("this processor has no instructions for products in int8")
+    reference = model("float32")
+    logs: dict[str, list[list[dict[str, float]]]] = {name: [] for name in SAMPLERS}
+    for seed in range(1, SEEDS + 1):
+        for sampler in SAMPLERS:
+            print(f"{sampler}, seed {seed} of {SEEDS} ...", file=sys.stderr, flush=True)
+            logs[sampler].append(trained(reference, sampler, seed))
+    found = compared(logs)
+    if options.json:
+        print(json.dumps({**found, "machine": machine()}, indent=2))
+    else:
+        print("\n".join(sentences(found)))
+
+
+if __name__ == "__main__":
+    main()
