@@ -133,7 +133,9 @@ def test_the_corrected_gradient_is_the_exact_one() -> None:
     ratio_B = (_policy().log_probs(_sampled()).detach() - _sampled().log_prob_BT).sum(1).exp()
     assert 1.2 < float(ratio_B.max()) < LARGEST_SEQUENCE_RATIO
     z, uncorrected = _z("sequence"), _z("none")
-    print(f"largest |z| {float(z.abs().max()):.2f}, uncorrected {float(uncorrected.abs().max()):.1f}")
+    print(
+        f"largest |z| {float(z.abs().max()):.2f}, uncorrected {float(uncorrected.abs().max()):.1f}"
+    )
     assert float(z.abs().max()) < 3
     assert float(uncorrected.abs().max()) > 6
 

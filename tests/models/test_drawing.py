@@ -40,8 +40,10 @@ def test_a_uniform_number_gives_the_token_whose_share_it_lies_in(size: int) -> N
     token_N, log_prob_N, _ = draw_tokens(scores_V.expand(len(uniform_N), -1), uniform_N, 1.0)
     upto_V = scores_V.double().softmax(-1).cumsum(-1)
     wanted_N = torch.searchsorted(upto_V, uniform_N.double(), right=True).clamp(max=size - 1)
-    near_N = (upto_V[token_N] - uniform_N).abs().minimum(
-        (upto_V[token_N] - scores_V.double().softmax(-1)[token_N] - uniform_N).abs()
+    near_N = (
+        (upto_V[token_N] - uniform_N)
+        .abs()
+        .minimum((upto_V[token_N] - scores_V.double().softmax(-1)[token_N] - uniform_N).abs())
     )
     assert bool(((token_N == wanted_N) | (near_N < 1e-6)).all())
     assert int((token_N != wanted_N).sum()) < 5

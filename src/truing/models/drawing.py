@@ -41,8 +41,8 @@ def _inverted(weight_NV: Tensor, uniform_N: Tensor) -> tuple[Tensor, Tensor]:
     """The first tokens whose weights, summed up to them, exceed these shares of the totals (N,); and the
     totals (N,).
 
-    A processor sums up to each place ten times as slowly as it sums: shares are looked for among blocks, and
-    then in one of them.
+    A processor sums up to each place ten times as slowly as it sums: shares are looked for among blocks,
+    and then in one of them.
     """
     N, V = weight_NV.shape
     if V % BLOCK or weight_NV.device.type != "cpu":
@@ -61,8 +61,8 @@ def _inverted(weight_NV: Tensor, uniform_N: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _place(cumulative_NX: Tensor, wanted_N1: Tensor) -> tuple[Tensor, Tensor]:
-    """The first place (N, 1) whose sum exceeds what is wanted, and that (N, 1): less than the last sum, however
-    sums were rounded, so that something is added at the place."""
+    """The first place (N, 1) whose sum exceeds what is wanted, and that (N, 1): less than the last sum,
+    however sums were rounded, so that something is added at the place."""
     last_N1 = cumulative_NX[:, -1:]
     wanted_N1 = torch.minimum(wanted_N1, torch.nextafter(last_N1, torch.zeros_like(last_N1)))
     return torch.searchsorted(cumulative_NX, wanted_N1, right=True), wanted_N1

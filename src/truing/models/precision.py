@@ -149,7 +149,11 @@ def sampler_substitution(sampler: Sampler, dtype: Dtype) -> str:
     """A sentence for the user where answers are sampled as is learned, though `sampler` is asked for; empty
     where they aren't, or nothing else is asked for."""
     why = _why_not(sampler, dtype)
-    return f"compute.sampler: int8 isn't used: {why}; answers are sampled as is learned." if why else ""
+    return (
+        f"compute.sampler: int8 isn't used: {why}; answers are sampled as is learned."
+        if why
+        else ""
+    )
 
 
 def _why_not(sampler: Sampler, dtype: Dtype) -> str:

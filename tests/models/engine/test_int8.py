@@ -47,7 +47,9 @@ def test_products_are_those_of_exact_integers(inputs: int, outputs: int) -> None
     most = weight.abs().amax(1)
     products = whole @ (weight * (127 / most)[:, None]).round().long().T
     wanted = products.double() * largest * most.double() / (127 * 127 * 254)
-    size = (whole.abs() @ torch.ones(inputs, outputs).long()).double() * largest * most / (127 * 254)
+    size = (
+        (whole.abs() @ torch.ones(inputs, outputs).long()).double() * largest * most / (127 * 254)
+    )
     assert float(((found - wanted).abs() / size).max()) < 1e-6  # what float32 rounds
     exact = x.double() @ weight.double().T
     assert float(((found - exact).abs() / size).max()) < 1 / 127
@@ -109,7 +111,11 @@ def test_rows_of_nothing_and_of_no_numbers() -> None:
 
 def test_adapters_are_added_in_float32() -> None:
     generator = torch.Generator().manual_seed(3)
-    bases = [_linear(48, 20, 1, bias=True), _linear(48, 12, 2, bias=True), _linear(48, 8, 3, bias=True)]
+    bases = [
+        _linear(48, 20, 1, bias=True),
+        _linear(48, 12, 2, bias=True),
+        _linear(48, 8, 3, bias=True),
+    ]
     spec = AdapterSpec(rank=4, alpha=6.0)
     layers: list[nn.Module] = [LoraLinear(base, spec, generator) for base in bases[:2]]
     layers.append(bases[2])  # one has none

@@ -3,8 +3,8 @@
 The same numbers as `transformers` gives (a test for each family), from the same parameters, for one
 packed row of tokens whose attention follows a plan. Where gradients are wanted, layers are *live*: they
 call the model's own linear modules. Where not (sampling, scoring), they are *packed*: copies of the
-weights in the processor's own layout, adapters merged in, made anew when a parameter has changed (copies.py);
-or *lean* off the processor, where there are no copies. Other models run through `transformers` itself.
+weights in the processor's own layout (copies.py), made anew when a parameter has changed; or *lean* off the
+processor, where there are no copies. Other models run through `transformers` itself.
 """
 
 from __future__ import annotations

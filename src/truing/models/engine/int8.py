@@ -124,7 +124,9 @@ class Int8Linear:
     def __init__(self, layers: Sequence[nn.Module], weights: Int8Weights) -> None:
         self._weights = weights
         biases = [getattr(getattr(layer, "base", layer), "bias", None) for layer in layers]
-        self._bias_O = None if biases[0] is None else torch.cat([b.detach().float() for b in biases])
+        self._bias_O = (
+            None if biases[0] is None else torch.cat([b.detach().float() for b in biases])
+        )
         self._down_RI, self._up_RO = _low_rank(layers)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
@@ -167,7 +169,9 @@ def _low_rank(layers: Sequence[Any]) -> tuple[Tensor, Tensor | None]:
 class Int8:
     """The matrix products of one layer; see Linears."""
 
-    def __init__(self, groups: Sequence[Sequence[nn.Module]], weights: Sequence[Int8Weights]) -> None:
+    def __init__(
+        self, groups: Sequence[Sequence[nn.Module]], weights: Sequence[Int8Weights]
+    ) -> None:
         """`groups`: the linear modules of a layer, those that share their input together, in its order."""
         products = [Int8Linear(*pair) for pair in zip(groups, weights, strict=True)]
         self.queries_keys_values, self.attention_output, self._gate_up, self.down = products
