@@ -1,10 +1,10 @@
 """Learning curves with a sampler in int8 and with one in float32, on the same work, ten seeds each.
 
 The default model with a low-rank adapter in float32, REINFORCE with leave-one-out, the same prompts in
-every step, a program's reward from 0 to 1. Both samplers draw with the same uniform numbers, and samples in int8
-are corrected as `rl.correction` says by default. Prints the difference of the mean reward over all steps
-and of that over the last third, paired by seed, with 95 % intervals, and how much of its time each side
-samples (or --json).
+every step, a program's reward from 0 to 1. Both samplers draw with the same uniform numbers, and samples
+in int8 are corrected as `rl.correction` says by default. Prints the difference of the mean reward over all
+steps and of that over the last third, paired by seed, with 95 % intervals, and how long each side samples
+(or --json).
 
     python benchmarks/int8_sampling.py
 

@@ -60,9 +60,8 @@ class LanguageModel:
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
     finds out whether packed passes give the model's own numbers; where they don't, the model is
-    `unpacked`: everything works, each text by itself (unpacked.py). With `int8` passes without gradients
-    multiply in eight-bit integers (engine/int8.py), where the decoder is ours. Raises InputError where it
-    can't run.
+    `unpacked`: everything works, each text by itself (unpacked.py). With `int8` our decoder's passes
+    without gradients multiply in eight-bit integers. Raises InputError where it can't run.
     """
 
     def __init__(
@@ -319,11 +318,8 @@ class LanguageModel:
             yield softcapped(logits_NV.float(), self._logits.softcap)
 
     def forget_copies(self, *, learning_only: bool = False) -> None:
-        """Frees the copies of the weights that passes without gradients make; the next makes them anew.
-
-        As much memory as the weights themselves; making them again takes less than a pass.
-        `learning_only`: of what a learning pass is about to change.
-        """
+        """Frees the copies of the weights that passes without gradients make, as large as these; the next
+        makes them anew, in less than a pass. `learning_only`: of what a learning pass is to change."""
         if self.decoder is not None:
             self.decoder.forget(learning_only=learning_only)
 
@@ -337,10 +333,8 @@ class LanguageModel:
 
     @torch.inference_mode()
     def shared_prefix(self, prompts: Sequence[Tokens]) -> SharedPrefix | None:
-        """What all prompts begin with, run once for all passes that score them.
-
-        None where that is too short to be worth a pass of its own.
-        """
+        """What all prompts begin with, run once for all passes that score them; None where that is too
+        short to be worth a pass of its own."""
         return prefix_run_once(self, prompts)
 
     @torch.inference_mode()
@@ -350,8 +344,7 @@ class LanguageModel:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
         Equal, to rounding, to scoring each alone. `shared_prefix`: of these prompts and others that are
-        scored as well; without one, that of these prompts. Raises InputError for a text beyond the
-        context.
+        scored as well; without one, of these. Raises InputError for a text beyond the context.
         """
         if shared_prefix is None:
             shared_prefix = self.shared_prefix([request.prompt for request in requests])

@@ -28,7 +28,7 @@ def _linear(inputs: int, outputs: int, seed: int = 0, *, bias: bool = False) -> 
 
 
 def _integers(x: Tensor) -> tuple[Tensor, Tensor]:
-    """By numbers of 64 bits: 127 x 254 times each number's share of the largest of its row, in two steps."""
+    """In 64 bits: 127 x 254 times each number's share of the largest of its row, in two steps."""
     largest = x.double().abs().amax(1, keepdim=True)
     share = x * (127 / largest.float())
     first = share.round()

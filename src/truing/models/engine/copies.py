@@ -1,4 +1,4 @@
-"""Copies of a decoder's weights for passes without gradients on the processor, as its products want them."""
+"""Copies of a decoder's weights for passes without gradients on the processor, as products want them."""
 
 from __future__ import annotations
 
