@@ -6,7 +6,7 @@ rounded anew in each pass, by the largest of their row (dynamic quantisation; De
 language model are so large that one leaves little of the others (ibid., section 3; figures in docs/speed.md).
 
     y_no = (m_n / 127) (w_o / 127) sum_i (q_ni + r_ni / 254) q_oi        m_n = max_i |x_ni|
-    q_ni = round(127 x_ni / m_n),    r_ni = round(254 (127 x_ni / m_n - q_ni))
+    q_ni = round(127 x_ni / m_n),    r_ni = trunc(254 (127 x_ni / m_n - q_ni))
 
 Products of the integers and their sums are exact, so that a row's numbers don't depend on the other rows of
 a pass, nor on threads. oneDNN multiplies in its own layout of the weights, and both integers at once, as
@@ -76,7 +76,7 @@ def rounded_twice(x_NI: Tensor) -> tuple[Tensor, Tensor]:
     first, second = both
     torch.mul(x_NI, _LARGEST / largest_N1, out=second)
     torch.round(second, out=first)
-    second.sub_(first).mul_(_FINER).round_()
+    second.sub_(first).mul_(_FINER)
     return both.to(torch.int8).flatten(0, 1), largest_N1
 
 
