@@ -36,14 +36,14 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 from _page import machine
 from _work import cases, model
 from truing.learn import Reinforce
-from truing.learn.correction import corrected
+from truing.learn.in_passing import corrected_in_passing, figures_of
+from truing.learn.objectives.objective import Objective
 from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
 from truing.models.engine.int8 import multiplies_int8
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
-from truing.runs.ranks import Ranks
 from truing.spec.compute import Sampler
 from truing.spec.run import AdapterSpec
 from truing.types import Completion
@@ -52,6 +52,7 @@ SAMPLERS: tuple[Sampler, ...] = ("same", "int8")
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 4, 12
 SEEDS = int(os.environ.get("SEEDS", "10"))
 WORDS = 512
+FIGURES = ("importance_ratio", "sampler_kl", "effective_sample_size", "truncated_fraction")
 ALLOWED = 0.05  # of the reward's scale, which is 1
 Curves = NDArray[np.float64]  # (seeds, steps) mean reward of each step
 
@@ -124,11 +125,16 @@ def trained(task: Task, sampler: Sampler, seed: int) -> list[dict[str, float]]:
         sampling = Sampling(NEW_TOKENS, 1.0, seed=1000 * seed + step)
         begun = time.perf_counter()
         rolled = rollout(policy, task.rows, SAMPLES, sampling, reference=False)
-        seconds = time.perf_counter() - begun
+        sampled = time.perf_counter() - begun
         scores = torch.tensor([task.reward(c) for group in rolled.completions for c in group])
-        batch, figures = corrected(policy, rolled.trajectories.rewarded(scores), "token", Ranks())
-        update(policy, optimizer, Reinforce(), batch, 1.0)
-        log.append({"reward": float(scores.mean()), "seconds": seconds, **figures})
+        objective: Objective = Reinforce()
+        if policy.sampler_differs:
+            objective = corrected_in_passing(objective)
+        batch = rolled.trajectories.rewarded(scores)
+        row = figures_of(update(policy, optimizer, objective, batch, 1.0))
+        seconds = {"sampling": sampled, "a step": time.perf_counter() - begun}
+        figures = {key: row[key] for key in FIGURES if key in row}
+        log.append({"reward": float(scores.mean()), **seconds, **figures})
     return log
 
 
@@ -152,17 +158,19 @@ def compared(logs: dict[str, list[list[dict[str, float]]]]) -> dict[str, Any]:
         "last third": difference(curves["int8"][:, -third:], curves["same"][:, -third:]),
     }
     rows = [row for log in logs["int8"] for row in log]
-    figures = [key for key in rows[0] if key not in ("reward", "seconds")]
     return {
         "gain": {n: float((c[:, -third:] - c[:, :third]).mean()) for n, c in curves.items()},
         "differences": apart,
         "alike": all(
             each["low"] >= -ALLOWED and each["high"] <= ALLOWED for each in apart.values()
         ),
-        "correction": {key: statistics.fmean(row[key] for row in rows) for key in figures},
-        "sampling seconds": {
-            name: statistics.median(row["seconds"] for log in each for row in log[1:])
-            for name, each in logs.items()
+        "correction": {key: statistics.fmean(row[key] for row in rows) for key in FIGURES},
+        "seconds": {
+            what: {
+                name: statistics.median(row[what] for log in each for row in log[1:])
+                for name, each in logs.items()
+            }
+            for what in ("sampling", "a step")
         },
         "curves": {name: values.round(4).tolist() for name, values in curves.items()},
     }
@@ -170,7 +178,7 @@ def compared(logs: dict[str, list[list[dict[str, float]]]]) -> dict[str, Any]:
 
 def sentences(task: Task, found: dict[str, Any]) -> list[str]:
     """What the curves say, in words."""
-    gain, seconds = found["gain"], found["sampling seconds"]
+    gain = found["gain"]
     lines = [
         f"{machine()}: {task.name}, {PROMPTS} prompts x {SAMPLES} samples x {NEW_TOKENS} tokens, "
         f"{task.steps} steps, {SEEDS} seeds",
@@ -183,10 +191,13 @@ def sentences(task: Task, found: dict[str, Any]) -> list[str]:
     ]
     lines += [f"{name}: {value:.4f}" for name, value in found["correction"].items()]
     lines += [
-        f"sampling a step: {seconds['same']:.3f} s with float32, {seconds['int8']:.3f} s with int8",
+        f"{what}: {each['same']:.3f} s with float32, {each['int8']:.3f} s with int8"
+        for what, each in found["seconds"].items()
+    ]
+    return [
+        *lines,
         f"alike within {ALLOWED}: {'yes' if found['alike'] else 'NO'}",
     ]
-    return lines
 
 
 def main() -> None:

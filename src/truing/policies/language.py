@@ -162,6 +162,11 @@ class LanguagePolicy:
         weights = self.trained.model.parameters()
         return self.dtype != "float32" or any(w.dtype != torch.float32 for w in weights)
 
+    @property
+    def corrects_in_passing(self) -> bool:
+        """See learn.in_passing.CorrectedInPassing: where a pass would take what faster sampling gains."""
+        return self.sampler is not self.trained
+
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision where the spec asks for bfloat16."""
         if self.dtype == "float32":

@@ -3,7 +3,7 @@
 Weights are rounded to whole multiples of a 127th of the largest of their output channel. Activations are
 rounded anew in each pass, by the largest of their row (dynamic quantisation; Dettmers et al., 2022,
 "LLM.int8()", section 2.1): to two integers, the second a 254th of the first, because a few channels of a
-language model are so large that one leaves little of the others (ibid., section 3; figures in docs/speed.md).
+language model are so large that one leaves little of the others (ibid., section 3; docs/speed.md).
 
     y_no = (m_n / 127) (w_o / 127) sum_i (q_ni + r_ni / 254) q_oi        m_n = max_i |x_ni|
     q_ni = round(127 x_ni / m_n),    r_ni = trunc(254 (127 x_ni / m_n - q_ni))
