@@ -73,7 +73,7 @@ def rounded_twice(x_NI: Tensor) -> tuple[Tensor, Tensor]:
     """
     largest_N1 = _largest(x_NI)
     both = x_NI.new_empty(2, *x_NI.shape)
-    first, second = both
+    first, second = both[0], both[1]
     torch.mul(x_NI, _LARGEST / largest_N1, out=second)
     torch.round(second, out=first)
     second.sub_(first).mul_(_FINER)
@@ -112,9 +112,8 @@ class Int8Weights:
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O) in float32."""
         integers, largest_N1 = rounded_twice(x_NI)
-        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O)
-        first, second = both.unflatten(0, (2, -1))
-        return first.add_(second, alpha=1 / _FINER).mul_(largest_N1)
+        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O).unflatten(0, (2, -1))
+        return both[0].add_(both[1], alpha=1 / _FINER).mul_(largest_N1)
 
 
 class Int8Linear:
@@ -124,9 +123,8 @@ class Int8Linear:
     def __init__(self, layers: Sequence[nn.Module], weights: Int8Weights) -> None:
         self._weights = weights
         biases = [getattr(getattr(layer, "base", layer), "bias", None) for layer in layers]
-        self._bias_O = (
-            None if biases[0] is None else torch.cat([b.detach().float() for b in biases])
-        )
+        parts = [bias.detach().float() for bias in biases if bias is not None]
+        self._bias_O = torch.cat(parts) if parts else None
         self._down_RI, self._up_RO = _low_rank(layers)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
