@@ -2,8 +2,8 @@
 
 A correction needs the learner's log-probabilities before anything has changed. With one update of a batch
 the update's own pass gives them: a pass before it would compute the same. Ratios are by token, as in
-correction.py. What asks for log-probabilities before there are any is credit, where KL is paid in the reward. A
-whole return less the mean of the other samples' takes that too,
+correction.py. What asks for log-probabilities before there are any is credit, where KL is paid in the
+reward. A whole return less the mean of the other samples' takes that too,
 
     c_b' = c_b - [KL price of b by log p] + [KL price of b by log mu],
 

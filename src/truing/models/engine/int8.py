@@ -113,7 +113,8 @@ class Int8Weights:
         """(N, O) in float32."""
         integers, largest_N1 = rounded_twice(x_NI)
         both = _product(integers, self._laid_out, self.scale_O, self._zeros_O).unflatten(0, (2, -1))
-        return both[0].add_(both[1], alpha=1 / _FINER).mul_(largest_N1)
+        first: Tensor = both[0].add_(both[1], alpha=1 / _FINER)
+        return first.mul_(largest_N1)
 
 
 class Int8Linear:
