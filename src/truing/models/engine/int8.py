@@ -101,8 +101,8 @@ class Int8Weights:
     def __init__(self, layers: Sequence[nn.Module]) -> None:
         parts = [
             rounded(rows.float())
-            for layer in layers
-            for rows in _base_weight(layer).split(max(1, _CHUNK // _base_weight(layer).shape[1]))
+            for weight_OI in map(_base_weight, layers)
+            for rows in weight_OI.split(max(1, _CHUNK // weight_OI.shape[1]))
         ]
         integers, largest = zip(*parts, strict=True)
         self.scale_O = torch.cat(largest)[:, 0] / _LARGEST**2
@@ -148,10 +148,13 @@ def _low_rank(layers: Sequence[Any]) -> tuple[Tensor, Tensor | None]:
 
     Ranks are one behind the other, and each reaches its own layer's outputs alone.
     """
-    outputs = [len(_base_weight(layer)) for layer in layers]
     adapted = [hasattr(layer, "lora_A") for layer in layers]
     if not any(adapted):
         return torch.zeros(0, 0), None
+    outputs = [
+        len(layer.lora_B if has else layer.weight)
+        for layer, has in zip(layers, adapted, strict=True)
+    ]
     of_each = [layer for layer, has in zip(layers, adapted, strict=True) if has]
     down_RI = torch.cat([layer.lora_A.detach() for layer in of_each]).contiguous()
     up_RO = down_RI.new_zeros(len(down_RI), sum(outputs))
