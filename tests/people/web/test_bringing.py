@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 import pytest
@@ -106,6 +107,18 @@ def test_what_cannot_be_taken_is_said_and_leaves_the_store(
     answer = send(app, lead, content, name, **fields)
     assert answer.status_code == status and problem in answer.text
     assert counted(sqlite_store, Prompt) == 0
+
+
+def test_names_and_words_are_those_of_any_language(
+    app: FastAPI, lead: Someone, sqlite_store: Store
+) -> None:
+    apart = unicodedata.normalize("NFD", "März")  # as macOS has names of files
+    shown = send(app, lead, f'{{"prompt": "Was ist im {apart}?"}}'.encode(), f"{apart}.jsonl")
+    assert shown.status_code == 200 and hidden(shown.text)["name"] == "März.jsonl"
+    visit(app, lead).post("/lead/import/take", data=hidden(shown.text))
+    with sqlite_store.reading() as session:
+        (hit,) = search(session, "märz").prompts
+    assert (hit.whose, hit.words) == ("März.jsonl", "März")
 
 
 def test_only_the_lead_imports_and_searches(
