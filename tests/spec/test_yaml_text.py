@@ -56,7 +56,7 @@ def test_wrong_yaml_is_one_line(text: str, said: str) -> None:
 def test_many_values_are_told_before_all_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("truing.spec.yaml_text.MOST_VALUES", 10)
     # Were the rest read, its last line would be what is wrong.
-    with pytest.raises(InputError, match="more than 10 values by line 10; write fewer"):
+    with pytest.raises(InputError, match="more than 10 values by line 11; write fewer"):
         yaml_value("- x\n" * 20 + "}", "f.yaml")
 
 

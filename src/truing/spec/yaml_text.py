@@ -30,15 +30,15 @@ class _Once(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """See yaml.SafeLoader."""
         self.levels += 1
-        self.values += 1
-        if self.values > MOST_VALUES:  # told before minutes are spent on the rest
-            line = self.get_mark().line + 1
-            raise yaml.YAMLError(f"more than {MOST_VALUES:,} values by line {line}; write fewer")
         if self.levels > DEEPEST:
             line = self.get_mark().line + 1
             raise yaml.YAMLError(f"nests more than {DEEPEST} levels, in line {line}")
         node: yaml.Node | None = super().compose_node(parent, index)
         self.levels -= 1
+        self.values += 1
+        if node is not None and self.values > MOST_VALUES:  # before minutes are spent on the rest
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"more than {MOST_VALUES:,} values by line {line}; write fewer")
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

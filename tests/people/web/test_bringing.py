@@ -81,7 +81,7 @@ def test_what_would_come_in_is_shown_and_taken_only_then(
         (b"", "mine.jsonl", {}, 422, "nothing to import"),
         (b"[", "mine.json", {}, 422, "mine.json"),
         (b'{"prompt": "a", "colour": 1}', "mine.jsonl", {}, 422, "colour"),
-        (LINES, "<b>.jsonl", {}, 422, "File: give it a name of letters"),
+        (LINES, "<b>.jsonl", {}, 422, "file: give it a name of letters"),
         (LINES, "mine.jsonl", {"wanted": "many"}, 422, "wanted: must be a whole number"),
         (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at least 1 and at most 1,000"),
         (LINES, "mine.jsonl", {"wanted": "0"}, 422, "wanted: at least 1"),
