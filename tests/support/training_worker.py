@@ -28,10 +28,12 @@ from truing.learn.sources.demonstrations import Demonstrations
 from truing.learn.sources.pairs import Comparisons, Pairs
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
+from truing.models.precision import sampler_of
 from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
+from truing.spec.compute import Sampler
 from truing.spec.run import AdapterSpec, Correction, RlSpec
 from truing.types import Case, Score
 from worlds import TablePolicy, biased_sampler, slippery_grid
@@ -80,9 +82,12 @@ def _text_samples(policy: LanguagePolicy) -> OnPolicySamples:
     return OnPolicySamples(policy, renderer, Prompt(""), cases, _vowels, spec, seed=5)
 
 
-def _language_policy(kind: str, policy: type[LanguagePolicy] = LanguagePolicy) -> LanguagePolicy:
+def _language_policy(
+    kind: str, policy: type[LanguagePolicy] = LanguagePolicy, sampler: Sampler = "same"
+) -> LanguagePolicy:
     model = tiny(chat=True)
-    return policy(model, model, AdapterSpec(kind=kind, rank=2), "float32", seed=1)
+    adapter = AdapterSpec(kind=kind, rank=2)
+    return policy(model, model, adapter, "float32", seed=1, sampler=sampler)
 
 
 def _on_pairs(name: str) -> tuple[Policy, Source, Objective, Settings]:
@@ -129,14 +134,16 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
     if what in ("text-dpo", "text-kto"):
         return _on_pairs(what.removeprefix("text-"))
-    policy = _language_policy("lora", TextApart if what == "text-corrected" else LanguagePolicy)
+    apart = what in ("text-corrected", "text-int8")
+    sampler = sampler_of("int8" if what == "text-int8" else "same", "float32")
+    policy = _language_policy("lora", TextApart if apart else LanguagePolicy, sampler)
     samples = _text_samples(policy)
     if what == "text-ppo":
         states = TextStates(policy.reference)
         value = LearnedValue(values=LinearValue(states, states.size))
         objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
         return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
-    correction: Correction = "token" if what == "text-corrected" else "none"
+    correction: Correction = "token" if apart else "none"
     settings = Settings(STEPS, 0.005, 1.0, decay=False, correction=correction)
     return policy, samples, Reinforce(kl=KL(0.05)), settings
 

@@ -16,7 +16,7 @@ from truing.learn.tracking.tracking import Tracking
 from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.language_model import LanguageModel
-from truing.models.precision import computed_in
+from truing.models.precision import computed_in, sampler_of
 from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
@@ -104,6 +104,7 @@ def new_policy(
         seed,
         temperature,
         setup.spec.compute.checkpointing,
+        sampler_of(setup.spec.compute.sampler, setup.spec.dtype),
     )
     if names := policy.not_adapted:
         setup.progress.note(f"The adapter leaves as they are: {', '.join(names)}")
