@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_what_would_come_in_is_shown_and_taken_only_then(
         (b"", "mine.jsonl", {}, 422, "nothing to import"),
         (b"[", "mine.json", {}, 422, "mine.json"),
         (b'{"prompt": "a", "colour": 1}', "mine.jsonl", {}, 422, "colour"),
-        (LINES, "<b>.jsonl", {}, 422, "File: give it a name of letters"),
+        (LINES, "<b>.jsonl", {}, 422, "file: give it a name of letters"),
         (LINES, "mine.jsonl", {"wanted": "many"}, 422, "wanted: must be a whole number"),
         (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at least 1 and at most 1,000"),
         (LINES, "mine.jsonl", {"wanted": "0"}, 422, "wanted: at least 1"),
@@ -102,6 +103,18 @@ def test_what_cannot_be_taken_is_said_and_leaves_the_store(
     answer = send(app, lead, content, name, **fields)
     assert answer.status_code == status and problem in answer.text
     assert counted(sqlite_store, Prompt) == 0
+
+
+def test_names_and_words_are_those_of_any_language(
+    app: FastAPI, lead: Someone, sqlite_store: Store
+) -> None:
+    apart = unicodedata.normalize("NFD", "März")  # as macOS has names of files
+    shown = send(app, lead, f'{{"prompt": "Was ist im {apart}?"}}'.encode(), f"{apart}.jsonl")
+    assert shown.status_code == 200 and hidden(shown.text)["name"] == "März.jsonl"
+    visit(app, lead).post("/lead/import/take", data=hidden(shown.text))
+    with sqlite_store.reading() as session:
+        (hit,) = search(session, "märz").prompts
+    assert (hit.whose, hit.words) == ("März.jsonl", "März")
 
 
 def test_only_the_lead_imports_and_searches(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -38,7 +39,7 @@ MAX_FILE = 1_000_000
 """Bytes of a file that comes by the page: it travels twice, the second time as a field."""
 MOST_WANTED = 1_000
 _CHOICES = ("wanted", "consent", *(f"ask-{kind}" for kind in ABOUT_ANSWERS))
-_PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}")
 
 
 def _import_page(person: Person, status: int = 200, /, **more: object) -> Response:
@@ -75,8 +76,8 @@ async def preview(request: Request, person: Lead) -> Response:
     """What a file would bring and what would be left out of it; nothing is taken yet."""
     fields, name, content = await _uploaded(request, person)
     store = site(request).store
-    name = _checked_name(name)
     try:
+        name = _checked_name(name)
         imported = await run_in_threadpool(_import, store, name, content, fields, sure=False)
     except InputError as error:
         return _import_page(person, 422, problem=f"{error}.")
@@ -99,7 +100,7 @@ def take(request: Request, person: LeadPoster, fields: Fields) -> Response:
 
 def _checked_name(name: str) -> str:
     """The file's name without folders, as the source of what it holds. Raises InputError."""
-    name = name.replace("\\", "/").rpartition("/")[2]
+    name = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
     if not _PLAIN_NAME.fullmatch(name):
         raise InputError("file: give it a name of letters, digits, spaces, '.', '_' and '-'")
     return name
