@@ -25,12 +25,12 @@ def check_room(
     copies = _copies(folder, dtype, device) if copied else 0
     if weights + copies <= free:
         return
-    copied = f" and {gigabytes(copies)} of copies that passes make of them" if copies else ""
+    beside = f" and {gigabytes(copies)} of copies that passes make of them" if copies else ""
     fit = numbers * free / (weights + copies) / 1e9
     precision = str(dtype).removeprefix("torch.")
     less = ", and in bfloat16 it takes half" if dtype == torch.float32 else ""
     raise InputError(
-        f"model: {folder} doesn't fit: {gigabytes(weights)} of weights in {precision}{copied} are more "
+        f"model: {folder} doesn't fit: {gigabytes(weights)} of weights in {precision}{beside} are more "
         f"than the {gigabytes(free)} that are free on {device}; about {fit:.1f} billion parameters would "
         f"fit, this model has {numbers / 1e9:.1f}{less}"
     )

@@ -95,6 +95,7 @@ def _pass_end(actions: Sequence[PromptCompletion], start: int, size: int, shared
 
 def adapted(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> PreTrainedModel:
     """The model with a fresh adapter. The frozen weights are its own: an adapter only reads them."""
+    forget_gathered()
     shared = {id(tensor): tensor for tensor in model.parameters()}
     module = copy.deepcopy(model, shared).requires_grad_(False)
     add_adapter(module, adapter, seed)

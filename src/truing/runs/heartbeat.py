@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import Protocol
 
 import torch
 
@@ -47,12 +48,20 @@ def all_there() -> Iterator[None]:
         raise ProcessLost("another process has ended (killed, or out of memory)") from error
 
 
+class Counters(Protocol):
+    """What every process sees alike: a store of `torch.distributed`."""
+
+    def add(self, key: str, amount: int) -> int:
+        """The counter of this name, which begins at 0, once the amount has been added."""
+        ...
+
+
 @dataclass
 class Heartbeat:
     """Process `index` of `count`. `lost` is called with the number of one that isn't heard of: at most
     once, in a thread of its own."""
 
-    store: torch.distributed.Store
+    store: Counters
     index: int
     count: int
     lost: Callable[[int], None]

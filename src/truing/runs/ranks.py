@@ -21,6 +21,7 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import gather_object
 from torch import Tensor, nn
+from torch.distributed import distributed_c10d
 
 from truing.runs.buckets import sum_in_buckets
 from truing.runs.heartbeat import BOUND, Heartbeat, ProcessLost, all_there
@@ -45,8 +46,7 @@ def _watch(state: PartialState) -> None:
     """Lets the others know that this process is there, and ends it where one of them isn't."""
     if _watched:
         return
-    default = torch.distributed.distributed_c10d._get_default_store()
-    store = torch.distributed.PrefixStore("truing", default)
+    store = distributed_c10d.PrefixStore("truing", distributed_c10d._get_default_store())
 
     def lost(index: int) -> None:
         silent = f"process {index} hasn't been heard of for {BOUND:.0f} seconds"

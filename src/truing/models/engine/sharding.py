@@ -118,6 +118,10 @@ class ShardedLayer:
             self._held.unshard()
         if mine:
             self._whole = list(self._matrices.parameters())
+            for matrix, stand_in in zip(self._whole, self._stand_ins, strict=True):
+                matrix.requires_grad_(
+                    stand_in.requires_grad
+                )  # which a copy's adapter may have changed
             self._show(self._whole)
         else:
             self._held.reshard()
@@ -177,7 +181,7 @@ class ShardedLayer:
     def left(self, y: Tensor) -> Tensor:
         """What it brings out. Before its backward pass the matrices are put together again."""
         LENDING.release()
-        return _Left.apply(y, self) if torch.is_grad_enabled() else y  # type: ignore[no-any-return,no-untyped-call]
+        return _Left.apply(y, self) if torch.is_grad_enabled() else y  # type: ignore[no-untyped-call]
 
     def begin_backward(self) -> None:
         """Has the matrices for the layer's backward pass."""
