@@ -234,7 +234,10 @@ def _summed_rows(gradients: list[Tensor]) -> list[Tensor]:
     """(rows of each, ...) this process's part of the sums of gradients (processes, rows of each, ...)."""
     flat = torch.cat([gradient.flatten(1) for gradient in gradients], 1)
     own = torch.empty_like(flat[0])
-    torch.distributed.reduce_scatter_tensor(own, flat.contiguous())
+    distributed: Any = torch.distributed
+    # As it is called from PyTorch 2.13 on, which warns of the other name.
+    reduce_scatter = getattr(distributed, "reduce_scatter_single", None)
+    (reduce_scatter or distributed.reduce_scatter_tensor)(own, flat.reshape(-1))
     parts = own.split([gradient[0].numel() for gradient in gradients])
     return [part.view_as(gradient[0]) for part, gradient in zip(parts, gradients, strict=True)]
 
