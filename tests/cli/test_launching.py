@@ -29,7 +29,7 @@ def _adapters(run: Path) -> dict[str, bytes]:
 
 
 def test_more_processes_than_rows_are_refused_before_any_work(tmp_path: Path, model: Path) -> None:
-    spec = spec_file(tmp_path, model, sft={"batch_size": 1})
+    spec = spec_file(tmp_path, model, sft={"adapter": {"rank": 2}, "batch_size": 1})
     refused_once(launched(spec, tmp_path / "run"), "sft.batch_size: 1 demonstrations in a step are")
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": "Who is ann?"}\n')
@@ -52,14 +52,15 @@ def test_processes_of_another_spec_or_other_weights_are_refused(
         spec_file(tmp_path / folder, Path("./weights"))
     spec, others = tmp_path / "a" / "spec.yaml", tmp_path / "b" / "spec.yaml"
     ended = launched(spec, tmp_path / "run", others=others)
-    refused_once(ended, "process 1: has another model: other weights (")
+    refused_once(ended, "process 1: has another hash of the model's weights (")
     assert not (tmp_path / "run").exists()
 
 
 def test_a_process_that_is_killed_ends_the_others_and_resume_goes_on(
     tmp_path: Path, model: Path
 ) -> None:
-    """With the weights shared out; what is resumed comes to the bytes of what was never stopped."""
+    """With the weights shared out, and a reward that the first process alone fits on its passes through
+    them; what is resumed comes to the bytes of what was never stopped."""
     (tmp_path / "mine.py").write_text(
         "import os, pathlib\n"
         "def odd(prompt, answer):\n"
@@ -69,7 +70,7 @@ def test_a_process_that_is_killed_ends_the_others_and_resume_goes_on(
         "        os.kill(os.getpid(), 9)\n"
         "    return float(len(answer) % 3)\n"
     )
-    reward = {"parts": [{"name": f"{tmp_path}/mine.py:odd"}]}
+    reward = {"parts": [{"name": f"{tmp_path}/mine.py:odd"}, {"name": "truth_probe"}]}
     spec = spec_file(tmp_path, model, reward=reward, compute={"shard": "full"})
     whole, run = tmp_path / "whole", tmp_path / "run"
     ended = launched(spec, whole)
@@ -86,8 +87,8 @@ def test_a_process_that_is_killed_ends_the_others_and_resume_goes_on(
 
 
 def test_whole_weights_learn_shared_out_as_in_one_process(tmp_path: Path, model: Path) -> None:
-    """Fine-tuning, then reinforcement learning with a reward model that the first process fits, of all
-    weights; the candidates are those of weights that weren't shared out."""
+    """Fine-tuning, then reinforcement learning, of all weights; the candidate is that of weights that
+    weren't shared out. By an exact reward: how a probe is fitted can turn on a last digit."""
     full = {"adapter": {"kind": "full"}, "learning_rate": 1e-4}
     rl = {"steps": 2, "prompts_per_step": 3, "samples_per_prompt": 3, "max_new_tokens": 6}
     found = {}
@@ -97,6 +98,7 @@ def test_whole_weights_learn_shared_out_as_in_one_process(tmp_path: Path, model:
             model,
             sft={**full, "batch_size": 8},
             rl={**full, **rl, "start": "sft"},
+            reward={"parts": [{"name": "words"}]},
             compute={"shard": shard},
         )
         ended = launched(spec, tmp_path / shard)

@@ -68,7 +68,7 @@ def check_setup(setup: Setup, kind: str, ranks: Ranks) -> None:
 
 def _words() -> Mapping[str, str]:
     named = {name: words.partition(":")[0] for name, words in IN_WORDS.items()}
-    return {**named, **_OTHERS, "kind": "command", "weights_hash": "model: other weights"}
+    return {**named, **_OTHERS, "kind": "command", "weights_hash": "hash of the model's weights"}
 
 
 def _check_steps(spec: Spec, count: int) -> None:
