@@ -33,7 +33,8 @@ def test_more_processes_than_rows_are_refused_before_any_work(tmp_path: Path, mo
     refused_once(launched(spec, tmp_path / "run"), "sft.batch_size: 1 demonstrations in a step are")
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"prompt": "Who is ann?"}\n')
-    reward = {"parts": [{"name": "length"}]}
+    (tmp_path / "mine.py").write_text("def long(prompt, answer):\n    return len(answer) / 9\n")
+    reward = {"parts": [{"name": f"{tmp_path}/mine.py:long"}]}
     spec = spec_file(tmp_path, model, data={"prompts": str(prompts)}, rl={}, reward=reward)
     refused_once(launched(spec, tmp_path / "run"), "data: 1 prompts are fewer than the 2 processes")
     assert not (tmp_path / "run").exists()
@@ -91,6 +92,9 @@ def test_whole_weights_learn_shared_out_as_in_one_process(tmp_path: Path, model:
     weren't shared out. By an exact reward: how a probe is fitted can turn on a last digit."""
     full = {"adapter": {"kind": "full"}, "learning_rate": 1e-4}
     rl = {"steps": 2, "prompts_per_step": 3, "samples_per_prompt": 3, "max_new_tokens": 6}
+    (tmp_path / "mine.py").write_text(
+        "def vowels(prompt, answer):\n    return float(sum(c in 'aeiou' for c in answer))\n"
+    )
     found = {}
     for shard in ("none", "full"):
         spec = spec_file(
@@ -98,7 +102,7 @@ def test_whole_weights_learn_shared_out_as_in_one_process(tmp_path: Path, model:
             model,
             sft={**full, "batch_size": 8},
             rl={**full, **rl, "start": "sft"},
-            reward={"parts": [{"name": "words"}]},
+            reward={"parts": [{"name": f"{tmp_path}/mine.py:vowels"}]},
             compute={"shard": shard},
         )
         ended = launched(spec, tmp_path / shard)
