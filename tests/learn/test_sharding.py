@@ -33,14 +33,14 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shared_out(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Trained by two, and what one has trained, restored and saved again by two."""
     folder = tmp_path_factory.mktemp("shared-out")
-    together([f"sharded-{what}" for what in TRAININGS], folder, 2)
     for what in RESUMED:
-        own = folder / "of-one" / f"sharded-{what}" / "state"
+        own = folder / "again" / f"sharded-{what}" / "state"
         own.mkdir(parents=True)
         (own / "state.safetensors").write_bytes(
             (alone / what / "state" / "state.safetensors").read_bytes()
         )
-    together([f"again:sharded-{what}" for what in RESUMED], folder / "of-one", 2)
+    again = [f"again:sharded-{what}" for what in RESUMED]
+    together([f"sharded-{what}" for what in TRAININGS] + again, folder, 2)
     return folder
 
 
@@ -82,5 +82,5 @@ def test_a_checkpoint_goes_from_one_to_two_and_back(
     saved_again(what, tmp_path)
     assert (tmp_path / "again" / "state.safetensors").read_bytes() == of_two.read_bytes()
     of_one = alone / what / "state" / "state.safetensors"
-    again = shared_out / "of-one" / f"sharded-{what}" / "again" / "state.safetensors"
+    again = shared_out / "again" / f"sharded-{what}" / "again" / "state.safetensors"
     assert again.read_bytes() == of_one.read_bytes()

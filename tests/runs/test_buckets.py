@@ -48,10 +48,10 @@ def test_a_bucket_sums_what_each_alone_would(tmp_path: Path, count: int) -> None
     for alone, bucketed, strided, reductions in sums:
         assert reductions == 3  # four small ones, the large one alone, the last
         for number, one in enumerate(alone):
-            # Of three numbers the order of the sum is another: 1e-7 of what is summed.
+            # Three numbers are summed in another order: two roundings of 6e-8 in each.
             size = sum(_gradients(rank)[number].abs() for rank in range(count))
             for other in (bucketed[number], strided[number]):
-                assert ((other - one).abs() <= (0 if count == 2 else 1.2e-7) * size).all()
+                assert ((other - one).abs() <= (0 if count == 2 else 2.4e-7) * size).all()
             assert torch.equal(bucketed[number], sums[0][1][number])  # the same in all
 
 

@@ -239,7 +239,7 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         what = name.removeprefix("again:")
         if what != name:
-            saved_again(what, Path(sys.argv[1]) / what)
+            saved_again(what, Path(sys.argv[1]) / "again" / what)
         else:
             run(what, Path(sys.argv[1]) / what, lambda step: print(f"step {step}", flush=True))
     Ranks().wait()
