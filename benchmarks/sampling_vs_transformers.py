@@ -1,7 +1,8 @@
 """Sampling: shared prefills and packed weights against `transformers` generate.
 
 Each side draws 33 new tokens for every completion from the same prompts at temperature 1, with no end
-token, so that the work is the same.
+token, so that the work is the same. In the case int8 our weights are float32 and our products int8, as
+`compute.sampler: int8` has it; the peer samples in float32.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from _in_turn import Benchmark, Measured, main
 from _work import folder, model, prompts, timed, two_threads, without_end
+from truing.models.engine.int8 import multiplies_int8
+from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 from truing.prompts.rendering import Renderer
 
@@ -24,11 +27,20 @@ def _case(case: str) -> tuple[int, int, str]:
     return (*SHAPES[shape], dtype)
 
 
+def _sampler(dtype: str) -> LanguageModel:
+    if dtype != "int8":
+        return model(dtype)  # type: ignore[arg-type]
+    if not multiplies_int8():
+        raise SystemExit("this processor has no instructions for products in int8")
+    loaded = model("float32")
+    return LanguageModel(loaded.model, loaded.tokenizer, int8=True)
+
+
 def ours(case: str) -> Measured:
     """Truing's sampler."""
     two_threads()
     count, samples, dtype = _case(case)
-    language_model = without_end(model(dtype))  # type: ignore[arg-type]
+    language_model = without_end(_sampler(dtype))
     rows = [language_model.encode(text) for text in prompts(Renderer(language_model), count)]
     tokens = 0
 
@@ -46,7 +58,8 @@ def theirs(case: str) -> Measured:
     two_threads()
     count, samples, dtype = _case(case)
     tokenizer = AutoTokenizer.from_pretrained(folder(), padding_side="left")
-    network = AutoModelForCausalLM.from_pretrained(folder(), dtype=getattr(torch, dtype)).eval()
+    precision = getattr(torch, dtype.replace("int8", "float32"))
+    network = AutoModelForCausalLM.from_pretrained(folder(), dtype=precision).eval()
     texts = prompts(Renderer(model("bfloat16")), count)
     batch = tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)
     tokens = 0
@@ -76,7 +89,10 @@ if __name__ == "__main__":
         Benchmark(
             title="sampling against transformers generate",
             sides={"transformers": theirs, "truing": ours},
-            cases=["4x8-float32", "4x8-bfloat16", "32x1-float32", "32x1-bfloat16"],
+            cases=[
+                *("4x8-float32", "4x8-int8", "4x8-bfloat16"),
+                *("32x1-float32", "32x1-int8", "32x1-bfloat16"),
+            ],
             settings={"model": "smollm2-135m", "new_tokens": NEW_TOKENS, "threads": 2},
         )
     )

@@ -2,7 +2,15 @@
 // frame of the same page instead: it gets the same messages, and its answers come back in the same way.
 // It works where the page does, so it begins when somebody turns to the search, not with every page.
 // This file's name holds "iframe-worker", by which the offline plugin knows that none has to be fetched.
-if (location.protocol === "file:") {
+// A dash in front of a word would leave out what has it: before an option, as in --read, it goes.
+const QUERY = 2; // the kind of message that a search is
+const asked = message => message?.type !== QUERY ? message
+  : { ...message, data: message.data.replace(/(^|\s)-+(?=\w)/g, "$1") };
+if (location.protocol !== "file:") {
+  window.Worker = class extends Worker {
+    postMessage(data, ...more) { super.postMessage(asked(data), ...more); }
+  };
+} else {
   class IFrameWorker extends EventTarget {
     constructor(url) {
       super();
@@ -39,7 +47,7 @@ if (location.protocol === "file:") {
 
     postMessage(data) {
       if (this.waiting) this.waiting.push(data);
-      else this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data }));
+      else this.frame.contentWindow.dispatchEvent(new MessageEvent("message", { data: asked(data) }));
     }
 
     terminate() {

@@ -102,6 +102,7 @@ def test_servers_that_give_nothing_end_with_one_message(
     refusals: list[tuple[Answer, str]] = [
         ((401, {"error": {"message": "no"}}), "TRUING_ENDPOINT_KEY"),
         ((404, {"message": "model not found"}), "the server has 'tiny'"),
+        ((429, "too many"), "ask fewer at once"),
         ((500, "for ever"), "see that the server runs"),
         ((200, "<html>"), "isn't a JSON object"),
     ]

@@ -56,6 +56,32 @@ def test_no_page_is_wider_than_a_phone(site: Path, browser: Any) -> None:
     page.context.close()
 
 
+def test_the_copy_button_lies_on_no_code(site: Path, browser: Any) -> None:
+    page, _ = new_page(browser, "phone")
+    page.goto((site / "install.html").as_uri(), wait_until="load")
+    page.locator(".md-code__button").first.wait_for()
+    over = page.evaluate("""() => [...document.querySelectorAll('pre:has(> .md-code__nav)')].filter(e => {
+      const range = document.createRange();
+      range.selectNodeContents(e.querySelector('code'));
+      const button = e.querySelector('.md-code__button').getBoundingClientRect();
+      return range.getBoundingClientRect().top < button.bottom;
+    }).length""")
+    assert over == 0
+    page.context.close()
+
+
+@pytest.mark.parametrize("option", ["--accept-licence", "reward.unfinished"])
+def test_the_search_finds_options(site: Path, browser: Any, option: str) -> None:
+    page, _ = new_page(browser, "desk")
+    page.goto((site / "index.html").as_uri(), wait_until="load")
+    page.locator("input[data-md-component=search-query]").click()
+    page.keyboard.type(option)
+    results = page.locator(".md-search-result__item a")
+    results.first.wait_for()
+    assert any("commands.html" in (each.get_attribute("href") or "") for each in results.all())
+    page.context.close()
+
+
 def test_the_search_works_from_a_file(site: Path, browser: Any) -> None:
     page, complaints = new_page(browser, "desk")
     page.goto((site / "index.html").as_uri(), wait_until="load")

@@ -220,7 +220,7 @@ def processes() -> ForkServerContext:
     "what",
     [
         *("grid-reinforce", "grid-ppo", "grid-corrected"),
-        *("text-sft", "text-kto", "text-rl", "text-ppo", "text-corrected"),
+        *("text-sft", "text-kto", "text-rl", "text-ppo", "text-int8"),
     ],
 )
 def test_sigkill_at_random_moments_changes_nothing(

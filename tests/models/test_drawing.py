@@ -26,3 +26,26 @@ def test_likeliest_tokens_are_those_of_argmax() -> None:
     token_N, _, _ = draw_tokens(scores_NV, torch.zeros(40), 0.0)
     highest_NV = scores_NV == scores_NV.amax(-1, keepdim=True)
     assert token_N.tolist() == [row.index(True) for row in highest_NV.tolist()]
+
+
+@pytest.mark.parametrize("size", [BLOCK * 5, BLOCK * 5 + 1])
+def test_a_uniform_number_gives_the_token_whose_share_it_lies_in(size: int) -> None:
+    """Against sums in float64, at a thousand places and at both ends; nothing without a weight is drawn."""
+    generator = torch.Generator().manual_seed(1)
+    scores_V = 6 * torch.randn(size, generator=generator)
+    scores_V[torch.rand(size, generator=generator) < 0.3] = float("-inf")
+    scores_V[-BLOCK:] = float("-inf")
+    scores_V[:3] = float("-inf")
+    uniform_N = torch.cat((torch.linspace(0, 1, 1001)[:-1], torch.tensor([1 - 2**-24, 2**-24])))
+    token_N, log_prob_N, _ = draw_tokens(scores_V.expand(len(uniform_N), -1), uniform_N, 1.0)
+    upto_V = scores_V.double().softmax(-1).cumsum(-1)
+    wanted_N = torch.searchsorted(upto_V, uniform_N.double(), right=True).clamp(max=size - 1)
+    near_N = (
+        (upto_V[token_N] - uniform_N)
+        .abs()
+        .minimum((upto_V[token_N] - scores_V.double().softmax(-1)[token_N] - uniform_N).abs())
+    )
+    assert bool(((token_N == wanted_N) | (near_N < 1e-6)).all())
+    assert int((token_N != wanted_N).sum()) < 5
+    torch.testing.assert_close(log_prob_N, scores_V.log_softmax(-1)[token_N])
+    assert log_prob_N.isfinite().all()

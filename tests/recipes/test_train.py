@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner, Result
 
 from paths import DOCS
-from tiny import saved
+from tiny import plain, saved, tokenizer
 from truing.cli.main import app
 from truing.files import read_jsonl
 from truing.learn import OBJECTIVES, Reinforce, loop
@@ -27,6 +27,7 @@ from truing.learn.objectives.baselines import LeaveOneOut
 from truing.learn.objectives.kl import KL
 from truing.learn.stopping import KlAbove
 from truing.learn.update_schedule import ONE_UPDATE
+from truing.models.engine.int8 import multiplies_int8
 from truing.rewards.program import REWARDS, program
 from truing.spec.objective import ObjectivePart
 from truing.spec.reading import make_spec
@@ -143,13 +144,18 @@ def test_every_objective_trains_a_candidate(rl: Spec, model: Path) -> None:
         ("bfloat16", "sequence", "masked_fraction"),
         ("bfloat16", "none", ""),
         ("float32", "token", ""),
+        ("int8", "token", "truncated_fraction"),
     ],
 )
-def test_bfloat16_is_corrected_and_resumes_to_the_byte(
+def test_another_sampler_is_corrected_and_resumes_to_the_byte(
     dtype: str, correction: str, figure: str, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("truing.models.precision.has_fast_bfloat16", lambda: True)
     spec = rl_spec(model, correction=correction) | {"dtype": dtype}
+    if dtype == "int8":
+        if not multiplies_int8():
+            pytest.skip("this processor has no instructions for products in int8")
+        spec |= {"dtype": "float32", "compute": {"sampler": "int8"}}
     document(train("rl", spec, "--json"))
     rows = log()
     for key in ("importance_ratio", "sampler_kl", "effective_sample_size", figure or "beyond"):
@@ -175,6 +181,44 @@ def test_bfloat16_is_corrected_and_resumes_to_the_byte(
     assert resumed.keys() == entire.keys()
     assert all(torch.equal(value, entire[name]) for name, value in resumed.items())
     assert log("cut") == rows
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has", "why"),
+    [
+        ("float32", False, "this processor lacks instructions for it (VNNI)"),
+        ("bfloat16", True, "it samples for float32, and dtype is bfloat16"),
+    ],
+)
+def test_without_int8_answers_are_sampled_as_is_learned(
+    dtype: str, has: bool, why: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.engine.int8.multiplies_int8", lambda: has)
+    monkeypatch.setattr("truing.models.precision.has_fast_bfloat16", lambda: True)
+    spec = rl_spec(model, correction="none") | {"dtype": dtype}
+    assert train("rl", spec, out="same").exit_code == 0
+    result = train("rl", spec | {"compute": {"sampler": "int8"}}, out="int8")
+    assert result.exit_code == 0
+    note = f"compute.sampler: int8 isn't used: {why}; answers are sampled as is learned."
+    assert note in " ".join(result.stderr.split())
+    assert log("int8") == log("same")
+    recorded = [json.loads(Path(each, "run.json").read_text()) for each in ("same", "int8")]
+    assert recorded[0]["identity"] == recorded[1]["identity"]
+
+
+def test_int8_refuses_a_model_that_our_decoder_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("truing.models.engine.int8.multiplies_int8", lambda: True)
+    folder = tmp_path / "gpt2"
+    plain("gpt2").save_pretrained(folder)
+    tokenizer(chat=True).save_pretrained(folder)
+    spec = rl_spec(folder) | {"dtype": "float32", "compute": {"sampler": "int8"}}
+    result = train("rl", spec)
+    assert result.exit_code == 2 and len(result.stderr.strip().splitlines()) < 5
+    assert "compute.sampler: int8 is for llama, mistral" in " ".join(result.stderr.split())
+    refused = train("rl", rl_spec(folder) | {"compute": {"sampler": "int4"}})
+    assert refused.exit_code == 2 and "compute.sampler" in refused.stderr
 
 
 def test_answers_are_shown_and_figures_are_logged(model: Path) -> None:

@@ -11,7 +11,7 @@ from commands import refused, run
 from truing.data.conversion.task_file import Task
 from truing.runs.folder import RunFolder
 from truing.spec.reading import read_mapping
-from truing.spec.yaml_text import MOST_VALUES, yaml_value
+from truing.spec.yaml_text import LONGEST, MOST_VALUES, yaml_value
 from truing.types import InputError
 
 NAMES = "abcdefghij"
@@ -40,6 +40,8 @@ WRONG = {
     "half a character": ('a: "\\ud800"', r"f\.yaml:1: half of a surrogate pair"),
     "a tag that runs code": ("a: !!python/object/apply:os.getcwd []", "not valid YAML"),
     "an empty integer": ("a: !!int ''", "not valid YAML"),
+    "a text without its quotes": ("- {ask: Why?, of: x}", "in quotes"),
+    "a text of many characters": ("#" * (LONGEST + 1), r"f\.yaml: 5,000,001 characters long"),
     "a key twice": ("a: 1\nb: 2\na: 3", "a: given twice, in lines 1 and 3"),
 }
 
@@ -49,6 +51,13 @@ def test_wrong_yaml_is_one_line(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said) as caught:
         yaml_value(text, "f.yaml")
     assert "\n" not in str(caught.value)
+
+
+def test_many_values_are_told_before_all_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("truing.spec.yaml_text.MOST_VALUES", 10)
+    # Were the rest read, its last line would be what is wrong.
+    with pytest.raises(InputError, match="more than 10 values by line 11; write fewer"):
+        yaml_value("- x\n" * 20 + "}", "f.yaml")
 
 
 def test_aliases_within_reason_are_read() -> None:

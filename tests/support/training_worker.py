@@ -30,12 +30,13 @@ from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.sharding import Absent, shard_layers
+from truing.models.precision import sampler_of
 from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
 from truing.runs.ranks import Ranks
-from truing.spec.compute import Checkpointing
+from truing.spec.compute import Checkpointing, Sampler
 from truing.spec.run import AdapterSpec, Correction, RlSpec
 from truing.types import Case, Score
 from worlds import TablePolicy, biased_sampler, slippery_grid
@@ -90,6 +91,7 @@ def _language_policy(
     *,
     family: str = "llama",
     shared_out: bool = False,
+    sampler: Sampler = "same",
 ) -> LanguagePolicy:
     """Of a family that is written here, or of one whose forward pass is its own, which then computes its
     layers again in backward passes."""
@@ -100,7 +102,7 @@ def _language_policy(
         start = tiny(family, chat=True) if kind == "full" else model
     when: Checkpointing = "always" if family == "gpt2" else "auto"
     adapter = AdapterSpec(kind=kind, rank=2)
-    return policy(model, start, adapter, "float32", seed=1, checkpointing=when)
+    return policy(model, start, adapter, "float32", seed=1, checkpointing=when, sampler=sampler)
 
 
 def _on_pairs(name: str, policy: LanguagePolicy) -> tuple[Policy, Source, Objective, Settings]:
@@ -152,7 +154,9 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         return _on_text(what, _language_policy("full"))
     if what in ("text-dpo", "text-kto"):
         return _on_text(what, _language_policy("lora"))
-    policy = _language_policy("lora", TextApart if what == "text-corrected" else LanguagePolicy)
+    apart = what in ("text-corrected", "text-int8")
+    sampler = sampler_of("int8" if what == "text-int8" else "same", "float32")
+    policy = _language_policy("lora", TextApart if apart else LanguagePolicy, sampler=sampler)
     return _on_text(what, policy)
 
 
@@ -170,7 +174,7 @@ def _on_text(what: str, policy: LanguagePolicy) -> tuple[Policy, Source, Objecti
         value = LearnedValue(values=LinearValue(states, states.size))
         objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
         return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
-    correction: Correction = "token" if what == "text-corrected" else "none"
+    correction: Correction = "token" if isinstance(policy, TextApart) else "none"
     settings = Settings(STEPS, 0.005, 1.0, decay=False, correction=correction)
     return policy, samples, Reinforce(kl=KL(0.05)), settings
 

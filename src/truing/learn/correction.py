@@ -69,10 +69,15 @@ def corrected(
     As it was, at no cost, where sampler and learner agree, no correction is asked for, or the source
     has made it.
     """
-    differs = isinstance(policy, SeparatelySampled) and policy.sampler_differs
-    if correction == "none" or not differs or trajectories.correction_BT is not None:
+    if not is_asked_for(policy, trajectories, correction):
         return trajectories, {}
     return reweighted(trajectories, learner_log_probs(policy, trajectories, ranks), correction)
+
+
+def is_asked_for(policy: Policy, trajectories: Trajectories, correction: Correction) -> bool:
+    """Whether samples are to be corrected, and haven't been by their source."""
+    differs = isinstance(policy, SeparatelySampled) and policy.sampler_differs
+    return differs and correction != "none" and trajectories.correction_BT is None
 
 
 def learner_log_probs(policy: Policy, trajectories: Trajectories, ranks: Ranks) -> Tensor:
@@ -97,19 +102,18 @@ def reweighted(
     mask_BT = trajectories.mask_BT
     log_ratio_BT = (learner_BT - trajectories.log_prob_BT) * mask_BT
     if correction == "token":
-        ratio = _bounded(log_ratio_BT[mask_BT]).exp()
+        ratio = bounded(log_ratio_BT[mask_BT]).exp()
         weight = ratio.clamp(max=LARGEST_TOKEN_RATIO)
         beyond = {"truncated_fraction": _share(ratio > LARGEST_TOKEN_RATIO)}
         weight_BT = torch.zeros_like(log_ratio_BT).masked_scatter(mask_BT, weight)
     else:
-        ratio = _bounded(log_ratio_BT.sum(1)).exp()
+        ratio = bounded(log_ratio_BT.sum(1)).exp()
         weight = torch.where(ratio <= LARGEST_SEQUENCE_RATIO, ratio, torch.zeros_like(ratio))
         beyond = {"masked_fraction": _share(ratio > LARGEST_SEQUENCE_RATIO)}
         weight_BT = weight[:, None] * mask_BT
-    sampler_kl = kl_estimate(-_bounded(log_ratio_BT[mask_BT]), torch.zeros(()), "k3")
     figures = {
         "importance_ratio": float(ratio.mean()),
-        "sampler_kl": float(sampler_kl.mean()),
+        "sampler_kl": float(sampler_kl(log_ratio_BT[mask_BT]).mean()),
         "effective_sample_size": _effective_share(weight),
         **beyond,
     }
@@ -127,7 +131,7 @@ def late(
     log_ratio_BT = (learner_BT - trajectories.log_prob_BT) * mask_BT
     if ratio == "answer":
         log_ratio_BT = log_ratio_BT.sum(1, keepdim=True).expand_as(log_ratio_BT)
-    ratio_BT = _bounded(log_ratio_BT).exp()
+    ratio_BT = bounded(log_ratio_BT).exp()
     weight_BT = ratio_BT.clamp(max=LARGEST_LATE_RATIO) * mask_BT
     figures = {
         "late_ratio": float(ratio_BT[mask_BT].mean()),
@@ -138,7 +142,13 @@ def late(
     return replace(trajectories, log_prob_BT=learner_BT, correction_BT=weight_BT), figures
 
 
-def _bounded(log_ratio: Tensor) -> Tensor:
+def sampler_kl(log_ratio: Tensor) -> Tensor:
+    """Estimates of KL(sampler || learner) from each action."""
+    return kl_estimate(-bounded(log_ratio), torch.zeros(()), "k3")
+
+
+def bounded(log_ratio: Tensor) -> Tensor:
+    """Log ratios whose exponentials are numbers."""
     return log_ratio.clamp(max=_LARGEST_LOG_RATIO)
 
 

@@ -15,6 +15,7 @@ import torch
 
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.correction import corrected
+from truing.learn.in_passing import can_correct_in_passing, corrected_in_passing, figures_of
 from truing.learn.objectives.objective import Objective
 from truing.learn.stopping import StopRule
 from truing.learn.update import EntropyPolicy, LogRow, Policy, update
@@ -109,11 +110,17 @@ def train(
         if step == first:
             largest = int(trajectories.group_B.unique(return_counts=True)[1].max())
             objective.require_group(largest)
-        trajectories, difference = corrected(policy, trajectories, settings.correction, ranks)
+        learns_by = objective
+        difference: LogRow = {}
+        asked = trajectories, settings.correction
+        if can_correct_in_passing(policy, objective, *asked, schedule):
+            learns_by = corrected_in_passing(objective)
+        else:
+            trajectories, difference = corrected(policy, *asked, ranks)
         learned = update(
             policy,
             optimizer,
-            objective,
+            learns_by,
             trajectories,
             settings.max_grad_norm,
             schedule,
@@ -122,7 +129,7 @@ def train(
         )
         seconds = time.perf_counter() - started
         row = {
-            **learned,
+            **figures_of(learned),
             **difference,
             **row,  # the source's entropy is that of the policy that acted
             "step": step,

@@ -18,9 +18,15 @@ from truing.files import jsonl
 from truing.learn.tracking import check_trackers
 from truing.methods.sharing_out import load_base
 from truing.models import devices
+from truing.models.engine.families import FAMILIES
 from truing.models.identity import settings_hash, weights_of
 from truing.models.nf4 import hold_in_nf4
-from truing.models.precision import computed_in, substitution
+from truing.models.precision import (
+    computed_in,
+    sampler_of,
+    sampler_substitution,
+    substitution,
+)
 from truing.models.templates.rendering import as_of
 from truing.models.weights.catalogue import ModelSource
 from truing.models.weights.resolving import resolve_model
@@ -37,7 +43,7 @@ from truing.tasks.texts import (
     split_preferences,
     split_with_cases,
 )
-from truing.types import Case, stable_hash
+from truing.types import Case, InputError, stable_hash
 
 if TYPE_CHECKING:
     from truing.methods.method import Planned
@@ -139,7 +145,18 @@ class Setup:
             self.progress.note(NF4_SENTENCE)
         if model.note:
             self.progress.note(f"{self.spec.model}: {model.note}")
+        self._check_sampler(model)
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
+
+    def _check_sampler(self, model: LanguageModel) -> None:
+        asked = self.spec.compute.sampler, self.spec.dtype
+        if sentence := sampler_substitution(*asked):
+            self.progress.note(sentence)
+        if sampler_of(*asked) == "int8" and model.decoder is None:
+            raise InputError(
+                f"compute.sampler: int8 is for {', '.join(FAMILIES)}, and {self.spec.model} is another "
+                "kind of model; set it to same"
+            )
 
     @property
     def renderer(self) -> Renderer:
@@ -234,9 +251,12 @@ def identity_of_run(setup: Setup, kind: str) -> dict[str, str]:
 
 
 def _precision(spec: Spec) -> str:
-    """As it turned out: of training and of evaluation, and how frozen weights are held in training."""
+    """As it turned out: of training and of evaluation, how frozen weights are held in training, and how
+    answers are sampled there."""
     held = ["nf4"] if spec.compute.base_precision == "nf4" else []
-    return " ".join([*map(computed_in, (spec.dtype, spec.evaluation.dtype)), *held])
+    sampled = sampler_of(spec.compute.sampler, spec.dtype)
+    sampler = [] if sampled == "same" else [f"{sampled} sampler"]
+    return " ".join([*map(computed_in, (spec.dtype, spec.evaluation.dtype)), *held, *sampler])
 
 
 def _more(case: Case) -> list[Any]:

@@ -37,6 +37,11 @@ def shares_out(compute: ComputeSpec) -> bool:
             "compute.shard: weights in 4 bits (compute.base_precision: nf4) can't be shared out over "
             "processes; set one of the two to its default"
         )
+    if compute.sampler == "int8":
+        raise InputError(
+            "compute.sampler: int8 samples with copies of all weights, and compute.shard is for weights that "
+            "one process can't hold; set one of the two to its default"
+        )
     if torch.cuda.is_available() and compute.device == "cpu":
         raise InputError(
             "compute.shard: processes meet on the cards here, but compute.device is cpu; hide the cards "

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from truing.models.language_model import LanguageModel
 
-DRAWN = 32  # rows that are drawn at once: what is made of their scores fits the processor's cache
+DRAWN = 8  # rows that are drawn at once: what is made of their scores fits a core's own cache
 SCORED = 128  # rows whose scores are computed at once: the head's matrix is read once for them
-BLOCK = 128  # scores whose highest is looked for at once
+BLOCK = 128  # scores that are looked at at once, where a highest or a sum is looked for
 
 
 def draw_tokens(
@@ -30,16 +30,42 @@ def draw_tokens(
         total_N = weight_NV.sum(-1)
         token_N = _likeliest(scores_NV)
     else:
-        cumulative_NV = weight_NV.cumsum(-1)
-        total_N = cumulative_NV[:, -1]
-        token_N = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)[
-            :, 0
-        ]
-        token_N = token_N.clamp_(max=scores_NV.shape[-1] - 1)
+        token_N, total_N = _inverted(weight_NV, uniform_N)
     log_total_N = total_N.log()
     entropy_1 = (log_total_N - inner_N / total_N).sum(0, keepdim=True)
     log_prob_N = centred_NV.gather(-1, token_N[:, None])[:, 0] - log_total_N
     return token_N, log_prob_N, entropy_1
+
+
+def _inverted(weight_NV: Tensor, uniform_N: Tensor) -> tuple[Tensor, Tensor]:
+    """The first tokens whose weights, summed up to them, exceed these shares of the totals (N,); and the
+    totals (N,).
+
+    A processor sums up to each place ten times as slowly as it sums: shares are looked for among blocks,
+    and then in one of them.
+    """
+    N, V = weight_NV.shape
+    if V % BLOCK or weight_NV.device.type != "cpu":
+        cumulative_NV = weight_NV.cumsum(-1)
+        total_N = cumulative_NV[:, -1]
+        place_N1 = torch.searchsorted(cumulative_NV, (uniform_N * total_N)[:, None], right=True)
+        return place_N1[:, 0].clamp_(max=V - 1), total_N
+    blocks = weight_NV.view(N, -1, BLOCK)
+    upto_NB = blocks.sum(-1).cumsum(-1)
+    total_N1 = upto_NB[:, -1:]
+    block_N1, wanted_N1 = _place(upto_NB, uniform_N[:, None] * total_N1)
+    before_N1 = torch.nn.functional.pad(upto_NB, (1, 0)).gather(1, block_N1)
+    inside = blocks.gather(1, block_N1[:, :, None].expand(-1, -1, BLOCK))[:, 0].cumsum(-1)
+    place_N1, _ = _place(inside, wanted_N1 - before_N1)
+    return (block_N1 * BLOCK + place_N1)[:, 0], total_N1[:, 0]
+
+
+def _place(cumulative_NX: Tensor, wanted_N1: Tensor) -> tuple[Tensor, Tensor]:
+    """The first place (N, 1) whose sum exceeds what is wanted, and that (N, 1): less than the last sum,
+    however sums were rounded, so that something is added at the place."""
+    last_N1 = cumulative_NX[:, -1:]
+    wanted_N1 = torch.minimum(wanted_N1, torch.nextafter(last_N1, torch.zeros_like(last_N1)))
+    return torch.searchsorted(cumulative_NX, wanted_N1, right=True), wanted_N1
 
 
 def _inner(weight_NV: Tensor, centred_NV: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from truing.models.engine.attention import NAME, AttentionPlan, following
+from truing.models.engine.copies import Int8Copies
 from truing.models.engine.decoder import Decoder
 from truing.models.engine.long_rows import long_log_probs
 from truing.models.engine.packing import PACK_TOKENS
@@ -60,7 +61,8 @@ class LanguageModel:
     `model` is a causal language model of `transformers`, possibly with adapter layers injected. `dtype`
     is the precision of passes without gradients: that of the weights where it isn't given. A trial
     finds out whether packed passes give the model's own numbers; where they don't, the model is
-    `unpacked`: everything works, each text by itself (unpacked.py). Raises InputError where it can't run.
+    `unpacked`: everything works, each text by itself (unpacked.py). With `int8` our decoder's passes
+    without gradients multiply in eight-bit integers. Raises InputError where it can't run.
     """
 
     def __init__(
@@ -68,13 +70,16 @@ class LanguageModel:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         dtype: torch.dtype | None = None,
+        *,
+        int8: bool = False,
     ) -> None:
         model.eval()
         exact_float32()
         self.model = model
         self.tokenizer = tokenizer
         self.dtype = dtype or model.dtype
-        self.decoder = Decoder(model, self.dtype) if Decoder.supports(model) else None
+        copies = Int8Copies() if int8 else None
+        self.decoder = Decoder(model, self.dtype, copies) if Decoder.supports(model) else None
         self.room = Room(PACK_TOKENS)
         self._logits = LogitRule.of(model.config.get_text_config())
         self.unpacked = False
@@ -318,13 +323,11 @@ class LanguageModel:
         for logits_NV in self._head(hidden_NE).split(rows):
             yield softcapped(logits_NV.float(), self._logits.softcap)
 
-    def forget_copies(self) -> None:
-        """Frees the copies of the weights that passes without gradients make; the next makes them anew.
-
-        As much memory as the weights themselves; making them again takes less than a pass.
-        """
+    def forget_copies(self, *, learning_only: bool = False) -> None:
+        """Frees the copies of the weights that passes without gradients make, as large as these; the next
+        makes them anew, in less than a pass. `learning_only`: of what a learning pass is to change."""
         if self.decoder is not None:
-            self.decoder.forget()
+            self.decoder.forget(learning_only=learning_only)
 
     def check_length(self, tokens: int, what: str) -> None:
         """Raises InputError where a text is longer than the model's context."""
@@ -336,10 +339,8 @@ class LanguageModel:
 
     @torch.inference_mode()
     def shared_prefix(self, prompts: Sequence[Tokens]) -> SharedPrefix | None:
-        """What all prompts begin with, run once for all passes that score them.
-
-        None where that is too short to be worth a pass of its own.
-        """
+        """What all prompts begin with, run once for all passes that score them; None where that is too
+        short to be worth a pass of its own."""
         return prefix_run_once(self, prompts)
 
     @torch.inference_mode()
@@ -349,8 +350,7 @@ class LanguageModel:
         """Log-probabilities of every continuation of every prompt, in the order given.
 
         Equal, to rounding, to scoring each alone. `shared_prefix`: of these prompts and others that are
-        scored as well; without one, that of these prompts. Raises InputError for a text beyond the
-        context.
+        scored as well; without one, of these. Raises InputError for a text beyond the context.
         """
         if shared_prefix is None:
             shared_prefix = self.shared_prefix([request.prompt for request in requests])

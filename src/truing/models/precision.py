@@ -20,6 +20,7 @@ import torch
 
 from truing.models import devices
 from truing.models import processor as cpu
+from truing.models.engine.int8 import why_not as why_not_int8
 from truing.models.user_cache import (
     ModelUnavailable,
     cache_folder,
@@ -28,6 +29,7 @@ from truing.models.user_cache import (
     remembered,
 )
 from truing.progress import SilentProgress
+from truing.spec.compute import Sampler
 from truing.types import Dtype, InputError, stable_hash
 
 _TORCH: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -136,6 +138,31 @@ def substitution(dtype: Dtype) -> str:
     if (kind := devices.device().type) != "cpu":
         return f"{dtype}: this {kind} device lacks it; float32 is used instead, more exact."
     return f"{dtype}: this processor is slow in it; float32 is used instead, faster and more exact."
+
+
+def sampler_of(sampler: Sampler, dtype: Dtype) -> Sampler:
+    """How a training in `dtype` really samples where `sampler` is asked for."""
+    return "same" if _why_not(sampler, dtype) else sampler
+
+
+def sampler_substitution(sampler: Sampler, dtype: Dtype) -> str:
+    """A sentence for the user where answers are sampled as is learned, though `sampler` is asked for; empty
+    where they aren't, or nothing else is asked for."""
+    why = _why_not(sampler, dtype)
+    return (
+        f"compute.sampler: int8 isn't used: {why}; answers are sampled as is learned."
+        if why
+        else ""
+    )
+
+
+def _why_not(sampler: Sampler, dtype: Dtype) -> str:
+    if sampler == "same":
+        return ""
+    precision = computed_in(dtype)
+    return why_not_int8(devices.device()) or (
+        "" if precision == "float32" else f"it samples for float32, and dtype is {precision}"
+    )
 
 
 def torch_dtype(dtype: Dtype) -> torch.dtype:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -57,7 +58,7 @@ class Hits:
 
 def search(session: Session, words: str) -> Hits:
     """Texts in which the words stand as they are written, capitals aside."""
-    looked_for = " ".join(words.split())
+    looked_for = _one_line(words)
     if not looked_for:
         return Hits([], [], [])
     return Hits(*(list(_hits(texts, looked_for)) for texts in _texts(session)))
@@ -112,13 +113,18 @@ def _written(session: Session) -> Iterator[_Text]:
             yield name, each, number
 
 
+def _one_line(text: str) -> str:
+    """Without line ends, and with each accented letter as one character, however it was typed."""
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
 def _hits(texts: Iterable[_Text], words: str) -> Iterator[Hit]:
     looked_for = re.compile(re.escape(words), re.IGNORECASE)
     return islice(filter(None, (_hit(*each, looked_for) for each in texts)), MOST)
 
 
 def _hit(whose: str, text: str, task: int | None, looked_for: re.Pattern[str]) -> Hit | None:
-    line = " ".join(text.split())
+    line = _one_line(text)
     at = looked_for.search(line)
     if at is None:
         return None

@@ -1,7 +1,8 @@
 """A language model as a policy: it samples completions and evaluates them again with gradients.
 
 Two sets of weights share what they can: the reference (the weights before training) and the weights in
-training (the reference's own with an adapter, or a copy of all). Samples come from the latter.
+training (the reference's own with an adapter, or a copy of all). Samples come from the latter, by passes
+of their own where these are faster.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.checkpointing import within_memory
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
-from truing.spec.compute import Checkpointing
+from truing.spec.compute import Checkpointing, Sampler
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
 
@@ -115,13 +116,15 @@ class LanguagePolicy:
         seed: int,
         temperature: float = 1.0,
         checkpointing: Checkpointing = "auto",
+        sampler: Sampler = "same",
     ) -> None:
         """`start` holds the weights to train; for full weights it should be in float32, and where it isn't
         the reference itself, the policy takes it over. Where the reference's layers are shared out over
         processes, so are those of the policy; `start` is then whole, for full weights.
 
         `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
-        `checkpointing`: whether learning passes keep their layers' inputs alone; see ComputeSpec.
+        `checkpointing`: whether learning passes keep their layers' inputs alone; `sampler`: how products
+        are computed in sampling, as models.precision.sampler_of says; see ComputeSpec for both.
         """
         self.reference = reference
         self.temperature = temperature
@@ -137,6 +140,10 @@ class LanguagePolicy:
         if shards_of(reference.model) and not shards_of(module):
             shard_layers(module, reference.device)
         self.trained.room.tell = start.room.tell
+        self.sampler = self.trained
+        if sampler == "int8":
+            self.sampler = LanguageModel(module, reference.tokenizer, self.trained.dtype, int8=True)
+            self.sampler.room = self.trained.room
         self.room = Room(LEARN_TOKENS)
         self._reference_states: dict[PromptCompletion, Tensor] = {}
         self._reference_packs: dict[PromptCompletion, Sequence[PromptCompletion]] = {}
@@ -165,8 +172,15 @@ class LanguagePolicy:
     @property
     def sampler_differs(self) -> bool:
         """See learn.correction.SeparatelySampled: passes that round to float32 agree."""
+        if self.sampler is not self.trained:
+            return True
         weights = self.trained.model.parameters()
         return self.dtype != "float32" or any(w.dtype != torch.float32 for w in weights)
+
+    @property
+    def corrects_in_passing(self) -> bool:
+        """See learn.in_passing.CorrectedInPassing: where a pass would take what faster sampling gains."""
+        return self.sampler is not self.trained
 
     def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision where the spec asks for bfloat16."""
@@ -179,6 +193,7 @@ class LanguagePolicy:
         """A learning pass needs the most memory, and drops the copies of what it changes; here those of
         the reference go too, as large as the weights. Making them again takes a tenth of a pass."""
         self.reference.forget_copies()
+        self.sampler.forget_copies(learning_only=True)
         trained = self.parameters.values()
         with self.autocast(), within_memory(self.trained, self.checkpointing, trained):
             yield

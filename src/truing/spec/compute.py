@@ -1,4 +1,5 @@
-"""The part of a spec that says where a run is computed. Nothing in it changes what the run means."""
+"""The part of a spec that says where and how a run is computed. Nothing in it changes what the run means;
+what it changes of numbers, the run's identity names as it turned out."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from truing.spec.part import Part
 
 Checkpointing = Literal["auto", "always", "never"]
 Shard = Literal["auto", "none", "full"]
+Sampler = Literal["same", "int8"]
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
@@ -43,4 +45,10 @@ class ComputeSpec(Part):
         "same",
         description="how weights that a low-rank adapter leaves as they are are held in training: in the "
         "run's precision, or in 4 bits (nf4, which needs bitsandbytes)",
+    )
+    sampler: Sampler = Field(
+        "same",
+        description="how answers are sampled in reinforcement learning in float32 on a processor: with the "
+        "products that are learned with, or with such in 8 bits (int8), faster; the difference is "
+        "corrected for as rl.correction says",
     )

@@ -19,7 +19,13 @@ DEFENCES: dict[str, dict[str, Any]] = {
     "sandwich": {"method": "prompt", "options": {"remind": {"where": "both"}}},
     "contrast_sft": {
         "method": "sft",
-        "options": {"contrast": {}, "learning_rate": 6e-4, "batch_size": 8, "epochs": 3},
+        "options": {
+            "contrast": {},
+            "learning_rate": 6e-4,
+            "batch_size": 8,
+            "epochs": 2,
+            "min_steps": 88,
+        },
     },
     "contrast_preference": {"method": "preference", "options": {"contrast": {}}},
     "contrast_rl": {"method": "rl", "options": {"contrast": {}}},

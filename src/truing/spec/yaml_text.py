@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Any
 
@@ -13,12 +14,18 @@ MOST_VALUES = 100_000
 """Values of one file, counted as often as aliases repeat them."""
 DEEPEST = 100
 """Levels that values may nest."""
+LONGEST = 5_000_000
+"""Characters of one file: they are read at about a million a second."""
+_UNQUOTED = re.compile(
+    r"expected ',' or '[}\]]'|mapping values are not allowed|cannot start any token"
+)
 
 
 class _Once(yaml.SafeLoader):
     """YAML in which no key may stand twice: the last would win without a word."""
 
     levels = 0
+    values = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """See yaml.SafeLoader."""
@@ -28,6 +35,10 @@ class _Once(yaml.SafeLoader):
             raise yaml.YAMLError(f"nests more than {DEEPEST} levels, in line {line}")
         node: yaml.Node | None = super().compose_node(parent, index)
         self.levels -= 1
+        self.values += 1
+        if node is not None and self.values > MOST_VALUES:  # before minutes are spent on the rest
+            line = node.start_mark.line + 1
+            raise yaml.YAMLError(f"more than {MOST_VALUES:,} values by line {line}; write fewer")
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -68,6 +79,8 @@ def yaml_node(text: str, where: str) -> yaml.Node | None:
 
     Scalars are as they are written: their tags are those of YAML's core types.
     """
+    if len(text) > LONGEST:
+        raise InputError(f"{where}: {len(text):,} characters long; at most {LONGEST:,} are read")
     try:
         node: yaml.Node | None = yaml.compose(text, Loader=_Once)
     except (yaml.YAMLError, ValueError) as error:
@@ -80,7 +93,8 @@ def yaml_node(text: str, where: str) -> yaml.Node | None:
 def _bad(where: str, error: Exception) -> InputError:
     # PyYAML calls a text that it is given so; the file has been named already.
     said = " ".join(str(error).split()).replace('in "<unicode string>", line', "in line")
-    return InputError(f"{where}: not valid YAML ({said})")
+    right = "; put texts with ? : , or other signs in quotes" if _UNQUOTED.search(said) else ""
+    return InputError(f"{where}: not valid YAML ({said}){right}")
 
 
 def _check(root: yaml.Node, where: str) -> None:

@@ -110,7 +110,7 @@ def test_a_step_sees_prefix_prompt_and_its_own_tokens(
         expected = torch.stack([_alone(states, rows[row], rule) for row in live])
         torch.testing.assert_close(found.view(-1, H, D), expected, rtol=0, atol=1e-5)
         room = next(iter(cache._layers.values())).own
-        own = room[0].shape[2] if isinstance(room, tuple) else room.shape[3]
+        own = room[1].shape[2] if isinstance(room, tuple) else room.shape[3]
         assert own == min(STEPS, -(-(step + 1) // 4) * 4)
         if step in (1, 4, 6):  # rows end: two here and there, a whole prompt, most of the rest
             gone = {1: {0, 7}, 4: {3, 4, 5}, 6: {1, 2, 6}}[step]

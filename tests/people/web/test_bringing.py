@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
+from people_clients import form, visit
 from people_work import Someone, fill, someone, work
 from truing.people import Store
 from truing.people.searching import AROUND, search
@@ -34,15 +35,10 @@ def lead(sqlite_store: Store) -> Someone:
     return someone(sqlite_store, "Lea", role="lead")
 
 
-def visit(app: FastAPI, who: Someone) -> TestClient:
-    cookies = {"truing-label-0": who.cookie}
-    return TestClient(app, base_url="http://127.0.0.1", cookies=cookies, follow_redirects=False)
-
-
 def send(
     app: FastAPI, who: Someone, content: bytes, name: str = "mine.jsonl", **fields: Any
 ) -> Any:
-    sent = {"csrf": csrf_token(who.cookie), **fields}
+    sent = {**form(who), **fields}
     return visit(app, who).post("/lead/import", data=sent, files={"file": (name, content)})
 
 
@@ -85,9 +81,10 @@ def test_what_would_come_in_is_shown_and_taken_only_then(
         (b"", "mine.jsonl", {}, 422, "nothing to import"),
         (b"[", "mine.json", {}, 422, "mine.json"),
         (b'{"prompt": "a", "colour": 1}', "mine.jsonl", {}, 422, "colour"),
-        (LINES, "<b>.jsonl", {}, 422, "File: give it a name of letters"),
+        (LINES, "<b>.jsonl", {}, 422, "file: give it a name of letters"),
         (LINES, "mine.jsonl", {"wanted": "many"}, 422, "wanted: must be a whole number"),
-        (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at most 1,000"),
+        (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at least 1 and at most 1,000"),
+        (LINES, "mine.jsonl", {"wanted": "0"}, 422, "wanted: at least 1"),
         (LINES, "mine.jsonl", {"consent": "maybe"}, 422, "consent: no"),
         (b" " * (MAX_FILE + 1), "mine.jsonl", {}, 422, "larger than 1,000,000 bytes"),
         (LINES, "mine.jsonl", {"csrf": "x"}, 403, "too old or not from this page"),
@@ -108,6 +105,18 @@ def test_what_cannot_be_taken_is_said_and_leaves_the_store(
     assert counted(sqlite_store, Prompt) == 0
 
 
+def test_names_and_words_are_those_of_any_language(
+    app: FastAPI, lead: Someone, sqlite_store: Store
+) -> None:
+    apart = unicodedata.normalize("NFD", "März")  # as macOS has names of files
+    shown = send(app, lead, f'{{"prompt": "Was ist im {apart}?"}}'.encode(), f"{apart}.jsonl")
+    assert shown.status_code == 200 and hidden(shown.text)["name"] == "März.jsonl"
+    visit(app, lead).post("/lead/import/take", data=hidden(shown.text))
+    with sqlite_store.reading() as session:
+        (hit,) = search(session, "märz").prompts
+    assert (hit.whose, hit.words) == ("März.jsonl", "März")
+
+
 def test_only_the_lead_imports_and_searches(
     app: FastAPI, lead: Someone, sqlite_store: Store
 ) -> None:
@@ -117,8 +126,9 @@ def test_only_the_lead_imports_and_searches(
         assert visit(app, ada).get(path).status_code == 403
     fields = {"csrf": csrf_token(ada.cookie), "name": "mine.jsonl", "content": ""}
     assert visit(app, ada).post("/lead/import/take", data=fields).status_code == 403
-    fields = {"csrf": csrf_token(lead.cookie), "name": "mine.jsonl", "content": "?"}
-    assert visit(app, lead).post("/lead/import/take", data=fields).status_code == 422
+    for content in ("?", "é"):
+        fields = {"csrf": csrf_token(lead.cookie), "name": "mine.jsonl", "content": content}
+        assert visit(app, lead).post("/lead/import/take", data=fields).status_code == 422
     assert (
         visit(app, lead).post("/lead/import/take", data={**fields, "csrf": ""}).status_code == 403
     )

@@ -52,6 +52,11 @@ class KL:
             raise InputError(f"kl.place: must be reward or loss, got {self.place!r}")
 
     @property
+    def is_in_reward(self) -> bool:
+        """Whether it is taken from the reward."""
+        return self.weight != 0 and self.place == "reward"
+
+    @property
     def is_in_loss(self) -> bool:
         """Whether the loss has a KL term."""
         return self.weight != 0 and self.place == "loss"
@@ -62,7 +67,7 @@ class KL:
 
     def in_reward(self, trajectories: Trajectories) -> Tensor:
         """(B, T) what each action costs: weight * estimate under the policy that acted; no gradient."""
-        if self.weight == 0 or self.place == "loss":
+        if not self.is_in_reward:
             return torch.zeros_like(trajectories.log_prob_BT)
         kl_BT = self.of(trajectories.log_prob_BT, trajectories.reference_log_prob_BT)
         return self.weight * kl_BT * trajectories.mask_BT

@@ -40,7 +40,7 @@ def rollout(
     reward comes at the end: it is NaN (unscored) until somebody sets it. Without `reference`, for
     objectives that don't ask for KL, its log-probabilities are NaN and cost no pass.
     """
-    sampled = sample(policy.trained, prompts, samples, sampling)
+    sampled = sample(policy.sampler, prompts, samples, sampling)
     actions: list[PromptCompletion] = []
     log_probs: list[tuple[float, ...]] = []
     for prompt, completions in zip(prompts, sampled.completions, strict=True):

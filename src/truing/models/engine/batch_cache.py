@@ -34,7 +34,7 @@ class _Layer:
     few queries are fastest.
 
     prefix (K, ...) of what all prompts begin with, beginnings (K M, ...) of what groups of prompts do; or
-    None. prompts (K P, ...); own: keys and values (K, P S, T, D).
+    None. prompts (K P, ...); own (K, P S, ...).
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class _Layer:
         self.beginnings = None if beginnings is None else _turned(beginnings)
         self.prompts = _turned(prompts)
         K, _, _, D = prompts[0].shape
-        self.own = (prompts[0].new_zeros(K, slots, 0, D), prompts[1].new_zeros(K, slots, 0, D))
+        self.own = (prompts[0].new_zeros(K, slots, D, 0), prompts[1].new_zeros(K, slots, 0, D))
 
 
 def _turned(pair: Pair) -> Pair:
@@ -192,14 +192,15 @@ class SharedCache(Slots):
         K = key_NKD.shape[1]
         P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
         self._store(cache, key_NKD, value_NKD)
-        query_PSKGD = (self._spread(query_NHD) * rule.scale).view(P, S, K, G, D)
-        query = query_PSKGD.permute(2, 0, 1, 3, 4).contiguous()
-        own_keys, own_values = (kept[:, :, :now] for kept in cache.own)
+        query_PSKGD = self._spread(query_NHD).view(P, S, K, G, D)
+        query = query_NHD.new_empty(K, P, S, G, D)
+        torch.mul(query_PSKGD.permute(2, 0, 1, 3, 4), rule.scale, out=query)
+        own_keys, own_values = cache.own[0][..., :now], cache.own[1][:, :, :now]
         if own_keys.dtype == torch.bfloat16:  # whose products take three times as long over gaps
             own_keys = own_keys.contiguous()
         # What a prompt's samples share is read once for all of them, as more rows of queries.
-        scores = [self._of_prompts(query, cache.prompts[0])]
-        scores.append(query.view(-1, G, D) @ own_keys.flatten(0, 1).transpose(1, 2))
+        scores = [_rows(query) @ cache.prompts[0]]
+        scores.append(query.view(-1, G, D) @ own_keys.flatten(0, 1))
         if cache.beginnings is not None:
             scores.insert(0, self._of_beginnings(query, cache.beginnings[0]))
         if cache.prefix is not None:
@@ -208,17 +209,12 @@ class SharedCache(Slots):
         weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
         *before, on_prompts, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
         output = (on_own.reshape(-1, G, now) @ own_values.flatten(0, 1)).view(query.shape)
-        output = output + self._of_prompts(on_prompts, cache.prompts[1])
+        output.view(K * P, S * G, D).baddbmm_(_rows(on_prompts), cache.prompts[1])
         if cache.beginnings is not None:
             output += self._of_beginnings(before.pop(), cache.beginnings[1])
         if cache.prefix is not None:
             output += (before.pop().flatten(1, 3) @ cache.prefix[1]).view(query.shape)
         return self._live(output.permute(1, 2, 0, 3, 4).reshape(P * S, H, D))
-
-    def _of_prompts(self, x_KPSGX: Tensor, states: Tensor) -> Tensor:
-        """Products (K, P, S, G, Y) with what each prompt has: (K P, X, Y)."""
-        rows = x_KPSGX.flatten(2, 3).flatten(0, 1)
-        return (rows @ states).view(*x_KPSGX.shape[:-1], -1)
 
     def _of_beginnings(self, x_KPSGX: Tensor, states: Tensor) -> Tensor:
         """Products (K, P, S, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
@@ -262,10 +258,11 @@ class SharedCache(Slots):
         return max(n - begun for n, begun in zip(self._prompt_lengths, self._begun, strict=True))
 
     def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
-        if cache.own[0].shape[2] == self.step:
-            cache.own = (grown(cache.own[0], 2, self._most), grown(cache.own[1], 2, self._most))
-        for kept, new in zip(cache.own, (key_NKD, value_NKD), strict=True):
-            place = kept.select(2, self.step)
+        if cache.own[1].shape[2] == self.step:
+            cache.own = (grown(cache.own[0], 3, self._most), grown(cache.own[1], 2, self._most))
+        keys, values = cache.own
+        places = keys.select(3, self.step), values.select(2, self.step)
+        for place, new in zip(places, (key_NKD, value_NKD), strict=True):
             if len(self._live_slots) == self.slots:
                 place.copy_(new.transpose(0, 1))
             else:
@@ -292,6 +289,11 @@ class SharedCache(Slots):
                 there = _those(layer.beginnings, K, group_M, begun)
                 layer.beginnings = there if left else None
             layer.own = (layer.own[0][:, old_S], layer.own[1][:, old_S])
+
+
+def _rows(x_KPSGX: Tensor) -> Tensor:
+    """What a prompt's samples have, as rows: (K P, S G, X)."""
+    return x_KPSGX.flatten(2, 3).flatten(0, 1)
 
 
 def _those(pair: Pair, heads: int, chosen: Tensor, longest: int) -> Pair:

@@ -3,8 +3,8 @@
 The same numbers as `transformers` gives (a test for each family), from the same parameters, for one
 packed row of tokens whose attention follows a plan. Where gradients are wanted, layers are *live*: they
 call the model's own linear modules. Where not (sampling, scoring), they are *packed*: copies of the
-weights in the processor's own layout, adapters merged in, made anew when a parameter has changed; or
-*lean* off the processor, where there are no copies. Other models run through `transformers` itself.
+weights in the processor's own layout (copies.py), made anew when a parameter has changed; or *lean* off the
+processor, where there are no copies. Other models run through `transformers` itself.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from transformers import PreTrainedModel
 
 from truing.models.engine.attention import AttentionPlan
 from truing.models.engine.checkpointing import Checkpoints
+from truing.models.engine.copies import Copies, FloatCopies, state_of
 from truing.models.engine.embedding import embedded
 from truing.models.engine.families import Norm, is_written_here, last_norm, parts_of
-from truing.models.engine.linears import Linears, Live, Packed
+from truing.models.engine.linears import Linears, Live, with_one_input
 from truing.models.engine.operators import rotate, rotate_into, signed
 from truing.models.engine.own_weights import (
     Together,
@@ -31,7 +32,6 @@ from truing.models.engine.own_weights import (
     lay_together,
     reads_own_weights,
 )
-from truing.models.engine.packed import PackedLinear
 from truing.models.engine.sharding import ShardedLayer, shard_of, shards_of
 from truing.models.engine.slot_cache import SlotCache
 
@@ -165,49 +165,38 @@ def _product_beside(x_NE: Tensor, layer: nn.Module, inner_NI: Tensor, norm: Norm
 
 
 class _PackedLayers:
-    """The matrix products of all layers in one precision, as the parameters were when it was made."""
+    """All layers with copies of the weights, as the parameters were when they were made."""
 
-    def __init__(self, body: Any, dtype: torch.dtype) -> None:
-        self.state = _state(body)
-        self.layers = [_Layer(i, part, Packed(part, dtype)) for i, part in enumerate(body.layers)]
+    def __init__(self, body: Any, copies: Copies) -> None:
+        self.state = state_of(body)
+        pairs = zip(body.layers, copies.of_layers(body), strict=True)
+        self.layers = [_Layer(i, part, linears) for i, (part, linears) in enumerate(pairs)]
 
 
 class _PackedHead:
     """The projection to the vocabulary; apart, because an adapter leaves it as it is."""
 
-    def __init__(self, head: nn.Module, dtype: torch.dtype) -> None:
-        self.state = _state(head)
-        self.project = PackedLinear([head], dtype)
-
-
-def _with_one_input(layer: Any) -> list[list[nn.Module]]:
-    """The linear modules of a layer, those that share their input together."""
-    attention, mlp = layer.self_attn, layer.mlp
-    return [
-        [attention.q_proj, attention.k_proj, attention.v_proj],
-        [attention.o_proj],
-        [mlp.gate_proj, mlp.up_proj],
-        [mlp.down_proj],
-    ]
-
-
-def _state(module: nn.Module) -> list[tuple[int, int]]:
-    """Changes whenever a parameter is replaced or written to."""
-    return [(parameter.data_ptr(), parameter._version) for parameter in module.parameters()]
+    def __init__(self, head: nn.Module, copies: Copies) -> None:
+        self.state = state_of(head)
+        self.project = copies.of_head(head)
 
 
 class Decoder:
     """Embedding, layers and last norm of a model that `supports` it.
 
-    `dtype` is the precision of passes without gradients.
+    `dtype` is the precision of passes without gradients, `copies` what they multiply with on a processor:
+    where it isn't given, weights in that precision.
     """
 
-    def __init__(self, model: PreTrainedModel, dtype: torch.dtype) -> None:
+    def __init__(
+        self, model: PreTrainedModel, dtype: torch.dtype, copies: Copies | None = None
+    ) -> None:
         self._model = model
         self._dtype = dtype
+        self._copies = copies or FloatCopies(dtype)
         body: Any = model.base_model
         for part in body.layers:
-            for layers in _with_one_input(part):
+            for layers in with_one_input(part):
                 lay_together(layers)
         self._last_norm = last_norm(body)
         self._live = [_Layer(i, part, Live(part)) for i, part in enumerate(body.layers)]
@@ -224,15 +213,15 @@ class Decoder:
 
     def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
         body: Any = self._model.base_model
-        linear = (each for part in body.layers for group in _with_one_input(part) for each in group)
+        linear = (each for part in body.layers for group in with_one_input(part) for each in group)
         if reads_own_weights(linear, self._dtype):
             return self._lean
         if self._shards():
             return self._live  # a copy would be as large as the weights that were shared out
         with self._packing:
-            if self._packed is None or self._packed.state != _state(body):
+            if self._packed is None or self._packed.state != state_of(body):
                 self._packed = None  # the old copies go before the new ones come
-                self._packed = _PackedLayers(body, self._dtype)
+                self._packed = _PackedLayers(body, self._copies)
             return self._packed.layers
 
     def head(self, hidden_NE: Tensor) -> Tensor:
@@ -240,22 +229,21 @@ class Decoder:
         head = self._model.get_output_embeddings()
         assert isinstance(head, nn.Module)
         with self._packing:
-            if self._packed_head is None or self._packed_head.state != _state(head):
+            if self._packed_head is None or self._packed_head.state != state_of(head):
                 self._packed_head = None
-                self._packed_head = _PackedHead(head, self._dtype)
+                self._packed_head = _PackedHead(head, self._copies)
             project = self._packed_head.project
         return project(hidden_NE)
 
-    def forget(self) -> None:
-        """Drops the packed copies; the next pass without gradients makes them anew."""
-        self._packed = self._packed_head = None
-
-    def _forget_what_learns(self) -> None:
-        """Drops copies of what a learning pass is about to change."""
+    def forget(self, *, learning_only: bool = False) -> None:
+        """Drops the packed copies, or those of what a learning pass is about to change; the next pass
+        without gradients makes them anew."""
         self._packed = None
         head = self._model.get_output_embeddings()
-        if head is not None and any(p.requires_grad for p in head.parameters()):
+        learns = head is not None and any(p.requires_grad for p in head.parameters())
+        if learns or not learning_only:
             self._packed_head = None
+        self._copies.forget(learning_only=learning_only)
 
     @contextmanager
     def checkpointed(self, checkpoints: Checkpoints) -> Iterator[None]:
@@ -281,7 +269,7 @@ class Decoder:
         """
         x_NE = self._embedded(tokens_N)
         if torch.is_grad_enabled():
-            self._forget_what_learns()
+            self.forget(learning_only=True)
             stack: Sequence[_Layer | _LeanLayer] = self._live
             kind = x_NE.device.type
             dtype = (

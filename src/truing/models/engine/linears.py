@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from truing.models.engine.operators import Gate
 from truing.models.engine.packed import PackedLinear
@@ -29,6 +29,17 @@ class Linears(Protocol):
     def down(self, x_NF: Tensor) -> Tensor:
         """(N, E)."""
         ...
+
+
+def with_one_input(layer: Any) -> list[list[nn.Module]]:
+    """The linear modules of a layer, those that share their input together."""
+    attention, mlp = layer.self_attn, layer.mlp
+    return [
+        [attention.q_proj, attention.k_proj, attention.v_proj],
+        [attention.o_proj],
+        [mlp.gate_proj, mlp.up_proj],
+        [mlp.down_proj],
+    ]
 
 
 class Live:

@@ -281,6 +281,8 @@ class Endpoint:
                 "see that the URL ends where the API begins (often /v1) and that the server has "
                 f"{self.name.model!r}"
             )
+        elif isinstance(error, EndpointError) and error.status == 429:
+            right = "wait and give the same command again, or ask fewer at once (at_once)"
         return InputError(f"{PREFIX}{self.name.url}#{self.name.model}: {error}; {right}")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import tempfile
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -20,13 +20,13 @@ from truing.people.exchange.importing import Imported
 from truing.people.searching import MOST, search
 from truing.people.store import Store
 from truing.people.vocabulary import ABOUT_ANSWERS, CONSENTS
-from truing.people.web.security import MAX_BODY, Person, matches
+from truing.people.web.security import MAX_BODY, Person
 from truing.people.web.visitors import (
     MAX_FIELDS,
     Fields,
     Lead,
     LeadPoster,
-    Refused,
+    check_secret,
     form_schema,
     page,
     site,
@@ -39,12 +39,13 @@ MAX_FILE = 1_000_000
 """Bytes of a file that comes by the page: it travels twice, the second time as a field."""
 MOST_WANTED = 1_000
 _CHOICES = ("wanted", "consent", *(f"ask-{kind}" for kind in ABOUT_ANSWERS))
-_PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}", re.ASCII)
+_PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}")
 
 
 def _import_page(person: Person, status: int = 200, /, **more: object) -> Response:
+    choices = {"asks": ABOUT_ANSWERS, "consents": CONSENTS, "most": MAX_FILE}
     context = {"imported": None, "sure": None, "problem": "", **more}
-    return page("import", person, status, asks=ABOUT_ANSWERS, consents=CONSENTS, **context)
+    return page("import", person, status, **choices, **context)
 
 
 @router.get("/import")
@@ -55,16 +56,14 @@ def choose(request: Request, person: Lead) -> Response:
 
 async def _uploaded(request: Request, person: Person) -> tuple[dict[str, str], str, bytes]:
     """Fields, name and content of a form with one file. Raises Refused and InputError."""
-    form = await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_BODY)
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    if not matches(person.csrf, fields.get("csrf", "")):
-        raise Refused(
-            403, "The form is too old or not from this page. Reload the page, then send it."
-        )
-    file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
-        raise InputError("file: choose one")
-    content = await file.read()
+    sizes = {"max_files": 1, "max_fields": MAX_FIELDS, "max_part_size": MAX_BODY}
+    async with request.form(**sizes) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        check_secret(person, fields)
+        file = form.get("file")
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise InputError("file: choose one")
+        content = await file.read()
     if len(content) > MAX_FILE:
         raise InputError(
             f"file: larger than {MAX_FILE:,} bytes; import it with 'truing data import FILE'"
@@ -77,8 +76,8 @@ async def preview(request: Request, person: Lead) -> Response:
     """What a file would bring and what would be left out of it; nothing is taken yet."""
     fields, name, content = await _uploaded(request, person)
     store = site(request).store
-    name = _checked_name(name)
     try:
+        name = _checked_name(name)
         imported = await run_in_threadpool(_import, store, name, content, fields, sure=False)
     except InputError as error:
         return _import_page(person, 422, problem=f"{error}.")
@@ -93,7 +92,7 @@ def take(request: Request, person: LeadPoster, fields: Fields) -> Response:
     name = _checked_name(fields.get("name", ""))
     try:
         content = base64.b64decode(fields.get("content", ""), validate=True)
-    except binascii.Error:
+    except ValueError:  # of what isn't ASCII, too
         raise InputError("content: isn't what the page sent; choose the file again") from None
     imported = _import(site(request).store, name, content, fields, sure=True)
     return _import_page(person, imported=imported)
@@ -101,7 +100,7 @@ def take(request: Request, person: LeadPoster, fields: Fields) -> Response:
 
 def _checked_name(name: str) -> str:
     """The file's name without folders, as the source of what it holds. Raises InputError."""
-    name = name.replace("\\", "/").rpartition("/")[2]
+    name = unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
     if not _PLAIN_NAME.fullmatch(name):
         raise InputError("file: give it a name of letters, digits, spaces, '.', '_' and '-'")
     return name
@@ -111,9 +110,10 @@ def _import(
     store: Store, name: str, content: bytes, fields: Mapping[str, str], *, sure: bool
 ) -> Imported:
     """Import a file, or only try to. Raises InputError, which names no folder of ours."""
-    wanted = whole_number(fields, "wanted") or 1
-    if wanted > MOST_WANTED:
-        raise InputError(f"wanted: at most {MOST_WANTED:,} people")
+    given = whole_number(fields, "wanted")
+    wanted = 1 if given is None else given
+    if not 1 <= wanted <= MOST_WANTED:
+        raise InputError(f"wanted: at least 1 and at most {MOST_WANTED:,} people")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)
