@@ -20,6 +20,7 @@ from truing.methods.sharing_out import load_base
 from truing.models import devices
 from truing.models.engine.families import FAMILIES
 from truing.models.identity import settings_hash, weights_of
+from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import (
     computed_in,

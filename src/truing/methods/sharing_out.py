@@ -39,8 +39,8 @@ def shares_out(compute: ComputeSpec) -> bool:
         )
     if compute.sampler == "int8":
         raise InputError(
-            "compute.sampler: int8 samples with copies of all weights, and compute.shard is for weights that "
-            "one process can't hold; set one of the two to its default"
+            "compute.sampler: int8 samples with copies of all weights, and compute.shard is for weights "
+            "that one process can't hold; set one of the two to its default"
         )
     if torch.cuda.is_available() and compute.device == "cpu":
         raise InputError(

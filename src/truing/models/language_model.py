@@ -143,8 +143,7 @@ class LanguageModel:
 
     @property
     def workers(self) -> int:
-        """How many passes to run at once; of an unpacked model, whose code isn't ours, one, and of layers
-        that are shared out, which are put together for one pass at a time."""
+        """How many passes to run at once; one of an unpacked model, whose code isn't ours, or a shared one."""
         return 1 if self.unpacked or shards_of(self.model) else workers(self.device)
 
     @property
