@@ -108,8 +108,7 @@ class LanguageModel:
     def load(
         folder: Path, dtype: Dtype = "float32", *, to_share_out: bool = False
     ) -> LanguageModel:
-        """Weights and tokenizer from a folder of safetensors; `to_share_out`: on the processor, whatever
-        the device is. Raises InputError where there are none."""
+        """Weights and tokenizer from a folder of safetensors; see `read_weights`."""
         weights = read_weights(folder, dtype, to_share_out=to_share_out)
         return LanguageModel(weights, read_tokenizer(folder))
 
@@ -143,7 +142,7 @@ class LanguageModel:
 
     @property
     def workers(self) -> int:
-        """How many passes to run at once; one of an unpacked model, whose code isn't ours, or a shared one."""
+        """How many passes to run at once; one where code isn't ours or weights are shared out."""
         return 1 if self.unpacked or shards_of(self.model) else workers(self.device)
 
     @property
