@@ -21,6 +21,7 @@ import torch
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
+from truing.models.engine.sharding import shards_of, whole_state
 from truing.models.identity import ADAPTER, ModelIdentity, identity_of, weights_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import torch_dtype
@@ -164,7 +165,9 @@ def save_candidate(
         if policy is not None and policy.adapter.kind == "lora":
             save_adapter(temporary, policy.trained.model, policy.adapter, base_name or str(base))
         elif policy is not None:
-            policy.trained.model.save_pretrained(temporary, safe_serialization=True)
+            trained = policy.trained.model
+            state = whole_state(trained) if shards_of(trained) else None
+            trained.save_pretrained(temporary, state_dict=state, safe_serialization=True)
         else:
             _copy_weights(base, temporary, link=link)
         save_settings(temporary, model, prompt)

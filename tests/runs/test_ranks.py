@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import yaml
 from filelock import FileLock
 from safetensors.torch import load_file
 
-from paths import ROOT
+from launching import launched, refused_once, spec_file
+from launching import together as together_in
 from tiny import saved
-from training_worker import STEPS, made, run, run_command
+from training_worker import made, run
 from truing import Spec, align
 from truing.progress import SilentProgress
 from truing.recipes.train import train, train_one
@@ -32,47 +27,6 @@ TRAININGS = (
     *("grid-ppo", "grid-corrected", "text-sft", "text-dpo", "text-kto", "text-rl", "text-ppo"),
     "text-corrected",
 )
-WORKER = ROOT / "tests" / "support" / "training_worker.py"
-
-
-def _free_port() -> int:
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        return int(server.getsockname()[1])
-
-
-def _environments(count: int) -> list[dict[str, str]]:
-    """What `accelerate launch --cpu --num_processes COUNT` sets, and no more."""
-    port = str(_free_port())
-    return [
-        {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(count),
-            "LOCAL_WORLD_SIZE": str(count),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-            "ACCELERATE_USE_CPU": "true",
-            "OMP_NUM_THREADS": "1",
-        }
-        for rank in range(count)
-    ]
-
-
-def _together(whats: Sequence[str], folder: Path, count: int) -> None:
-    started = []
-    for own in _environments(count):
-        environment = os.environ | own
-        command = [sys.executable, str(WORKER), str(folder), *whats]
-        started.append(
-            subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
-    for process in started:
-        out, error = process.communicate(timeout=120)
-        assert process.returncode == 0, error
-        assert out.splitlines() == [f"step {n}" for _ in whats for n in range(1, STEPS + 1)]
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
@@ -82,7 +36,7 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
-    _together(TRAININGS, folder, 2)
+    together_in(TRAININGS, folder, 2)
     return folder
 
 
@@ -177,54 +131,15 @@ def test_shares_are_the_whole(monkeypatch: pytest.MonkeyPatch, rows: int, count:
 
 # --- The command ------------------------------------------------------------------------------
 
-Ended = tuple[int | None, str, str]  # a process's exit code, output and messages
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return saved(tmp_path_factory.mktemp("tiny-model"))
 
 
-def _spec(folder: Path, model: Path, **over: Any) -> Path:
-    """Fine-tuning, then reinforcement learning from it with a reward model."""
-    small = {"adapter": {"rank": 2}, "learning_rate": 1e-3}
-    rl = {"steps": 3, "prompts_per_step": 3, "samples_per_prompt": 3, "max_new_tokens": 6}
-    spec = {
-        "model": str(model),
-        "dtype": "float32",
-        "data": {"limit": 12, "control_limit": 1},
-        "sft": {**small, "batch_size": 8},
-        "rl": {**small, **rl, "start": "sft", "evaluate_every": 2, "max_kl": 1000.0},
-        **over,
-    }
-    file = folder / "spec.yaml"
-    file.write_text(yaml.safe_dump(spec))
-    return file
-
-
-def _launched(spec: Path, out: Path) -> list[Ended]:
-    """`truing train rl` in two processes, forked from one that has loaded the libraries."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["truing.cli.train", "truing.recipes.train"])
-    command = ["train", "rl", str(spec), "--out", str(out), "--json"]
-    processes = []
-    for own in _environments(2):
-        said = spec.with_name(f"rank{own['RANK']}")
-        processes.append((context.Process(target=run_command, args=(command, own, said)), said))
-    for process, _ in processes:
-        process.start()
-    for process, _ in processes:
-        process.join(120)
-        process.kill()  # one that hangs has no exit code of its own
-    return [
-        (process.exitcode, said.with_suffix(".out").read_text(), said.with_suffix(".err").read_text())
-        for process, said in processes
-    ]  # fmt: skip
-
-
 def test_the_command_trains_with_two_processes_as_with_one(tmp_path: Path, model: Path) -> None:
-    spec = _spec(tmp_path, model)
-    (first, out, messages), (second, silent, others) = _launched(spec, tmp_path / "two")
+    spec = spec_file(tmp_path, model)
+    (first, out, messages), (second, silent, others) = launched(spec, tmp_path / "two")
     assert (first, second) == (0, 0), messages + others
     found = json.loads(out)
     assert silent == "" and "Reinforcement" in messages and "Reinforcement" not in others
@@ -240,7 +155,7 @@ def test_the_command_trains_with_two_processes_as_with_one(tmp_path: Path, model
         for key, value in theirs.items():
             torch.testing.assert_close(ours[key], value, atol=1e-5, rtol=0)
     assert _files(tmp_path / "two") == _files(tmp_path / "one")
-    again = _launched(spec, tmp_path / "two")  # finished: only read
+    again = launched(spec, tmp_path / "two")  # finished: only read
     assert [code for code, *_ in again] == [0, 0]
     assert json.loads(again[0][1]) == found
 
@@ -252,37 +167,27 @@ def _files(run: Path) -> set[str]:
     }
 
 
-def _refused_once(processes: list[Ended], words: str) -> None:
-    """All processes end with exit code 2, and the first alone says why."""
-    errors = "".join(error for _, _, error in processes)
-    assert [code for code, *_ in processes] == [2, 2], errors
-    assert [out for _, out, _ in processes] == ["", ""]
-    [message] = [line for line in errors.splitlines() if line.startswith("Error: ")]
-    assert words in message and message in processes[0][2]
-    assert "Traceback" not in errors
-
-
 def test_a_refusal_of_the_first_process_ends_all(tmp_path: Path, model: Path) -> None:
-    spec, out = _spec(tmp_path, model), tmp_path / "run"
+    spec, out = spec_file(tmp_path, model), tmp_path / "run"
     out.mkdir()
     with FileLock(out / ".lock"):
-        _refused_once(_launched(spec, out), "another process is working on this run")
+        refused_once(launched(spec, out), "another process is working on this run")
     assert _files(out) <= {".lock"}
     spec.write_text("rl: {steps: 0}")
-    _refused_once(_launched(spec, out), "rl.steps")
+    refused_once(launched(spec, out), "rl.steps")
 
 
 def test_a_refusal_of_another_process_ends_all(tmp_path: Path, model: Path) -> None:
     """Once before the first step and once in it, where the first is waiting for a share."""
     reward = {"parts": [{"name": f"{tmp_path}/mine.py:odd"}]}
-    spec = _spec(tmp_path, model, reward=reward)
+    spec = spec_file(tmp_path, model, reward=reward)
     for number, condition in enumerate(("True", "'An answer.' not in answer")):
         (tmp_path / "mine.py").write_text(
             "import os\n"
             "def odd(prompt, answer):\n"
             f"    return 'much' if os.environ['RANK'] == '1' and {condition} else 1.0\n"
         )
-        _refused_once(_launched(spec, tmp_path / f"run{number}"), "odd")
+        refused_once(launched(spec, tmp_path / f"run{number}"), "odd")
 
 
 @pytest.mark.parametrize("kind", ["reward", "prompt", "judge"])

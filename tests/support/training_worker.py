@@ -28,12 +28,15 @@ from truing.learn.sources.demonstrations import Demonstrations
 from truing.learn.sources.pairs import Comparisons, Pairs
 from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
+from truing.models.engine.checkpointing import layers_of
+from truing.models.engine.sharding import Absent, shard_layers
 from truing.models.precision import sampler_of
 from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
-from truing.spec.compute import Sampler
+from truing.runs.ranks import Ranks
+from truing.spec.compute import Checkpointing, Sampler
 from truing.spec.run import AdapterSpec, Correction, RlSpec
 from truing.types import Case, Score
 from worlds import TablePolicy, biased_sampler, slippery_grid
@@ -83,16 +86,27 @@ def _text_samples(policy: LanguagePolicy) -> OnPolicySamples:
 
 
 def _language_policy(
-    kind: str, policy: type[LanguagePolicy] = LanguagePolicy, sampler: Sampler = "same"
+    kind: str,
+    policy: type[LanguagePolicy] = LanguagePolicy,
+    *,
+    family: str = "llama",
+    shared_out: bool = False,
+    sampler: Sampler = "same",
 ) -> LanguagePolicy:
-    model = tiny(chat=True)
+    """Of a family that is written here, or of one whose forward pass is its own, which then computes its
+    layers again in backward passes."""
+    start = model = tiny(family, chat=True)
+    if shared_out:
+        Ranks().lend_weights()
+        shard_layers(model.model, torch.device("cpu"))
+        start = tiny(family, chat=True) if kind == "full" else model
+    when: Checkpointing = "always" if family == "gpt2" else "auto"
     adapter = AdapterSpec(kind=kind, rank=2)
-    return policy(model, model, adapter, "float32", seed=1, sampler=sampler)
+    return policy(model, start, adapter, "float32", seed=1, checkpointing=when, sampler=sampler)
 
 
-def _on_pairs(name: str) -> tuple[Policy, Source, Objective, Settings]:
+def _on_pairs(name: str, policy: LanguagePolicy) -> tuple[Policy, Source, Objective, Settings]:
     """Five prompts with three answers each, two in a step."""
-    policy = _language_policy("lora")
     prompts, *answers = texts(2, [3] * 5)[0:5], *texts(3, [4, 6, 2] * 5)
     found = [
         Comparisons(tuple(prompt), tuple(map(tuple, answers[3 * n : 3 * n + 3])), ((0, 1), (0, 2)))
@@ -107,7 +121,15 @@ def _on_pairs(name: str) -> tuple[Policy, Source, Objective, Settings]:
 
 
 def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
-    """The training of this name."""
+    """The training of this name; sharded-NAME is the same with its weights shared out over processes."""
+    shared_out, name = what.startswith("sharded-"), what.removeprefix("sharded-")
+    if shared_out or name.endswith(("-lora", "-full", "-gpt2")):
+        what, _, kind = name.rpartition("-")
+        family = "gpt2" if kind == "gpt2" else "llama"
+        policy = _language_policy(
+            "full" if kind == "full" else "lora", family=family, shared_out=shared_out
+        )
+        return _on_text(what, policy)
     if what == "grid-reinforce":
         table = TablePolicy(slippery_grid().logits, piece=3)
         objective: Objective = Reinforce(baseline=MovingAverage(rate=0.3), kl=KL(0.05))
@@ -129,21 +151,30 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
         settings = Settings(STEPS, 0.1, 1.0, correction="sequence")
         return table, _GridSamples(table), Reinforce(kl=KL(0.05)), settings
     if what == "text-sft":
-        actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
-        source = Demonstrations(actions, batch_size=3, seed=0)
-        return _language_policy("full"), source, Supervised(), Settings(STEPS, 0.01, 1.0)
+        return _on_text(what, _language_policy("full"))
     if what in ("text-dpo", "text-kto"):
-        return _on_pairs(what.removeprefix("text-"))
+        return _on_text(what, _language_policy("lora"))
     apart = what in ("text-corrected", "text-int8")
     sampler = sampler_of("int8" if what == "text-int8" else "same", "float32")
-    policy = _language_policy("lora", TextApart if apart else LanguagePolicy, sampler)
+    policy = _language_policy("lora", TextApart if apart else LanguagePolicy, sampler=sampler)
+    return _on_text(what, policy)
+
+
+def _on_text(what: str, policy: LanguagePolicy) -> tuple[Policy, Source, Objective, Settings]:
+    """A language model's training of this name."""
+    if what == "text-sft":
+        actions = [PromptCompletion(tuple(t[:4]), tuple(t[4:])) for t in texts(1, [8, 6, 9, 5, 7])]
+        source = Demonstrations(actions, batch_size=3, seed=0)
+        return policy, source, Supervised(), Settings(STEPS, 0.01, 1.0)
+    if what in ("text-dpo", "text-kto"):
+        return _on_pairs(what.removeprefix("text-"), policy)
     samples = _text_samples(policy)
     if what == "text-ppo":
         states = TextStates(policy.reference)
         value = LearnedValue(values=LinearValue(states, states.size))
         objective = Ppo(baseline=value, gae_lambda=0.95, kl=KL(0.05), epochs=2, minibatches=2)
         return policy, samples, objective, Settings(STEPS, 0.003, 1.0)
-    correction: Correction = "token" if apart else "none"
+    correction: Correction = "token" if isinstance(policy, TextApart) else "none"
     settings = Settings(STEPS, 0.005, 1.0, decay=False, correction=correction)
     return policy, samples, Reinforce(kl=KL(0.05)), settings
 
@@ -158,9 +189,36 @@ def run(
         say(step)
         return True
 
-    checkpoint = Checkpoint(folder / "state", folder / "log.jsonl", every=2, identity=what)
+    identity = what.removeprefix("sharded-")
+    checkpoint = Checkpoint(folder / "state", folder / "log.jsonl", every=2, identity=identity)
     train(policy, source, objective, settings, checkpoint, after_step)
+    if what != identity and isinstance(policy, LanguagePolicy):
+        (folder / f"held-{Ranks().index}").write_text(str(numbers_held(policy)))
     return policy.parameters
+
+
+def saved_again(what: str, folder: Path) -> None:
+    """Restores what is in the folder and saves it in `again`."""
+    policy, _, objective, _ = made(what)
+    parameters = policy.parameters
+    optimizer = torch.optim.AdamW(parameters.values(), lr=0.0, weight_decay=0.0, fused=True)
+    identity = what.removeprefix("sharded-")
+    old = Checkpoint(folder / "state", folder / "log.jsonl", identity=identity)
+    new = Checkpoint(folder / "again", folder / "again.jsonl", identity=identity)
+    old.writes = new.writes = Ranks().leads
+    step = old.restore(parameters, optimizer, objective)
+    new.rows, new.times = old.rows, old.times
+    new.save(step, parameters, optimizer, objective)
+
+
+def numbers_held(policy: LanguagePolicy) -> int:
+    """Of the matrices of a policy's layers, in this process."""
+    return sum(
+        matrix.rows.numel() if isinstance(matrix, Absent) else matrix.numel()
+        for layer in layers_of(policy.trained.model) or ()
+        for name, matrix in layer.named_parameters()
+        if matrix.ndim > 1 and "lora" not in name
+    )
 
 
 def run_in_child(what: str, folder: Path, steps: Connection) -> None:
@@ -170,8 +228,10 @@ def run_in_child(what: str, folder: Path, steps: Connection) -> None:
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str], said: Path) -> None:
-    """A `truing` command in this process, which ends with it; what it says goes to SAID.out and .err."""
+    """A `truing` command in this process, in SAID's folder; the process ends with it. What it says goes to
+    SAID.out and SAID.err."""
     os.environ.update(environment)
+    os.chdir(said.parent)
     for stream, ending in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(said.with_suffix(ending), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)
     sys.argv = ["truing", *command]
@@ -181,4 +241,9 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], said: Pa
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in sys.argv[2:]:
-        run(name, Path(sys.argv[1]) / name, lambda step: print(f"step {step}", flush=True))
+        what = name.removeprefix("again:")
+        if what != name:
+            saved_again(what, Path(sys.argv[1]) / "again" / what)
+        else:
+            run(what, Path(sys.argv[1]) / what, lambda step: print(f"step {step}", flush=True))
+    Ranks().wait()

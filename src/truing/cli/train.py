@@ -38,7 +38,8 @@ def _explained_once(interrupted: str) -> Iterator[bool]:
         if int(os.environ.get("WORLD_SIZE", "1")) == 1:
             yield True
             return
-        from truing.runs.ranks import Ranks
+        from truing.runs.heartbeat import ProcessLost
+        from truing.runs.ranks import Ranks, may_speak
 
         ranks = Ranks()
         try:
@@ -47,11 +48,13 @@ def _explained_once(interrupted: str) -> Iterator[bool]:
             ranks.tell(error)
             if ranks.leads:
                 raise
-            with suppress(
-                RuntimeError
-            ):  # whoever has started them ends the others with the first to end
-                ranks.wait()
+            with suppress(ProcessLost):
+                ranks.wait()  # whoever has started them ends the others with the first to end
             raise typer.Exit(2) from None
+        except ProcessLost as lost:
+            if may_speak():
+                say(f"Error: {lost}", error=True)
+            raise typer.Exit(1) from None
 
 
 def train(

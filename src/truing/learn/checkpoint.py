@@ -22,6 +22,8 @@ from truing.files import write_jsonl_atomically
 from truing.learn.objectives.objective import Objective
 from truing.learn.tracking.tracking import Tracking
 from truing.models.tensor_files import write_tensors_atomically
+from truing.runs.ranks import Ranks
+from truing.runs.row_shard import shape_of
 from truing.types import InputError
 
 TIMINGS = ("seconds", "cpu_seconds", "tokens_per_second")
@@ -33,7 +35,8 @@ class Checkpoint:
 
     `identity` says what the training depends on (a spec's digest): another's checkpoint is refused.
     `tracking` is shown every row, `after_save` is called once state and log are written. Where `writes`
-    is False, nothing is written or shown (another process does).
+    is False, nothing is written or shown (another process does). The file has parameters whole, also
+    where processes hold some rows each: as many processes as one likes go on from it.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Checkpoint:
         self.identity = identity
         self.tracking = tracking
         self.after_save = after_save
+        self.ranks = Ranks()
         self.writes = True
         self.rows: list[dict[str, Any]] = []
         self.times: list[dict[str, Any]] = []
@@ -116,13 +120,13 @@ class Checkpoint:
         objective: Objective,
     ) -> None:
         """Writes all that training depends on and the log as one file, then the readable log."""
-        if not self.writes:
-            return
         tensors = {f"objective/{name}": value for name, value in objective.state().items()}
         for name, parameter in parameters.items():
-            tensors[f"parameter/{name}"] = parameter
+            tensors[f"parameter/{name}"] = self.ranks.whole(parameter, parameter)
             for kind, value in optimizer.state.get(parameter, {}).items():
-                tensors[f"optimizer/{kind}/{name}"] = value
+                tensors[f"optimizer/{kind}/{name}"] = self.ranks.whole(parameter, value)
+        if not self.writes:
+            return
         metadata = {
             "step": str(step),
             "identity": self.identity,
@@ -186,13 +190,14 @@ class Checkpoint:
             for key, tensor in tensors.items():
                 part, _, rest = key.partition("/")
                 if part == "parameter":
-                    parameters[rest].copy_(tensor)
+                    parameters[rest].copy_(self.ranks.own_part(parameters[rest], tensor))
                 elif part == "objective":
                     learned[rest] = tensor
                 else:
                     kind, _, name = rest.partition("/")
                     parameter = parameters[name]
-                    state.setdefault(parameter, {})[kind] = tensor.to(parameter.device)
+                    own = self.ranks.own_part(parameter, tensor)
+                    state.setdefault(parameter, {})[kind] = own.to(parameter.device)
         optimizer.state.update(state)
         if learned:
             objective.load(learned)
@@ -222,7 +227,7 @@ class Checkpoint:
             for key, tensor in tensors.items()
             if not key.startswith("optimizer/")
         }
-        ours = {f"parameter/{name}": tuple(value.shape) for name, value in parameters.items()}
+        ours = {f"parameter/{name}": shape_of(value) for name, value in parameters.items()}
         ours |= {
             f"objective/{name}": tuple(value.shape) for name, value in objective.state().items()
         }

@@ -13,6 +13,7 @@ from truing.learn.objectives.objective import Current, Loss, Objective
 from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
+from truing.runs.row_shard import is_shared_out
 from truing.types import InputError
 
 LogRow = dict[str, Any]
@@ -180,10 +181,18 @@ def accumulate(
     """
     rows = [row for unit in ranks.share(batch.units) for row in unit]
     mine, credit_BT = batch.select(rows), credit_BT[rows]
-    while (tally := _in_pieces(policy, objective, mine, credit_BT, count)) is None:
-        for parameter in policy.parameters.values():
+    parameters = policy.parameters.values()
+    # Gradients of what is shared out are summed as they come: if one begins again, all do.
+    together = any(map(is_shared_out, parameters))
+    while True:
+        tally = _in_pieces(policy, objective, mine, credit_BT, count)
+        ran_out = tally is None
+        if not (ranks.any(ran_out) if together else ran_out):
+            break
+        for parameter in parameters:
             parameter.grad = None
-    ranks.sum_gradients(policy.parameters.values())
+    assert tally is not None
+    ranks.sum_gradients(parameters)
     sums = ranks.sum_figures({**tally.sums, "actions": tally.actions})
     return sums, sums.pop("actions")
 
@@ -215,13 +224,22 @@ def _in_pieces(
     return tally
 
 
-def gradient_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> float:
-    """Clips the gradient, steps and returns its norm before clipping.
+def gradient_step(
+    policy: Policy,
+    optimizer: torch.optim.Optimizer,
+    max_grad_norm: float,
+    ranks: Ranks | None = None,
+) -> float:
+    """Clips the gradient, steps and returns its norm before clipping. `ranks` may each have rows of it.
 
     Raises FloatingPointError where it isn't finite, before it can reach the parameters.
     """
     parameters = list(policy.parameters.values())
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
+    if ranks is not None and any(map(is_shared_out, parameters)):
+        norm = ranks.gradient_norm(parameters)
+        torch.nn.utils.clip_grads_with_norm_(parameters, max_grad_norm, norm)
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm)
     if not torch.isfinite(norm):
         raise FloatingPointError(f"the gradient's norm is {float(norm)}; lower the learning rate")
     optimizer.step()
@@ -277,7 +295,7 @@ def update(
             optimizer.zero_grad(set_to_none=True)
             part = batch.select(rows)
             this.add(*accumulate(policy, objective, part, credit_BT[rows], count, ranks))
-            norms.append(gradient_step(policy, optimizer, max_grad_norm))
+            norms.append(gradient_step(policy, optimizer, max_grad_norm, ranks))
         whole.add(this.sums, this.actions)
         epochs += 1
         limit = schedule.max_update_kl

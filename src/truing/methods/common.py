@@ -15,6 +15,7 @@ from truing.learn.tracking import Training, tracking_of
 from truing.learn.tracking.tracking import Tracking
 from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
+from truing.models.engine.sharding import shards_of
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, sampler_of
 from truing.models.weights.resolving import portable_name
@@ -22,6 +23,7 @@ from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
 from truing.runs.costs import Cost
 from truing.runs.folder import HELD_OUT
+from truing.runs.ranks import Ranks
 from truing.runs.run import Run
 from truing.spec.run import AdapterSpec, Spec
 from truing.terminal.text import shortly
@@ -93,19 +95,24 @@ def new_policy(
     setup: Setup, adapter: AdapterSpec, seed: int, temperature: float = 1.0
 ) -> LanguagePolicy:
     """A policy that starts from the base. Full weights are trained from their float32 values."""
-    start = setup.base.model
-    if adapter.kind == "full" and computed_in(setup.spec.dtype) != "float32":
-        start = LanguageModel.load(setup.source.folder, "float32")
-    policy = LanguagePolicy(
-        setup.base.model,
-        start,
-        adapter,
-        setup.spec.dtype,
-        seed,
-        temperature,
-        setup.spec.compute.checkpointing,
-        sampler_of(setup.spec.compute.sampler, setup.spec.dtype),
-    )
+    shared_out = bool(shards_of(setup.base.model.model))
+
+    def made() -> LanguagePolicy:
+        start = setup.base.model
+        if adapter.kind == "full" and (shared_out or computed_in(setup.spec.dtype) != "float32"):
+            start = LanguageModel.load(setup.source.folder, "float32", to_share_out=shared_out)
+        return LanguagePolicy(
+            setup.base.model,
+            start,
+            adapter,
+            setup.spec.dtype,
+            seed,
+            temperature,
+            setup.spec.compute.checkpointing,
+            sampler_of(setup.spec.compute.sampler, setup.spec.dtype),
+        )
+
+    policy = Ranks().in_turn(made) if shared_out else made()
     if names := policy.not_adapted:
         setup.progress.note(f"The adapter leaves as they are: {', '.join(names)}")
     return policy

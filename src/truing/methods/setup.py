@@ -16,6 +16,7 @@ from truing.data.preference_file import read_preferences
 from truing.data.splits import share
 from truing.files import jsonl
 from truing.learn.tracking import check_trackers
+from truing.methods.sharing_out import load_base
 from truing.models import devices
 from truing.models.engine.families import FAMILIES
 from truing.models.identity import settings_hash, weights_of
@@ -138,7 +139,7 @@ class Setup:
             return self.whole.base
         if sentence := substitution(self.spec.dtype):
             self.progress.note(sentence)
-        model = LanguageModel.load(self.source.folder, self.spec.dtype)
+        model = load_base(self.source.folder, self.spec)
         model.room.tell = self.progress.note
         if self.spec.compute.base_precision == "nf4":
             hold_in_nf4(model.model, model.model.get_output_embeddings())
@@ -211,7 +212,7 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[No
 
     Chat templates that write the date write the one on which the run was begun.
     """
-    identity, made = _identity(setup, run.kind), planned(setup.spec)
+    identity, made = identity_of_run(setup, run.kind), planned(setup.spec)
     record = new_record(
         identity,
         profile=profile,
@@ -227,7 +228,8 @@ def opened(run: Run, setup: Setup, *, profile: str, command: str) -> Iterator[No
         yield
 
 
-def _identity(setup: Setup, kind: str) -> dict[str, str]:
+def identity_of_run(setup: Setup, kind: str) -> dict[str, str]:
+    """Named hashes of all that decides what a run of a kind comes to."""
     texts = [
         json.dumps([c.prompt, c.correct_answers, c.incorrect_answers, c.category, *_more(c)])
         for c in (*setup.train, *setup.held_out, *setup.controls, *setup.texts.prompts)

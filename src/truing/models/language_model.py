@@ -34,6 +34,7 @@ from truing.models.engine.projection import (
     token_log_probs_and_entropies,
 )
 from truing.models.engine.room import Room, fitting_tokens
+from truing.models.engine.sharding import shards_of
 from truing.models.engine.threads import workers
 from truing.models.engine.tree import (
     PromptWithContinuations,
@@ -104,9 +105,12 @@ class LanguageModel:
         return SENTENCE if self.cached else SENTENCE + UNCACHED
 
     @staticmethod
-    def load(folder: Path, dtype: Dtype = "float32") -> LanguageModel:
-        """Weights and tokenizer from a folder of safetensors. Raises InputError where there are none."""
-        return LanguageModel(read_weights(folder, dtype), read_tokenizer(folder))
+    def load(
+        folder: Path, dtype: Dtype = "float32", *, to_share_out: bool = False
+    ) -> LanguageModel:
+        """Weights and tokenizer from a folder of safetensors; see `read_weights`."""
+        weights = read_weights(folder, dtype, to_share_out=to_share_out)
+        return LanguageModel(weights, read_tokenizer(folder))
 
     @staticmethod
     def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -138,8 +142,8 @@ class LanguageModel:
 
     @property
     def workers(self) -> int:
-        """How many passes to run at once; of an unpacked model, whose code isn't ours, one."""
-        return 1 if self.unpacked else workers(self.device)
+        """How many passes to run at once; one where code isn't ours or weights are shared out."""
+        return 1 if self.unpacked or shards_of(self.model) else workers(self.device)
 
     @property
     def pack_tokens(self) -> int:

@@ -17,15 +17,17 @@ from truing.models.tensor_files import UNREADABLE
 from truing.types import Dtype, InputError
 
 
-def read_weights(folder: Path, dtype: Dtype) -> PreTrainedModel:
-    """The model in a folder of safetensors. Raises InputError where there is none, or it needs code."""
+def read_weights(folder: Path, dtype: Dtype, *, to_share_out: bool = False) -> PreTrainedModel:
+    """The model in a folder of safetensors. `to_share_out`: on the processor, because the device needn't
+    hold all of it. Raises InputError where there is none, or it needs code."""
     _check_kernels(folder / "config.json")
-    check_room(folder, torch_dtype(dtype), devices.device())
+    device = torch.device("cpu") if to_share_out else devices.device()
+    check_room(folder, torch_dtype(dtype), device, copied=not to_share_out)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             dtype=torch_dtype(dtype),
-            device_map=_straight_to(devices.device()),
+            device_map=_straight_to(device),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

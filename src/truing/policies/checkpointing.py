@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 
 from torch import Tensor
 
 from truing.models.engine.checkpointing import Checkpoints, checkpointed, layers_of
 from truing.models.engine.memory import available_bytes
+from truing.models.engine.sharding import shards_of
 from truing.models.language_model import LanguageModel
 from truing.spec.compute import Checkpointing
 from truing.types import InputError
@@ -35,7 +37,8 @@ def within_memory(
     if when == "auto":
         gradients = sum(parameter.nbytes for parameter in trained if parameter.grad is None)
         room = available_bytes(model.device) - gradients
-    checkpoints = Checkpoints(len(layers), room, model.model.parameters())
+    gathered = (matrix for shard in shards_of(model.model) for matrix in shard.matrices)
+    checkpoints = Checkpoints(len(layers), room, chain(model.model.parameters(), gathered))
     decoder = model.decoder
     run = (
         checkpointed(layers, checkpoints) if decoder is None else decoder.checkpointed(checkpoints)

@@ -19,6 +19,13 @@ from transformers import PreTrainedModel
 from truing.models.engine.checkpointing import nothing_kept
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
+from truing.models.engine.sharding import (
+    forget_gathered,
+    lend_to_copy,
+    shard_layers,
+    shards_of,
+    trained,
+)
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.features import mean_and_last
 from truing.models.language_model import LanguageModel
@@ -26,6 +33,7 @@ from truing.models.precision import computed_in, torch_dtype
 from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.checkpointing import within_memory
 from truing.policies.trajectories import Trajectories
+from truing.runs.ranks import Ranks
 from truing.spec.compute import Checkpointing, Sampler
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
@@ -88,9 +96,11 @@ def _pass_end(actions: Sequence[PromptCompletion], start: int, size: int, shared
 
 def adapted(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> PreTrainedModel:
     """The model with a fresh adapter. The frozen weights are its own: an adapter only reads them."""
+    forget_gathered()
     shared = {id(tensor): tensor for tensor in model.parameters()}
     module = copy.deepcopy(model, shared).requires_grad_(False)
     add_adapter(module, adapter, seed)
+    lend_to_copy(module)
     return module
 
 
@@ -109,7 +119,8 @@ class LanguagePolicy:
         sampler: Sampler = "same",
     ) -> None:
         """`start` holds the weights to train; for full weights it should be in float32, and where it isn't
-        the reference itself, the policy takes it over.
+        the reference itself, the policy takes it over. Where the reference's layers are shared out over
+        processes, so are those of the policy; `start` is then whole, for full weights.
 
         `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
         `checkpointing`: whether learning passes keep their layers' inputs alone; `sampler`: how products
@@ -126,6 +137,8 @@ class LanguagePolicy:
             own = start.model if start is not reference else copy.deepcopy(start.model)
             module = own.float().requires_grad_(True)
         self.trained = LanguageModel(module, reference.tokenizer, torch_dtype(dtype))
+        if shards_of(reference.model) and not shards_of(module):
+            shard_layers(module, reference.device)
         self.trained.room.tell = start.room.tell
         self.sampler = self.trained
         if sampler == "int8":
@@ -142,9 +155,10 @@ class LanguagePolicy:
 
     @property
     def parameters(self) -> dict[str, nn.Parameter]:
-        """The parameters in training, by name."""
+        """The parameters in training, by name; this process's rows where layers are shared out."""
+        forget_gathered()
         named = self.trained.model.named_parameters()
-        return {name: parameter for name, parameter in named if parameter.requires_grad}
+        return {name: trained(parameter) for name, parameter in named if parameter.requires_grad}
 
     @torch.no_grad()
     def set_parameters(self, values: Mapping[str, Tensor]) -> None:
@@ -153,7 +167,7 @@ class LanguagePolicy:
         if parameters.keys() != values.keys():
             raise ValueError("the parameters to start from belong to another kind of training")
         for name, value in values.items():
-            parameters[name].copy_(value)
+            parameters[name].copy_(Ranks().own_part(parameters[name], value))
 
     @property
     def sampler_differs(self) -> bool:

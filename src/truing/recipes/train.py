@@ -27,9 +27,11 @@ from truing.methods.setup import (
     with_demonstrations,
     with_preferences,
 )
+from truing.methods.sharing_out import shares_out
 from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
+from truing.recipes.launched import check_launch, check_setup
 from truing.recipes.lengths import check_lengths
 from truing.recipes.reward import TrainedReward, train_reward
 from truing.recipes.training_page import PAGE, page_as_it_goes, write_training_page
@@ -183,11 +185,18 @@ def train_one(
     ranks = Ranks()
     progress = progress or (StderrProgress() if ranks.leads else SilentProgress())
     run = ranks.together(lambda: Run(folder, progress, kind=f"train {kind}", ranks=ranks))
+    ranks.together(lambda: shares_out(spec.compute))
+    check_launch(spec, kind, ranks, progress)
+    if shares_out(spec.compute):
+        ranks.lend_weights()
     read = _texts_for(spec, kind)
     setup = ranks.together(
         lambda: make_setup(spec, progress, read=read, accept_licence=accept_licence)
     )
+    check_setup(setup, kind, ranks)
     begun = ranks.from_first(lambda: run.is_begun)
+    if shares_out(spec.compute):
+        _ = setup.base  # all of them hold a part of it, also where the first alone computes
     if not begun:
         ranks.from_first(lambda: check_lengths(run, setup))
         if resume:

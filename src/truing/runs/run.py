@@ -28,6 +28,7 @@ from truing.progress.pace import in_words
 from truing.runs.costs import Cost, give_memory_back, measured
 from truing.runs.entries import entries, is_file, remove_left_behind
 from truing.runs.folder import RECORD, check_folder, unwritable
+from truing.runs.lending import LENDING
 from truing.runs.ranks import Ranks
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec, digest_of
@@ -36,7 +37,7 @@ from truing.version import __version__
 
 RUNS = Path("runs")
 SPEC = "spec.yaml"
-_NAMED = {
+IN_WORDS = {
     "spec_digest": "spec",
     "functions_hash": "reward function",
     "questions_hash": "set of questions",
@@ -136,7 +137,7 @@ class Run:
     def _refusal(self, name: str) -> InputError:
         what = "something else is in there already"
         if name != "digest":
-            what = f"is a run of another {_NAMED.get(name, name.removesuffix('_hash'))}"
+            what = f"is a run of another {IN_WORDS.get(name, name.removesuffix('_hash'))}"
         begin_anew = "--overwrite to begin anew" if self.kind == "align" else "delete it"
         return InputError(f"{self.folder}: {what}; give another folder for --out, or {begin_anew}")
 
@@ -273,10 +274,11 @@ class Run:
             give_memory_back()
             return cost
 
-        with self.progress.stage(self._heading(name, what)):
-            cost = done() if together else self.ranks.from_first(done)
-        mark = {"account": account, "cost": cost.to_json()}
-        self.ranks.from_first(lambda: write_json_atomically(self._mark(name), mark))
+        with LENDING.scope():
+            with self.progress.stage(self._heading(name, what)):
+                cost = done() if together else self.ranks.from_first(done)
+            mark = {"account": account, "cost": cost.to_json()}
+            self.ranks.from_first(lambda: write_json_atomically(self._mark(name), mark))
 
     def costs(self) -> dict[str, dict[str, Any]]:
         """The cost of each account, and their total."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from truing.spec.part import Part
 
 Checkpointing = Literal["auto", "always", "never"]
+Shard = Literal["auto", "none", "full"]
 Sampler = Literal["same", "int8"]
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
@@ -33,6 +34,12 @@ class ComputeSpec(Part):
         description="whether a learning pass keeps its layers' inputs alone and computes the rest again: "
         "auto (where the rest doesn't fit into the free memory), always or never; the numbers are the "
         "same",
+    )
+    shard: Shard = Field(
+        "auto",
+        description="whether processes that train together share out the weights of the model's layers "
+        "(FSDP2), so that no card has to hold them all: full, none, or auto (what `accelerate launch "
+        "--use_fsdp` says, else none); one process holds everything",
     )
     base_precision: Literal["same", "nf4"] = Field(
         "same",

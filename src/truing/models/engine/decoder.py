@@ -10,7 +10,7 @@ processor, where there are no copies. Other models run through `transformers` it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from threading import Lock
 from typing import Any
@@ -32,6 +32,7 @@ from truing.models.engine.own_weights import (
     lay_together,
     reads_own_weights,
 )
+from truing.models.engine.sharding import ShardedLayer, shard_of, shards_of
 from truing.models.engine.slot_cache import SlotCache
 
 CHUNK = 256
@@ -215,6 +216,8 @@ class Decoder:
         linear = (each for part in body.layers for group in with_one_input(part) for each in group)
         if reads_own_weights(linear, self._dtype):
             return self._lean
+        if self._shards():
+            return self._live  # a copy would be as large as the weights that were shared out
         with self._packing:
             if self._packed is None or self._packed.state != state_of(body):
                 self._packed = None  # the old copies go before the new ones come
@@ -279,11 +282,31 @@ class Decoder:
             turn: self._turn(turn, x_NE, positions_N, dtype, lean=stack is self._lean)
             for turn in dict.fromkeys(layer.turn for layer in stack)
         }
-        for layer in stack[:layers]:
-            run = layer if self._checkpoints is None else self._checkpoints.around(layer)
-            of_these = only_M if layer is stack[-1] else None
-            x_NE = run(x_NE, *turns[layer.turn], plan, dtype, of_these)
+        with self._in_precision(stack):
+            shards = self._shards()
+            for number, layer in enumerate(stack[:layers]):
+                of_these = only_M if layer is stack[-1] else None
+                shard = shards[number] if shards else None
+                x_NE = self._run(layer, shard)(x_NE, *turns[layer.turn], plan, dtype, of_these)
         return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
+
+    def _shards(self) -> Sequence[ShardedLayer]:
+        """Those of the layers; none where each process holds them whole."""
+        body: Any = self._model.base_model
+        return shards_of(self._model) if shard_of(body.layers[0]) else ()
+
+    def _run(self, layer: _Layer | _LeanLayer, shard: ShardedLayer | None) -> Callable[..., Tensor]:
+        """A pass through a layer. Whatever is computed again in the backward pass is so with the weights
+        there: they are put together around it."""
+        run = layer if self._checkpoints is None else self._checkpoints.around(layer)
+        return run if shard is None else shard.around(run)
+
+    def _in_precision(self, stack: Sequence[_Layer | _LeanLayer]) -> AbstractContextManager[object]:
+        """Of a pass without gradients through the model's own modules, on which copies would have it."""
+        own = self._model.dtype
+        if stack is not self._live or torch.is_grad_enabled() or own == self._dtype:
+            return nullcontext()
+        return torch.autocast(self._model.device.type, self._dtype)
 
     def _embedded(self, tokens_N: Tensor) -> Tensor:
         body: Any = self._model.base_model
