@@ -117,6 +117,8 @@ class LanguagePolicy:
         self.checkpointing = checkpointing
         self.dtype = computed_in(dtype)
         self.adapter = adapter
+        self.sampled_apart = False
+        """Whether others draw its samples, by passes and perhaps versions of their own."""
         if adapter.kind == "lora":
             module = adapted(start.model, adapter, seed)
         else:
@@ -151,6 +153,8 @@ class LanguagePolicy:
     def sampler_differs(self) -> bool:
         """See learn.correction.SeparatelySampled: passes that round to float32 agree."""
         weights = self.trained.model.parameters()
+        if self.sampled_apart:
+            return True
         return self.dtype != "float32" or any(w.dtype != torch.float32 for w in weights)
 
     def autocast(self) -> AbstractContextManager[object]:
