@@ -34,7 +34,6 @@ _TEXT = (
     'The 3 cats (of 12) said: "Don\'t!"\n\tNaïve café — x_y = f(2.50); Жизнь, 生活, ζωή. '
     "Water boils at 100 degrees, and the capital of France is Paris."
 )
-_RIGHT = "serve the model that learns here (--model, --tokenizer), and no other under its name"
 
 
 def check_server(server: VllmServer, model: LanguageModel, prompt: Sequence[int]) -> None:
@@ -43,16 +42,23 @@ def check_server(server: VllmServer, model: LanguageModel, prompt: Sequence[int]
     with _in_words(server):
         own = model.encode(_TEXT)
         if server.tokens(_TEXT) != own:
-            raise _wrong(server, f"has another tokenizer than the model that learns; {_RIGHT}")
+            raise _wrong(
+                server, f"has another tokenizer than the model that learns; {_right(model)}"
+            )
         for tokens in (own, list(prompt)):
             apart = _apart(server.scores(tokens), _own_scores(model, tokens))
             if apart > APART:
                 raise _wrong(
                     server,
                     f"has other weights than the model that learns: log-probabilities of a known text are "
-                    f"{apart:.2f} nats per token apart; {_RIGHT}",
+                    f"{apart:.2f} nats per token apart; {_right(model)}",
                 )
         _check_samples(server, model, prompt)
+
+
+def _right(model: LanguageModel) -> str:
+    folder = model.model.config.name_or_path
+    return f"serve {folder}" if folder else "serve the model that learns"
 
 
 def _check_samples(server: VllmServer, model: LanguageModel, prompt: Sequence[int]) -> None:

@@ -84,11 +84,11 @@ class ServedSampler:
     def publish(self, version: int) -> None:
         """See Sampler. Raises InputError where the adapter can't be written."""
         self._versions.write(version)
-        kept = self._saved() - self._staleness
+        saved = self._saved()
         for name, number in self._versions.names().items():
             if number < version - self._staleness:
                 self._fleet.everywhere(partial(_unload_known, name))
-                if number < kept:
+                if not saved - self._staleness <= number < saved:
                     self._versions.remove(name)
 
     def sample(

@@ -2,8 +2,8 @@
 
 Step t is drawn by version max(0, t - 1 - k), where a version is the number of updates behind the weights,
 and k the staleness. So k + 1 steps are on their way at once, and which version draws which step doesn't
-depend on who is how fast: the same run draws the same batches, and one that was killed goes on with them, as
-long as versions can be had again. k = 0 draws each step by the weights that learn from it, and nothing
+depend on who is how fast: the same run draws the same batches, and one that was killed goes on with them,
+as long as versions can be had again. k = 0 draws each step by the weights that learn from it, and nothing
 ahead.
 """
 

@@ -47,6 +47,7 @@ class Fleet(Generic[Server]):
         self._lock = threading.Lock()
         self._busy = [0] * len(self.servers)
         self._gone: dict[int, float] = {}  # since when
+        self._closed = False
 
     def run(self, jobs: Sequence[Callable[[Server], Made]]) -> list[Made]:
         """What the jobs give, in order. Raises NoServerLeft, or what a job raises beside Unreachable."""
@@ -69,6 +70,7 @@ class Fleet(Generic[Server]):
 
     def close(self) -> None:
         """End everything that is still asked."""
+        self._closed = True
         for server in self.servers:
             server.close()
 
@@ -109,7 +111,7 @@ class Fleet(Generic[Server]):
             known = number in self._gone
             self._gone[number] = time.monotonic()
             others = len(self.servers) - len(self._gone)
-        if not known and others:
+        if not known and others and not self._closed:
             self._say(f"{self.servers[number]} {error}; the others take over")
 
     def _back(self, number: int) -> None:

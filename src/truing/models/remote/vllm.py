@@ -169,7 +169,8 @@ class VllmServer:
     def scores(self, prompt: Sequence[int], adapter: str = "") -> list[float]:
         """Log-probabilities (nats) of a prompt's tokens but the first, by the base or under an adapter."""
         body = {"model": adapter or self.name.model, "prompt": list(prompt), "echo": True}
-        return echoed(self._post({**body, "max_tokens": 1, **_WHOLE, **_NUMBERS}), prompt)
+        asked = {**body, **_WHOLE, **_NUMBERS, "logprobs": 1, "max_tokens": 1, "temperature": 1.0}
+        return echoed(self._post(asked), prompt)
 
     def tokens(self, text: str) -> list[int]:
         """The tokens that its tokenizer makes of a text, without any at the beginning or end."""
