@@ -76,16 +76,16 @@ def prompt_tokens(document: Mapping[str, Any]) -> list[int]:
     """What the server made of a text. Raises Refused."""
     choices = document.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
-    tokens = choice.get("prompt_token_ids") if isinstance(choice, Mapping) else None
-    if not _are_numbers(tokens):
+    tokens = _numbers_in(choice.get("prompt_token_ids")) if isinstance(choice, Mapping) else None
+    if tokens is None:
         raise Refused(NO_NUMBERS)
-    return list(tokens)
+    return tokens
 
 
 def _numbers(choice: Mapping[str, Any]) -> list[int]:
-    tokens = choice.get("token_ids")
-    if _are_numbers(tokens):
-        return list(tokens)
+    tokens = _numbers_in(choice.get("token_ids"))
+    if tokens is not None:
+        return tokens
     figures = choice.get("logprobs")
     texts = figures.get("tokens") if isinstance(figures, Mapping) else None
     if not isinstance(texts, list):
@@ -96,11 +96,13 @@ def _numbers(choice: Mapping[str, Any]) -> list[int]:
     return [int(match[1]) for match in found if match]
 
 
-def _are_numbers(tokens: Any) -> bool:
-    return isinstance(tokens, list) and all(
+def _numbers_in(tokens: object) -> list[int] | None:
+    """Token ids; None where they aren't."""
+    whole = isinstance(tokens, list) and all(
         isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**31
         for each in tokens
     )
+    return list(tokens) if whole and isinstance(tokens, list) else None
 
 
 def _log_probs(choice: Mapping[str, Any]) -> list[float | None]:
