@@ -44,11 +44,11 @@ from truing.models.engine.int8 import multiplies_int8
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
-from truing.spec.compute import Sampler
 from truing.spec.run import AdapterSpec
+from truing.spec.sampler import Products
 from truing.types import Completion
 
-SAMPLERS: tuple[Sampler, ...] = ("same", "int8")
+SAMPLERS: tuple[Products, ...] = ("same", "int8")
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 4, 12
 SEEDS = int(os.environ.get("SEEDS", "10"))
 WORDS = 512
@@ -112,7 +112,7 @@ def small_model() -> Task:
     return Task("2 M", reference, rows, reward, AdapterSpec(kind="full"), 1e-3, _steps(60))
 
 
-def trained(task: Task, sampler: Sampler, seed: int) -> list[dict[str, float]]:
+def trained(task: Task, sampler: Products, seed: int) -> list[dict[str, float]]:
     """What each step's log says, with the seconds that it sampled."""
     reference = task.reference
     policy = LanguagePolicy(

@@ -53,6 +53,13 @@ class Server:
                     if status == 0:  # says nothing for a while
                         time.sleep(said)
                         return
+                    if status < 0:  # dies in the middle of what it says
+                        self.send_response(-status)
+                        self.send_header("content-length", str(len(text.encode())))
+                        self.end_headers()
+                        self.wfile.write(text.encode()[: len(text) // 2])
+                        self.close_connection = True
+                        return
                     self.send_response(status)
                     for name, value in (more[0] if more else {}).items():
                         self.send_header(name, value)

@@ -30,14 +30,15 @@ from truing.learn.sources.samples import OnPolicySamples
 from truing.learn.text_states import TextStates
 from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.sharding import Absent, shard_layers
-from truing.models.precision import sampler_of
+from truing.models.precision import sampling_products
 from truing.policies.language import LanguagePolicy, PromptCompletion
 from truing.policies.trajectories import Trajectories
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered
 from truing.runs.ranks import Ranks
-from truing.spec.compute import Checkpointing, Sampler
+from truing.spec.compute import Checkpointing
 from truing.spec.run import AdapterSpec, Correction, RlSpec
+from truing.spec.sampler import Products
 from truing.types import Case, Score
 from worlds import TablePolicy, biased_sampler, slippery_grid
 
@@ -91,7 +92,7 @@ def _language_policy(
     *,
     family: str = "llama",
     shared_out: bool = False,
-    sampler: Sampler = "same",
+    sampler: Products = "same",
 ) -> LanguagePolicy:
     """Of a family that is written here, or of one whose forward pass is its own, which then computes its
     layers again in backward passes."""
@@ -155,7 +156,7 @@ def made(what: str) -> tuple[Policy, Source, Objective, Settings]:
     if what in ("text-dpo", "text-kto"):
         return _on_text(what, _language_policy("lora"))
     apart = what in ("text-corrected", "text-int8")
-    sampler = sampler_of("int8" if what == "text-int8" else "same", "float32")
+    sampler = sampling_products("int8" if what == "text-int8" else "same", "float32")
     policy = _language_policy("lora", TextApart if apart else LanguagePolicy, sampler=sampler)
     return _on_text(what, policy)
 

@@ -29,4 +29,6 @@ def stop_rules_of(rl: RlSpec) -> tuple[StopRule, ...]:
 def described(rl: RlSpec) -> str:
     """The objective and the price on KL in a few words, for model cards."""
     text = rl.objective.described(rl.samples_per_prompt)
+    if rl.staleness:
+        text += f", from answers that were at most {rl.staleness} update(s) old"
     return text + (f", with a KL penalty to the base in the {rl.kl_place}" if rl.kl_weight else "")

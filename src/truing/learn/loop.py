@@ -20,8 +20,9 @@ from truing.learn.objectives.objective import Objective
 from truing.learn.stopping import StopRule
 from truing.learn.update import EntropyPolicy, LogRow, Policy, update
 from truing.learn.update_schedule import UpdateSchedule
+from truing.policies.sampler import SamplerGone
 from truing.policies.trajectories import Trajectories
-from truing.runs.ranks import Ranks
+from truing.runs.ranks import KnownToAll, Ranks
 from truing.spec.run import Correction
 from truing.types import InputError
 
@@ -106,7 +107,12 @@ def train(
         started = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        trajectories, row = source.batch(step)
+        try:
+            trajectories, row = source.batch(step)
+        except (SamplerGone, KnownToAll):  # the latter is that of another process, perhaps
+            if step > first:
+                checkpoint.save(step - 1, parameters, optimizer, objective)
+            raise
         if step == first:
             largest = int(trajectories.group_B.unique(return_counts=True)[1].max())
             objective.require_group(largest)

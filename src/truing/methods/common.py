@@ -17,7 +17,7 @@ from truing.methods.model_card import BASE, Made, model_card
 from truing.methods.setup import Setup
 from truing.models.engine.sharding import shards_of
 from truing.models.language_model import LanguageModel
-from truing.models.precision import computed_in, sampler_of
+from truing.models.precision import computed_in, sampling_products
 from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
@@ -109,7 +109,7 @@ def new_policy(
             seed,
             temperature,
             setup.spec.compute.checkpointing,
-            sampler_of(setup.spec.compute.sampler, setup.spec.dtype),
+            sampling_products(setup.spec.compute.sampler_products, setup.spec.dtype),
         )
 
     policy = Ranks().in_turn(made) if shared_out else made()

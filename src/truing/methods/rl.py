@@ -10,8 +10,10 @@ held-out split plays no part in that choice. Without judges the last step is kep
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
 from truing.learn.best_checkpoint import BestCheckpoint
+from truing.learn.checkpoint import Checkpoint
 from truing.learn.from_spec import described as in_words
 from truing.learn.from_spec import objective_of, stop_rules_of
 from truing.learn.loop import LogRow, Settings, train
@@ -33,6 +35,7 @@ from truing.methods.method import Method
 from truing.methods.model_card import Made
 from truing.methods.monitor import Monitor
 from truing.methods.reward import check_pairs
+from truing.methods.sampling import check_sampler, sampler_of, try_servers
 from truing.methods.setup import Setup
 from truing.rewards.mixture import ENDPOINT, check_reward
 from truing.rewards.mixture import described as reward_in_words
@@ -70,6 +73,7 @@ def describe(setup: Setup) -> str:
 def check(setup: Setup) -> None:
     """Raises InputError where the objective can't be or the reward's programs fail."""
     setup.spec.rl.objective.require_group(setup.spec.rl.samples_per_prompt)
+    check_sampler(setup)
     if (contrast := setup.spec.rl.contrast) is not None:
         rule_kept(setup, contrast, setup.spec.seeds[0])
         return
@@ -82,6 +86,13 @@ def check(setup: Setup) -> None:
     )
     check_people(setup)
     _say_same_judge(setup)
+
+
+def check_texts(setup: Setup) -> None:
+    """Raises InputError where people can't be asked, or servers don't sample the model that learns."""
+    check_asking(setup)
+    if setup.spec.compute.servers:
+        try_servers(setup)
 
 
 def _say_same_judge(setup: Setup) -> None:
@@ -127,7 +138,53 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
     if (start := setup.spec.rl_start) != BASE_START:
         policy.set_parameters(checkpoint_of(run, setup, start, seed).parameters())
     cases, reward = _rewarded(setup, graders, seed)
-    samples = OnPolicySamples(policy, setup.renderer, setup.base_prompt, cases, reward, spec, seed)
+    checkpoint = checkpoint_of(run, setup, name, seed)
+    best = BestCheckpoint(checkpoint.folder / "best.safetensors")
+    with (
+        sampler_of(run, setup, policy, checkpoint) as sampler,
+        closing(
+            OnPolicySamples(
+                policy,
+                setup.renderer,
+                setup.base_prompt,
+                cases,
+                reward,
+                spec,
+                seed,
+                sampler=sampler,
+            )
+        ) as samples,
+    ):
+        _train(run, setup, graders, seed, samples, checkpoint, best)
+    last = int(checkpoint.rows[-1]["step"])
+    kept = best.restore(policy.parameters) or last
+    checkpoint.annotate(kept, chosen=True, stop_reason=checkpoint.stop or f"all {last} steps done")
+    trained_cost(cost, checkpoint)
+    cost.tokens_sampled = round(sum(row["length"] for row in checkpoint.rows) * samples.answers)
+    facts = {
+        "adapter": spec.adapter.kind,
+        "steps": last,
+        "step_kept": kept,
+        "objective": spec.objective.name,
+        "kl_weight": spec.kl_weight,
+        "start": start,
+    }
+    save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
+    for line in graders.note_served():
+        run.progress.note(line)
+
+
+def _train(
+    run: Run,
+    setup: Setup,
+    graders: Graders,
+    seed: int,
+    samples: OnPolicySamples,
+    checkpoint: Checkpoint,
+    best: BestCheckpoint,
+) -> None:
+    """All steps, from where the checkpoint is; in a comparison `best` is offered what judges look at."""
+    spec, policy, name = setup.spec.rl, samples.policy, setup.named("rl")
     objective = objective_of(spec, TextStates(policy.reference))
     settings = Settings(
         spec.steps,
@@ -137,8 +194,6 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
         schedule=objective.schedule(seed),
         correction=spec.correction,
     )
-    checkpoint = checkpoint_of(run, setup, name, seed)
-    best = BestCheckpoint(checkpoint.folder / "best.safetensors")
     judged = run.kind == "align" and spec.contrast is None  # whose last step is kept
     looks = run.folder / LOOKS / f"{name}-seed{seed}.jsonl"
     monitor = Monitor(setup, graders, policy, seed, looks) if judged else None
@@ -163,22 +218,6 @@ def _reinforce(run: Run, setup: Setup, graders: Graders, seed: int, cost: Cost) 
 
         stop = stop_rules_of(spec)
         train(policy, source, objective, settings, checkpoint, look_and_go_on, stop)
-    last = int(checkpoint.rows[-1]["step"])
-    kept = best.restore(policy.parameters) or last
-    checkpoint.annotate(kept, chosen=True, stop_reason=checkpoint.stop or f"all {last} steps done")
-    trained_cost(cost, checkpoint)
-    cost.tokens_sampled = round(sum(row["length"] for row in checkpoint.rows) * samples.answers)
-    facts = {
-        "adapter": spec.adapter.kind,
-        "steps": last,
-        "step_kept": kept,
-        "objective": spec.objective.name,
-        "kl_weight": spec.kl_weight,
-        "start": start,
-    }
-    save(run, setup, Made(name, seed, setup.base_prompt, describe(setup), policy, facts))
-    for line in graders.note_served():
-        run.progress.note(line)
 
 
 RL = Method(
@@ -187,7 +226,7 @@ RL = Method(
     describe=describe,
     make=make,
     check=check,
-    check_texts=check_asking,
+    check_texts=check_texts,
     trained_on_reward=True,
     logged_keys=LOGGED_KEYS,
 )

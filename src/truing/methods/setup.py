@@ -24,8 +24,8 @@ from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
 from truing.models.precision import (
     computed_in,
-    sampler_of,
     sampler_substitution,
+    sampling_products,
     substitution,
 )
 from truing.models.templates.rendering import as_of
@@ -150,10 +150,10 @@ class Setup:
         return Candidate("base", self.spec.seeds[0], model, self.base_prompt)
 
     def _check_sampler(self, model: LanguageModel) -> None:
-        asked = self.spec.compute.sampler, self.spec.dtype
+        asked = self.spec.compute.sampler_products, self.spec.dtype
         if sentence := sampler_substitution(*asked):
             self.progress.note(sentence)
-        if sampler_of(*asked) == "int8" and model.decoder is None:
+        if sampling_products(*asked) == "int8" and model.decoder is None:
             raise InputError(
                 f"compute.sampler: int8 is for {', '.join(FAMILIES)}, and {self.spec.model} is another "
                 "kind of model; set it to same"
@@ -255,7 +255,7 @@ def _precision(spec: Spec) -> str:
     """As it turned out: of training and of evaluation, how frozen weights are held in training, and how
     answers are sampled there."""
     held = ["nf4"] if spec.compute.base_precision == "nf4" else []
-    sampled = sampler_of(spec.compute.sampler, spec.dtype)
+    sampled = sampling_products(spec.compute.sampler_products, spec.dtype)
     sampler = [] if sampled == "same" else [f"{sampled} sampler"]
     return " ".join([*map(computed_in, (spec.dtype, spec.evaluation.dtype)), *held, *sampler])
 

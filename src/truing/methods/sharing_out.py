@@ -42,6 +42,11 @@ def shares_out(compute: ComputeSpec) -> bool:
             "compute.sampler: int8 samples with copies of all weights, and compute.shard is for weights "
             "that one process can't hold; set one of the two to its default"
         )
+    if compute.servers:
+        raise InputError(
+            "compute.sampler: servers are sent whole adapters, and compute.shard shares them out over "
+            "processes; set one of the two to its default"
+        )
     if torch.cuda.is_available() and compute.device == "cpu":
         raise InputError(
             "compute.shard: processes meet on the cards here, but compute.device is cpu; hide the cards "

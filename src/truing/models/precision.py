@@ -29,7 +29,7 @@ from truing.models.user_cache import (
     remembered,
 )
 from truing.progress import SilentProgress
-from truing.spec.compute import Sampler
+from truing.spec.sampler import Products
 from truing.types import Dtype, InputError, stable_hash
 
 _TORCH: dict[Dtype, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -140,12 +140,12 @@ def substitution(dtype: Dtype) -> str:
     return f"{dtype}: this processor is slow in it; float32 is used instead, faster and more exact."
 
 
-def sampler_of(sampler: Sampler, dtype: Dtype) -> Sampler:
+def sampling_products(sampler: Products, dtype: Dtype) -> Products:
     """How a training in `dtype` really samples where `sampler` is asked for."""
     return "same" if _why_not(sampler, dtype) else sampler
 
 
-def sampler_substitution(sampler: Sampler, dtype: Dtype) -> str:
+def sampler_substitution(sampler: Products, dtype: Dtype) -> str:
     """A sentence for the user where answers are sampled as is learned, though `sampler` is asked for; empty
     where they aren't, or nothing else is asked for."""
     why = _why_not(sampler, dtype)
@@ -156,7 +156,7 @@ def sampler_substitution(sampler: Sampler, dtype: Dtype) -> str:
     )
 
 
-def _why_not(sampler: Sampler, dtype: Dtype) -> str:
+def _why_not(sampler: Products, dtype: Dtype) -> str:
     if sampler == "same":
         return ""
     precision = computed_in(dtype)

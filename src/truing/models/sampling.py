@@ -308,3 +308,24 @@ def _has_stopped(model: LanguageModel, tokens: Sequence[int], stop: str) -> bool
     tokenizers drop a space, away from it.
     """
     return stop in model.decode(tokens[-4 * len(stop) - 8 :])
+
+
+def drawn_elsewhere(
+    model: LanguageModel,
+    prompt: Sequence[int],
+    tokens: Sequence[int],
+    log_probs: Sequence[float],
+    sampling: Sampling,
+) -> Completion | None:
+    """What `sample` would have made of tokens that others drew: it ends where an answer ends here, and
+    what stands behind is left out. None where they break off before that and below `max_new_tokens`."""
+    ends = model.end_tokens
+    rows = _Rows([sampling.max_new_tokens])
+    for token, log_prob in zip(tokens, log_probs, strict=True):
+        rows.tokens[0].append(token)
+        rows.log_probs[0].append(log_prob)
+        if token in ends or (sampling.stop and _has_stopped(model, rows.tokens[0], sampling.stop)):
+            rows.finished[0] = True
+            break
+    whole = rows.finished[0] or len(rows.tokens[0]) == sampling.max_new_tokens
+    return _completion(model, prompt, rows, 0) if whole else None

@@ -34,8 +34,9 @@ from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.checkpointing import within_memory
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
-from truing.spec.compute import Checkpointing, Sampler
+from truing.spec.compute import Checkpointing
 from truing.spec.run import AdapterSpec
+from truing.spec.sampler import Products
 from truing.types import Dtype
 
 LEARN_TOKENS = 768  # packed tokens in one learning pass: bounds the memory for activations
@@ -116,7 +117,7 @@ class LanguagePolicy:
         seed: int,
         temperature: float = 1.0,
         checkpointing: Checkpointing = "auto",
-        sampler: Sampler = "same",
+        sampler: Products = "same",
     ) -> None:
         """`start` holds the weights to train; for full weights it should be in float32, and where it isn't
         the reference itself, the policy takes it over. Where the reference's layers are shared out over
@@ -124,13 +125,15 @@ class LanguagePolicy:
 
         `temperature`: the policy is softmax(logits / temperature), in sampling as in learning.
         `checkpointing`: whether learning passes keep their layers' inputs alone; `sampler`: how products
-        are computed in sampling, as models.precision.sampler_of says; see ComputeSpec for both.
+        are computed in sampling, as models.precision.sampling_products says; see ComputeSpec for both.
         """
         self.reference = reference
         self.temperature = temperature
         self.checkpointing = checkpointing
         self.dtype = computed_in(dtype)
         self.adapter = adapter
+        self.sampled_apart = False
+        """Whether others draw its samples, by passes and perhaps versions of their own."""
         if adapter.kind == "lora":
             module = adapted(start.model, adapter, seed)
         else:
@@ -175,6 +178,8 @@ class LanguagePolicy:
         if self.sampler is not self.trained:
             return True
         weights = self.trained.model.parameters()
+        if self.sampled_apart:
+            return True
         return self.dtype != "float32" or any(w.dtype != torch.float32 for w in weights)
 
     @property

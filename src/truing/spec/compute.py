@@ -4,15 +4,23 @@ what it changes of numbers, the run's identity names as it turned out."""
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from truing.spec.contrast import is_none
 from truing.spec.part import Part
+from truing.spec.sampler import (
+    SAME,
+    Products,
+    is_usual,
+    products_of,
+    sampler_place,
+    servers_of,
+)
 
 Checkpointing = Literal["auto", "always", "never"]
 Shard = Literal["auto", "none", "full"]
-Sampler = Literal["same", "int8"]
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?|mps")
 
 
@@ -46,9 +54,38 @@ class ComputeSpec(Part):
         description="how weights that a low-rank adapter leaves as they are are held in training: in the "
         "run's precision, or in 4 bits (nf4, which needs bitsandbytes)",
     )
-    sampler: Sampler = Field(
-        "same",
-        description="how answers are sampled in reinforcement learning in float32 on a processor: with the "
-        "products that are learned with, or with such in 8 bits (int8), faster; the difference is "
-        "corrected for as rl.correction says",
+    sampler: Annotated[str | tuple[str, ...], AfterValidator(sampler_place)] = Field(
+        SAME,
+        exclude_if=is_usual,
+        description="how answers are sampled in reinforcement learning: as is learned (same); in float32 "
+        "on a processor with products in 8 bits (int8), faster; or by vLLM servers, vllm:URL or a list of "
+        "such; the difference is corrected for as rl.correction says",
     )
+    sampler_folder: str | None = Field(
+        None,
+        exclude_if=is_none,
+        description="a folder that both this process and the servers see, where adapters are handed over; "
+        "without it, one in the run's",
+    )
+    sampler_key_variable: str | None = Field(
+        None,
+        exclude_if=is_none,
+        description="the environment variable with the servers' key; without it, TRUING_ENDPOINT_KEY",
+    )
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The servers that sample; none where answers are sampled here."""
+        return servers_of(self.sampler)
+
+    @property
+    def sampler_products(self) -> Products:
+        """What a policy samples with here."""
+        return products_of(self.sampler)
+
+    @model_validator(mode="after")
+    def _of_servers(self) -> Self:
+        for name in ("sampler_folder", "sampler_key_variable"):
+            if getattr(self, name) is not None and not self.servers:
+                raise ValueError(f"{name}: is for servers that sample; name them as sampler")
+        return self

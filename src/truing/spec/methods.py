@@ -21,6 +21,11 @@ from truing.spec.registries import registry
 from truing.types import did_you_mean
 
 
+def is_nothing(value: int) -> bool:
+    """Whether a number is 0."""
+    return value == 0
+
+
 def _known_method(name: str) -> str:
     if name not in (known := registry("methods")):
         raise ValueError(f"unknown method; {did_you_mean(name, known)}known: {', '.join(known)}")
@@ -167,6 +172,13 @@ class RlSpec(Part):
         description="where answers are sampled with other numbers than are learned with (bfloat16): "
         "losses times the ratio of a token's probabilities, at most 2, or of an answer's, masked out "
         "above 3; float32 needs none",
+    )
+    staleness: int = Field(
+        0,
+        ge=0,
+        exclude_if=is_nothing,
+        description="with servers that sample (compute.sampler): answers may be of the policy of so many "
+        "updates ago, and are drawn while it learns; older ones are left out",
     )
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
     plateau: int | None = Field(

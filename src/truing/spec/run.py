@@ -196,12 +196,31 @@ class Spec(_Part):
                     "compute.base_precision: nf4 holds weights that aren't trained, and "
                     f"{name}.adapter.kind 'full' trains them all; use 'lora'"
                 )
+        self._sampled_apart()
         if self.rl.kl_weight and (self.rl.kl_place, self.rl.kl_estimator) == ("loss", "k1"):
             raise ValueError(
                 "rl.kl_estimator: k1 in the loss has an expected gradient of 0 and holds the policy by "
                 "nothing; use k2 or k3, or kl_place: reward"
             )
         return self
+
+    def _sampled_apart(self) -> None:
+        """Raises ValueError where samples can't come from servers, or from an earlier policy, as the spec
+        says."""
+        if self.rl.staleness and not self.compute.servers:
+            raise ValueError(
+                "rl.staleness: answers that are sampled here are of the policy as it is; set 0, or name "
+                "servers that sample as compute.sampler"
+            )
+        if self.rl.staleness and self.rl.correction == "none":
+            raise ValueError(
+                "rl.staleness: answers of an earlier policy need rl.correction: token or sequence"
+            )
+        if self.compute.servers and "rl" in self.methods and self.rl.adapter.kind == "full":
+            raise ValueError(
+                "compute.sampler: servers are sent adapters, and rl.adapter.kind 'full' trains all "
+                "weights; use 'lora'"
+            )
 
     @model_validator(mode="wrap")
     @classmethod

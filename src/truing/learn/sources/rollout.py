@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 
 from truing.models.language_model import LanguageModel
-from truing.models.sampling import Sampling, sample
+from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy, PromptCompletion, text_log_probs
+from truing.policies.sampler import LocalSampler, Sampled
 from truing.policies.trajectories import Trajectories, length_mask, padded
 from truing.types import Completion
 
@@ -40,18 +41,32 @@ def rollout(
     reward comes at the end: it is NaN (unscored) until somebody sets it. Without `reference`, for
     objectives that don't ask for KL, its log-probabilities are NaN and cost no pass.
     """
-    sampled = sample(policy.sampler, prompts, samples, sampling)
+    sampled = LocalSampler(policy).sample(0, prompts, samples, sampling)
+    return of_samples(policy, prompts, sampled, sampling.temperature, reference=reference)
+
+
+def of_samples(
+    policy: LanguagePolicy,
+    prompts: Sequence[Sequence[int]],
+    sampled: Sampled,
+    temperature: float,
+    *,
+    reference: bool = True,
+) -> Rollout:
+    """The trajectories of completions that somebody drew for the policy, as many of each prompt; see
+    `rollout`. Log-probabilities are those of whoever drew."""
     actions: list[PromptCompletion] = []
     log_probs: list[tuple[float, ...]] = []
-    for prompt, completions in zip(prompts, sampled.completions, strict=True):
+    for prompt, group in zip(prompts, sampled.groups, strict=True):
         actions += [
-            PromptCompletion(tuple(prompt), completion.tokens) for completion in completions
+            PromptCompletion(tuple(prompt), completion.tokens) for completion in group.completions
         ]
-        log_probs += [completion.token_log_probs for completion in completions]
+        log_probs += [completion.token_log_probs for completion in group.completions]
     mask_BT = length_mask([len(action.tokens) for action in actions])
     reference_BT = torch.full(mask_BT.shape, float("nan"))
     if reference:
-        reference_BT = reference_log_probs(policy.reference, actions, sampling.temperature)
+        reference_BT = reference_log_probs(policy.reference, actions, temperature)
+    samples = len(actions) // max(1, len(prompts))
     trajectories = Trajectories(
         mask_BT=mask_BT,
         reward_BT=torch.full(mask_BT.shape, float("nan")),
@@ -60,7 +75,8 @@ def rollout(
         reference_log_prob_BT=reference_BT,
         data=tuple(actions),
     )
-    return Rollout(trajectories, sampled.completions, sampled.entropy)
+    completions = [group.completions for group in sampled.groups]
+    return Rollout(trajectories, completions, sampled.entropy)
 
 
 @torch.no_grad()

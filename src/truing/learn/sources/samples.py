@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from truing.learn.loop import LogRow
-from truing.learn.sources.rollout import rollout
+from truing.learn.sources.ahead import Ahead
+from truing.learn.sources.rollout import of_samples
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
+from truing.policies.sampler import Group, LocalSampler, Sampled, Sampler, entropy_of
 from truing.policies.trajectories import Trajectories, joined, reward_tensor
 from truing.prompts.rendering import Prompt, Renderer
 from truing.rewards.reward import Answered, Reward, scored
@@ -49,6 +52,10 @@ def reward_row(scores: Sequence[Score], figures: LogRow) -> LogRow:
     return row
 
 
+_Asked = tuple[Case, Group | None]
+"""A question, and its answers where a sampler apart has given them."""
+
+
 @dataclass(frozen=True)
 class _Part:
     """What one process answered in a step. `entropy` is the mean over its tokens."""
@@ -76,6 +83,9 @@ class OnPolicySamples:
     Questions come in an order shuffled anew for each epoch by (seed, epoch); the draws of a step
     depend on (seed, step). Every `evaluate_every` steps a few answers join the log. With several
     processes, each answers its share of the questions; all get the whole batch.
+
+    With a `sampler` apart, answers are drawn by it, at the first process's word. They are of the policy of
+    at most `spec.staleness` updates ago: older ones are left out and counted.
     """
 
     policy: LanguagePolicy
@@ -86,6 +96,7 @@ class OnPolicySamples:
     spec: RlSpec
     seed: int
     ranks: Ranks = field(default_factory=Ranks)
+    sampler: Sampler | None = None
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -116,13 +127,18 @@ class OnPolicySamples:
 
     def drawn(self, step: int) -> Drawn:
         """The answers of a step, as the policy gives them now."""
-        parts = self.ranks.shared_out(self.questions(step), lambda mine: self._answered(step, mine))
+        drawn: list[_Asked] = [(case, None) for case in self.questions(step)]
+        apart: LogRow = {}
+        if self.sampler is not None:
+            drawn, apart = self._from_apart(step)
+        parts = self.ranks.shared_out(drawn, lambda mine: self._answered(step, mine))
         trajectories = joined([part.trajectories for part in parts])
         tokens = [int(part.trajectories.mask_BT.sum()) for part in parts]
         figures: LogRow = {
             "kl": float(trajectories.kl_B.mean()),
             "entropy": float(np.average([part.entropy for part in parts], weights=tokens)),
             "length": float(trajectories.mask_BT.sum(1).float().mean()),
+            **apart,
         }
         answers = [answered for part in parts for answered in part.answers]
         return Drawn(trajectories, answers, [s for part in parts for s in part.scores], figures)
@@ -141,22 +157,68 @@ class OnPolicySamples:
         rows = sample_rows(answers[few][:LOGGED_SAMPLES], scores[few][:LOGGED_SAMPLES])
         return {"samples": rows}
 
-    def _answered(self, step: int, cases: Sequence[Case]) -> list[_Part]:
-        """Answers to some of a step's questions, with their rewards; nothing where there are none."""
-        if not cases:
-            return []
-        sampling = Sampling(
+    def close(self) -> None:
+        """Leaves what a sampler apart is still asked."""
+        if self.sampler is not None:
+            self._ahead.close()
+
+    @cached_property
+    def _ahead(self) -> Ahead[list[Group]]:
+        """What the sampler apart draws, step after step."""
+        sampler = self.sampler
+        assert sampler is not None
+
+        def draw(step: int, version: int) -> list[Group]:
+            cases, samples = self.questions(step), self.spec.samples_per_prompt
+            prompts, sampling = self._prompts_of(cases), self._sampling(step)
+            return sampler.sample(version, prompts, samples, sampling).groups
+
+        return Ahead(draw, sampler.publish, self.spec.staleness, self.spec.steps)
+
+    def _from_apart(self, step: int) -> tuple[list[_Asked], LogRow]:
+        """A step's questions with the sampler's answers that are young enough, and what to log of ages.
+
+        Raises InputError where none is.
+        """
+        groups = self.ranks.from_first(lambda: self._ahead.of(step))
+        oldest = step - 1 - self.spec.staleness
+        asked = zip(self.questions(step), groups, strict=True)
+        young: list[_Asked] = [(case, group) for case, group in asked if group.version >= oldest]
+        if not young:
+            raise InputError(
+                f"rl.staleness: all answers of step {step} are of policies more than "
+                f"{self.spec.staleness} update(s) ago; allow more, or see why the sampler lags"
+            )
+        dropped = (len(groups) - len(young)) * self.spec.samples_per_prompt
+        ages = [step - 1 - group.version for group in groups if group.version >= oldest]
+        return young, {"staleness": float(np.mean(ages)), "dropped": dropped}
+
+    def _sampling(self, step: int) -> Sampling:
+        """How a step's answers are drawn."""
+        return Sampling(
             self.spec.max_new_tokens,
             self.policy.temperature,
             seed=int(stable_hash("rl step", str(self.seed), str(step))[:8], 16),
             stop=self.renderer.stop,
         )
-        rolled = rollout(
-            self.policy,
-            [self.renderer.case_tokens(self.prompt, case) for case in cases],
-            self.spec.samples_per_prompt,
-            sampling,
-        )
+
+    def _prompts_of(self, cases: Sequence[Case]) -> list[Sequence[int]]:
+        return [self.renderer.case_tokens(self.prompt, case) for case in cases]
+
+    def _answered(self, step: int, asked: Sequence[_Asked]) -> list[_Part]:
+        """Answers to some of a step's questions, with their rewards; nothing where there are none."""
+        if not asked:
+            return []
+        cases = [case for case, _ in asked]
+        prompts, sampling = self._prompts_of(cases), self._sampling(step)
+        groups = [group for _, group in asked if group is not None]
+        if groups:
+            sampled = Sampled(groups, entropy_of(groups))
+        else:
+            sampled = LocalSampler(self.policy).sample(
+                step - 1, prompts, self.spec.samples_per_prompt, sampling
+            )
+        rolled = of_samples(self.policy, prompts, sampled, sampling.temperature)
         answers = [
             Answered.of(case, completion)
             for case, completions in zip(cases, rolled.completions, strict=True)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 
@@ -35,6 +35,8 @@ from truing.types import InputError
 KEY_VARIABLE = "TRUING_ENDPOINT_KEY"
 LONGEST_WAIT = 120.0  # seconds; who asks for more has closed for today
 _BUSY = frozenset({408, 429})
+
+Made = TypeVar("Made")
 
 
 class EndpointError(Exception):
@@ -123,10 +125,18 @@ class PatientClient:
 
         `attempts_at_500`: some servers answer 500 to what they don't know, which is no reason for patience.
         """
+        return self._patiently(lambda: self._once(path, body), attempts_at_500)
+
+    def tell(self, path: str, body: dict[str, Any]) -> None:
+        """Posts what is answered by its status, whatever else is said. Raises Refused or Unreachable."""
+        self._patiently(lambda: self._told(path, body))
+
+    def _patiently(self, once: Callable[[], Made], attempts_at_500: int | None = None) -> Made:
+        """What one attempt gives, after as many as it takes and are allowed."""
         wait = self._connection.first_wait
         for attempt in itertools.count(1):
             try:
-                return self._once(path, body)
+                return once()
             except _Later as later:
                 if self._closed.is_set():  # whoever asked has gone
                     raise Unreachable("was left before it answered") from None
@@ -158,6 +168,14 @@ class PatientClient:
         except Unusable as unusable:
             raise (_Later if unusable.passes else Refused)(str(unusable)) from None
         raise self._trouble(status, complaint(content), waits)
+
+    def _told(self, path: str, body: dict[str, Any]) -> None:
+        try:
+            status, waits, content = self._exchanged(path, body)
+        except Unusable as unusable:
+            raise (_Later if unusable.passes else Refused)(str(unusable)) from None
+        if status != 200:
+            raise self._trouble(status, complaint(content), waits)
 
     def _exchanged(self, path: str, body: dict[str, Any]) -> tuple[int, float | None, bytes]:
         """The answer's status, the wait that it asks for, and its body."""

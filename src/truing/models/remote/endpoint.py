@@ -62,20 +62,20 @@ class EndpointName:
     model: str
 
     @staticmethod
-    def parse(name: str) -> EndpointName:
+    def parse(name: str, prefix: str = PREFIX) -> EndpointName:
         """Raises InputError for anything else than an http or https URL and a model."""
-        text, mark, model = name.removeprefix(PREFIX).partition("#")
-        right = f"name it {PREFIX}URL#MODEL, as in {PREFIX}http://127.0.0.1:8000/v1#llama"
+        text, mark, model = name.removeprefix(prefix).partition("#")
+        right = f"name it {prefix}URL#MODEL, as in {prefix}http://127.0.0.1:8000/v1#llama"
         if not mark or not model.strip():
             raise InputError(f"{name}: names no model; {right}")
         try:
             url = httpx2.URL(text)
             url.raw_host.decode("ascii").encode("idna")  # as the name will be looked up
         except (httpx2.InvalidURL, ValueError) as error:
-            raise InputError(f"{PREFIX}...#{model}: not a URL ({error}); {right}") from None
+            raise InputError(f"{prefix}...#{model}: not a URL ({error}); {right}") from None
         if url.userinfo:
             raise InputError(
-                f"{PREFIX}...#{model}: a key in the URL would be written down; set "
+                f"{prefix}...#{model}: a key in the URL would be written down; set "
                 "TRUING_ENDPOINT_KEY or give --key-variable"
             )
         if url.scheme not in ("http", "https") or not url.host or url.query:
