@@ -66,6 +66,14 @@ from truing.cli.eval_options import (
     VariantFiles,
 )
 from truing.cli.lists import Listing
+from truing.cli.workers import (
+    WorkerCa,
+    Workers,
+    WorkerThreads,
+    WorkerToken,
+    entered,
+    named_pool,
+)
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
 from truing.terminal import say
 from truing.types import InputError
@@ -130,6 +138,10 @@ def evaluate(
     at_once: AtOnce = None,
     timeout: Timeout = None,
     device: DeviceName = None,
+    workers: Workers = None,
+    worker_threads: WorkerThreads = None,
+    worker_token: WorkerToken = None,
+    worker_ca: WorkerCa = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -209,7 +221,9 @@ def evaluate(
             **asks,
         )
         with redirect_stdout(sys.stderr):
-            result, page = _evaluated(spec, out, export or (), asking, accept_licence)
+            spread = dict(threads=worker_threads, token=worker_token, ca=worker_ca)
+            spread["workers"] = workers
+            result, page = _evaluated(spec, out, export or (), asking, accept_licence, spread)
         if as_json:
             print_json(result.to_json())
             return
@@ -327,6 +341,7 @@ def _evaluated(
     forms: Sequence[str],
     asking: dict[str, Any],
     accept_licence: bool,
+    spread: dict[str, Any],
 ) -> tuple[SweepResult, Path]:
     """What was found, and the page that shows it; everything is written."""
     from truing.evaluate.sweep.exports import exports
@@ -340,7 +355,10 @@ def _evaluated(
     progress = StderrProgress()
     of_task = task_cases(spec.task, progress, spec.evaluations) if spec.task else None
     plan = plan_sweep(spec, of_task)
-    with opened_folder(spec, out) as folder:
+    named = named_pool(tell=progress.note, **spread)
+    with entered(named) as pool, opened_folder(spec, out) as folder:
         connection = Connection(**asking)
-        result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)
+        result = run_sweep(
+            plan, progress, connection=connection, accept_licence=accept_licence, pool=pool
+        )
         return result, write_sweep(result, folder, command_line(), known)

@@ -26,6 +26,7 @@ from truing.judges.served_rules import served_in
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
+from truing.models.pool.pool import WorkerPool
 from truing.models.precision import substitution
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import is_endpoint
@@ -71,10 +72,12 @@ def run_sweep(
     *,
     connection: Connection | None = None,
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> SweepResult:
     """Measures everything that is planned and returns it; what is in the stores isn't computed again.
 
-    `connection` says how endpoints are asked. Raises InputError where a candidate is wrong, or none of
+    `connection` says how endpoints are asked; with a `pool`, whose context is entered, its workers score
+    and sample. Raises InputError where a candidate is wrong, or none of
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
@@ -100,6 +103,7 @@ def run_sweep(
         progress,
         connection,
         accept_licence,
+        pool,
     )
     for sentence in named_twice(spec):
         progress.note(sentence)
@@ -115,7 +119,6 @@ def run_sweep(
             opener.respondents(name, _all_cases(result.asked)) as respondents,
         ):
             of_candidate = replace(of_candidate, attacker=attacker)
-            result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
                     stage = f"Stage {len(result.lines) + 1} of {stages}"
@@ -132,6 +135,7 @@ def run_sweep(
     checks = result.context.rule_checks() if "rules" in spec.evaluations else {}
     graders = (*result.context.graders().values(), *checks.values())
     result.judges = [*summaries(served_in(graders)), *outcomes.summaries]
+    result.pool = pool.record() if pool else None
     result.seconds = time.monotonic() - started
     return result
 
