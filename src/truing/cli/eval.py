@@ -221,9 +221,10 @@ def evaluate(
             **asks,
         )
         with redirect_stdout(sys.stderr):
-            spread = dict(threads=worker_threads, token=worker_token, ca=worker_ca)
-            spread["workers"] = workers
-            result, page = _evaluated(spec, out, export or (), asking, accept_licence, spread)
+            spread = {"threads": worker_threads, "token": worker_token, "ca": worker_ca}
+            result, page = _evaluated(
+                spec, out, export or (), asking, accept_licence, workers, spread
+            )
         if as_json:
             print_json(result.to_json())
             return
@@ -341,6 +342,7 @@ def _evaluated(
     forms: Sequence[str],
     asking: dict[str, Any],
     accept_licence: bool,
+    workers: str | None,
     spread: dict[str, Any],
 ) -> tuple[SweepResult, Path]:
     """What was found, and the page that shows it; everything is written."""
@@ -355,7 +357,7 @@ def _evaluated(
     progress = StderrProgress()
     of_task = task_cases(spec.task, progress, spec.evaluations) if spec.task else None
     plan = plan_sweep(spec, of_task)
-    named = named_pool(tell=progress.note, **spread)
+    named = named_pool(workers, progress.note, **spread)
     with entered(named) as pool, opened_folder(spec, out) as folder:
         connection = Connection(**asking)
         result = run_sweep(

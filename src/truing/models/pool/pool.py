@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,10 +178,15 @@ class WorkerPool:
                 if packs > 1
                 else f"1 pack: 1 of {every} workers is started."
             )
-        for lane in self._lanes[len(self._started) : packs]:
-            thread = threading.Thread(target=self._work, args=(lane,), daemon=True)
-            self._started.append(thread)
-            thread.start()
+        self._start_lanes(packs)
+
+    def _start_lanes(self, count: int) -> None:
+        """Until there are so many, or all."""
+        with self._changing:
+            for lane in self._lanes[len(self._started) : count]:
+                thread = threading.Thread(target=self._work, args=(lane,), daemon=True)
+                self._started.append(thread)
+                thread.start()
 
     # --- A worker's packs, in a thread of their own --------------------------------------------
 
@@ -195,7 +201,9 @@ class WorkerPool:
     def _linked(self, lane: _Lane) -> bool:
         """Whether the worker could be had, for which some tries are made."""
         for number in range(TRIES):
-            if self._closing or (number and self._waited(PATIENCE * 2 ** (number - 1))):
+            if number:
+                time.sleep(PATIENCE * 2 ** (number - 1))
+            if self._closing:
                 return False
             try:
                 lane.link, about = lane.worker.link()
@@ -209,12 +217,6 @@ class WorkerPool:
                 last = str(error)
         self._give_up(lane.worker, last)
         return False
-
-    def _waited(self, seconds: float) -> bool:
-        """Waits; whether the pool was closed meanwhile."""
-        end = threading.Event()
-        end.wait(seconds)
-        return self._closing
 
     def _answered(self, lane: _Lane, job: Job) -> bool:
         """Has a job done. False where the worker died of it: it is somebody else's then."""
@@ -287,6 +289,7 @@ class WorkerPool:
             all_gone = len(self._gone) == len(self.workers)
         if not all_gone:
             self.tell(f"{worker.name} can't be had any more ({why}); the others go on.")
+            self._start_lanes(len(self._started) + 1)  # in its place
             return
         self._queue.close(
             ModelUnavailable(

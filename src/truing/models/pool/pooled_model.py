@@ -134,9 +134,8 @@ class _Packs:
     """See Elsewhere: plans go to the pool pack by pack."""
 
     def __init__(self, model: PooledModel) -> None:
-        self._model = weakref.ref(
-            model
-        )  # else a model that nobody has would wait for the collector
+        # A model that nobody has any more shouldn't wait for the collector.
+        self._model = weakref.ref(model)
 
     def scored(
         self, plans: Iterable[tuple[ScorePlan, SharedPrefix | None]]
@@ -175,7 +174,7 @@ class _Packs:
         missing: dict[int, int] = {}  # how many results of a plan aren't there yet
         places: dict[
             int, tuple[int, int, Pack]
-        ] = {}  # plan, place in it and pack, by the pack's number
+        ] = {}  # of a pack: its plan, and where it stands there
         empty: list[int] = []
 
         def packs() -> Iterator[tuple[Pack, int]]:
