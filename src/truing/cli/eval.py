@@ -66,6 +66,7 @@ from truing.cli.eval_options import (
     VariantFiles,
 )
 from truing.cli.lists import Listing
+from truing.cli.oversight import oversee
 from truing.cli.workers import (
     WorkerCa,
     Workers,
@@ -182,7 +183,7 @@ def evaluate(
         if OVERSIGHT in evaluations:
             measured = {**apart, **asks, **given(run=run, candidate=candidate or None)}
             _check_alone(evaluations, [n for n in measured if n not in ("limit", "out")], parties)
-            _oversee(parties, seed, limit, out, asking, accept_licence, as_json)
+            oversee(parties, seed, limit, out, asking, accept_licence, as_json)
             return
         if parties:
             option = next(iter(parties))
@@ -247,43 +248,6 @@ def _check_alone(
     for name in ("overseer", "items"):
         if name not in parties:
             raise InputError(f"{OVERSIGHT}: needs --overseer and --items; give --{name}")
-
-
-def _oversee(
-    parties: dict[str, Any],
-    seed: int,
-    limit: int | None,
-    out: Path | None,
-    asking: dict[str, Any],
-    accept_licence: bool,
-    as_json: bool,
-) -> None:
-    """A model in the overseer's place, printed."""
-    from truing.models.remote.client import Connection
-    from truing.progress import StderrProgress
-    from truing.recipes.oversight import REPORT, SimulationRequest, simulate_oversight
-
-    overseer = parties["overseer"]
-    arms = {"arms": tuple(parties["arm"])} if "arm" in parties else {}
-    request = SimulationRequest(
-        overseer, parties.get("adviser", overseer), parties["items"], seed=seed, limit=limit, **arms
-    )
-    with redirect_stdout(sys.stderr):
-        study, document, folder = simulate_oversight(
-            request,
-            out,
-            StderrProgress(),
-            connection=Connection(**asking),
-            accept_licence=accept_licence,
-        )
-    if as_json:
-        print_json(document)
-        return
-    from truing.oversight.page import show
-    from truing.terminal.console import console
-
-    show(study, document, console())
-    say(f"Page: {folder / REPORT}")
 
 
 def _lists(**options: Sequence[Any] | None) -> dict[str, Any]:
