@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from questions import CASES
 from tiny import saved
 from truing.cli.main import app
 from truing.models import precision
-from truing.models.pool import on_ray, opening
+from truing.models.pool import opening
 
 
 @pytest.fixture
@@ -92,10 +93,7 @@ def test_what_is_wrong_is_said_before_anything_is_made(
 def test_without_ray_it_is_said_how_to_get_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(name: str) -> object:
-        raise ImportError(name)
-
-    monkeypatch.setattr(on_ray.importlib, "import_module", missing)
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it isn't installed
     result = evaluated(folder, "out", monkeypatch, "--workers", "ray://head:10001")
     assert result.exit_code == 2
     assert "needs Ray; install it with: pip install 'truing[ray]'" in result.stderr
