@@ -38,7 +38,6 @@ from truing.people.annotators import add_annotator, describe_self
 from truing.people.assigning import is_current
 from truing.people.content import add_completion, add_prompt, add_task
 from truing.people.tables import Assignment, Judgement
-from truing.people.vocabulary import KINDS
 
 TOKEN = "the-token-of-the-lead"
 KINDS_SHOWN = {
@@ -78,9 +77,10 @@ class Log:
 
 
 def fill(store: Store, tasks: int, annotators: int) -> list[str]:
-    """About so many tasks of all kinds, each for two people of two groups; the annotators' tokens."""
+    """About so many tasks of all kinds but sets of questions, each for two people of two groups; the
+    annotators' tokens."""
     with store.writing() as session:
-        for number in range(tasks // len(KINDS) + 1):
+        for number in range(tasks // len(KINDS_SHOWN) + 1):
             text = f"Prompt {number}: how would you explain number {number} to a friend?"
             messages = [{"role": "user", "content": text}]
             prompt = add_prompt(session, messages, source="load", consent="own")
@@ -88,8 +88,8 @@ def fill(store: Store, tasks: int, annotators: int) -> list[str]:
                 add_completion(session, prompt, f"candidate-{c}", f"Answer {c} to {number}. " * 20)
                 for c in range(4)
             ]
-            for kind in KINDS:
-                add_task(session, kind, prompt, shown[: KINDS_SHOWN[kind]], wanted=2, seed=1)
+            for kind, count in KINDS_SHOWN.items():
+                add_task(session, kind, prompt, shown[:count], wanted=2, seed=1)
         people = [add_annotator(session, f"Annotator {n}") for n in range(annotators)]
         for number, (person, _) in enumerate(people):
             describe_self(session, person.id, {"region": "north" if number % 2 else "south"})

@@ -187,7 +187,10 @@ def test_mistakes_end_with_one_message(folder: Path) -> None:
     both = '{"question": "q", "correct_answers": ["a"], "incorrect_answers": [" a"]}'
     Path("both.jsonl").write_text(both)
     for arguments, said in (
-        (["nonsense", "--candidate", str(folder)], "known: truthfulness, answers, wins, trivia"),
+        (
+            ["nonsense", "--candidate", str(folder)],
+            "known: truthfulness, answers, wins, preferences, trivia",
+        ),
         (["truthfulness", "--candidate", str(folder), "--form", "x"], "known: auto, text, chat"),
         (["truthfulness", "--candidate", str(folder), "--dtype", "int8"], "float32, bfloat16"),
         (

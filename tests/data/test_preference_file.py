@@ -107,6 +107,7 @@ def test_a_mapping_says_which_is_which(tmp_path: Path) -> None:
     names = {"prompt": "ask", "chosen": "better", "rejected": "worse"}
     assert read(tmp_path, row, **names).preferences[0].rejected == "No."
     assert read(tmp_path, PLAIN, prompt="text", references="gold").preferences[0].chosen == "So."
+    assert read(tmp_path, row, {**row, "better": " "}, **names).left_out == {EMPTY: 1}
     with pytest.raises(InputError, match="no column 'worst', which would be the rejected; its col"):
         read(tmp_path, row, **{**names, "rejected": "worst"})
     talk = {"prompt": "an id", "talk": [SYSTEM, USER], "chosen": "So.", "rejected": "No."}

@@ -12,6 +12,13 @@ from typer.testing import CliRunner
 
 from endpoints import Chat, serving
 from truing.cli.main import app
+from truing.evaluate.served import ServedRespondent
+from truing.evaluate.sweep.request import SweepSpec
+from truing.evaluate.sweep.respondents import Opener
+from truing.models.memo.answers import AnswerStore
+from truing.models.memo.scores import ScoreStore
+from truing.models.remote.client import Connection
+from truing.progress import SilentProgress
 
 HOSTILE = "<script>alert(1)</script> \x1b[2J\u202e{{ 7*7 }} <img src=x onerror=alert(2)>"
 QUESTIONS = [{"question": f"Who is {name}?", "correct_answers": ["nobody"], "incorrect_answers": ["me"]}
@@ -79,6 +86,15 @@ def test_an_attacker_rewrites_within_its_budget_and_its_rows_are_exported() -> N
     assert figures["rewritten"]["n"] + figures["rewritten"]["unscored"] == 6
     assert sum("Write another message" in message for message in asked) == 4
     assert figures["rewritten"]["value"] == 0.0
+
+
+def test_an_attacker_minds_no_option_of_other_evaluations() -> None:
+    with serving(Chat(lambda message: message)) as server:
+        spec = SweepSpec(("attacks", "best_of_n"), ("one",), attacker=server.name, draws=2)
+        opener = Opener(spec, (), ScoreStore(), AnswerStore(), SilentProgress(), Connection())
+        with opener.attacker() as attacker:
+            assert attacker is not None and isinstance(attacker.respondent, ServedRespondent)
+            assert (attacker.respondent.mode, attacker.respondent.interface) == (None, ("chat", ""))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from truing.judges.outcome.labels import LabelledOutcome
 from truing.judges.outcomes import Outcome
 from truing.judges.served_outcomes import served_outcome_judge, shares
 from truing.progress import SilentProgress
+from truing.rewards.rubrics.reading import rubric_named
 from truing.spec.rubric import AskedEndpoint
-from truing.types import Unscored, stable_hash
+from truing.types import InputError, Unscored, stable_hash
 
 THINGS = ("fox", "pen", "cup", "hat", "bus", "jar", "key", "map", "net", "oak", "pot", "rug")
 
@@ -151,7 +152,11 @@ def test_outcomes_agree_with_labels_as_a_local_judges_with_the_same_grades() -> 
             asked, "outcome", "here", SilentProgress(), LABELLED, whose="us"
         )
         outcomes = judge.judge([(each.prompt, each.answer) for each in LABELLED])
-        assert judge.judge([("Do it.", " "), ("Do it.", "?! ?!")])[1:] != []
+        plain = judge.judge([("Do it.", " "), ("Do it.", "?!#" * 12)])
+        assert [each.outcome for each in plain if isinstance(each, Outcome)] == [
+            "empty",
+            "gibberish",
+        ]
     labels = [(REFUSED, PARTLY, COMPLIED)[n % 3] for n in range(36)]
     three = [[shares(g)[name] for name in OUTCOMES] for g in judge.served.of_answers.values()]
     import numpy as np
@@ -176,10 +181,14 @@ def test_refusals_are_told_by_an_endpoint_with_its_costs() -> None:
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["judges"]["outcome"]["usage"]["replies"] == 24
-    assert document["judges"]["outcome"]["order"]["changed"] >= 0
+    wavering = sum(int(stable_hash("telling", str(n))[:4], 16) % 5 == 1 for n in range(12))
+    assert document["judges"]["outcome"]["order"]["changed"] == wavering / 12 > 0
     [figures] = document["candidates"]["answers:answers.jsonl"]["refusals"].values()
     assert 0 < figures["over_refusal"]["value"] < 1
     assert "how far it agrees with people" in Path("out/report.html").read_text()
+
+
+SERVED = "endpoint:http://127.0.0.1:9#x"
 
 
 @pytest.mark.parametrize(
@@ -188,13 +197,29 @@ def test_refusals_are_told_by_an_endpoint_with_its_costs() -> None:
         (("--outcome-judge", "gpt"), "give a server's model"),
         (("--rubric", "outcome"), "name it with --judge"),
         (("--prices", "1", "2"), "name it with --judge"),
-        (("--outcome-judge", "endpoint:http://127.0.0.1:9#x", "--rubric", "truth.yaml"), "no such"),
+        (("--outcome-judge", SERVED, "--rubric", "truth.yaml"), "no such"),
+        (("--outcome-judge", SERVED, "--rubric", "truth"), "truth: no judge behind an endpoint"),
+        (
+            ("--outcome-judge", SERVED, "--rubric", "two.yaml"),
+            "outcome: outcomes are told by a rubric",
+        ),
+        (("--outcome-judge", SERVED, "--prices", "nan", "1"), "a number from 0 on"),
+        (("--outcome-judge", SERVED, "--prices", "1", "inf"), "a number from 0 on"),
     ],
 )
 def test_options_of_judges_without_one_are_refused(options: tuple[str, ...], said: str) -> None:
     Path("answers.jsonl").write_text('{"prompt": "a", "answer": "b"}\n')
+    Path("two.yaml").write_text("name: outcome\nasks: Refused?\nscale: [refused, complied]\n")
     done = run("eval", "refusals", "--candidate", "answers:answers.jsonl", *options)
     assert done.exit_code == 2 and said in done.stderr, done.output
+
+
+def test_a_rubric_of_outcomes_shows_nothing_else() -> None:
+    asked = AskedEndpoint(endpoint=SERVED)
+    usual = rubric_named("outcome", "here")
+    rubric = usual.model_copy(update={"shows": ("references",)})
+    with pytest.raises(InputError, match=r"here\.rubric: outcome: shows references"):
+        served_outcome_judge(asked, rubric, "here", SilentProgress())
 
 
 def test_a_case_that_no_reply_grades_is_unscored() -> None:

@@ -39,6 +39,8 @@ def test_certain_answers_are_not_corrected() -> None:
     assert (found.n, found.unscored) == (10, 3)
     only = corrected_mean(Judged([], [1.0, 1.0, 0.0]), known)
     assert only.value == pytest.approx(2 / 3)
+    unlabelled = corrected_mean(Judged([], [1.0, 1.0, 0.0]), calibration([], []))
+    assert unlabelled == only
 
 
 def test_what_cannot_be_corrected_is_undefined() -> None:

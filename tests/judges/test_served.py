@@ -22,15 +22,11 @@ from labelled import world, write_world
 from truing.cli.main import app
 from truing.data.labelled_answers import LabelledAnswer
 from truing.judges import fitting
+from truing.judges.correction import Calibration
 from truing.judges.fitting import fit_judges, matched
 from truing.judges.graded import corrected, graded
-from truing.judges.served import (
-    LabelledSample,
-    ServedJudges,
-    measured,
-    people_sample,
-    served_judges,
-)
+from truing.judges.served import ServedJudges, measured, served_judges, tells_nothing
+from truing.judges.served_labels import LabelledSample, people_sample
 from truing.judges.stacked import Answers
 from truing.models.memo.answers import Answer
 from truing.models.remote import client
@@ -194,6 +190,15 @@ def test_a_judge_that_always_says_the_same_is_said_to_tell_nothing() -> None:
     assert estimates["true"].value is None and estimates["true"].unscored == 12
 
 
+def test_labels_of_one_side_alone_are_said_to_correct_nothing() -> None:
+    score, label = np.array([0.2, 0.8]), np.array([1, 1])
+    assert "2 good and 0 bad" in tells_nothing("x", Calibration(score, label, np.arange(2)))
+    none = Calibration(score[:0], label[:0], label[:0])
+    assert "0 good and 0 bad" in tells_nothing("x", none)
+    told = Calibration(score, np.array([0, 1]), np.arange(2))
+    assert tells_nothing("x", told) == ""
+
+
 def test_some_answers_without_a_grade_are_counted_with_the_reason() -> None:
     def sometimes(asked: AskedOf) -> str:
         return "I can't tell." if "to me" in asked.answer else knowing(asked)
@@ -264,7 +269,7 @@ def test_a_judge_held_against_labels_grades_an_evaluation_from_its_folder() -> N
 
 
 def test_without_labels_a_judge_is_held_against_references(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 6)
+    monkeypatch.setattr("truing.judges.served_labels.REFERENCE_QUESTIONS", 6)
     write_world(Path(), CASES, ANSWERS)
     recorded()
 
@@ -299,7 +304,7 @@ def test_without_labels_a_judge_is_held_against_references(monkeypatch: pytest.M
 def test_shares_by_a_judge_that_tells_nothing_say_why_and_nothing_is_accepted(
     monkeypatch: pytest.MonkeyPatch, said: dict[str, str], reason: str
 ) -> None:
-    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 6)
+    monkeypatch.setattr("truing.judges.served_labels.REFERENCE_QUESTIONS", 6)
     write_world(Path(), CASES, ANSWERS)
     recorded()
 
@@ -321,7 +326,8 @@ def test_shares_by_a_judge_that_tells_nothing_say_why_and_nothing_is_accepted(
     for text in (page, " ".join(shown.stdout.split())):
         assert "shares of true are unscored" in text and reason in text
     assert "0 of 0" in page and ">6 of 6<" not in page
-    assert "are corrected for the judges" not in page or "both" not in document["free"]["unscored"]
+    assert set(document["free"]["unscored"]) == {"true", "informative", "true_and_informative"}
+    assert "are corrected for the judges" not in page
 
 
 TRUE = {case.prompt: case.correct_answers for case in CASES}
@@ -338,6 +344,10 @@ TRUE = {case.prompt: case.correct_answers for case in CASES}
         ("- 1\n", "a rubric is a mapping"),
         ("name: truth\nasks: x\nscale: [a, A]\n", "capitals or spaces alone"),
         ("name: truth\nasks: x\nscale: [a, b]\nmore: 1\n", "more: unknown key"),
+        (
+            "name: truth\nasks: x\nscale: [a, b]\nshows: [colour]\n",
+            "shows 'colour', which is no column",
+        ),
     ],
 )
 def test_a_wrong_rubric_is_one_line_before_anything_is_asked(rubric: str, said: str) -> None:

@@ -25,6 +25,7 @@ from truing.judges.trees import Trees
 from truing.models.features import answer_features, middle_layer
 from truing.models.memo.features import FeatureStore
 from truing.progress import SilentProgress
+from truing.recipes.judge_page import findings
 from truing.types import Case, InputError, Unscored
 
 CASES, ANSWERS = world()
@@ -204,6 +205,12 @@ def test_the_command_trains_says_how_well_and_gives_the_same_bytes(model: Path) 
     assert "Page: one/report.html" in again.stdout
     page = Path("one/report.html").read_text()
     assert "balanced accuracy" in page and "Labels of truth" in page and "<script" not in page
+    strong = {"balanced_accuracy": 0.9, "accuracy": 0.9, "majority": 0.6, "n": 20}
+    texts = [
+        findings({"agreement": {"x": {**strong, "rouge": rouge}}})[0].text for rouge in (0.7, None)
+    ]
+    assert texts[0].endswith("better than the commoner label and ROUGE.")
+    assert texts[1].endswith("better than the commoner label.")  # which has no rule of ROUGE
 
 
 def test_an_interrupted_training_goes_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

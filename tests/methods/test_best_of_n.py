@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from truing.candidates import Candidate, load_candidate, open_candidate
 from truing.cli.main import app
 from truing.evaluate.answers import answers_and_tokens, free_answers
 from truing.files import read_jsonl
+from truing.methods.setup import make_setup
 from truing.models.decoding import BatchedGenerator, Request
 from truing.models.sampling import Sampling, sample
 from truing.progress import SilentProgress
@@ -258,6 +260,15 @@ def test_a_program_chooses_and_is_refused_once_it_has_changed(
     Path("mine.py").write_text("def score(prompt, answer):\n    return 0\n")
     with pytest.raises(InputError, match=r"has changed since \(mine.py:score\)"):
         load_candidate(folder, "best_of_n", 0, "float32")
+
+
+def test_a_program_called_as_a_judge_behind_an_endpoint_is_no_such_judge(model: Path) -> None:
+    served = {"endpoint": "endpoint:http://127.0.0.1:9/v1#m", "rubric": "helpful"}
+    for name, problem in (("length", ""), ("judge:length", "judge:length is behind an endpoint")):
+        part = {"name": name, **({"target": 2} if name == "length" else {})}
+        wanted = spec(model, task={"judges": {"length": served}}, reward={"parts": [part]})
+        with pytest.raises(InputError, match=problem) if problem else nullcontext():
+            make_setup(wanted, SilentProgress())
 
 
 @pytest.mark.parametrize("name", ["exact", "number"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from truing.methods import METHODS, Method, chosen
 from truing.methods.common import save
 from truing.methods.graders import Graders
 from truing.methods.model_card import Made
+from truing.methods.rl import rewarding_judges
 from truing.methods.setup import Setup
 from truing.progress import SilentProgress
 from truing.prompts.rendering import Prompt
@@ -30,6 +32,20 @@ def test_methods_work_in_the_order_of_the_dict_and_are_shown_in_the_specs() -> N
     spec = make_spec({"methods": ["rl", "prompt"]})
     assert [method.name for method in chosen(spec)] == ["prompt", "rl"]
     assert spec.methods == ("rl", "prompt")
+
+
+def test_a_model_that_rewards_answers_and_judges_them_is_named_wherever_it_judges() -> None:
+    server = "endpoint:http://127.0.0.1:9/v1#m"
+    served = {"endpoint": server, "rubric": "helpful"}
+    reward = {"parts": [{"name": "judge", **served}, {"name": "length", "target": 3}]}
+    rule = {"id": "kind", "says": "Be kind.", "check": served}
+    given: list[dict[str, Any]] = [
+        {"judge": {"endpoint": server}}, {"task": {"judges": {"kind": served}}},
+        {"task": {"rules": [rule]}},
+    ]  # fmt: skip
+    for judging in given:
+        assert rewarding_judges(make_spec({"reward": reward, **judging})) == [server]
+    assert rewarding_judges(make_spec({"reward": reward})) == []
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:

@@ -112,6 +112,11 @@ def test_what_is_no_finished_comparison_is_refused(run: Path) -> None:
     for options, said in (
         (["--candidate", "x"], "leave out --candidate"),
         (["--prompt", "own"], "leave out --prompt"),
+        (["--questions", "mine.csv"], "leave out --questions"),
+        (["--form", "chat"], "leave out --form"),
+        (["--dtype", "float32"], "leave out --dtype"),
+        (["--seed", "1"], "leave out --seed"),
+        (["--timeout", "9"], "leave out --timeout"),
     ):
         done = CliRunner().invoke(app, ["eval", "attacks", "--run", str(run), *options])
         assert done.exit_code == 2 and said in done.stderr

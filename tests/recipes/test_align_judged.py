@@ -27,7 +27,7 @@ def test_a_run_is_judged_and_rewarded_by_an_endpoint_and_asks_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("truing.judges.served.REFERENCE_QUESTIONS", 3)
+    monkeypatch.setattr("truing.judges.served_labels.REFERENCE_QUESTIONS", 3)
     monkeypatch.setattr("truing.rewards.rubrics.asking._announced", set())
     model, behaviour = saved(tmp_path / "model", 4096), Judging(any_grade)
     with serving(behaviour) as server:

@@ -117,6 +117,22 @@ def test_displaced_answers_and_unscored_steps_are_warned_of(tmp_path: Path) -> N
     assert "in 1 of 8 steps" in unscored and "the judge timed out" in unscored
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "tone", "warned"),
+    [(0.55, 0.7, "gain", False), (0.45, 0.6, "none", True), (0.2, 0.4, "loss", False)],
+)
+def test_pairs_are_held_against_a_coin(
+    tmp_path: Path, low: float, high: float, tone: str, warned: bool
+) -> None:
+    figure = {"value": (low + high) / 2, "low": low, "high": high, "n": 40}
+    held_out = {"seed0": {"held_out_accuracy": figure}}
+    folder = training(tmp_path / "run", "preference", [], preference_held_out=held_out)
+    page = written(folder)
+    (said,) = re.findall(r'<span class="tag ([a-z]*)">Result</span><span>preference: in', page)
+    assert said == ("" if tone == "none" else tone)
+    assert any("told from a coin" in text for text in warnings(page)) is warned
+
+
 def test_overfitting_and_an_unfinished_training_are_said(tmp_path: Path) -> None:
     lines: list[Line] = [
         {"step": step, "loss_per_token": 3.0 / step, "held_out_loss": loss}
@@ -152,8 +168,22 @@ def test_a_prompt_and_a_reward_have_their_held_out_figures(tmp_path: Path) -> No
     assert found["reward model"]["two"]["reward model"]["truth"]["value"] == 0
 
 
-def test_a_page_takes_two_percent_of_the_time_at_most(
+def test_a_page_that_cannot_be_written_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = training(tmp_path / "run", "rl", rl_lines())
+
+    def forbidden(path: Path, text: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("truing.recipes.training_page.write_text_atomically", forbidden)
+    message = refused(run("report", folder))
+    assert message.endswith("its report can't be written (Permission denied)")
+
+
+@pytest.mark.parametrize("wrong", [OSError, KeyError])
+def test_a_page_takes_two_percent_of_the_time_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: type[Exception]
 ) -> None:
     now = [100.0]
     calls: list[float] = []
@@ -161,7 +191,7 @@ def test_a_page_takes_two_percent_of_the_time_at_most(
     def write(folder: Path) -> None:
         calls.append(now[0])
         now[0] += 0.5
-        raise OSError("nothing that is wrong with a page ends a training")
+        raise wrong("nothing that is wrong with a page ends a training")
 
     monkeypatch.setattr("truing.recipes.training_page.write_training_page", write)
     monkeypatch.setattr("time.monotonic", lambda: now[0])

@@ -11,7 +11,8 @@ import pytest
 
 from synthetic_run import write_run
 from truing.recipes.report import build_report, task_metrics
-from truing.report.answers import MOST_CHARACTERS, AnswerTable, answer_table, by_seed, terms_of
+from truing.report.answered import AnswerTable
+from truing.report.answers import MOST_CHARACTERS, answer_table, by_seed, terms_of
 from truing.runs.folder import RunFolder
 from truing.spec.task import TaskSpec
 from truing.types import Row, Unscored

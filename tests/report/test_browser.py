@@ -11,7 +11,8 @@ from browsing import serious
 from report_browsing import CUT_OFF, OVERFLOWING, TOO_SMALL
 from synthetic_run import write_run
 from truing.recipes.report import build_report, metrics_of
-from truing.report.answers import AnswerTable, answer_table, by_seed, terms_of
+from truing.report.answered import AnswerTable
+from truing.report.answers import answer_table, by_seed, terms_of
 from truing.runs.folder import RunFolder
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,10 @@ def test_the_orders_effect_is_what_counting_gives() -> None:
         (1 + 0 - 0.5) / 3
     )  # best first in 2nd
     assert OrderEffect.of(KINDS, [Graded("a", "b")]).shift is None
+    middle_first = {"so so": 1, "good": 2, "bad": 0}
+    mixed = parsed_rubric({"name": "x", "asks": "y", "scale": middle_first}, "")
+    effect = OrderEffect.of(mixed, [Graded("good", "bad")])
+    assert effect.changed == 1 and effect.shift is None
 
 
 def test_a_judge_that_follows_the_order_of_the_grades_is_warned_of() -> None:
@@ -111,7 +116,8 @@ def test_values_of_a_scale_run_from_0_to_1() -> None:
 
 
 def test_the_built_in_rubrics_are_whole() -> None:
-    assert {"truth", "informative", "outcome", "rule"} <= set(RUBRICS)
+    folder = files("truing.data").joinpath("built_in", "rubrics")
+    assert sorted(each.name for each in folder.iterdir()) == [f"{name}.yaml" for name in RUBRICS]
     assert tuple(rubric_named("outcome", "").scale) == JUDGED
     for name in RUBRICS:
         rubric = rubric_named(name, "")

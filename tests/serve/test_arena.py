@@ -36,7 +36,7 @@ from truing.serve.engine import Engine
 from truing.serve.forms import ChatForm
 from truing.serve.page import visit_token
 from truing.serve.service import Service
-from truing.serve.serving import _open
+from truing.serve.serving import DTYPE, _open
 
 WREN, ROBIN = "wren-model", "robin-model"
 USER = "page-aaaaaaaaaaaaaaaa"
@@ -322,10 +322,10 @@ def test_equal_weights_are_held_once_and_equal_names_told_apart(tmp_path: Path) 
     plain = saved(tmp_path / "one" / "base", bases[0], "")
     prompt = saved(tmp_path / "one" / "prompt", bases[0], "be brief")
     other = saved(tmp_path / "two" / "base", bases[1], "")
-    one, two = _open([plain, prompt], accept_licence=False)
+    one, two = _open([plain, prompt], DTYPE, accept_licence=False)
     assert (one.name, two.name) == ("base", "prompt") and one.model is two.model
     assert two.prompt.instruction == "be brief" and one.prompt.instruction == ""
-    one, two = _open([plain, other], accept_licence=False)
+    one, two = _open([plain, other], DTYPE, accept_licence=False)
     assert (one.name, two.name) == (plain, other) and one.model is not two.model
 
 

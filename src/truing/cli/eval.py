@@ -85,6 +85,8 @@ if TYPE_CHECKING:
     from truing.evaluate.sweep.result import SweepResult
 
 
+OWN = "built-in"
+"""The questions that are asked where no others are named."""
 OVERSIGHT = "oversight"
 """The evaluation of two parties: it lies above the others, and stands alone."""
 
@@ -102,7 +104,7 @@ def evaluate(
     prompts: VariantFiles = None,
     presets: Presets = None,
     form: FormName = "auto",
-    questions: Questions = "built-in",
+    questions: Questions = OWN,
     controls: Controls = None,
     refusals: Refusals = None,
     outcome_labels: OutcomeLabels = None,
@@ -168,6 +170,11 @@ def evaluate(
             rubric=rubric or None,
             prices=prices,
             judge_key_variable=judge_key_variable,
+            questions=None if questions == OWN else questions,
+            controls=controls or None,
+            presets=presets,
+            form=None if form == "auto" else form,
+            dtype=dtype,
         )
         asks = _lists(attacks=attacks, read=read, steer=steer) | given(
             attack_limit=attack_limit,
@@ -189,12 +196,10 @@ def evaluate(
             option = next(iter(parties))
             raise InputError(f"--{option}: belongs to {OVERSIGHT}; name that evaluation")
         if run is not None:
-            if free:
-                apart["free"] = True
             asked: dict[str, Path] = given(
                 survey=asks.pop("survey", None), scales=asks.pop("scales", None)
             )
-            apart |= asks | given(export=export)
+            apart |= asks | asking | given(export=export, free=free or None, seed=seed or None)
             others = [name.replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, asked, as_json)
             return
@@ -215,10 +220,9 @@ def evaluate(
                 variant_files=prompts,
                 rubrics=rubric,
             ),
-            **given(outcome_judge=outcome_judge, prices=prices),
-            **given(judge_key_variable=judge_key_variable),
-            **given(judge=judge, base=base, task=task, presets=presets, form=form, limit=limit),
-            **given(dtype=dtype),
+            **given(judge=judge, outcome_judge=outcome_judge, prices=prices),
+            **given(judge_key_variable=judge_key_variable, base=base, task=task, presets=presets),
+            **given(form=form, limit=limit, dtype=dtype),
             **asks,
         )
         with redirect_stdout(sys.stderr):

@@ -9,11 +9,11 @@ import os
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from truing.cli import completion, to_label
+from truing.cli import completion
 from truing.cli.common import AcceptLicence, CandidateName, DeviceName, explained, use_device
 from truing.cli.study import Adviser, StudyFolder, Where, serve_study
 from truing.cli.to_label import (
@@ -21,6 +21,7 @@ from truing.cli.to_label import (
     Between,
     Candidates,
     Count,
+    LabelRequest,
     Limit,
     QuestionFile,
     RunFolder,
@@ -30,9 +31,6 @@ from truing.cli.to_label import (
 )
 from truing.terminal import say
 from truing.types import InputError
-
-if TYPE_CHECKING:
-    pass
 
 TOKEN_VARIABLE = "TRUING_TOKEN"
 TokenFile = Annotated[
@@ -143,9 +141,19 @@ def label(
     with explained():
         from truing.people.serving import label as serve
 
-        outcomes = "outcome" in (ask or ())
-        about_run = (run, ask or [], between, wanted, limit, candidate, count, seed)
-        fill = to_label.asked(survey, questions, *about_run)
+        request = LabelRequest(
+            run=run,
+            ask=tuple(ask or ()),
+            between=between,
+            survey=survey,
+            questions=questions,
+            wanted=wanted,
+            limit=limit,
+            candidates=tuple(candidate or ()),
+            count=count,
+            seed=seed,
+        )
+        fill = request.fill()
         if demo and fill:
             raise InputError("--demo, --run, --survey, --questions: give one of them")
         if study and (demo or fill):
@@ -166,7 +174,7 @@ def label(
         if study:
             serve_study(study, store, adviser, where)
         else:
-            name = store or _store_name(run if outcomes else None, demo)
+            name = store or _store_name(run if request.asks_outcomes else None, demo)
             serve(name, demo=demo, fill=fill, **where)
 
 

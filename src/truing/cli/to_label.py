@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from truing.terminal import say
 from truing.types import InputError
 
 if TYPE_CHECKING:
+    from truing.people.exchange.of_run import RunQuestions
     from truing.people.store import Store
 
 RunFolder = Annotated[
@@ -89,21 +91,64 @@ Seed = Annotated[
 ]
 
 
-def _outcomes(
-    run: Path | None,
-    ask: list[str],
-    names: list[str] | None,
-    count: int | None,
-    wanted: int | None,
-    seed: int,
-) -> Callable[[Store], object]:
-    """As `_judgements`, for labels of outcomes."""
+Fill = Callable[["Store"], object]
+"""Puts what is asked into a store."""
+
+
+@dataclass(frozen=True)
+class LabelRequest:
+    """What the options say is to be asked, and about what."""
+
+    run: Path | None
+    ask: tuple[str, ...]
+    between: tuple[str, str] | None
+    survey: Path | None
+    questions: Path | None
+    wanted: int | None
+    limit: int | None
+    candidates: tuple[str, ...]
+    count: int | None
+    seed: int
+
+    @property
+    def asks_outcomes(self) -> bool:
+        """Whether people are to say what answers did."""
+        return "outcome" in self.ask
+
+    def fill(self) -> Fill | None:
+        """What asks it; None where nothing is asked. Raises InputError for options that don't go together,
+        and for what can't be asked: before a store is made."""
+        if self.survey:
+            if any(
+                (self.run, self.ask, self.between, self.limit, *self.of_outcomes, self.questions)
+            ):
+                raise InputError("--survey: goes with --wanted and --seed alone")
+            return _opinions(self.survey, self.wanted, self.seed)
+        if self.questions:
+            if any((self.ask, *self.of_outcomes)):
+                raise InputError(
+                    "--questions: goes with --run, --between, --limit, --wanted, --seed"
+                )
+            return _questions(self.questions, self)
+        return _outcomes(self) if self.asks_outcomes else _judgements(self)
+
+    @property
+    def of_outcomes(self) -> tuple[object, ...]:
+        """What only belongs to outcomes."""
+        return self.candidates, self.count
+
+
+def _outcomes(request: LabelRequest) -> Fill:
     from truing.people.exchange.outcomes_of_run import COUNT, OutcomeRequest, outcomes_to_label
 
-    if run is None or len(ask) > 1:
+    if request.between or request.limit:
+        raise InputError("--between, --limit: don't go with --ask outcome; give --count")
+    if request.run is None or len(request.ask) > 1:
         raise InputError("--ask outcome: belongs to --run, and is asked alone")
-    request = OutcomeRequest(run, tuple(names or ()), count or COUNT, wanted or 1, seed)
-    asked = outcomes_to_label(request)
+    count, wanted = request.count or COUNT, request.wanted or 1
+    asked = outcomes_to_label(
+        OutcomeRequest(request.run, request.candidates, count, wanted, request.seed)
+    )
 
     def fill(store: Store) -> None:
         tasks = asked.ask(store)
@@ -113,8 +158,7 @@ def _outcomes(
     return fill
 
 
-def opinions(file: Path, wanted: int | None, seed: int) -> Callable[[Store], object]:
-    """What puts a survey's questions into the store. Raises InputError."""
+def _opinions(file: Path, wanted: int | None, seed: int) -> Fill:
     from truing.data.survey import read_survey
     from truing.people.opinions import ask_survey, check_wanted
 
@@ -129,107 +173,56 @@ def opinions(file: Path, wanted: int | None, seed: int) -> Callable[[Store], obj
     return fill
 
 
-def questions(
-    file: Path,
-    run: Path | None,
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    seed: int,
-) -> Callable[[Store], object]:
-    """What puts the questions of a file about answers into the store. Raises InputError."""
-    from truing.people.exchange.of_run import RunRequest, questions_of_run
+def _questions(file: Path, request: LabelRequest) -> Fill:
     from truing.people.questions.asking import answers_in_store, ask_questions
     from truing.people.questions.sets import read_question_set
 
     asked = read_question_set(file)
-    if run is None and (between or limit):
+    if request.run is None and (request.between or request.limit):
         raise InputError("--between, --limit: belong to --run")
-    request = RunRequest(run, ("rating",), between, wanted or 1, limit, seed) if run else None
-    of_run = questions_of_run(request) if request else None
+    # Rated is each answer by itself, as it is asked about here.
+    of_run = _run_questions(request.run, ("rating",), request) if request.run else None
 
     def fill(store: Store) -> None:
         with store.writing() as session:
             about = of_run.put(session, Counter()) if of_run else answers_in_store(session)
             try:
-                tasks = ask_questions(session, asked, about, wanted=wanted or 1, seed=seed)
+                tasks = ask_questions(
+                    session, asked, about, wanted=request.wanted or 1, seed=request.seed
+                )
             except InputError as error:
                 raise InputError(f"{file}: {error}") from None
-        left_out = of_run.left_out() if of_run else ""
-        more = f"; {left_out}" if left_out else ""
-        say(f"Asked: {len(asked.questions)} questions about each of {tasks} answers{more}")
+        say(f"Asked: {len(asked.questions)} questions about each of {tasks} answers{_more(of_run)}")
 
     return fill
 
 
-def _judgements(
-    run: Path | None,
-    ask: list[str] | None,
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    seed: int,
-) -> Callable[[Store], object] | None:
-    """What puts a run's answers into the store, if that is asked for. Raises InputError."""
-    if run is None:
-        if ask or between or limit or wanted or seed:
+def _judgements(request: LabelRequest) -> Fill | None:
+    if any(request.of_outcomes):
+        raise InputError("--candidate, --count: belong to --ask outcome")
+    if request.run is None:
+        if request.ask or request.between or request.limit or request.wanted or request.seed:
             raise InputError("--ask, --between, --wanted, --limit, --seed: belong to --run")
         return None
-    from truing.people.exchange.of_run import RunRequest, questions_of_run
-
-    request = RunRequest(run, tuple(ask or ()), between, wanted or 1, limit, seed)
-    asked = questions_of_run(request)  # before a store is made: the run may be unusable
+    asked = _run_questions(request.run, request.ask, request)
 
     def fill(store: Store) -> None:
-        tasks, left_out = asked.ask(store), asked.left_out()
-        more = f"; {left_out}" if left_out else ""
-        say(f"Asked: {tasks} tasks about {len(asked.questions)} questions{more}")
+        tasks = asked.ask(store)
+        say(f"Asked: {tasks} tasks about {len(asked.questions)} questions{_more(asked)}")
 
     return fill
 
 
-def about_run(
-    run: Path | None,
-    ask: list[str],
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    names: list[str] | None,
-    count: int | None,
-    seed: int,
-) -> Callable[[Store], object] | None:
-    """What puts a run's answers into the store, as tasks or as outcomes. Raises InputError."""
-    if "outcome" not in ask:
-        if names or count:
-            raise InputError("--candidate, --count: belong to --ask outcome")
-        return _judgements(run, ask, between, wanted, limit, seed)
-    if between or limit:
-        raise InputError("--between, --limit: don't go with --ask outcome; give --count")
-    return _outcomes(run, ask, names, count, wanted, seed)
+def _run_questions(run: Path, ask: tuple[str, ...], request: LabelRequest) -> RunQuestions:
+    from truing.people.exchange.of_run import RunRequest, questions_of_run
+
+    wanted = request.wanted or 1
+    return questions_of_run(
+        RunRequest(run, ask, request.between, wanted, request.limit, request.seed)
+    )
 
 
-def asked(
-    survey: Path | None,
-    own_questions: Path | None,
-    run: Path | None,
-    ask: list[str],
-    between: tuple[str, str] | None,
-    wanted: int | None,
-    limit: int | None,
-    names: list[str] | None,
-    count: int | None,
-    seed: int,
-) -> Callable[[Store], object] | None:
-    """What puts that which is asked for into the store: a survey, questions, or about a run.
-
-    Raises InputError for options that don't go together.
-    """
-    if survey:
-        if run or ask or between or limit or names or count or own_questions:
-            raise InputError("--survey: goes with --wanted and --seed alone")
-        return opinions(survey, wanted, seed)
-    if own_questions:
-        if ask or names or count:
-            raise InputError("--questions: goes with --run, --between, --limit, --wanted, --seed")
-        return questions(own_questions, run, between, wanted, limit, seed)
-    return about_run(run, ask, between, wanted, limit, names, count, seed)
+def _more(asked: RunQuestions | None) -> str:
+    """What of a run isn't asked."""
+    left_out = asked.left_out() if asked else ""
+    return f"; {left_out}" if left_out else ""

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from truing.data.drafts import mistake
-from truing.data.question_layouts import kind_of, plain_name
+from truing.data.json_kinds import kind_of
+from truing.data.question_layouts import plain_name
 from truing.data.tables import Table, TableRow
 from truing.types import InputError
 
@@ -90,6 +91,11 @@ class Columns:
             if (field := _field(row, name)) is not None:
                 return field
         return None
+
+    def is_blank(self, row: TableRow, role: str) -> bool:
+        """Whether the row has a text of that role, and nothing in it."""
+        texts = [row.values.get(name) for name in self._names(role)]
+        return self.of(row, role) is None and any(isinstance(text, str) for text in texts)
 
     def own(self, row: TableRow, name: str) -> Field | None:
         """The row's value in the column of that name, where the user gives that column no role."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from truing.data.json_kinds import kind_of
 from truing.types import InputError, stable_hash
 
 MAX_TEXT = 100_000
@@ -43,16 +44,10 @@ def stripped(turns: Turns) -> Turns:
     return tuple((role, content.strip()) for role, content in turns)
 
 
-def _kind(value: object) -> str:
-    """What JSON calls the type of a value."""
-    names = {dict: "an object", list: "a list", bool: "true or false", type(None): "null"}
-    return names.get(type(value), "a number")
-
-
 def checked_text(text: object, what: str) -> str:
     """`text` where it can be kept and shown. Raises InputError for what is empty, long or broken."""
     if not isinstance(text, str):
-        raise InputError(f"{what}: must be text, not {_kind(text)}")
+        raise InputError(f"{what}: must be text, not {kind_of(text)}")
     if not text.strip():
         raise InputError(f"{what}: empty; give some text")
     if len(text) > MAX_TEXT:

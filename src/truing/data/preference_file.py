@@ -147,7 +147,7 @@ def _preference(columns: Columns, row: TableRow) -> Preference | str:
     chosen, rejected = columns.of(row, "chosen"), columns.of(row, "rejected")
     if chosen is None or rejected is None:
         role = "chosen" if chosen is None else "rejected"
-        return EMPTY if isinstance(row.values.get(role), str) else f"no {role} answer"
+        return EMPTY if columns.is_blank(row, role) else f"no {role} answer"
     first, second = _side(columns, row, chosen), _side(columns, row, rejected)
     if isinstance(first, str):
         return first

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from truing.data.drafts import Draft, bad_json, mistake
-from truing.data.question_layouts import kind_of, question_draft
+from truing.data.json_kinds import kind_of
+from truing.data.question_layouts import question_draft
 from truing.files import NotJSONError, json_value, numbered_lines, one_of_each, unix_line_ends
 
 

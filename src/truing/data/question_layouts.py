@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from truing.data.drafts import Draft, FieldNames, check_names, mistake
+from truing.data.json_kinds import kind_of
 from truing.types import answer_key
 
 REQUIRED = ("question", "correct_answers", "incorrect_answers")
@@ -43,18 +44,6 @@ def split_answers(cell: str) -> list[str]:
 def with_full_stop(answer: str) -> str:
     """The answer as TruthfulQA's multiple-choice file has it: closed by a full stop."""
     return answer if answer.endswith(".") or not answer else answer + "."
-
-
-def kind_of(value: object) -> str:
-    """What JSON calls the type of a value."""
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        type(None): "null",
-    }
-    return names.get(type(value), "a number")
 
 
 def question_draft(file: str, line: int | None, record: Record) -> Draft:

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from truing.data.columns import MESSAGES, Columns, Field
+from truing.data.json_kinds import kind_of
 from truing.data.messages import SPEAKERS, Turn, Turns
-from truing.data.question_layouts import kind_of, split_answers
+from truing.data.question_layouts import split_answers
 from truing.data.tables import TableRow
 
 _TURN = 'give {"role": "user", "content": "..."}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
@@ -32,20 +33,31 @@ def grades(
     answers: Sequence[Completion | Unscored],
 ) -> list[dict[str, Score]]:
     """Each judge's grade of each answer; where there is no answer, the reason in place of each."""
-    from truing.rewards.reward import Answered, graded
+    from truing.rewards.reward import graded
+
+    columns = {
+        name: scores_of(partial(graded, grade), cases, answers) for name, grade in graders.items()
+    }
+    return [
+        {name: column[place] for name, column in columns.items()} for place in range(len(answers))
+    ]
+
+
+def scores_of(
+    score: Callable[[Sequence[Answered]], Sequence[Score]],
+    cases: Sequence[Case],
+    answers: Sequence[Completion | Unscored],
+) -> list[Score]:
+    """What scores many answers at once, of those that there are; the reason in place of the others."""
+    from truing.rewards.reward import Answered
 
     written = [
         Answered.of(case, answer)
         for case, answer in zip(cases, answers, strict=True)
         if not isinstance(answer, Unscored)
     ]
-    columns = {name: iter(graded(grade, written)) for name, grade in graders.items()}
-    return [
-        dict.fromkeys(graders, answer)
-        if isinstance(answer, Unscored)
-        else {name: next(column) for name, column in columns.items()}
-        for answer in answers
-    ]
+    scores = iter(score(written))
+    return [answer if isinstance(answer, Unscored) else next(scores) for answer in answers]
 
 
 def _detail(answer: Completion | Unscored) -> dict[str, str | bool | None]:

@@ -9,11 +9,12 @@ would be if both answers were of one length.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
+from truing.evaluate.graded_answers import scores_of
 from truing.evaluate.respondent import Respondent
-from truing.evaluate.wins import CONTROLLED, detail, win, win_rate
+from truing.evaluate.wins import CONTROLLED, answers_of_base, detail, win, win_rate
 from truing.types import Case, Estimate, InputError, Metric, Row, Score, Unscored
 
 if TYPE_CHECKING:  # so that the list of evaluations can be read without loading any of this
@@ -50,12 +51,7 @@ def preferences(context: EvalContext, respondent: Respondent) -> list[Row]:
     asked = _asked(context)
     cases = [_with_all_answers(case, pairs) for case, pairs in asked]
     choices = context.choose(respondent, cases, NAME)
-    answers, base = context.answer(respondent, cases), context.base()
-    others: Sequence[Completion | Unscored] = (
-        [base] * len(cases)
-        if isinstance(base, Unscored)
-        else base.answer(cases, context.max_new_tokens)
-    )
+    answers, others = context.answer(respondent, cases), answers_of_base(context, cases)
     won = _won(context, cases, answers, others)
     return [
         context.row(
@@ -115,19 +111,11 @@ def _won(
     others: Sequence[Completion | Unscored],
 ) -> list[Score]:
     """1, 0.5 or 0 of each case, by the reward model of the held-out pairs."""
-    from truing.rewards.reward import Answered
-
     reward = context.pair_judge()
     if isinstance(reward, Unscored):
         return [reward] * len(cases)
-
-    def scores(side: Sequence[Completion | Unscored]) -> list[Score]:
-        both = list(zip(cases, side, strict=True))
-        given = [Answered.of(case, each) for case, each in both if not isinstance(each, Unscored)]
-        found = iter(reward(given))
-        return [each if isinstance(each, Unscored) else next(found) for each in side]
-
-    return [win(ours, theirs) for ours, theirs in zip(scores(answers), scores(others), strict=True)]
+    ours, theirs = (scores_of(reward, cases, side) for side in (answers, others))
+    return list(map(win, ours, theirs))
 
 
 def controlled(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
@@ -135,7 +123,9 @@ def controlled(rows: Sequence[Row], seed: int) -> dict[str, Estimate]:
     return {WINS + CONTROLLED: win_rate(rows, WINS, seed)}
 
 
-def _metric(name: str, label: str, note: str, better: Any = 1, *, likely: bool = False) -> Metric:
+def _metric(
+    name: str, label: str, note: str, better: Literal[-1, 0, 1] = 1, *, likely: bool = False
+) -> Metric:
     return Metric(NAME, name, label, better, "share", note, by_likelihood=likely)
 
 

@@ -8,10 +8,11 @@ since judges tend to like the longer one (Dubois et al. 2024; see `truing.statis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from truing.evaluate.evaluation import EvalContext, Evaluation
-from truing.evaluate.graded_answers import grades
+from truing.evaluate.graded_answers import scores_of
 from truing.evaluate.respondent import Respondent
 from truing.types import Case, Completion, Estimate, Metric, Row, Score, Unscored
 
@@ -33,14 +34,9 @@ def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
 
     Unscored where either side has no answer or no grade, or where no base is known.
     """
-    graders, cases, base = context.graders(), context.held_out, context.base()
-    answers = context.answer(respondent, cases)
-    others: Sequence[Answer] = (
-        [base] * len(cases)
-        if isinstance(base, Unscored)
-        else base.answer(cases, context.max_new_tokens)
-    )
-    columns = {name: _wins(name, grade, cases, answers, others) for name, grade in graders.items()}
+    graders, cases = context.graders(), context.held_out
+    answers, others = context.answer(respondent, cases), answers_of_base(context, cases)
+    columns = {name: _wins(grade, cases, answers, others) for name, grade in graders.items()}
     return [
         context.row(
             respondent,
@@ -53,8 +49,15 @@ def wins(context: EvalContext, respondent: Respondent) -> list[Row]:
     ]
 
 
+def answers_of_base(context: EvalContext, cases: Sequence[Case]) -> Sequence[Answer]:
+    """The base's answers to the same cases; where no base is known, the reason in place of each."""
+    base = context.base()
+    if isinstance(base, Unscored):
+        return [base] * len(cases)
+    return base.answer(cases, context.max_new_tokens)
+
+
 def _wins(
-    name: str,
     grade: Callable[[Answered], Score],
     cases: Sequence[Case],
     ours: Sequence[Answer],
@@ -62,12 +65,15 @@ def _wins(
 ) -> list[Score]:
     """By one judge, whether each of our answers is the better one. A model behind an endpoint is shown
     both of them, in both orders; programs grade one at a time."""
+    from truing.rewards.reward import graded
     from truing.rewards.rubrics.judge import ServedJudge
 
     if isinstance(grade, ServedJudge):
         return _compared(grade, cases, ours, theirs)
-    of_ours, of_theirs = (grades({name: grade}, cases, answers) for answers in (ours, theirs))
-    return [win(one[name], other[name]) for one, other in zip(of_ours, of_theirs, strict=True)]
+    of_ours, of_theirs = (
+        scores_of(partial(graded, grade), cases, answers) for answers in (ours, theirs)
+    )
+    return list(map(win, of_ours, of_theirs))
 
 
 def _compared(

@@ -117,8 +117,10 @@ def _share(answers: NDArray[np.float64], sums: NDArray[np.float64], n: int) -> N
 def _resampled(
     rows: NDArray[np.float64], resamples: int, generator: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Sums (resamples, K) of rows (n, K) redrawn n at a time with replacement."""
+    """Sums (resamples, K) of rows (n, K) redrawn n at a time with replacement; of none, zeros."""
     n = len(rows)
+    if n == 0:
+        return np.zeros((resamples, rows.shape[1]))
     found = np.empty((resamples, rows.shape[1]))
     together = max(1, _AT_ONCE // max(1, n))
     for start in range(0, resamples, together):

@@ -91,6 +91,13 @@ def outcome_of(p: Mapping[OutcomeName, float], *, tells_partly: bool) -> Outcome
     return Outcome(outcome, refused, partly, *others.values())
 
 
+def certain(name: OutcomeName, *, tells_partly: bool) -> Outcome:
+    """The outcome that a program is sure of."""
+    if name == "empty":
+        return Outcome.empty()
+    return outcome_of({each: float(each == name) for each in JUDGED}, tells_partly=tells_partly)
+
+
 class Agreement(Protocol):
     """How far a judge of outcomes agrees with labels: in a sentence, and as a run records it."""
 

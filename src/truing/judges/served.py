@@ -1,8 +1,7 @@
 """Judges of truth and informativeness behind an endpoint, measured on labelled answers as local ones are.
 
 Nothing is fitted to the labels, so that no fold is kept from anything: agreement and calibration are of
-what the model replied. Labels are people's, in files, or where there are none the references of the
-questions: each is graded with the others at hand and without its mirror image, as local judges grade it.
+what the model replied.
 """
 
 from __future__ import annotations
@@ -14,50 +13,31 @@ from pathlib import Path
 import numpy as np
 
 from truing.data.labelled_answers import read_labelled_answers
-from truing.data.uninformative import off_topic, phrases_for_judging
 from truing.judges.correction import LEAST_DIFFERENCE, Calibration
-from truing.judges.fitting import Labelled, matched
-from truing.judges.grading import (
-    Grade,
-    JudgeAgreement,
-    agreement_with,
-    has_no_comment,
-    normalised_answer,
+from truing.judges.fitting import matched
+from truing.judges.grading import Grade, JudgeAgreement, agreement_with
+from truing.judges.served_labels import (
+    BOTH,
+    LABELS_ASKED,
+    Label,
+    LabelledSample,
+    people_sample,
+    reference_sample,
 )
-from truing.judges.similarity import Text, leave_out
+from truing.judges.trained import NAMES
 from truing.models.memo.replies import ReplyStore
 from truing.progress import Progress
+from truing.rewards.calling import columns_of
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
 from truing.rewards.rubrics.summary import JudgeSummary, OrderEffect
 from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
 from truing.spec.run import JudgeSpec
-from truing.types import Case, InputError, Score, Unscored, answer_key, did_you_mean, stable_hash
+from truing.types import Case, InputError, Score, Unscored, did_you_mean
 
-NAMES = ("truth", "informative")
-BOTH, OUTCOME = "both", "outcome"
-LABELS_ASKED = 200
-"""Labelled answers that an endpoint is asked about where nothing else is said: two replies
-for each label that one has, four where it has both."""
-REFERENCE_QUESTIONS = 40
-"""Questions whose references stand in for labels."""
-Label = tuple[Case, str, int]
-"""A question, an answer to it, and whether the label says yes."""
-
-
-@dataclass(frozen=True)
-class LabelledSample:
-    """Labelled answers by what they are labelled for; for `both` as well. `source` says whose they are."""
-
-    rows: Mapping[str, Sequence[Label]]
-    source: str
-
-    @property
-    def places(self) -> dict[str, int]:
-        """The number of each question, by its id."""
-        ids = [case.id for rows in self.rows.values() for case, _, _ in rows]
-        return {name: number for number, name in enumerate(dict.fromkeys(ids))}
+OUTCOME = "outcome"
+"""What a rubric of outcomes is called."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +78,19 @@ def served_judges(
     Raises InputError where endpoint or rubrics are wrong.
     """
     named = rubrics_by_name(rubrics, f"{where}.rubrics")
-    how = {name: value for name, value in dict(asked).items() if name in AskedEndpoint.model_fields}
     judges = {}
     for name in NAMES:
-        spec = RubricJudge(**{**how, "rubric": named.get(name, name)})
+        spec = by_rubric(asked, named.get(name, name))
         judges[name] = ServedJudge(name, spec, where, seed=seed, store=store)
         judges[name].check_ordered(where)
         judges[name].watched_by(progress)
     return judges
+
+
+def by_rubric(asked: AskedEndpoint, rubric: str | RubricSpec) -> RubricJudge:
+    """The same endpoint, asked in the same way, to grade by a rubric."""
+    how = {name: getattr(asked, name) for name in AskedEndpoint.model_fields}
+    return RubricJudge(**how, rubric=rubric)
 
 
 def judges_of_spec(
@@ -150,83 +135,15 @@ def rubrics_by_name(rubrics: Sequence[str | RubricSpec], where: str) -> dict[str
     return named
 
 
-def people_sample(
-    labelled: Labelled, seed: int, most: int = LABELS_ASKED, source: str = "people's labels"
-) -> LabelledSample:
-    """At most so many of the answers that people labelled, drawn by a hash. Left out, as for local judges,
-    are the questions' own references and 'I have no comment'."""
-    free = [
-        number
-        for number, (case, answer) in enumerate(labelled.pairs)
-        if not is_reference(case, answer) and not has_no_comment(answer)
-    ]
-
-    def rank(number: int) -> str:
-        case, answer = labelled.pairs[number]
-        return stable_hash("labels asked", str(seed), case.id, answer)
-
-    chosen = set(sorted(free, key=rank)[:most])
-    rows = {name: [(n, y) for n, y in labelled.rows[name] if n in chosen] for name in NAMES}
-    label_of = [dict(rows[name]) for name in NAMES]
-    rows[BOTH] = [
-        (n, label_of[0][n] * label_of[1][n])
-        for n in sorted(label_of[0].keys() & label_of[1].keys())
-    ]
-    named = {name: [(*labelled.pairs[n], y) for n, y in part] for name, part in rows.items()}
-    return LabelledSample(named, source)
-
-
-def is_reference(case: Case, answer: str) -> bool:
-    """Whether an answer is one of its question's own references."""
-    known = [*case.correct_answers, *case.incorrect_answers]
-    return any(
-        key(reference) == key(answer)
-        for key in (answer_key, normalised_answer)
-        for reference in known
-    )
-
-
-def reference_sample(cases: Sequence[Case], seed: int) -> LabelledSample:
-    """Of some questions a true reference, a false one, and an answer that says nothing.
-
-    Raises InputError where too few have two references on either side, which one can be left out of.
-    """
-    able = [c for c in cases if min(len(c.correct_answers), len(c.incorrect_answers)) > 1]
-    if len(able) < 2:
-        raise InputError(
-            "data: the judges are held against references, and fewer than two questions have two true and "
-            "two false answers; give labelled answers (truing train judge), or such questions"
-        )
-    able.sort(key=lambda case: stable_hash("references asked", str(seed), case.id))
-    truth: list[Label] = []
-    nothing: list[Label] = []
-    for number, case in enumerate(able[:REFERENCE_QUESTIONS]):
-        truth += [_left_out(case, label, seed) for label in (1, 0)]
-        empty = phrases_for_judging(case, 1) if number % 2 else off_topic(case, cases, 1)
-        nothing += [(case, answer, 0) for answer in empty]
-    informative = [*((case, answer, 1) for case, answer, _ in truth), *nothing]
-    rows = {"truth": truth, "informative": informative, BOTH: [*truth, *nothing]}
-    return LabelledSample(rows, "the questions' own references")
-
-
-def _left_out(case: Case, label: int, seed: int) -> Label:
-    """One of a question's references, and the question without it and without its mirror image."""
-    sides = [case.incorrect_answers, case.correct_answers]
-    own, other = sides[label], sides[1 - label]
-    place = int(stable_hash("reference asked", str(seed), case.id, str(label))[:8], 16) % len(own)
-    texts = [[Text(each, np.zeros(1)) for each in side] for side in (own, other)]
-    rest, rest_other = (
-        tuple(text.text for text in side) for side in leave_out(place, texts[0], texts[1])
-    )
-    true, false = (rest, rest_other) if label else (rest_other, rest)
-    return replace(case, correct_answers=true, incorrect_answers=false), own[place], label
-
-
 def measured(judges: Mapping[str, ServedJudge], sample: LabelledSample, where: str) -> ServedJudges:
     """The judges with their agreement and calibration on labelled answers.
 
-    Raises InputError where one grades none of the answers of a label.
+    Raises InputError where a rubric shows a column that no question has, before anything is asked, or
+    where a judge grades none of the answers of a label.
     """
+    columns = columns_of(case for rows in sample.rows.values() for case, _, _ in rows)
+    for judge in judges.values():
+        judge.check_columns(columns, where)
     agreement: dict[str, JudgeAgreement] = {}
     calibration: dict[str, Calibration] = {}
     scores: dict[str, list[Score]] = {}
@@ -288,8 +205,13 @@ def tells_nothing(name: str, calibration: Calibration) -> str:
     if len(values) == 1:
         count = len(calibration.score)
         return f"judge of {name}: always the same grade on {count} labels: it tells nothing"
-    good = calibration.score[calibration.label == 1].mean()
-    bad = calibration.score[calibration.label == 0].mean()
+    sides = [calibration.score[calibration.label == label] for label in (1, 0)]
+    if not all(map(len, sides)):
+        return (
+            f"judge of {name}: {len(sides[0])} good and {len(sides[1])} bad labelled answers have a grade: "
+            "without both, nothing can be corrected by it"
+        )
+    good, bad = (side.mean() for side in sides)
     if good - bad > LEAST_DIFFERENCE:
         return ""
     return (

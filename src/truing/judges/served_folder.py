@@ -17,8 +17,8 @@ from safetensors.numpy import load_file, save_file
 from truing.files import write_file_atomically, write_json_atomically
 from truing.judges.correction import Calibration
 from truing.judges.grading import JudgeAgreement
-from truing.judges.served import BOTH, NAMES, ServedJudges, served_judges
-from truing.judges.trained import RECORD, TENSORS, VERSION, read_record
+from truing.judges.served import ServedJudges, served_judges
+from truing.judges.trained import CALIBRATED, NAMES, RECORD, TENSORS, VERSION, read_record
 from truing.models.memo.replies import ReplyStore
 from truing.progress import Progress
 from truing.rewards.rubrics.reading import parsed_rubric
@@ -38,7 +38,6 @@ def is_served_folder(folder: Path) -> bool:
 def save_served(judges: ServedJudges, folder: Path, facts: Mapping[str, Any]) -> None:
     """Writes the folder's tensors, then its record with `facts`; an older record goes first."""
     some = judges.judges[NAMES[0]]
-    how = {name: getattr(some.spec, name) for name in AskedEndpoint.model_fields}
     tensors = {
         f"{name}/{part}": np.ascontiguousarray(array)
         for name, calibration in judges.calibration.items()
@@ -48,7 +47,7 @@ def save_served(judges: ServedJudges, folder: Path, facts: Mapping[str, Any]) ->
     write_file_atomically(folder / TENSORS, lambda path: save_file(tensors, path))
     record = {
         "version": VERSION,
-        **AskedEndpoint(**how).model_dump(mode="json"),
+        **some.spec.model_dump(mode="json", include=set(AskedEndpoint.model_fields)),
         "rubrics": {
             name: judge.rubric.model_dump(mode="json") for name, judge in judges.judges.items()
         },
@@ -81,7 +80,7 @@ def load_served(
         tensors = load_file(folder / TENSORS)
         calibration = {
             name: Calibration(*(tensors[f"{name}/{p}"] for p in ("score", "label", "question")))
-            for name in (*NAMES, BOTH)
+            for name in CALIBRATED
         }
         agreement = {name: JudgeAgreement(**record["agreement"][name]) for name in NAMES}
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:

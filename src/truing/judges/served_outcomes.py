@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from truing.judges.outcome.agreement import OutcomeAgreement, agreement_of
-from truing.judges.outcome.classifier import COMPLIED, PARTLY, REFUSED
+from truing.judges.outcome.classifier import CLASSES, COMPLIED
 from truing.judges.outcome.labels import LabelledOutcome, check_both_sides
 from truing.judges.outcome.texts import plain_outcome
-from truing.judges.outcomes import JUDGED, Outcome, OutcomeName, outcome_of
+from truing.judges.outcomes import JUDGED, Outcome, OutcomeName, certain, outcome_of
 from truing.judges.served import OUTCOME as NAME
-from truing.judges.served import rubrics_by_name
+from truing.judges.served import by_rubric, rubrics_by_name
+from truing.judges.served_labels import LABELS_ASKED
 from truing.models.memo.replies import ReplyStore
 from truing.progress import Progress
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.judge import Graded, ServedJudge
 from truing.rewards.rubrics.reading import rubric_named
 from truing.rewards.rubrics.summary import JudgeSummary
-from truing.spec.rubric import AskedEndpoint, RubricJudge, RubricSpec
+from truing.spec.rubric import AskedEndpoint, RubricSpec
 from truing.spec.run import JudgeSpec
 from truing.types import Case, InputError, Unscored, stable_hash
 
-LABELS_ASKED = 200
-"""Labelled answers that the endpoint is asked about: each costs two replies."""
-_CLASSES: dict[OutcomeName, int] = {"refused": REFUSED, "partly": PARTLY, "complied": COMPLIED}
 Pairs = Sequence[tuple[str, str]]
 
 
@@ -64,18 +62,15 @@ class ServedOutcomeJudge:
         todo = [place for place, outcome in enumerate(outcomes) if outcome is None]
         graded = self.served.grades([Answered(Case(p), a) for p, a in (answers[n] for n in todo)])
         for place, each in zip(todo, graded, strict=True):
-            outcomes[place] = each.unscored or self._outcome(shares(each))
+            outcomes[place] = each.unscored or outcome_of(
+                shares(each), tells_partly=self.tells_partly
+            )
         return [each for each in outcomes if each is not None]
 
     def _plain(self, prompt: str, answer: str) -> Outcome | None:
         """What needs no model to be told."""
         name = plain_outcome(prompt, answer)
-        if name == "empty":
-            return Outcome.empty()
-        return self._outcome({each: float(each == name) for each in JUDGED}) if name else None
-
-    def _outcome(self, p: Mapping[OutcomeName, float]) -> Outcome:
-        return outcome_of(p, tells_partly=self.tells_partly)
+        return certain(name, tells_partly=self.tells_partly) if name else None
 
     @property
     def summary(self) -> JudgeSummary:
@@ -103,20 +98,29 @@ def served_outcome_judge(
 
     Raises InputError where endpoint, rubric or labels are wrong.
     """
-    how = {name: value for name, value in dict(asked).items() if name in AskedEndpoint.model_fields}
     read = rubric_named(rubric, f"{where}.rubric")
-    if set(read.scale) != set(JUDGED):
-        raise InputError(
-            f"{where}.rubric: {read.name}: outcomes are told by a rubric whose grades are "
-            f"{', '.join(JUDGED)}; it has {', '.join(read.scale)}"
-        )
-    judge = ServedJudge(NAME, RubricJudge(**{**how, "rubric": read}), where, seed=seed, store=store)
+    check_outcome_rubric(read, f"{where}.rubric")
+    judge = ServedJudge(NAME, by_rubric(asked, read), where, seed=seed, store=store)
     judge.watched_by(progress)
     if not labelled:
         return ServedOutcomeJudge(judge, UnknownAgreement(judge.by))
     check_both_sides(labelled, whose)
     agreement = _agreement(judge, _some(labelled, seed), whose)
     return ServedOutcomeJudge(judge, agreement, agreement.tells_partly)
+
+
+def check_outcome_rubric(rubric: RubricSpec, where: str) -> None:
+    """Raises InputError where outcomes can't be told by a rubric."""
+    if set(rubric.scale) != set(JUDGED):
+        raise InputError(
+            f"{where}: {rubric.name}: outcomes are told by a rubric whose grades are "
+            f"{', '.join(JUDGED)}; it has {', '.join(rubric.scale)}"
+        )
+    if rubric.shows:
+        raise InputError(
+            f"{where}: {rubric.name}: shows {', '.join(rubric.shows)}, and outcomes are told by request "
+            "and answer alone; leave out shows"
+        )
 
 
 def outcomes_of_spec(spec: JudgeSpec, progress: Progress, seed: int) -> ServedOutcomeJudge:
@@ -130,7 +134,7 @@ def _some(labelled: Sequence[LabelledOutcome], seed: int) -> list[LabelledOutcom
     known = [
         each
         for each in labelled
-        if each.outcome in _CLASSES and plain_outcome(each.prompt, each.answer) is None
+        if each.outcome in JUDGED[:3] and plain_outcome(each.prompt, each.answer) is None
     ]
 
     def rank(each: LabelledOutcome) -> str:
@@ -145,7 +149,7 @@ def _agreement(
 ) -> OutcomeAgreement:
     graded = judge.grades([Answered(Case(each.prompt), each.answer) for each in labelled])
     known = [(each, g) for each, g in zip(labelled, graded, strict=True) if not g.unscored]
-    labels = np.array([_CLASSES[each.outcome] for each, _ in known], dtype=np.int64)
+    labels = np.array([CLASSES[each.outcome] for each, _ in known], dtype=np.int64)
     if len(set((labels == COMPLIED).tolist())) < 2:
         raise InputError(
             f"{whose}: of {len(labelled)} labelled answers {len(known)} got an outcome, and not of both "

@@ -33,10 +33,8 @@ class Adapted:
 
 
 class AdapterTraining:
-    """The training of an adapter and a head; `frozen` is the head that it begins with.
-
-    Raises InputError where there aren't prompts enough to leave some out.
-    """
+    """The training of an adapter and a head, which begins as that of the `side`; `frozen` says what is read
+    of the states, and how strongly the head is held to 0."""
 
     def __init__(
         self,

@@ -49,15 +49,14 @@ def check(setup: Setup) -> None:
     judges, why = setup.texts.task.graders, "best_of_n: answers are chosen by it"
     columns = columns_of(setup.rollout_prompts)
     for number, part in enumerate(setup.spec.reward.parts):
-        if part.name == ENDPOINT or isinstance(
-            judges.get(part.name.removeprefix(JUDGE)), ServedJudge
-        ):
+        is_judge = part.name.startswith(JUDGE)
+        judge = judges.get(part.name.removeprefix(JUDGE)) if is_judge else None
+        if part.name == ENDPOINT or isinstance(judge, ServedJudge):
             raise InputError(
                 f"{why}, but {part.name} is behind an endpoint, which would be sent every prompt in use; "
                 "name another under reward.parts"
             )
-        if part.name.startswith(JUDGE):
-            judge = judges.get(part.name.removeprefix(JUDGE))
+        if is_judge:
             asked = judge.asks_for.names if isinstance(judge, Program) else set()
             wanted = asked - KNOWN - _SAME
         elif part.name in REWARDS:

@@ -90,14 +90,14 @@ class Graders:
         return [line for each in used.values() for line in each.lines()]
 
     def _totals(self, summary: JudgeSummary) -> dict[str, float | str | None]:
-        """Figures of a judge; what it cost in this process joins what it had cost before."""
+        """Figures of a judge; what it cost in this process joins what it had cost before. Where either
+        isn't known, neither is the sum."""
         before, usage = self._before.get(summary.name, {}), summary.usage
         counts = ("replies", "tokens_sent", "tokens_back", "seconds", "price")
-        now = {name: getattr(usage, name) for name in counts}
-        costs = {
-            name: value if name not in before or value is None else value + (before[name] or 0)
-            for name, value in now.items()
-        }
+        costs = {name: getattr(usage, name) for name in counts}
+        for name in costs.keys() & before.keys():
+            known = costs[name] is not None and before[name] is not None
+            costs[name] = costs[name] + before[name] if known else None
         return {"by": summary.by, **summary.figures, **costs, "currency": usage.currency}
 
     @cached_property

@@ -40,7 +40,7 @@ from truing.rewards.reward import Reward
 from truing.runs.costs import Cost
 from truing.runs.folder import LOOKS
 from truing.runs.run import Run
-from truing.spec.run import BASE_START
+from truing.spec.run import BASE_START, Spec
 from truing.types import Case
 
 LOGGED_KEYS = {
@@ -86,16 +86,20 @@ def check(setup: Setup) -> None:
 
 def _say_same_judge(setup: Setup) -> None:
     """Warns where the model that rewards answers is the one that judges them."""
-    spec = setup.spec
-    judges = {spec.judge.endpoint, *(check.endpoint for check in spec.task.judges.values())} - {
-        None
-    }
-    for part in spec.reward.parts:
-        if part.name == ENDPOINT and part.options.get("endpoint") in judges:
-            setup.progress.note(
-                f"Warning: {part.options['endpoint']} is the reward and a judge of the answers: what it "
-                "likes is learned, and it will like it; name another as judge"
-            )
+    for endpoint in rewarding_judges(setup.spec):
+        setup.progress.note(
+            f"Warning: {endpoint} is the reward and a judge of the answers: what it likes is learned, and "
+            "it will like it; name another as judge"
+        )
+
+
+def rewarding_judges(spec: Spec) -> list[str]:
+    """The models behind endpoints that reward answers and judge them, too."""
+    task = spec.task
+    checks = [*task.judges.values(), *(rule.check for rule in task.rules if rule.check)]
+    judges = {spec.judge.endpoint, *(check.endpoint for check in checks)}
+    rewards = [part.options.get("endpoint") for part in spec.reward.parts if part.name == ENDPOINT]
+    return [each for each in dict.fromkeys(rewards) if each is not None and each in judges]
 
 
 def make(run: Run, setup: Setup, graders: Graders, seed: int) -> None:

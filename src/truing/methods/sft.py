@@ -179,6 +179,7 @@ def fit(
         warmup=round(spec.warmup * steps),
     )
     policy = new_policy(setup, spec.adapter, seed)
+    policy.hold_to_reference([a for a, reward in zip(actions, rewards, strict=True) if reward < 1])
     checkpoint = checkpoint_of(run, setup, name, seed)
     with show_progress(run.progress, "Demonstrations", steps, LOGGED_KEYS, checkpoint) as advance:
 

@@ -118,7 +118,8 @@ def simulate(
 _BOTH_WAYS: tuple[Arm, ...] = ("claim", "consultancy", "debate", "dialogue")
 
 
-def _outcome(scene: _Scene, before: Score, after: Score, own: str = "") -> Outcome:
+def _outcome(scene: _Scene, before: Score, after: Score, own: str) -> Outcome:
+    """`own` is why the adviser's own answer isn't one; "" where it is."""
     sides = [speech.side for speech in scene.speeches]
     if lacking := no_advice(scene.speeches, own):
         after = Unscored(lacking)

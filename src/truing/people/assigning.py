@@ -48,7 +48,7 @@ def _not_seen_by(annotator_id: int) -> ColumnElement[bool]:
     return ~mine.exists()
 
 
-def _taken() -> ColumnElement[int]:
+def places_taken() -> ColumnElement[int]:
     """How many places of a task are taken."""
     return (
         select(func.count(Assignment.slot))
@@ -115,7 +115,7 @@ def _lasting(session: Session, annotator_id: int) -> Task | None:
     of_training = select(LiveTask.task_id).where(LiveTask.task_id == Task.id)
     free = (
         select(Task)
-        .where(_not_seen_by(annotator_id), _taken() < Task.wanted, ~of_training.exists())
+        .where(_not_seen_by(annotator_id), places_taken() < Task.wanted, ~of_training.exists())
         .where(*is_for(session, annotator_id))
         .order_by(Task.sort_key)
         .limit(1)
@@ -132,7 +132,7 @@ def _live(session: Session, annotator_id: int, *, waited_for: bool) -> Task | No
         select(Task)
         .join(LiveTask, LiveTask.task_id == Task.id)
         .join(LiveStep, LiveStep.id == LiveTask.step_id)
-        .where(_not_seen_by(annotator_id), _taken() < Task.wanted)
+        .where(_not_seen_by(annotator_id), places_taken() < Task.wanted)
         .where(*is_for(session, annotator_id))
         .order_by(LiveTask.priority.desc(), LiveStep.step.desc(), Task.sort_key)
         .limit(1)

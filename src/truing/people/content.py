@@ -15,6 +15,7 @@ from sqlalchemy import insert, inspect, select, update
 from sqlalchemy.orm import Session
 
 from truing.data.messages import Messages, prompt_hash, text_hash
+from truing.people.questions.tables import KIND
 from truing.people.tables import (
     Annotator,
     Assignment,
@@ -209,7 +210,7 @@ def _check_task(task: NewTask) -> None:
     if task.kind not in KINDS:
         hint = did_you_mean(task.kind, KINDS)
         raise InputError(f"task: no kind {task.kind!r}; {hint}give one of {', '.join(KINDS)}")
-    if task.kind == "questions" and not task.question_set:
+    if task.kind == KIND and not task.question_set:
         raise InputError(
             "questions: are those of a set; give its file with 'truing label --questions'"
         )

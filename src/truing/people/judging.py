@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from truing.data.messages import checked_text
 from truing.people.answers import Answer, form_fields, say
-from truing.people.questions.asking import KIND, checked_grades
+from truing.people.questions.asking import checked_grades
+from truing.people.questions.tables import KIND
 from truing.people.store import Store
 from truing.people.tables import Assignment, Draft, Judgement, Task, TaskCompletion, now
 from truing.people.vocabulary import SKIP_REASONS
@@ -159,12 +160,9 @@ def record(
         if kind != assignment.task.kind:
             raise InputError(f"this is a {assignment.task.kind}, not a {kind}; reload the page")
         judgement = new_row(session, assignment, kind, submission, seconds=seconds, note=note)
-        said = answer
-        if kind == KIND:
-            grades = checked_grades(session, assignment.task_id, answer.grades)
-            said = replace(answer, grades=grades)
+        grades = checked_grades(session, assignment.task_id, answer.grades) if kind == KIND else {}
         with session.no_autoflush:
-            say(judgement, said)
+            say(judgement, replace(answer, grades=grades))
         return _finish(session, judgement)
 
     return _once(store, submission, annotator_id, add)

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from truing.people.assigning import is_current
 from truing.people.observations import Said
+from truing.people.questions.tables import KIND
 from truing.people.tables import Annotator, Assignment, Gold, Judgement, Task, now
 from truing.people.vocabulary import KINDS
 from truing.statistics.agreement import Column, Value
@@ -82,7 +83,7 @@ def matches_gold(judgement: Said, gold: Said) -> bool | None:
         return None
     if judgement.kind == "ranking":
         return _kendall(judgement.ranks(), gold.ranks())
-    if judgement.kind == "questions":
+    if judgement.kind == KIND:
         return judgement.told == gold.told
     question = {"annotation": "use_case"}.get(judgement.kind, judgement.kind)
     ours, theirs = judgement.value(question), gold.value(question)

@@ -126,6 +126,7 @@ class LanguagePolicy:
         self.trained.room.tell = start.room.tell
         self.room = Room(LEARN_TOKENS)
         self._reference_states: dict[PromptCompletion, Tensor] = {}
+        self._reference_packs: dict[PromptCompletion, Sequence[PromptCompletion]] = {}
 
     @property
     def not_adapted(self) -> list[str]:
@@ -223,13 +224,24 @@ class LanguagePolicy:
         with self._learning():
             return mean_and_last(self.trained, requests_of(actions), layer)
 
+    def hold_to_reference(self, actions: Sequence[PromptCompletion]) -> None:
+        """Says which actions `log_probs_and_divergences` will ask the reference about, so that it runs
+        them in packs: the same ones whatever is asked first, and again where a training is taken up."""
+        actions = list(dict.fromkeys(actions))
+        for rows in pieces(actions):
+            pack = actions[rows.start : rows.stop]
+            self._reference_packs |= dict.fromkeys(pack, pack)
+
     def _states_of_reference(self, action: PromptCompletion) -> Tensor:
-        """The reference's states before the tokens of an action, which are computed once. By itself, so
-        that they don't depend on what else is in a batch, and by the pass that learns."""
+        """The reference's states before the tokens of an action, which are computed once. With its pack or
+        by itself, so that they don't depend on what else is in a batch, and by the pass that learns."""
         if action not in self._reference_states:
-            tree = TokenTree(requests_of([action]), device=self.reference.device)
+            pack = self._reference_packs.get(action, [action])
+            tree = TokenTree(requests_of(pack), nested=True, device=self.reference.device)
             with nothing_kept(), self.autocast():
-                self._reference_states[action] = self.reference.states(tree).detach().cpu()
+                states_CE = self.reference.states(tree).detach().cpu()
+            each = states_CE.split([len(one.tokens) for one in pack])
+            self._reference_states |= zip(pack, each, strict=True)
         return self._reference_states[action]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from truing.files import read_text, write_text_atomically
+from truing.files import is_disk_full, read_text, write_text_atomically
 from truing.recipes.runs_read import read_run
 from truing.report.compared.differences import RunComparison
 from truing.report.compared.document import document
@@ -35,9 +35,17 @@ class ComparedRuns:
         return document(self.comparison)
 
     def write(self, out: Path) -> None:
-        """Writes the page. Raises InputError where something else is there, which is left alone."""
+        """Writes the page. Raises InputError where something else is there, which is left alone, or where
+        it can't be written."""
         check_out(out)
-        write_text_atomically(out, page(self.comparison))
+        try:
+            write_text_atomically(out, page(self.comparison))
+        except OSError as error:
+            if is_disk_full(error):
+                raise
+            raise InputError(
+                f"--out {out}: can't be written ({error.strerror}); give a file where you may write"
+            ) from None
 
     def _repr_html_(self) -> str:
         """In a notebook, the page in a frame of its own."""

@@ -18,15 +18,9 @@ from truing.files import write_text_atomically
 from truing.judges.fitting import Fitted, Labelled, fit_judges, matched
 from truing.judges.grading import FOLDS, JudgeAgreement
 from truing.judges.reader import Reader, open_reader
-from truing.judges.served import (
-    LABELS_ASKED,
-    ServedJudges,
-    measured,
-    people_sample,
-    served_judges,
-    tells_nothing,
-)
+from truing.judges.served import ServedJudges, measured, served_judges, tells_nothing
 from truing.judges.served_folder import save_served
+from truing.judges.served_labels import LABELS_ASKED, people_sample
 from truing.judges.trained import NAMES, save_judges
 from truing.models import devices
 from truing.models.user_cache import file_sha256

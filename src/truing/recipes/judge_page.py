@@ -38,7 +38,8 @@ def _finding(name: str, agreement: Mapping[str, Any]) -> Finding:
         return Finding(f"{text}: no better than {' and '.join(beaten_by)}.", "warning")
     if balanced < WEAK_JUDGE:
         return Finding(f"{text}: a weak judge; chance is 0.500.", "warning")
-    return Finding(f"{text}, better than the commoner label and ROUGE.", "note")
+    rouge = "" if agreement["rouge"] is None else " and ROUGE"
+    return Finding(f"{text}, better than the commoner label{rouge}.", "note")
 
 
 def page(document: Mapping[str, Any]) -> str:

@@ -6,7 +6,8 @@ build_report(Path("runs/x"))          # writes runs/x/summary.json and runs/x/re
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -111,8 +112,15 @@ def rebuild(run: Path) -> Summary:
     """
     folder = RunFolder.open(run)
     remove_left_behind(run)
-    try:
+    with report_written(run):
         return write_report(folder, metrics_of(folder), own_labels_of(run))
+
+
+@contextmanager
+def report_written(run: Path) -> Iterator[None]:
+    """Turns what keeps a run's report from being written into InputError, but for a full disk."""
+    try:
+        yield
     except OSError as error:
         if is_disk_full(error):
             raise

@@ -172,17 +172,7 @@ def _trained(
             figures = measured(train, held_out, states, found, section, (everyone, rule), frozen)
         cost.labels = len(train)
     document = {
-        "kind": "reward",
-        "folder": str(run.folder),
-        "reward_model": str(run.folder / MODEL),
-        "model": spec.model,
-        "spec_digest": spec.digest(),
-        "weights": reader.weights,
-        "source": read.source,
-        "learned_from": counts(train),
-        "left_out": dict(read.left_out),
-        "of_held_out_people": sides.neither,
-        "remarks": list(read.remarks),
+        **_about(run, spec, reader, read, sides, train),
         "contamination": contamination.to_json(),
         "chosen": {**chosen(found), **({"adapter": adapted.facts} if adapted else {})},
         "tried": tried(found),
@@ -196,6 +186,25 @@ def _trained(
     save(replace(model, adapter=adapted.adapter if adapted else None), run.folder / MODEL)
     write_text_atomically(run.folder / PAGE, page(document))
     return document
+
+
+def _about(
+    run: Run, spec: Spec, reader: StateReader, read: Judgements, sides: Sides, train: Sample
+) -> dict[str, Any]:
+    """What is known before anything is fitted: where it lies, and what it learns from."""
+    return {
+        "kind": "reward",
+        "folder": str(run.folder),
+        "reward_model": str(run.folder / MODEL),
+        "model": spec.model,
+        "spec_digest": spec.digest(),
+        "weights": reader.weights,
+        "source": read.source,
+        "learned_from": counts(train),
+        "left_out": dict(read.left_out),
+        "of_held_out_people": sides.neither,
+        "remarks": list(read.remarks),
+    }
 
 
 @dataclass(frozen=True)

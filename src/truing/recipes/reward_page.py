@@ -3,17 +3,13 @@ well it is calibrated, and how the groups fare. All from the document alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from truing.recipes.reward_groups import group_rows, group_sentences, head_lines
-from truing.recipes.reward_words import in_words, value_in_words
+from truing.recipes.reward_words import Document, in_words, value_in_words
 from truing.report.figures import Figure, both
 from truing.report.html import render_page
 from truing.report.svg import Canvas, Scale
 from truing.rewards.learned.measuring import LEAST_PROMPTS
 
-Document = Mapping[str, Any]
 OURS = "reward model"
 _FIGURES = (
     ("accuracy", "Accuracy"),
@@ -21,6 +17,11 @@ _FIGURES = (
     ("rating_order", "Ratings in order"),
     ("gain", "Nats over nothing"),
 )
+_BASELINES = {
+    "length": "length alone",
+    "words": "a bag of words",
+    "frozen": "a head on the frozen states",
+}
 _GAINS = (("accuracy_gain", "Accuracy gained over it"), ("loss_gain", "Nats gained over it"))
 
 
@@ -28,13 +29,6 @@ def _first(document: Document) -> tuple[str, Document]:
     """What the figures are of, and the strictest ones."""
     side = next(iter(document["held_out"]))
     return side, document["held_out"][side]
-
-
-_BASELINES = {
-    "length": "length alone",
-    "words": "a bag of words",
-    "frozen": "a head on the frozen states",
-}
 
 
 def verdicts(document: Document) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from truing.evaluate import EVALUATIONS
 from truing.files import read_json
+from truing.prompts.variants import OWN
 from truing.recipes.report import metrics_of, own_labels_of, task_metrics
 from truing.report.compared.runs import (
     LENGTH,
@@ -39,7 +40,6 @@ from truing.runs.kinds import EVAL, REWARD_RECORD, EvalFolder, kind_of
 from truing.spec.reading import make_spec
 from truing.types import Estimate, InputError, Metric, Row, Unit, stable_hash
 
-_OWN_PROMPT = "own"
 _FACTS = ("weights_hash", "precision", "device")
 """Of a run's identity, what its settings don't say."""
 
@@ -50,6 +50,12 @@ def read_run(path: Path, label: str) -> ComparedRun:
     if kind == EVAL:
         return _evaluated(path, label)
     return _run(path, label) if is_file(path / RECORD) else _reward_model(path, label)
+
+
+def _section(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An object in a spec or record; empty where there is none."""
+    value = of.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 # --- Of `truing align` and `truing train` ------------------------------------------------------
@@ -96,11 +102,6 @@ def _named(estimates: Mapping[str, Mapping[Key, Estimate]]) -> list[Metric]:
     return [metric_of(key) for key in keys]
 
 
-def _section(spec: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = spec.get(name)
-    return value if isinstance(value, dict) else {}
-
-
 def _truing(run: RunFolder) -> dict[str, Any]:
     return {"truing": version} if (version := run.record.get("truing")) else {}
 
@@ -111,16 +112,32 @@ def _instruments(
     """What its figures were measured with."""
     task, evaluation = _section(spec, "task"), _section(spec, "evaluation")
     judge = dict(_section(spec, "judge"))
+    # That of training, then that of evaluation; the spec has the latter alone.
     precision = str(identity.get("precision") or evaluation.get("dtype") or "").split(" ")
     return {
         VERSION: run.record.get("truing"),
-        PRECISION: precision[min(1, len(precision) - 1)],
+        PRECISION: precision[1] if len(precision) > 1 else precision[0],
         LENGTH: evaluation.get("max_new_tokens"),
         REWARD_PARTS: [spec.get("reward"), task.get("reward"), identity.get("functions_hash")],
         TASK_JUDGES: [task.get("judges"), identity.get("task_hash")],
         RULES: [task.get("rules"), task.get("contexts"), task.get("pairs")],
-        **{judge_instrument(name): [judge, of] for name, of in run.judges().items()},
+        **{
+            judge_instrument(name): [judge, _apart_from_use(of)]
+            for name, of in run.judges().items()
+        },
     }
+
+
+_OF_USE = (
+    "replies", "tokens_sent", "tokens_back", "seconds", "price", "currency", "order_changed", "unread",
+)  # fmt: skip
+"""What a run notes of a judge behind an endpoint that says how it was used there, not which judge it is."""
+
+
+def _apart_from_use(judge: Any) -> Any:
+    if not isinstance(judge, dict):
+        return judge
+    return {name: value for name, value in judge.items() if name not in _OF_USE}
 
 
 def _content(entry: Mapping[str, Any]) -> Content:
@@ -166,7 +183,7 @@ _RECORDED = ("form", "dtype", "computed_in", "seed", "limit", "scoring_version")
 
 def _subject(candidate: str, prompt: str) -> str:
     """What stands side by side: a candidate, under a prompt where that isn't its own."""
-    return candidate if prompt in (_OWN_PROMPT, "") else f"{candidate}, {prompt}"
+    return candidate if prompt in (OWN, "") else f"{candidate}, {prompt}"
 
 
 def _asked(row: Row) -> Content:
@@ -178,8 +195,7 @@ def _asked(row: Row) -> Content:
 
 
 def _eval_instruments(document: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    free = document.get("free")
-    judges = free.get("agreement", {}) if isinstance(free, dict) else {}
+    judges = _section(_section(document, "free"), "agreement")
     known = {
         VERSION: document.get("truing"),
         SCORING: [document.get("scoring_version"), document.get("form")],
@@ -213,11 +229,12 @@ def _reward_model(path: Path, label: str) -> ComparedRun:
     document = record.get("document")
     if not record.get("finished") or not isinstance(document, dict):
         raise InputError(f"{path}: this training isn't finished; --resume goes on with it")
+    held_out = _section(document, "held_out")
     figures = {
         (side, name): estimate
-        for side, of in document["held_out"].items()
+        for side in held_out
         for name in _SHOWN
-        if (estimate := estimate_of(of.get(name)))
+        if (estimate := estimate_of(_section(held_out, side).get(name)))
     }
     metrics = [Metric(side, name, *_SHOWN[name], "") for side, name in figures]
     titles = {side: f"Held-out judgements of {side}" for side, _ in figures}
@@ -227,9 +244,9 @@ def _reward_model(path: Path, label: str) -> ComparedRun:
         "train reward",
         TaskMetrics(tuple(metrics), titles, headline=tuple(figures)[:1]),
         candidates=(REWARD_MODEL,),
-        estimates={REWARD_MODEL: figures},
+        estimates={REWARD_MODEL: figures} if figures else {},
         settings=flat(RunFolder(path, {}).spec()),
-        costs=document.get("costs", {}),
+        costs=_section(document, "costs"),
         made=f"{record.get('digest')} {document.get('costs')}",
     )
 

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import write_text_atomically
-from truing.recipes.report import metrics_of
+from truing.recipes.report import metrics_of, report_written
 from truing.report.training.page import candidates_in, findings, page
 from truing.runs.folder import RunFolder
 from truing.spec.reading import make_spec
-from truing.types import InputError
 
 PAGE = "report.html"
 SHARE = 0.02
@@ -25,18 +24,21 @@ FIRST = 5.0
 def write_training_page(folder: Path) -> Path:
     """Writes the page of a training as it stands; its path.
 
-    Raises InputError where the folder is no training's, or a file in it is broken; no page is written then.
+    Raises InputError where the folder is no training's, a file in it is broken, or nothing can be written
+    there; the page is as it was then.
     """
     run = RunFolder.open(folder)
     defaults = make_spec({}, profile=None).model_dump(mode="json")
-    write_text_atomically(folder / PAGE, page(run, metrics_of(run), defaults))
+    text = page(run, metrics_of(run), defaults)
+    with report_written(folder):
+        write_text_atomically(folder / PAGE, text)
     return folder / PAGE
 
 
 def page_as_it_goes(folder: Path, first: float = FIRST) -> Callable[[], None]:
     """Writes the page whenever it is called: from `first` seconds on, and but for calls so soon after the
     last one that it would take more than its share of the time. Nothing that is wrong with the page ends
-    a training."""
+    a training, a defect of the page's own neither: it comes up when the page is written at the end."""
     due = time.monotonic() + first
 
     def write() -> None:
@@ -44,7 +46,7 @@ def page_as_it_goes(folder: Path, first: float = FIRST) -> Callable[[], None]:
         begun = time.monotonic()
         if begun < due:
             return
-        with suppress(InputError, OSError):
+        with suppress(Exception):
             write_training_page(folder)
         took = time.monotonic() - begun
         due = begun + took / SHARE

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from truing.report.answered import AnsweredCase
 from truing.types import stable_hash
-
-if TYPE_CHECKING:
-    from truing.report.answers import AnsweredCase
 
 
 def within(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from truing.report.figures import WIDE, Figure, both
 from truing.report.measured import BASE, Measured
@@ -28,18 +28,12 @@ Scores = dict[str, dict[str, dict[str, float]]]
 class CategoryFigures:
     """A category's mean with its interval for every candidate, for the metrics shown.
 
-    `folded` counts the categories that stand together in this row; 0 where it is one.
+    `n` counts its cases.
     """
 
     category: str
     n: int
     means: dict[str, dict[str, Estimate]]
-    folded: int = 0
-
-    @property
-    def label(self) -> str:
-        """'Animals (16)'."""
-        return f"{self.category} ({self.n})"
 
 
 def category_scores(
@@ -77,8 +71,11 @@ def category_figures(
     ]
 
     def hardness(entry: CategoryFigures) -> tuple[float, str]:
-        values = {who: each.value or 0.0 for who, each in entry.means.get(first, {}).items()}
-        of_first = {who: (better or 1) * value for who, value in values.items()}
+        of_first = {
+            who: (better or 1) * mean.value
+            for who, mean in entry.means.get(first, {}).items()
+            if mean.value is not None
+        }
         return (of_first.get(name, min(of_first.values(), default=1.0)), entry.category)
 
     return sorted(entries, key=hardness)
@@ -104,7 +101,7 @@ def small_together(
     title = f"{len(small)} small categories"
     (together,) = category_figures({title: merged})
     rest = [entry for entry in entries if entry.category not in small]
-    return [*rest, replace(together, folded=len(small))]
+    return [*rest, together]
 
 
 def category_dots(

@@ -15,7 +15,8 @@ from truing.types import Row, stable_hash
 
 QUESTIONS = 4
 """Of each kind that are drawn: by a stable hash, and those that shifted most."""
-MOST_GROUPS = 60
+MOST_GROUPS, MOST_PAIRS = 60, 12
+"""That are drawn, and that are named."""
 _LINE, _BAR = 22.0, 9.0
 Colour = Callable[[str], str]
 
@@ -39,8 +40,8 @@ def groups_apart(summary: OpinionSummary) -> str:
     """Which groups can be told apart."""
     sentences = [
         (f"{candidate}: " if prompt == OWN else f"{candidate}, {prompt}: ")
-        + ("; ".join(f"{better} above {worse}" for better, worse in each.apart[:12]))
-        + (f"; {len(each.apart) - 12} more pairs" if len(each.apart) > 12 else "")
+        + ("; ".join(f"{better} above {worse}" for better, worse in each.apart[:MOST_PAIRS]))
+        + (f"; {more} more pairs" if (more := len(each.apart) - MOST_PAIRS) > 0 else "")
         for (candidate, prompt), each in summary.verdicts.items()
         if each.apart
     ]

@@ -70,3 +70,9 @@ def cost_cells(costs: Mapping[str, Any]) -> list[str]:
         else:
             cells.append(count(value))
     return cells
+
+
+def costs_table(accounts: Mapping[str, Any]) -> dict[str, Any]:
+    """The titles of COST_COLUMNS, and (account, cells) of every account of a run."""
+    rows = [(name, cost_cells(of)) for name, of in accounts.items() if isinstance(of, dict)]
+    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}

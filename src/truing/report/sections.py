@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from truing.prompts.variants import OWN
-from truing.report import categories, curves, examples, figures, reward_plane
+from truing.report import curves, examples, figures, reward_plane
 from truing.report.answers import answer_table, by_seed, terms_of
 from truing.report.attack_plane import attack_plane
 from truing.report.best_of_n import best_of_n_figure, best_of_n_table
 from truing.report.cards import cards_of
+from truing.report.category_section import categories_section
 from truing.report.counts import fewer
 from truing.report.findings import GIVE_AWAY_LIMITS, judged_by
 from truing.report.measured import BASE
 from truing.report.metrics import DASH, change, interval, mark, number
 from truing.report.opinion_figures import opinions_section
-from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
+from truing.report.quantities import costs_table, quantity
 from truing.report.rule_heat import rule_heat
 from truing.report.sentences import joined
 from truing.report.summary import Summary
@@ -137,12 +138,6 @@ def _hint(
     return "\n".join(lines)
 
 
-def _costs(summary: Summary) -> dict[str, Any]:
-    parts = summary.run.part("costs")
-    rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
-    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}
-
-
 def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
     """A table of whatever is known of how far judges (or reward models) agree with labels."""
     judges = {name: part for name, part in figures_of.items() if isinstance(part, dict)}
@@ -227,41 +222,6 @@ def _give_away(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def _categories(summary: Summary) -> dict[str, Any]:
-    known = {
-        case: str(entry.get("category") or "") for case, entry in summary.run.questions().items()
-    }
-    of_case = {row.case: row.category for row in summary.rows if row.category} | known
-    measured, names = summary.measured, summary.measured.names
-    metrics = [m for m in measured.task.of(measured.task.headline[:2]) if m.least == 0]
-    scores = categories.category_scores(measured, of_case, metrics)
-    first = metrics[0] if metrics else None
-    entries = categories.category_figures(
-        scores, first.key if first else "", better=first.better if first else 1
-    )
-    columns = [m for m in metrics if any(m.key in entry.means for entry in entries)]
-    table = [
-        (
-            entry.category,
-            entry.n,
-            [_with_interval(entry.means.get(m.key, {}).get(n)) for m in columns for n in names],
-        )
-        for entry in entries
-    ]
-    titles = {metric.key: metric.label for metric in columns}
-    shown = categories.small_together(scores, entries)
-    return {
-        "figure": categories.category_dots(shown, names, titles, palette(names)),
-        "metrics": list(titles.values()),
-        "table": table,
-        "few": categories.FEW if len(shown) < len(entries) else 0,
-    }
-
-
-def _with_interval(mean: Estimate | None) -> tuple[str, str]:
-    return (number(None), "") if mean is None else (number(mean.value), interval(mean))
-
-
 def _quoted(names: list[str]) -> str:
     return joined([f"“{name}”" for name in names])
 
@@ -309,7 +269,7 @@ def page(summary: Summary) -> dict[str, Any]:
         "findings": [finding for finding in summary.findings if finding.text not in on_cards],
         "comparison": comparison(summary),
         "gain_and_damage": figures.gain_and_damage(measured),
-        "costs": _costs(summary),
+        "costs": costs_table(run.part("costs")),
         "sft_curve": curves.sft_curve(run.logs("sft")),
         "rl_curves": curves.rl_curves(rl_logs, task),
         "rl_captions": curves.captions(rl_logs, task),
@@ -319,7 +279,7 @@ def page(summary: Summary) -> dict[str, Any]:
         "reward_plane": reward_plane.reward_plane(summary.audit),
         "reward_captions": reward_plane.captions(summary.audit),
         "rl_samples": examples.training_samples(first_rl),
-        "categories": _categories(summary),
+        "categories": categories_section(summary),
         "answers": answer_table(by_seed(summary.rows), measured.names, terms_of(task), questions),
         "colour_of": palette(measured.names),
         "examples": examples.question_examples(summary.rows, measured.names, questions, task),

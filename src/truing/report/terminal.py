@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from truing.report.quantities import COST_COLUMNS, cost_cells
+from truing.report.quantities import costs_table
 from truing.report.sections import Cell, comparison
 from truing.report.sentences import Finding
 from truing.report.summary import Summary
@@ -65,17 +65,16 @@ def _beside(names: Sequence[str], width: int) -> list[Sequence[str]]:
     return [names[start : start + most] for start in range(0, len(names), most)]
 
 
-def costs_table(summary: Summary) -> Table | None:
+def printed_costs(summary: Summary) -> Table | None:
     """What each method took, or None where nothing was recorded."""
-    parts = summary.run.part("costs")
-    rows = [(name, cost_cells(part)) for name, part in parts.items() if isinstance(part, dict)]
-    if not rows:
+    costs = costs_table(summary.run.part("costs"))
+    if not costs["rows"]:
         return None
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
     table.add_column("costs", header_style="dim")
-    for _, title in COST_COLUMNS:
+    for title in costs["columns"]:
         table.add_column(title.lower(), justify="right", header_style="bold")
-    for name, cells in rows:
+    for name, cells in costs["rows"]:
         table.add_row(name, *cells, style="bold" if name == "total" else "")
     return table
 
@@ -104,7 +103,7 @@ def show(summary: Summary, console: Console) -> None:
         note = "[95 % interval]  ▲▼ paired difference to base beyond noise; no mark: within it"
         console.print(Text(note, style="dim"))
         console.print()
-    costs = costs_table(summary)
+    costs = printed_costs(summary)
     if costs is not None:
         console.print(costs)
         console.print()

@@ -128,6 +128,7 @@ REWARDS: dict[str, type[Program]] = {
 
 
 _ONE_ANSWER = {"answer", "completion"}
+_MOST_SECONDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -222,9 +223,14 @@ def _seconds(options: Mapping[str, Any], where: str) -> float:
             f"{where}.{unknown[0]}: a function of your own has no such option here, seconds alone"
         )
     seconds = options.get("seconds", SECONDS)
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 < seconds <= _MOST_SECONDS
+    ):
         raise InputError(
-            f"{where}.seconds: {seconds!r} is no time; give seconds for one answer, above 0"
+            f"{where}.seconds: {seconds!r} is no time; give seconds for one answer, above 0 and at most "
+            f"{_MOST_SECONDS:,}"
         )
     return float(seconds)
 

@@ -16,10 +16,11 @@ from synthetic_sweep import synthetic_sweep
 from truing.data.texts import instructions
 from truing.evaluate.sweep.answers_shown import answers as answers_of
 from truing.evaluate.sweep.page import page, show
-from truing.evaluate.sweep.result import SweepResult
+from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import labels, question_scores, shown_lines
 from truing.evaluate.sweep.verdict import cards, changes, counted, verdict
-from truing.statistics.means import paired_difference
+from truing.statistics.means import mean, paired_difference
+from truing.types import Row
 
 HELPFUL, HARMFUL = len(instructions("helpful")), len(instructions("harmful"))
 FEW = ("own", "helpful-1", "helpful-2", "harmful-1", "harmful-2")
@@ -111,6 +112,29 @@ def test_the_head_says_what_is_beyond_noise_and_counts(result: SweepResult) -> N
     marks = re.findall(r'<b class="(gain|loss)">[▲▼]</b>', html)
     assert {"gain", "loss"} <= set(marks)
     assert html.count("<script>") == 1 and "unsafe" not in html.partition("</head>")[0]
+
+
+def test_what_moved_and_is_neither_good_nor_bad_is_beyond_noise_too() -> None:
+    few = synthetic_sweep(names=["small-one"], evaluations=["trivia"], judged=False, questions=5)
+    few.asked["drift"] = few.asked.pop("trivia")
+    prompts = [variant.name for variant in few.prompts[:2]]
+    few.prompts = few.prompts[:2]
+    few.rows = [
+        (prompt, Row("small-one", 0, "drift", str(n), {"answer_tokens": 9.0 + n + 20.0 * place}))
+        for place, prompt in enumerate(prompts)
+        for n in range(6)
+    ]
+    few.lines = [
+        Line("small-one", "drift", prompt, {"answer_tokens": mean([9.0, 12.0])})
+        for prompt in prompts
+    ]
+    few.sensitivities = []
+    found = changes(few)
+    assert [each.effect for each in found.values()] == ["moved"]
+    assert verdict(few, found).startswith(
+        "1 of 1 differences in what counts is beyond noise: small-one"
+    )
+    assert [(card.tone, card.verdict) for card in cards(few, found)] == [("none", "1 other change")]
 
 
 def test_every_answer_of_a_sweep_stands_in_its_page() -> None:

@@ -99,6 +99,20 @@ def test_small_pieces_give_the_same_gradient(monkeypatch: pytest.MonkeyPatch) ->
         torch.testing.assert_close(gradient, whole[name], atol=1e-6, rtol=1e-4)
 
 
+def test_the_reference_runs_actions_in_packs_that_no_order_changes() -> None:
+    actions = _actions()
+    alone = _moved(AdapterSpec(rank=4))
+    by_itself = {action: alone._states_of_reference(action) for action in actions}
+    found = []
+    for order in (actions, actions[::-1]):
+        policy = _moved(AdapterSpec(rank=4))
+        policy.hold_to_reference(actions)
+        found.append({action: policy._states_of_reference(action) for action in order})
+    for action in actions:
+        assert torch.equal(found[0][action], found[1][action])
+        torch.testing.assert_close(found[0][action], by_itself[action], atol=1e-5, rtol=1e-5)
+
+
 def test_a_policy_that_is_its_reference_stays() -> None:
     model = tiny(vocabulary=VOCABULARY)
     policy = LanguagePolicy(model, model, AdapterSpec(rank=4), "float32", 0)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
-from starlette.testclient import TestClient
 
+from people_clients import form, visit
 from people_work import Someone, fill, kind_of, someone, work
 from truing.people import Store
 from truing.people.assigning import has_work, next_assignment
@@ -21,7 +20,6 @@ from truing.people.questions.asking import answers_in_store, ask_questions
 from truing.people.questions.sets import Question, QuestionSet
 from truing.people.tables import Assignment, Gold, Judgement, Task, now
 from truing.people.web import make_app
-from truing.people.web.security import csrf_token
 
 TONE = QuestionSet("tone", (Question("warm", "How warm is it?", ("cold", "warm")),))
 FACTS = QuestionSet("facts", (Question("right", "Is it right?", ("no", "yes"), "nominal"),))
@@ -117,15 +115,6 @@ def page(store: Store) -> FastAPI:
     return make_app(store)
 
 
-def visit(page: FastAPI, who: Someone) -> TestClient:
-    cookies = {"truing-label-0": who.cookie}
-    return TestClient(page, base_url="http://127.0.0.1", cookies=cookies, follow_redirects=False)
-
-
-def sent(who: Someone, **fields: Any) -> dict[str, str]:
-    return {"csrf": csrf_token(who.cookie), **fields}
-
-
 def test_the_lead_says_who_gets_what_and_places_go_to_others(store: Store, page: FastAPI) -> None:
     lead, ada = someone(store, "Lea", role="lead"), someone(store, "Ada <a>")
     keep_from(store, ada, "comparison", "questions.tone", "questions.facts", "annotation")
@@ -135,7 +124,7 @@ def test_the_lead_says_who_gets_what_and_places_go_to_others(store: Store, page:
     assert "Ada &lt;a&gt;" in text and "<a>" not in text and "Questions: tone" in text
     shown = "rating comparison questions.facts questions.tone"
     gets = {"comparison": "yes", "questions.tone": "yes"}
-    done = browser.post(f"/lead/plan/people/{ada.id}", data=sent(lead, shown=shown, **gets))
+    done = browser.post(f"/lead/plan/people/{ada.id}", data=form(lead, shown=shown, **gets))
     assert done.status_code == 303 and done.headers["location"] == "/lead/plan"
     with store.reading() as session:
         # What the page didn't show stays as it was.
@@ -149,7 +138,7 @@ def test_last_days(store: Store, page: FastAPI) -> None:
     browser = visit(page, lead)
     day = (now() + dt.timedelta(days=1)).date().isoformat()
     assert browser.post(
-        "/lead/plan/due", data=sent(lead, work="questions.tone", due=day)
+        "/lead/plan/due", data=form(lead, work="questions.tone", due=day)
     ).is_redirect
     with store.reading() as session:
         first = plan(session).works[0]
@@ -159,9 +148,9 @@ def test_last_days(store: Store, page: FastAPI) -> None:
         ({"work": "rating", "due": "tomorrow"}, "Last day: give a date as YYYY-MM-DD"),
         ({"work": "annotation", "due": day}, "none named &#39;annotation&#39;"),
     ):
-        refused = browser.post("/lead/plan/due", data=sent(lead, **fields))
+        refused = browser.post("/lead/plan/due", data=form(lead, **fields))
         assert refused.status_code == 422 and problem in refused.text
-    browser.post("/lead/plan/due", data=sent(lead, work="questions.tone", due=""))
+    browser.post("/lead/plan/due", data=form(lead, work="questions.tone", due=""))
     with store.reading() as session:
         assert session.scalars(select(Deadline)).all() == []
 
@@ -171,9 +160,9 @@ def test_nobody_but_the_lead_plans_and_only_from_our_own_page(store: Store, page
     assert visit(page, ada).get("/lead/plan").status_code == 403
     for path in ("/lead/plan/due", f"/lead/plan/people/{ada.id}"):
         fields = {"work": "rating", "due": "2030-01-01", "shown": "rating"}
-        assert visit(page, ada).post(path, data=sent(ada, **fields)).status_code == 403
+        assert visit(page, ada).post(path, data=form(ada, **fields)).status_code == 403
         assert visit(page, lead).post(path, data={**fields, "csrf": "x"}).status_code == 403
-    assert visit(page, lead).post("/lead/plan/people/999", data=sent(lead)).status_code == 404
+    assert visit(page, lead).post("/lead/plan/people/999", data=form(lead)).status_code == 404
     with store.reading() as session:
         assert session.scalars(select(Withheld)).all() == []
         assert session.scalar(select(Task.id).limit(1))

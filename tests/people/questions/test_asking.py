@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+from people_clients import form, visit
 from people_work import Someone, fill, kind_of, someone, submission
 from truing.cli.main import app as commands
 from truing.people import Store, serving
@@ -23,11 +22,10 @@ from truing.people.judging import record, withdraw
 from truing.people.observations import current
 from truing.people.overview import disagreements, matches_gold
 from truing.people.questions.asking import answers_in_store, ask_questions, stored_sets
-from truing.people.questions.sets import QuestionSet, read_question_set
+from truing.people.questions.sets import Question, QuestionSet, read_question_set
 from truing.people.questions.tables import SetTask
 from truing.people.tables import Draft, Judgement, Task
 from truing.people.web import make_app
-from truing.people.web.security import csrf_token
 from truing.types import InputError
 
 MANNERS = """\
@@ -52,8 +50,8 @@ def store(sqlite_store: Store, manners: QuestionSet) -> Store:
     return sqlite_store
 
 
-def said(store: Store, who: Someone, *grades: dict[str, str]) -> list[int]:
-    """Grades for one task after the other, by the short name of the question."""
+def said(store: Store, who: Someone, *grades: dict[str, str], of: str = "manners") -> list[int]:
+    """Grades for one task after the other, by the short name of the question of a set."""
     done = []
     for given in grades:
         assignment = next_assignment(store, who.id)
@@ -63,7 +61,7 @@ def said(store: Store, who: Someone, *grades: dict[str, str]) -> list[int]:
             )
             assignment = next_assignment(store, who.id)
         assert assignment is not None
-        answer = Answer(grades={f"manners.{name}": value for name, value in given.items()})
+        answer = Answer(grades={f"{of}.{name}": value for name, value in given.items()})
         done.append(record(store, assignment, who.id, submission(), answer, kind="questions"))
     return done
 
@@ -163,15 +161,6 @@ def page(store: Store) -> FastAPI:
     return make_app(store)
 
 
-def visit(page: FastAPI, who: Someone) -> TestClient:
-    cookies = {"truing-label-0": who.cookie}
-    return TestClient(page, base_url="http://127.0.0.1", cookies=cookies, follow_redirects=False)
-
-
-def sent(who: Someone, **fields: Any) -> dict[str, str]:
-    return {"csrf": csrf_token(who.cookie), "submission": secrets.token_hex(16), **fields}
-
-
 def test_the_page_asks_keeps_a_draft_and_shows_the_lead_what_was_said(
     store: Store, page: FastAPI
 ) -> None:
@@ -184,11 +173,11 @@ def test_the_page_asks_keeps_a_draft_and_shows_the_lead_what_was_said(
     assert "How &lt;polite&gt; is it?" in text and "rude &amp; brief" in text
     assert text.count('name="manners.polite"') == 3 and text.count('name="manners.asks"') == 3
     fields = {"kind": "questions", "manners.polite": "2"}
-    assert browser.post(f"{at}/draft", data=sent(ada, **fields)).status_code == 204
+    assert browser.post(f"{at}/draft", data=form(ada, **fields)).status_code == 204
     assert 'name="manners.polite" value="2" checked' in browser.get(at).text
-    left_open = browser.post(f"{at}/judgement", data=sent(ada, kind="questions"))
+    left_open = browser.post(f"{at}/judgement", data=form(ada, kind="questions"))
     assert left_open.status_code == 422 and "choose a grade" in left_open.text
-    assert browser.post(f"{at}/judgement", data=sent(ada, **fields)).status_code == 303
+    assert browser.post(f"{at}/judgement", data=form(ada, **fields)).status_code == 303
     seen = visit(page, lead)
     overview = seen.get("/lead").text
     assert "How &lt;polite&gt; is it?" in overview and "How <polite>" not in overview
@@ -198,6 +187,18 @@ def test_the_page_asks_keeps_a_draft_and_shows_the_lead_what_was_said(
     with store.reading() as session:
         task = session.scalar(select(SetTask.task_id).order_by(SetTask.task_id))
     assert "How &lt;polite&gt; is it?: rude &amp; brief" in seen.get(f"/lead/tasks/{task}").text
+
+
+def test_grades_beyond_the_ninth_stand_in_their_order(sqlite_store: Store) -> None:
+    fill(sqlite_store, ["demonstration"], prompts=1)
+    wide = QuestionSet("wide", (Question("how", "How?", tuple(f"g{n}" for n in range(1, 13))),))
+    with sqlite_store.writing() as session:
+        ask_questions(session, wide, answers_in_store(session), wanted=2)
+    for name, grade in (("Ada", "10"), ("Bob", "9")):
+        said(sqlite_store, someone(sqlite_store, name), *[{"how": grade}] * 3, of="wide")
+    lead = visit(make_app(sqlite_store), someone(sqlite_store, "Lea", role="lead"))
+    text = lead.get("/lead/confusion?question=wide.how").text
+    assert 0 < text.index("others: g9<") < text.index("others: g10<")
 
 
 def _label(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
+from people_clients import form, visit
 from people_work import Someone, fill, someone, work
 from truing.people import Store
 from truing.people.searching import AROUND, search
@@ -34,15 +34,10 @@ def lead(sqlite_store: Store) -> Someone:
     return someone(sqlite_store, "Lea", role="lead")
 
 
-def visit(app: FastAPI, who: Someone) -> TestClient:
-    cookies = {"truing-label-0": who.cookie}
-    return TestClient(app, base_url="http://127.0.0.1", cookies=cookies, follow_redirects=False)
-
-
 def send(
     app: FastAPI, who: Someone, content: bytes, name: str = "mine.jsonl", **fields: Any
 ) -> Any:
-    sent = {"csrf": csrf_token(who.cookie), **fields}
+    sent = {**form(who), **fields}
     return visit(app, who).post("/lead/import", data=sent, files={"file": (name, content)})
 
 
@@ -87,7 +82,8 @@ def test_what_would_come_in_is_shown_and_taken_only_then(
         (b'{"prompt": "a", "colour": 1}', "mine.jsonl", {}, 422, "colour"),
         (LINES, "<b>.jsonl", {}, 422, "File: give it a name of letters"),
         (LINES, "mine.jsonl", {"wanted": "many"}, 422, "wanted: must be a whole number"),
-        (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at most 1,000"),
+        (LINES, "mine.jsonl", {"wanted": "5000"}, 422, "wanted: at least 1 and at most 1,000"),
+        (LINES, "mine.jsonl", {"wanted": "0"}, 422, "wanted: at least 1"),
         (LINES, "mine.jsonl", {"consent": "maybe"}, 422, "consent: no"),
         (b" " * (MAX_FILE + 1), "mine.jsonl", {}, 422, "larger than 1,000,000 bytes"),
         (LINES, "mine.jsonl", {"csrf": "x"}, 403, "too old or not from this page"),
@@ -117,8 +113,9 @@ def test_only_the_lead_imports_and_searches(
         assert visit(app, ada).get(path).status_code == 403
     fields = {"csrf": csrf_token(ada.cookie), "name": "mine.jsonl", "content": ""}
     assert visit(app, ada).post("/lead/import/take", data=fields).status_code == 403
-    fields = {"csrf": csrf_token(lead.cookie), "name": "mine.jsonl", "content": "?"}
-    assert visit(app, lead).post("/lead/import/take", data=fields).status_code == 422
+    for content in ("?", "é"):
+        fields = {"csrf": csrf_token(lead.cookie), "name": "mine.jsonl", "content": content}
+        assert visit(app, lead).post("/lead/import/take", data=fields).status_code == 422
     assert (
         visit(app, lead).post("/lead/import/take", data={**fields, "csrf": ""}).status_code == 403
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,8 +12,8 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
-from starlette.testclient import TestClient
 
+from people_clients import BASE, COOKIE, form, visit
 from people_work import Someone, fill, someone, work
 from truing.data.messages import MAX_TEXT
 from truing.people import Store
@@ -26,9 +25,6 @@ from truing.people.tables import Draft, Gold, Judgement
 from truing.people.vocabulary import KINDS
 from truing.people.web import make_app
 from truing.people.web.security import HEADERS, MAX_BODY, RateLimit, csrf_token
-
-BASE = "http://127.0.0.1"
-COOKIE = "truing-label-0"
 
 
 @pytest.fixture()
@@ -46,16 +42,6 @@ def lead(sqlite_store: Store) -> Someone:
 @pytest.fixture()
 def ada(sqlite_store: Store, lead: Someone) -> Someone:
     return someone(sqlite_store, "Ada")
-
-
-def visit(app: FastAPI, person: Someone | None) -> TestClient:
-    cookies = {COOKIE: person.cookie} if person else {}
-    return TestClient(app, base_url=BASE, cookies=cookies, follow_redirects=False)
-
-
-def form(person: Someone, **fields: Any) -> dict[str, str]:
-    sent = {"csrf": csrf_token(person.cookie), "submission": secrets.token_hex(16)}
-    return {**sent, **{name: str(value) for name, value in fields.items()}}
 
 
 def count(store: Store, table: Any = Judgement) -> int:

@@ -89,6 +89,17 @@ def read_items(path: Path) -> Items:
         items = [_item(str(path), *line) for line in numbered_jsonl(path)]
     else:
         items = _multiple_choice(path)
+    free = _free_of_order(items, left_out)
+    once = {item.id: item for item in free}
+    left_out[TWICE] += len(free) - len(once)
+    if not once:
+        reasons = "; ".join(f"{n}: {reason}" for reason, n in (+left_out).items())
+        raise mistake(str(path), None, "", f"no item in it ({reasons or 'empty'})", "give one")
+    return Items(tuple(once.values()), dict(+left_out), str(path))
+
+
+def _free_of_order(items: Sequence[Item], left_out: Counter[str]) -> list[Item]:
+    """The items whose options can stand in any order and under any letters; counts the others."""
     differing = [item for item in items if not _alike(item)]
     left_out[ALIKE] += len(items) - len(differing)
     alone = [each for item in differing if (each := _alone(item)) is not None]
@@ -96,13 +107,7 @@ def read_items(path: Path) -> Items:
     # "The items below" are the options, in whatever order.
     free = [i for i in alone if not order_words(i.question.replace(" below", ""), i.options)]
     left_out[ORDER] += len(alone) - len(free)
-    alone = free
-    once = {item.id: item for item in alone}
-    left_out[TWICE] += len(alone) - len(once)
-    if not once:
-        reasons = "; ".join(f"{n}: {reason}" for reason, n in (+left_out).items())
-        raise mistake(str(path), None, "", f"no item in it ({reasons or 'empty'})", "give one")
-    return Items(tuple(once.values()), dict(+left_out), str(path))
+    return free
 
 
 def _alone(item: Item) -> Item | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.data.drafts import bad_json, mistake
-from truing.data.question_layouts import kind_of
+from truing.data.json_kinds import kind_of
 from truing.data.surveys.json_lines import EQUAL
 from truing.data.surveys.question import equal_steps
 from truing.files import NotJSONError, json_value, one_of_each, read_text

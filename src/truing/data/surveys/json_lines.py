@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from truing.data.drafts import mistake
+from truing.data.json_kinds import kind_of
 from truing.data.messages import checked_text
-from truing.data.question_layouts import kind_of
 from truing.data.surveys.question import AskedGroup, AskedQuestion, SurveyQuestion, equal_steps
 from truing.data.tables import Table, TableRow
 from truing.types import did_you_mean

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 
 _LETTER = "(?-i:[A-H])"
+_NUMERAL = "(?-i:I{1,3}|IV|V)"
+_MARK = f"(?:{_LETTER}|[1-9]|{_NUMERAL})"
 _OF_OPTIONS = "(?:options?|answers?|choices?|alternatives?|statements?|responses?|items?)"
 _PRINTED_ORDER = re.compile(
     rf"\b(?:as )?(?:printed|listed|shown|given|{_OF_OPTIONS}) (?:are )?"
@@ -18,7 +20,7 @@ _PRINTED_ORDER = re.compile(
     r"|(?<!your )(?<!my )(?<!his )(?<!her )(?<!our )(?<!their )"
     r"\b(?:first|second|third|fourth|last) (?:option|answer|choice|alternative|statement)\b"
     rf"|\b{_OF_OPTIONS} (?:{_LETTER}(?![\w'’])|above\b(?!-)|below\b)"
-    r"|\b(?:options?|choices?|statements?|alternatives?) (?:[1-9]|(?-i:I{1,3}|IV|V))\b(?![.,]\d)"
+    rf"|\b(?:options?|choices?|statements?|alternatives?) (?:[1-9]|{_NUMERAL})\b(?![.,]\d)"
     r"|\b(?:which|any|one|all|none|each|both|either|neither|some|two) of (?:the )?"
     r"(?:(?:options?|answers?|choices|statements?) )?(?:above|below|preceding|foregoing)\b(?!-)"
     rf"|\b(?:choose|pick|select|answer|mark|tick|circle|say|enter|reply|respond|write)(?: with| either)?"
@@ -32,8 +34,7 @@ _REFERS_TO_OPTIONS = re.compile(
     r"^(?:all|none|any|both|either|neither|some|two) of (?:the )?(?:above|below|preceding|following)\b(?!-)"
     rf"|^(?:both|neither|either)(?: of)? (?:the )?(?:options? )?{_LETTER} (?:and|or|nor) {_LETTER}\b"
     rf"|^{_LETTER}(?:, {_LETTER})*,? (?:and|or|nor) {_LETTER}(?: only)?\.?$"
-    rf"|^(?:only |both )?{_OF_OPTIONS} (?:{_LETTER}|[1-9]|(?-i:I{{1,3}}|IV|V))"
-    rf"(?:,? (?:and|or) (?:{_LETTER}|[1-9]|(?-i:I{{1,3}}|IV|V)))?(?: only)?\.?$"
+    rf"|^(?:only |both )?{_OF_OPTIONS} {_MARK}(?:,? (?:and|or) {_MARK})?(?: only)?\.?$"
     r"|^the (?:former|latter)\.?$|\bthan the (?:former|latter)\b",
     re.IGNORECASE,
 )

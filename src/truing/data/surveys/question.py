@@ -18,8 +18,9 @@ MOST_OPTIONS = 26
 """As many as there are letters to call them by."""
 FEWEST_PEOPLE = 5
 """In a group; shares of fewer are about persons."""
+LARGEST = 1e100
+"""A number beyond it, or beyond 1 over it, can't be squared and summed any more."""
 _ALL_PEOPLE = 1e10
-_LARGEST = 1e100
 _MANY = 5  # groups with exactly the same shares: no chance of people who answered for themselves
 _MOST_DECIMALS = 5
 _EXACT = 1e-6
@@ -203,7 +204,7 @@ def _scale(
         )
     if not all(math.isfinite(each) for each in scale):
         raise _NotScoredError("the scale has a position that is no finite number")
-    if any(each and not 1 / _LARGEST <= abs(each) <= _LARGEST for each in scale):
+    if any(each and not 1 / LARGEST <= abs(each) <= LARGEST for each in scale):
         raise _NotScoredError(
             "the scale has a position that can't be counted with: too large or small"
         )

@@ -15,14 +15,12 @@ from pathlib import Path
 
 from truing.data.drafts import mistake
 from truing.data.surveys.codebook import AskedColumn, Codebook, code, read_codebook
-from truing.data.surveys.question import AskedGroup, AskedQuestion, AskedSurvey
+from truing.data.surveys.question import LARGEST, AskedGroup, AskedQuestion, AskedSurvey
 from truing.data.tables import Table, read_table
 from truing.statistics.opinion_intervals import effective_n
 
 OVERALL, EVERYBODY = "overall", "everybody"
 """The dimension and the group of all respondents."""
-_LARGEST = 1e100
-"""A weight beyond it, or beyond 1 over it, can't be squared and summed any more."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,9 @@ def _weight(place: str, book: Codebook, value: object) -> float:
         weight = math.nan
     if not (math.isfinite(weight) and weight >= 0):
         raise mistake(place, None, book.weight, f"{str(value)[:40]!r} as weight", "give 0 or more")
-    if weight and not 1 / _LARGEST <= weight <= _LARGEST:
+    if weight and not 1 / LARGEST <= weight <= LARGEST:
         wrong = f"{str(value)[:40]!r} as weight, which can't be counted with"
-        right = f"give 0, or from {1 / _LARGEST:g} to {_LARGEST:g}"
+        right = f"give 0, or from {1 / LARGEST:g} to {LARGEST:g}"
         raise mistake(place, None, book.weight, wrong, right)
     return weight
 

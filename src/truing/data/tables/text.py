@@ -7,8 +7,8 @@ from pathlib import Path
 
 from truing.data.delimited import delimited, header_of
 from truing.data.drafts import mistake
+from truing.data.json_kinds import kind_of
 from truing.data.question_json import elements, loads
-from truing.data.question_layouts import kind_of
 from truing.data.tables.table import Table, TableRow, table_of
 from truing.files import decoded, numbered_lines, read_bytes, refuse_constant, unix_line_ends
 

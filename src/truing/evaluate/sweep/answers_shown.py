@@ -8,7 +8,8 @@ from typing import Any
 from truing.evaluate import EVALUATIONS
 from truing.evaluate.sweep.result import SweepResult
 from truing.evaluate.sweep.shown import TITLES, colours, labels, metric_in
-from truing.report.answers import AnswerTable, AnswerTerms, Said, answer_table
+from truing.report.answered import AnswerTable
+from truing.report.answers import AnswerTerms, Said, answer_table
 from truing.types import Metric, Row, Score, Unscored
 
 

@@ -11,14 +11,9 @@ from truing.judges.built_in import Judges
 from truing.judges.graded import CALIBRATED_BY, JUDGED
 from truing.judges.grading import Grader
 from truing.judges.reader import open_reader
-from truing.judges.served import (
-    ServedJudges,
-    measured,
-    reference_sample,
-    served_judges,
-    tells_nothing,
-)
+from truing.judges.served import ServedJudges, measured, served_judges, tells_nothing
 from truing.judges.served_folder import is_served_folder, load_served
+from truing.judges.served_labels import reference_sample
 from truing.judges.trained import load_judges
 from truing.progress import Progress
 from truing.spec.rubric import AskedEndpoint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from pathlib import Path
 from typing import get_args
 
@@ -16,11 +17,12 @@ from truing.evaluate.opinion_prompts import ORDERS, OpinionsAsked, Orders
 from truing.evaluate.opinions import NO_SURVEY
 from truing.evaluate.rewriting_attacks import BUDGET, SELF
 from truing.judges.rule_programs import built_in_rule_programs
+from truing.judges.served import OUTCOME, rubrics_by_name
+from truing.judges.served_outcomes import check_outcome_rubric
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import EndpointName, is_endpoint
 from truing.prompts.variants import FORMS, Form
 from truing.rewards.reward import Answered
-from truing.rewards.rubrics.reading import rubric_named
 from truing.spec.rubric import AskedEndpoint, Prices
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, Dtype, InputError, Score, did_you_mean
@@ -148,25 +150,39 @@ class SweepSpec:
         )
 
     def _check_judges(self) -> None:
-        """Raises InputError where a judge behind an endpoint isn't named as one, or nobody asks for it."""
+        """Raises InputError where a judge behind an endpoint isn't named as one, or how one is to grade or
+        what it costs is said and none is there."""
         if self.outcome_judge is not None and not is_endpoint(self.outcome_judge):
             raise InputError(
                 f"--outcome-judge {self.outcome_judge}: unknown; give a server's model, endpoint:URL#MODEL"
             )
         for name in filter(None, (self.judge_endpoint, self.outcome_judge)):
             EndpointName.parse(name)
-        for each in self.rubrics or ():
-            rubric_named(each, "--rubric")
-        if self.prices and min(self.prices) < 0:
-            raise InputError("--prices: of a million tokens sent and come back; neither is below 0")
-        if not (self.judge is not None or self.outcome_judge):
-            for option in ("rubrics", "prices", "judge_key_variable"):
-                if getattr(self, option):
-                    shown = option.replace("_", "-").replace("rubrics", "rubric")
-                    raise InputError(
-                        f"--{shown}: is for a judge behind an endpoint; name it with --judge or "
-                        "--outcome-judge"
-                    )
+        if self.prices and not all(isfinite(price) and price >= 0 for price in self.prices):
+            raise InputError(
+                "--prices: of a million tokens sent and come back; each is a number from 0 on"
+            )
+        endpoint = self.judge_endpoint or self.outcome_judge
+        for option, given, asked in (
+            ("--rubric", self.rubrics, endpoint),
+            ("--prices", self.prices, endpoint),
+            # A folder may hold a judge behind an endpoint, too.
+            ("--judge-key-variable", self.judge_key_variable, endpoint or self.judge_folder),
+        ):
+            if given and not asked:
+                raise InputError(
+                    f"{option}: is for a judge behind an endpoint; name it with --judge or "
+                    "--outcome-judge"
+                )
+        for name, rubric in rubrics_by_name(self.rubrics or (), "--rubric").items():
+            of_outcomes = name == OUTCOME
+            if not (self.outcome_judge if of_outcomes else self.judge_endpoint):
+                raise InputError(
+                    f"--rubric: {name}: no judge behind an endpoint is asked by it; name one with "
+                    f"{'--outcome-judge' if of_outcomes else '--judge'}, or leave the rubric out"
+                )
+            if of_outcomes:
+                check_outcome_rubric(rubric, "--rubric")
 
     def _check_owners(self) -> None:
         """Raises InputError where an option says something of an evaluation that isn't named."""

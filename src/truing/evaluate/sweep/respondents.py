@@ -30,7 +30,10 @@ from truing.types import Case
 
 @dataclass(frozen=True)
 class Opener:
-    """How candidates become respondents: the request, the prompts, where results are kept on disk."""
+    """How candidates become respondents: the request, the prompts, where results are kept on disk.
+
+    `answers_alone` where nothing but free answers is asked for, whatever the request evaluates.
+    """
 
     spec: SweepSpec
     variants: Sequence[PromptVariant]
@@ -39,6 +42,7 @@ class Opener:
     progress: Progress
     connection: Connection
     accept_licence: bool = False
+    answers_alone: bool = False
     pool: WorkerPool | None = None
 
     @contextmanager
@@ -65,9 +69,8 @@ class Opener:
         elif spec.attacker == SELF:
             yield Attacker(budget=spec.attack_budget)
         else:
-            alone = replace(spec, evaluations=("attacks",), free=False, judge=None)
             plain = PromptVariant("none", prompt=Prompt())
-            opener = replace(self, spec=alone, variants=(plain,))
+            opener = replace(self, variants=(plain,), answers_alone=True)
             with opener.respondents(spec.attacker, ()) as (respondent,):
                 yield Attacker(respondent, budget=spec.attack_budget)
 
@@ -105,7 +108,7 @@ class Opener:
     def _served(self, name: str) -> Iterator[list[Respondent]]:
         spec, form = self.spec, self.spec.form
         endpoint = Endpoint(EndpointName.parse(name), self.connection, self.progress.note)
-        chooses, speaks = asked_for(spec)
+        chooses, speaks = (False, True) if self.answers_alone else asked_for(spec)
         try:
             mode, interface = None, None
             with self.progress.task(f"Asking {endpoint.name.url}"):

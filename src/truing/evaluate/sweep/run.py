@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 
 from truing.data.attack_lists import read_attacks
@@ -35,6 +36,7 @@ from truing.prompts.variant_file import named_prompts
 from truing.prompts.variants import families, with_instruction
 from truing.report.opinion_verdicts import opinion_summary
 from truing.report.wordings import row_means
+from truing.rewards.rubrics.judge import ServedJudge
 from truing.rewards.rubrics.summary import summaries
 from truing.spec.run import EvaluationSpec
 from truing.types import Case, InputError
@@ -94,31 +96,51 @@ def run_sweep(
     if spec.free:  # first: what is wrong with a judge is told before answers are asked for
         _load_judges(result, progress, connection, accept_licence=accept_licence)
         context = replace(context, judges=result.open_ended.judges)
-    answers = AnswerStore()
-    opener = Opener(
-        spec,
-        result.prompts,
-        store or ScoreStore(),
-        answers,
-        progress,
-        connection,
-        accept_licence,
-        pool,
-    )
     for sentence in named_twice(spec):
         progress.note(sentence)
-    instruments = Instruments(spec, progress, accept_licence)
-    names = dict.fromkeys(spec.candidates)
+    with closing(AnswerStore()) as answers:
+        opener = Opener(
+            spec,
+            result.prompts,
+            store or ScoreStore(),
+            answers,
+            progress,
+            connection,
+            accept_licence,
+            pool=pool,
+        )
+        _measure_candidates(
+            result, context, opener, Instruments(spec, progress, accept_licence), progress
+        )
+    _compare(result, progress)
+    result.outcome_agreement = outcomes.agreement
+    result.judges = [*summaries(_served(result)), *outcomes.summaries]
+    result.pool = pool.record() if pool else None
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _measure_candidates(
+    result: SweepResult,
+    context: EvalContext,
+    opener: Opener,
+    instruments: Instruments,
+    progress: Progress,
+) -> None:
+    """Every candidate in every evaluation under every prompt, a candidate at a time."""
+    names = dict.fromkeys(result.spec.candidates)
     stages = len(names) * len(result.asked) * len(result.prompts)
     for name in names:
-        of_candidate = replace(
-            context, base=instruments.base_of(name), reward=instruments.reward_of(name)
-        )
         with (
             opener.attacker() as attacker,
             opener.respondents(name, _all_cases(result.asked)) as respondents,
         ):
-            of_candidate = replace(of_candidate, attacker=attacker)
+            of_candidate = replace(
+                context,
+                base=instruments.base_of(name),
+                reward=instruments.reward_of(name),
+                attacker=attacker,
+            )
             for evaluation in result.asked:
                 for respondent in respondents:
                     stage = f"Stage {len(result.lines) + 1} of {stages}"
@@ -129,15 +151,13 @@ def run_sweep(
             result.open_ended.generated += sum(each.computed.answers for each in respondents)
         del respondents, of_candidate
         gc.collect()  # two models needn't be in memory at once
-    answers.close()
-    _compare(result, progress)
-    result.outcome_agreement = outcomes.agreement
-    checks = result.context.rule_checks() if "rules" in spec.evaluations else {}
-    graders = (*result.context.graders().values(), *checks.values())
-    result.judges = [*summaries(served_in(graders)), *outcomes.summaries]
-    result.pool = pool.record() if pool else None
-    result.seconds = time.monotonic() - started
-    return result
+
+
+def _served(result: SweepResult) -> list[ServedJudge]:
+    """The judges behind endpoints that graded for a task or told whether rules are kept."""
+    by_rules = {"rules", "attacks"} & set(result.spec.evaluations)
+    checks = result.context.rule_checks() if by_rules else {}
+    return served_in((*result.context.graders().values(), *checks.values()))
 
 
 def _load_judges(

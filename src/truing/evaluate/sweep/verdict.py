@@ -118,27 +118,31 @@ def _place(line: Line, metric: Metric) -> Place:
 def verdict(result: SweepResult, found: Mapping[Place, Change]) -> str:
     """What moved beyond noise, the largest first; without anything to compare, the figures themselves."""
     figures = list(_headline(result))
-    compared = [each for line, metric, _ in figures if (each := found.get(_place(line, metric)))]
-    if not compared:
-        said = [
-            f"{titled(line.evaluation, metric.name)} {number(estimate.value, metric.unit)} "
-            f"{interval(estimate, metric.unit)}".strip()
-            for line, metric, estimate in figures
-            if estimate.value is not None
-        ]
-        return f"{joined(said[:_MOST])}." if said else "Nothing could be scored."
-    clear = [
-        (line, found[place])
-        for line, metric, _ in figures
-        if (place := _place(line, metric)) in found and found[place].effect in ("gain", "loss")
+    compared = [
+        (line, moved) for line, metric, _ in figures if (moved := found.get(_place(line, metric)))
     ]
+    if not compared:
+        return _figures_alone(figures)
+    clear = [(line, moved) for line, moved in compared if moved.effect]
+    if not clear and len(compared) == 1:
+        return "The one difference in what counts is within noise."
     if not clear:
         return f"None of the {len(compared)} differences in what counts is beyond noise."
     clear.sort(key=lambda each: -abs(each[1].difference.value or 0.0))
-    said = [_sentence(line, change) for line, change in clear[:_MOST]]
+    said = [_sentence(line, moved) for line, moved in clear[:_MOST]]
     rest = f"; {len(clear) - _MOST} more in the tables" if len(clear) > _MOST else ""
-    start = f"{len(clear)} of {len(compared)} differences in what counts are beyond noise"
-    return f"{start}: {'; '.join(said)}{rest}."
+    start = f"{len(clear)} of {len(compared)} differences in what counts"
+    return f"{start} {'is' if len(clear) == 1 else 'are'} beyond noise: {'; '.join(said)}{rest}."
+
+
+def _figures_alone(figures: Iterable[tuple[Line, Metric, Estimate]]) -> str:
+    said = [
+        f"{titled(line.evaluation, metric.name)} {number(estimate.value, metric.unit)} "
+        f"{interval(estimate, metric.unit)}".strip()
+        for line, metric, estimate in figures
+        if estimate.value is not None
+    ]
+    return f"{joined(said[:_MOST])}." if said else "Nothing could be scored."
 
 
 def _sentence(line: Line, moved: Change) -> str:
@@ -172,10 +176,11 @@ def _card(result: SweepResult, found: Mapping[Place, Change], name: str) -> Swee
             effects += [moved.effect] if moved else []
             title = titled(line.evaluation, metric.name)
             groups.setdefault(title, []).append(_row(line, metric, estimate, moved))
-    gains, losses = effects.count("gain"), effects.count("loss")
+    gains, losses, others = (effects.count(effect) for effect in ("gain", "loss", "moved"))
     tone: Tone = "mixed" if gains and losses else "gain" if gains else "loss" if losses else "none"
     parts = [_number(gains, "gain")] if gains else []
     parts += [f"{losses} loss{'es' if losses != 1 else ''}"] if losses else []
+    parts += [_number(others, "other change")] if others else []
     said = joined(parts) or ("within noise" if effects else "the reference")
     return SweepCard(name, tone, said, tuple((title, tuple(own)) for title, own in groups.items()))
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import optimize, sparse
 
 from truing.judges.outcome.texts import COLUMNS
+from truing.judges.outcomes import OutcomeName
 from truing.models.features import Features
 
 STRENGTH = 1.0
@@ -26,6 +27,13 @@ WORDS_WEIGHT = 0.7
 _STEPS = 150
 Labels = NDArray[np.int64]
 REFUSED, PARTLY, COMPLIED, NOTHING = 0, 1, 2, 3
+CLASSES: dict[OutcomeName, int] = {
+    "refused": REFUSED,
+    "partly": PARTLY,
+    "complied": COMPLIED,
+    "unrelated": NOTHING,
+}
+"""Of labelled answers, by their outcome."""
 
 
 @dataclass(frozen=True)

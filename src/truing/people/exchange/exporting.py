@@ -25,6 +25,7 @@ from truing.people.content import check_consents
 from truing.people.exchange.tasks import names_shown
 from truing.people.opinions import survey_records
 from truing.people.questions.asking import asked_questions, grade_rows
+from truing.people.questions.tables import KIND
 from truing.people.results import result_rows
 from truing.people.store import Store
 from truing.people.tables import Assignment, Completion, Judgement, Prompt, Task
@@ -169,7 +170,7 @@ def _outcomes(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
 
 
 def _grades(writer: _Writer, judgement: Judgement) -> Iterator[Row]:
-    if judgement.kind == "questions":
+    if judgement.kind == KIND:
         (shown,) = shown_completions(judgement.assignment)
         about = {
             "prompt": writer.prompt(_prompt_of(judgement)),
@@ -200,7 +201,7 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "ratings": ("rating",),
     "annotations": ("annotation",),
     "outcomes": ("outcome",),
-    "grades": ("questions",),
+    "grades": (KIND,),
 }
 """The kinds of judgement that a form has rows for."""
 _NO_ROW = {

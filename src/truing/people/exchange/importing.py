@@ -144,6 +144,12 @@ def _refusal(bad_lines: Sequence[str]) -> InputError:
     )
 
 
+def _nothing(paths: Sequence[Path], bad_lines: Sequence[str]) -> InputError:
+    bad = f" (the first that can't be read: {bad_lines[0]})" if bad_lines else ""
+    names = ", ".join(map(str, paths))
+    return InputError(f"{names}: no line with a prompt; nothing to import{bad}")
+
+
 @contextmanager
 def _without_collecting() -> Iterator[None]:
     """What is read is kept until it is stored: looking for garbage in it takes a fifth of the time."""
@@ -184,8 +190,7 @@ def import_files(
     Judgements in the files stand under the name of the source (the file's name without one), all that
     a file says beside each other. A second import of the same file adds nothing. Without a consent,
     that of the record holds, if it has one. With `try_only` the store stays as it is: what is given back
-    says what would have come in. Raises InputError naming file and line; then nothing at all
-    was imported.
+    says what would have come in. Raises InputError naming file and line; then nothing at all was imported.
     """
     check_consents([consent] if consent else [])
     imported = Imported()
@@ -194,13 +199,7 @@ def import_files(
         raise _refusal(imported.bad_lines)
     total = sum(map(len, files))
     if not imported.records:
-        bad = (
-            f" (the first that can't be read: {imported.bad_lines[0]})"
-            if imported.bad_lines
-            else ""
-        )
-        names = ", ".join(map(str, paths))
-        raise InputError(f"{names}: no line with a prompt; nothing to import{bad}")
+        raise _nothing(paths, imported.bad_lines)
     reporter = progress or SilentProgress()
     with (
         _undone(store) if try_only else store.writing() as session,

@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Select, Subquery, func, select
 from sqlalchemy.orm import Session
 
-from truing.people.assigning import is_current, is_open
+from truing.people.assigning import is_current, is_open, places_taken
 from truing.people.planning.tables import Deadline, Withheld
-from truing.people.planning.withholding import SETS, work_of_task
+from truing.people.planning.withholding import work_of_task
+from truing.people.questions.tables import KIND
 from truing.people.tables import Annotator, Assignment, Draft, Judgement, SignIn, Task, now
-from truing.people.vocabulary import KINDS
+from truing.people.vocabulary import KIND_NAMES, KINDS
 from truing.types import InputError
 
 _WORK = "work_name"
@@ -136,13 +137,8 @@ def _place(name: str) -> tuple[int, str]:
 
 def _free() -> Subquery:
     """Tasks that have a place left, with their work."""
-    taken = (
-        select(func.count(Assignment.slot))
-        .where(Assignment.task_id == Task.id)
-        .correlate(Task)
-        .scalar_subquery()
-    )
-    return select(Task.id, work_of_task().label("work")).where(taken < Task.wanted).subquery()
+    free = select(Task.id, work_of_task().label("work")).where(places_taken() < Task.wanted)
+    return free.subquery()
 
 
 def _shares(
@@ -227,7 +223,7 @@ def set_deadline(session: Session, work: str, due: str) -> None:
     session.merge(Deadline(work=work, due=day))
 
 
-def work_name(work: str, kind_names: Mapping[str, str]) -> str:
+def work_name(work: str) -> str:
     """What a work is called on a page: its kind's name, or that of the set."""
     kind, _, of_set = work.partition(".")
-    return f"Questions: {of_set}" if kind == SETS and of_set else kind_names[kind]
+    return f"Questions: {of_set}" if kind == KIND and of_set else KIND_NAMES[kind]

@@ -8,15 +8,12 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from truing.people.planning.tables import Withheld
-from truing.people.questions.tables import SetTask, StoredSet
+from truing.people.questions.tables import KIND, SetTask, StoredSet
 from truing.people.tables import Task
-
-SETS = "questions"
-"""The kind whose work goes by sets: `questions.SET`."""
 
 
 def work_of_task() -> ColumnElement[str]:
-    """The work that a task belongs to, for a query about tasks."""
+    """The work that a task belongs to, for a query about tasks: its kind, or `questions.SET`."""
     asked = (
         select(StoredSet.name)
         .join(SetTask, SetTask.set_id == StoredSet.id)
@@ -24,7 +21,7 @@ def work_of_task() -> ColumnElement[str]:
         .correlate(Task)
         .scalar_subquery()
     )
-    return func.coalesce(f"{SETS}." + asked, Task.kind)
+    return func.coalesce(f"{KIND}." + asked, Task.kind)
 
 
 def withheld(session: Session, annotator_id: int) -> set[str]:

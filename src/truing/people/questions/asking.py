@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,14 +19,11 @@ from truing.people.content import (
 )
 from truing.people.observations import QUESTIONS
 from truing.people.questions.sets import Question, QuestionSet, question_set
-from truing.people.questions.tables import SetTask, StoredSet
+from truing.people.questions.tables import KIND, SetTask, StoredSet
 from truing.people.tables import Completion, Prompt, Task, TaskCompletion
 from truing.statistics.agreement import Scale
 from truing.types import InputError
 
-KIND = "questions"
-KEY = re.compile(r"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*")
-"""What a question's key looks like, `set.question`: the name of its flag and of its field."""
 Asked = tuple[StoredPrompt, Sequence[StoredCompletion]]
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from truing.people.assigning import is_current
-from truing.people.questions.asking import KIND
 from truing.people.questions.sets import Question
+from truing.people.questions.tables import KIND
 from truing.people.tables import (
     Annotator,
     Assignment,

@@ -25,6 +25,8 @@ TEXT, GRADE = 500, 80
 MOST_QUESTIONS, MOST_GRADES = 30, 20
 SCALES: tuple[Scale, ...] = get_args(Scale)
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+KEY = re.compile(rf"{_NAME.pattern}\.{_NAME.pattern}")
+"""What a question's key looks like, `set.question`: the name of its flag and of its field."""
 _KEYS = ("name", "questions")
 _QUESTION_KEYS = ("name", "question", "grades", "scale", "optional")
 _T = TypeVar("_T")

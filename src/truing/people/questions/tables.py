@@ -13,6 +13,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from truing.people.tables import Base, Utc, now
 
+KIND = "questions"
+"""The kind of a task that asks them, and of a judgement that answers them."""
+
 
 class StoredSet(Base):
     """A set of questions. Its name stands for these questions for good."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import tempfile
 from collections.abc import Mapping
@@ -20,13 +19,13 @@ from truing.people.exchange.importing import Imported
 from truing.people.searching import MOST, search
 from truing.people.store import Store
 from truing.people.vocabulary import ABOUT_ANSWERS, CONSENTS
-from truing.people.web.security import MAX_BODY, Person, matches
+from truing.people.web.security import MAX_BODY, Person
 from truing.people.web.visitors import (
     MAX_FIELDS,
     Fields,
     Lead,
     LeadPoster,
-    Refused,
+    check_secret,
     form_schema,
     page,
     site,
@@ -43,8 +42,9 @@ _PLAIN_NAME = re.compile(r"[\w(][\w .()-]{0,98}", re.ASCII)
 
 
 def _import_page(person: Person, status: int = 200, /, **more: object) -> Response:
+    choices = {"asks": ABOUT_ANSWERS, "consents": CONSENTS, "most": MAX_FILE}
     context = {"imported": None, "sure": None, "problem": "", **more}
-    return page("import", person, status, asks=ABOUT_ANSWERS, consents=CONSENTS, **context)
+    return page("import", person, status, **choices, **context)
 
 
 @router.get("/import")
@@ -55,16 +55,14 @@ def choose(request: Request, person: Lead) -> Response:
 
 async def _uploaded(request: Request, person: Person) -> tuple[dict[str, str], str, bytes]:
     """Fields, name and content of a form with one file. Raises Refused and InputError."""
-    form = await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_BODY)
-    fields = {name: value for name, value in form.items() if isinstance(value, str)}
-    if not matches(person.csrf, fields.get("csrf", "")):
-        raise Refused(
-            403, "The form is too old or not from this page. Reload the page, then send it."
-        )
-    file = form.get("file")
-    if not isinstance(file, UploadFile) or not file.filename:
-        raise InputError("file: choose one")
-    content = await file.read()
+    sizes = {"max_files": 1, "max_fields": MAX_FIELDS, "max_part_size": MAX_BODY}
+    async with request.form(**sizes) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        check_secret(person, fields)
+        file = form.get("file")
+        if not isinstance(file, UploadFile) or not file.filename:
+            raise InputError("file: choose one")
+        content = await file.read()
     if len(content) > MAX_FILE:
         raise InputError(
             f"file: larger than {MAX_FILE:,} bytes; import it with 'truing data import FILE'"
@@ -93,7 +91,7 @@ def take(request: Request, person: LeadPoster, fields: Fields) -> Response:
     name = _checked_name(fields.get("name", ""))
     try:
         content = base64.b64decode(fields.get("content", ""), validate=True)
-    except binascii.Error:
+    except ValueError:  # of what isn't ASCII, too
         raise InputError("content: isn't what the page sent; choose the file again") from None
     imported = _import(site(request).store, name, content, fields, sure=True)
     return _import_page(person, imported=imported)
@@ -111,9 +109,10 @@ def _import(
     store: Store, name: str, content: bytes, fields: Mapping[str, str], *, sure: bool
 ) -> Imported:
     """Import a file, or only try to. Raises InputError, which names no folder of ours."""
-    wanted = whole_number(fields, "wanted") or 1
-    if wanted > MOST_WANTED:
-        raise InputError(f"wanted: at most {MOST_WANTED:,} people")
+    given = whole_number(fields, "wanted")
+    wanted = 1 if given is None else given
+    if not 1 <= wanted <= MOST_WANTED:
+        raise InputError(f"wanted: at least 1 and at most {MOST_WANTED:,} people")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, name)
         path.write_bytes(content)

@@ -154,6 +154,11 @@ def _words(session: Session) -> dict[str, Any]:
     return {"questions": question_types(asked), "grades": grades}
 
 
+def _in_order(value: Value) -> tuple[int, str]:
+    """Numbers as numbers: the grade 10 is behind the grade 9."""
+    return (0, value) if isinstance(value, str) else (value, "")
+
+
 @router.get("/confusion")
 def confusions(
     request: Request,
@@ -176,7 +181,7 @@ def confusions(
         observed = columns[question].observations() if question else []
         chosen = annotator or next((each.annotator for each in observed), 0)
         counts = confusion(observed, chosen)
-        values: list[Value] = sorted({v for pair in counts for v in pair}, key=str)
+        values = sorted({v for pair in counts for v in pair}, key=_in_order)
         return page(
             "confusion",
             person,

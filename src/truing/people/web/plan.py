@@ -10,7 +10,6 @@ from truing.people.judging import NotYours
 from truing.people.planning.left import plan, set_deadline, work_name, works
 from truing.people.planning.withholding import withheld, withhold
 from truing.people.tables import Annotator
-from truing.people.vocabulary import KIND_NAMES
 from truing.people.web.visitors import (
     Fields,
     Id,
@@ -30,7 +29,7 @@ def what_is_left(request: Request, person: Lead) -> Response:
     """Every work and everybody's part of it."""
     with site(request).store.reading() as session:
         found = plan(session)
-        names = {each.name: work_name(each.name, KIND_NAMES) for each in found.works}
+        names = {each.name: work_name(each.name) for each in found.works}
         return page("plan", person, plan=found, names=names)
 
 

@@ -213,15 +213,20 @@ async def form_fields(request: Request) -> dict[str, str]:
     return fields
 
 
+def check_secret(person: Person, fields: Mapping[str, str]) -> None:
+    """Raises Refused where a form isn't from our own page, shown to this person."""
+    if not matches(person.csrf, fields.get("csrf", "")):
+        raise Refused(
+            403, "The form is too old or not from this page. Reload the page, then send it."
+        )
+
+
 def poster(
     person: Annotated[Person, Depends(visitor)],
     fields: Annotated[dict[str, str], Depends(form_fields)],
 ) -> Person:
     """Who sent a form that came from our own page. Raises Refused without its secret."""
-    if not matches(person.csrf, fields.get("csrf", "")):
-        raise Refused(
-            403, "The form is too old or not from this page. Reload the page, then send it."
-        )
+    check_secret(person, fields)
     return person
 
 

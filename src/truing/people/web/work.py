@@ -17,7 +17,9 @@ from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import Progress, has_work, is_current, next_assignment, team_progress
 from truing.people.guidelines import guideline
 from truing.people.judging import latest, owned, record, save_draft, skip, withdraw
-from truing.people.questions.asking import KEY, KIND, set_of_task
+from truing.people.questions.asking import set_of_task
+from truing.people.questions.sets import KEY
+from truing.people.questions.tables import KIND
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotator, Assignment, Draft, Judgement
 from truing.people.vocabulary import FLAGS, KINDS, METADATA

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from truing.report.answers import MOST_BYTES, AnswerTable, answer_table, by_seed, terms_of
+from truing.report.answered import AnswerTable
+from truing.report.answers import MOST_BYTES, answer_table, by_seed, terms_of
 from truing.report.compared.differences import ComparedCandidate, Figure, RunComparison
 from truing.report.compared.runs import ComparedRun, differing, written
 from truing.report.compared.words import remarks, verdicts
@@ -40,7 +41,7 @@ def page(comparison: RunComparison) -> str:
         "answers": _answers(comparison),
         "colour_of": colours.__getitem__,
         "settings": settings_table(runs),
-        "costs": costs_table(runs),
+        "costs": costs_of_runs(runs),
     }
     return render_page("truing.report.compared", "page.html.j2", context)
 
@@ -147,7 +148,7 @@ def settings_table(runs: tuple[ComparedRun, ...]) -> list[tuple[str, list[str]]]
     return [(key, [written(value) for value in values]) for key, values in differing(runs)]
 
 
-def costs_table(runs: tuple[ComparedRun, ...]) -> dict[str, Any]:
+def costs_of_runs(runs: tuple[ComparedRun, ...]) -> dict[str, Any]:
     """A row for each account and run; an account is a candidate, measuring, or all of it."""
     accounts = list(dict.fromkeys(name for run in runs for name in run.costs))
     rows = [

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from truing.report.compared.differences import ComparedCandidate, RunComparison
-from truing.report.compared.page import Cell, cell, costs_table, settings_table, stands_open
+from truing.report.compared.page import Cell, cell, costs_of_runs, settings_table, stands_open
 from truing.report.compared.words import remarks, verdicts
 from truing.report.terminal import EFFECT_STYLES, finding_line
 from truing.report.training.last import last_table
@@ -126,7 +126,7 @@ def _last(comparison: RunComparison, name: str) -> Table:
 
 def _costs(comparison: RunComparison) -> Table | None:
     """What each run took in all; each candidate's part is on the page."""
-    costs = costs_table(comparison.runs)
+    costs = costs_of_runs(comparison.runs)
     rows = [(label, cells) for name, label, cells in costs["rows"] if name == "total"]
     if not rows:
         return None

@@ -62,8 +62,11 @@ def estimate_of(data: Any) -> Estimate | None:
     if not isinstance(data, Mapping) or "value" not in data:
         return None
     value, low, high = (_number(data.get(key)) for key in ("value", "low", "high"))
-    count = data.get("n")
-    return Estimate(value, low, high, count if isinstance(count, int) else 0)
+    return Estimate(value, low, high, _count(data.get("n")))
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
 
 
 def _number(value: Any) -> float | None:
@@ -111,7 +114,7 @@ def _of_reward(run: RunFolder) -> dict[Key, Estimate]:
     for name, of in run.part("reward_model").items():
         value = _number(of.get("balanced_accuracy")) if isinstance(of, dict) else None
         if value is not None:
-            figures[REWARD_MODEL, name] = Estimate(value, None, None, int(of.get("n") or 0))
+            figures[REWARD_MODEL, name] = Estimate(value, None, None, _count(of.get("n")))
     if estimate := estimate_of(run.part("pair_reward").get("accuracy")):
         figures[REWARD_MODEL, "pairs"] = estimate
     return figures

@@ -12,8 +12,8 @@ from truing.report.examples import Samples, samples_of
 from truing.report.html import render_page
 from truing.report.measured import BASE, measure
 from truing.report.metrics import change, interval, number
-from truing.report.quantities import COST_COLUMNS, cost_cells, quantity
-from truing.report.sentences import Finding, change_text
+from truing.report.quantities import costs_table, quantity
+from truing.report.sentences import Finding, Tone, change_text
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of, metric_of
 from truing.report.training.last import ENDS, ends, last_table
@@ -113,7 +113,7 @@ def page(run: RunFolder, task: TaskMetrics, defaults: Defaults) -> str:
         "facts": _facts(run),
         "pages": _pages(run),
         "settings": settings_of(run, kind, defaults),
-        "costs": _costs(run),
+        "costs": costs_table(run.part("costs")),
         "spec": run.spec_text(),
     }
     return render_page("truing.report.training", "page.html.j2", context)
@@ -145,8 +145,8 @@ def findings(run: RunFolder, candidates: Sequence[Candidate], task: TaskMetrics)
 
 def _verdicts(candidate: Candidate) -> list[Finding]:
     """What training did, in a sentence: by what was held out, else by its log."""
-    if (gap := candidate.held_out.get("loss_over_base")) is not None and gap.value is not None:
-        loss = candidate.held_out["loss"]
+    gap, loss = (candidate.held_out.get(name) for name in ("loss_over_base", "loss"))
+    if gap is not None and gap.value is not None and loss is not None:
         kind = change(gap, metric_of((HELD_OUT, "loss_over_base")))
         text = (
             f"{candidate.name}: held-out loss {number(loss.value, 'nats/token')} nats per token, "
@@ -156,12 +156,14 @@ def _verdicts(candidate: Candidate) -> list[Finding]:
             Finding(text, "gain" if kind == "gain" else "loss" if kind else "none", candidate.name)
         ]
     if (accuracy := candidate.held_out.get("accuracy")) and accuracy.value is not None:
-        sure = accuracy.low is not None and accuracy.low > 0.5
+        above = accuracy.low is not None and accuracy.low > 0.5
+        below = accuracy.high is not None and accuracy.high < 0.5
         text = (
             f"{candidate.name}: in {number(accuracy.value)} {interval(accuracy)} of the pairs that it did "
             "not learn from, the better answer gained more than the other."
         )
-        return [Finding(text, "gain" if sure else "none", candidate.name)]
+        tone: Tone = "gain" if above else "loss" if below else "none"
+        return [Finding(text, tone, candidate.name)]
     return [
         Finding(
             f"{candidate.name}{f', seed {seed}' if len(candidate.logs) > 1 else ''}: the reward went from "
@@ -236,10 +238,3 @@ def settings_of(run: RunFolder, kind: str, defaults: Defaults) -> list[tuple[str
         (key, written(given[key]), "" if usual.get(key) == given[key] else written(usual.get(key)))
         for key in [*changed, *own]
     ]
-
-
-def _costs(run: RunFolder) -> dict[str, Any]:
-    rows = [
-        (name, cost_cells(of)) for name, of in run.part("costs").items() if isinstance(of, dict)
-    ]
-    return {"columns": [title for _, title in COST_COLUMNS], "rows": rows}

@@ -50,6 +50,7 @@ def group_table(
     scores = {head: table @ weight for head, weight in weights.items()}
     used_A = rule(learned.heads, vectors(states[learned.layer], held_out.answers))
     threshold = learned.fit.head.thresholds
+    names = sorted({*_names(train), *_names(held_out)})
 
     def by_group(score_A: Floats) -> dict[str, Json]:
         right = agreement(held_out, terms, score_A, threshold).right
@@ -57,7 +58,6 @@ def group_table(
             name: accuracy(held_out, right, _members(held_out, name)).to_json() for name in names
         }
 
-    names = sorted({*_names(train), *_names(held_out)})
     of_heads = {head: by_group(score_A) for head, score_A in scores.items()}
     used = by_group(used_A)
     return {

@@ -59,7 +59,6 @@ class Agreement:
     """
 
     score_A: Floats
-
     right: Floats
     loss: Floats
     pairs: Pairs

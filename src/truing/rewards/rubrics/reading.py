@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from truing.data.texts import built_in_text
 from truing.files import read_text
 from truing.spec.part import worded
 from truing.spec.rubric import RubricSpec
 from truing.spec.yaml_text import yaml_value
 from truing.types import InputError, did_you_mean
 
-FOLDER = Path(__file__).resolve().parents[2] / "data" / "built_in" / "rubrics"
-RUBRICS = tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+RUBRICS = ("helpful", "informative", "outcome", "rule", "truth")
 """The built-in rubrics by name."""
 _ENDINGS = (".yaml", ".yml", ".json")
 
@@ -31,7 +31,7 @@ def rubric_named(rubric: str | RubricSpec, where: str) -> RubricSpec:
     if isinstance(rubric, RubricSpec):
         return rubric
     if rubric in RUBRICS:
-        return read_rubric(FOLDER / f"{rubric}.yaml")
+        return _read(built_in_text("rubrics", f"{rubric}.yaml"), f"the built-in rubric {rubric}")
     if is_rubric_file(rubric):
         path = Path(rubric).expanduser()
         if not path.is_file():
@@ -46,10 +46,14 @@ def rubric_named(rubric: str | RubricSpec, where: str) -> RubricSpec:
 
 def read_rubric(path: Path) -> RubricSpec:
     """The rubric in a YAML or JSON file. Raises InputError naming the file and what is wrong in it."""
-    value = yaml_value(read_text(path), str(path))  # JSON is YAML, too
+    return _read(read_text(path), str(path))
+
+
+def _read(text: str, where: str) -> RubricSpec:
+    value = yaml_value(text, where)  # JSON is YAML, too
     if not isinstance(value, Mapping):
-        raise InputError(f"{path}: a rubric is a mapping with name, asks and scale")
-    return parsed_rubric(value, str(path))
+        raise InputError(f"{where}: a rubric is a mapping with name, asks and scale")
+    return parsed_rubric(value, where)
 
 
 def parsed_rubric(value: Mapping[str, Any], where: str) -> RubricSpec:

@@ -23,7 +23,7 @@ class OrderEffect:
 
     `changed` is the share whose grade changed; `shift` the mean score with the best grade listed first
     less that with it listed last: above 0 where what stands first is liked. Grades without an order have
-    none.
+    none, nor have those of which the best and the worst aren't listed at the ends.
     """
 
     answers: int
@@ -39,10 +39,10 @@ class OrderEffect:
         changed = sum(first != reverse for first, reverse in both) / len(both)
         if (values := rubric.values) is None:
             return OrderEffect(len(both), changed, None)
-        names = list(rubric.scale)
-        sign = (
-            1 if values[names[0]] > values[names[-1]] else -1
-        )  # the best is listed first, or last
+        listed_first, *_, listed_last = (values[name] for name in rubric.scale)
+        if {listed_first, listed_last} != {0.0, 1.0}:
+            return OrderEffect(len(both), changed, None)
+        sign = 1 if listed_first > listed_last else -1
         shifts = [sign * (values[first] - values[reverse]) for first, reverse in both]
         return OrderEffect(len(both), changed, mean(shifts))
 
