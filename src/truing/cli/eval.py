@@ -187,8 +187,14 @@ def evaluate(
         )
         parties = given(overseer=overseer, adviser=adviser, items=items, arm=arm or None)
         asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
+        spread = given(
+            workers=workers,
+            worker_threads=worker_threads,
+            worker_token=worker_token,
+            worker_ca=worker_ca,
+        )
         if OVERSIGHT in evaluations:
-            measured = {**apart, **asks, **given(run=run, candidate=candidate or None)}
+            measured = {**apart, **asks, **spread, **given(run=run, candidate=candidate or None)}
             _check_alone(evaluations, [n for n in measured if n not in ("limit", "out")], parties)
             oversee(parties, seed, limit, out, asking, accept_licence, as_json)
             return
@@ -199,7 +205,9 @@ def evaluate(
             asked: dict[str, Path] = given(
                 survey=asks.pop("survey", None), scales=asks.pop("scales", None)
             )
-            apart |= asks | asking | given(export=export, free=free or None, seed=seed or None)
+            apart |= (
+                asks | asking | spread | given(export=export, free=free or None, seed=seed or None)
+            )
             others = [name.replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, asked, as_json)
             return
@@ -226,10 +234,7 @@ def evaluate(
             **asks,
         )
         with redirect_stdout(sys.stderr):
-            spread = {"threads": worker_threads, "token": worker_token, "ca": worker_ca}
-            result, page = _evaluated(
-                spec, out, export or (), asking, accept_licence, workers, spread
-            )
+            result, page = _evaluated(spec, out, export or (), asking, accept_licence, spread)
         if as_json:
             print_json(result.to_json())
             return
@@ -310,7 +315,6 @@ def _evaluated(
     forms: Sequence[str],
     asking: dict[str, Any],
     accept_licence: bool,
-    workers: str | None,
     spread: dict[str, Any],
 ) -> tuple[SweepResult, Path]:
     """What was found, and the page that shows it; everything is written."""
@@ -325,7 +329,7 @@ def _evaluated(
     progress = StderrProgress()
     of_task = task_cases(spec.task, progress, spec.evaluations) if spec.task else None
     plan = plan_sweep(spec, of_task)
-    named = named_pool(workers, progress.note, **spread)
+    named = named_pool(progress.note, **spread)
     with entered(named) as pool, opened_folder(spec, out) as folder:
         connection = Connection(**asking)
         result = run_sweep(

@@ -162,11 +162,11 @@ def align(
 
             use_device(built.compute.device)  # which workers compute on as well
             pool = named_pool(
-                workers,
                 StderrProgress().note,
-                threads=worker_threads,
-                token=worker_token,
-                ca=worker_ca,
+                workers,
+                worker_threads=worker_threads,
+                worker_token=worker_token,
+                worker_ca=worker_ca,
             )
             result = run_align(
                 built,

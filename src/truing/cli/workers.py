@@ -47,19 +47,23 @@ WorkerCa = Annotated[
 
 
 def named_pool(
-    workers: str | None, tell: Callable[[str], object], **options: Any
+    tell: Callable[[str], object], workers: str | None = None, **options: Any
 ) -> WorkerPool | None:
-    """The pool that `--workers` names, of which nothing is started; None where it names none.
+    """The pool that `--workers` names, of which nothing is started; None where it names none. `options`
+    are those that belong to it, `worker_threads` and others.
 
-    Raises InputError where it or an option that belongs to it is wrong.
+    Raises InputError where it or one of them is wrong.
     """
+    given = {
+        name.removeprefix("worker_"): each for name, each in options.items() if each is not None
+    }
     if workers is None:
-        if given := [name for name, value in options.items() if value is not None]:
-            raise InputError(f"--worker-{given[0]}: belongs to --workers; give that too")
+        if given:
+            raise InputError(f"--worker-{next(iter(given))}: belongs to --workers; give that too")
         return None
     from truing.models.pool.opening import open_pool
 
-    return open_pool(workers, tell, **options)
+    return open_pool(workers, tell, **given)
 
 
 def entered(pool: WorkerPool | None) -> AbstractContextManager[WorkerPool | None]:
