@@ -8,7 +8,6 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import truing
 from truing.types import InputError
 from truing.version import __version__
 
@@ -27,7 +26,7 @@ def build() -> dict[str, str]:
 
 def _code() -> str:
     """A hash of every file of Truing's code, by its name in the package."""
-    root, digest = Path(truing.__file__).parent, hashlib.sha256()
+    root, digest = Path(__file__).parents[2], hashlib.sha256()
     for path in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
         digest.update(f"{path.relative_to(root).as_posix()}\n".encode())
         digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
