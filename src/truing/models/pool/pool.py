@@ -144,7 +144,7 @@ class WorkerPool:
         taken, exhausted = 0, False
         try:
             while True:
-                coming = []
+                coming: list[Job] = []
                 while not exhausted and len(running) + len(coming) < ahead:
                     if (following := next(source, None)) is None:
                         exhausted = True
