@@ -16,19 +16,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
 from truing.models.engine.sharding import shards_of, whole_state
 from truing.models.identity import ADAPTER, ModelIdentity, identity_of, weights_of
 from truing.models.language_model import LanguageModel
-from truing.models.precision import torch_dtype
-from truing.models.weights.adapter_folders import is_adapter, merge, tokenizer_folder
+from truing.models.pool.model_files import ModelFiles
+from truing.models.pool.pool import WorkerPool
+from truing.models.pool.pooled_model import PooledModel
+from truing.models.weights.adapter_folders import is_adapter, tokenizer_folder
 from truing.models.weights.folders import check_folder
-from truing.models.weights.resolving import adapter_base, resolve_model
-from truing.models.weights.tensors import is_stored_in
+from truing.models.weights.resolving import adapter_base, portable_name, resolve_model
 from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
@@ -227,10 +226,12 @@ def load_candidate(
     seed: int,
     dtype: Dtype,
     judges: Mapping[str, Callable[[Answered], Score]] = NO_JUDGES,
+    pool: WorkerPool | None = None,
 ) -> Candidate:
     """A candidate from its folder, any adapter merged in float32 before rounding to `dtype`.
 
-    `judges` are its task's, for a candidate that chooses among its answers by one.
+    `judges` are its task's, for a candidate that chooses among its answers by one. With a `pool` its
+    workers score and sample.
 
     Raises InputError where the folder isn't a candidate or its base has gone.
     """
@@ -241,12 +242,12 @@ def load_candidate(
             raise InputError(
                 f"{folder}: its base weights are no longer at {base}; fetch them again"
             )
-        model = _with_adapter(base, folder, base, dtype)
+        files = ModelFiles(base, base, dtype, folder)
     else:
         # The tokenizer of the base: the candidate's own template has the prompt written into it.
         check_folder(folder)
-        weights = _load(folder, dtype)
-        model = LanguageModel(weights.model, LanguageModel.load_tokenizer(base))
+        files = ModelFiles(folder, base, dtype)
+    model = _load(files, pool)
     prompt = _prompt_of(folder, record)
     return Candidate(name, seed, model, prompt, _best_of_n(folder, record, model, prompt, judges))
 
@@ -279,27 +280,23 @@ def _best_of_n(
         raise InputError(f"{folder / RECORD}: best_of_n: can't be read ({error})") from None
 
 
-def _load(folder: Path, dtype: Dtype) -> LanguageModel:
-    """Weights and tokenizer, on the device, which the user is told of."""
+def _load(files: ModelFiles, pool: WorkerPool | None) -> LanguageModel:
+    """The model, on the device, which the user is told of; with a pool, in its workers."""
     devices.announce(StderrProgress().note)
-    return LanguageModel.load(folder, dtype)
-
-
-def _with_adapter(base: Path, adapter: Path, tokenizer: Path, dtype: Dtype) -> LanguageModel:
-    """Base weights with an adapter merged into them in float32, then rounded.
-
-    Weights that are stored in bfloat16 lose nothing in it: they are held in float32 one layer at a time.
-    """
-    lossless = torch_dtype(dtype) == torch.bfloat16 and is_stored_in("BF16", base)
-    merged = merge(_load(base, dtype if lossless else "float32").model, adapter)
-    rounded = merged.to(torch_dtype(dtype))  # type: ignore[arg-type]  # as transformers declares it
-    return LanguageModel(rounded, LanguageModel.load_tokenizer(tokenizer))
+    return PooledModel(files, pool) if pool else files.load()
 
 
 def open_candidate(
-    name: str, seed: int, dtype: Dtype, *, accept_licence: bool = False, choosing: bool = False
+    name: str,
+    seed: int,
+    dtype: Dtype,
+    *,
+    accept_licence: bool = False,
+    choosing: bool = False,
+    pool: WorkerPool | None = None,
 ) -> tuple[Candidate, ModelIdentity]:
     """A run's candidate folder, or any model or peft adapter with an empty prompt; and its identity.
+    With a `pool` its workers score and sample.
 
     Raises InputError where there is no such model, or where it is one that chooses among its answers
     and the caller can't do that (`choosing`); ModelUnavailable where it can't be had now.
@@ -317,17 +314,17 @@ def open_candidate(
                 f"{name}: answers by best-of-n, which `truing align`, `eval`, `chat` and `serve` do; "
                 "name the base for the rest"
             )
-        candidate = load_candidate(folder, folder.resolve().name, seed, dtype)
+        candidate = load_candidate(folder, folder.resolve().name, seed, dtype, pool=pool)
         own_base = Path(record["base"])
         return candidate, identity_of(folder, own_base, own_base)
     if is_adapter(folder):
         base = adapter_base(folder, accept_licence=accept_licence, progress=StderrProgress()).folder
         tokenizer = tokenizer_folder(folder, base)
-        candidate = Candidate(
-            folder.resolve().name, seed, _with_adapter(base, folder, tokenizer, dtype), Prompt()
-        )
+        model = _load(ModelFiles(base, tokenizer, dtype, folder), pool)
+        candidate = Candidate(folder.resolve().name, seed, model, Prompt())
         return candidate, identity_of(folder, base, tokenizer)
     source = resolve_model(name, accept_licence=accept_licence)
-    model = _load(source.folder, dtype)
+    files = ModelFiles(source.folder, source.folder, dtype, name=portable_name(name))
+    model = _load(files, pool)
     candidate = Candidate(source.name, seed, model, Prompt())
     return candidate, identity_of(source.folder, source.folder, source.folder)

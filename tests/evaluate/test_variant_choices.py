@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,6 @@ from truing.evaluate.variant import StoredVariant
 from truing.evaluate.variant_choices import Scoring, variant_choices
 from truing.models import scoring as model_scoring
 from truing.models.engine.packing import packs
-from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore, score_key
@@ -85,18 +85,16 @@ def test_an_interrupted_evaluation_goes_on_and_gives_the_same(
     monkeypatch.setattr(model_scoring, "LONG_PREFIX", 1)  # all prompts begin with 'Q: '
     who = candidate()
     whole = scored(who, ScoreStore(tmp_path / "a"))
-    score, passes = who.model.score, 0
+    score, passes = model_scoring.score_pack, 0
 
-    def dying(
-        requests: list[PromptWithContinuations], shared_prefix: SharedPrefix | None
-    ) -> object:
+    def dying(*pack: Any) -> object:
         nonlocal passes
         passes += 1
         if passes == 3:
             raise KeyboardInterrupt
-        return score(requests, shared_prefix)
+        return score(*pack)
 
-    monkeypatch.setattr(who.model, "score", dying)
+    monkeypatch.setattr(model_scoring, "score_pack", dying)
     with pytest.raises(KeyboardInterrupt):
         scored(who, ScoreStore(tmp_path / "b"))
     again = scored(who, ScoreStore(tmp_path / "b"))

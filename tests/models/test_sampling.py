@@ -10,7 +10,7 @@ import torch
 from scipy.stats import chisquare
 
 from tiny import END, FAMILIES, WINDOW, plain, texts, tiny, tokenizer
-from truing.models import language_model
+from truing.models import language_model, sample_plan
 from truing.models import sampling as module
 from truing.models.engine import prefill
 from truing.models.engine.batch_cache import SharedCache
@@ -122,7 +122,7 @@ def test_rows_that_leave_change_nothing_for_the_others(
     assert sum(after < before for before, after in sizes) >= 2, "nothing was ever compacted"
     lengths = Counter(len(c.tokens) for row in together.completions for c in row)
     assert len(lengths) > 5
-    monkeypatch.setattr(module, "ROWS", 16)
+    monkeypatch.setattr(sample_plan, "ROWS", 16)
     in_parts = sample(model, prompts, 8, settings)
     drawn, entropy = 0, 0.0
     for place, (prompt, row) in enumerate(zip(prompts, together.completions, strict=True)):
@@ -143,7 +143,7 @@ def test_rows_that_leave_change_nothing_for_the_others(
 def test_each_prompt_may_have_a_greatest_length_of_its_own(
     rows: int, unpacked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS", rows)
+    monkeypatch.setattr(sample_plan, "ROWS", rows)
     prompts, longest = _prompts(4, FEW), [3, 20, 1, 7, 2]
     if unpacked:  # as of a model whose attention isn't let in
         monkeypatch.setattr(language_model, "shares_prompts", lambda *_: False)

@@ -66,6 +66,15 @@ from truing.cli.eval_options import (
     VariantFiles,
 )
 from truing.cli.lists import Listing
+from truing.cli.oversight import oversee
+from truing.cli.workers import (
+    WorkerCa,
+    Workers,
+    WorkerThreads,
+    WorkerToken,
+    entered,
+    named_pool,
+)
 from truing.evaluate import EVALUATIONS  # a list of names and declarations: loads nothing
 from truing.terminal import say
 from truing.types import InputError
@@ -132,6 +141,10 @@ def evaluate(
     at_once: AtOnce = None,
     timeout: Timeout = None,
     device: DeviceName = None,
+    workers: Workers = None,
+    worker_threads: WorkerThreads = None,
+    worker_token: WorkerToken = None,
+    worker_ca: WorkerCa = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -174,10 +187,16 @@ def evaluate(
         )
         parties = given(overseer=overseer, adviser=adviser, items=items, arm=arm or None)
         asking = given(key_variable=key_variable, at_once=at_once, timeout=timeout)
+        spread = given(
+            workers=workers,
+            worker_threads=worker_threads,
+            worker_token=worker_token,
+            worker_ca=worker_ca,
+        )
         if OVERSIGHT in evaluations:
-            measured = {**apart, **asks, **given(run=run, candidate=candidate or None)}
+            measured = {**apart, **asks, **spread, **given(run=run, candidate=candidate or None)}
             _check_alone(evaluations, [n for n in measured if n not in ("limit", "out")], parties)
-            _oversee(parties, seed, limit, out, asking, accept_licence, as_json)
+            oversee(parties, seed, limit, out, asking, accept_licence, as_json)
             return
         if parties:
             option = next(iter(parties))
@@ -186,7 +205,9 @@ def evaluate(
             asked: dict[str, Path] = given(
                 survey=asks.pop("survey", None), scales=asks.pop("scales", None)
             )
-            apart |= asks | asking | given(export=export, free=free or None, seed=seed or None)
+            apart |= (
+                asks | asking | spread | given(export=export, free=free or None, seed=seed or None)
+            )
             others = [name.replace("_", "-") for name in apart]
             _add_to(run, evaluations, candidate, others, asked, as_json)
             return
@@ -213,7 +234,7 @@ def evaluate(
             **asks,
         )
         with redirect_stdout(sys.stderr):
-            result, page = _evaluated(spec, out, export or (), asking, accept_licence)
+            result, page = _evaluated(spec, out, export or (), asking, accept_licence, spread)
         if as_json:
             print_json(result.to_json())
             return
@@ -236,43 +257,6 @@ def _check_alone(
     for name in ("overseer", "items"):
         if name not in parties:
             raise InputError(f"{OVERSIGHT}: needs --overseer and --items; give --{name}")
-
-
-def _oversee(
-    parties: dict[str, Any],
-    seed: int,
-    limit: int | None,
-    out: Path | None,
-    asking: dict[str, Any],
-    accept_licence: bool,
-    as_json: bool,
-) -> None:
-    """A model in the overseer's place, printed."""
-    from truing.models.remote.client import Connection
-    from truing.progress import StderrProgress
-    from truing.recipes.oversight import REPORT, SimulationRequest, simulate_oversight
-
-    overseer = parties["overseer"]
-    arms = {"arms": tuple(parties["arm"])} if "arm" in parties else {}
-    request = SimulationRequest(
-        overseer, parties.get("adviser", overseer), parties["items"], seed=seed, limit=limit, **arms
-    )
-    with redirect_stdout(sys.stderr):
-        study, document, folder = simulate_oversight(
-            request,
-            out,
-            StderrProgress(),
-            connection=Connection(**asking),
-            accept_licence=accept_licence,
-        )
-    if as_json:
-        print_json(document)
-        return
-    from truing.oversight.page import show
-    from truing.terminal.console import console
-
-    show(study, document, console())
-    say(f"Page: {folder / REPORT}")
 
 
 def _lists(**options: Sequence[Any] | None) -> dict[str, Any]:
@@ -331,6 +315,7 @@ def _evaluated(
     forms: Sequence[str],
     asking: dict[str, Any],
     accept_licence: bool,
+    spread: dict[str, Any],
 ) -> tuple[SweepResult, Path]:
     """What was found, and the page that shows it; everything is written."""
     from truing.evaluate.sweep.exports import exports
@@ -344,7 +329,10 @@ def _evaluated(
     progress = StderrProgress()
     of_task = task_cases(spec.task, progress, spec.evaluations) if spec.task else None
     plan = plan_sweep(spec, of_task)
-    with opened_folder(spec, out) as folder:
+    named = named_pool(progress.note, **spread)
+    with entered(named) as pool, opened_folder(spec, out) as folder:
         connection = Connection(**asking)
-        result = run_sweep(plan, progress, connection=connection, accept_licence=accept_licence)
+        result = run_sweep(
+            plan, progress, connection=connection, accept_licence=accept_licence, pool=pool
+        )
         return result, write_sweep(result, folder, command_line(), known)

@@ -39,6 +39,14 @@ from truing.cli.oversight import oversight
 from truing.cli.pages import label, serve
 from truing.cli.tasks import tasks
 from truing.cli.train import train
+from truing.cli.workers import (
+    WorkerCa,
+    Workers,
+    WorkerThreads,
+    WorkerToken,
+    named_pool,
+    worker,
+)
 from truing.terminal import ends_quietly, prepare_streams, say, say_defect
 
 app = Commands(
@@ -126,6 +134,10 @@ def align(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="begin anew where the folder holds a run")
     ] = False,
+    workers: Workers = None,
+    worker_threads: WorkerThreads = None,
+    worker_token: WorkerToken = None,
+    worker_ca: WorkerCa = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Align a model by several methods, measure what each did, and write the report.
@@ -145,8 +157,17 @@ def align(
         )
         built = spec_of(spec, profile, over)
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
+            from truing.progress import StderrProgress
             from truing.recipes.align import align as run_align
 
+            use_device(built.compute.device)  # which workers compute on as well
+            pool = named_pool(
+                StderrProgress().note,
+                workers,
+                worker_threads=worker_threads,
+                worker_token=worker_token,
+                worker_ca=worker_ca,
+            )
             result = run_align(
                 built,
                 out,
@@ -154,6 +175,7 @@ def align(
                 command=command_line(),
                 overwrite=overwrite,
                 accept_licence=accept_licence,
+                pool=pool,
             )
         if as_json:
             print_json(result.to_json())
@@ -194,6 +216,7 @@ def report(
 
 
 app.command()(compare)
+app.command()(worker)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -152,3 +152,40 @@ def report(
             return
         show(study, document, console())
         say(f"Report: {folder / REPORT}")
+
+
+def oversee(
+    parties: dict[str, Any],
+    seed: int,
+    limit: int | None,
+    out: Path | None,
+    asking: dict[str, Any],
+    accept_licence: bool,
+    as_json: bool,
+) -> None:
+    """A model in the overseer's place, printed."""
+    from truing.models.remote.client import Connection
+    from truing.progress import StderrProgress
+    from truing.recipes.oversight import REPORT, SimulationRequest, simulate_oversight
+
+    overseer = parties["overseer"]
+    arms = {"arms": tuple(parties["arm"])} if "arm" in parties else {}
+    request = SimulationRequest(
+        overseer, parties.get("adviser", overseer), parties["items"], seed=seed, limit=limit, **arms
+    )
+    with redirect_stdout(sys.stderr):
+        study, document, folder = simulate_oversight(
+            request,
+            out,
+            StderrProgress(),
+            connection=Connection(**asking),
+            accept_licence=accept_licence,
+        )
+    if as_json:
+        print_json(document)
+        return
+    from truing.oversight.page import show
+    from truing.terminal.console import console
+
+    show(study, document, console())
+    say(f"Page: {folder / REPORT}")

@@ -197,11 +197,11 @@ class LocalRespondent:
 
     def about(self) -> dict[str, Any]:
         """Size, architecture, the hash of the weights, the candidate's prompt, how it was scored."""
-        network = self.candidate.model.model
+        about = self.candidate.model.about()
         return {
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "architecture": network.config.model_type,
+            "parameters": about["parameters"],
+            "architecture": about["architecture"],
             "weights": self.variant.weights if self.variant else "unknown",
             "prompt": self.candidate.prompt.id,
-            "scored": "alone" if self.candidate.model.unpacked else "tree",
+            "scored": about["scored"],
         }

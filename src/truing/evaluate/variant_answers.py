@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from truing.candidates import Candidate
@@ -10,7 +10,8 @@ from truing.evaluate.respondent import Advance, Longest, of_each, silent
 from truing.evaluate.variant import StoredVariant, rendered
 from truing.models.memo.answers import Answer, answer_key
 from truing.models.precision import numerics
-from truing.models.sampling import ROWS, Sampling, sample
+from truing.models.sample_plan import ROWS
+from truing.models.sampling import Batch, Sampling, sample_each
 from truing.prompts.boundary import prompt_tokens
 from truing.types import Case, Completion, Unscored
 
@@ -45,37 +46,82 @@ def variant_answers(
     unscored. `advance` hears how many cases are done. Raises InputError where the wording can't be
     rendered.
     """
-    model, store, longest = candidate.model, variant.answers, of_each(max_new_tokens, cases)
+    model, longest = candidate.model, of_each(max_new_tokens, cases)
     prompts, stop = prompts_under(candidate, variant, cases)
-    samplings = {most: Sampling(most, temperature=0.0, stop=stop) for most in longest}
     room, both = model.context_length, list(zip(prompts, longest, strict=True))
     answers: list[Answer | Unscored] = [no_room(len(prompt), most, room) for prompt, most in both]
     fitting = [n for n, (prompt, most) in enumerate(both) if len(prompt) + most <= room]
     fitting.sort(key=lambda place: -longest[place])  # a batch takes as many steps as its longest
-    precision, computed = numerics(variant.dtype), 0
-    for start in range(0, len(fitting), ROWS):
-        batch = fitting[start : start + ROWS]
-        keys = [
-            answer_key(variant.weights, precision, samplings[longest[place]], prompts[place])
-            for place in batch
-        ]
-        known = store.known(keys)
-        missing = {key: place for key, place in zip(keys, batch, strict=True) if key not in known}
-        if missing:
-            asked = [prompts[place] for place in missing.values()]
-            each = [longest[place] for place in missing.values()]
-            sampled = sample(model, asked, 1, samplings[max(each)], longest=each)
-            fresh = {
-                key: cut_at(stop, only.text, finished=only.finished)
-                for key, [only] in zip(missing, sampled.completions, strict=True)
+    plan = _Plan(variant, prompts, longest, stop, fitting, advance)
+    for number, sampled in sample_each(model, plan.missing()):
+        plan.add(number, [only for [only] in sampled.completions])
+    for place in fitting:
+        answers[place] = plan.known[plan.keys[place]]
+    return FreeAnswers(answers, plan.computed)
+
+
+class _Plan:
+    """The batches that prompts make, and what is known of each; several may be computed at once."""
+
+    def __init__(
+        self,
+        variant: StoredVariant,
+        prompts: Sequence[Sequence[int]],
+        longest: Sequence[int],
+        stop: str,
+        places: Sequence[int],
+        advance: Advance,
+    ) -> None:
+        self.store, self.prompts, self.longest, self.stop = variant.answers, prompts, longest, stop
+        self.advance, self.computed, self.done = advance, 0, 0
+        self.batches = [places[start : start + ROWS] for start in range(0, len(places), ROWS)]
+        self.samplings = {most: Sampling(most, temperature=0.0, stop=stop) for most in longest}
+        precision = numerics(variant.dtype)
+        self.keys = {
+            place: answer_key(
+                variant.weights, precision, self.samplings[longest[place]], prompts[place]
+            )
+            for place in places
+        }
+        self.known: dict[bytes, Answer] = {}
+        self.asked: list[tuple[list[bytes], int]] = []
+
+    def missing(self) -> Iterator[Batch]:
+        """Of each batch what has to be computed. What an earlier batch computes isn't asked for again,
+        whether or not it is through: so a batch is the same, however many run at once."""
+        coming: set[bytes] = set()
+        for batch in self.batches:
+            self.known |= self.store.known(list({self.keys[place]: None for place in batch}))
+            new = {
+                self.keys[place]: place
+                for place in batch
+                if self.keys[place] not in self.known and self.keys[place] not in coming
             }
-            store.add(fresh)
-            known |= fresh
-            computed += len(fresh)
-        for key, place in zip(keys, batch, strict=True):
-            answers[place] = known[key]
-        advance(start + len(batch))
-    return FreeAnswers(answers, computed)
+            if not new:
+                self._advance(len(batch))
+                continue
+            coming |= new.keys()
+            self.asked.append((list(new), len(batch)))
+            each = [self.longest[place] for place in new.values()]
+            yield Batch(
+                [self.prompts[place] for place in new.values()], each, self.samplings[max(each)]
+            )
+
+    def add(self, number: int, completions: Sequence[Completion]) -> None:
+        """Stores what the batch of this number gave, whole."""
+        keys, rows = self.asked[number]
+        fresh = {
+            key: cut_at(self.stop, completion.text, finished=completion.finished)
+            for key, completion in zip(keys, completions, strict=True)
+        }
+        self.store.add(fresh)
+        self.known |= fresh
+        self.computed += len(fresh)
+        self._advance(rows)
+
+    def _advance(self, rows: int) -> None:
+        self.done += rows
+        self.advance(self.done)
 
 
 def prompts_under(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,6 +15,7 @@ from truing.models.engine.packing import packs
 from truing.models.engine.tree import PromptWithContinuations, SharedPrefix
 from truing.models.memo.scores import score_key
 from truing.models.precision import numerics
+from truing.models.scoring import Scored, score_each
 from truing.prompts.boundary import scoring_request
 from truing.types import Case, Unscored
 
@@ -83,33 +84,75 @@ def stored_totals(
 ) -> tuple[list[list[float]], int]:
     """The sum of each continuation's log-probabilities, and how many had to be computed: those that the
     store has aren't."""
-    model, store, precision = candidate.model, variant.scores, numerics(variant.dtype)
-    totals: list[list[float]] = []
-    computed = 0
+    model, plan = candidate.model, _Plan(variant, requests, advance)
 
     @cache
     def shared_prefix() -> SharedPrefix | None:
         # Of all prompts, so that no pass depends on what the store knows.
         return model.shared_prefix([r.prompt for r in requests])
 
-    for pack in packs(requests, nested=True):
-        keys = [
-            [score_key(variant.weights, precision, r.prompt, c) for c in r.continuations]
-            for r in pack
-        ]
-        known = store.known([key for row in keys for key in row])
-        missing = [place for place, row in enumerate(keys) if not known.keys() >= set(row)]
-        found = model.score([pack[place] for place in missing], shared_prefix()) if missing else []
+    for number, found in score_each(model, plan.missing(), shared_prefix):
+        plan.add(number, found)
+    return plan.totals(), plan.computed
+
+
+class _Plan:
+    """The packs that requests make, and what is known of each; several may be computed at once."""
+
+    def __init__(
+        self,
+        variant: StoredVariant,
+        requests: Sequence[PromptWithContinuations],
+        advance: Advance,
+    ) -> None:
+        self.variant, self.advance = variant, advance
+        self.packs = list(packs(requests, nested=True))
+        self.keys: list[list[list[bytes]]] = []  # of each pack's continuations, by request
+        self.known: dict[bytes, float] = {}
+        self.coming: set[bytes] = set()  # what packs that were handed out will add
+        self.asked: list[tuple[list[list[bytes]], set[bytes], int]] = []
+        self.computed = self.done = 0
+
+    def missing(self) -> Iterator[list[PromptWithContinuations]]:
+        """Of each pack the requests that have to be computed. What an earlier pack computes isn't asked
+        for again, whether or not it is through: so a pack is the same, however many run at once."""
+        known, coming, precision = self.known, self.coming, numerics(self.variant.dtype)
+        for pack in self.packs:
+            keys = [
+                [score_key(self.variant.weights, precision, r.prompt, c) for c in r.continuations]
+                for r in pack
+            ]
+            self.keys.append(keys)
+            flat = [key for row in keys for key in row]
+            known.update(self.variant.scores.known(flat))
+            new = {key for key in flat if key not in known and key not in coming}
+            places = [place for place, row in enumerate(keys) if not new.isdisjoint(row)]
+            if not places:
+                self._advance(len(pack))
+                continue
+            coming |= new
+            self.asked.append(([keys[place] for place in places], new, len(pack)))
+            yield [pack[place] for place in places]
+
+    def add(self, number: int, found: Sequence[Sequence[Scored]]) -> None:
+        """Stores what the pack of this number gave, whole."""
+        rows, new, requests = self.asked[number]
         fresh = {
             key: scored.total
-            for place, row in zip(missing, found, strict=True)
-            for key, scored in zip(keys[place], row, strict=True)
-            if key not in known
+            for row, scores in zip(rows, found, strict=True)
+            for key, scored in zip(row, scores, strict=True)
+            if key in new
         }
-        if fresh:
-            store.add(fresh)
-        known |= fresh
-        computed += len(fresh)
-        totals += [[known[key] for key in row] for row in keys]
-        advance(len(totals))
-    return totals, computed
+        self.variant.scores.add(fresh)
+        self.known |= fresh
+        self.coming -= fresh.keys()
+        self.computed += len(fresh)
+        self._advance(requests)
+
+    def _advance(self, requests: int) -> None:
+        self.done += requests
+        self.advance(self.done)
+
+    def totals(self) -> list[list[float]]:
+        """The sums of each request, once all packs are through."""
+        return [[self.known[key] for key in row] for keys in self.keys for row in keys]

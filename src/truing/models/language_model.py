@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,7 +34,7 @@ from truing.models.engine.projection import (
     token_log_probs,
     token_log_probs_and_entropies,
 )
-from truing.models.engine.room import Room, fitting_tokens
+from truing.models.engine.room import Room, fitting_rows, fitting_tokens
 from truing.models.engine.sharding import shards_of
 from truing.models.engine.threads import workers
 from truing.models.engine.tree import (
@@ -45,8 +46,9 @@ from truing.models.engine.tree import (
 from truing.models.engine.trial import cache_agrees, shares_prompts
 from truing.models.engine.unpacked import SENTENCE, UNCACHED, log_probs_alone, logits_alone
 from truing.models.loading import read_tokenizer, read_weights
+from truing.models.passes import Elsewhere
 from truing.models.precision import exact_float32
-from truing.models.scoring import Scored, prefix_run_once, score_packs
+from truing.models.scoring import Scored, prefix_run_once, score_each
 from truing.models.templates.speech import Speech, text_of
 from truing.types import Dtype, InputError
 
@@ -63,7 +65,11 @@ class LanguageModel:
     finds out whether packed passes give the model's own numbers; where they don't, the model is
     `unpacked`: everything works, each text by itself (unpacked.py). With `int8` our decoder's passes
     without gradients multiply in eight-bit integers. Raises InputError where it can't run.
+
+    `elsewhere` is who runs its packs where they aren't run in this process.
     """
+
+    elsewhere: Elsewhere | None = None
 
     def __init__(
         self,
@@ -151,6 +157,17 @@ class LanguageModel:
         most = min(PACK_TOKENS, self.room.tokens)
         here = self.device.type == "cpu"
         return most if here else min(most, fitting_tokens(self.model, self.dtype))
+
+    def about(self) -> dict[str, Any]:
+        """How many numbers its weights are, what `transformers` calls its kind, how it runs."""
+        count = sum(parameter.numel() for parameter in self.model.parameters())
+        kind = self.model.config.model_type
+        scored = "alone" if self.unpacked else "tree"
+        return {"parameters": count, "architecture": kind, "scored": scored}
+
+    def fitting_rows(self, tokens: int) -> int:
+        """Off the processor: rows of so many tokens that are sampled side by side at most."""
+        return fitting_rows(self.model, self.dtype, tokens)
 
     def encode(self, text: str) -> list[int]:
         """Tokens of a text in which special tokens are already written out."""
@@ -350,6 +367,5 @@ class LanguageModel:
         Equal, to rounding, to scoring each alone. `shared_prefix`: of these prompts and others that are
         scored as well; without one, of these. Raises InputError for a text beyond the context.
         """
-        if shared_prefix is None:
-            shared_prefix = self.shared_prefix([request.prompt for request in requests])
-        return score_packs(self, requests, shared_prefix)
+        [(_, scored)] = score_each(self, [requests], lambda: shared_prefix)
+        return scored

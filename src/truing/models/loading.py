@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from truing.files import read_json
@@ -43,6 +49,24 @@ def read_weights(folder: Path, dtype: Dtype, *, to_share_out: bool = False) -> P
         )
     assert isinstance(model, PreTrainedModel)
     return model
+
+
+def read_outline(folder: Path) -> Any:
+    """The model in a folder without its numbers: what its configuration and generation settings make it.
+
+    Raises InputError as `read_weights` does.
+    """
+    _check_kernels(folder / "config.json")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        with torch.device("meta"):
+            outline: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        if (folder / "generation_config.json").is_file():
+            settings = GenerationConfig.from_pretrained(folder, local_files_only=True)
+            outline.generation_config = settings
+    except UNREADABLE as error:
+        raise _unusable(folder, "can't be loaded", error) from None
+    return outline
 
 
 def _straight_to(device: torch.device) -> dict[str, torch.device] | None:

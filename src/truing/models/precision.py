@@ -13,6 +13,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -46,12 +47,31 @@ _LIMITS = (
 """Variables that forbid libraries some of the processor's instructions."""
 
 
+@dataclass
+class _Granted:
+    """What another process has found, where this one goes by it."""
+
+    bfloat16: bool | None = None
+
+
+_granted = _Granted()
+
+
+def take_for_granted(bfloat16: bool) -> None:
+    """Lets this process compute in the precision that another chose: `bfloat16`, whether it is fast
+    there."""
+    _granted.bfloat16 = bfloat16
+    has_fast_bfloat16.cache_clear()
+
+
 @cache
 def has_fast_bfloat16() -> bool:
     """Whether this machine multiplies bfloat16 at least as fast as float32.
 
     Measured where the cache folder doesn't say it yet.
     """
+    if _granted.bfloat16 is not None:
+        return _granted.bfloat16
     key = f"{processor()}|{torch.__version__}|{torch.get_num_threads()} threads"
     try:
         # One at a time, so that processes that learn together find the same.

@@ -7,8 +7,9 @@ numbers whatever else is in the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 
 import torch
@@ -16,20 +17,14 @@ from torch import Tensor
 
 from truing.models.drawing import Drawn, draw_all, draw_tokens
 from truing.models.engine.batch_cache import SharedCache
-from truing.models.engine.nesting import neighbours
 from truing.models.engine.prefill import run_prompts
-from truing.models.engine.room import fitting_rows, halves, in_room
+from truing.models.engine.room import in_room
 from truing.models.engine.slot_cache import SlotCache
 from truing.models.engine.threads import in_parallel
 from truing.models.engine.unpacked import generate_alone
 from truing.models.language_model import LanguageModel
+from truing.models.sample_plan import Part, Rows, SamplePlan
 from truing.types import Completion, InputError, stable_hash
-
-ROWS = 256  # completions sampled side by side: steps of fewer wait for the weights to be read
-SHORT_ROWS = 512  # as many where prompts and answers are short ...
-SHORT_TOKENS = 512 * 160  # ... so that the cache holds no more tokens than these
-ROWS_OF_A_WORKER = 64
-"""With fewer rows, passes wait for the weights to be read: one is then faster than two at once."""
 
 
 @dataclass(frozen=True)
@@ -61,53 +56,6 @@ class Sampled:
     tokens: int
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Rows that are sampled together: the samples of these numbers of each prompt, which has at most
-    so many tokens."""
-
-    prompts: Sequence[Sequence[int]]
-    longest: Sequence[int]
-    samples: range
-
-    def __len__(self) -> int:
-        return len(self.prompts) * len(self.samples)
-
-    def halves(self) -> list[_Part]:
-        """The first and the second half of the rows; itself where there is but one."""
-        if len(self.prompts) > 1:
-            both = zip(halves(self.prompts), halves(self.longest), strict=True)
-            return [_Part(prompts, longest, self.samples) for prompts, longest in both]
-        return [_Part(self.prompts, self.longest, samples) for samples in halves(self.samples)]
-
-
-class _Rows:
-    """What has been drawn so far, by the row's first slot number; `longest`: tokens of each at most."""
-
-    def __init__(self, longest: Sequence[int]) -> None:
-        self.longest, count = list(longest), len(longest)
-        self.tokens: list[list[int]] = [[] for _ in range(count)]
-        self.log_probs: list[list[float]] = [[] for _ in range(count)]
-        self.finished = [False] * count
-        self.entropy = 0.0
-        self.drawn = 0
-
-    @staticmethod
-    def joined(parts: Sequence[_Rows]) -> _Rows:
-        """Those of parts behind one another."""
-        if len(parts) == 1:
-            return parts[0]
-        rows = _Rows([])
-        for part in parts:
-            rows.longest += part.longest
-            rows.tokens += part.tokens
-            rows.log_probs += part.log_probs
-            rows.finished += part.finished
-            rows.entropy += part.entropy
-            rows.drawn += part.drawn
-        return rows
-
-
 def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tensor:
     """(count,) numbers in [0, 1) that depend on the seed, the prompt and the sample's number alone.
 
@@ -118,7 +66,7 @@ def uniforms(prompt: Sequence[int], seed: int, sample: int, count: int) -> Tenso
     return torch.rand(count, generator=generator)
 
 
-def _all_uniforms(part: _Part, sampling: Sampling) -> Tensor:
+def _all_uniforms(part: Part, sampling: Sampling) -> Tensor:
     """(R, T) those of every row, in order."""
     count = max(part.longest)
     return torch.stack(
@@ -141,63 +89,69 @@ def sample(
     `longest`: how many new tokens each prompt gets at most, where that isn't `max_new_tokens` for all.
     Raises InputError where a prompt and its completion don't fit the model's context.
     """
-    if longest is None:
-        longest = [sampling.max_new_tokens] * len(prompts)
-    for number, (prompt, most) in enumerate(zip(prompts, longest, strict=True), 1):
-        model.check_length(len(prompt) + most, f"prompt {number}")
-    told = Lock()
+    batch = Batch(prompts, longest or [sampling.max_new_tokens] * len(prompts), sampling, samples)
+    [(_, sampled)] = sample_each(model, [batch], progress)
+    return sampled
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Prompts that are sampled in one plan of passes; `longest`: new tokens of each at most."""
+
+    prompts: Sequence[Sequence[int]]
+    longest: Sequence[int]
+    sampling: Sampling
+    samples: int = 1
+
+
+@torch.inference_mode()
+def sample_each(
+    model: LanguageModel,
+    batches: Iterable[Batch],
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Iterator[tuple[int, Sampled]]:
+    """Batch by batch as `sample` does, with the batch's number: here in order, each begun when the one
+    before was taken; elsewhere several at once, as they are finished."""
+    told, plans = Lock(), list[SamplePlan]()
 
     def tell(rows: int) -> None:
         with told:
             progress(rows)
 
-    def sampled(part: _Part) -> _Rows:
-        return _sample_fitting(model, part, sampling, tell)
+    def planned() -> Iterator[tuple[SamplePlan, Sampling]]:
+        for batch in batches:
+            for number, (prompt, most) in enumerate(
+                zip(batch.prompts, batch.longest, strict=True), 1
+            ):
+                model.check_length(len(prompt) + most, f"prompt {number}")
+            plans.append(SamplePlan.of(model, batch.prompts, batch.samples, batch.longest))
+            yield plans[-1], batch.sampling
 
-    order = neighbours(prompts)
-    order.sort(key=lambda number: -longest[number])  # rows of one length leave steps together
-    together = min(model.workers, max(1, len(prompts) * samples // ROWS_OF_A_WORKER))
-    most_rows = _rows_at_once(model, prompts, max(longest, default=1))
-    shares = _shared_out(order, samples, together, most_rows)
-    parts = [
-        _Part([prompts[n] for n in share], [longest[n] for n in share], range(samples))
-        for share in shares
-    ]
-    every = in_parallel(sampled, parts, together)
+    if model.elsewhere is not None:
+        for number, every in model.elsewhere.sampled(planned(), tell):
+            yield number, _in_order(model, plans[number], every)
+        return
+    for number, (plan, sampling) in enumerate(planned()):
+        work = partial(sample_part, model, sampling=sampling, progress=tell)
+        yield number, _in_order(model, plan, in_parallel(work, plan.parts, plan.together))
+
+
+def _in_order(model: LanguageModel, plan: SamplePlan, every: Sequence[Rows]) -> Sampled:
+    """What each part's rows come to, in the order of the prompts."""
     by_number: dict[int, list[Completion]] = {}
-    for share, part, rows in zip(shares, parts, every, strict=True):
+    samples = plan.samples
+    for share, part, rows in zip(plan.shares, plan.parts, every, strict=True):
         each = [
             _completion(model, part.prompts[row // samples], rows, row) for row in range(len(part))
         ]
         for place, number in enumerate(share):
             by_number[number] = each[place * samples : (place + 1) * samples]
     drawn = sum(rows.drawn for rows in every)
-    completions = [by_number[number] for number in range(len(prompts))]
+    completions = [by_number[number] for number in range(len(by_number))]
     return Sampled(completions, sum(rows.entropy for rows in every) / max(drawn, 1), drawn)
 
 
-def _shared_out(
-    numbers: Sequence[int], samples: int, together: int, most: int
-) -> list[Sequence[int]]:
-    """Prompts' numbers in parts of about one size, of which `together` make `most` rows at most."""
-    most = max(1, most // samples // together)
-    parts = max(1, -(-len(numbers) // (most * together))) * together
-    size = max(1, -(-len(numbers) // parts))
-    return [numbers[start : start + size] for start in range(0, len(numbers), size)]
-
-
-def _rows_at_once(model: LanguageModel, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
-    """Off the processor as many as memory has room for; on it more of short ones; fewer once it ran out."""
-    most = ROWS
-    if model.device.type != "cpu" and prompts:
-        most = fitting_rows(model.model, model.dtype, max(map(len, prompts)) + new_tokens)
-    elif prompts:
-        tokens = sum(map(len, prompts)) / len(prompts) + new_tokens
-        most = max(ROWS, min(SHORT_ROWS, int(SHORT_TOKENS / tokens)))
-    return max(1, int(most * model.room.share))
-
-
-def _completion(model: LanguageModel, prompt: Sequence[int], rows: _Rows, row: int) -> Completion:
+def _completion(model: LanguageModel, prompt: Sequence[int], rows: Rows, row: int) -> Completion:
     """Its text is what is said, without thoughts; its tokens are all that were drawn."""
     tokens = rows.tokens[row]
     ended = bool(tokens) and tokens[-1] in model.end_tokens
@@ -205,13 +159,16 @@ def _completion(model: LanguageModel, prompt: Sequence[int], rows: _Rows, row: i
     return Completion(text, tuple(tokens), tuple(rows.log_probs[row]), rows.finished[row])
 
 
-def _sample_fitting(
-    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
-) -> _Rows:
+def sample_part(
+    model: LanguageModel,
+    part: Part,
+    sampling: Sampling,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Rows:
     """The rows of a part, sampled side by side, or where memory runs out in smaller parts."""
     heard, done = 0, 0  # rows that progress was told of, and rows of the parts that are through
 
-    def sampled(part: _Part) -> _Rows:
+    def sampled(part: Part) -> Rows:
         nonlocal done
         ended = 0
 
@@ -226,18 +183,18 @@ def _sample_fitting(
         done += len(part)
         return rows
 
-    return _Rows.joined(in_room(sampled, part, model.room, _Part.halves))
+    return Rows.joined(in_room(sampled, part, model.room, Part.halves))
 
 
 def _sample_batch(
-    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
-) -> _Rows:
+    model: LanguageModel, part: Part, sampling: Sampling, progress: Callable[[int], None]
+) -> Rows:
     if model.unpacked:
         return _sample_alone(model, part, sampling, progress)
     prompts, samples = part.prompts, len(part.samples)
     ran = run_prompts(model.hidden, prompts, model.device, model.pack_tokens)
     kind = SharedCache if model.device.type == "cpu" else SlotCache
-    rows = _Rows([most for most in part.longest for _ in part.samples])
+    rows = Rows([most for most in part.longest for _ in part.samples])
     cache = kind(ran, samples, max(rows.longest))
     hidden_NE = ran.hidden_PE.repeat_interleave(samples, dim=0)
     del ran  # the cache has what it needs of it
@@ -264,11 +221,11 @@ def _sample_batch(
 
 
 def _sample_alone(
-    model: LanguageModel, part: _Part, sampling: Sampling, progress: Callable[[int], None]
-) -> _Rows:
+    model: LanguageModel, part: Part, sampling: Sampling, progress: Callable[[int], None]
+) -> Rows:
     """The same through the model's own cache, for a model that can't share prompts."""
     cached = model.cached
-    rows = _Rows([most for most in part.longest for _ in part.samples])
+    rows = Rows([most for most in part.longest for _ in part.samples])
     uniform_RT = _all_uniforms(part, sampling).to(model.device)
 
     def draw(places: Sequence[int], scores_NV: Tensor) -> tuple[Tensor, list[bool]]:
@@ -287,7 +244,7 @@ def _sample_alone(
 
 
 def _record(
-    model: LanguageModel, rows: _Rows, live: Sequence[int], drawn: Drawn, stop: str
+    model: LanguageModel, rows: Rows, live: Sequence[int], drawn: Drawn, stop: str
 ) -> list[bool]:
     """Notes a step of the live rows. Which of them end: by an end token, the stop text or their length."""
     ends = model.end_tokens
@@ -320,7 +277,7 @@ def drawn_elsewhere(
     """What `sample` would have made of tokens that others drew: it ends where an answer ends here, and
     what stands behind is left out. None where they break off before that and below `max_new_tokens`."""
     ends = model.end_tokens
-    rows = _Rows([sampling.max_new_tokens])
+    rows = Rows([sampling.max_new_tokens])
     for token, log_prob in zip(tokens, log_probs, strict=True):
         rows.tokens[0].append(token)
         rows.log_probs[0].append(log_prob)

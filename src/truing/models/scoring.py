@@ -1,12 +1,17 @@
-"""Scores of many continuations of many prompts, in packs that fit the memory."""
+"""Scores of many continuations of many prompts, in packs that fit the memory.
+
+Which packs there are follows from the requests, the size of a pass and how many run at once: whoever runs
+a pack, in whatever order, with the threads that are its share, gets the same bits. Halves of one don't.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from truing.models.engine.long_rows import is_long, long_prefix
@@ -42,24 +47,62 @@ class Scored:
         return float(each.double().sum()) if len(each) else float("nan")
 
 
-def score_packs(
-    model: LanguageModel, requests: _Pack, shared_prefix: SharedPrefix | None
-) -> list[list[Scored]]:
-    """See `LanguageModel.score`."""
-    work = partial(_score_pack, model, shared_prefix)
+@dataclass(frozen=True)
+class ScorePlan:
+    """The packs that requests are scored in; `together` of them run at once. `order` has the number of
+    each packed request."""
 
-    def fitting(pack: _Pack) -> list[Scored]:
-        ran = in_room(work, pack, model.room, smaller)
-        return [scored for part in ran for row in part for scored in row]
+    packs: Sequence[_Pack]
+    order: Sequence[int]
+    together: int
 
-    order = neighbours([request.prompt for request in requests])
-    in_order = [requests[number] for number in order]
-    packs = shared_out(in_order, model.workers, model.pack_tokens)
-    found = in_parallel(fitting, packs, model.workers)
-    every = iter([scored for pack in found for scored in pack])
-    rows = [[next(every) for _ in request.continuations] for request in in_order]
-    by_number = dict(zip(order, rows, strict=True))
-    return [by_number[number] for number in range(len(requests))]
+    @staticmethod
+    def of(requests: _Pack, together: int, size: int) -> ScorePlan:
+        """For passes of at most `size` tokens; requests that begin alike become neighbours."""
+        order = neighbours([request.prompt for request in requests])
+        packs = shared_out([requests[number] for number in order], together, size)
+        return ScorePlan(packs, order, together)
+
+    def in_order(self, found: Sequence[Sequence[Scored]]) -> list[list[Scored]]:
+        """The scores of each request, in the order of the requests, from those of each pack."""
+        every = iter([scored for pack in found for scored in pack])
+        rows = [[next(every) for _ in each.continuations] for pack in self.packs for each in pack]
+        by_number = dict(zip(self.order, rows, strict=True))
+        return [by_number[number] for number in range(len(self.order))]
+
+
+@torch.inference_mode()
+def score_each(
+    model: LanguageModel,
+    batches: Iterable[_Pack],
+    shared_prefix: Callable[[], SharedPrefix | None] = lambda: None,
+) -> Iterator[tuple[int, list[list[Scored]]]]:
+    """Batch by batch as `LanguageModel.score` does, with the batch's number: here in order, each begun
+    when the one before was taken; elsewhere several at once, as they are finished."""
+    plans: list[ScorePlan] = []
+
+    def planned() -> Iterator[tuple[ScorePlan, SharedPrefix | None]]:
+        for batch in batches:
+            prefix = shared_prefix() or model.shared_prefix([each.prompt for each in batch])
+            plans.append(ScorePlan.of(batch, model.workers, model.pack_tokens))
+            yield plans[-1], prefix
+
+    if model.elsewhere is not None:
+        for number, found in model.elsewhere.scored(planned()):
+            yield number, plans[number].in_order(found)
+        return
+    for number, (plan, prefix) in enumerate(planned()):
+        work = partial(score_pack, model, prefix)
+        yield number, plan.in_order(in_parallel(work, plan.packs, plan.together))
+
+
+def score_pack(
+    model: LanguageModel, shared_prefix: SharedPrefix | None, pack: _Pack
+) -> list[Scored]:
+    """The scores of all continuations of one pack, one behind the other; where memory runs out, of
+    smaller packs."""
+    ran = in_room(partial(_score_pack, model, shared_prefix), pack, model.room, smaller)
+    return [scored for part in ran for row in part for scored in row]
 
 
 def _score_pack(
@@ -86,14 +129,24 @@ def _score_long(model: LanguageModel, request: PromptWithContinuations) -> list[
     return [Scored(log_probs_C.cpu()) for log_probs_C in model.log_probs_in_pieces(request)]
 
 
+def long_shared(prompts: Sequence[Tokens]) -> tuple[int, ...]:
+    """The tokens that all prompts begin with; none where they are too few for a pass of their own."""
+    shared = common_prefix(prompts) if len(prompts) > 1 else 0
+    return tuple(prompts[0][:shared]) if shared > LONG_PREFIX else ()
+
+
 def prefix_run_once(model: LanguageModel, prompts: Sequence[Tokens]) -> SharedPrefix | None:
     """See `LanguageModel.shared_prefix`."""
-    shared = common_prefix(prompts) if len(prompts) > 1 else 0
-    if model.unpacked or shared <= LONG_PREFIX:
+    return run_prefix(model, long_shared(prompts))
+
+
+def run_prefix(model: LanguageModel, tokens: tuple[int, ...]) -> SharedPrefix | None:
+    """What `long_shared` gives, run; None where that is nothing, or the model shares nothing."""
+    if model.unpacked or not tokens:
         return None
     # It can't be split: passes of its pieces are what gets smaller.
     run = partial(_run_prefix, model)
-    return in_room(run, tuple(prompts[0][:shared]), model.room, lambda whole: [whole])[0]
+    return in_room(run, tokens, model.room, lambda whole: [whole])[0]
 
 
 def _run_prefix(model: LanguageModel, tokens: tuple[int, ...]) -> SharedPrefix:

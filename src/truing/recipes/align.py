@@ -24,6 +24,7 @@ from truing.methods.setup import (
     with_demonstrations,
     with_preferences,
 )
+from truing.models.pool.pool import WorkerPool
 from truing.progress import Progress, StderrProgress
 from truing.recipes.compare import compare, comparing_stages
 from truing.recipes.lengths import check_lengths
@@ -69,12 +70,14 @@ def align(
     command: str = "truing align",
     overwrite: bool = False,
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> Aligned:
     """Runs the spec in the folder `out`, going on from whatever is already done there.
 
     Without a spec, what the profile says.
-    A finished run is only read. `overwrite` begins anew. Raises InputError where spec, questions,
-    model or folder are wrong, before anything is written.
+    A finished run is only read. `overwrite` begins anew. With a `pool` its workers score and sample where
+    candidates are measured. Raises InputError where spec, questions, model or folder are wrong, before
+    anything is written.
     """
     check_alone("align")
     spec = spec or make_spec({}, profile=profile)
@@ -96,12 +99,12 @@ def align(
         if run.record().get("finished"):
             run.progress.note(f"{folder} is finished; --overwrite would begin anew")
         else:
-            _stages(run, setup)
+            _stages(run, setup, pool)
             run.note(finished=now())
         return Aligned(folder, rebuild(folder))
 
 
-def _stages(run: Run, setup: Setup) -> None:
+def _stages(run: Run, setup: Setup, pool: WorkerPool | None) -> None:
     """Everything, in order. Each stage is skipped where it is already done."""
     methods, graders = chosen(setup.spec), Graders(setup, run.folder)
     run.plan(_planned(setup.spec))
@@ -115,7 +118,12 @@ def _stages(run: Run, setup: Setup) -> None:
         for method in methods:
             if method.needs_seeds:
                 method.make(run, setup, graders, seed)
-    compare(run, setup, graders)
+    if pool is None:
+        compare(run, setup, graders)
+    else:
+        with pool:
+            compare(run, setup, graders, pool)
+            run.note(pool=pool.record())
     labelled = [case for case in (*setup.train, *setup.held_out) if case.incorrect_answers]
     # Of pairs nothing is true or false, and what length tells of them is measured.
     if len(labelled) > 1 and not setup.texts.task.asks_pairs:

@@ -16,25 +16,33 @@ from truing.methods import chosen
 from truing.methods.common import candidate_folder
 from truing.methods.graders import Graders
 from truing.methods.setup import Setup, planned
+from truing.models.pool.pool import WorkerPool
 from truing.models.precision import computed_in
 from truing.runs.costs import Cost
 from truing.runs.run import Run
 from truing.spec.run import Spec
 
 
-def compare(run: Run, setup: Setup, graders: Graders) -> None:
+def compare(run: Run, setup: Setup, graders: Graders, pool: WorkerPool | None = None) -> None:
     """Every evaluation of every candidate and seed; base and prompt don't depend on the seed.
 
     The base is loaded once, unless it is there in that precision already; of the others only one is in
-    memory at a time.
+    memory at a time. With a `pool` its workers load, score and sample; only what else is asked of a
+    candidate's weights is done here.
     """
+
+    def load(name: str, seed: int) -> Candidate:
+        folder = candidate_folder(run, setup, name, seed)
+        judges = setup.texts.task.graders
+        return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges, pool)
 
     @cache
     def base() -> LocalRespondent:
         spec = setup.spec
-        if computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
+        here = pool is None or spec.compute.base_precision == "nf4"
+        if here and computed_in(spec.evaluation.dtype) == computed_in(spec.dtype):
             return LocalRespondent(setup.base)  # judges and reward read with it: it is in memory
-        return LocalRespondent(_load(run, setup, "base", setup.spec.seeds[0]))
+        return LocalRespondent(load("base", setup.spec.seeds[0]))
 
     for name, seed in _compared(setup.spec):
         run.stage(
@@ -42,7 +50,7 @@ def compare(run: Run, setup: Setup, graders: Graders) -> None:
             f"Measuring {name}, seed {seed}",
             "evaluation",
             lambda cost, name=name, seed=seed: _measure(  # type: ignore[misc]
-                run, setup, graders, base, name, seed, cost
+                run, setup, graders, base, load, name, seed, cost
             ),
         )
     for line in graders.note_served():
@@ -64,12 +72,6 @@ def comparing_stages(spec: Spec) -> list[str]:
 
 def _stage(name: str, seed: int) -> str:
     return f"evaluate-{name}-seed{seed}"
-
-
-def _load(run: Run, setup: Setup, name: str, seed: int) -> Candidate:
-    folder = candidate_folder(run, setup, name, seed)
-    judges = setup.texts.task.graders
-    return load_candidate(folder, name, seed, setup.spec.evaluation.dtype, judges)
 
 
 def _context(
@@ -107,12 +109,13 @@ def _measure(
     setup: Setup,
     graders: Graders,
     base: Callable[[], LocalRespondent],
+    load: Callable[[str, int], Candidate],
     name: str,
     seed: int,
     cost: Cost,
 ) -> None:
     context = _context(run, setup, graders, base)
-    respondent = base() if name == "base" else LocalRespondent(_load(run, setup, name, seed))
+    respondent = base() if name == "base" else LocalRespondent(load(name, seed))
     with run.progress.task(f"{name}: answers", len(setup.held_out)) as advance:
         respondent.answer(
             setup.held_out, context.max_new_tokens, advance=lambda done: advance(done)

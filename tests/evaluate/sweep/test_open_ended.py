@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from truing.judges import trees
 from truing.judges.correction import Calibration
 from truing.judges.graded import corrected, graded
 from truing.judges.grading import Grade, JudgeAgreement
+from truing.models import sampling as sampling_room
 from truing.models.language_model import LanguageModel
 from truing.models.memo.answers import Answer, AnswerStore, answer_key
 from truing.models.memo.scores import ScoreStore
@@ -102,16 +104,16 @@ def test_an_interrupted_round_of_questions_goes_on(
 ) -> None:
     monkeypatch.setattr(free, "ROWS", 8)
     whole = answered(AnswerStore(tmp_path / "a"), CASES)
-    sample, rounds = free.sample, 0
+    sample_part, rounds = sampling_room.sample_part, 0
 
-    def dying(*arguments: object, longest: list[int]) -> object:
+    def dying(*part: Any, **settings: Any) -> object:
         nonlocal rounds
         rounds += 1
         if rounds == 3:
             raise KeyboardInterrupt
-        return sample(*arguments, longest=longest)  # type: ignore[arg-type]
+        return sample_part(*part, **settings)
 
-    monkeypatch.setattr(free, "sample", dying)
+    monkeypatch.setattr(sampling_room, "sample_part", dying)
     with pytest.raises(KeyboardInterrupt):
         answered(AnswerStore(tmp_path / "b"), CASES)
     done: list[int] = []

@@ -13,7 +13,7 @@ from tiny import texts, tiny
 from truing.learn.objectives.supervised import Supervised
 from truing.learn.text_states import TextStates
 from truing.learn.update import accumulate
-from truing.models import sampling as sampling_room
+from truing.models import sample_plan
 from truing.models.engine import prefill
 from truing.models.engine.room import LEAST, Room, fitting_rows, fitting_tokens, halves, in_room
 from truing.models.engine.tree import PromptWithContinuations
@@ -225,4 +225,4 @@ def test_rows_and_tokens_follow_the_memory(monkeypatch: pytest.MonkeyPatch) -> N
     assert fitting_rows(model.model, model.dtype, 10**9) == 1
     per_token = (8 * 32 + 3 * 48) * 4 + 2 * each
     assert fitting_tokens(model.model, model.dtype) == 50 * 10 * each // per_token
-    assert sampling_room.ROWS == 256
+    assert sample_plan.ROWS == 256

@@ -19,6 +19,7 @@ from truing.evaluate.sweep.request import SweepSpec
 from truing.evaluate.variant import StoredVariant
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
+from truing.models.pool.pool import WorkerPool
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName, is_endpoint
 from truing.progress import Progress
@@ -42,6 +43,7 @@ class Opener:
     connection: Connection
     accept_licence: bool = False
     answers_alone: bool = False
+    pool: WorkerPool | None = None
 
     @contextmanager
     def respondents(self, name: str, cases: Sequence[Case]) -> Iterator[list[Respondent]]:
@@ -76,7 +78,12 @@ class Opener:
         spec = self.spec
         with self.progress.task(f"Loading {name}"):
             candidate, identity = open_candidate(
-                name, spec.seed, spec.dtype, accept_licence=self.accept_licence, choosing=True
+                name,
+                spec.seed,
+                spec.dtype,
+                accept_licence=self.accept_licence,
+                choosing=True,
+                pool=self.pool,
             )
         candidate.model.room.tell = self.progress.note
         if candidate.model.note:

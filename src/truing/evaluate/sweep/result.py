@@ -81,6 +81,8 @@ class SweepResult:
     sensitivities: list[Sensitivity] = field(default_factory=list)
     answers_computed: int = 0
     seconds: float = 0.0
+    pool: dict[str, Any] | None = None
+    """The workers that scored and sampled; None where there were none."""
     open_ended: OpenEndedGrades = field(default_factory=OpenEndedGrades)
     opinions: OpinionSummary | None = None
     outcome_agreement: str = ""
@@ -114,6 +116,7 @@ class SweepResult:
             "dtype": self.spec.dtype,
             "computed_in": computed_in(self.spec.dtype),
             "device": devices.record(),
+            **({"pool": self.pool} if self.pool else {}),
             "seed": self.spec.seed,
             "limit": self.spec.limit,
             "scoring_version": SCORING_VERSION,

@@ -27,6 +27,7 @@ from truing.judges.served_rules import served_in
 from truing.judges.trained import read_record
 from truing.models.memo.answers import AnswerStore
 from truing.models.memo.scores import ScoreStore
+from truing.models.pool.pool import WorkerPool
 from truing.models.precision import substitution
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import is_endpoint
@@ -73,10 +74,12 @@ def run_sweep(
     *,
     connection: Connection | None = None,
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> SweepResult:
     """Measures everything that is planned and returns it; what is in the stores isn't computed again.
 
-    `connection` says how endpoints are asked. Raises InputError where a candidate is wrong, or none of
+    `connection` says how endpoints are asked; with a `pool`, whose context is entered, its workers score
+    and sample. Raises InputError where a candidate is wrong, or none of
     its questions can be scored.
     """
     started, spec = time.monotonic(), result.spec
@@ -104,6 +107,7 @@ def run_sweep(
             progress,
             connection,
             accept_licence,
+            pool=pool,
         )
         _measure_candidates(
             result, context, opener, Instruments(spec, progress, accept_licence), progress
@@ -111,6 +115,7 @@ def run_sweep(
     _compare(result, progress)
     result.outcome_agreement = outcomes.agreement
     result.judges = [*summaries(_served(result)), *outcomes.summaries]
+    result.pool = pool.record() if pool else None
     result.seconds = time.monotonic() - started
     return result
 
@@ -136,7 +141,6 @@ def _measure_candidates(
                 reward=instruments.reward_of(name),
                 attacker=attacker,
             )
-            result.models[name] = respondents[0].about()
             for evaluation in result.asked:
                 for respondent in respondents:
                     stage = f"Stage {len(result.lines) + 1} of {stages}"

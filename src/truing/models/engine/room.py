@@ -95,5 +95,10 @@ def fitting_tokens(model: PreTrainedModel, dtype: torch.dtype) -> int:
 
 def fitting_rows(model: PreTrainedModel, dtype: torch.dtype, tokens: int) -> int:
     """Rows of so many tokens whose keys and values fit the memory that is free on the model's device."""
-    each = max(1, tokens * key_value_bytes(model, dtype))
-    return max(1, min(MOST_ROWS, int(_SHARE * available_bytes(model.device) // each)))
+    free, each = available_bytes(model.device), key_value_bytes(model, dtype)
+    return fitting_rows_in(free, each, tokens)
+
+
+def fitting_rows_in(free: int, token_bytes: int, tokens: int) -> int:
+    """The same for so many bytes that are free, with keys and values of a token in `token_bytes`."""
+    return max(1, min(MOST_ROWS, int(_SHARE * free // max(1, tokens * token_bytes))))

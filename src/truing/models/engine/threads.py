@@ -24,6 +24,11 @@ def workers(device: torch.device) -> int:
     return min(WORKERS, torch.get_num_threads()) if device.type == "cpu" else 1
 
 
+def threads_each(threads: int, parts: int, together: int) -> int:
+    """How many of the threads a part gets of which so many run together."""
+    return threads // max(1, min(together, parts))
+
+
 def in_parallel(
     work: Callable[[_Part], _Result], parts: Sequence[_Part], together: int
 ) -> list[_Result]:
@@ -42,7 +47,9 @@ def in_parallel(
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             return work(part)
 
-    torch.set_num_threads(threads // together)  # what new threads begin with
+    torch.set_num_threads(
+        threads_each(threads, len(parts), together)
+    )  # what new threads begin with
     try:
         with ThreadPoolExecutor(together) as pool:
             return list(pool.map(as_the_caller, parts))

@@ -1,0 +1,95 @@
+"""What goes between a pool and its workers: JSON with tensors behind it, each with its length.
+
+A message is the lengths of its two parts (big-endian, 4 and 8 bytes), JSON in UTF-8, and tensors as
+safetensors or nothing. Neither part is ever run, and none is read that is longer than its limit.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+_LENGTHS = struct.Struct(">IQ")
+MOST_JSON = 1 << 30
+MOST_TENSORS = 1 << 36
+GREETING = 1 << 16
+"""Bytes of a message from somebody who hasn't shown the token yet, at most."""
+
+
+KEPT = "What was finished is kept: the same command goes on from there"
+"""What to say where there is no going on now."""
+
+
+class LinkLost(Exception):
+    """The other side is gone, or says what is no message."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A JSON object, and tensors by name."""
+
+    content: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """As it goes over a connection. Numbers keep every bit."""
+        text = json.dumps(self.content, separators=(",", ":")).encode()
+        tensors = (
+            save({n: t.contiguous() for n, t in self.tensors.items()}) if self.tensors else b""
+        )
+        return _LENGTHS.pack(len(text), len(tensors)) + text + tensors
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Message:
+        """The inverse of `to_bytes`. Raises LinkLost where it isn't one."""
+        if len(data) < _LENGTHS.size:
+            raise LinkLost("a message was cut off")
+        text, tensors = _LENGTHS.unpack_from(data)
+        body = data[_LENGTHS.size :]
+        if len(body) != text + tensors:
+            raise LinkLost("a message was cut off")
+        return _message(body[:text], body[text:])
+
+
+def write(stream: BinaryIO, message: Message) -> None:
+    """Sends a message. Raises LinkLost."""
+    try:
+        stream.write(message.to_bytes())
+        stream.flush()
+    except (OSError, ValueError) as error:
+        raise LinkLost(str(error)) from None
+
+
+def read(stream: BinaryIO, most: int = MOST_JSON) -> Message:
+    """The next message, whose JSON has at most so many bytes. Raises LinkLost."""
+    text, tensors = _LENGTHS.unpack(_exactly(stream, _LENGTHS.size))
+    if text > most or tensors > (MOST_TENSORS if most == MOST_JSON else 0):
+        raise LinkLost(f"a message of {text + tensors} bytes is longer than any that is expected")
+    return _message(_exactly(stream, text), _exactly(stream, tensors))
+
+
+def _exactly(stream: BinaryIO, count: int) -> bytes:
+    try:
+        data = stream.read(count)
+    except (OSError, ValueError) as error:
+        raise LinkLost(str(error)) from None
+    if len(data) < count:
+        raise LinkLost("the connection ended")
+    return data
+
+
+def _message(text: bytes, tensors: bytes) -> Message:
+    try:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("no object")
+        return Message(content, load(tensors) if tensors else {})
+    except (ValueError, SafetensorError) as error:  # JSON and Unicode errors are ValueErrors
+        raise LinkLost(f"what came is no message ({error})") from None
