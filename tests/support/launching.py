@@ -57,7 +57,7 @@ def together(whats: Sequence[str], folder: Path, count: int) -> None:
         )
     trainings = [what for what in whats if not what.startswith("again:")]
     for process in started:
-        out, error = process.communicate(timeout=120)
+        out, error = process.communicate(timeout=300)
         assert process.returncode == 0, error
         assert out.splitlines() == [f"step {n}" for _ in trainings for n in range(1, STEPS + 1)]
 
@@ -97,7 +97,7 @@ def launched(spec: Path, out: Path, *more: str, others: Path | None = None) -> l
     for process, _ in processes:
         process.start()
     for process, _ in processes:
-        process.join(120)
+        process.join(300)
         process.kill()  # one that hangs has no exit code of its own
     return [
         (process.exitcode, said.with_suffix(".out").read_text(), said.with_suffix(".err").read_text())
