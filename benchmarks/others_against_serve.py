@@ -163,9 +163,9 @@ def _beside(candidate: str, answers: dict[str, str]) -> Any:
 
 def inspect(address: str, candidate: str, name: str, folder: Path, questions: int) -> Any:
     """A task of six questions; its share of right answers, and each answer beside ours."""
-    task = Path(__file__).with_name("_inspect_task.py")
-    shutil.copy(task, folder)  # it takes no path that begins at the root
-    line = [sys.executable, "-m", "inspect_ai", "eval", task.name]
+    # It takes no path that begins at the root, and no file whose name begins with an underscore.
+    shutil.copy(Path(__file__).with_name("_inspect_task.py"), folder / "questions.py")
+    line = [sys.executable, "-m", "inspect_ai", "eval", "questions.py"]
     line += ["--model", f"openai-api/truing/{name}", "--temperature", "0"]
     line += ["--max-tokens", str(LONGEST), "--log-dir", "logs", "--log-format", "json"]
     line += ["--display", "plain"]
