@@ -224,6 +224,7 @@ def test_options_win_over_the_file_and_the_file_over_the_profile(
         "command": f"truing align '{file}' {' '.join(line[2:])}",
         "overwrite": True,
         "accept_licence": True,
+        "pool": None,
     }
 
 

@@ -35,7 +35,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*options: str) -> Any:
-    line = ["eval", "attacks", *options, "--questions", "questions.jsonl"]
+    line = ["eval", "attacks", *options]
+    if "--run" not in options:  # a run has questions of its own
+        line += ["--questions", "questions.jsonl"]
     return CliRunner().invoke(app, line, catch_exceptions=False)
 
 

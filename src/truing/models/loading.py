@@ -61,9 +61,8 @@ def read_outline(folder: Path) -> Any:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         with torch.device("meta"):
             outline: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-        if (folder / "generation_config.json").is_file():
-            settings = GenerationConfig.from_pretrained(folder, local_files_only=True)
-            outline.generation_config = settings
+        if (settings := folder / "generation_config.json").is_file():
+            outline.generation_config = GenerationConfig.from_dict(read_json(settings))
     except UNREADABLE as error:
         raise _unusable(folder, "can't be loaded", error) from None
     return outline

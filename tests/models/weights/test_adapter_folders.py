@@ -11,10 +11,10 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from tiny import saved
-from truing import candidates
 from truing.candidates import open_candidate
 from truing.evaluate.of_run import recorded_base
 from truing.models import precision
+from truing.models.pool import model_files
 from truing.models.weights.adapter_folders import merge
 from truing.models.weights.resolving import resolve_model
 from truing.progress import SilentProgress
@@ -71,7 +71,7 @@ def test_in_bfloat16_it_is_merged_in_float32_whatever_its_base_is_held_in(
     AutoModelForCausalLM.from_pretrained(base, dtype=torch.bfloat16).save_pretrained(base)
     held: list[torch.dtype] = []
     monkeypatch.setattr(
-        candidates, "merge", lambda model, folder: held.append(model.dtype) or merge(model, folder)
+        model_files, "merge", lambda model, folder: held.append(model.dtype) or merge(model, folder)
     )
     found = open_candidate(str(adapter), 0, "bfloat16")[0].model.model.state_dict()
     assert held == [torch.bfloat16]
