@@ -33,9 +33,8 @@ from truing.learn.update_schedule import UpdateSchedule
 from truing.policies.trajectories import Trajectories
 from truing.spec.run import Correction
 
-_SQUARES = (
-    "squared_weight"  # its mean, beside that of the weights, until both are known of a whole batch
-)
+_SQUARES = "squared_weight"
+"""Its mean, beside that of the weights, until both are known of a whole batch."""
 
 
 @runtime_checkable

@@ -116,13 +116,11 @@ def train(
         if step == first:
             largest = int(trajectories.group_B.unique(return_counts=True)[1].max())
             objective.require_group(largest)
-        learns_by = objective
-        difference: LogRow = {}
-        asked = trajectories, settings.correction
-        if can_correct_in_passing(policy, objective, *asked, schedule):
+        learns_by, difference = objective, LogRow()
+        if can_correct_in_passing(policy, objective, trajectories, settings.correction, schedule):
             learns_by = corrected_in_passing(objective)
         else:
-            trajectories, difference = corrected(policy, *asked, ranks)
+            trajectories, difference = corrected(policy, trajectories, settings.correction, ranks)
         learned = update(
             policy,
             optimizer,

@@ -112,28 +112,30 @@ def sample_each(
 ) -> Iterator[tuple[int, Sampled]]:
     """Batch by batch as `sample` does, with the batch's number: here in order, each begun when the one
     before was taken; elsewhere several at once, as they are finished."""
-    told, plans = Lock(), list[SamplePlan]()
+    told = Lock()
+    plans: dict[int, SamplePlan] = {}  # until their rows are there
 
     def tell(rows: int) -> None:
         with told:
             progress(rows)
 
     def planned() -> Iterator[tuple[SamplePlan, Sampling]]:
-        for batch in batches:
-            for number, (prompt, most) in enumerate(
+        for number, batch in enumerate(batches):
+            for place, (prompt, most) in enumerate(
                 zip(batch.prompts, batch.longest, strict=True), 1
             ):
-                model.check_length(len(prompt) + most, f"prompt {number}")
-            plans.append(SamplePlan.of(model, batch.prompts, batch.samples, batch.longest))
-            yield plans[-1], batch.sampling
+                model.check_length(len(prompt) + most, f"prompt {place}")
+            plans[number] = SamplePlan.of(model, batch.prompts, batch.samples, batch.longest)
+            yield plans[number], batch.sampling
 
     if model.elsewhere is not None:
         for number, every in model.elsewhere.sampled(planned(), tell):
-            yield number, _in_order(model, plans[number], every)
+            yield number, _in_order(model, plans.pop(number), every)
         return
     for number, (plan, sampling) in enumerate(planned()):
         work = partial(sample_part, model, sampling=sampling, progress=tell)
-        yield number, _in_order(model, plan, in_parallel(work, plan.parts, plan.together))
+        every = in_parallel(work, plan.parts, plan.together)
+        yield number, _in_order(model, plans.pop(number), every)
 
 
 def _in_order(model: LanguageModel, plan: SamplePlan, every: Sequence[Rows]) -> Sampled:
@@ -247,24 +249,25 @@ def _record(
     model: LanguageModel, rows: Rows, live: Sequence[int], drawn: Drawn, stop: str
 ) -> list[bool]:
     """Notes a step of the live rows. Which of them end: by an end token, the stop text or their length."""
-    ends = model.end_tokens
     rows.entropy += drawn.entropy
     rows.drawn += len(live)
     for row, token, log_prob in zip(live, drawn.tokens, drawn.log_probs, strict=True):
         tokens = rows.tokens[row]
         tokens.append(token)
         rows.log_probs[row].append(log_prob)
-        rows.finished[row] = token in ends or (bool(stop) and _has_stopped(model, tokens, stop))
+        rows.finished[row] = _has_ended(model, tokens, stop)
     return [rows.finished[row] or len(rows.tokens[row]) == rows.longest[row] for row in live]
 
 
-def _has_stopped(model: LanguageModel, tokens: Sequence[int], stop: str) -> bool:
-    """Whether the last token completes the stop text.
+def _has_ended(model: LanguageModel, tokens: Sequence[int], stop: str) -> bool:
+    """Whether the last token ends an answer, or completes the stop text, if there is one.
 
     A character has at most four tokens, and the few more in front keep the text's beginning, where
     tokenizers drop a space, away from it.
     """
-    return stop in model.decode(tokens[-4 * len(stop) - 8 :])
+    if tokens[-1] in model.end_tokens:
+        return True
+    return bool(stop) and stop in model.decode(tokens[-4 * len(stop) - 8 :])
 
 
 def drawn_elsewhere(
@@ -276,12 +279,11 @@ def drawn_elsewhere(
 ) -> Completion | None:
     """What `sample` would have made of tokens that others drew: it ends where an answer ends here, and
     what stands behind is left out. None where they break off before that and below `max_new_tokens`."""
-    ends = model.end_tokens
     rows = Rows([sampling.max_new_tokens])
     for token, log_prob in zip(tokens, log_probs, strict=True):
         rows.tokens[0].append(token)
         rows.log_probs[0].append(log_prob)
-        if token in ends or (sampling.stop and _has_stopped(model, rows.tokens[0], sampling.stop)):
+        if _has_ended(model, rows.tokens[0], sampling.stop):
             rows.finished[0] = True
             break
     whole = rows.finished[0] or len(rows.tokens[0]) == sampling.max_new_tokens

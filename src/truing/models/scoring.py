@@ -79,21 +79,21 @@ def score_each(
 ) -> Iterator[tuple[int, list[list[Scored]]]]:
     """Batch by batch as `LanguageModel.score` does, with the batch's number: here in order, each begun
     when the one before was taken; elsewhere several at once, as they are finished."""
-    plans: list[ScorePlan] = []
+    plans: dict[int, ScorePlan] = {}  # until their scores are there
 
     def planned() -> Iterator[tuple[ScorePlan, SharedPrefix | None]]:
-        for batch in batches:
+        for number, batch in enumerate(batches):
             prefix = shared_prefix() or model.shared_prefix([each.prompt for each in batch])
-            plans.append(ScorePlan.of(batch, model.workers, model.pack_tokens))
-            yield plans[-1], prefix
+            plans[number] = ScorePlan.of(batch, model.workers, model.pack_tokens)
+            yield plans[number], prefix
 
     if model.elsewhere is not None:
         for number, found in model.elsewhere.scored(planned()):
-            yield number, plans[number].in_order(found)
+            yield number, plans.pop(number).in_order(found)
         return
     for number, (plan, prefix) in enumerate(planned()):
         work = partial(score_pack, model, prefix)
-        yield number, plan.in_order(in_parallel(work, plan.packs, plan.together))
+        yield number, plans.pop(number).in_order(in_parallel(work, plan.packs, plan.together))
 
 
 def score_pack(

@@ -185,9 +185,9 @@ def train_one(
     ranks = Ranks()
     progress = progress or (StderrProgress() if ranks.leads else SilentProgress())
     run = ranks.together(lambda: Run(folder, progress, kind=f"train {kind}", ranks=ranks))
-    ranks.together(lambda: shares_out(spec.compute))
+    shared_out = ranks.together(lambda: shares_out(spec.compute))
     check_launch(spec, kind, ranks, progress)
-    if shares_out(spec.compute):
+    if shared_out:
         ranks.lend_weights()
     read = _texts_for(spec, kind)
     setup = ranks.together(
@@ -195,7 +195,7 @@ def train_one(
     )
     check_setup(setup, kind, ranks)
     begun = ranks.from_first(lambda: run.is_begun)
-    if shares_out(spec.compute):
+    if shared_out:
         _ = setup.base  # all of them hold a part of it, also where the first alone computes
     if not begun:
         ranks.from_first(lambda: check_lengths(run, setup))

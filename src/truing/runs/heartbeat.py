@@ -21,8 +21,6 @@ EVERY = 5.0
 """Seconds between two beats."""
 BOUND = 120.0
 """Seconds without a beat after which a process is lost."""
-
-
 _GLOO = "gloo/"
 """In its messages, which name the file: its errors have no class of their own."""
 
@@ -88,9 +86,8 @@ class Heartbeat:
     def _beat(self) -> None:
         try:
             missing = self._missing()
-        except (
-            RuntimeError
-        ):  # the store is gone, and with it the first process, which may just be done
+        except RuntimeError:
+            # The store is gone, and with it the first process, which may just be done.
             missing = None if self._ended.wait(self.bound) else 0
         if missing is not None and not self._ended.is_set():
             self.lost(missing)

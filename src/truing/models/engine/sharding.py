@@ -43,8 +43,7 @@ class Absent(nn.Parameter):
     def of(cls, matrix: nn.Parameter, device: torch.device) -> Self:
         """In the matrix's place."""
         one = torch.full((1,), float("nan"), dtype=matrix.dtype, device=device)
-        stand_in = cls(one.expand(matrix.shape), requires_grad=matrix.requires_grad)
-        return stand_in
+        return cls(one.expand(matrix.shape), requires_grad=matrix.requires_grad)
 
 
 class _Matrices(nn.Module):
@@ -119,9 +118,8 @@ class ShardedLayer:
         if mine:
             self._whole = list(self._matrices.parameters())
             for matrix, stand_in in zip(self._whole, self._stand_ins, strict=True):
-                matrix.requires_grad_(
-                    stand_in.requires_grad
-                )  # which a copy's adapter may have changed
+                # Which a copy's adapter may have changed.
+                matrix.requires_grad_(stand_in.requires_grad)
             self._show(self._whole)
         else:
             self._held.reshard()

@@ -19,9 +19,10 @@ _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 
-def workers(device: torch.device) -> int:
-    """How many passes to run at once: 1 where there is but one core to share, or another device."""
-    return min(WORKERS, torch.get_num_threads()) if device.type == "cpu" else 1
+def workers(device: torch.device, threads: int | None = None) -> int:
+    """How many passes to run at once with so many threads (without: this process's): 1 where there is but
+    one core to share, or another device."""
+    return min(WORKERS, threads or torch.get_num_threads()) if device.type == "cpu" else 1
 
 
 def threads_each(threads: int, parts: int, together: int) -> int:
@@ -47,9 +48,8 @@ def in_parallel(
         with torch.inference_mode(inference), torch.set_grad_enabled(gradients):
             return work(part)
 
-    torch.set_num_threads(
-        threads_each(threads, len(parts), together)
-    )  # what new threads begin with
+    each = threads_each(threads, len(parts), together)
+    torch.set_num_threads(each)  # what new threads begin with
     try:
         with ThreadPoolExecutor(together) as pool:
             return list(pool.map(as_the_caller, parts))

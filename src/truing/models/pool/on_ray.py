@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from truing.models.engine.threads import workers as passes_at_once
 from truing.models.pool.build import check_build
 from truing.models.pool.holder import ModelHolder
 from truing.models.pool.links import Link
@@ -112,7 +113,7 @@ class RayWorker:
 
 
 def ray_workers(
-    address: str, threads: int | None, at_once: Callable[[int], int], device: torch.device
+    address: str, threads: int | None, device: torch.device
 ) -> tuple[list[RayWorker], int]:
     """Workers that fill the cluster at `address` (ray://HOST:PORT, or auto on a node of it), and the
     threads of each: those asked for, else the cores of the smallest node. On cards, a worker for each.
@@ -149,7 +150,7 @@ def ray_workers(
     options = {
         "num_cpus": 1 if on_cards else each,
         "num_gpus": 1 if on_cards else 0,
-        "max_concurrency": at_once(each) + 1,
+        "max_concurrency": passes_at_once(device, each) + 1,
     }
     return [RayWorker(ray, number, options) for number in range(1, count + 1)], each
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from truing.models import devices
-from truing.models.engine.threads import WORKERS
 from truing.models.pool.links import ListeningWorker, LocalWorker, Worker
 from truing.models.pool.messages import KEPT, LinkLost
 from truing.models.pool.pool import WorkerPool
@@ -49,7 +48,7 @@ def open_pool(
         from truing.models.pool.on_ray import ray_workers
 
         found: Sequence[Worker]
-        found, each = ray_workers(wanted, threads, lambda n: _at_once(n, device), device)
+        found, each = ray_workers(wanted, threads, device)
         where = "in the cluster"
     elif listen:
         found, each = _listening(workers, wanted.split(","), threads, token, ca)
@@ -64,10 +63,6 @@ def open_pool(
         where = "on this machine"
     tell(f"Workers: {len(found)} {where}, {each} thread{'s' * (each != 1)} each.")
     return WorkerPool(found, each, device, tell)
-
-
-def _at_once(threads: int, device: torch.device) -> int:
-    return min(WORKERS, threads) if device.type == "cpu" else 1
 
 
 def _listening(

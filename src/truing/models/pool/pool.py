@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from truing.models.engine.threads import WORKERS
+from truing.models.engine.threads import workers as passes_at_once
 from truing.models.pool.functions import Pack
 from truing.models.pool.jobs import Job, JobQueue, PooledFiles, raised
 from truing.models.pool.links import POOL, Link, Worker
@@ -55,7 +55,7 @@ class WorkerPool:
         tell: Callable[[str], object],
     ) -> None:
         self.workers, self.threads, self.device, self.tell = workers, threads, device, tell
-        self.at_once = min(WORKERS, threads) if device.type == "cpu" else 1  # packs of a worker
+        self.at_once = passes_at_once(device, threads)  # packs of a worker
         self.kinds: dict[str, Mapping[str, Any]] = {}
         """What each worker that was started says of itself."""
 

@@ -172,9 +172,8 @@ class _Packs:
         assert model is not None
         results: dict[int, list[Any]] = {}
         missing: dict[int, int] = {}  # how many results of a plan aren't there yet
-        places: dict[
-            int, tuple[int, int, Pack]
-        ] = {}  # of a pack: its plan, and where it stands there
+        # Of a pack: its plan, and where it stands there.
+        places: dict[int, tuple[int, int, Pack]] = {}
         empty: list[int] = []
 
         def packs() -> Iterator[tuple[Pack, int]]:
@@ -194,6 +193,7 @@ class _Packs:
             finished(pack)
             missing[plan] -= 1
             if not missing[plan]:
+                del missing[plan]
                 yield plan, results.pop(plan)
         for plan in empty:
             yield plan, []
