@@ -36,13 +36,19 @@ class Measured:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """`sides`: 'truing' and the peer. `cases`: the first is the one whose ratio is the headline."""
+    """`sides`: 'truing' and the peer. `cases`: the first is the one whose ratio is the headline.
+
+    `rounds` are the headline's, and those of all cases where `every_round` says so; `per_second`: the
+    figure of the work that is shown per second, too.
+    """
 
     title: str
     sides: Mapping[str, Callable[[str], Measured]]
     cases: Sequence[str]
     rounds: int = 2
     settings: Mapping[str, Any] = field(default_factory=dict)
+    every_round: bool = False
+    per_second: str = ""
 
     @property
     def peer(self) -> str:
@@ -87,14 +93,26 @@ def _compare(benchmark: Benchmark, case: str, rounds: int) -> dict[str, Any]:
     seconds = {side: [s for run in runs for s in run["seconds"]] for side, runs in seen.items()}
     peak = {side: max(run["peak_bytes"] for run in runs) for side, runs in seen.items()}
     pairs = zip(seconds[benchmark.peer], seconds["truing"], strict=False)
+    work = {side: runs[-1]["work"] for side, runs in seen.items()}
     return {
         "ratio": _spread([theirs / ours for theirs, ours in pairs]),
         "peak_memory_ratio": peak["truing"] / peak[benchmark.peer],
         "seconds": {side: _spread(values) for side, values in seconds.items()},
         "peak_gigabytes": {side: value / 1e9 for side, value in peak.items()},
-        "work": {side: runs[-1]["work"] for side, runs in seen.items()},
+        "work": work,
+        **_rates(benchmark.per_second, work, seconds),
         **_difference(seen["truing"][-1]["values"], seen[benchmark.peer][-1]["values"]),
     }
+
+
+def _rates(
+    name: str, work: Mapping[str, Mapping[str, float]], seconds: Mapping[str, Sequence[float]]
+) -> dict[str, dict[str, float]]:
+    """How much of a figure each side does in a second, at its median; nothing without a name."""
+    if not name:
+        return {}
+    medians = {side: statistics.median(values) for side, values in seconds.items()}
+    return {"per_second": {side: work[side][name] / medians[side] for side in work}}
 
 
 def _difference(ours: Sequence[float], theirs: Sequence[float]) -> dict[str, float]:
@@ -113,7 +131,10 @@ def _show(benchmark: Benchmark, case: str, found: Mapping[str, Any]) -> None:
         print(f"  largest difference of {compared} results: {apart:.2g}")
     for side in benchmark.sides:
         seconds, peak = found["seconds"][side]["median"], found["peak_gigabytes"][side]
-        print(f"  {side:14s} {seconds:8.3f} s   peak {peak:5.2f} GB   {found['work'][side]}")
+        rate = ""
+        if benchmark.per_second:
+            rate = f"{found['per_second'][side]:8.1f} {benchmark.per_second}/s   "
+        print(f"  {side:14s} {seconds:8.3f} s   {rate}peak {peak:5.2f} GB   {found['work'][side]}")
 
 
 def is_slow(case: str) -> bool:
@@ -143,9 +164,14 @@ def main(benchmark: Benchmark) -> None:
     if options.side:
         return _one_side(benchmark, options.side, options.case)
     cases = [options.case] if options.case else _affordable(benchmark.cases)
-    # The headline gets all rounds, the others one: they are there for completeness.
+    # The headline gets all rounds; the others, where they are there for completeness, one.
     found = {
-        case: _compare(benchmark, case, options.rounds if case == cases[0] else 1) for case in cases
+        case: _compare(
+            benchmark,
+            case,
+            options.rounds if case == cases[0] or benchmark.every_round else 1,
+        )
+        for case in cases
     }
     headline = found[cases[0]]
     if options.json:
