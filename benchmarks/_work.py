@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from truing.data.questions import load_questions
+from truing.models.engine.int8 import multiplies_int8
 from truing.models.language_model import LanguageModel
 from truing.models.weights.resolving import resolve_model
 from truing.policies.language import PromptCompletion
@@ -31,6 +32,16 @@ def folder() -> Path:
 def model(dtype: Dtype) -> LanguageModel:
     """The default model behind our passes."""
     return LanguageModel.load(folder(), dtype)
+
+
+def sampler(kind: str) -> LanguageModel:
+    """The default model as a sampler in a precision; int8 is float32 with products in eight bits."""
+    if kind != "int8":
+        return model(kind)  # type: ignore[arg-type]
+    if not multiplies_int8():
+        raise SystemExit("this processor has no instructions for products in int8")
+    loaded = model("float32")
+    return LanguageModel(loaded.model, loaded.tokenizer, int8=True)
 
 
 def cases(count: int) -> list[Case]:

@@ -25,7 +25,7 @@ from typing import Any
 import gguf
 
 from _in_turn import Benchmark, Measured, main
-from _work import model, prompts, timed, two_threads, without_end
+from _work import model, prompts, sampler, timed, two_threads, without_end
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
 from truing.models.weights.gguf_writing import write_gguf
@@ -139,7 +139,7 @@ def write_files(directory: Path) -> None:
 def ours(case: str) -> Measured:
     """Truing's sampler, in the precision that the case's second half names."""
     two_threads()
-    language_model = without_end(model(case.split("-")[1]))  # type: ignore[arg-type]
+    language_model = without_end(sampler(case.split("-")[1]))
     rows, tokens = _rows(), 0
 
     def draw(seed: int) -> None:
@@ -179,7 +179,7 @@ def run() -> None:
     benchmark = Benchmark(
         title="sampling against llama.cpp",
         sides={"llama.cpp": theirs, "truing": ours},
-        cases=["f32-float32", "q8_0-float32", "q8_0-bfloat16"],
+        cases=["f32-float32", "q8_0-int8", "q8_0-float32", "q8_0-bfloat16"],
         settings={"model": "smollm2-135m", "new_tokens": NEW_TOKENS, "threads": THREADS},
         every_round=True,
         per_second="tokens",

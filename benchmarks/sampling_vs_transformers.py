@@ -11,9 +11,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from _in_turn import Benchmark, Measured, main
-from _work import folder, model, prompts, timed, two_threads, without_end
-from truing.models.engine.int8 import multiplies_int8
-from truing.models.language_model import LanguageModel
+from _work import folder, model, prompts, sampler, timed, two_threads, without_end
 from truing.models.sampling import Sampling, sample
 from truing.prompts.rendering import Renderer
 
@@ -27,20 +25,11 @@ def _case(case: str) -> tuple[int, int, str]:
     return (*SHAPES[shape], dtype)
 
 
-def _sampler(dtype: str) -> LanguageModel:
-    if dtype != "int8":
-        return model(dtype)  # type: ignore[arg-type]
-    if not multiplies_int8():
-        raise SystemExit("this processor has no instructions for products in int8")
-    loaded = model("float32")
-    return LanguageModel(loaded.model, loaded.tokenizer, int8=True)
-
-
 def ours(case: str) -> Measured:
     """Truing's sampler."""
     two_threads()
     count, samples, dtype = _case(case)
-    language_model = without_end(_sampler(dtype))
+    language_model = without_end(sampler(dtype))
     rows = [language_model.encode(text) for text in prompts(Renderer(language_model), count)]
     tokens = 0
 
