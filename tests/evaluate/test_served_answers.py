@@ -117,6 +117,15 @@ def test_what_fails_is_asked_again(tmp_path: Path) -> None:
         assert answered(server, store).computed == 1
 
 
+def test_what_a_content_filter_leaves_is_no_answer(tmp_path: Path) -> None:
+    store = AnswerStore(tmp_path / "a")
+    with serving(replying("I was about", finish="content_filter")) as server:
+        found = answered(server, store)
+        assert all(isinstance(e, Unscored) and "content filter" in e.reason for e in found.answers)
+        server.behaviour = replying("A cat.")
+        assert answered(server, store).computed == len(QUESTIONS)  # nothing of it was kept
+
+
 def test_a_form_that_the_server_lacks_is_refused(tmp_path: Path) -> None:
     store = AnswerStore(tmp_path / "a")
     with serving(Chat(lambda message: "A")) as server, pytest.raises(InputError, match="404"):

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from commands import refused, run
+from report_browsing import OVERFLOWING, UNFOUND
 from synthetic_run import write_extraction_run, write_lines, write_run
 from synthetic_sweep import synthetic_sweep
 from truing.evaluate.sweep.folder import sweep_folder, write_sweep
@@ -216,6 +217,24 @@ def test_three_runs_with_a_page(first: Path, other: Path, copied: Path, tmp_path
     assert "alert(1)</script>" not in text and "&lt;script&gt;alert(1)" in text
     assert "While they learned" in text and "default-src 'none'" in text
     check_out(page)  # its own page may be written anew
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_in_a_browser_whatever_runs_are_called(
+    browser: Any, first: Path, copied: Path, tmp_path: Path, width: int
+) -> None:
+    odd = copied.rename(tmp_path / f'it\'s a "run" of <b>llama<_b> {"x" * 90}')
+    out = tmp_path / "page.html"
+    compare_runs([first, odd]).write(out)
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.goto(out.as_uri(), wait_until="load")
+    page.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+    assert page.evaluate(OVERFLOWING) == [] and complaints == []
+    assert page.evaluate(UNFOUND) == [] and page.locator("main h1").text_content().count("<b>") == 1
+    page.close()
 
 
 def test_json_is_one_document(first: Path, other: Path) -> None:

@@ -44,11 +44,17 @@ def asked_of(text: str) -> AskedOf:
 class Judging:
     """A chat server that replies as `reply` says of each request; counts tokens as words.
 
-    After `dies_after` replies it is gone. `replied` is what it was asked, its trial aside.
+    After `dies_after` replies it is gone; `ended_by` is what it gives as the reason of a reply's end. `replied` is what it was asked, its trial aside.
     """
 
-    def __init__(self, reply: Callable[[AskedOf], str], *, dies_after: int | None = None) -> None:
-        self.reply, self.dies_after = reply, dies_after
+    def __init__(
+        self,
+        reply: Callable[[AskedOf], str],
+        *,
+        dies_after: int | None = None,
+        ended_by: Callable[[AskedOf], str] = lambda asked: "stop",
+    ) -> None:
+        self.reply, self.dies_after, self.ended_by = reply, dies_after, ended_by
         self.replied: list[AskedOf] = []
 
     def __call__(self, path: str, body: dict[str, Any]) -> Answer:
@@ -60,10 +66,11 @@ class Judging:
         if self.dies_after is not None and len(self.replied) >= self.dies_after:
             return 503, {"error": {"message": "going down"}}
         self.replied.append(asked_of(text))
-        return _message(self.reply(self.replied[-1]), len(text.split()))
+        asked = self.replied[-1]
+        return _message(self.reply(asked), len(text.split()), self.ended_by(asked))
 
 
-def _message(text: str, sent: int) -> Answer:
-    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+def _message(text: str, sent: int, ended_by: str = "stop") -> Answer:
+    choice = {"message": {"role": "assistant", "content": text}, "finish_reason": ended_by}
     usage = {"prompt_tokens": sent, "completion_tokens": len(text.split())}
     return 200, {"choices": [choice], "usage": usage, "system_fingerprint": "fp"}

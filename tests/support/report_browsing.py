@@ -17,3 +17,8 @@ CUT_OFF = """() => [...document.querySelectorAll('figure svg')]
       return box.right > frame.right + 1 || box.left < frame.left - 1
           || box.bottom > frame.bottom + 1 || box.top < frame.top - 1;
     }).map(t => t.textContent); })"""
+UNFOUND = """() => [...document.querySelectorAll('[aria-labelledby], [aria-describedby]')]
+  .flatMap(e => ['aria-labelledby', 'aria-describedby'].flatMap(
+    name => (e.getAttribute(name) ?? '').split(/\\s+/).filter(Boolean)))
+  .filter((id, n, all) => !document.getElementById(id) || all.indexOf(id) !== n)"""
+"""Names of elements that nothing has, or that two figures have."""

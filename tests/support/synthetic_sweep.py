@@ -67,7 +67,7 @@ def synthetic_sweep(
     rng = np.random.default_rng(0)
     for place, name in enumerate(names):
         result.models[name] = {
-            "parameters": SIZES[name], "architecture": "llama", "weights": "ab" * 32,
+            "parameters": SIZES.get(name, 135_000_000), "architecture": "llama", "weights": "ab" * 32,
             "prompt": "", "scored": "tree",
         }  # fmt: skip
         for evaluation, found in asked.items():

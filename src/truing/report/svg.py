@@ -8,6 +8,7 @@ Lengths are CSS pixels at the figure's natural width; y grows downwards, as in S
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -104,9 +105,16 @@ def tick_label(value: float, step: float) -> str:
     return ("−" if value < 0 and float(text) != 0 else "") + text
 
 
+def element_id(key: str) -> str:
+    """The key as an element's id, another one for each key: a list of ids is parted by its spaces, so a name
+    with one would be two that nothing has."""
+    return re.sub(r"[^\w-]", lambda found: f".{ord(found[0]):x}.", key)
+
+
 @dataclass
 class Canvas:
-    """An SVG in the making. `title` and `about` are what a screen reader says."""
+    """An SVG in the making. `title` and `about` are what a screen reader says; `key`, whatever it holds, no
+    other figure of the page has."""
 
     width: int
     height: int
@@ -216,7 +224,7 @@ class Canvas:
         ).format(
             w=self.width,
             h=self.height,
-            key=self.key,
+            key=element_id(self.key),
             title=escape(self.title),
             about=escape(self.about),
             body=Markup("").join(self.parts),

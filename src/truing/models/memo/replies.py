@@ -12,9 +12,9 @@ from truing.types import stable_hash
 
 @dataclass(frozen=True)
 class StoredReply:
-    """What a judge replied, whether the length limit cut it off, and what it cost.
+    """What a judge replied, whether the length limit cut it off or a content filter did, and what it cost.
 
-    `tokens_sent` and `tokens_back` are as the server counts them, None where it doesn't.
+    A text that was cut off ends in a line break where its last line is whole. `tokens_sent` and `tokens_back` are as the server counts them, None where it doesn't.
     """
 
     text: str
@@ -22,6 +22,7 @@ class StoredReply:
     tokens_sent: int | None
     tokens_back: int | None
     seconds: float
+    filtered: bool = False
 
 
 def reply_key(model: str, most_tokens: int, sent: str) -> bytes:

@@ -25,7 +25,8 @@ _REASONING = ("reasoning_content", "reasoning")
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server wrote. `cut`: the length limit ended it; `thought`: it reasons before it answers.
+    """What a server wrote. `cut`: the length limit ended it; `filtered`: a content filter did, or kept all
+    of it back; `thought`: it reasons before it answers.
 
     `tokens_sent` and `tokens_back` are as the server counts them, None where it doesn't.
     """
@@ -36,6 +37,7 @@ class Reply:
     thought: bool = False
     tokens_sent: int | None = None
     tokens_back: int | None = None
+    filtered: bool = False
 
 
 def fingerprint_in(document: Mapping[str, Any]) -> str:
@@ -94,10 +96,18 @@ def _reply(
         raise Refused("answered with something else than text")
     if len(text) > _LONGEST_TOKEN * max_tokens + _ALWAYS:
         raise Refused(f"wrote {len(text):,} characters where {max_tokens} tokens were asked for")
-    cut = choice.get("finish_reason") == "length"
+    ended_by = choice.get("finish_reason")
     thought = without_thoughts(text) != text.strip()
     sent, back = (_count(document, name) for name in ("prompt_tokens", "completion_tokens"))
-    return Reply(whole_text(text), cut, fingerprint_in(document), thought, sent, back)
+    return Reply(
+        whole_text(text),
+        ended_by == "length",
+        fingerprint_in(document),
+        thought,
+        sent,
+        back,
+        ended_by == "content_filter",
+    )
 
 
 def _count(document: Mapping[str, Any], name: str) -> int | None:

@@ -193,7 +193,7 @@ class ServedJudge:
         if not isinstance(grade, Unscored):
             self._read += 1
             return
-        self._unread.append("no grade in the reply" if not reply.cut else "the reply was cut off")
+        self._unread.append(_ended(reply) or "no grade in the reply")
         if not self._read and len(self._unread) >= LEAST_READ:
             raise InputError(
                 f"{self._ask.where}: {self.spec.endpoint}: none of its {len(self._unread)} replies is one "
@@ -205,10 +205,18 @@ class ServedJudge:
     def _grade(reply: Reply, grades: Sequence[str]) -> Grade:
         if isinstance(reply, Unscored):
             return reply
-        grade = grade_in(reply.text, grades)
-        if isinstance(grade, Unscored) and reply.cut:
-            return Unscored(f"{grade.reason} (cut off by the length limit)")
-        return grade
+        ended = _ended(reply)
+        grade = grade_in(reply.text, grades, cut=bool(ended))
+        return (
+            Unscored(f"{ended}: {grade.reason}") if isinstance(grade, Unscored) and ended else grade
+        )
+
+
+def _ended(reply: StoredReply) -> str:
+    """What ended a reply before its own end; empty where nothing did."""
+    if reply.filtered:
+        return "the judge's server kept back the reply (content filter)"
+    return "the judge's reply was cut off by the length limit" if reply.cut else ""
 
 
 def _win(first: Grade, swapped: Grade) -> Score:

@@ -129,17 +129,19 @@ def _reply_with(rubric: RubricSpec, order: Sequence[str]) -> str:
     return f"Reply with {grades}, and with nothing else."
 
 
-def grade_in(reply: str, grades: Sequence[str]) -> str | Unscored:
+def grade_in(reply: str, grades: Sequence[str], *, cut: bool = False) -> str | Unscored:
     """The grade that a reply gives: all of it, or all of its first or last line, perhaps behind a word and
-    a colon. What says it among other words isn't read: "not true" isn't true."""
+    a colon. What says it among other words isn't read: "not true" isn't true. Nor is, of a reply that was
+    `cut` off, the line that it ends in without a line break: "kind" may have been going to be "kind of"."""
     known = {normalised(grade): grade for grade in grades}
     lines = [line for line in reply.splitlines() if re.search(r"\w", line)]
     if not lines:
         return Unscored("the judge replied nothing")
     given = {known[text] for line in (lines[0], lines[-1]) if (text := _bare(line)) in known}
-    if len(given) == 1:
+    whole_first = len(lines) > 1 and _bare(lines[0]) in known
+    if len(given) == 1 and (not cut or reply.endswith("\n") or whole_first):
         return given.pop()
-    what = "two grades" if given else "no grade"
+    what = "two grades" if len(given) > 1 else "no whole grade" if given else "no grade"
     return Unscored(f"the judge's reply gives {what}: {_quoted(reply)}")
 
 
