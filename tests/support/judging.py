@@ -44,7 +44,8 @@ def asked_of(text: str) -> AskedOf:
 class Judging:
     """A chat server that replies as `reply` says of each request; counts tokens as words.
 
-    After `dies_after` replies it is gone; `ended_by` is what it gives as the reason of a reply's end. `replied` is what it was asked, its trial aside.
+    After `dies_after` replies it is gone; `ended_by` is what it gives as the reason of a reply's end.
+    `replied` is what it was asked, its trial aside.
     """
 
     def __init__(

@@ -106,8 +106,8 @@ def tick_label(value: float, step: float) -> str:
 
 
 def element_id(key: str) -> str:
-    """The key as an element's id, another one for each key: a list of ids is parted by its spaces, so a name
-    with one would be two that nothing has."""
+    """The key as an element's id, another one for each key: a list of ids is parted by its spaces, so a
+    name with one would be two that nothing has."""
     return re.sub(r"[^\w-]", lambda found: f".{ord(found[0]):x}.", key)
 
 

@@ -14,7 +14,8 @@ from truing.types import stable_hash
 class StoredReply:
     """What a judge replied, whether the length limit cut it off or a content filter did, and what it cost.
 
-    A text that was cut off ends in a line break where its last line is whole. `tokens_sent` and `tokens_back` are as the server counts them, None where it doesn't.
+    A text that was cut off ends in a line break where its last line is whole. `tokens_sent` and
+    `tokens_back` are as the server counts them, None where it doesn't.
     """
 
     text: str
