@@ -14,6 +14,7 @@ from people_pages import WRITING, answer_by_keys
 from people_work import fill
 from truing.people.annotators import renew_token
 from truing.people.content import add_completion, add_prompt, add_task
+from truing.people.erasure import erase_user
 from truing.people.tables import Annotator
 from truing.people.vocabulary import FLAGS, METADATA, USE_CASES
 
@@ -149,6 +150,50 @@ def test_a_stale_tab_stops_asking(browser: Browser, site: Site) -> None:
     page.clock.run_for(120_000)
     assert len(sent) == 1
     assert page.evaluate("Object.values({...localStorage}).join()").startswith("text=So+far+and+no")
+    page.context.close()
+
+
+def test_what_was_typed_a_moment_before_leaving_is_there_again(
+    browser: Browser, site: Site
+) -> None:
+    fill(site.store, ["demonstration"])
+    page, complaints = open_page(browser, site, "phone")
+    page.goto(f"{site.url}/work")
+    page.fill("textarea[name=text]", "Typed just now")
+    task = page.url
+    page.goto(f"{site.url}/guidelines")  # before any draft was saved
+    page.goto(task)
+    assert page.input_value("textarea[name=text]") == "Typed just now"
+    page.locator("#send").dblclick(no_wait_after=True)
+    page.get_by_text("You have done all there is for you").wait_for()
+    assert [each.kind for each in judged(site)] == ["demonstration"]  # of two clicks
+    assert page.evaluate("localStorage.length") == 0 and complaints == []
+    page.context.close()
+
+
+def test_a_task_that_was_kept_by_the_browser_is_asked_for_anew(
+    browser: Browser, site: Site
+) -> None:
+    fill(site.store, ["demonstration"])
+    page, _ = open_page(browser, site, "desk")
+    page.goto(f"{site.url}/work")
+    page.fill("textarea[name=text]", "Mine")
+    # Safari keeps pages whatever their headers say; Chromium has to be told that it did.
+    with page.expect_navigation():
+        page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert page.input_value("textarea[name=text]") == "Mine"
+    page.context.close()
+
+
+def test_a_task_that_is_taken_away_says_so_and_loses_nothing(browser: Browser, site: Site) -> None:
+    fill(site.store, ["demonstration"], user_key="gone")
+    page, _ = open_page(browser, site, "phone")
+    page.goto(f"{site.url}/work")
+    page.fill("textarea[name=text]", "A long text")
+    erase_user(site.store, "gone")
+    page.locator("#send").click()
+    page.get_by_text("no longer there").wait_for()
+    assert "A+long+text" in page.evaluate("Object.values({...localStorage}).join()")
     page.context.close()
 
 

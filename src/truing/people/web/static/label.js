@@ -32,6 +32,7 @@ function seconds() { return ((seen + (since === null ? 0 : performance.now() - s
 const key = form && `truing-draft-${form.dataset.assignment}`;
 let timer = null;
 let sending = false;
+let unsaved = false; // whether something was typed that neither the server nor this browser has
 let signedOut = false; // since then nothing is sent by itself: it would be refused again and again
 
 function fields() {
@@ -55,6 +56,7 @@ async function post(path, body) {
   const error = new Error(answer.problem || `The server answered ${response.status}.`);
   error.retry = response.status === 503 || response.status === 429;
   error.signedOut = response.status === 401 || response.status === 403;
+  error.gone = response.status === 404;
   throw error;
 }
 
@@ -64,18 +66,30 @@ async function autosave() {
   try {
     await post(form.action.replace(/judgement$/, "draft"), fields());
     remembered.remove(key);
+    unsaved = timer !== null; // typed since
     if (!sending) say("Draft saved");
   } catch (error) {
     keepHere();
     if (sending) return;
     const lost = error instanceof TypeError;
     signedOut = Boolean(error.signedOut);
-    say(`${lost ? "The server doesn't answer." : error.message} What you typed is kept in this browser.`, true);
+    say(`${lost ? "The server doesn't answer." : why(error)} What you typed is kept in this browser.`, true);
     if (lost || error.retry) timer = setTimeout(autosave, RETRY_MS);
   }
 }
 
+// Of a task that was taken away while somebody was at it.
+function why(error) {
+  return error.gone ? "This task is no longer there for you. “Truing labels” at the top leads on." : error.message;
+}
+
+// Whoever leaves, or is called away on a phone, doesn't wait for the next draft to be saved.
+function leaving() {
+  if (unsaved) keepHere();
+}
+
 function changed() {
+  unsaved = true;
   clearTimeout(timer);
   if (signedOut) { keepHere(); return; }
   timer = setTimeout(autosave, AUTOSAVE_MS);
@@ -89,13 +103,16 @@ async function send(path) {
   try {
     const answer = await post(path, fields());
     remembered.remove(key);
+    window.removeEventListener("pagehide", leaving);
+    document.removeEventListener("visibilitychange", leaving);
     location.assign(answer.next);
   } catch (error) {
     sending = false;
     keepHere();
     const lost = error instanceof TypeError;
-    const why = lost ? "The server doesn't answer, so this isn't saved." : error.message;
-    say(lost || error.retry ? `${why} What you typed is kept here; try again in a moment.` : why, true);
+    const reason = lost ? "The server doesn't answer, so this isn't saved." : why(error);
+    const again = lost || error.retry ? " What you typed is kept here; try again in a moment." : "";
+    say(reason + (error.gone ? " What you typed is kept in this browser." : again), true);
   }
 }
 
@@ -244,6 +261,10 @@ if (guidelines && matchMedia("(max-width: 900px)").matches) guidelines.open = fa
 
 if (form) {
   form.addEventListener("input", changed);
+  window.addEventListener("pagehide", leaving);
+  document.addEventListener("visibilitychange", leaving);
+  // Gone back to, as some browsers keep it: it may have been judged since, and its submission is used.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send(event.submitter?.getAttribute("formaction") || form.action);
