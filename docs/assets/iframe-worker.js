@@ -2,10 +2,14 @@
 // frame of the same page instead: it gets the same messages, and its answers come back in the same way.
 // It works where the page does, so it begins when somebody turns to the search, not with every page.
 // This file's name holds "iframe-worker", by which the offline plugin knows that none has to be fetched.
-// A dash in front of a word would leave out what has it: before an option, as in --read, it goes.
+// A dash in front of a word would leave out what has it. An option, as in --read, is to be there instead,
+// and first where it is explained: under the headings of commands, which all begin with truing.
 const QUERY = 2; // the kind of message that a search is
-const asked = message => message?.type !== QUERY ? message
-  : { ...message, data: message.data.replace(/(^|\s)-+(?=\w)/g, "$1") };
+const asked = message => {
+  if (message?.type !== QUERY) return message;
+  const data = message.data.replace(/(^|\s)-+(?=\w)/g, "$1+");
+  return { ...message, data: data === message.data ? data : `${data} title:truing^100` };
+};
 if (location.protocol !== "file:") {
   window.Worker = class extends Worker {
     postMessage(data, ...more) { super.postMessage(asked(data), ...more); }

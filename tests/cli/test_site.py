@@ -70,16 +70,29 @@ def test_the_copy_button_lies_on_no_code(site: Path, browser: Any) -> None:
     page.context.close()
 
 
-@pytest.mark.parametrize("option", ["--accept-licence", "reward.unfinished"])
-def test_the_search_finds_options(site: Path, browser: Any, option: str) -> None:
+@pytest.mark.parametrize("option", ["--accept-licence", "--read", "--limit"])
+def test_the_search_finds_options_where_they_are_explained(
+    site: Path, browser: Any, option: str
+) -> None:
+    assert "commands.html" in found(site, browser, option)[0]
+
+
+def test_the_search_finds_keys_and_others_options(site: Path, browser: Any) -> None:
+    assert any("commands.html" in each for each in found(site, browser, "reward.unfinished"))
+    assert any("others.html" in each for each in found(site, browser, "--model_args"))
+
+
+def found(site: Path, browser: Any, words: str) -> list[str]:
+    """Where the results lead, the best first."""
     page, _ = new_page(browser, "desk")
     page.goto((site / "index.html").as_uri(), wait_until="load")
     page.locator("input[data-md-component=search-query]").click()
-    page.keyboard.type(option)
+    page.keyboard.type(words)
     results = page.locator(".md-search-result__item a")
     results.first.wait_for()
-    assert any("commands.html" in (each.get_attribute("href") or "") for each in results.all())
+    links = [each.get_attribute("href") or "" for each in results.all()]
     page.context.close()
+    return links
 
 
 def test_the_search_works_from_a_file(site: Path, browser: Any) -> None:
