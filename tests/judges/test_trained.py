@@ -235,11 +235,19 @@ def test_mistakes_end_with_one_message(model: Path) -> None:
     Path("bad.jsonl").write_text('{"prompt": "Q: a\\nA: b\\nTrue:", "completion": " maybe"}\n')
     Path("worse.jsonl").write_text('{"prompt": "a", "completion": " yes"}\n')
     Path("few.jsonl").write_text(Path("questions.jsonl").read_text().split("\n")[0])
+    lines = Path("truth.jsonl").read_text().splitlines()
+    Path("yes.jsonl").write_text("\n".join(line for line in lines if '" yes"' in line))
+    Path("short.jsonl").write_text(lines[0])
+    strange = json.dumps({"prompt": "Q: Who else?\nA: b\nTrue:", "completion": " yes"})
+    Path("strange.jsonl").write_text(strange)
     for over, said in (
         ({"judge": {"truth": "truth.jsonl"}}, "judge.informative: missing"),
         ({"judge": {**both, "truth": "none.jsonl"}}, "none.jsonl: no such file"),
         ({"judge": {**both, "truth": "bad.jsonl"}}, "bad.jsonl:1: completion: must be"),
         ({"judge": {**both, "truth": "worse.jsonl"}}, "worse.jsonl:1: prompt: not in the form"),
+        ({"judge": {**both, "truth": "yes.jsonl"}}, "known questions are labelled yes"),
+        ({"judge": {**both, "truth": "strange.jsonl"}}, "none of its labelled answers is to"),
+        ({"judge": dict.fromkeys(both, "short.jsonl")}, "answers to 1 questions are labelled"),
         ({"data": {"questions": "few.jsonl"}}, "has only 1 of the questions"),
         ({"judge": {**both, "depth": 3}}, "unknown key"),
     ):

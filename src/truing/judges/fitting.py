@@ -49,8 +49,15 @@ class Fitted:
 def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -> Labelled:
     """Labelled answers put to their questions, by question in the order of `cases`.
 
-    Raises InputError where hardly any question is known.
+    Raises InputError where hardly any question is labelled or known, and where a file's labels are all
+    alike.
     """
+    asked = {answer_key(each.question) for answers in files.values() for each in answers}
+    if len(asked) < LEAST_QUESTIONS:
+        raise InputError(
+            f"{', '.join(f'judge.{name}' for name in files)}: answers to {len(asked)} questions are "
+            f"labelled, too few for a judge (at least {LEAST_QUESTIONS}); label answers to more questions"
+        )
     place_of = _places(cases)
     labels_in: dict[str, list[tuple[tuple[int, str], int]]] = {name: [] for name in files}
     left_out = {"question unknown": 0, "empty answer": 0}
@@ -72,12 +79,28 @@ def matched(cases: Sequence[Case], files: dict[str, Sequence[LabelledAnswer]]) -
             f"few to train a judge (at least {LEAST_QUESTIONS}); give the file of the questions that "
             "were answered"
         )
+    for name, labels in labels_in.items():
+        _check_both(name, [label for _, label in labels])
     number = {pair: n for n, pair in enumerate(pairs)}
     rows = {
         name: [(number[pair], label) for pair, label in labels]
         for name, labels in labels_in.items()
     }
     return Labelled([(cases[place], answer) for place, answer in pairs], rows, left_out)
+
+
+def _check_both(name: str, labels: Sequence[int]) -> None:
+    """Raises InputError where nothing can be told apart, before answers are read or sent to a server."""
+    if len(set(labels)) == 1:
+        raise InputError(
+            f"judge.{name}: all {len(labels)} labelled answers to known questions are labelled "
+            f"{'yes' if labels[0] else 'no'}; give answers of both labels"
+        )
+    if not labels:
+        raise InputError(
+            f"judge.{name}: none of its labelled answers is to a question of data.questions; give answers "
+            "to those"
+        )
 
 
 def _places(cases: Sequence[Case]) -> Callable[[str], int | None]:
