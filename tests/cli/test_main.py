@@ -107,7 +107,11 @@ def test_help_lists_the_commands_and_is_quick() -> None:
 
 
 def test_the_console_entry_point() -> None:
-    code = "from truing.cli.main import main; main()"
+    """A report needs no PyTorch, which takes seconds to load."""
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules, file=sys.stderr))\n"
+        "from truing.cli.main import main; main()"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, "report", "nowhere"],
         capture_output=True, text=True, timeout=60,
@@ -115,6 +119,7 @@ def test_the_console_entry_point() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith("Error: nowhere: no such folder")
+    assert done.stderr.splitlines()[-1] == "False"
 
 
 def _process(*arguments: object, **environment: str) -> subprocess.Popen[bytes]:

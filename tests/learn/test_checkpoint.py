@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import multiprocessing
-import os
 import random
 import signal
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.context import ForkServerContext
-from multiprocessing.forkserver import ensure_running
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from forked import processes
 from tabular import PREFIXES, TOKENS, TabularPolicy, draw, trajectories
 from tiny import texts, tiny
 from training_worker import STEPS as TRAINING_STEPS
@@ -205,17 +201,6 @@ def test_a_language_model_resumes_bit_for_bit(tmp_path: Path, kind: str) -> None
     assert _log(tmp_path / "whole")[-1]["loss"] < _log(tmp_path / "whole")[0]["loss"]
 
 
-@pytest.fixture(scope="module")
-def processes() -> ForkServerContext:
-    """Processes that start in a moment, because a server has imported everything for them."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["training_worker"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # what the server imports by
-        ensure_running()
-    return context
-
-
 @pytest.mark.parametrize(
     "what",
     [
@@ -223,16 +208,15 @@ def processes() -> ForkServerContext:
         *("text-sft", "text-kto", "text-rl", "text-ppo", "text-int8"),
     ],
 )
-def test_sigkill_at_random_moments_changes_nothing(
-    tmp_path: Path, what: str, processes: ForkServerContext
-) -> None:
+def test_sigkill_at_random_moments_changes_nothing(tmp_path: Path, what: str) -> None:
     """A process of its own, killed by the system at random moments, five times."""
+    context = processes()
     wanted = run(what, tmp_path / "whole")
     chance = random.Random(what)
     killed, last = 0, 0
     for _ in range(5):
-        ours, theirs = processes.Pipe(duplex=False)
-        child = processes.Process(target=run_in_child, args=(what, tmp_path / "cut", theirs))
+        ours, theirs = context.Pipe(duplex=False)
+        child = context.Process(target=run_in_child, args=(what, tmp_path / "cut", theirs))
         child.start()
         theirs.close()
         fatal = chance.randrange(last + 1, last + 6)

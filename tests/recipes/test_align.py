@@ -198,51 +198,46 @@ def test_plain_transformers_gives_the_same_log_probabilities(finished: Path, nam
     )
 
 
-@pytest.mark.parametrize("stop_after", [0, 4, 7])
-def test_a_killed_run_goes_on_and_ends_the_same(
-    model_folder: Path,
-    finished: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stop_after: int,
+def test_a_run_killed_between_stages_and_steps_goes_on_and_ends_the_same(
+    model_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One run, killed before its first stage, between two others, late, and twice in training; it is taken
+    up each time from what the kills before have left."""
+    from truing.learn import loop
+
     done: list[str] = []
-    whole = Run.stage
+    killed: list[str] = []
+    updates = 0
+    whole_stage, whole_update = Run.stage, loop.update
+
+    def kill_once(when: str) -> None:
+        if when not in killed:
+            killed.append(when)
+            raise KeyboardInterrupt
 
     def stage(self: Run, name: str, *rest: Any, **options: Any) -> None:
-        if len(done) == stop_after:
-            raise KeyboardInterrupt
-        whole(self, name, *rest, **options)
-        done.append(name)
+        new = name not in done
+        if new and len(done) in (0, 4, 7):
+            kill_once(f"after {len(done)} stages")
+        whole_stage(self, name, *rest, **options)
+        done.extend([name] if new else [])
+
+    def update(*arguments: Any) -> Any:
+        nonlocal updates
+        updates += 1
+        if updates in (3, 9):
+            kill_once(f"in update {updates}")
+        return whole_update(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "stage", stage)
-        with pytest.raises(KeyboardInterrupt):
-            run(small(model_folder), tmp_path / "run")
+        patch.setattr(loop, "update", update)
+        for _ in range(5):
+            with pytest.raises(KeyboardInterrupt):
+                run(small(model_folder), tmp_path / "run")
     run(small(model_folder), tmp_path / "run")
-    assert rows(tmp_path / "run") == rows(finished)
-
-
-def test_training_killed_between_steps_ends_the_same(
-    model_folder: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from truing.learn import loop
-
-    calls = 0
-    whole = loop.update
-
-    def update(*arguments: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls in (3, 9):
-            raise KeyboardInterrupt
-        return whole(*arguments)
-
-    monkeypatch.setattr(loop, "update", update)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            run(small(model_folder), tmp_path / "run")
-    run(small(model_folder), tmp_path / "run")
+    places = ["after 0 stages", "after 4 stages", "after 7 stages", "in update 3", "in update 9"]
+    assert sorted(killed) == places
     assert rows(tmp_path / "run") == rows(finished)
 
 

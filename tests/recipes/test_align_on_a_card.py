@@ -44,7 +44,7 @@ def small(model: Path, device: str = "auto") -> Spec:
             "evaluate_every": 1, "monitored": 1, "adapter": {"rank": 2}, "objective": {"name": "ppo"},
         },
         "evaluation": {
-            "max_new_tokens": 4, "attacks": 2, "rules": 4, "kl_questions": 2, "resamples": 100,
+            "max_new_tokens": 3, "attacks": 2, "rules": 4, "kl_questions": 2, "resamples": 100,
             "dtype": "float32",
         },
     })  # fmt: skip

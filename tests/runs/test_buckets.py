@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from forked import processes
 from truing.runs.buckets import BUCKET_BYTES, buckets, sum_in_buckets
 
 SHAPES = [(3,), (40, 7), (1,), (128, 65), (2, 3, 4), (300, 300), (5,)]
@@ -36,8 +36,7 @@ def _reduce(rank: int, count: int, folder: Path) -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_bucket_sums_what_each_alone_would(tmp_path: Path, count: int) -> None:
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["torch", "truing.runs.buckets"])
+    context = processes()
     started = [context.Process(target=_reduce, args=(n, count, tmp_path)) for n in range(count)]
     for process in started:
         process.start()

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from paths import ROOT
-from training_worker import STEPS, run_command
-
-WORKER = ROOT / "tests" / "support" / "training_worker.py"
+from forked import processes
+from training_worker import STEPS, run_all, run_command
 
 
 def free_port() -> int:
@@ -46,19 +40,11 @@ def environments(count: int) -> list[dict[str, str]]:
 
 def together(whats: Sequence[str], folder: Path, count: int) -> None:
     """Trainings of training_worker.py in so many processes."""
-    started = []
-    for own in environments(count):
-        environment = os.environ | own
-        command = [sys.executable, str(WORKER), str(folder), *whats]
-        started.append(
-            subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-        )
     trainings = [what for what in whats if not what.startswith("again:")]
-    for process in started:
-        out, error = process.communicate(timeout=300)
-        assert process.returncode == 0, error
+    for code, out, error in _ended([
+        (run_all, (whats, folder, own, folder / f"rank{own['RANK']}")) for own in environments(count)
+    ]):  # fmt: skip
+        assert code == 0, error
         assert out.splitlines() == [f"step {n}" for _ in trainings for n in range(1, STEPS + 1)]
 
 
@@ -85,23 +71,32 @@ def spec_file(folder: Path, model: Path, **over: Any) -> Path:
 
 
 def launched(spec: Path, out: Path, *more: str, others: Path | None = None) -> list[Ended]:
-    """`truing train rl` in two processes, forked from one that has loaded the libraries. The second may be
-    given `others` for a spec."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["truing.cli.train", "truing.recipes.train"])
-    processes = []
-    for own, file in zip(environments(2), (spec, others or spec), strict=True):
-        command = ["train", "rl", str(file), "--out", str(out), "--json", *more]
-        said = file.with_name(f"rank{own['RANK']}")
-        processes.append((context.Process(target=run_command, args=(command, own, said)), said))
-    for process, _ in processes:
+    """`truing train rl` in two processes. The second may be given `others` for a spec."""
+    return _ended([
+        (
+            run_command,
+            (
+                ["train", "rl", str(file), "--out", str(out), "--json", *more],
+                own,
+                file.with_name(f"rank{own['RANK']}"),
+            ),
+        )
+        for own, file in zip(environments(2), (spec, others or spec), strict=True)
+    ])  # fmt: skip
+
+
+def _ended(works: Sequence[tuple[Callable[..., None], tuple[Any, ...]]]) -> list[Ended]:
+    """How processes end that do these works at the same time. The last argument says where they write."""
+    context = processes()
+    started = [(context.Process(target=work, args=args), args[-1]) for work, args in works]
+    for process, _ in started:
         process.start()
-    for process, _ in processes:
+    for process, _ in started:
         process.join(300)
         process.kill()  # one that hangs has no exit code of its own
     return [
         (process.exitcode, said.with_suffix(".out").read_text(), said.with_suffix(".err").read_text())
-        for process, said in processes
+        for process, said in started
     ]  # fmt: skip
 
 

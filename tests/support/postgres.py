@@ -89,9 +89,9 @@ def running_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def new_database(server: str) -> str:
-    """The URL of a fresh, empty database."""
+def new_database(server: str, template: str = "template1") -> str:
+    """The URL of a fresh database: empty, or as the one of that name is, to which nobody is connected."""
     name = f"t{secrets.token_hex(6)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")  # type: ignore[arg-type]
     return f"{server.rpartition('/')[0]}/{name}"

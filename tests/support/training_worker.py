@@ -1,6 +1,6 @@
-"""Trainings in a process of their own: `training_worker.py FOLDER WHAT ...`.
+"""Trainings in processes of their own.
 
-Says `step N` after each step. Several of them are what test_ranks.py compares with one;
+`run_all` says `step N` after each step: several of them are what test_ranks.py compares with one.
 test_checkpoint.py kills `run_in_child`.
 """
 
@@ -228,23 +228,30 @@ def run_in_child(what: str, folder: Path, steps: Connection) -> None:
     run(what, folder, steps.send)
 
 
+def run_all(whats: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
+    """Trainings one after the other, each in its folder; `again:NAME` restores and saves that one. What
+    is said goes to SAID.out and SAID.err."""
+    _begin(environment, said)
+    torch.set_num_threads(1)
+    for name in whats:
+        what = name.removeprefix("again:")
+        if what != name:
+            saved_again(what, folder / "again" / what)
+        else:
+            run(what, folder / what, lambda step: print(f"step {step}", flush=True))
+    Ranks().wait()
+
+
 def run_command(command: Sequence[str], environment: Mapping[str, str], said: Path) -> None:
     """A `truing` command in this process, in SAID's folder; the process ends with it. What it says goes to
     SAID.out and SAID.err."""
-    os.environ.update(environment)
-    os.chdir(said.parent)
-    for stream, ending in ((1, ".out"), (2, ".err")):
-        os.dup2(os.open(said.with_suffix(ending), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)
+    _begin(environment, said)
     sys.argv = ["truing", *command]
     main()
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for name in sys.argv[2:]:
-        what = name.removeprefix("again:")
-        if what != name:
-            saved_again(what, Path(sys.argv[1]) / "again" / what)
-        else:
-            run(what, Path(sys.argv[1]) / what, lambda step: print(f"step {step}", flush=True))
-    Ranks().wait()
+def _begin(environment: Mapping[str, str], said: Path) -> None:
+    os.environ.update(environment)
+    os.chdir(said.parent)
+    for stream, ending in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(said.with_suffix(ending), os.O_CREAT | os.O_WRONLY | os.O_TRUNC), stream)

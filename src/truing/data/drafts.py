@@ -83,8 +83,10 @@ def check_names(
     present = list(found)
     meant = {name.removesuffix("_answers"): name for name in known} | {name: name for name in known}
     for name in present:
+        if name in known:
+            continue
         close = difflib.get_close_matches(name.casefold(), meant, n=1, cutoff=0.75)
-        if name not in known and close and (nearest := meant[close[0]]) not in present:
+        if close and (nearest := meant[close[0]]) not in present:
             raise mistake(file, line, name, f"unknown {kind}", f"did you mean '{nearest}'?")
     for name in required:
         if name not in present:

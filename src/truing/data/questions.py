@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def _files(source: str) -> list[str | Path]:
     return list(listed)
 
 
+@functools.cache
 def _built_in(name: str) -> CaseFile:
     resource = files("truing.data").joinpath("built_in", name)
     return _parsed(f"built-in {name}", resource.read_bytes())

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from truing.data.texts import Demonstration
 from truing.models.engine.nesting import common_prefix
-from truing.models.engine.tree import PromptWithContinuations
-from truing.models.language_model import LanguageModel
 from truing.models.templates.rendering import TemplateRefusal
 from truing.types import Case, InputError, stable_hash
+
+if TYPE_CHECKING:
+    from truing.models.engine.tree import PromptWithContinuations
+    from truing.models.language_model import LanguageModel
 
 
 @dataclass(frozen=True)
@@ -192,6 +195,9 @@ class Renderer:
     ) -> PromptWithContinuations:
         """Answers behind the tokens of a prompt, to be scored or read: what closes the thoughts counts
         as the prompt's, so that an answer's likelihood is its own."""
+        # PyTorch takes seconds to load, and a report shows prompts without it.
+        from truing.models.engine.tree import PromptWithContinuations
+
         closed = self.model.encode(self.thoughts_closed) if self.thoughts_closed else []
         return PromptWithContinuations(
             [*tokens, *closed],

@@ -7,6 +7,7 @@ may import the macros of `parts.html.j2`.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -30,6 +31,7 @@ def _read(package: str, name: str) -> str:
     return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
+@functools.cache
 def _environment(package: str, template: str) -> Environment:
     environment = Environment(
         loader=DictLoader(

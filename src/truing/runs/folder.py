@@ -5,10 +5,12 @@ A run folder is the only hand-over between the main job and its report. Nothing 
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +153,12 @@ def read_judges(folder: Path) -> dict[str, Any]:
 def note_judges(folder: Path, figures: Mapping[str, Any]) -> None:
     """Writes how far judges agree with labelled answers, by name, beside what is there of others."""
     write_json_atomically(folder / JUDGES, {**read_judges(folder), **figures})
+
+
+@functools.lru_cache(maxsize=8)
+def _yaml(text: str, where: str) -> Any:
+    """The value of a spec's text, which a report asks for several times. Not to be changed."""
+    return yaml_value(text, where)
 
 
 @dataclass(frozen=True)
@@ -303,5 +311,5 @@ class RunFolder:
 
         Names that have changed since are today's.
         """
-        data = yaml_value(self.spec_text(), str(self.path / "spec.yaml"))
+        data = deepcopy(_yaml(self.spec_text(), str(self.path / "spec.yaml")))
         return up_to_date(data)[0] if isinstance(data, dict) else {}

@@ -122,6 +122,7 @@ def _case(kind: str, number: int) -> Case:
     return Case(prompt, (reference,), category=kind, columns={"keys": list(facts)})
 
 
+@cache
 def cases() -> tuple[Case, ...]:
     """The task's cases, the same ones every time; the kinds take turns."""
     return tuple(_case(kind, number) for number in range(EACH) for kind in KINDS)

@@ -169,6 +169,7 @@ def _case(request: Request, number: int) -> Case:
     return Case(prompt, category=category, family=request["request"], columns=columns)
 
 
+@cache
 def cases() -> tuple[Case, ...]:
     """The task's cases, the same ones every time."""
     requests = _requests()

@@ -66,6 +66,7 @@ def _case(place: int, turn: int) -> Case:
     )
 
 
+@cache
 def cases() -> tuple[Case, ...]:
     """The task's cases, the same ones every time; the scenes take turns."""
     scenes = range(len(_scenes()[1]))

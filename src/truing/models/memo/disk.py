@@ -13,10 +13,12 @@ import threading
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from truing.models.engine.tree import Tokens
 from truing.models.user_cache import ModelUnavailable, cache_folder
+
+if TYPE_CHECKING:  # a report asks for what is kept of replies, and PyTorch takes seconds to load
+    from truing.models.engine.tree import Tokens
 
 Value = TypeVar("Value")
 _WAIT_SECONDS = 120.0
