@@ -28,7 +28,7 @@ from truing.models.pool.pooled_model import PooledModel
 from truing.models.weights.adapter_folders import is_adapter, tokenizer_folder
 from truing.models.weights.folders import check_folder
 from truing.models.weights.resolving import adapter_base, portable_name, resolve_model
-from truing.policies.adapter import save_adapter
+from truing.models.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer

@@ -6,8 +6,28 @@ import re
 from pathlib import Path
 
 _LOCAL = frozenset(
-    "apfs bcachefs btrfs exfat ext2 ext3 ext4 f2fs hfsplus jfs ntfs ntfs3 overlay ramfs reiserfs tmpfs "
-    "ufs vfat xfs zfs".split()
+    [
+        "apfs",
+        "bcachefs",
+        "btrfs",
+        "exfat",
+        "ext2",
+        "ext3",
+        "ext4",
+        "f2fs",
+        "hfsplus",
+        "jfs",
+        "ntfs",
+        "ntfs3",
+        "overlay",
+        "ramfs",
+        "reiserfs",
+        "tmpfs",
+        "ufs",
+        "vfat",
+        "xfs",
+        "zfs",
+    ]
 )
 """Linux's names of file systems that one machine alone mounts. What isn't named may be shared."""
 
