@@ -11,10 +11,13 @@ from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from truing.models import devices, precision
 from truing.models.engine.memory import available_bytes, key_value_bytes
+from truing.models.language_model import LanguageModel
 from truing.models.pool.build import build
+from truing.models.pool.changes import Change
 from truing.models.pool.functions import FUNCTIONS, Held, threads
 from truing.models.pool.messages import Message
 from truing.models.pool.model_files import ModelFiles
@@ -45,7 +48,7 @@ class ModelHolder:
         content = request.content
         try:
             if content["do"] == "open":
-                return Message(self._open(content))
+                return Message(self._open(content, request.tensors))
             return self._run(content)
         except InputError as error:
             return Message({"failed": "input", "message": str(error)})
@@ -73,16 +76,19 @@ class ModelHolder:
                 self._held.pop(key, None)
         gc.collect()
 
-    def _open(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Loads a model, unless it is there, and frees those that the pool has no use for any more."""
-        key = content["model"]
+    def _open(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Loads a model, unless it is there, and frees those that the pool has no use for any more. Where
+        it takes tensors that aren't there, `wants` says of which hash."""
+        key, change = content["model"], content.get("change")
         with self._loading:
             self._keep(content["pool"], {key, *content["keep"]})
+            if key not in self._held and change and not tensors:
+                return {"wants": change["hash"]}
             if key not in self._held:
                 devices.choose(content["device"], "worker")
                 torch.set_num_threads(content["threads"])
                 precision.take_for_granted(content["fast"])
-                self._held[key] = Held(_files(content).load(), content["threads"])
+                self._held[key] = Held(self._loaded(content, tensors), content["threads"])
             self._users.setdefault(key, set()).add(content["pool"])
             held = self._held[key]
         with threads(held.threads):
@@ -94,6 +100,17 @@ class ModelHolder:
                 "token_bytes": key_value_bytes(held.model.model, held.model.dtype),
                 "device": devices.record(),
             }
+
+    def _loaded(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LanguageModel:
+        """A model from its files, or one that another is changed to, which is loaded first."""
+        if "change" not in content:
+            return _files(content).load()
+        change = Change.from_json(content["change"], tensors)
+        base = content["base"]
+        if base not in self._held:
+            self._held[base] = Held(_files(content).load(), content["threads"])
+        self._users.setdefault(base, set()).add(content["pool"])
+        return change.applied(self._held[base].model)
 
     def _run(self, content: Mapping[str, Any]) -> Message:
         held = self._held[content["model"]]
