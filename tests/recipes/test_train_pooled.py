@@ -31,6 +31,7 @@ RL = {
     "evaluate_every": 2, "adapter": {"rank": 2}, "max_kl": 1000.0, "learning_rate": 0.02,
 }  # fmt: skip
 Spec = dict[str, Any]
+Left = tuple[bytes, list[dict[str, Any]]]
 
 
 class _Listening(WorkerHere):
@@ -52,21 +53,15 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[_Listening]]:
+def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Those of the next `--workers`, without processes."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
     Path("prompts.txt").write_text("\n".join(PROMPTS))
-    begun: list[_Listening] = []
-
-    def worker(number: int, threads: int) -> _Listening:
-        begun.append(_Listening(f"worker {number}"))
-        return begun[-1]
-
-    monkeypatch.setattr(opening, "LocalWorker", worker)
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening(f"w{number}"))
     before, granted = torch.get_num_threads(), precision._granted.bfloat16
     torch.set_num_threads(1)
-    yield begun
+    yield
     torch.set_num_threads(before)
     precision._granted.bfloat16 = granted
     precision.has_fast_bfloat16.cache_clear()
@@ -86,7 +81,7 @@ def train(model: Path, *options: str, out: str, kind: str = "rl", **parts: Spec)
     return CliRunner().invoke(app, line, prog_name="truing", catch_exceptions=False)
 
 
-def left(out: str) -> tuple[bytes, list[dict[str, Any]]]:
+def left(out: str) -> Left:
     """The adapter's bytes, and the log without what a sampler apart adds."""
     rows = read_jsonl(Path(out) / "logs" / "rl-seed0.jsonl")
     for row in rows:
@@ -105,16 +100,29 @@ def dies_at(number: int) -> Callable[[Mapping[str, Any]], bool]:
     return dies
 
 
+@pytest.fixture(scope="module")
+def alone(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
+    """What one process leaves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("alone"))
+        Path("prompts.txt").write_text("\n".join(PROMPTS))
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        result = train(model, out="alone")
+        torch.set_num_threads(before)
+        assert result.exit_code == 0, result.output
+        found = left("alone")
+    yield found
+
+
 def test_workers_that_die_change_no_byte(
-    model: Path, workers: list[_Listening], monkeypatch: pytest.MonkeyPatch
+    model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = train(model, out="alone")
-    assert alone.exit_code == 0, alone.output
     two = [_Listening("w1", dies_at(random.Random().randint(1, 3))), _Listening("w2")]
     monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: two[number - 1])
     pooled = train(model, "--workers", "2", out="pooled")
     assert pooled.exit_code == 0, pooled.output
-    assert left("pooled") == left("alone")
+    assert left("pooled") == alone
     if "is gone" in pooled.stderr:  # the other may have taken all of its packs before
         assert two[0].links > 1
     for worker in two:  # each version once
@@ -126,10 +134,13 @@ def test_workers_that_die_change_no_byte(
 
 @pytest.mark.parametrize("staleness", [0, 1])
 def test_a_learner_that_is_killed_goes_on_to_the_byte(
-    staleness: int, model: Path, workers: list[_Listening], monkeypatch: pytest.MonkeyPatch
+    staleness: int, model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts: dict[str, Spec] = {"compute": {"sampler": "workers"}, "rl": {"staleness": staleness}}
-    assert train(model, "--workers", "1", out="whole", **parts).exit_code == 0
+    expected = alone
+    if staleness:
+        assert train(model, "--workers", "1", out="whole", **parts).exit_code == 0
+        expected = left("whole")
     whole, save = loop.update, Checkpoint.save
     updates: list[int] = []
 
@@ -148,14 +159,12 @@ def test_a_learner_that_is_killed_goes_on_to_the_byte(
     assert train(model, "--workers", "1", out="run", **parts).exit_code == 130
     monkeypatch.setattr(loop, "update", whole)
     assert train(model, "--workers", "2", "--resume", out="run", **parts).exit_code == 0
-    assert left("run") == left("whole")
+    assert left("run") == expected
 
 
 def test_with_no_worker_left_it_is_said_how_to_go_on(
-    model: Path, workers: list[_Listening], monkeypatch: pytest.MonkeyPatch
+    model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert train(model, "--workers", "1", out="whole").exit_code == 0
-
     class Leaving(_Listening):
         def link(self) -> Any:
             self.starts = self.links < 1
@@ -167,7 +176,7 @@ def test_with_no_worker_left_it_is_said_how_to_go_on(
     assert result.exit_code == 2 and "none is left" in result.stderr and "--resume" in result.stderr
     monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0
-    assert left("run") == left("whole")
+    assert left("run") == alone
 
 
 @pytest.mark.parametrize(
@@ -182,7 +191,7 @@ def test_with_no_worker_left_it_is_said_how_to_go_on(
 )  # fmt: skip
 def test_what_workers_can_not_sample_is_refused_before_anything_is_made(
     model: Path,
-    workers: list[_Listening],
+    workers: None,
     parts: dict[str, Spec],
     options: list[str],
     message: str,
@@ -192,6 +201,6 @@ def test_what_workers_can_not_sample_is_refused_before_anything_is_made(
     assert not Path("out").exists()
 
 
-def test_other_trainings_have_nothing_to_sample(model: Path, workers: list[_Listening]) -> None:
+def test_other_trainings_have_nothing_to_sample(model: Path, workers: None) -> None:
     result = train(model, "--workers", "2", out="out", kind="sft")
     assert result.exit_code == 2 and "'train sft' samples nothing" in result.stderr

@@ -68,13 +68,23 @@ class ModelHolder:
             self._keep(pool, ())
 
     def _keep(self, pool: str, keys: Collection[str]) -> None:
+        whole = False
         for key, users in list(self._users.items()):
             if key not in keys:
                 users.discard(pool)
             if not users:
                 del self._users[key]
-                self._held.pop(key, None)
-        gc.collect()
+                whole |= self._let_go(key)
+        if whole:  # it takes longer than is worth it for an adapter
+            gc.collect()
+
+    def _let_go(self, key: str) -> bool:
+        """Drops a model; whether it had weights of its own."""
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        held.model.forget_copies()
+        return not held.is_changed
 
     def _open(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         """Loads a model, unless it is there, and frees those that the pool has no use for any more. Where
@@ -88,7 +98,8 @@ class ModelHolder:
                 devices.choose(content["device"], "worker")
                 torch.set_num_threads(content["threads"])
                 precision.take_for_granted(content["fast"])
-                self._held[key] = Held(self._loaded(content, tensors), content["threads"])
+                loaded = self._loaded(content, tensors)
+                self._held[key] = Held(loaded, content["threads"], is_changed=change is not None)
             self._users.setdefault(key, set()).add(content["pool"])
             held = self._held[key]
         with threads(held.threads):
