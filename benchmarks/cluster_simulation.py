@@ -294,7 +294,9 @@ def main() -> None:
         "assumptions": asdict(given),
         "growth": growth,
         "cases_of_a_pack": each,
-        "store_milliseconds_a_pack": {str(n): 1e3 * cost for n, cost in zip(rows, stored, strict=True)},
+        "store_milliseconds_a_pack": {
+            str(n): 1e3 * cost for n, cost in zip(rows, stored, strict=True)
+        },
         "coordinator_milliseconds_a_pack": per_pack * 1e3,
         "coordinator_bytes_a_case": memory,
         "wall_clock_exponent": exponent,

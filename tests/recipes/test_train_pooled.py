@@ -71,7 +71,9 @@ def train(model: Path, *options: str, out: str, kind: str = "rl", **parts: Spec)
     spec = {
         "model": str(model),
         "dtype": "float32",
-        "evaluation": {"dtype": "float32"},  # else workers in this process would change what is found out
+        "evaluation": {
+            "dtype": "float32"
+        },  # else workers in this process would change what is found out
         "data": {"prompts": "prompts.txt"},
         "reward": {"parts": [{"name": "length", "target": 2}]},
         "rl": RL | parts.get("rl", {}),
