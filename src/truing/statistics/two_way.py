@@ -20,7 +20,7 @@ V and p (1 - p) are both estimates, which is where the 1 is from. That of a diff
 Statistics in Medicine 17, equations 3 to 5), the same idea for pairs, with the shares of pairs won and
 lost and the effective number of pairs.
 
-Departures, chosen by simulation (`benchmarks/coverage.py` prints what they cover):
+Departures, chosen by simulation (`benchmarks/interval_coverage.py` prints what they cover):
 
 - few scores that differ say little of how they cluster: a single success of 104 can't tell whether its
   wording works or it was chance. 1 / n is therefore a mean of the estimate, weighed by the spread within

@@ -75,7 +75,7 @@ def test_two_integers_leave_a_thirty_thousandth_of_the_largest() -> None:
     x[:, 7] = 100.0
     integers, largest = rounded_twice(x)
     first, second = integers.long().unflatten(0, (2, -1))
-    apart = ((first + second / 254) * largest / 127 - x).abs() / largest
+    apart = ((first + second / 254) * largest[:, None] / 127 - x).abs() / largest[:, None]
     assert float(apart.max()) < 1.01 / (127 * 254) + 1e-7
     once, _ = rounded(x)
     assert torch.equal(once.long(), first) and int(integers.abs().max()) <= 127

@@ -8,18 +8,25 @@ queries at once, and leave the cache when few enough are left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from truing.models.engine import kernels
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.beginnings import Beginnings, Gathering
+from truing.models.engine.kernels import array_of
 from truing.models.engine.prefill import Pair, Prompts
-from truing.models.engine.projection import softcapped
 
 BLOCK = 64
 """New tokens of a row that room is made for at once."""
+ALONE = 1 << 17
+"""Scores that one thread looks at sooner than several have begun."""
+_NO_WINDOW = 1 << 62
 
 
 def grown(states: Tensor, axis: int, most: int) -> Tensor:
@@ -34,7 +41,7 @@ class _Layer:
     few queries are fastest.
 
     prefix (K, ...) of what all prompts begin with, beginnings (K M, ...) of what groups of prompts do; or
-    None. prompts (K P, ...); own (K, P S, ...).
+    None. prompts (K P, ...). own: both (K, P S, T, D), and as kernels take them.
     """
 
     def __init__(
@@ -44,7 +51,12 @@ class _Layer:
         self.beginnings = None if beginnings is None else _turned(beginnings)
         self.prompts = _turned(prompts)
         K, _, _, D = prompts[0].shape
-        self.own = (prompts[0].new_zeros(K, slots, D, 0), prompts[1].new_zeros(K, slots, 0, D))
+        self.hold((prompts[0].new_zeros(K, slots, 0, D), prompts[1].new_zeros(K, slots, 0, D)))
+
+    def hold(self, own: Pair) -> None:
+        """Takes these as the rows' own keys and values."""
+        self.own = own
+        self.own_arrays = array_of(own[0]), array_of(own[1])
 
 
 def _turned(pair: Pair) -> Pair:
@@ -156,6 +168,7 @@ class SharedCache(Slots):
     def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
         super().__init__(prompts, samples, max_new_tokens)
         lengths = self._prompt_lengths
+        self._query: Tensor | None = None
         self._group(Beginnings.of(prompts.hangs_on, lengths, samples))
         groups = zip(self._beginnings.groups, self._beginnings.lengths, strict=True)
         shared = prompts.places([(group[0], 0, length) for group, length in groups])
@@ -173,10 +186,16 @@ class SharedCache(Slots):
                 self.slots,
             )
 
+    def _lay_out(self, slots: Sequence[int]) -> None:
+        super()._lay_out(slots)
+        self._slots = array_of(self.slot_N)
+
     def _group(self, beginnings: Beginnings) -> None:
         prompts = len(self._prompt_lengths)
         self._beginnings, self._begun = beginnings, beginnings.begun(prompts)
         self._gathering = Gathering(beginnings.groups, prompts) if beginnings.groups else None
+        self._begun_P = np.array(self._begun)
+        self._own_P = np.array(self._prompt_lengths) - self._begun_P
 
     def attend(
         self,
@@ -187,99 +206,91 @@ class SharedCache(Slots):
         rule: ScoreRule,
     ) -> Tensor:
         """See AttentionPlan. Row n's new token sees the prefix, its prompt and its own tokens."""
+        heads_NAD = torch.cat((query_NHD, key_NKD, value_NKD), dim=1)
+        still = heads_NAD.new_ones(len(heads_NAD), heads_NAD.shape[2])
+        return self.attend_unturned(layer, heads_NAD, still, torch.zeros_like(still), rule)
+
+    def attend_unturned(
+        self, layer: int, heads_NAD: Tensor, cos_ND: Tensor, sin_ND: Tensor, rule: ScoreRule
+    ) -> Tensor:
+        """The same of heads of queries, keys and values behind one another, before they are turned by the
+        cosines and sines of their positions: (N, H, D)."""
         cache = self._layers[layer]
-        _, H, D = query_NHD.shape
-        K = key_NKD.shape[1]
-        P, S, G, now = len(self.prompt_length_P), self.samples, H // K, self.step + 1
-        self._store(cache, key_NKD, value_NKD)
-        query_PSKGD = self._spread(query_NHD).view(P, S, K, G, D)
-        query = query_NHD.new_empty(K, P, S, G, D)
-        torch.mul(query_PSKGD.permute(2, 0, 1, 3, 4), rule.scale, out=query)
-        own_keys, own_values = cache.own[0][..., :now], cache.own[1][:, :, :now]
-        if own_keys.dtype == torch.bfloat16:  # whose products take three times as long over gaps
-            own_keys = own_keys.contiguous()
-        # What a prompt's samples share is read once for all of them, as more rows of queries.
-        scores = [_rows(query) @ cache.prompts[0]]
-        scores.append(query.view(-1, G, D) @ own_keys.flatten(0, 1))
-        if cache.beginnings is not None:
-            scores.insert(0, self._of_beginnings(query, cache.beginnings[0]))
-        if cache.prefix is not None:
-            scores.insert(0, query.flatten(1, 3) @ cache.prefix[0])
-        scores = [part.view(K, P, S, G, -1) for part in scores]
-        weights = self._weights(torch.cat(scores, dim=-1), rule).to(value_NKD.dtype)
-        *before, on_prompts, on_own = weights.split([part.shape[-1] for part in scores], dim=-1)
-        output = (on_own.reshape(-1, G, now) @ own_values.flatten(0, 1)).view(query.shape)
-        output.view(K * P, S * G, D).baddbmm_(_rows(on_prompts), cache.prompts[1])
-        if cache.beginnings is not None:
-            output += self._of_beginnings(before.pop(), cache.beginnings[1])
-        if cache.prefix is not None:
-            output += (before.pop().flatten(1, 3) @ cache.prefix[1]).view(query.shape)
-        return self._live(output.permute(1, 2, 0, 3, 4).reshape(P * S, H, D))
+        self._make_room(cache)
+        keys, values = cache.own_arrays
+        K, S, P = len(keys), self.samples, len(self._prompt_lengths)
+        query = self._queries(K, heads_NAD)
+        heads, turn = array_of(heads_NAD), (array_of(cos_ND), array_of(sin_ND))
+        scale = np.float32(rule.scale)
+        kernels.place(heads, *turn, self._slots, scale, self.step, array_of(query), keys, values)
+        shared = self._shared_scores(query, cache)
+        output = torch.empty_like(query)
+        given = (array_of(query), *map(array_of, shared), self._begun_P, self._own_P)
+        rows = (keys, values, self._slots, S, self.step)
+        how = (
+            rule.window or _NO_WINDOW,
+            np.float32(rule.softcap or 0),
+            _sinks(rule, K * query.shape[2]),
+        )
+        into = array_of(output)
 
-    def _of_beginnings(self, x_KPSGX: Tensor, states: Tensor) -> Tensor:
-        """Products (K, P, S, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
+        def look(first_head: int, end_head: int) -> None:
+            kernels.look_back(*given, *rows, *how, first_head, end_head, into)
+
+        seen = sum(part.shape[3] for part in shared) + self.step + 1
+        _over_heads(look, K, len(self._slots) * query.shape[2] * seen)
+        prefix, begun, prompt = shared
+        output.view(K * P, -1, output.shape[3]).baddbmm_(_rows(prompt, P), cache.prompts[1])
+        if cache.beginnings is not None:
+            output += self._of_beginnings(begun, cache.beginnings[1])
+        if cache.prefix is not None:
+            output.flatten(1, 2).baddbmm_(prefix.flatten(1, 2), cache.prefix[1])
+        return self._live(output.transpose(0, 1)).flatten(1, 2)
+
+    def _queries(self, heads: int, like_NAD: Tensor) -> Tensor:
+        """(K, P S, G, D) for all layers to write to; 0 where no row lives."""
+        if self._query is None:
+            G = like_NAD.shape[1] // heads - 2
+            self._query = like_NAD.new_zeros(heads, self.slots, G, like_NAD.shape[2])
+        return self._query
+
+    def _shared_scores(self, query_KSGD: Tensor, cache: _Layer) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (K, P S, G, keys) of the prefix, of the prompts' beginnings and of the prompts."""
+        P, shape = len(self._prompt_lengths), query_KSGD.shape[:3]
+        prefix = begun = query_KSGD.new_empty(*shape, 0)
+        if cache.prefix is not None:
+            prefix = torch.bmm(query_KSGD.flatten(1, 2), cache.prefix[0]).view(*shape, -1)
+        if cache.beginnings is not None:
+            begun = self._of_beginnings(query_KSGD, cache.beginnings[0])
+        prompt = torch.bmm(_rows(query_KSGD, P), cache.prompts[0])
+        return prefix, begun, prompt.view(*shape, -1)
+
+    def _of_beginnings(self, x_KSGX: Tensor, states: Tensor) -> Tensor:
+        """Products (K, P S, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
         assert self._gathering is not None
-        products = self._gathering.laid_out(x_KPSGX.flatten(2, 3)) @ states
-        return self._gathering.back(products, len(x_KPSGX)).view(*x_KPSGX.shape[:-1], -1)
-
-    def _weights(self, scores: Tensor, rule: ScoreRule) -> Tensor:
-        """Softmax, computed in float32, over the keys that may be seen."""
-        mask = self._mask(rule.window)
-        if rule.plain:
-            return scores.add_(mask.to(scores.dtype)).softmax(-1)
-        scores = softcapped(scores.float(), rule.softcap).add_(mask)
-        K, _, _, G, _ = scores.shape
-        return rule.weights(scores, K, 1, 1, G, 1)
-
-    def _mask(self, window: int | None) -> Tensor:
-        """(P, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
-        if window not in self._masks:
-            begun_P1 = torch.tensor(self._begun)[:, None]
-            behind_P1 = self.prompt_length_P[:, None]
-            widths = (max(self._begun), self._longest_own)
-            beginning, prompt = (torch.arange(width) for width in widths)
-            P, now = len(begun_P1), self.step + 1
-            own = behind_P1 + torch.arange(now)
-            columns = (torch.arange(-self.prefix_length, 0), beginning)
-            position = [part.expand(P, -1) for part in columns] + [begun_P1 + prompt, own]
-            hidden = torch.zeros(P, self.prefix_length + sum(widths) + now, dtype=torch.bool)
-            beginnings, prompts = hidden[:, self.prefix_length :].split([*widths, now], 1)[:2]
-            beginnings |= beginning >= begun_P1
-            prompts |= begun_P1 + prompt >= behind_P1
-            if window is not None:
-                hidden |= torch.cat(position, 1) <= own[:, -1:] - window
-            mask = torch.zeros(hidden.shape).masked_fill(hidden, float("-inf"))
-            self._masks[window] = mask[:, None, None]
-        return self._masks[window]
+        x_KPQX = x_KSGX.view(len(x_KSGX), len(self._prompt_lengths), -1, x_KSGX.shape[3])
+        products = self._gathering.laid_out(x_KPQX) @ states
+        return self._gathering.back(products, len(x_KSGX)).view(*x_KSGX.shape[:3], -1)
 
     @property
     def _longest_own(self) -> int:
         """Tokens of a prompt behind its group's beginning at most."""
         return max(n - begun for n, begun in zip(self._prompt_lengths, self._begun, strict=True))
 
-    def _store(self, cache: _Layer, key_NKD: Tensor, value_NKD: Tensor) -> None:
-        if cache.own[1].shape[2] == self.step:
-            cache.own = (grown(cache.own[0], 3, self._most), grown(cache.own[1], 2, self._most))
-        keys, values = cache.own
-        places = keys.select(3, self.step), values.select(2, self.step)
-        for place, new in zip(places, (key_NKD, value_NKD), strict=True):
-            if len(self._live_slots) == self.slots:
-                place.copy_(new.transpose(0, 1))
-            else:
-                place.index_copy_(1, self.slot_N, new.transpose(0, 1))
+    def _make_room(self, cache: _Layer) -> None:
+        if cache.own[0].shape[2] == self.step:
+            keys, values = (grown(part, 2, self._most) for part in cache.own)
+            cache.hold((keys, values))
 
-    def _spread(self, x_NHD: Tensor) -> Tensor:
-        """Live rows laid out as slots; the others are 0."""
+    def _live(self, x_SKGD: Tensor) -> Tensor:
         if len(self._live_slots) == self.slots:
-            return x_NHD
-        return x_NHD.new_zeros(self.slots, *x_NHD.shape[1:]).index_copy_(0, self.slot_N, x_NHD)
-
-    def _live(self, x_SHD: Tensor) -> Tensor:
-        return x_SHD if len(self._live_slots) == self.slots else x_SHD.index_select(0, self.slot_N)
+            return x_SKGD.contiguous()
+        return x_SKGD.index_select(0, self.slot_N)
 
     def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
         beginnings, left = self._beginnings.of_prompts(prompt_P.tolist())
         self._group(beginnings)
+        self._query = None
         longest, group_M = self._longest_own, torch.tensor(left, dtype=torch.long)
         begun = max(beginnings.lengths, default=0)
         for layer in self._layers.values():
@@ -288,12 +299,35 @@ class SharedCache(Slots):
             if layer.beginnings is not None:
                 there = _those(layer.beginnings, K, group_M, begun)
                 layer.beginnings = there if left else None
-            layer.own = (layer.own[0][:, old_S], layer.own[1][:, old_S])
+            layer.hold((layer.own[0][:, old_S], layer.own[1][:, old_S]))
 
 
-def _rows(x_KPSGX: Tensor) -> Tensor:
+def _rows(x_KSGX: Tensor, prompts: int) -> Tensor:
     """What a prompt's samples have, as rows: (K P, S G, X)."""
-    return x_KPSGX.flatten(2, 3).flatten(0, 1)
+    return x_KSGX.view(len(x_KSGX) * prompts, -1, x_KSGX.shape[3])
+
+
+def _sinks(rule: ScoreRule, heads: int) -> np.ndarray:
+    """Scores (H,) of no key; -inf where there are none."""
+    if rule.sinks_H is None:
+        return np.full(heads, -np.inf, np.float32)
+    return rule.sinks_H.detach().float().numpy()
+
+
+@cache
+def _others() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="heads")
+
+
+def _over_heads(work: Callable[[int, int], None], heads: int, scores: int) -> None:
+    """Work on so many scores a head, on all heads; on this pass's share of threads where it is worth it."""
+    threads = min(heads, torch.get_num_threads())
+    if threads == 1 or heads * scores < ALONE:
+        return work(0, heads)
+    each = -(-heads // threads)
+    firsts = range(0, heads, each)
+    list(_others().map(work, firsts, [min(first + each, heads) for first in firsts]))
+    return None
 
 
 def _those(pair: Pair, heads: int, chosen: Tensor, longest: int) -> Pair:

@@ -9,7 +9,7 @@ processor, where there are no copies. Other models run through `transformers` it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from threading import Lock
@@ -20,8 +20,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from truing.models.engine.attention import AttentionPlan
+from truing.models.engine.batch_cache import SharedCache
 from truing.models.engine.checkpointing import Checkpoints
 from truing.models.engine.copies import Copies, FloatCopies, state_of
+from truing.models.engine.decode_step import DTYPES, StepLayer, normed
 from truing.models.engine.embedding import embedded
 from truing.models.engine.families import Norm, is_written_here, last_norm, parts_of
 from truing.models.engine.linears import Linears, Live, with_one_input
@@ -169,8 +171,9 @@ class _PackedLayers:
 
     def __init__(self, body: Any, copies: Copies) -> None:
         self.state = state_of(body)
-        pairs = zip(body.layers, copies.of_layers(body), strict=True)
+        pairs = list(zip(body.layers, copies.of_layers(body), strict=True))
         self.layers = [_Layer(i, part, linears) for i, (part, linears) in enumerate(pairs)]
+        self.steps = [StepLayer(i, part, linears) for i, (part, linears) in enumerate(pairs)]
 
 
 class _PackedHead:
@@ -211,7 +214,9 @@ class Decoder:
         """Whether the model's architecture is one of those written here."""
         return is_written_here(model.config)
 
-    def _frozen_layers(self) -> Sequence[_Layer | _LeanLayer]:
+    def _frozen_layers(self, plan: AttentionPlan) -> Sequence[_Layer | _LeanLayer]:
+        if isinstance(plan, SharedCache) and plan.step and self._packed is not None:
+            return self._packed.layers  # nothing learns between the steps of an answer
         body: Any = self._model.base_model
         linear = (each for part in body.layers for group in with_one_input(part) for each in group)
         if reads_own_weights(linear, self._dtype):
@@ -276,12 +281,14 @@ class Decoder:
                 torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x_NE.dtype
             )
         else:
-            stack, dtype = self._frozen_layers(), self._dtype
+            stack, dtype = self._frozen_layers(plan), self._dtype
             x_NE = x_NE.to(dtype)
         turns = {
             turn: self._turn(turn, x_NE, positions_N, dtype, lean=stack is self._lean)
             for turn in dict.fromkeys(layer.turn for layer in stack)
         }
+        if isinstance(plan, SharedCache) and self._packed is not None and dtype in DTYPES:
+            return self._step(self._packed.steps, x_NE, turns, plan)
         with self._in_precision(stack):
             shards = self._shards()
             for number, layer in enumerate(stack[:layers]):
@@ -289,6 +296,19 @@ class Decoder:
                 shard = shards[number] if shards else None
                 x_NE = self._run(layer, shard)(x_NE, *turns[layer.turn], plan, dtype, of_these)
         return x_NE if layers is not None else self._last_norm(x_NE, x_NE.dtype)
+
+    def _step(
+        self,
+        layers: Sequence[StepLayer],
+        x_NE: Tensor,
+        turns: Mapping[str | None, tuple[Tensor, Tensor]],
+        cache: SharedCache,
+    ) -> Tensor:
+        """A pass in which each row adds a token."""
+        beside_NE: Tensor | None = None
+        for layer in layers:
+            beside_NE = layer(x_NE, beside_NE, *turns[layer.turn], cache)
+        return normed(x_NE, beside_NE, self._last_norm)
 
     def _shards(self) -> Sequence[ShardedLayer]:
         """Those of the layers; none where each process holds them whole."""

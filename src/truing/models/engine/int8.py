@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from truing.models import processor
-from truing.models.engine.operators import Gate
+from truing.models.engine import kernels
+from truing.models.engine.kernels import array_of
+from truing.models.engine.operators import Gate, swiglu
 
 _LARGEST = 127
-_FINER = 2 * _LARGEST  # a rounded number leaves a half at most
 _LEAST = 1e-30  # what a row or a channel of zeros is divided by
 _CHUNK = 1 << 17  # weights that are rounded at once, so that a core's own cache holds them
 
@@ -67,17 +68,15 @@ def rounded(x_NI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rounded_twice(x_NI: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows as integers (N, I), below them (2 N, I in all) what those leave, in 254ths; and as `rounded`.
+    """Rows as integers (N, I), below them (2 N, I in all) what those leave, in 254ths; and the largest
+    number of each, at least 1e-30: (N,).
 
     A row that isn't finite has a largest number that isn't, and so no finite product.
     """
-    largest_N1 = _largest(x_NI)
-    both = x_NI.new_empty(2, *x_NI.shape)
-    first, second = both[0], both[1]
-    torch.mul(x_NI, _LARGEST / largest_N1, out=second)
-    torch.round(second, out=first)
-    second.sub_(first).mul_(_FINER)
-    return both.to(torch.int8).flatten(0, 1), largest_N1
+    N, I = x_NI.shape  # noqa: E741
+    integers, largest_N = torch.empty(2 * N, I, dtype=torch.int8), torch.empty(N)
+    kernels.rounded_twice(array_of(x_NI.contiguous()), array_of(integers), array_of(largest_N))
+    return integers, largest_N
 
 
 def _largest(x_NI: Tensor) -> Tensor:
@@ -111,10 +110,11 @@ class Int8Weights:
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O) in float32."""
-        integers, largest_N1 = rounded_twice(x_NI)
-        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O).unflatten(0, (2, -1))
-        first: Tensor = both[0].add_(both[1], alpha=1 / _FINER)
-        return first.mul_(largest_N1)
+        integers, largest_N = rounded_twice(x_NI)
+        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O)
+        found_NO = torch.empty(len(x_NI), both.shape[1])
+        kernels.joined(array_of(both), array_of(largest_N), array_of(found_NO))
+        return found_NO
 
 
 class Int8Linear:
@@ -180,4 +180,9 @@ class Int8:
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """See Linears."""
-        return gate(*self._gate_up(x_NE).chunk(2, dim=-1))
+        gate_up_NF = self._gate_up(x_NE)
+        if gate is not swiglu:
+            return gate(*gate_up_NF.chunk(2, dim=-1))
+        inner_NF = torch.empty(len(x_NE), gate_up_NF.shape[1] // 2)
+        kernels.swiglu(array_of(gate_up_NF), array_of(inner_NF))
+        return inner_NF

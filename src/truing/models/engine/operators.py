@@ -109,6 +109,8 @@ class _SwiGlu(torch.autograd.Function):
 
 def swiglu(gate_NF: Tensor, up_NF: Tensor) -> Tensor:
     """silu(gate) * up (Shazeer, 2020, eq. 6, without its matrix products)."""
+    if not torch.is_grad_enabled():
+        return F.silu(gate_NF).mul_(up_NF)
     return _SwiGlu.apply(gate_NF, up_NF)  # type: ignore[no-any-return,no-untyped-call]
 
 
@@ -128,6 +130,8 @@ class _GeGlu(torch.autograd.Function):
 
 def geglu(gate_NF: Tensor, up_NF: Tensor) -> Tensor:
     """gelu(gate) * up with the GELU's approximation by a tanh (Shazeer, 2020, eq. 6)."""
+    if not torch.is_grad_enabled():
+        return F.gelu(gate_NF, approximate="tanh").mul_(up_NF)
     return _GeGlu.apply(gate_NF, up_NF)  # type: ignore[no-any-return,no-untyped-call]
 
 

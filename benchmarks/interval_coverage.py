@@ -1,6 +1,6 @@
 """How often the intervals of `truing.statistics.two_way` cover the truth, over made-up attacks.
 
-python benchmarks/coverage.py [--simulations N] [--json]
+python benchmarks/interval_coverage.py [--simulations N] [--json]
 
 Successes are 0 or 1, thresholds of normal variables: one part of each wording, one of each item, one of
 each score, with as much of the successes' variance between wordings and items as is asked for. In a

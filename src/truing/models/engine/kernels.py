@@ -1,0 +1,317 @@
+"""What a decode step does between its matrix products, compiled for the processor.
+
+A step has few rows, so that starting PyTorch's operators would take longer than what they do: each kernel
+goes once over what some ten of them would. Arrays are float32, or bfloat16 as its bits (uint16); sums are
+in float32. A row's numbers don't depend on the other rows. Kernels run on one thread and let others run.
+
+All of them stand in this file: what is compiled is kept on disk for as long as the file doesn't change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from torch import Tensor
+
+_F = np.float32
+_IN_ORDER = frozenset({"contract", "nsz"})  # what may be changed of a formula: NaN and inf stay ...
+_AS_VECTORS = _IN_ORDER | {"reassoc", "arcp"}  # ... and a sum may be taken in any order
+
+
+def _compiled(function: Callable[..., Any], changes: frozenset[str] = _AS_VECTORS) -> Any:
+    """The function as machine code, made at its first call and kept beside the file, or where the user's
+    caches are; in memory alone where neither can be written."""
+    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(changes)}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:
+        return njit(**options)(function)
+
+
+def _operator(function: Callable[..., Any]) -> Any:
+    """An operator that kernels call, from a function that gives its type and writes its code."""
+    return intrinsic(function)
+
+
+def array_of(x: Tensor) -> Any:
+    """The tensor's numbers as kernels take them, without a copy."""
+    return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
+
+
+@_operator
+def _float_of(context: Any, bits: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.FloatType())
+
+    return types.float32(types.uint32), code
+
+
+@_operator
+def _bits_of(context: Any, number: Any) -> Any:
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.IntType(32))
+
+    return types.uint32(types.float32), code
+
+
+@_operator
+def _wide(context: Any, number: Any) -> Any:
+    """A number of an array as float32."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(number, types.Float):
+            return arguments[0]
+        bits = builder.zext(arguments[0], ir.IntType(32))
+        return builder.bitcast(builder.shl(bits, ir.IntType(32)(16)), ir.FloatType())
+
+    return types.float32(number), code
+
+
+@_operator
+def _narrow(context: Any, number: Any, into: Any) -> Any:
+    """A float32 as an array has its numbers: the nearest, of two the even one."""
+    kind = into.dtype
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        if isinstance(kind, types.Float):
+            return arguments[0]
+        word, bits = ir.IntType(32), builder.bitcast(arguments[0], ir.IntType(32))
+        odd = builder.and_(builder.lshr(bits, word(16)), word(1))
+        bits = builder.add(bits, builder.add(odd, word(0x7FFF)))
+        return builder.trunc(builder.lshr(bits, word(16)), ir.IntType(16))
+
+    return kind(types.float32, into), code
+
+
+_LOWEST = _F(-87.0)  # below it exp would leave float32
+_LOG2_E, _LN_2, _LN_2_REST = _F(1.44269504), _F(0.693359375), _F(-2.12194440e-4)
+_P0, _P1, _P2 = _F(1.9875691500e-4), _F(1.3981999507e-3), _F(8.3334519073e-3)
+_P3, _P4, _P5 = _F(4.1665795894e-2), _F(1.6666665459e-1), _F(5.0000001201e-1)
+
+
+@partial(_compiled, changes=_IN_ORDER)
+def exp(x: Any) -> Any:
+    """exp of a float32 that isn't above 0, within 1e-7 of it; 0 below -87. 2^n times Cephes' polynomial."""
+    n = np.int32(max(x, _LOWEST) * _LOG2_E - _F(0.5))
+    r = x - _F(n) * _LN_2 - _F(n) * _LN_2_REST
+    polynomial = ((((_P0 * r + _P1) * r + _P2) * r + _P3) * r + _P4) * r + _P5
+    power = _float_of(np.uint32(n + np.int32(127)) << np.uint32(23))
+    return _F(0) if x < _LOWEST else (polynomial * r * r + r + _F(1)) * power
+
+
+@_compiled
+def norm(x_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -> None:
+    """Writes x / sqrt(mean(x^2) + eps) * gain of each row."""
+    N, E = x_NE.shape
+    for n in range(N):
+        total = _F(0)
+        for e in range(E):
+            total += _wide(x_NE[n, e]) * _wide(x_NE[n, e])
+        scale = _F(1) / np.sqrt(total / _F(E) + eps)
+        for e in range(E):
+            out_NE[n, e] = _narrow(_wide(x_NE[n, e]) * scale * _wide(gain_E[e]), out_NE)
+
+
+@_compiled
+def norm_of_sum(x_NE: Any, beside_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -> None:
+    """Adds what stands beside x to it, in place, and writes the norm of the sum."""
+    N, E = x_NE.shape
+    for n in range(N):
+        for e in range(E):
+            x_NE[n, e] = _narrow(_wide(x_NE[n, e]) + _wide(beside_NE[n, e]), x_NE)
+    norm(x_NE, gain_E, eps, out_NE)
+
+
+@_compiled
+def rounded_twice(x_NI: Any, integers_MI: Any, largest_N: Any) -> None:
+    """Writes rows of float32 as two rows of integers each, M = 2 N; see int8.py. The largest of a row that
+    isn't finite isn't."""
+    N, I = x_NI.shape  # noqa: E741
+    for n in range(N):
+        # Bits without the sign are in the order of the numbers, and those of no number above all.
+        bits = _bits_of(_F(1e-30))
+        for i in range(I):
+            bits = max(bits, _bits_of(x_NI[n, i]) & np.uint32(0x7FFFFFFF))
+        largest_N[n] = _float_of(bits)
+        scale = _F(127) / largest_N[n]
+        for i in range(I):
+            value = x_NI[n, i] * scale
+            first = np.int32(value + math.copysign(_F(0.5), value))
+            integers_MI[n, i] = np.int8(first)
+            integers_MI[N + n, i] = np.int8(np.int32((value - _F(first)) * _F(254)))
+
+
+@_compiled
+def joined(sums_MO: Any, largest_N: Any, out_NO: Any) -> None:
+    """Writes what the products of `rounded_twice`'s integers stand for."""
+    N, O = out_NO.shape  # noqa: E741
+    for n in range(N):
+        for o in range(O):
+            out_NO[n, o] = (sums_MO[n, o] + sums_MO[N + n, o] * _F(1 / 254)) * largest_N[n]
+
+
+@_compiled
+def swiglu(gate_up_NF: Any, out_NF: Any) -> None:
+    """Writes silu(gate) * up of rows that have one behind the other."""
+    N, inner = out_NF.shape
+    for n in range(N):
+        for f in range(inner):
+            gate = gate_up_NF[n, f]
+            rest = exp(-abs(gate))
+            share = (_F(1) if gate >= 0 else rest) / (_F(1) + rest)
+            out_NF[n, f] = gate * share * gate_up_NF[n, inner + f]
+
+
+@_compiled
+def place(
+    heads_NAD: Any,
+    cos_ND: Any,
+    sin_ND: Any,
+    slot_N: Any,
+    scale: Any,
+    step: Any,
+    query_KSGD: Any,
+    keys_KSTD: Any,
+    values_KSTD: Any,
+) -> None:
+    """Turns rows' queries and keys by their positions (Su et al., 2021, eq. 34, in halves), and writes
+    queries times `scale`, and keys and values as a step's, where the row's slot has them.
+
+    `heads_NAD`: of queries (K G), keys (K) and values (K). S slots.
+    """
+    K, _, G, D = query_KSGD.shape
+    half = D // 2
+    for n in range(len(slot_N)):
+        slot = slot_N[n]
+        for k in range(K):
+            for g in range(G + 1):
+                head = k * G + g if g < G else K * G + k
+                for d in range(half):
+                    one, other = _wide(heads_NAD[n, head, d]), _wide(heads_NAD[n, head, d + half])
+                    first = one * _wide(cos_ND[n, d]) - other * _wide(sin_ND[n, d])
+                    second = other * _wide(cos_ND[n, d + half]) + one * _wide(sin_ND[n, d + half])
+                    if g < G:
+                        query_KSGD[k, slot, g, d] = _narrow(first * scale, query_KSGD)
+                        query_KSGD[k, slot, g, d + half] = _narrow(second * scale, query_KSGD)
+                    else:
+                        keys_KSTD[k, slot, step, d] = _narrow(first, keys_KSTD)
+                        keys_KSTD[k, slot, step, d + half] = _narrow(second, keys_KSTD)
+            for d in range(D):
+                values_KSTD[k, slot, step, d] = heads_NAD[n, K * G + K + k, d]
+
+
+@_compiled
+def _bounded(scores_L: Any, softcap: Any) -> None:
+    """softcap tanh(score / softcap), in place; of -inf itself."""
+    for column in range(len(scores_L)):
+        score = scores_L[column]
+        rest = exp(-abs(score) * (_F(2) / softcap))
+        bounded = math.copysign(softcap * (_F(1) - rest) / (_F(1) + rest), score)
+        scores_L[column] = score if score == _F(-np.inf) else bounded
+
+
+@_compiled
+def _shown(scores_L: Any, first: Any, end: Any, row_L: Any) -> None:
+    """Scores as float32; -inf for keys before the first that is seen, and from the end on."""
+    for column in range(len(row_L)):
+        seen = first <= column < end
+        row_L[column] = _wide(scores_L[column]) if seen else _F(-np.inf)
+
+
+@_compiled
+def _own_scores(query_D: Any, keys_TD: Any, first: Any, row_T: Any) -> None:
+    """Products of a query and a row's own keys; -inf before the first that is seen."""
+    for t in range(len(row_T)):
+        score = _F(0)
+        for d in range(len(query_D)):
+            score += _wide(query_D[d]) * _wide(keys_TD[t, d])
+        row_T[t] = score if t >= first else _F(-np.inf)
+
+
+@_compiled
+def _weighed(row_W: Any, sink: Any) -> None:
+    """Softmax, in place, with a score more that is no key's."""
+    highest, total = sink, _F(0)
+    for column in range(len(row_W)):
+        highest = max(highest, row_W[column])
+    for column in range(len(row_W)):
+        row_W[column] = exp(row_W[column] - highest)
+        total += row_W[column]
+    total += exp(sink - highest)
+    for column in range(len(row_W)):
+        row_W[column] /= total
+
+
+@_compiled
+def _written(row_L: Any, weights_L: Any) -> None:
+    for column in range(len(row_L)):
+        weights_L[column] = _narrow(row_L[column], weights_L)
+
+
+@_compiled
+def _own_mix(row_T: Any, values_TD: Any, sum_D: Any, out_D: Any) -> None:
+    """The weighted sum of a row's own values."""
+    sum_D[:] = 0
+    for t in range(len(row_T)):
+        for d in range(len(sum_D)):
+            sum_D[d] += row_T[t] * _wide(values_TD[t, d])
+    for d in range(len(sum_D)):
+        out_D[d] = _narrow(sum_D[d], out_D)
+
+
+@_compiled
+def look_back(
+    query_KSGD: Any,
+    prefix_KSGR: Any,
+    begun_KSGB: Any,
+    prompt_KSGL: Any,
+    begun_P: Any,
+    prompt_P: Any,
+    keys_KSTD: Any,
+    values_KSTD: Any,
+    slot_N: Any,
+    samples: Any,
+    step: Any,
+    window: Any,
+    softcap: Any,
+    sinks_H: Any,
+    first_head: Any,
+    end_head: Any,
+    out_KSGD: Any,
+) -> None:
+    """Softmax of what a row sees, for some of the K heads: weights are written over the scores of what
+    prompts share, the weighted sum of the own values to `out`.
+
+    Of a beginning and a prompt as many columns are keys as `begun_P` and `prompt_P` say, of the own tokens
+    those up to `step`. `window`: positions back that are seen, itself included; `softcap`: see ScoreRule.
+    """
+    _, _, G, D = query_KSGD.shape
+    R, B, L, T = prefix_KSGR.shape[3], begun_KSGB.shape[3], prompt_KSGL.shape[3], step + 1
+    row, sums = np.empty(R + B + L + T, np.float32), np.empty(D, np.float32)
+    in_prefix, in_beginning = row[:R], row[R : R + B]
+    in_prompt, own = row[R + B : R + B + L], row[R + B + L :]
+    for k in range(first_head, end_head):
+        for slot in slot_N:
+            begun, length = begun_P[slot // samples], prompt_P[slot // samples]
+            first = max(0, R + begun + length + T - window)
+            for g in range(G):
+                _shown(prefix_KSGR[k, slot, g], first, R, in_prefix)
+                _shown(begun_KSGB[k, slot, g], first - R, begun, in_beginning)
+                _shown(prompt_KSGL[k, slot, g], first - R - begun, length, in_prompt)
+                since = first - R - begun - length
+                _own_scores(query_KSGD[k, slot, g], keys_KSTD[k, slot], since, own)
+                if softcap != 0:
+                    _bounded(row, softcap)
+                _weighed(row, sinks_H[k * G + g])
+                _written(in_prefix, prefix_KSGR[k, slot, g])
+                _written(in_beginning, begun_KSGB[k, slot, g])
+                _written(in_prompt, prompt_KSGL[k, slot, g])
+                _own_mix(own, values_KSTD[k, slot], sums, out_KSGD[k, slot, g])
