@@ -62,8 +62,10 @@ def aligned(
     line = ["align", "spec.yaml", "--out", out, "--json", *options]
     result = CliRunner().invoke(app, line, prog_name="truing", catch_exceptions=False)
     assert result.exit_code == 0, result.output
-    files = ["candidates/rl/adapter_model.safetensors", "rows.jsonl"]
-    return result.stderr, json.loads(result.stdout), [Path(out, f).read_bytes() for f in files]
+    rows = sorted(path for path in Path(out, "rows").rglob("*") if path.is_file())
+    assert len(rows) > 1
+    files = [Path(out, "candidates/rl/adapter_model.safetensors"), *rows]
+    return result.stderr, json.loads(result.stdout), [file.read_bytes() for file in files]
 
 
 def test_what_is_left_is_that_of_one_process(
