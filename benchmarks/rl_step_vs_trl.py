@@ -2,6 +2,9 @@
 
 4 prompts x 8 samples x 32 new tokens, full weights, AdamW, the same prompts and the same reward (a
 program's), no end token, so that every completion has 32 tokens on both sides.
+
+In the case int8 both sides learn an adapter of all linear layers in float32, and ours samples with
+products in eight bits, corrected by the update's own pass.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from _in_turn import Benchmark, Measured, main
 from _trl import ALIKE, StepTimes, affordable
 from _work import folder, model, prompts, timed, two_threads, without_end
 from truing.learn import Grpo, Reinforce
+from truing.learn.in_passing import corrected_in_passing
 from truing.learn.objectives.kl import KL
 from truing.learn.objectives.objective import Objective
 from truing.learn.sources.rollout import rollout
@@ -27,6 +31,7 @@ from truing.spec.run import AdapterSpec
 PROMPTS, SAMPLES, NEW_TOKENS = 4, 8, 32
 STEPS = 3  # the first isn't counted
 LEARNING_RATE = 1e-6
+RANK = 16
 KL_WEIGHT = {"rloo": 0.05, "grpo": 0.0}
 
 
@@ -40,13 +45,17 @@ def ours(case: str) -> Measured:
     two_threads()
     steps = affordable(STEPS, case)
     name, dtype = case.split("-")
+    int8 = dtype == "int8"
     start = model("float32")
-    reference = start if dtype == "float32" else model("bfloat16")
-    policy = LanguagePolicy(reference, start, AdapterSpec(kind="full"), dtype, seed=0)  # type: ignore[arg-type]
+    reference = model("bfloat16") if dtype == "bfloat16" else start
+    adapter = AdapterSpec(kind="lora" if int8 else "full", rank=RANK, alpha=2 * RANK)
+    learns_in, products = ("float32", "int8") if int8 else (dtype, "same")
+    policy = LanguagePolicy(reference, start, adapter, learns_in, seed=0, sampler=products)  # type: ignore[arg-type]
     del start  # the policy has a copy of its own
-    without_end(policy.trained)
+    without_end(policy.sampler)
     rows = [reference.encode(text) for text in prompts(Renderer(reference), PROMPTS)]
     objective: Objective = Reinforce(kl=KL(KL_WEIGHT[name])) if name == "rloo" else Grpo()
+    learnt = corrected_in_passing(objective) if int8 else objective
     optimizer = torch.optim.AdamW(policy.parameters.values(), lr=LEARNING_RATE, fused=True)
     tokens = 0
 
@@ -56,7 +65,7 @@ def ours(case: str) -> Measured:
         rolled = rollout(policy, rows, SAMPLES, sampling, reference=KL_WEIGHT[name] > 0)
         scores = [reward(c.text) for group in rolled.completions for c in group]
         batch = rolled.trajectories.rewarded(torch.tensor(scores))
-        update(policy, optimizer, objective, batch, 1.0)
+        update(policy, optimizer, learnt, batch, 1.0)
         tokens = int(batch.mask_BT.sum())
 
     seconds = [timed(lambda number=number: step(number)) for number in range(steps)]  # type: ignore[misc]
@@ -67,6 +76,7 @@ def theirs(case: str) -> Measured:
     """TRL's RLOOTrainer or GRPOTrainer."""
     import trl
     from datasets import Dataset
+    from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     two_threads()
@@ -85,6 +95,9 @@ def theirs(case: str) -> Measured:
         "rloo": (trl.RLOOConfig, trl.RLOOTrainer),
         "grpo": (trl.GRPOConfig, trl.GRPOTrainer),
     }[name]
+    lora = LoraConfig(
+        r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM"
+    )
     with tempfile.TemporaryDirectory() as out:
         trainer(
             model=AutoModelForCausalLM.from_pretrained(folder(), dtype=torch.float32),
@@ -104,6 +117,7 @@ def theirs(case: str) -> Measured:
             ),
             train_dataset=Dataset.from_list([{"prompt": text} for text in texts] * steps),
             processing_class=AutoTokenizer.from_pretrained(folder(), padding_side="left"),
+            peft_config=lora if dtype == "int8" else None,
             callbacks=[times],
         ).train()
     return Measured(times.seconds[1:], {"tokens_per_step": tokens})
@@ -114,13 +128,13 @@ if __name__ == "__main__":
         Benchmark(
             title="a reinforcement learning step against TRL",
             sides={"trl": theirs, "truing": ours},
-            cases=["rloo-float32", "rloo-bfloat16", "grpo-float32"],
+            cases=["rloo-float32", "rloo-int8", "rloo-bfloat16", "grpo-float32"],
             settings={
                 "model": "smollm2-135m",
                 "prompts": PROMPTS,
                 "samples_per_prompt": SAMPLES,
                 "new_tokens": NEW_TOKENS,
-                "weights": "full",
+                "weights": "full (int8: adapters of rank 16)",
                 "threads": 2,
             },
         )

@@ -41,7 +41,7 @@ class _Layer:
     few queries are fastest.
 
     prefix (K, ...) of what all prompts begin with, beginnings (K M, ...) of what groups of prompts do; or
-    None. prompts (K P, ...). own: both (K, P S, T, D), and as kernels take them.
+    None. prompts (K P, ...). own: both (K, R, T, D), and as kernels take them.
     """
 
     def __init__(
@@ -151,13 +151,13 @@ class Slots:
             old += own + [0] * (samples - len(own))
         self._lay_out(slots)
         self._masks.clear()
-        prompt_P, old_S = self._put(prompts), self._put(old)
+        prompt_P, old_R = self._put(prompts), self._put(old)
         self._prompt_lengths = [self._prompt_lengths[prompt] for prompt in prompts]
         self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
-        self._select(prompt_P, old_S)
+        self._select(prompt_P, old_R)
 
-    def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
+    def _select(self, prompt_P: Tensor, old_R: Tensor) -> None:
         """Keeps these prompts, and these slots in order."""
         raise NotImplementedError
 
@@ -248,29 +248,29 @@ class SharedCache(Slots):
         return self._live(output.transpose(0, 1)).flatten(1, 2)
 
     def _queries(self, heads: int, like_NAD: Tensor) -> Tensor:
-        """(K, P S, G, D) for all layers to write to; 0 where no row lives."""
+        """(K, R, G, D) for all layers to write to; 0 where no row lives."""
         if self._query is None:
             G = like_NAD.shape[1] // heads - 2
             self._query = like_NAD.new_zeros(heads, self.slots, G, like_NAD.shape[2])
         return self._query
 
-    def _shared_scores(self, query_KSGD: Tensor, cache: _Layer) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores (K, P S, G, keys) of the prefix, of the prompts' beginnings and of the prompts."""
-        P, shape = len(self._prompt_lengths), query_KSGD.shape[:3]
-        prefix = begun = query_KSGD.new_empty(*shape, 0)
+    def _shared_scores(self, query_KRGD: Tensor, cache: _Layer) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores (K, R, G, keys) of the prefix, of the prompts' beginnings and of the prompts."""
+        P, shape = len(self._prompt_lengths), query_KRGD.shape[:3]
+        prefix = begun = query_KRGD.new_empty(*shape, 0)
         if cache.prefix is not None:
-            prefix = torch.bmm(query_KSGD.flatten(1, 2), cache.prefix[0]).view(*shape, -1)
+            prefix = torch.bmm(query_KRGD.flatten(1, 2), cache.prefix[0]).view(*shape, -1)
         if cache.beginnings is not None:
-            begun = self._of_beginnings(query_KSGD, cache.beginnings[0])
-        prompt = torch.bmm(_rows(query_KSGD, P), cache.prompts[0])
+            begun = self._of_beginnings(query_KRGD, cache.beginnings[0])
+        prompt = torch.bmm(_rows(query_KRGD, P), cache.prompts[0])
         return prefix, begun, prompt.view(*shape, -1)
 
-    def _of_beginnings(self, x_KSGX: Tensor, states: Tensor) -> Tensor:
-        """Products (K, P S, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
+    def _of_beginnings(self, x_KRGX: Tensor, states: Tensor) -> Tensor:
+        """Products (K, R, G, Y) with what each prompt's group begins with: (K M, X, Y)."""
         assert self._gathering is not None
-        x_KPQX = x_KSGX.view(len(x_KSGX), len(self._prompt_lengths), -1, x_KSGX.shape[3])
+        x_KPQX = x_KRGX.view(len(x_KRGX), len(self._prompt_lengths), -1, x_KRGX.shape[3])
         products = self._gathering.laid_out(x_KPQX) @ states
-        return self._gathering.back(products, len(x_KSGX)).view(*x_KSGX.shape[:3], -1)
+        return self._gathering.back(products, len(x_KRGX)).view(*x_KRGX.shape[:3], -1)
 
     @property
     def _longest_own(self) -> int:
@@ -282,12 +282,12 @@ class SharedCache(Slots):
             keys, values = (grown(part, 2, self._most) for part in cache.own)
             cache.hold((keys, values))
 
-    def _live(self, x_SKGD: Tensor) -> Tensor:
+    def _live(self, x_RKGD: Tensor) -> Tensor:
         if len(self._live_slots) == self.slots:
-            return x_SKGD.contiguous()
-        return x_SKGD.index_select(0, self.slot_N)
+            return x_RKGD.contiguous()
+        return x_RKGD.index_select(0, self.slot_N)
 
-    def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
+    def _select(self, prompt_P: Tensor, old_R: Tensor) -> None:
         beginnings, left = self._beginnings.of_prompts(prompt_P.tolist())
         self._group(beginnings)
         self._query = None
@@ -299,12 +299,12 @@ class SharedCache(Slots):
             if layer.beginnings is not None:
                 there = _those(layer.beginnings, K, group_M, begun)
                 layer.beginnings = there if left else None
-            layer.hold((layer.own[0][:, old_S], layer.own[1][:, old_S]))
+            layer.hold((layer.own[0][:, old_R], layer.own[1][:, old_R]))
 
 
-def _rows(x_KSGX: Tensor, prompts: int) -> Tensor:
+def _rows(x_KRGX: Tensor, prompts: int) -> Tensor:
     """What a prompt's samples have, as rows: (K P, S G, X)."""
-    return x_KSGX.view(len(x_KSGX) * prompts, -1, x_KSGX.shape[3])
+    return x_KRGX.view(len(x_KRGX) * prompts, -1, x_KRGX.shape[3])
 
 
 def _sinks(rule: ScoreRule, heads: int) -> np.ndarray:

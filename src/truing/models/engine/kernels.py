@@ -178,16 +178,16 @@ def place(
     slot_N: Any,
     scale: Any,
     step: Any,
-    query_KSGD: Any,
-    keys_KSTD: Any,
-    values_KSTD: Any,
+    query_KRGD: Any,
+    keys_KRTD: Any,
+    values_KRTD: Any,
 ) -> None:
     """Turns rows' queries and keys by their positions (Su et al., 2021, eq. 34, in halves), and writes
     queries times `scale`, and keys and values as a step's, where the row's slot has them.
 
-    `heads_NAD`: of queries (K G), keys (K) and values (K). S slots.
+    `heads_NAD`: of queries (K G), keys (K) and values (K). R slots, which those N rows stand in.
     """
-    K, _, G, D = query_KSGD.shape
+    K, _, G, D = query_KRGD.shape
     half = D // 2
     for n in range(len(slot_N)):
         slot = slot_N[n]
@@ -199,13 +199,13 @@ def place(
                     first = one * _wide(cos_ND[n, d]) - other * _wide(sin_ND[n, d])
                     second = other * _wide(cos_ND[n, d + half]) + one * _wide(sin_ND[n, d + half])
                     if g < G:
-                        query_KSGD[k, slot, g, d] = _narrow(first * scale, query_KSGD)
-                        query_KSGD[k, slot, g, d + half] = _narrow(second * scale, query_KSGD)
+                        query_KRGD[k, slot, g, d] = _narrow(first * scale, query_KRGD)
+                        query_KRGD[k, slot, g, d + half] = _narrow(second * scale, query_KRGD)
                     else:
-                        keys_KSTD[k, slot, step, d] = _narrow(first, keys_KSTD)
-                        keys_KSTD[k, slot, step, d + half] = _narrow(second, keys_KSTD)
+                        keys_KRTD[k, slot, step, d] = _narrow(first, keys_KRTD)
+                        keys_KRTD[k, slot, step, d + half] = _narrow(second, keys_KRTD)
             for d in range(D):
-                values_KSTD[k, slot, step, d] = heads_NAD[n, K * G + K + k, d]
+                values_KRTD[k, slot, step, d] = heads_NAD[n, K * G + K + k, d]
 
 
 @_compiled
@@ -269,14 +269,14 @@ def _own_mix(row_T: Any, values_TD: Any, sum_D: Any, out_D: Any) -> None:
 
 @_compiled
 def look_back(
-    query_KSGD: Any,
-    prefix_KSGR: Any,
-    begun_KSGB: Any,
-    prompt_KSGL: Any,
+    query_KRGD: Any,
+    prefix_KRGX: Any,
+    begun_KRGB: Any,
+    prompt_KRGL: Any,
     begun_P: Any,
     prompt_P: Any,
-    keys_KSTD: Any,
-    values_KSTD: Any,
+    keys_KRTD: Any,
+    values_KRTD: Any,
     slot_N: Any,
     samples: Any,
     step: Any,
@@ -285,7 +285,7 @@ def look_back(
     sinks_H: Any,
     first_head: Any,
     end_head: Any,
-    out_KSGD: Any,
+    out_KRGD: Any,
 ) -> None:
     """Softmax of what a row sees, for some of the K heads: weights are written over the scores of what
     prompts share, the weighted sum of the own values to `out`.
@@ -293,25 +293,25 @@ def look_back(
     Of a beginning and a prompt as many columns are keys as `begun_P` and `prompt_P` say, of the own tokens
     those up to `step`. `window`: positions back that are seen, itself included; `softcap`: see ScoreRule.
     """
-    _, _, G, D = query_KSGD.shape
-    R, B, L, T = prefix_KSGR.shape[3], begun_KSGB.shape[3], prompt_KSGL.shape[3], step + 1
-    row, sums = np.empty(R + B + L + T, np.float32), np.empty(D, np.float32)
-    in_prefix, in_beginning = row[:R], row[R : R + B]
-    in_prompt, own = row[R + B : R + B + L], row[R + B + L :]
+    _, _, G, D = query_KRGD.shape
+    X, B, L, T = prefix_KRGX.shape[3], begun_KRGB.shape[3], prompt_KRGL.shape[3], step + 1
+    row, sums = np.empty(X + B + L + T, np.float32), np.empty(D, np.float32)
+    in_prefix, in_beginning = row[:X], row[X : X + B]
+    in_prompt, own = row[X + B : X + B + L], row[X + B + L :]
     for k in range(first_head, end_head):
         for slot in slot_N:
             begun, length = begun_P[slot // samples], prompt_P[slot // samples]
-            first = max(0, R + begun + length + T - window)
+            first = max(0, X + begun + length + T - window)
             for g in range(G):
-                _shown(prefix_KSGR[k, slot, g], first, R, in_prefix)
-                _shown(begun_KSGB[k, slot, g], first - R, begun, in_beginning)
-                _shown(prompt_KSGL[k, slot, g], first - R - begun, length, in_prompt)
-                since = first - R - begun - length
-                _own_scores(query_KSGD[k, slot, g], keys_KSTD[k, slot], since, own)
+                _shown(prefix_KRGX[k, slot, g], first, X, in_prefix)
+                _shown(begun_KRGB[k, slot, g], first - X, begun, in_beginning)
+                _shown(prompt_KRGL[k, slot, g], first - X - begun, length, in_prompt)
+                since = first - X - begun - length
+                _own_scores(query_KRGD[k, slot, g], keys_KRTD[k, slot], since, own)
                 if softcap != 0:
                     _bounded(row, softcap)
                 _weighed(row, sinks_H[k * G + g])
-                _written(in_prefix, prefix_KSGR[k, slot, g])
-                _written(in_beginning, begun_KSGB[k, slot, g])
-                _written(in_prompt, prompt_KSGL[k, slot, g])
-                _own_mix(own, values_KSTD[k, slot], sums, out_KSGD[k, slot, g])
+                _written(in_prefix, prefix_KRGX[k, slot, g])
+                _written(in_beginning, begun_KRGB[k, slot, g])
+                _written(in_prompt, prompt_KRGL[k, slot, g])
+                _own_mix(own, values_KRTD[k, slot], sums, out_KRGD[k, slot, g])

@@ -168,7 +168,7 @@ class SlotCache(Slots):
         new = states_NKD.view(P, S, *states_NKD.shape[1:]).permute(2, 0, 1, 3)
         cache.own.select(3, self.step).copy_(new)
 
-    def _select(self, prompt_P: Tensor, old_S: Tensor) -> None:
+    def _select(self, prompt_P: Tensor, old_R: Tensor) -> None:
         self._padding = None
         self._hidden.clear()
         longest, P = max(self._prompt_lengths), len(self._prompt_lengths)
@@ -178,7 +178,7 @@ class SlotCache(Slots):
                 keys.index_select(1, prompt_P)[:, :, :longest].contiguous(),
                 values.index_select(1, prompt_P)[:, :, :longest].contiguous(),
             )
-            own = layer.own.flatten(1, 2).index_select(1, old_S)
+            own = layer.own.flatten(1, 2).index_select(1, old_R)
             layer.own = own.unflatten(1, (P, self.samples))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from truing.types import InputError
 from truing.version import __version__
 
-_LIBRARIES = ("torch", "transformers", "tokenizers")
+_LIBRARIES = ("torch", "transformers", "tokenizers", "numba")
 
 
 @cache
