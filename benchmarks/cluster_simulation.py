@@ -131,18 +131,25 @@ MEASURED: dict[str, Measure] = {
 }
 
 
-def filled_store(path: Path, rows: int, seed: int) -> ScoreStore:
-    """A store with so many rows, made in one go."""
-    store = ScoreStore(path)
-    keys = np.random.default_rng(seed).bytes(32 * rows)
-    order = sorted(keys[start : start + 32] for start in range(0, len(keys), 32))
-    connection = store._connection
-    with connection:
-        connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, 0.5)", zip(order))
+def filled_store(path: Path, rows: int, seed: int, at_once: int = 500_000) -> ScoreStore:
+    """A store with so many rows, added in the order of their keys, the second half between those of the
+    first: pages are then as full as they get where keys come in any order, not full to the brim."""
+    store, draw = ScoreStore(path), np.random.default_rng(seed)
+    connection, half = store._connection, rows // 2
+    for start in [*range(0, half, at_once), *range(0, half, at_once)]:
+        count = min(at_once, half - start)
+        # The first 8 bytes of a key say where in the order it stands.
+        places = (draw.random(count) * count + start) * (2.0**64 / half)
+        heads = np.sort(np.minimum(places, 2.0**64 - 2048).astype(">u8")).tobytes()
+        tails = draw.bytes(24 * count)
+        keys = (heads[8 * n : 8 * n + 8] + tails[24 * n : 24 * n + 24] for n in range(count))
+        with connection:
+            connection.executemany("INSERT OR IGNORE INTO scores VALUES (?, 0.5)", zip(keys))
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return store
 
 
-def store_seconds(rows: int, given: Assumptions, folder: Path, rounds: int = 60) -> float:
+def store_seconds(rows: int, given: Assumptions, folder: Path, rounds: int = 300) -> float:
     """Seconds for each pack to be looked up in a store of so many rows, and added to it."""
     store = filled_store(folder / "scores.sqlite", rows, given.seed)
     draw = random.Random(given.seed)
@@ -287,6 +294,9 @@ def main() -> None:
         "assumptions": asdict(given),
         "growth": growth,
         "cases_of_a_pack": each,
+        "store_milliseconds_a_pack": {
+            str(n): 1e3 * cost for n, cost in zip(rows, stored, strict=True)
+        },
         "coordinator_milliseconds_a_pack": per_pack * 1e3,
         "coordinator_bytes_a_case": memory,
         "wall_clock_exponent": exponent,
@@ -308,6 +318,8 @@ def _show(document: dict[str, object], given: Assumptions) -> None:
         print(
             f"  {name:16s} exponent {each['exponent']:.3f}   {each['microseconds_a_case']:8.1f} us a case"
         )
+    for count, cost in document["store_milliseconds_a_pack"].items():  # type: ignore[attr-defined]
+        print(f"  store of {int(count):,} scores: {cost:.1f} ms a pack")
     print(
         f"\nThe coordinator: {document['coordinator_milliseconds_a_pack']:.1f} ms a pack of "
         f"{document['cases_of_a_pack']} cases, {document['coordinator_bytes_a_case']:,.0f} bytes a "

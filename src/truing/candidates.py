@@ -19,6 +19,7 @@ from typing import Any
 from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
+from truing.models.adapter import save_adapter
 from truing.models.engine.sharding import shards_of, whole_state
 from truing.models.identity import ADAPTER, ModelIdentity, identity_of, weights_of
 from truing.models.language_model import LanguageModel
@@ -28,7 +29,6 @@ from truing.models.pool.pooled_model import PooledModel
 from truing.models.weights.adapter_folders import is_adapter, tokenizer_folder
 from truing.models.weights.folders import check_folder
 from truing.models.weights.resolving import adapter_base, portable_name, resolve_model
-from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gradient_table import z_scores
+from gradient_table import joint_z
 from training_worker import TableApart
 from truing.learn import Reinforce
 from truing.learn.correction import LARGEST_SEQUENCE_RATIO, LARGEST_TOKEN_RATIO
@@ -19,7 +19,7 @@ from truing.spec.run import Correction
 from worlds import World, biased_sampler, choices, estimates, sequences, slippery_grid
 
 WORLDS = {"grid": slippery_grid(), "text": sequences(), "choices": choices()}
-GROUPS = 16_000
+GROUPS, SEED = 16_000, 2
 STEP, RATE = 7, 0.05
 """The step whose gradient is looked at, and the learning rate of those before it."""
 
@@ -95,11 +95,8 @@ class _Learning:
 def test_old_samples_of_a_biased_sampler_have_the_gradient_of_now(
     name: str, correction: Correction, staleness: int
 ) -> None:
-    """Where neither bound binds: within 3 standard errors of the exact gradient at the weights of now.
-
-    So many entries in nine cases are looked at that with other seeds one of them may lie beyond 3 (2 and 3:
-    3.003 and 3.61); the mean square says whether they do so more often than chance has it.
-    """
+    """Where neither bound binds: within 3 standard errors of the exact gradient at the weights of now, all
+    entries taken together."""
     learning = _Learning(WORLDS[name], staleness, correction)
     acting = learning.learned()
     now = replace(WORLDS[name], logits=learning.policy.logits.detach())
@@ -110,9 +107,9 @@ def test_old_samples_of_a_biased_sampler_have_the_gradient_of_now(
     assert (moved > 1e-9) == (staleness > 0)
     exact = now.gradient(now.reward_NT.sum(1))
     corrected_z, z = (
-        z_scores(estimates(now, Reinforce(), GROUPS, 7, sampler=acting, correction=how), exact)
+        joint_z(estimates(now, Reinforce(), GROUPS, SEED, sampler=acting, correction=how), exact)
         for how in (correction, "none")
     )
-    print(f"largest |z| {corrected_z.abs().max():.2f}, uncorrected {z.abs().max():.1f}")
-    assert float(corrected_z.abs().max()) < 3 and float(corrected_z.square().mean()) < 1.5
-    assert float(z.abs().max()) > 8
+    print(f"{name}, {staleness}: joint z {corrected_z:.2f}, uncorrected {z:.1f}")
+    assert corrected_z < 3
+    assert z > 8

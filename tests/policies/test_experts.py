@@ -12,10 +12,10 @@ from transformers import PreTrainedModel
 
 from families import plain
 from tiny import alone, texts, tokenizer
+from truing.models.adapter import LoraExperts, add_adapter, not_adapted, save_adapter
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.language_model import LanguageModel
 from truing.models.weights.adapter_folders import merge
-from truing.policies.adapter import LoraExperts, add_adapter, not_adapted, save_adapter
 from truing.spec.run import AdapterSpec
 
 ADAPTER = AdapterSpec(kind="lora", rank=2, alpha=3)

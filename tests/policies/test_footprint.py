@@ -12,11 +12,11 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig
 
 from tiny import FAMILIES, config, tiny, tokenizer
+from truing.models.adapter import add_adapter
 from truing.models.engine.traced import PeakBytes, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Texts
 from truing.models.language_model import LanguageModel
-from truing.policies.adapter import add_adapter
 from truing.policies.checkpointing import within_memory
 from truing.policies.footprint import learning
 from truing.spec.compute import Checkpointing

@@ -15,8 +15,8 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from tiny import END, VOCABULARY, tokenizer
+from truing.models.adapter import LoraExperts, add_adapter, not_adapted
 from truing.models.language_model import LanguageModel
-from truing.policies.adapter import LoraExperts, add_adapter, not_adapted
 from truing.spec.run import AdapterSpec
 
 _CLASSIC = {"vocab_size": len(VOCABULARY), "initializer_range": 0.2} | {

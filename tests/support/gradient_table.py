@@ -54,6 +54,23 @@ def z_scores(found: Tensor, exact: Tensor) -> Tensor:
     return ((found.mean(0) - exact) / error)[error > 1e-12]
 
 
+def joint_z(found: Tensor, exact: Tensor) -> float:
+    """How far the mean is from the exact gradient in all entries at once, as a standard normal deviate.
+
+    Hotelling's T^2 with the estimates' own covariance, in the directions that have any variance; among so
+    many groups it is chi-square with as many degrees of freedom, and its cube root nearly normal (Wilson
+    and Hilferty, 1931).
+    """
+    error = (found.mean(0) - exact).flatten().double()
+    covariance = found.flatten(1).double().T.cov() / len(found)
+    variance, direction = torch.linalg.eigh(covariance)
+    moves = variance > 1e-9 * variance.max()
+    squared = float(((error @ direction)[moves].square() / variance[moves]).sum())
+    degrees = int(moves.sum())
+    spread = 2 / (9 * degrees)
+    return float(((squared / degrees) ** (1 / 3) - (1 - spread)) / spread**0.5)
+
+
 def _state(trajectories: Trajectories) -> Tensor:
     return trajectories.data[..., 0]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,9 +25,14 @@ from truing.cli.common import (
     given,
     print_json,
     spec_of,
+    use_device,
 )
+from truing.cli.workers import WorkerCa, Workers, WorkerThreads, WorkerToken, named_pool
 from truing.terminal import say
 from truing.types import InputError
+
+if TYPE_CHECKING:
+    from truing.models.pool.pool import WorkerPool
 
 
 @contextmanager
@@ -55,6 +60,17 @@ def _explained_once(interrupted: str) -> Iterator[bool]:
             if may_speak():
                 say(f"Error: {lost}", error=True)
             raise typer.Exit(1) from None
+
+
+def _pool(
+    device: str, workers: str | None, threads: int | None, token: Path | None, ca: str | None
+) -> WorkerPool | None:
+    from truing.progress import StderrProgress
+
+    use_device(device)  # which workers compute on as well
+    return named_pool(
+        StderrProgress().note, workers, worker_threads=threads, worker_token=token, worker_ca=ca
+    )
 
 
 def train(
@@ -88,6 +104,10 @@ def train(
     device: DeviceName = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
+    workers: Workers = None,
+    worker_threads: WorkerThreads = None,
+    worker_token: WorkerToken = None,
+    worker_ca: WorkerCa = None,
 ) -> None:
     """Train one thing alone, without the comparison: a candidate by fine-tuning, from preferences, by
     reinforcement learning or by a search for a prompt, a reward model from people's judgements, or judges
@@ -95,7 +115,8 @@ def train(
 
     A candidate is left in DIR/candidates, a reward model in DIR/reward_model, a judge in DIR/judge, the
     log of every step in DIR/logs. With --json: kind, folder, candidates with their last figures, the
-    agreement of a reward model or judge with what people said and it hasn't seen, costs.
+    agreement of a reward model or judge with what people said and it hasn't seen, costs. --workers is for
+    rl: they give the answers, the command learns.
     """
     with _explained_once("Interrupted. The same command with --resume goes on from here.") as leads:
         over = given(task=task, sft=given(curve=curve or None), compute=given(device=device))
@@ -103,14 +124,19 @@ def train(
         with redirect_stdout(sys.stderr):  # whatever a library prints is not the result
             from truing.recipes.train import train
 
-            result = train(
-                built,
-                kind,
-                out,
-                resume=resume,
-                command=command_line(),
-                accept_licence=accept_licence,
-            )
+            pool = None
+            if workers is not None or worker_threads or worker_token or worker_ca:
+                pool = _pool(built.compute.device, workers, worker_threads, worker_token, worker_ca)
+            with nullcontext() if pool is None else closing(pool):
+                result = train(
+                    built,
+                    kind,
+                    out,
+                    resume=resume,
+                    command=command_line(),
+                    accept_licence=accept_licence,
+                    pool=pool,
+                )
         if not leads:
             return
         if as_json:

@@ -113,6 +113,7 @@ def new_policy(
         )
 
     policy = Ranks().in_turn(made) if shared_out else made()
+    policy.sampler.most_rows = setup.sampled_rows
     if names := policy.not_adapted:
         setup.progress.note(f"The adapter leaves as they are: {', '.join(names)}")
     return policy

@@ -1,24 +1,30 @@
-"""Who samples the policy of a training: itself, or the servers that the spec names."""
+"""Who samples the policy of a training: itself, the servers that the spec names, or a pool's workers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from truing.learn.checkpoint import Checkpoint
 from truing.methods.setup import Setup
+from truing.models.pool.model_files import ModelFiles
+from truing.models.pool.pool import WorkerPool
+from truing.models.pool.pooled_model import PooledModel
 from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import EndpointName
 from truing.models.remote.vllm import PREFIX, VllmServer
 from truing.models.weights.resolving import portable_name
 from truing.policies.adapter_versions import AdapterVersions
 from truing.policies.language import LanguagePolicy
+from truing.policies.pooled_sampler import PooledSampler
 from truing.policies.sampler import Sampler
 from truing.policies.sampler_trial import check_adapters, check_server
 from truing.policies.served_sampler import ServedSampler
 from truing.rewards.people import people_asked
 from truing.runs.run import Run
+from truing.spec.run import Spec
+from truing.spec.sampler import SAME, WORKERS
 from truing.types import InputError, stable_hash
 
 ADAPTERS = "adapters"
@@ -29,16 +35,41 @@ FIRST_WAIT = 1.0
 
 
 def check_sampler(setup: Setup) -> None:
-    """Raises InputError where servers can't be asked as the spec says; asks them nothing."""
-    if not setup.spec.compute.servers:
+    """Raises InputError where servers or workers can't be asked as the spec says; asks them nothing."""
+    if setup.pool is not None:
+        _check_pool(setup.spec)
+    elif setup.spec.compute.sampler == WORKERS:
+        raise InputError(
+            "compute.sampler: workers are named with --workers, as in 'truing train rl SPEC --workers 4'; "
+            f"give that too, or set it to {SAME}"
+        )
+    if setup.pool is None and not setup.spec.compute.servers:
         return
     if people_asked(setup.spec.reward) is not None and setup.spec.rl.contrast is None:
         raise InputError(
             "compute.sampler: people judge answers that can be drawn again to the letter when training "
-            "goes on, which servers don't promise; leave it out"
+            "goes on, which servers and workers elsewhere don't promise; leave it out, and --workers"
         )
     for server in _servers(setup, lambda text: None):
         server.close()
+
+
+def _check_pool(spec: Spec) -> None:
+    """Raises InputError where workers can't sample what learns."""
+    if spec.compute.servers:
+        raise InputError(
+            "--workers: compute.sampler leaves answers to servers; leave one of the two out"
+        )
+    if spec.rl.adapter.kind != "lora":
+        raise InputError(
+            f"--workers: are sent an adapter after each update, and rl.adapter.kind is "
+            f"{spec.rl.adapter.kind}, which trains all weights; set it to lora, or leave --workers out"
+        )
+    if spec.compute.base_precision != "same":
+        raise InputError(
+            f"--workers: hold the base as it is, and compute.base_precision is "
+            f"{spec.compute.base_precision}; set it to same, or leave --workers out"
+        )
 
 
 def try_servers(setup: Setup) -> None:
@@ -56,10 +87,16 @@ def try_servers(setup: Setup) -> None:
 def sampler_of(
     run: Run, setup: Setup, policy: LanguagePolicy, checkpoint: Checkpoint
 ) -> Iterator[Sampler | None]:
-    """The sampler apart, tried out, where the spec names one; None where the policy samples here.
+    """The sampler apart, tried out, where there is one; None where the policy samples here.
 
     Raises InputError where a server doesn't sample this policy.
     """
+    if setup.pool is not None:
+        # Their passes are those of the policy itself; what they sample ahead is of an earlier one.
+        policy.sampled_apart = setup.spec.rl.staleness > 0
+        with closing(_pooled(setup, setup.pool, policy, checkpoint)) as pooled:
+            yield pooled
+        return
     if not setup.spec.compute.servers:
         yield None
         return
@@ -81,6 +118,21 @@ def sampler_of(
         run.ranks.from_first(sampler.end)
     finally:
         sampler.close()
+
+
+def _pooled(
+    setup: Setup, pool: WorkerPool, policy: LanguagePolicy, checkpoint: Checkpoint
+) -> PooledSampler:
+    folder = setup.source.folder
+    base = PooledModel(ModelFiles(folder, folder, setup.spec.dtype, name=setup.spec.model), pool)
+    base.most_rows, base.room.tell = setup.sampled_rows, setup.progress.note
+    return PooledSampler(
+        policy,
+        base,
+        setup.spec.rl.staleness,
+        checkpoint.folder / ADAPTERS,
+        lambda: checkpoint.saved_step,
+    )
 
 
 def _begin(

@@ -22,12 +22,14 @@ from truing.models.engine.families import FAMILIES
 from truing.models.identity import settings_hash, weights_of
 from truing.models.language_model import LanguageModel
 from truing.models.nf4 import hold_in_nf4
+from truing.models.pool.pool import WorkerPool
 from truing.models.precision import (
     computed_in,
     sampler_substitution,
     sampling_products,
     substitution,
 )
+from truing.models.sample_plan import ROWS_OF_A_WORKER
 from truing.models.templates.rendering import as_of
 from truing.models.weights.catalogue import ModelSource
 from truing.models.weights.resolving import resolve_model
@@ -70,6 +72,8 @@ class Setup:
     """The candidate that is to be made; empty: the method's own."""
     account: str = ""
     """The candidate whose cost it is, where it is made as the start of that one; empty: its own."""
+    pool: WorkerPool | None = None
+    """Who samples in reinforcement learning, where that isn't this process or a server."""
     whole: Setup | None = None
     """The run's, where this is what one of its defences is made of."""
 
@@ -108,6 +112,13 @@ class Setup:
         """Training questions that the reward and reinforcement learning learn from."""
         watched = {case.id for case in self.validation}
         return tuple(c for c in self.train if c.id not in watched) or self.train
+
+    @property
+    def sampled_rows(self) -> int | None:
+        """Answers that are sampled side by side at most in reinforcement learning; None: as is fastest
+        here. Workers are of use where a step makes several packs."""
+        asked = self.spec.compute.sampler_rows
+        return ROWS_OF_A_WORKER if asked is None and self.pool is not None else asked
 
     @property
     def rollout_prompts(self) -> tuple[Case, ...]:
@@ -185,12 +196,13 @@ def make_setup(
     *,
     read: Read = compared_texts,
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> Setup:
     """Reads the texts (by `read`) and finds the model at once, so that a mistake in either costs no
     time."""
     devices.choose(spec.compute.device)
     check_trackers(spec.tracking)
-    setup = Setup(spec, read(spec, progress), progress, accept_licence)
+    setup = Setup(spec, read(spec, progress), progress, accept_licence, pool=pool)
     for each in _made(spec):
         each.check(setup)
     _ = setup.source

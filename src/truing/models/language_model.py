@@ -66,10 +66,12 @@ class LanguageModel:
     `unpacked`: everything works, each text by itself (unpacked.py). With `int8` our decoder's passes
     without gradients multiply in eight-bit integers. Raises InputError where it can't run.
 
-    `elsewhere` is who runs its packs where they aren't run in this process.
+    `elsewhere` is who runs its packs where they aren't run in this process; `most_rows` is how many answers
+    are sampled side by side at most, None for as many as is usual.
     """
 
     elsewhere: Elsewhere | None = None
+    most_rows: int | None = None
 
     def __init__(
         self,

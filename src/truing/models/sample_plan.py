@@ -115,4 +115,6 @@ def _rows_at_once(model: LanguageModel, prompts: Sequence[Sequence[int]], new_to
     elif prompts:
         tokens = sum(map(len, prompts)) / len(prompts) + new_tokens
         most = max(ROWS, min(SHORT_ROWS, int(SHORT_TOKENS / tokens)))
+    if model.most_rows is not None:
+        most = min(most, model.most_rows)
     return max(1, int(most * model.room.share))

@@ -15,8 +15,8 @@ import shutil
 from pathlib import Path
 
 from truing.files import is_disk_full
+from truing.models.adapter import save_adapter
 from truing.models.weights.adapter_folders import WEIGHTS
-from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.types import InputError
 

@@ -10,12 +10,12 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from truing.models.adapter import add_adapter
 from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.traced import PeakBytes, empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Need, Texts
 from truing.models.language_model import LanguageModel
-from truing.policies.adapter import add_adapter
 from truing.policies.checkpointing import within_memory
 from truing.policies.language import PromptCompletion, pieces, requests_of
 from truing.spec.compute import Checkpointing

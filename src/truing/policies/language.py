@@ -14,14 +14,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
+from truing.models.adapter import adapted, not_adapted
 from truing.models.engine.checkpointing import nothing_kept
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.sharding import (
     forget_gathered,
-    lend_to_copy,
     shard_layers,
     shards_of,
     trained,
@@ -30,7 +29,6 @@ from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.features import mean_and_last
 from truing.models.language_model import LanguageModel
 from truing.models.precision import computed_in, torch_dtype
-from truing.policies.adapter import add_adapter, not_adapted
 from truing.policies.checkpointing import within_memory
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks
@@ -93,16 +91,6 @@ def _pass_end(actions: Sequence[PromptCompletion], start: int, size: int, shared
         if tokens > (max(size, 2 * first) if action.prompt == begun.prompt else size):
             return place
     return len(actions)
-
-
-def adapted(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> PreTrainedModel:
-    """The model with a fresh adapter. The frozen weights are its own: an adapter only reads them."""
-    forget_gathered()
-    shared = {id(tensor): tensor for tensor in model.parameters()}
-    module = copy.deepcopy(model, shared).requires_grad_(False)
-    add_adapter(module, adapter, seed)
-    lend_to_copy(module)
-    return module
 
 
 class LanguagePolicy:

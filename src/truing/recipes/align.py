@@ -36,6 +36,7 @@ from truing.runs.ranks import check_alone
 from truing.runs.run import Run, default_folder, now
 from truing.spec.reading import make_spec
 from truing.spec.run import Spec
+from truing.spec.sampler import WORKERS
 from truing.tasks.texts import compared_texts
 from truing.types import InputError
 
@@ -76,8 +77,8 @@ def align(
 
     Without a spec, what the profile says.
     A finished run is only read. `overwrite` begins anew. With a `pool` its workers score and sample where
-    candidates are measured. Raises InputError where spec, questions, model or folder are wrong, before
-    anything is written.
+    candidates are measured, and in reinforcement learning where compute.sampler says so. Raises InputError
+    where spec, questions, model or folder are wrong, before anything is written.
     """
     check_alone("align")
     spec = spec or make_spec({}, profile=profile)
@@ -90,7 +91,8 @@ def align(
     learned = any(method.trained_on_preferences for method in chosen(spec))
     if measured or learned or (rewarded and needs_pairs(spec.reward)):
         read = with_preferences(read)
-    setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence)
+    samples = pool if spec.compute.sampler == WORKERS else None
+    setup = make_setup(spec, run.progress, read=read, accept_licence=accept_licence, pool=samples)
     if overwrite or not run.is_begun:
         check_lengths(run, setup)
     if overwrite:

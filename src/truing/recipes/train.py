@@ -28,6 +28,7 @@ from truing.methods.setup import (
     with_preferences,
 )
 from truing.methods.sharing_out import shares_out
+from truing.models.pool.pool import WorkerPool
 from truing.progress import Progress, SilentProgress, StderrProgress
 from truing.recipes.curve import learning_curve
 from truing.recipes.judge import TrainedJudge, train_judge
@@ -136,9 +137,14 @@ def train(
     resume: bool = False,
     command: str = "truing train",
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> Trained | TrainedJudge | TrainedReward:
     """Trains whatever `kind` names: see `train_one`, `train_reward` for a reward model from judgements, and
     `train_judge` for judges of free answers."""
+    if pool is not None and kind != "rl":
+        raise InputError(
+            f"--workers: sample for 'train rl', and 'train {kind}' samples nothing; leave it out"
+        )
     if kind != "sft" and spec.sft.curve:
         raise InputError(f"sft.curve: 'train {kind}' draws none; give it to 'train sft'")
     if kind == "judge" or (kind == REWARD and spec.reward_model is not None):
@@ -153,7 +159,9 @@ def train(
             command=command,
             accept_licence=accept_licence,
         )
-    return train_one(spec, kind, out, resume=resume, command=command, accept_licence=accept_licence)
+    return train_one(
+        spec, kind, out, resume=resume, command=command, accept_licence=accept_licence, pool=pool
+    )
 
 
 def train_one(
@@ -165,8 +173,10 @@ def train_one(
     progress: Progress | None = None,
     command: str = "truing train",
     accept_licence: bool = False,
+    pool: WorkerPool | None = None,
 ) -> Trained:
-    """Trains `kind` (a method, or the truth probe) as the spec says, in the folder `out`.
+    """Trains `kind` (a method, or the truth probe) as the spec says, in the folder `out`. With a `pool` its
+    workers sample for reinforcement learning.
 
     A folder with an unfinished training is gone on with where `resume` is set and refused otherwise;
     a finished one is only read. Of several processes (see learn.ranks), all call this alike. Raises
@@ -176,6 +186,8 @@ def train_one(
         known = (*METHODS, REWARD, "judge")
         hint = did_you_mean(kind, known)
         raise InputError(f"train: {kind!r} can't be trained; {hint}give {', '.join(known)}")
+    if pool is not None:
+        check_alone("train rl --workers")
     if kind not in ("sft", "preference", "rl"):
         check_alone(f"train {kind}")
     spec = _narrowed(spec, kind)
@@ -191,7 +203,7 @@ def train_one(
         ranks.lend_weights()
     read = _texts_for(spec, kind)
     setup = ranks.together(
-        lambda: make_setup(spec, progress, read=read, accept_licence=accept_licence)
+        lambda: make_setup(spec, progress, read=read, accept_licence=accept_licence, pool=pool)
     )
     check_setup(setup, kind, ranks)
     begun = ranks.from_first(lambda: run.is_begun)
@@ -214,6 +226,8 @@ def train_one(
                 run.after_checkpoint = page_as_it_goes(folder)
             _stages(run, setup, kind)
             run.note(finished=now(), costs=run.costs())
+            if pool is not None:
+                run.note(pool=pool.record())
             ranks.from_first(lambda: write_training_page(folder))
         return Trained(folder, ranks.from_first(lambda: _document(run, setup, kind)))
 

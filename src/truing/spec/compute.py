@@ -12,6 +12,7 @@ from truing.spec.contrast import is_none
 from truing.spec.part import Part
 from truing.spec.sampler import (
     SAME,
+    WORKERS,
     Products,
     is_usual,
     products_of,
@@ -58,8 +59,16 @@ class ComputeSpec(Part):
         SAME,
         exclude_if=is_usual,
         description="how answers are sampled in reinforcement learning: as is learned (same); in float32 "
-        "on a processor with products in 8 bits (int8), faster; or by vLLM servers, vllm:URL or a list of "
-        "such; the difference is corrected for as rl.correction says",
+        "on a processor with products in 8 bits (int8), faster; by the processes that --workers names "
+        "(workers); or by vLLM servers, vllm:URL or a list of such; the difference is corrected for as "
+        "rl.correction says",
+    )
+    sampler_rows: int | None = Field(
+        None,
+        ge=1,
+        exclude_if=is_none,
+        description="how many answers of a step are sampled side by side at most, which decides their last "
+        "digits; without it, as many as is fastest in one process, and 64 with --workers",
     )
     sampler_folder: str | None = Field(
         None,
@@ -77,6 +86,11 @@ class ComputeSpec(Part):
     def servers(self) -> tuple[str, ...]:
         """The servers that sample; none where answers are sampled here."""
         return servers_of(self.sampler)
+
+    @property
+    def is_sampled_apart(self) -> bool:
+        """Whether others than this process sample."""
+        return bool(self.servers) or self.sampler == WORKERS
 
     @property
     def sampler_products(self) -> Products:

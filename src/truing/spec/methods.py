@@ -177,8 +177,8 @@ class RlSpec(Part):
         0,
         ge=0,
         exclude_if=is_nothing,
-        description="with servers that sample (compute.sampler): answers may be of the policy of so many "
-        "updates ago, and are drawn while it learns; older ones are left out",
+        description="with servers or workers that sample (compute.sampler): answers may be of the policy "
+        "of so many updates ago, and are drawn while it learns; older ones are left out",
     )
     max_kl: float = Field(12.0, gt=0, description="stop above this KL per answer (nats)")
     plateau: int | None = Field(

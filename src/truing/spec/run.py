@@ -207,10 +207,10 @@ class Spec(_Part):
     def _sampled_apart(self) -> None:
         """Raises ValueError where samples can't come from servers, or from an earlier policy, as the spec
         says."""
-        if self.rl.staleness and not self.compute.servers:
+        if self.rl.staleness and not self.compute.is_sampled_apart:
             raise ValueError(
                 "rl.staleness: answers that are sampled here are of the policy as it is; set 0, or name "
-                "servers that sample as compute.sampler"
+                "who else samples as compute.sampler: workers, or servers"
             )
         if self.rl.staleness and self.rl.correction == "none":
             raise ValueError(

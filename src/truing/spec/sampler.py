@@ -1,4 +1,4 @@
-"""How and where the answers of reinforcement learning are sampled: here, or by servers apart."""
+"""How and where answers are sampled in reinforcement learning: here, by workers, or by servers apart."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ Products = Literal["same", "int8"]
 SAME: Products = "same"
 INT8: Products = "int8"
 HERE = (SAME, INT8)
+WORKERS = "workers"
+"""Those that --workers names, with the products that are learned with."""
 SERVER = "vllm:"
 """Before a server's URL, and perhaps #NAME of its model behind it."""
-_RIGHT = f"give {SAME} or {INT8}, or {SERVER}URL, as in {SERVER}http://127.0.0.1:8000/v1, or a list of such"
+_RIGHT = (
+    f"give {SAME}, {INT8} or {WORKERS}, or {SERVER}URL, as in {SERVER}http://127.0.0.1:8000/v1, or a list "
+    "of such"
+)
 
 
 def sampler_place(place: str | tuple[str, ...]) -> str | tuple[str, ...]:
     """The place itself. Raises ValueError where it is none."""
     servers = servers_of(place)
-    if place not in HERE and not servers:
+    if place not in (*HERE, WORKERS) and not servers:
         raise ValueError(f"names no server; {_RIGHT}")
     for server in servers:
         try:
@@ -41,7 +46,7 @@ def sampler_place(place: str | tuple[str, ...]) -> str | tuple[str, ...]:
 def servers_of(place: str | tuple[str, ...]) -> tuple[str, ...]:
     """The servers that a place names; none where answers are sampled here."""
     if isinstance(place, str):
-        return () if place in HERE else (place,)
+        return () if place in (*HERE, WORKERS) else (place,)
     return place
 
 

@@ -13,8 +13,8 @@ from tiny import plain, texts, tiny
 from truing.learn import Distillation, Supervised
 from truing.learn.sources.demonstrations import Demonstrations, demonstrated
 from truing.learn.update import accumulate, evaluate
+from truing.models.adapter import add_adapter
 from truing.policies import language
-from truing.policies.adapter import add_adapter
 from truing.policies.language import LanguagePolicy, PromptCompletion, pieces
 from truing.policies.trajectories import Trajectories
 from truing.runs.ranks import Ranks

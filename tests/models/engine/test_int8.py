@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from tiny import plain, texts, tokenizer
+from truing.models.adapter import LoraLinear, add_adapter
 from truing.models.engine import int8
 from truing.models.engine.int8 import Int8Linear, Int8Weights, rounded, rounded_twice
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
-from truing.policies.adapter import LoraLinear, add_adapter
 from truing.spec.run import AdapterSpec
 
 pytestmark = pytest.mark.skipif(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -73,3 +74,11 @@ def test_heads_looked_at_side_by_side_give_the_same(monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     batch_cache._over_heads(lambda *heads: seen.append(heads), 5, 1)
     assert seen[2:] == [(0, 5)]
+
+
+def test_what_kernels_call_is_made_part_of_them() -> None:
+    """Else a function is its own where it was compiled just now, and its caller's copy where that was read
+    from the disk; copies are optimised differently, and a run's first start gave other last digits."""
+    compiled = [each for each in vars(kernels).values() if isinstance(each, Dispatcher)]
+    assert len(compiled) > 10
+    assert all(each.targetoptions["forceinline"] for each in compiled)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from pretend_card import CARD, watched
 from tiny import plain, tokenizer
+from truing.models.adapter import LoraLinear
 from truing.models.engine import own_weights
 from truing.models.engine.own_weights import Together, lay_together
 from truing.models.language_model import LanguageModel
-from truing.policies.adapter import LoraLinear
 from truing.spec.run import AdapterSpec
 
 

@@ -29,6 +29,7 @@ from truing.learn import Reinforce
 from truing.learn.objectives.baselines import Constant
 from truing.learn.sources.rollout import rollout
 from truing.learn.update import update
+from truing.models.adapter import save_adapter
 from truing.models.decoding import BatchedGenerator, Request
 from truing.models.engine import unpacked as module
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
@@ -36,7 +37,6 @@ from truing.models.engine.unpacked import SENTENCE, UNCACHED
 from truing.models.features import answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.sampling import Sampling, sample
-from truing.policies.adapter import save_adapter
 from truing.policies.language import LanguagePolicy
 from truing.serve.engine import Engine
 from truing.serve.scoring import score_texts, scoring_bytes

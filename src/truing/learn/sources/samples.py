@@ -128,10 +128,10 @@ class OnPolicySamples:
     def drawn(self, step: int) -> Drawn:
         """The answers of a step, as the policy gives them now."""
         drawn: list[_Asked] = [(case, None) for case in self.questions(step)]
-        apart: LogRow = {}
+        entropy, apart = 0.0, LogRow()
         if self.sampler is not None:
-            drawn, apart = self._from_apart(step)
-        parts = self.ranks.shared_out(drawn, lambda mine: self._answered(step, mine))
+            drawn, entropy, apart = self._from_apart(step)
+        parts = self.ranks.shared_out(drawn, lambda mine: self._answered(step, mine, entropy))
         trajectories = joined([part.trajectories for part in parts])
         tokens = [int(part.trajectories.mask_BT.sum()) for part in parts]
         figures: LogRow = {
@@ -163,24 +163,26 @@ class OnPolicySamples:
             self._ahead.close()
 
     @cached_property
-    def _ahead(self) -> Ahead[list[Group]]:
+    def _ahead(self) -> Ahead[Sampled]:
         """What the sampler apart draws, step after step."""
         sampler = self.sampler
         assert sampler is not None
 
-        def draw(step: int, version: int) -> list[Group]:
+        def draw(step: int, version: int) -> Sampled:
             cases, samples = self.questions(step), self.spec.samples_per_prompt
             prompts, sampling = self._prompts_of(cases), self._sampling(step)
-            return sampler.sample(version, prompts, samples, sampling).groups
+            return sampler.sample(version, prompts, samples, sampling)
 
         return Ahead(draw, sampler.publish, self.spec.staleness, self.spec.steps)
 
-    def _from_apart(self, step: int) -> tuple[list[_Asked], LogRow]:
-        """A step's questions with the sampler's answers that are young enough, and what to log of ages.
+    def _from_apart(self, step: int) -> tuple[list[_Asked], float, LogRow]:
+        """A step's questions with the sampler's answers that are young enough, their entropy, and what to
+        log of ages.
 
         Raises InputError where none is.
         """
-        groups = self.ranks.from_first(lambda: self._ahead.of(step))
+        sampled = self.ranks.from_first(lambda: self._ahead.of(step))
+        groups = sampled.groups
         oldest = step - 1 - self.spec.staleness
         asked = zip(self.questions(step), groups, strict=True)
         young: list[_Asked] = [(case, group) for case, group in asked if group.version >= oldest]
@@ -191,7 +193,9 @@ class OnPolicySamples:
             )
         dropped = (len(groups) - len(young)) * self.spec.samples_per_prompt
         ages = [step - 1 - group.version for group in groups if group.version >= oldest]
-        return young, {"staleness": float(np.mean(ages)), "dropped": dropped}
+        left = [group for _, group in young if group is not None]
+        entropy = entropy_of(left) if dropped else sampled.entropy
+        return young, entropy, {"staleness": float(np.mean(ages)), "dropped": dropped}
 
     def _sampling(self, step: int) -> Sampling:
         """How a step's answers are drawn."""
@@ -205,15 +209,16 @@ class OnPolicySamples:
     def _prompts_of(self, cases: Sequence[Case]) -> list[Sequence[int]]:
         return [self.renderer.case_tokens(self.prompt, case) for case in cases]
 
-    def _answered(self, step: int, asked: Sequence[_Asked]) -> list[_Part]:
-        """Answers to some of a step's questions, with their rewards; nothing where there are none."""
+    def _answered(self, step: int, asked: Sequence[_Asked], entropy: float) -> list[_Part]:
+        """Answers to some of a step's questions, with their rewards; nothing where there are none.
+        `entropy` is that of all answers that came from apart."""
         if not asked:
             return []
         cases = [case for case, _ in asked]
         prompts, sampling = self._prompts_of(cases), self._sampling(step)
         groups = [group for _, group in asked if group is not None]
         if groups:
-            sampled = Sampled(groups, entropy_of(groups))
+            sampled = Sampled(groups, entropy)
         else:
             sampled = LocalSampler(self.policy).sample(
                 step - 1, prompts, self.spec.samples_per_prompt, sampling

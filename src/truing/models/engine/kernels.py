@@ -29,7 +29,14 @@ _AS_VECTORS = _IN_ORDER | {"reassoc", "arcp"}  # ... and a sum may be taken in a
 def _compiled(function: Callable[..., Any], changes: frozenset[str] = _AS_VECTORS) -> Any:
     """The function as machine code, made at its first call and kept beside the file, or where the user's
     caches are; in memory alone where neither can be written."""
-    options: Any = {"nogil": True, "error_model": "numpy", "fastmath": set(changes)}
+    # What a kernel calls is made part of it: a function of its own may be another's copy of it, differently
+    # optimised where all was compiled just now and where all was read from the disk.
+    options: Any = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": set(changes),
+        "forceinline": True,
+    }
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:

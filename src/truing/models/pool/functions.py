@@ -28,10 +28,12 @@ _PREFIXES = 4  # whose keys and values a worker keeps
 
 @dataclass
 class Held:
-    """A model in a worker, and what was run of it that packs begin with. `threads`: all of the worker's."""
+    """A model in a worker, and what was run of it that packs begin with. `threads`: all of the worker's;
+    `is_changed`: whether its weights are another's but for an adapter."""
 
     model: LanguageModel
     threads: int
+    is_changed: bool = False
     _prefixes: OrderedDict[tuple[int, ...], SharedPrefix | None] = field(
         default_factory=OrderedDict
     )

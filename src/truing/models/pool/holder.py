@@ -11,10 +11,13 @@ from threading import Lock
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from truing.models import devices, precision
 from truing.models.engine.memory import available_bytes, key_value_bytes
+from truing.models.language_model import LanguageModel
 from truing.models.pool.build import build
+from truing.models.pool.changes import Change
 from truing.models.pool.functions import FUNCTIONS, Held, threads
 from truing.models.pool.messages import Message
 from truing.models.pool.model_files import ModelFiles
@@ -45,7 +48,7 @@ class ModelHolder:
         content = request.content
         try:
             if content["do"] == "open":
-                return Message(self._open(content))
+                return Message(self._open(content, request.tensors))
             return self._run(content)
         except InputError as error:
             return Message({"failed": "input", "message": str(error)})
@@ -65,24 +68,38 @@ class ModelHolder:
             self._keep(pool, ())
 
     def _keep(self, pool: str, keys: Collection[str]) -> None:
+        whole = False
         for key, users in list(self._users.items()):
             if key not in keys:
                 users.discard(pool)
             if not users:
                 del self._users[key]
-                self._held.pop(key, None)
-        gc.collect()
+                whole |= self._let_go(key)
+        if whole:  # it takes longer than is worth it for an adapter
+            gc.collect()
 
-    def _open(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Loads a model, unless it is there, and frees those that the pool has no use for any more."""
-        key = content["model"]
+    def _let_go(self, key: str) -> bool:
+        """Drops a model; whether it had weights of its own."""
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        held.model.forget_copies()
+        return not held.is_changed
+
+    def _open(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Loads a model, unless it is there, and frees those that the pool has no use for any more. Where
+        it takes tensors that aren't there, `wants` says of which hash."""
+        key, change = content["model"], content.get("change")
         with self._loading:
             self._keep(content["pool"], {key, *content["keep"]})
+            if key not in self._held and change and not tensors:
+                return {"wants": change["hash"]}
             if key not in self._held:
                 devices.choose(content["device"], "worker")
                 torch.set_num_threads(content["threads"])
                 precision.take_for_granted(content["fast"])
-                self._held[key] = Held(_files(content).load(), content["threads"])
+                loaded = self._loaded(content, tensors)
+                self._held[key] = Held(loaded, content["threads"], is_changed=change is not None)
             self._users.setdefault(key, set()).add(content["pool"])
             held = self._held[key]
         with threads(held.threads):
@@ -94,6 +111,17 @@ class ModelHolder:
                 "token_bytes": key_value_bytes(held.model.model, held.model.dtype),
                 "device": devices.record(),
             }
+
+    def _loaded(self, content: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> LanguageModel:
+        """A model from its files, or one that another is changed to, which is loaded first."""
+        if "change" not in content:
+            return _files(content).load()
+        change = Change.from_json(content["change"], tensors)
+        base = content["base"]
+        if base not in self._held:
+            self._held[base] = Held(_files(content).load(), content["threads"])
+        self._users.setdefault(base, set()).add(content["pool"])
+        return change.applied(self._held[base].model)
 
     def _run(self, content: Mapping[str, Any]) -> Message:
         held = self._held[content["model"]]

@@ -10,6 +10,7 @@ from threading import Condition
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from truing.models.pool.functions import Pack
 from truing.models.pool.messages import KEPT, Message
@@ -22,10 +23,12 @@ DEATHS = 3
 
 @dataclass(frozen=True)
 class PooledFiles:
-    """A model as workers are told of it: a key, and all that it takes to load the very same."""
+    """A model as workers are told of it: a key, and all that it takes to load the very same. A worker that
+    lacks them asks for the `tensors`."""
 
     key: str
     opening: Mapping[str, Any]
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(eq=False)

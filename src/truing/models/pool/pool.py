@@ -106,6 +106,7 @@ class WorkerPool:
             self._live[model.key] -= 1
             if not self._live[model.key]:
                 del self._live[model.key]
+                self._about.pop(model.key, None)
 
     def about(self, model: PooledFiles) -> Mapping[str, Any]:
         """What a worker says of the model; one loads it where none has."""
@@ -258,8 +259,10 @@ class WorkerPool:
             "keep": keep,
             "pool": POOL,
         }
-        settings = {"device": self._device_of(lane.worker), "threads": self.threads}
-        answer = link.ask(Message(opening | settings))
+        opening |= {"device": self._device_of(lane.worker), "threads": self.threads}
+        answer = link.ask(Message(opening))
+        if "wants" in answer.content:
+            answer = link.ask(Message(opening, job.model.tensors))
         if raised(answer, lane.worker.name) is None:
             lane.opened.add(job.model.key)
             self._note_kind(lane.worker, job.model, answer.content)
@@ -277,7 +280,7 @@ class WorkerPool:
         with self._changing:
             self.kinds[worker.name] = {**self.kinds[worker.name], "kind": kind}
             first = self._about.setdefault(model.key, about) is about
-        if first and about["note"]:
+        if first and about["note"] and not model.tensors:  # told of the model that it changes
             self.tell(str(about["note"]))
 
     def _give_up(self, worker: Worker, why: str) -> None:

@@ -3,6 +3,7 @@ them than scores and samples."""
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
@@ -18,6 +19,7 @@ from truing.models.engine.threads import threads_each
 from truing.models.engine.tree import SharedPrefix, Tokens
 from truing.models.language_model import LanguageModel
 from truing.models.loading import read_outline, read_tokenizer
+from truing.models.pool.changes import Change
 from truing.models.pool.functions import Pack, SamplePack, ScorePack
 from truing.models.pool.jobs import PooledFiles
 from truing.models.pool.messages import Message
@@ -42,26 +44,35 @@ class PooledModel(LanguageModel):
         self._files, self._pool = files, pool
         precision = computed_in(files.dtype)
         identity = files.identity.hash
-        self._pooled = PooledFiles(
-            f"{identity}|{precision}",
-            {
-                "files": {**files.to_json(), "dtype": precision},
-                "identity": identity,
-                "fast": precision == "bfloat16",
-            },
-        )
+        opening = {
+            "files": {**files.to_json(), "dtype": precision},
+            "identity": identity,
+            "fast": precision == "bfloat16",
+        }
+        self._hold(PooledFiles(f"{identity}|{precision}", opening))
         self.tokenizer = read_tokenizer(files.tokenizer)
         self.dtype = torch_dtype(files.dtype)
         self.room = Room(PACK_TOKENS)
-        self.elsewhere = _Packs(self)
         config = self._outline.config
         self.context_length = int(getattr(config, "max_position_embeddings", 1 << 30))
-        pool.hold(self._pooled)
-        weakref.finalize(self, pool.release, self._pooled)
+
+    def _hold(self, pooled: PooledFiles) -> None:
+        """Has workers keep what they are asked, as long as this is there."""
+        self._pooled, self.elsewhere = pooled, _Packs(self)
+        self._pool.hold(pooled)
+        weakref.finalize(self, self._pool.release, pooled)
+
+    def changed(self, change: Change) -> PooledModel:
+        """The model with an adapter. It scores and samples, and its own weights can't be asked for."""
+        base, other = self._pooled, copy.copy(self)
+        opening = {**base.opening, "base": base.key, "change": change.to_json()}
+        key = f"{base.key}|{change.hash}{'|int8' * change.int8}"
+        other._hold(PooledFiles(key, opening, change.tensors))
+        return other
 
     def __getattr__(self, name: str) -> Any:
         """Loads the weights here, once, where something is asked of them that workers don't do."""
-        if name not in _OF_WEIGHTS:
+        if name not in _OF_WEIGHTS or "change" in self._pooled.opening:
             raise AttributeError(name)
         whole = self._files.load()
         for each in _OF_WEIGHTS:

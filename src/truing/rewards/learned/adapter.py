@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from truing.models.adapter import adapted
 from truing.models.language_model import LanguageModel
-from truing.policies.language import adapted
 from truing.spec.methods import AdapterSpec
 
 

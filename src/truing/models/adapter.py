@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from truing.models.engine.sharding import forget_gathered, lend_to_copy
 from truing.models.nf4 import NF4Linear
 from truing.models.tensor_files import write_tensors_atomically
 from truing.spec.run import AdapterSpec
@@ -180,6 +181,16 @@ def add_adapter(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> None
         base = model.get_submodule(name)
         kind = LoraExperts if name in experts else LoraLinear
         setattr(model.get_submodule(parent), child, kind(base, adapter, generator))
+
+
+def adapted(model: PreTrainedModel, adapter: AdapterSpec, seed: int) -> PreTrainedModel:
+    """The model with a fresh adapter. The frozen weights are its own: an adapter only reads them."""
+    forget_gathered()
+    shared = {id(tensor): tensor for tensor in model.parameters()}
+    module = copy.deepcopy(model, shared).requires_grad_(False)
+    add_adapter(module, adapter, seed)
+    lend_to_copy(module)
+    return module
 
 
 def not_adapted(model: PreTrainedModel) -> list[str]:
