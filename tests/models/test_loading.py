@@ -8,9 +8,14 @@ import os
 import pty
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from transformers import LlamaForCausalLM
 
 import truing
 from tiny import saved
@@ -132,3 +137,24 @@ def test_a_configuration_that_names_a_repository_of_kernels_is_refused(tmp_path:
         (folder / "config.json").write_text(json.dumps({**config, key: "somebody/attention"}))
         with pytest.raises(InputError, match=f"config.json: {key}: 'somebody/attention' is code"):
             read_weights(folder, "float32")
+
+
+def test_threads_make_one_model_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that overlap would leave weights untied in whatever is made later."""
+    folder = saved(tmp_path / "model")
+    make, inside, together = LlamaForCausalLM.__init__, [0], threading.Barrier(2)
+    most = 0
+
+    def watched(model: LlamaForCausalLM, *given: Any, **named: Any) -> None:
+        nonlocal most
+        inside[0] += 1
+        most = max(most, inside[0])
+        with suppress(threading.BrokenBarrierError):
+            together.wait(0.3)
+        make(model, *given, **named)
+        inside[0] -= 1
+
+    monkeypatch.setattr(LlamaForCausalLM, "__init__", watched)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: read_weights(folder, "float32"), range(2)))
+    assert most == 1

@@ -92,7 +92,10 @@ def test_an_adapter_leaves_the_frozen_weights_where_and_as_they_are(
     model = tiny(family)
     model = LanguageModel(model.model.to(getattr(torch, dtype)), model.tokenizer)
     setup = SimpleNamespace(
-        base=SimpleNamespace(model=model), spec=make_spec({"dtype": dtype}), source=None
+        base=SimpleNamespace(model=model),
+        spec=make_spec({"dtype": dtype}),
+        source=None,
+        sampled_rows=None,
     )
     fine_tuned, policy = (new_policy(setup, ADAPTERS[0], seed=seed) for seed in (1, 2))
     policy.set_parameters(fine_tuned.parameters)

@@ -29,7 +29,7 @@ def width(estimate: Estimate) -> float:
 @pytest.fixture
 def coverage(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    return importlib.import_module("coverage")
+    return importlib.import_module("interval_coverage")
 
 
 def test_expected_sums_of_squares_are_those_of_dense_projections() -> None:

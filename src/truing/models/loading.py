@@ -17,6 +17,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from truing.files import read_json
 from truing.models import devices
+from truing.models.engine.making import ONE_AT_A_TIME
 from truing.models.precision import torch_dtype
 from truing.models.room import check_room
 from truing.models.tensor_files import UNREADABLE
@@ -30,15 +31,16 @@ def read_weights(folder: Path, dtype: Dtype, *, to_share_out: bool = False) -> P
     device = torch.device("cpu") if to_share_out else devices.device()
     check_room(folder, torch_dtype(dtype), device, copied=not to_share_out)
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=torch_dtype(dtype),
-            device_map=_straight_to(device),
-            use_safetensors=True,
-            trust_remote_code=False,
-            local_files_only=True,
-            output_loading_info=True,
-        )
+        with ONE_AT_A_TIME:
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                folder,
+                dtype=torch_dtype(dtype),
+                device_map=_straight_to(device),
+                use_safetensors=True,
+                trust_remote_code=False,
+                local_files_only=True,
+                output_loading_info=True,
+            )
     except UNREADABLE as error:
         raise _unusable(folder, "can't be loaded", error) from None
     model, report = loaded
@@ -59,7 +61,7 @@ def read_outline(folder: Path) -> Any:
     _check_kernels(folder / "config.json")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
-        with torch.device("meta"):
+        with ONE_AT_A_TIME, torch.device("meta"):
             outline: Any = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
         if (settings := folder / "generation_config.json").is_file():
             outline.generation_config = GenerationConfig.from_dict(read_json(settings))

@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_map_only
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from truing.models.engine.attention import NAME
+from truing.models.engine.making import ONE_AT_A_TIME
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 
 
@@ -66,7 +67,7 @@ class PeakBytes(TorchDispatchMode):
 
 def empty_model(config: PreTrainedConfig, dtype: torch.dtype) -> PreTrainedModel:
     """The model of a configuration without its numbers, on PyTorch's meta device."""
-    with torch.device("meta"):
+    with ONE_AT_A_TIME, torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
     assert isinstance(model, PreTrainedModel)
     return model
@@ -117,9 +118,10 @@ def _peaks(
     # Another tree for each run: it keeps the masks that a run made, and the next would seem to need none.
     tree = TokenTree(requests)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=dtype, attn_implementation=NAME, trust_remote_code=False
-        )
+        with ONE_AT_A_TIME:
+            model = AutoModelForCausalLM.from_config(
+                config, dtype=dtype, attn_implementation=NAME, trust_remote_code=False
+            )
         model.eval().requires_grad_(False)
         with PeakBytes() as counted:
             work(model, tree, counted)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from truing.files import is_disk_full
+from truing.models.engine.making import ONE_AT_A_TIME
 from truing.models.user_cache import ModelUnavailable
 
 CONVERTER_VERSION = 1
@@ -31,7 +32,8 @@ def convert(gguf: Path, folder: Path, *, digits_apart: bool) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     where = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
-    loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
+    with ONE_AT_A_TIME:
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
     tokenizer: Any = AutoTokenizer.from_pretrained(gguf.parent, **where)
     config = loaded.config
     # The loaded model counts as quantised and refuses to be saved; a plain one takes its values.
@@ -39,7 +41,8 @@ def convert(gguf: Path, folder: Path, *, digits_apart: bool) -> None:
     config._name_or_path = ""
     config.rms_norm_eps = _shortest(config.rms_norm_eps)
     plain: Any = AutoModelForCausalLM
-    model = plain.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    with ONE_AT_A_TIME:
+        model = plain.from_config(config, dtype=torch.float32, trust_remote_code=False)
     model.load_state_dict(loaded.state_dict())
     if digits_apart:
         _cut_at_digits(tokenizer)
