@@ -76,7 +76,6 @@ class Slots:
         self.prompt_length_P = self._put(self._prompt_lengths)
         self.samples = samples
         self.step = 0
-        self._masks: dict[int | None, Tensor] = {}
         self._lay_out(range(len(prompts.lengths) * samples))
 
     def _put(self, numbers: Sequence[int]) -> Tensor:
@@ -105,29 +104,9 @@ class Slots:
         """What queries have, of live rows alone."""
         return x_N
 
-    def _mask(self, window: int | None) -> Tensor:
-        """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
-        if window not in self._masks:
-            P, now = len(self.prompt_length_P), self.step + 1
-            L = max(self._prompt_lengths)
-            prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
-            own = prefix + length_P1 + torch.arange(now, device=self._device)
-            in_prompt = torch.arange(L, device=self._device)
-            shared = torch.arange(prefix, device=self._device).expand(P, prefix)
-            position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
-            hidden = torch.zeros_like(position, dtype=torch.bool)
-            hidden[:, prefix : prefix + L] = in_prompt >= length_P1
-            if window is not None:
-                hidden |= position <= own[:, -1:] - window
-            nothing = torch.zeros_like(position, dtype=torch.float32)
-            mask = nothing.masked_fill(hidden, float("-inf"))
-            self._masks[window] = mask[:, None, None, None]
-        return self._masks[window]
-
     def advance(self) -> None:
         """Ends a step: the next token of each row comes one position later."""
         self.step += 1
-        self._masks.clear()
 
     def keep(self, places: Sequence[int]) -> None:
         """Drops all rows but those at these places, in order."""
@@ -150,7 +129,6 @@ class Slots:
             slots += [place * samples + n for n in range(len(own))]
             old += own + [0] * (samples - len(own))
         self._lay_out(slots)
-        self._masks.clear()
         prompt_P, old_R = self._put(prompts), self._put(old)
         self._prompt_lengths = [self._prompt_lengths[prompt] for prompt in prompts]
         self.prompt_length_P = self._put(self._prompt_lengths)

@@ -48,6 +48,7 @@ class SlotCache(Slots):
 
     def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
         super().__init__(prompts, samples, max_new_tokens)
+        self._masks: dict[int | None, Tensor] = {}
         self._layers: dict[int, _Layer] = {}
         for layer in prompts.layers:
             prefix = prompts.prefix.get(layer)
@@ -122,6 +123,25 @@ class SlotCache(Slots):
         K, _, _, G, _ = scores.shape
         return rule.weights(scores, K, 1, 1, G, 1).to(scores_KPSGS.dtype)
 
+    def _mask(self, window: int | None) -> Tensor:
+        """(P, 1, 1, 1, keys): 0, or -inf at keys that no row of a prompt may look at."""
+        if window not in self._masks:
+            P, now = len(self.prompt_length_P), self.step + 1
+            L = max(self._prompt_lengths)
+            prefix, length_P1 = self.prefix_length, self.prompt_length_P[:, None]
+            own = prefix + length_P1 + torch.arange(now, device=self._device)
+            in_prompt = torch.arange(L, device=self._device)
+            shared = torch.arange(prefix, device=self._device).expand(P, prefix)
+            position = torch.cat((shared, (prefix + in_prompt).expand(P, L), own), dim=1)
+            hidden = torch.zeros_like(position, dtype=torch.bool)
+            hidden[:, prefix : prefix + L] = in_prompt >= length_P1
+            if window is not None:
+                hidden |= position <= own[:, -1:] - window
+            nothing = torch.zeros_like(position, dtype=torch.float32)
+            mask = nothing.masked_fill(hidden, float("-inf"))
+            self._masks[window] = mask[:, None, None, None]
+        return self._masks[window]
+
     def _hiding(self, window: int | None) -> int | None:
         """The window, where it hides anything from any row."""
         longest = self.prefix_length + max(self._prompt_lengths) + self.step + 1
@@ -159,6 +179,7 @@ class SlotCache(Slots):
     def advance(self) -> None:
         """See Slots."""
         super().advance()
+        self._masks.clear()
         self._hidden.clear()
 
     def _store(self, cache: _Layer, states_NKD: Tensor) -> None:
@@ -170,6 +191,7 @@ class SlotCache(Slots):
 
     def _select(self, prompt_P: Tensor, old_R: Tensor) -> None:
         self._padding = None
+        self._masks.clear()
         self._hidden.clear()
         longest, P = max(self._prompt_lengths), len(self._prompt_lengths)
         for layer in self._layers.values():
