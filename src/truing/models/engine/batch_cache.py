@@ -146,7 +146,6 @@ class SharedCache(Slots):
     def __init__(self, prompts: Prompts, samples: int, max_new_tokens: int) -> None:
         super().__init__(prompts, samples, max_new_tokens)
         lengths = self._prompt_lengths
-        self._query: Tensor | None = None
         self._group(Beginnings.of(prompts.hangs_on, lengths, samples))
         groups = zip(self._beginnings.groups, self._beginnings.lengths, strict=True)
         shared = prompts.places([(group[0], 0, length) for group, length in groups])
@@ -174,6 +173,7 @@ class SharedCache(Slots):
         self._gathering = Gathering(beginnings.groups, prompts) if beginnings.groups else None
         self._begun_P = np.array(self._begun)
         self._own_P = np.array(self._prompt_lengths) - self._begun_P
+        self._query: Tensor | None = None
 
     def attend(
         self,
@@ -268,7 +268,6 @@ class SharedCache(Slots):
     def _select(self, prompt_P: Tensor, old_R: Tensor) -> None:
         beginnings, left = self._beginnings.of_prompts(prompt_P.tolist())
         self._group(beginnings)
-        self._query = None
         longest, group_M = self._longest_own, torch.tensor(left, dtype=torch.long)
         begun = max(beginnings.lengths, default=0)
         for layer in self._layers.values():

@@ -287,8 +287,10 @@ class Decoder:
             turn: self._turn(turn, x_NE, positions_N, dtype, lean=stack is self._lean)
             for turn in dict.fromkeys(layer.turn for layer in stack)
         }
-        if isinstance(plan, SharedCache) and self._packed is not None and dtype in DTYPES:
-            return self._step(self._packed.steps, x_NE, turns, plan)
+        packed = self._packed
+        steps = packed.steps if packed is not None and stack is packed.layers else None
+        if steps is not None and isinstance(plan, SharedCache) and dtype in DTYPES:
+            return self._step(steps, x_NE, turns, plan)
         with self._in_precision(stack):
             shards = self._shards()
             for number, layer in enumerate(stack[:layers]):
