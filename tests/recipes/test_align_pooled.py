@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 import yaml
 from typer.testing import CliRunner
 
-from pooled import WorkerHere, once, runs
+from pooled import WorkerHere, once, one_thread, runs
 from tiny import saved
 from truing.cli.main import app
 from truing.files import read_json
-from truing.models import precision
 from truing.models.pool import opening
 from truing.models.pool import pool as pool_module
 
@@ -41,16 +39,12 @@ SPEC: dict[str, Any] = {
 
 
 @pytest.fixture
-def one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What workers in this process change of it comes back."""
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A folder of its own, and one thread."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
-    before, granted = torch.get_num_threads(), precision._granted.bfloat16
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    precision._granted.bfloat16 = granted
-    precision.has_fast_bfloat16.cache_clear()
+    with one_thread():
+        yield
 
 
 def aligned(
@@ -69,7 +63,7 @@ def aligned(
 
 
 def test_what_is_left_is_that_of_one_process(
-    tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, alone: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = str(saved(tmp_path / "model", 4096))
     here = {"compute": {"sampler_rows": 4}}

@@ -13,13 +13,12 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
-from pooled import WorkerHere, runs
+from pooled import WorkerHere, one_thread, runs
 from tiny import saved
 from truing.cli.main import app
 from truing.files import read_jsonl
 from truing.learn import loop
 from truing.learn.checkpoint import Checkpoint
-from truing.models import precision
 from truing.models.pool import opening
 from truing.models.pool import pool as pool_module
 from truing.models.pool.messages import Message
@@ -59,12 +58,8 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
     Path("prompts.txt").write_text("\n".join(PROMPTS))
     monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening(f"w{number}"))
-    before, granted = torch.get_num_threads(), precision._granted.bfloat16
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-    precision._granted.bfloat16 = granted
-    precision.has_fast_bfloat16.cache_clear()
+    with one_thread():
+        yield
 
 
 def train(model: Path, *options: str, out: str, kind: str = "rl", **parts: Spec) -> Result:

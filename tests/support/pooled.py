@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+from truing.models import precision
 from truing.models.pool.holder import ModelHolder
 from truing.models.pool.messages import LinkLost, Message
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """With one thread, and what workers in this process change of it comes back."""
+    before, granted = torch.get_num_threads(), precision._granted.bfloat16
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        precision._granted.bfloat16 = granted
+        precision.has_fast_bfloat16.cache_clear()
 
 
 @dataclass

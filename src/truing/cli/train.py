@@ -127,6 +127,7 @@ def train(
             pool = None
             if workers is not None or worker_threads or worker_token or worker_ca:
                 pool = _pool(built.compute.device, workers, worker_threads, worker_token, worker_ca)
+            # Not entered: what learns keeps all of its threads.
             with nullcontext() if pool is None else closing(pool):
                 result = train(
                     built,
