@@ -110,7 +110,7 @@ def draw(fork: Any, which: Any, threads: Any, *given: Any) -> None:
     token at which the sum of probabilities exceeds the row's uniform number, or at temperature 0 the first
     of the highest score, whose log-probability is that at temperature 1.
 
-    Given are scores (N, V); uniform numbers (N,); the temperature; tokens (N,) as integers, log-probabilities
-    (N,) and entropies (N,), in nats.
+    Given are scores (N, V); uniform numbers (N,); the temperature; and where it is written: tokens (N,),
+    log-probabilities (N,) and entropies (N,), in nats.
     """
     on_threads(fork, which, threads, _draw, given)

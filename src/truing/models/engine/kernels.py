@@ -2,10 +2,11 @@
 
 A step has few rows, so that starting PyTorch's operators would take longer than what they do: each kernel
 goes once over what some ten of them would. Arrays are float32, or bfloat16 as its bits (uint16); sums are
-in float32. A row's numbers don't depend on the other rows. Kernels run on one thread and let others run.
+in float32. A row's numbers depend neither on the other rows nor on threads; on how many a kernel runs, its
+first arguments say (openmp.py).
 
-What is compiled is kept on disk for as long as the file that it stands in doesn't change: whoever changes here
-what kernels of other files call has to touch those files as well.
+What is compiled is kept on disk for as long as the file that it stands in doesn't change: whoever changes
+what kernels of another file call has to touch that file as well.
 """
 
 from __future__ import annotations

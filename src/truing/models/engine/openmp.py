@@ -50,8 +50,8 @@ def team(parts: int) -> tuple[int, int, int]:
 
 
 def _on_threads(context: Any, fork: Any, which: Any, threads: Any, kernel: Any, given: Any) -> Any:
-    """Calls a compiled kernel on so many threads at once, with the thread's number, their number and what is
-    given (a tuple), and returns when all have. Nothing may be raised in it."""
+    """Calls a compiled kernel on so many threads at once, with the thread's number, their number and what
+    is given (a tuple), and returns when all have. Nothing may be raised in it."""
     of_kernel = kernel.get_call_type(context, (types.intp, types.intp, *given.types), {})
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

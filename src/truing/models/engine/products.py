@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from truing.models.engine import openmp
-from truing.models.engine.kernels import compiled, in_order
+from truing.models.engine.kernels import compiled, in_order, part
 from truing.models.engine.openmp import cgutils, on_threads
 
 LANES = 16  # numbers of a vector of 512 bits
@@ -244,12 +244,40 @@ def _integer_product(fork: Any, which: Any, threads: Any, *given: Any) -> None:
     on_threads(fork, which, threads, _integer_share, given)
 
 
-def _panels(weight_OI: Tensor, inputs: int) -> Tensor:
+@compiled
+def _lay_out_share(number: Any, threads: Any, weight_OI: Any, panels_PSCF: Any) -> None:
+    P, S, C, F = panels_PSCF.shape
+    for p in part(P, number, threads):
+        if (p + 1) * C > len(weight_OI):
+            panels_PSCF[p] = 0
+        weight_CI = weight_OI[p * C : (p + 1) * C]
+        for first in range(
+            0, S, LANES
+        ):  # a line of memory of each column, and no more than a cache holds
+            until = min(first + LANES, S)
+            for c in range(len(weight_CI)):
+                inputs_I, into_SF = (
+                    weight_CI[c, first * F : until * F],
+                    panels_PSCF[p, first:until, c],
+                )
+                for s in range(len(into_SF)):
+                    for f in range(F):
+                        into_SF[s, f] = inputs_I[s * F + f]
+
+
+@compiled
+def _lay_out(fork: Any, which: Any, threads: Any, *given: Any) -> None:
+    on_threads(fork, which, threads, _lay_out_share, given)
+
+
+def _panels(weight_OI: Tensor, inputs: int) -> np.ndarray:
     """(P, I / inputs, columns, inputs): so many inputs of a column side by side. Columns that aren't there
     are 0."""
     O, I = weight_OI.shape  # noqa: E741
-    whole = torch.nn.functional.pad(weight_OI, (0, 0, 0, -O % COLUMNS))
-    return whole.view(-1, COLUMNS, I // inputs, inputs).transpose(1, 2).contiguous()
+    weight = weight_OI.contiguous().numpy()
+    panels = np.empty((-(-O // COLUMNS), I // inputs, COLUMNS, inputs), weight.dtype)
+    _lay_out(*openmp.team(len(panels)), weight, panels)
+    return panels
 
 
 class FloatPanels:
@@ -257,7 +285,7 @@ class FloatPanels:
 
     def __init__(self, weight_OI: Tensor) -> None:
         self._outputs = len(weight_OI)
-        self._panels = _panels(weight_OI, 1).numpy()
+        self._panels = _panels(weight_OI, 1)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """x W^T: (N, O)."""
@@ -275,12 +303,12 @@ class IntegerPanels:
     """What is added to rows' integers: products want one of their two without a sign."""
 
     def __init__(self, weight_OI: Tensor, scale_O: Tensor) -> None:
-        self._panels = _panels(weight_OI, FOUR).numpy()
+        self._panels = _panels(weight_OI, FOUR)
         self._scale_O = scale_O.contiguous().numpy()
         self._opened_O = (weight_OI.sum(1, dtype=torch.int32) * OPENED).numpy()
 
     def __call__(self, integers_MI: Tensor, largest_N: Tensor) -> Tensor:
-        """(N, O): what rows of two integers stand for, which are `above` themselves; see `rounded_twice`."""
+        """(N, O): what rows of two integers stand for (`rounded_twice`), which are `above` themselves."""
         out_NO = torch.empty(len(largest_N), len(self._scale_O))
         rows = integers_MI.numpy(), self._panels, largest_N.numpy()
         given = *rows, self._opened_O, self._scale_O, out_NO.numpy()
