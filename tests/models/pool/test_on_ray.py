@@ -62,6 +62,9 @@ def test_a_node_that_is_lost_costs_its_packs_alone(cluster: Any, tmp_path: Path)
                 while len(pool.kinds) < 2:  # both are there, and will be asked for what is left
                     time.sleep(0.1)
                 cluster.remove_node(nodes[0], allow_graceful=False)
+                # Its worker answers until the cluster has noticed.
+                while sum(node["Alive"] for node in ray.nodes()) > 2:
+                    time.sleep(0.1)
     for number, rows in expected.items():
         for row, others in zip(rows, found[number], strict=True):
             for one, other in zip(row, others, strict=True):
