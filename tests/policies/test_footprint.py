@@ -175,7 +175,9 @@ def test_each_process_holds_its_share_of_the_layers(adapter: AdapterSpec, prompt
     saved_in_passing = alone["activations and gradients"] - shared["activations and gradients"]
     if not full:
         assert saved_in_passing == 0
-    elif prompts > 1:  # all gradients are there, but while a layer's are summed, which takes its room twice
+    elif (
+        prompts > 1
+    ):  # all gradients are there, but while a layer's are summed, which takes its room twice
         assert away - 3 * matrices / 24 <= saved_in_passing <= away
     assert saved_in_passing >= -2 * matrices / 24
 

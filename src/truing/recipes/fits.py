@@ -101,9 +101,7 @@ def what_fits(name: str, device: torch.device | None = None, processes: int = 1)
         raise InputError(
             f"model: {name}: what fits can't be worked out from its config.json ({reason})"
         ) from error
-    return ModelFits(
-        name, str(device), str(dtype).removeprefix("torch."), free, fits, processes
-    )
+    return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits, processes)
 
 
 def _check_followed(model: PreTrainedModel, name: str) -> None:
