@@ -73,7 +73,10 @@ def _score(language_model: LanguageModel) -> None:
     language_model.score(_requests(TWO_PACKS, _vocabulary(language_model)))
 
 
-def _rollout(language_model: LanguageModel) -> None:
+def _rollout(language_model: LanguageModel, *, int8: bool = False) -> None:
+    if int8:
+        whole = language_model.model, language_model.tokenizer
+        language_model = without_end(LanguageModel(*whole, int8=True))
     prompts = [request.prompt for request in _requests(ROLLOUT, _vocabulary(language_model))]
     sample(language_model, prompts, ROLLOUT.answers, Sampling(ROLLOUT.tokens))
 
@@ -119,6 +122,9 @@ def _learning(adapter: AdapterSpec, checkpointing: bool) -> Work:
 WORKS = {
     "scoring": Work(_score, Footprint.scoring),
     "rollout": Work(_rollout, lambda footprint: footprint.rollout(ROLLOUT)),
+    "rollout, int8": Work(
+        partial(_rollout, int8=True), lambda footprint: footprint.rollout(ROLLOUT, int8=True)
+    ),
     "LoRA step": _learning(LORA, False),
     "LoRA step, checkpointing": _learning(LORA, True),
     "full step": _learning(FULL, False),

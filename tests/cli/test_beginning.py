@@ -15,9 +15,13 @@ from tiny import saved
 from truing.cli import completion
 from truing.evaluate import EVALUATIONS
 from truing.methods import METHODS
+from truing.models.engine.int8 import multiplies_int8
 from truing.models.weights.catalogue import CATALOGUE
 from truing.spec.reading import PROFILES, make_spec, read_mapping
 from truing.tasks import TASKS
+
+WORKS = 8 if multiplies_int8() else 6
+"""Kinds of work that the doctor works out; two are of a sampler in eight bits."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,9 +52,15 @@ def test_doctor_says_what_of_a_model_fits(tmp_path: Path) -> None:
     document = json.loads(run("doctor", "--model", str(folder), "--json").stdout)["model"]
     work = {each["what"].partition(",")[0]: each for each in document["work"]}
     assert document["name"] == str(folder) and set(work) == {"scoring", "rollout", "learning"}
-    assert len(document["work"]) == 6 and all(each["fits"] for each in document["work"])
+    assert len(document["work"]) == WORKS and all(each["fits"] for each in document["work"])
     for each in document["work"]:
         assert each["bytes"] == sum(each["parts"].values()) <= document["free_bytes"]
+    several = run("doctor", "--model", str(folder), "--processes", "2", "--json").stdout
+    shared = json.loads(several)["model"]
+    assert shared["processes"] == 2 and "processes" not in document
+    (one, two), layer = (d["work"][0]["parts"] for d in (document, shared)), "a layer put together"
+    assert layer not in one and two["weights"] == one["weights"] - two[layer]  # of two layers, half
+    assert "give --model too" in refused(run("doctor", "--processes", "2"))
     assert "isn't on this machine yet" in refused(run("doctor", "--model", "gemma3-270m"))
     assert "no such folder" in refused(run("doctor", "--model", "./nowhere"))
 
@@ -59,7 +69,7 @@ def test_doctor_shows_what_does_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr("truing.recipes.fits.available_bytes", lambda device: 1)
     shown = run("doctor", "--model", str(saved(tmp_path / "model")))
     assert shown.exit_code == 0 and "0.0 GB free on cpu:" in shown.stdout
-    assert shown.stdout.count("too much  ") == 6
+    assert shown.stdout.count("too much  ") == WORKS
 
 
 def test_names_are_completed() -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from launching import together
 from training_worker import made, numbers_held, run, saved_again
+from truing.models.footprint import Footprint
 from truing.policies.language import LanguagePolicy
 
 TRAININGS = (
@@ -69,6 +70,10 @@ def test_each_process_holds_half_of_the_layers(shared_out: Path, what: str) -> N
     whole, folder = numbers_held(policy), shared_out / f"sharded-{what}"
     held = [int((folder / f"held-{rank}").read_text()) for rank in (0, 1)]
     assert sum(held) == whole and max(held) <= 0.51 * whole
+    if "lora" not in what:
+        found = Footprint.of(policy.trained.model.config, torch.float32, processes=2)
+        of_layers = [matrix for layer in found.shared_out() for matrix in layer]
+        assert max(held) == sum(map(found.share, of_layers))
 
 
 @pytest.mark.parametrize("what", RESUMED)

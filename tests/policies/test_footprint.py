@@ -13,6 +13,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedConfig
 
 from tiny import FAMILIES, config, tiny, tokenizer
 from truing.models.adapter import add_adapter
+from truing.models.engine.copies import Int8Copies
+from truing.models.engine.int8 import multiplies_int8
 from truing.models.engine.traced import PeakBytes, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Texts
@@ -124,6 +126,61 @@ def test_weights_adapters_and_copies_are_counted_from_the_configuration(family: 
     assert trained["weights in training"] == adapters and trained["optimizer"] == 2 * adapters
     assert (found.copies() > 0) is (model.decoder is not None)
     assert Footprint.of(config(family), torch.bfloat16, "cuda").copies() == 0
+
+
+@pytest.mark.skipif(not multiplies_int8(), reason="this processor has no products in int8")
+def test_copies_in_eight_bits_are_counted_as_they_are() -> None:
+    wide = config("qwen2", vocabulary=192)
+    wide.hidden_size, wide.intermediate_size = 128, 320  # whole blocks of oneDNN's
+    model = AutoModelForCausalLM.from_config(wide)
+    copies = Int8Copies()
+    products = [p for layer in copies.of_layers(model.base_model) for p in vars(layer).values()]
+    head = copies.of_head(model.get_output_embeddings())
+    held = 0
+    for product in (*products, head):
+        parts = [*vars(product._weights._product).values(), product._bias_O]
+        for part in (each for each in parts if hasattr(each, "nbytes")):
+            opaque = isinstance(part, torch.Tensor) and part.is_mkldnn
+            held += torch.ops.mkldnn._nbytes(part) if opaque else part.nbytes
+    found = Footprint.of(wide, torch.float32)
+    counted = found.int8_copies()
+    assert counted == pytest.approx(held, rel=0.08) and counted < found.copies() / 3
+    same, int8 = (found.rollout(TEXTS, int8=int8).parts for int8 in (False, True))
+    assert int8.pop("copies of the weights") == counted != same.pop("copies of the weights")
+    assert int8 == same
+    for adapter, kept in ((LORA, counted), (FULL, 0)):  # of weights that stay they stay, too
+        learned = [
+            learning(found, TEXTS, adapter, checkpointing=True, int8=int8).total
+            for int8 in (False, True)
+        ]
+        assert learned[1] - learned[0] == kept
+
+
+@pytest.mark.parametrize("prompts", [1, 2])  # as many passes
+@pytest.mark.parametrize("adapter", [LORA, FULL])
+def test_each_process_holds_its_share_of_the_layers(adapter: AdapterSpec, prompts: int) -> None:
+    texts = Texts(prompts=prompts, answers=2, tokens=200, prompt_tokens=100)
+    one, all_of_them = (Footprint.of(deep("llama", 24), torch.float32, processes=n) for n in (1, 8))
+    layers = [p for n, p in one.model.named_parameters() if p.ndim == 2 and ".layers." in n]
+    matrices = 4 * sum(map(torch.Tensor.numel, layers))
+    away = 7 * matrices // 8
+    assert all_of_them.weights() == one.weights() - away
+    assert all_of_them.copies() == one.head_copy()
+    alone, shared = (
+        learning(found, texts, adapter, checkpointing=True).parts for found in (one, all_of_them)
+    )
+    assert shared["a layer put together"] == matrices / 24
+    full = adapter is FULL
+    for part, times in (("weights in training", 1), ("optimizer", 2)):
+        assert alone[part] - shared[part] == (times * away if full else 0)
+    saved_in_passing = alone["activations and gradients"] - shared["activations and gradients"]
+    if not full:
+        assert saved_in_passing == 0
+    elif (
+        prompts > 1
+    ):  # all gradients are there, but while a layer's are summed, which takes its room twice
+        assert away - 3 * matrices / 24 <= saved_in_passing <= away
+    assert saved_in_passing >= -2 * matrices / 24
 
 
 def test_the_cache_has_keys_and_values_of_every_token() -> None:

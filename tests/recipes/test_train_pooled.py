@@ -171,7 +171,10 @@ def test_with_no_worker_left_it_is_said_how_to_go_on(
     dies = Leaving("w1", dies_at(5))
     monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: dies)
     result = train(model, "--workers", "1", out="run")
-    assert result.exit_code == 2 and "none is left" in result.stderr and "--resume" in result.stderr
+    assert result.exit_code == 1
+    [message] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned")
+    assert message.count("the same command") == 1 and "--resume" in message
     monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0
     assert left("run") == alone

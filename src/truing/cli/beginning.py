@@ -14,6 +14,7 @@ import typer
 from truing.cli import completion
 from truing.cli.common import AsJson, TaskName, explained, print_json
 from truing.terminal import say
+from truing.types import InputError
 
 if TYPE_CHECKING:
     from truing.recipes.fits import ModelFits
@@ -63,6 +64,15 @@ def doctor(
             help="say as well what of this model's work fits: scoring, rollout, learning, in GB",
         ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="with --model: what each of N processes takes that share out its layers "
+            "(compute.shard)",
+        ),
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Look at this machine: processor, precision, memory, card, cache, models, browser, packages.
@@ -73,7 +83,9 @@ def doctor(
         from truing.recipes.doctor import doctor as examined
 
         checks = examined()
-        fits = _what_fits(model) if model is not None else None
+        if processes > 1 and model is None:
+            raise InputError("--processes: says what a model takes; give --model too")
+        fits = _what_fits(model, processes) if model is not None else None
         if as_json:
             ok = all(check.ok for check in checks)
             document = {"ok": ok, "checks": [check.to_json() for check in checks]}
@@ -94,10 +106,10 @@ def doctor(
             say(textwrap.fill(line, _WIDTH, subsequent_indent=_INDENT))
 
 
-def _what_fits(model: str) -> ModelFits:
+def _what_fits(model: str, processes: int) -> ModelFits:
     from truing.recipes.fits import what_fits
 
-    return what_fits(model)
+    return what_fits(model, processes=processes)
 
 
 def init(

@@ -65,7 +65,7 @@ def explained(interrupted: str = "Interrupted.") -> Iterator[None]:
         raise typer.Exit(130) from None
     except InputError as error:
         say(f"Error: {error}", error=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(error.exit_code) from None
     except Exception as error:
         from truing.files import is_disk_full
         from truing.models.user_cache import ModelUnavailable

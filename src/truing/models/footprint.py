@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from truing.models.drawing import DRAWN
+from truing.models.engine.checkpointing import layers_of
 from truing.models.engine.decoder import Decoder
+from truing.models.engine.int8 import stored_bytes
 from truing.models.engine.memory import gigabytes, key_value_bytes
 from truing.models.engine.packing import PACK_TOKENS
+from truing.models.engine.sharding import matrices_of
 from truing.models.engine.traced import PeakBytes, empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.tensor_files import UNREADABLE
@@ -77,20 +80,56 @@ class Footprint:
     model: PreTrainedModel
     dtype: torch.dtype
     device: str
+    processes: int = 1
+    """How many share out the matrices of the layers (compute.shard)."""
 
     @classmethod
-    def of(cls, config: PreTrainedConfig, dtype: torch.dtype, device: str = "cpu") -> Footprint:
-        """Raises InputError where `transformers` knows no causal language model of this kind."""
+    def of(
+        cls,
+        config: PreTrainedConfig,
+        dtype: torch.dtype,
+        device: str = "cpu",
+        processes: int = 1,
+    ) -> Footprint:
+        """Raises InputError where `transformers` knows no causal language model of this kind, or it has
+        nothing to share out over processes."""
         try:
-            return cls(config, empty_model(config, dtype), dtype, device)
+            made = cls(config, empty_model(config, dtype), dtype, device, processes)
         except UNREADABLE as error:
             reason = " ".join(str(error).split())[:200]
             raise InputError(f"model: {config.model_type!r} can't be made ({reason})") from None
+        if processes > 1 and layers_of(made.model) is None:
+            raise InputError(
+                f"model: {config.model_type!r} has no list of layers that could be shared out; take one "
+                "process"
+            )
+        return made
+
+    def numbers(self) -> int:
+        """How many weights a process holds; those that are tied count once."""
+        elsewhere = sum(m.numel() - self.share(m) for each in self.shared_out() for m in each)
+        return sum(parameter.numel() for parameter in self.model.parameters()) - elsewhere
 
     def weights(self, dtype: torch.dtype | None = None) -> int:
-        """Bytes of all weights; those that are tied count once."""
+        """Bytes of them."""
+        return (dtype or self.dtype).itemsize * self.numbers()
+
+    def shared_out(self) -> list[list[nn.Parameter]]:
+        """The matrices of each layer, where each process holds its rows of them."""
+        if self.processes == 1:
+            return []
+        layers = {id(layer): layer for layer in layers_of(self.model) or ()}
+        return [list(matrices_of(layer)) for layer in layers.values()]
+
+    def share(self, matrix: Tensor) -> int:
+        """How many numbers of a matrix that is shared out each process holds at most."""
+        return -(-len(matrix) // self.processes) * (matrix.numel() // len(matrix))
+
+    def put_together(self, dtype: torch.dtype | None = None) -> dict[str, int]:
+        """What a pass takes for the layer that it is in, where layers are shared out."""
+        sizes = [sum(matrix.numel() for matrix in each) for each in self.shared_out()]
         each = (dtype or self.dtype).itemsize
-        return each * sum(parameter.numel() for parameter in self.model.parameters())
+        return {"a layer put together": each * max(sizes)} if sizes else {}
 
     def _linear(self) -> list[nn.Module]:
         head = self.model.get_output_embeddings()
@@ -106,10 +145,19 @@ class Footprint:
 
     def copies(self) -> int:
         """Bytes of all copies that passes without gradients make on a processor."""
-        if not self._copies:
-            return 0
+        if not self._copies or self.processes > 1:  # layers that are shared out run as they are
+            return self.head_copy()
         numbers = sum(p.numel() for layer in self._linear() for p in layer.parameters())
         return self.dtype.itemsize * numbers + self.head_copy()
+
+    def int8_copies(self) -> int:
+        """Bytes of the copies that a sampler with products in eight bits multiplies with."""
+        head = self.model.get_output_embeddings()
+        if not self._copies or not isinstance(head, nn.Module):
+            return 0
+        parts = [p for layer in (*self._linear(), head) for p in layer.parameters()]
+        biases = sum(part.numel() for part in parts if part.ndim == 1)
+        return sum(stored_bytes(part) for part in parts if part.ndim == 2) + 4 * biases
 
     @property
     def _copies(self) -> bool:
@@ -147,25 +195,28 @@ class Footprint:
             "copies of the weights": self.copies(),
             "activations": self._pass(SCORED.requests()),
             "logits": self._drawing(),
+            **self.put_together(),
         }
         return Need("scoring", parts)
 
-    def rollout(self, texts: Texts, policies: int = 1) -> Need:
+    def rollout(self, texts: Texts, policies: int = 1, *, int8: bool = False) -> Need:
         """Sampling an answer to each of the texts' prompts, side by side.
 
         `policies`: sets of weights that have copies: 2 where an adapter is sampled and its reference
-        scored.
+        scored. `int8`: products of the first are in eight bits (compute.sampler).
         """
+        first = self.int8_copies() if int8 else self.copies()
         prompts = [PromptWithContinuations(r.prompt, ()) for r in texts.requests()]
         # Prompts as they were computed, and as they are read.
         laid_out = 2 * texts.prompts * texts.prompt_tokens
         answers = texts.prompts * texts.answers * texts.tokens
         parts = {
             "weights": self.weights(),
-            "copies of the weights": policies * self.copies(),
+            "copies of the weights": first + (policies - 1) * self.copies(),
             "activations": self._pass(prompts),
             "logits": self._drawing(),
             "key-value cache": self.cache(laid_out + answers),
+            **self.put_together(),
         }
         return Need("rollout", parts)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 
 import torch
 from tokenizers import Tokenizer
@@ -12,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from truing.models.adapter import add_adapter
 from truing.models.engine.checkpointing import layers_of
+from truing.models.engine.sharding import matrices_of
 from truing.models.engine.traced import PeakBytes, empty_model, peak_bytes
 from truing.models.engine.tree import PromptWithContinuations, TokenTree
 from truing.models.footprint import Footprint, Need, Texts
@@ -26,21 +28,29 @@ _FLOAT = torch.float32.itemsize  # of what is in training
 
 
 def learning(
-    footprint: Footprint, texts: Texts, adapter: AdapterSpec, *, checkpointing: bool
+    footprint: Footprint,
+    texts: Texts,
+    adapter: AdapterSpec,
+    *,
+    checkpointing: bool,
+    int8: bool = False,
 ) -> Need:
     """A step that learns from these texts, in the pieces that a policy takes them in.
 
-    Copies that sampling needs are gone while a policy learns, but for an unchanged output layer's.
+    Copies that sampling needs are gone while a policy learns, but for an unchanged output layer's, and
+    those in eight bits (`int8`) of weights that an adapter leaves as they are.
     """
     full = adapter.kind == "full"
     trained = _FLOAT * _trained(footprint, adapter)
     within = _within(footprint, texts, adapter, checkpointing)
+    kept = footprint.int8_copies() if int8 else 0
     parts = {
         "weights": footprint.weights(),
-        "copies of the weights": 0 if full else footprint.head_copy(),
+        "copies of the weights": 0 if full else footprint.head_copy() + kept,
         "weights in training": trained,
         "optimizer": _MOMENTS * trained,
         "activations and gradients": within if full else within - trained,
+        **footprint.put_together(torch.float32 if full else None),
     }
     return Need("learning", parts)
 
@@ -48,7 +58,7 @@ def learning(
 def _trained(footprint: Footprint, adapter: AdapterSpec) -> int:
     """How many numbers are trained."""
     if adapter.kind == "full":
-        return sum(parameter.numel() for parameter in footprint.model.parameters())
+        return footprint.numbers()
     model = empty_model(footprint.config, footprint.dtype).requires_grad_(False)
     add_adapter(model, adapter, seed=0)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -65,9 +75,12 @@ def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpoint
         model.requires_grad_(full)
         if not full:
             add_adapter(model, adapter, seed=0)
-        if len(passes) > 1:  # gradients of the passes before are there already
+        later = len(passes) > 1  # gradients of the passes before are there already
+        shared = _SharedGradients(model, footprint, later) if full else None
+        if later:
             for weight in filter(lambda each: each.requires_grad, model.parameters()):
-                weight.grad = torch.zeros_like(weight)
+                if shared is None or id(weight) not in shared.matrices:
+                    weight.grad = torch.zeros_like(weight)
         trained = LanguageModel(model, _no_tokenizer())
         with (
             torch.autocast("cpu", torch.bfloat16) if half else nullcontext(),
@@ -82,6 +95,40 @@ def _within(footprint: Footprint, texts: Texts, adapter: AdapterSpec, checkpoint
 
     dtype = torch.float32 if full else footprint.dtype
     return peak_bytes(footprint.config, dtype, max(passes, key=_tokens), step)
+
+
+class _SharedGradients:
+    """Gradients of layers that are shared out: this process keeps its rows (engine/sharding.py)."""
+
+    def __init__(self, model: PreTrainedModel, footprint: Footprint, later: bool) -> None:
+        self._footprint, self._later = footprint, later
+        self._rows: list[torch.Tensor] = []
+        self.matrices: set[int] = set()
+        """Whose gradients these are, by `id`."""
+        if footprint.processes == 1:
+            return
+        for layer in {id(layer): layer for layer in layers_of(model) or ()}.values():
+            matrices = list(matrices_of(layer))
+            self.matrices |= set(map(id, matrices))
+            if later:
+                self._keep_rows(matrices)
+            for matrix in matrices:
+                matrix.register_post_accumulate_grad_hook(partial(self._arrived, matrices))
+
+    def _keep_rows(self, matrices: Sequence[torch.nn.Parameter]) -> None:
+        self._rows += [torch.zeros(self._footprint.share(matrix)) for matrix in matrices]
+
+    def _arrived(self, matrices: Sequence[torch.nn.Parameter], matrix: torch.Tensor) -> None:
+        """Once all are there they are summed over processes, laid out for that, and let go."""
+        if any(each.grad is None for each in matrices):
+            return
+        count = self._footprint.processes
+        laid_out = [torch.zeros(count * self._footprint.share(each)) for each in matrices]
+        if not self._later:
+            self._keep_rows(matrices)
+        del laid_out
+        for each in matrices:
+            each.grad = None
 
 
 def _passes(texts: Texts) -> list[list[PromptWithContinuations]]:

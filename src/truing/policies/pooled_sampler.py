@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from truing.models.pool.changes import Change
+from truing.models.pool.messages import KEPT
 from truing.models.pool.pooled_model import PooledModel
 from truing.models.sampling import Sampling, sample
 from truing.models.tensor_files import write_tensors_atomically
@@ -62,8 +63,10 @@ class PooledSampler:
         try:
             drawn = sample(self._of(version), prompts, samples, sampling)
         except ModelUnavailable as error:
+            why = str(error).partition(KEPT)[0].rstrip(" .")
             raise SamplerGone(
-                f"--workers: {error}. What was learned is saved; `truing train` with --resume goes on"
+                f"{why}. What was learned is saved: once there are workers, the same command goes on "
+                "(`truing train` with --resume)"
             ) from None
         return Sampled([Group(version, each) for each in drawn.completions], drawn.entropy)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from truing.models.sampling import Sampling, sample
 from truing.types import Completion, InputError
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 class SamplerGone(InputError):
-    """Nobody is left who could sample; the message says how to go on. What was learned can be saved."""
+    """Nobody is left who could sample; the message says how to go on. What was learned can be saved.
+
+    No mistake of the user's, though it is raised in all processes that learn together as theirs are.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from truing.models import devices
 from truing.models.engine.attention import use_plans
+from truing.models.engine.decoder import Decoder
+from truing.models.engine.int8 import why_not
 from truing.models.engine.memory import available_bytes, gigabytes
 from truing.models.footprint import Footprint, Need, Texts, config_of
 from truing.models.precision import torch_dtype
@@ -56,6 +58,7 @@ class ModelFits:
     precision: str
     free: int
     fits: tuple[Fit, ...]
+    processes: int = 1
 
     def to_json(self) -> dict[str, Any]:
         """`truing doctor --model M --json`, under `model`."""
@@ -64,20 +67,24 @@ class ModelFits:
             "device": self.device,
             "precision": self.precision,
             "free_bytes": self.free,
+            **({"processes": self.processes} if self.processes > 1 else {}),
             "work": [fit.to_json() for fit in self.fits],
         }
 
     def lines(self) -> list[str]:
         """The same for a person."""
-        title = f"{self.model} in {self.precision}, {gigabytes(self.free)} free on {self.device}:"
-        return [title] + [
+        title = f"{self.model} in {self.precision}, {gigabytes(self.free)} free on {self.device}"
+        if self.processes > 1:
+            title += f", each of {self.processes} processes that share out its layers"
+        return [f"{title}:"] + [
             f"{'fits' if fit.fits else 'too much':8}  {fit.need.what}: {fit.need.in_words()}"
             for fit in self.fits
         ]
 
 
-def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
-    """Scoring, sampling and learning with the model called `name`, without loading or fetching weights.
+def what_fits(name: str, device: torch.device | None = None, processes: int = 1) -> ModelFits:
+    """Scoring, sampling and learning with the model called `name`, without loading or fetching weights:
+    what each of so many `processes` takes that share out its layers.
 
     Raises InputError where there is no such model, or where its sizes aren't known yet;
     ModelUnavailable where the hub can't be asked for them.
@@ -85,16 +92,16 @@ def what_fits(name: str, device: torch.device | None = None) -> ModelFits:
     device = device or devices.device()
     dtype = torch_dtype("bfloat16")
     free = available_bytes(device)
-    footprint = Footprint.of(_config(name), dtype, device.type)
+    footprint = Footprint.of(_config(name), dtype, device.type, processes)
     _check_followed(footprint.model, name)
     try:
-        fits = tuple(Fit(need, free) for need in _needs(footprint))
+        fits = tuple(Fit(need, free) for need in _needs(footprint, device))
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"model: {name}: what fits can't be worked out from its config.json ({reason})"
         ) from error
-    return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits)
+    return ModelFits(name, str(device), str(dtype).removeprefix("torch."), free, fits, processes)
 
 
 def _check_followed(model: PreTrainedModel, name: str) -> None:
@@ -106,7 +113,7 @@ def _check_followed(model: PreTrainedModel, name: str) -> None:
         )
 
 
-def _needs(footprint: Footprint) -> Iterator[Need]:
+def _needs(footprint: Footprint, device: torch.device) -> Iterator[Need]:
     answers = f"{STEP.prompts} x {STEP.answers} answers of {STEP.tokens} tokens"
     lora, full = AdapterSpec(kind="lora"), AdapterSpec(kind="full")
     context = getattr(footprint.config.get_text_config(), "max_position_embeddings", None) or LONG
@@ -121,6 +128,12 @@ def _needs(footprint: Footprint) -> Iterator[Need]:
         (f"learning, LoRA, a text of {long:,} tokens, with checkpointing", text, lora, True),
     ):
         yield _named(what, learning(footprint, texts, adapter, checkpointing=again))
+    if footprint.processes == 1 and Decoder.supports(footprint.model) and not why_not(device):
+        whole = Footprint.of(footprint.config, torch.float32, footprint.device)
+        sampler = "float32 with compute.sampler int8"
+        yield _named(f"rollout, {answers}, {sampler}", whole.rollout(STEP, int8=True))
+        step = learning(whole, STEP, lora, checkpointing=True, int8=True)
+        yield _named(f"learning, LoRA, {answers}, with checkpointing, {sampler}", step)
 
 
 def _named(what: str, need: Need) -> Need:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import threading
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 
 from truing.models.pool import links as links_module
 from truing.models.pool.build import build
-from truing.models.pool.links import ListeningWorker, connect
+from truing.models.pool.links import ListeningWorker, SocketLink, connect
 from truing.models.pool.messages import LinkLost, Message
 from truing.models.pool.opening import open_pool
 from truing.models.pool.trust import address_of, certified, made_token, read_token, trusting
@@ -38,7 +39,7 @@ def server() -> WorkerServer:
 def test_who_shows_the_token_is_told_of_the_worker(server: WorkerServer) -> None:
     link, about = ListeningWorker("127.0.0.1", server.port, TOKEN).link()
     assert about["build"] == build() and about["cores"] == torch.get_num_threads()
-    answer = link.ask(Message({"do": "run", "model": "none"})).content
+    answer = link.ask(Message({"do": "run"})).content
     assert answer["failed"] == "defect" and "KeyError" in answer["message"]
     link.close()
     with pytest.raises(InputError, match=r"worker 127.0.0.1:\d+: the token is another one; give"):
@@ -97,10 +98,45 @@ def test_a_certificate_is_asked_for_where_it_should_be(tmp_path: Path) -> None:
     link.close()
     with pytest.raises(InputError, match="its certificate isn't trusted"):
         ListeningWorker(*address, trusting("system")).link()
-    with pytest.raises(LinkLost, match="perhaps it speaks with TLS"):
+    with pytest.raises(InputError, match=r"not valid for 'localhost'.*name the worker as its"):
+        ListeningWorker("localhost", server.port, TOKEN, trusting(str(certificate))).link()
+    with pytest.raises(LinkLost, match="perhaps it speaks with TLS: give --worker-ca"):
         ListeningWorker(*address).link()
+    plain = listening(WorkerServer("127.0.0.1", 0, TOKEN)).port
+    with pytest.raises(LinkLost, match="perhaps it speaks without TLS: leave --worker-ca out"):
+        ListeningWorker("127.0.0.1", plain, TOKEN, trusting(str(certificate))).link()
+    with pytest.raises(InputError, match="--worker-ca: names nothing"):  # not: without TLS
+        open_pool("127.0.0.1:1", print, token=_token(tmp_path), ca="")
     with pytest.raises(InputError, match="can't be used with"):
         certified(certificate, certificate)
+
+
+def _token(folder: Path) -> Path:
+    (folder / "token").write_text(TOKEN)
+    return folder / "token"
+
+
+def test_a_machine_that_goes_without_a_word_is_noticed(server: WorkerServer) -> None:
+    link, _ = ListeningWorker("127.0.0.1", server.port, TOKEN).link()
+    assert isinstance(link, SocketLink)
+    option = partial(link._connection.getsockopt, socket.IPPROTO_TCP)
+    assert link._connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+        idle, apart, count = map(option, names)
+        seconds = idle + apart * count
+        assert seconds <= 120 and option(socket.TCP_USER_TIMEOUT) == 1000 * seconds
+    link.close()
+
+
+def test_it_listens_at_addresses_of_six(tmp_path: Path) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("without IPv6")
+    server = listening(WorkerServer("::1", 0, TOKEN))
+    pool = open_pool(f"[::1]:{server.port}", print, token=_token(tmp_path))
+    assert [worker.name for worker in pool.workers] == [f"worker [::1]:{server.port}"]
+    with pytest.raises(ModelUnavailable, match=r"worker a\.\.b:1: can't be reached"):
+        open_pool("a..b:1", print, token=tmp_path / "token")
 
 
 def test_addresses_and_tokens_that_are_none_are_named(tmp_path: Path) -> None:

@@ -38,12 +38,12 @@ def cluster() -> Iterator[Any]:
 
 def test_a_node_that_is_lost_costs_its_packs_alone(cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the cluster has no core"):
-        ray_workers("ray://auto", None, lambda threads: 1, CPU)
+        ray_workers("ray://auto", None, CPU)
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
     with pytest.raises(InputError, match="no node with 3 cores"):
-        ray_workers("ray://auto", 3, lambda threads: 1, CPU)
-    workers, threads = ray_workers("ray://auto", None, lambda threads: 1, CPU)
+        ray_workers("ray://auto", 3, CPU)
+    workers, threads = ray_workers("ray://auto", None, CPU)
     assert (len(workers), threads) == (2, 1)
     folder = saved(tmp_path / "model")
     files = ModelFiles(folder, folder, "float32")
@@ -62,6 +62,9 @@ def test_a_node_that_is_lost_costs_its_packs_alone(cluster: Any, tmp_path: Path)
                 while len(pool.kinds) < 2:  # both are there, and will be asked for what is left
                     time.sleep(0.1)
                 cluster.remove_node(nodes[0], allow_graceful=False)
+                # Its worker answers until the cluster has noticed.
+                while sum(node["Alive"] for node in ray.nodes()) > 2:
+                    time.sleep(0.1)
     for number, rows in expected.items():
         for row, others in zip(rows, found[number], strict=True):
             for one, other in zip(row, others, strict=True):
@@ -77,4 +80,4 @@ def test_without_a_cluster_it_is_said_how_to_go_on(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(ray, "init", refused)
     with pytest.raises(ModelUnavailable, match=r"no Ray cluster there .*timeout.*the same command"):
-        ray_workers("ray://gone:10001", None, lambda threads: 1, CPU)
+        ray_workers("ray://gone:10001", None, CPU)

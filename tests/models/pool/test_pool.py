@@ -206,6 +206,19 @@ def test_weights_that_are_not_there_are_named(files: ModelFiles, tmp_path: Path)
         pooled(files, [Elsewhere("w1")])
 
 
+def test_a_model_that_was_freed_meanwhile_is_loaded_again(
+    files: ModelFiles, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "other", seed=5)
+    with WorkerPool([WorkerHere("w1")], 1, CPU, print) as pool:
+        scores = []
+        for each in (files, ModelFiles(folder, folder, "float32"), files):
+            model = PooledModel(each, pool)  # the one before is nobody's any more
+            ((_, rows),) = score_each(model, [batches()[2]])
+            scores.append([row[0].token_log_probs.tolist() for row in rows])
+    assert scores[0] == scores[2] != scores[1]
+
+
 def test_messages_keep_every_bit_and_nothing_else_is_read() -> None:
     values = torch.tensor([float("nan"), float("-inf"), 1e-45, 0.1])
     message = Message({"a": [0.1 + 0.2, float("inf")]}, {"x": values, "none": torch.zeros(0)})

@@ -138,6 +138,12 @@ class Int8Weights:
         return self._product(*rounded_twice(x_NI, self._product.above))
 
 
+def stored_bytes(weight_OI: Tensor) -> int:
+    """What an Int8Weights takes of these weights: the integers, and of each output channel its scale (4),
+    zero (8), and what oneDNN adds to sums of signed integers (4)."""
+    return weight_OI.numel() + 16 * len(weight_OI)
+
+
 class Int8Linear:
     """x W^T + b of linear layers that share their input, side by side: as `PackedLinear`, with weights in
     integers and what an adapter adds to them in float32."""

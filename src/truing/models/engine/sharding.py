@@ -69,7 +69,7 @@ class ShardedLayer:
     def __init__(self, layer: nn.Module, device: torch.device) -> None:
         from torch.distributed.fsdp import fully_shard  # takes a while to load
 
-        matrices = list(_matrices(layer))
+        matrices = list(matrices_of(layer))
         self._borrowers: list[list[tuple[weakref.ref[nn.Module], str]]] = [[] for _ in matrices]
         self._stand_ins = [Absent.of(matrix, device) for matrix in matrices]
         for stand_in, matrix in zip(self._stand_ins, matrices, strict=True):
@@ -217,7 +217,8 @@ class _Left(torch.autograd.Function):
         return gradients[0], None
 
 
-def _matrices(layer: nn.Module) -> Iterator[nn.Parameter]:
+def matrices_of(layer: nn.Module) -> Iterator[nn.Parameter]:
+    """What is shared out of a layer."""
     return (parameter for parameter in layer.parameters() if parameter.ndim >= 2)
 
 

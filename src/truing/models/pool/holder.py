@@ -124,7 +124,10 @@ class ModelHolder:
         return change.applied(self._held[base].model)
 
     def _run(self, content: Mapping[str, Any]) -> Message:
-        held = self._held[content["model"]]
+        """Runs a pack; `wants` says that its model was freed, since the pool had no use for it once."""
+        held = self._held.get(content["model"])
+        if held is None:
+            return Message({"wants": content["model"]})
         model, notes = held.model, list[str]()
         model.room.tell = notes.append
         # A model that shares nothing runs one text at a time, with all there is.

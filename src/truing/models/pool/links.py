@@ -17,10 +17,11 @@ from threading import Lock
 from typing import Any, BinaryIO, Protocol, cast
 
 from truing.models.pool.build import build, check_build
-from truing.models.pool.messages import LinkLost, Message, read, write
+from truing.models.pool.messages import LinkLost, Message, notice_loss, read, write
 from truing.types import InputError
 
 CONNECT_SECONDS = 60.0
+_OTHER_NAME = (62, 64)  # of OpenSSL: the certificate is another host's, another address's
 POOL = secrets.token_hex(8)
 """This process among those that ask the same workers."""
 
@@ -88,28 +89,39 @@ def connect(
     try:
         connection = socket.create_connection((host, port), CONNECT_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        notice_loss(connection)
         if tls is not None:
             connection = tls.wrap_socket(connection, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         raise InputError(
-            f"{name}: its certificate isn't trusted ({error.verify_message}); give the certificate that "
-            "signed it with --worker-ca"
+            f"{name}: its certificate isn't trusted ({error.verify_message}); {_mend(error)}"
         ) from None
-    except (OSError, OverflowError) as error:
+    except ssl.SSLError as error:
+        raise LinkLost(f"{error}; perhaps it speaks without TLS: leave --worker-ca out") from None
+    except (OSError, OverflowError, UnicodeError) as error:
         raise LinkLost(f"can't be reached ({error})") from None
     link = SocketLink(connection)
     try:
         about = link.ask(Message({"token": token, "build": build(), "pool": POOL})).content
     except LinkLost as error:
         link.close()
-        with_tls = "with" if tls is None else "without"
-        raise LinkLost(f"{error}; perhaps it speaks {with_tls} TLS") from None
+        hint = "; perhaps it speaks with TLS: give --worker-ca" if tls is None else ""
+        raise LinkLost(f"{error}{hint}") from None
     if about.get("failed") == "input":
         raise InputError(f"{name}: {about['message']}; give the worker's own with --worker-token")
     check_build(name, about.get("build"))
     connection.settimeout(None)
     return link, about
+
+
+def _mend(error: ssl.SSLCertVerificationError) -> str:
+    """What would be right in place of a certificate that isn't trusted."""
+    if error.verify_code in _OTHER_NAME:
+        return (
+            "name the worker as its certificate does, or give it one with that name among its "
+            "subjectAltName"
+        )
+    return "give the certificate that signed it with --worker-ca"
 
 
 @dataclass
@@ -214,7 +226,8 @@ class ListeningWorker:
     @property
     def name(self) -> str:
         """See Worker."""
-        return f"worker {self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"worker {host}:{self.port}"
 
     def link(self) -> tuple[Link, Mapping[str, Any]]:
         """See Worker."""

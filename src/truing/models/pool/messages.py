@@ -7,6 +7,7 @@ safetensors or nothing. Neither part is ever run, and none is read that is longe
 from __future__ import annotations
 
 import json
+import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ MOST_TENSORS = 1 << 36
 GREETING = 1 << 16
 """Bytes of a message from somebody who hasn't shown the token yet, at most."""
 
+SILENCE = 60
+"""Seconds without a byte after which the system asks whether the other side's machine is there."""
+_ASKED, _APART = 6, 10  # how often, and how many seconds apart, before it counts as gone
 
 KEPT = "What was finished is kept: the same command goes on from there"
 """What to say where there is no going on now."""
@@ -56,6 +60,21 @@ class Message:
         if len(body) != text + tensors:
             raise LinkLost("a message was cut off")
         return _message(body[:text], body[text:])
+
+
+def notice_loss(connection: socket.socket) -> None:
+    """Has a connection end two minutes after the other side's machine or the network between went, neither
+    of which says so. A machine that is there answers for a process that computes."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    most = 1000 * (SILENCE + _ASKED * _APART)
+    for names, value in (
+        (("TCP_KEEPIDLE", "TCP_KEEPALIVE"), SILENCE),  # the second as macOS calls it
+        (("TCP_KEEPINTVL",), _APART),
+        (("TCP_KEEPCNT",), _ASKED),
+        (("TCP_USER_TIMEOUT",), most),  # of what was sent and never arrived
+    ):
+        if found := [getattr(socket, name) for name in names if hasattr(socket, name)]:
+            connection.setsockopt(socket.IPPROTO_TCP, found[0], value)
 
 
 def write(stream: BinaryIO, message: Message) -> None:

@@ -73,7 +73,7 @@ def _listening(
         raise InputError(
             f"--workers {workers}: workers that listen ask for a token; give --worker-token"
         )
-    secret, tls = read_token(token, "--worker-token"), trusting(ca) if ca else None
+    secret, tls = read_token(token, "--worker-token"), None if ca is None else trusting(ca)
     addresses = dict.fromkeys(address_of(name.strip(), "--workers") for name in names)
     found = [ListeningWorker(host, port, secret, tls) for host, port in addresses]
     return found, threads or min(_cores(worker) for worker in found)

@@ -223,17 +223,25 @@ class WorkerPool:
         """Has a job done. False where the worker died of it: it is somebody else's then."""
         assert lane.link is not None
         try:
-            answer = self._opened(lane, lane.link, job)
+            answer = self._asked(lane, lane.link, job)
             error = raised(answer, lane.worker.name)
-            if error is None and job.pack is not None:
-                answer = lane.link.ask(Message(job.run()))
-                error = raised(answer, lane.worker.name)
         except LinkLost as lost:
             lane.link.close()
             self._put_back(lane, job, lane.worker.ended() or str(lost))
             return False
         job.end(answer, error)
         return True
+
+    def _asked(self, lane: _Lane, link: Link, job: Job) -> Message:
+        """The answer to a job."""
+        while True:
+            answer = self._opened(lane, link, job)
+            if job.pack is None or raised(answer, lane.worker.name) is not None:
+                return answer
+            answer = link.ask(Message(job.run()))
+            if "wants" not in answer.content:
+                return answer
+            lane.opened.discard(job.model.key)  # it was freed when nobody here had a use for it
 
     def _put_back(self, lane: _Lane, job: Job, why: str) -> None:
         if self._closing:

@@ -68,6 +68,8 @@ def certified(certificate: Path, key: Path) -> ssl.SSLContext:
 
 def trusting(authority: str) -> ssl.SSLContext:
     """What a pool trusts: a file, or 'system'. Raises InputError."""
+    if not authority:  # which OpenSSL takes for the system's
+        raise InputError("--worker-ca: names nothing; give a PEM file, or system")
     try:
         context = ssl.create_default_context(cafile=None if authority == "system" else authority)
     except (OSError, ssl.SSLError) as error:

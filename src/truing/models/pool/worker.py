@@ -20,7 +20,7 @@ from typing import BinaryIO, cast
 
 from truing.models.pool.build import check_build
 from truing.models.pool.holder import ModelHolder
-from truing.models.pool.messages import GREETING, LinkLost, Message, read, write
+from truing.models.pool.messages import GREETING, LinkLost, Message, notice_loss, read, write
 from truing.types import InputError
 
 GREETING_SECONDS = 20.0
@@ -37,8 +37,9 @@ class WorkerServer:
         self._connections: Counter[str] = Counter()
         self._counting = threading.Lock()
         try:
-            self._socket = socket.create_server((host, port))
-        except (OSError, OverflowError) as error:
+            family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+            self._socket = socket.create_server((host, port), family=family)
+        except (OSError, OverflowError, UnicodeError) as error:
             raise InputError(
                 f"--listen {host}:{port}: can't listen there ({error}); name an address of this machine "
                 "and a free port"
@@ -64,7 +65,7 @@ class WorkerServer:
             with connection, cast(BinaryIO, connection.makefile("rwb")) as stream:
                 if pool := self._greeted(stream):
                     connection.settimeout(None)
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    notice_loss(connection)
                     self._answer(stream, pool)
 
     def _answer(self, stream: BinaryIO, pool: str) -> None:
