@@ -162,10 +162,11 @@ class Asker:
                     self._use(keys[number], reply, each)
             except EndpointError as error:
                 answered = sum(isinstance(reply, StoredReply) for reply in replies.values())
+                busy = error.status == 429
+                right = "ask fewer at once (at_once)" if busy else "see that the server answers"
                 raise InputError(
                     f"{self.where}: {self.asked.endpoint}: {error}, with {answered} of {len(jobs)} "
-                    "replies there, which are kept; see that the server answers, and go on with the "
-                    "same command"
+                    f"replies there, which are kept; {right}, and go on with the same command"
                 ) from None
         return replies
 
