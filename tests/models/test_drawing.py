@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from truing.models.drawing import BLOCK, draw_tokens
+from truing.models.drawing import by_operators, draw_tokens
+from truing.models.engine.drawing_kernel import BLOCK
 
 
 @pytest.mark.parametrize("size", [BLOCK * 3, BLOCK * 3 + 1])
@@ -49,3 +50,16 @@ def test_a_uniform_number_gives_the_token_whose_share_it_lies_in(size: int) -> N
     assert int((token_N != wanted_N).sum()) < 5
     torch.testing.assert_close(log_prob_N, scores_V.log_softmax(-1)[token_N])
     assert log_prob_N.isfinite().all()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 2.5])
+def test_the_kernel_draws_what_operators_draw(temperature: float) -> None:
+    generator = torch.Generator().manual_seed(2)
+    scores_NV = 5 * torch.randn(20, BLOCK * 3 + 7, generator=generator)
+    scores_NV[torch.rand(scores_NV.shape, generator=generator) < 0.2] = float("-inf")
+    uniform_N = torch.rand(20, generator=generator)
+    token_N, log_prob_N, entropy_1 = draw_tokens(scores_NV, uniform_N, temperature)
+    wanted = by_operators(scores_NV, uniform_N, temperature)
+    assert torch.equal(token_N, wanted[0])
+    torch.testing.assert_close(log_prob_N, wanted[1])
+    torch.testing.assert_close(entropy_1.float(), wanted[2])

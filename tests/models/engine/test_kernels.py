@@ -9,7 +9,7 @@ from numba.core.dispatcher import Dispatcher
 from torch import Tensor
 from torch.nn import functional as F
 
-from truing.models.engine import batch_cache, kernels
+from truing.models.engine import drawing_kernel, kernels, openmp, products
 from truing.models.engine.kernels import array_of
 
 DTYPES = [torch.float32, torch.bfloat16]
@@ -53,32 +53,21 @@ def test_bfloat16_is_rounded_as_pytorch_rounds_it() -> None:
     assert torch.equal(x, total)
 
 
-def test_swiglu_is_that_of_two_operators() -> None:
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_swiglu_is_that_of_two_operators_on_any_number_of_threads(threads: int) -> None:
     gate_up = _random(7, 60) * 20
-    found = torch.empty(7, 30)
-    kernels.swiglu(array_of(gate_up), array_of(found))
+    found = torch.full((7, 30), torch.nan)
+    fork, which, _ = openmp.team(1)
+    kernels.swiglu(fork, which, threads if fork else 1, array_of(gate_up), array_of(found))
     gate, up = gate_up.chunk(2, dim=1)
     torch.testing.assert_close(found, F.silu(gate) * up, rtol=1e-6, atol=1e-12)
-
-
-def test_heads_looked_at_side_by_side_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[int, int]] = []
-    threads = torch.get_num_threads()
-    monkeypatch.setattr(batch_cache, "ALONE", 0)
-    try:
-        torch.set_num_threads(2)
-        batch_cache._over_heads(lambda *heads: seen.append(heads), 5, 1)
-    finally:
-        torch.set_num_threads(threads)
-    assert sorted(seen) == [(0, 3), (3, 5)]
-    monkeypatch.undo()
-    batch_cache._over_heads(lambda *heads: seen.append(heads), 5, 1)
-    assert seen[2:] == [(0, 5)]
 
 
 def test_what_kernels_call_is_made_part_of_them() -> None:
     """Else a function is its own where it was compiled just now, and its caller's copy where that was read
     from the disk; copies are optimised differently, and a run's first start gave other last digits."""
-    compiled = [each for each in vars(kernels).values() if isinstance(each, Dispatcher)]
-    assert len(compiled) > 10
+    of_files = (kernels, drawing_kernel, products)
+    every = [each for file in of_files for each in vars(file).values()]
+    compiled = [each for each in every if isinstance(each, Dispatcher)]
+    assert len(compiled) > 20
     assert all(each.targetoptions["forceinline"] for each in compiled)

@@ -14,16 +14,18 @@ from truing.models.engine.tree import PromptWithContinuations, TokenTree
 
 
 @pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.parametrize("packs", [False, True])
+@pytest.mark.parametrize("by", ["panels", "oneDNN", "plain"])
 @pytest.mark.parametrize("gate", GATES)
 @torch.inference_mode()
 def test_products_and_gates_are_those_of_plain_products(
-    gate: str, packs: bool, bias: bool, monkeypatch: pytest.MonkeyPatch
+    gate: str, by: str, bias: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.manual_seed(0)
     one, other = nn.Linear(24, 40, bias), nn.Linear(24, 40, bias)
     x = 3 * torch.randn(9, 24)
-    if not packs:
+    if by != "panels":
+        monkeypatch.setattr("truing.models.engine.packed.takes_panels", lambda *of: False)
+    if by == "plain":
         monkeypatch.setattr("truing.models.engine.packed._can_pack", lambda weight: False)
     first, second = PackedLinear([one], torch.float32), PackedLinear([other], torch.float32)
     wanted = GATES[gate](one(x).clone(), other(x))

@@ -8,9 +8,7 @@ queries at once, and leave the cache when few enough are left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,13 +17,11 @@ from torch import Tensor
 from truing.models.engine import kernels
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.beginnings import Beginnings, Gathering
-from truing.models.engine.kernels import array_of
+from truing.models.engine.kernels import array_of, team_of
 from truing.models.engine.prefill import Pair, Prompts
 
 BLOCK = 64
 """New tokens of a row that room is made for at once."""
-ALONE = 1 << 17
-"""Scores that one thread looks at sooner than several have begun."""
 _NO_WINDOW = 1 << 62
 
 
@@ -199,24 +195,16 @@ class SharedCache(Slots):
         K, S, P = len(keys), self.samples, len(self._prompt_lengths)
         query = self._queries(K, heads_NAD)
         heads, turn = array_of(heads_NAD), (array_of(cos_ND), array_of(sin_ND))
-        scale = np.float32(rule.scale)
-        kernels.place(heads, *turn, self._slots, scale, self.step, array_of(query), keys, values)
+        threads, scale = team_of(len(self._slots)), np.float32(rule.scale)
+        into = array_of(query), keys, values
+        kernels.place(*threads, heads, *turn, self._slots, scale, self.step, *into)
         shared = self._shared_scores(query, cache)
         output = torch.empty_like(query)
         given = (array_of(query), *map(array_of, shared), self._begun_P, self._own_P)
         rows = (keys, values, self._slots, S, self.step)
-        how = (
-            rule.window or _NO_WINDOW,
-            np.float32(rule.softcap or 0),
-            _sinks(rule, K * query.shape[2]),
-        )
-        into = array_of(output)
-
-        def look(first_head: int, end_head: int) -> None:
-            kernels.look_back(*given, *rows, *how, first_head, end_head, into)
-
-        seen = sum(part.shape[3] for part in shared) + self.step + 1
-        _over_heads(look, K, len(self._slots) * query.shape[2] * seen)
+        window, softcap = rule.window or _NO_WINDOW, np.float32(rule.softcap or 0)
+        how = window, softcap, _sinks(rule, K * query.shape[2])
+        kernels.look_back(*threads, *given, *rows, *how, array_of(output))
         prefix, begun, prompt = shared
         output.view(K * P, -1, output.shape[3]).baddbmm_(_rows(prompt, P), cache.prompts[1])
         if cache.beginnings is not None:
@@ -289,22 +277,6 @@ def _sinks(rule: ScoreRule, heads: int) -> np.ndarray:
     if rule.sinks_H is None:
         return np.full(heads, -np.inf, np.float32)
     return rule.sinks_H.detach().float().numpy()
-
-
-@cache
-def _others() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(thread_name_prefix="heads")
-
-
-def _over_heads(work: Callable[[int, int], None], heads: int, scores: int) -> None:
-    """Work on so many scores a head, on all heads; on this pass's share of threads where it is worth it."""
-    threads = min(heads, torch.get_num_threads())
-    if threads == 1 or heads * scores < ALONE:
-        return work(0, heads)
-    each = -(-heads // threads)
-    firsts = range(0, heads, each)
-    list(_others().map(work, firsts, [min(first + each, heads) for first in firsts]))
-    return None
 
 
 def _those(pair: Pair, heads: int, chosen: Tensor, longest: int) -> Pair:

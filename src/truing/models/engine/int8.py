@@ -20,13 +20,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from truing.models import processor
-from truing.models.engine import kernels
-from truing.models.engine.kernels import array_of
-from truing.models.engine.operators import Gate, swiglu
+from truing.models.engine import kernels, products
+from truing.models.engine.kernels import array_of, team_of
+from truing.models.engine.operators import Gate
+from truing.models.engine.packed import gated_halves
+from truing.models.engine.products import FOUR, IntegerPanels
 
 _LARGEST = 127
 _LEAST = 1e-30  # what a row or a channel of zeros is divided by
@@ -67,15 +70,16 @@ def rounded(x_NI: Tensor) -> tuple[Tensor, Tensor]:
     return (x_NI * (_LARGEST / largest_N1)).round_().to(torch.int8), largest_N1
 
 
-def rounded_twice(x_NI: Tensor) -> tuple[Tensor, Tensor]:
+def rounded_twice(x_NI: Tensor, above: int = 0) -> tuple[Tensor, Tensor]:
     """Rows as integers (N, I), below them (2 N, I in all) what those leave, in 254ths; and the largest
-    number of each, at least 1e-30: (N,).
+    number of each, at least 1e-30: (N,). `above` is added to all integers, in eight bits.
 
     A row that isn't finite has a largest number that isn't, and so no finite product.
     """
     N, I = x_NI.shape  # noqa: E741
     integers, largest_N = torch.empty(2 * N, I, dtype=torch.int8), torch.empty(N)
-    kernels.rounded_twice(array_of(x_NI.contiguous()), array_of(integers), array_of(largest_N))
+    into = array_of(integers), array_of(largest_N)
+    kernels.rounded_twice(*team_of(N), array_of(x_NI.contiguous()), np.int32(above), *into)
     return integers, largest_N
 
 
@@ -94,6 +98,29 @@ def _product(integers_NI: Tensor, laid_out: Tensor, scale_O: Tensor, zeros_O: Te
     )
 
 
+class _OneDnn:
+    """Products with integers (O, I) in oneDNN's layout; as IntegerPanels."""
+
+    above = 0
+
+    def __init__(self, integers_OI: Tensor, scale_O: Tensor) -> None:
+        self._scale_O = scale_O
+        self._zeros_O = torch.zeros(len(scale_O), dtype=torch.long)
+        self._laid_out = _laid_out(integers_OI)
+
+    def __call__(self, integers: Tensor, largest_N: Tensor) -> Tensor:
+        both = _product(integers, self._laid_out, self._scale_O, self._zeros_O)
+        found_NO = torch.empty(len(largest_N), both.shape[1])
+        kernels.joined(array_of(both), array_of(largest_N), array_of(found_NO))
+        return found_NO
+
+
+def _product_of(integers_OI: Tensor, scale_O: Tensor) -> _OneDnn | IntegerPanels:
+    if products.has("int8") and integers_OI.shape[1] % FOUR == 0:
+        return IntegerPanels(integers_OI, scale_O)
+    return _OneDnn(integers_OI, scale_O)
+
+
 class Int8Weights:
     """Frozen weights (O, I) of linear layers that share their input, one below the other, in integers."""
 
@@ -104,17 +131,11 @@ class Int8Weights:
             for rows in weight_OI.split(max(1, _CHUNK // weight_OI.shape[1]))
         ]
         integers, largest = zip(*parts, strict=True)
-        self.scale_O = torch.cat(largest)[:, 0] / _LARGEST**2
-        self._zeros_O = torch.zeros(len(self.scale_O), dtype=torch.long)
-        self._laid_out = _laid_out(torch.cat(integers))
+        self._product = _product_of(torch.cat(integers), torch.cat(largest)[:, 0] / _LARGEST**2)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O) in float32."""
-        integers, largest_N = rounded_twice(x_NI)
-        both = _product(integers, self._laid_out, self.scale_O, self._zeros_O)
-        found_NO = torch.empty(len(x_NI), both.shape[1])
-        kernels.joined(array_of(both), array_of(largest_N), array_of(found_NO))
-        return found_NO
+        return self._product(*rounded_twice(x_NI, self._product.above))
 
 
 class Int8Linear:
@@ -180,9 +201,4 @@ class Int8:
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """See Linears."""
-        gate_up_NF = self._gate_up(x_NE)
-        if gate is not swiglu:
-            return gate(*gate_up_NF.chunk(2, dim=-1))
-        inner_NF = torch.empty(len(x_NE), gate_up_NF.shape[1] // 2)
-        kernels.swiglu(array_of(gate_up_NF), array_of(inner_NF))
-        return inner_NF
+        return gated_halves(self._gate_up(x_NE), gate)

@@ -4,7 +4,8 @@ A step has few rows, so that starting PyTorch's operators would take longer than
 goes once over what some ten of them would. Arrays are float32, or bfloat16 as its bits (uint16); sums are
 in float32. A row's numbers don't depend on the other rows. Kernels run on one thread and let others run.
 
-All of them stand in this file: what is compiled is kept on disk for as long as the file doesn't change.
+What is compiled is kept on disk for as long as the file that it stands in doesn't change: whoever changes here
+what kernels of other files call has to touch those files as well.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ from numba import njit, types
 from numba.extending import intrinsic
 from torch import Tensor
 
+from truing.models.engine import openmp
+from truing.models.engine.openmp import on_threads
+
 _F = np.float32
+ROWS_EACH = 8
+"""Rows that a thread gets at least."""
 _IN_ORDER = frozenset({"contract", "nsz"})  # what may be changed of a formula: NaN and inf stay ...
 _AS_VECTORS = _IN_ORDER | {"reassoc", "arcp"}  # ... and a sum may be taken in any order
 
 
-def _compiled(function: Callable[..., Any], changes: frozenset[str] = _AS_VECTORS) -> Any:
+def compiled(function: Callable[..., Any], changes: frozenset[str] = _AS_VECTORS) -> Any:
     """The function as machine code, made at its first call and kept beside the file, or where the user's
     caches are; in memory alone where neither can be written."""
     # What a kernel calls is made part of it: a function of its own may be another's copy of it, differently
@@ -43,7 +49,11 @@ def _compiled(function: Callable[..., Any], changes: frozenset[str] = _AS_VECTOR
         return njit(**options)(function)
 
 
-def _operator(function: Callable[..., Any]) -> Any:
+in_order = partial(compiled, changes=_IN_ORDER)
+"""The same of sums that are taken as they are written."""
+
+
+def operator(function: Callable[..., Any]) -> Any:
     """An operator that kernels call, from a function that gives its type and writes its code."""
     return intrinsic(function)
 
@@ -53,7 +63,12 @@ def array_of(x: Tensor) -> Any:
     return (x.view(torch.uint16) if x.dtype == torch.bfloat16 else x).numpy()
 
 
-@_operator
+def team_of(rows: int) -> tuple[int, int, int]:
+    """The threads for work on so many rows: of fewer, one is done before another has begun."""
+    return openmp.team(rows // ROWS_EACH)
+
+
+@operator
 def _float_of(context: Any, bits: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.FloatType())
@@ -61,7 +76,7 @@ def _float_of(context: Any, bits: Any) -> Any:
     return types.float32(types.uint32), code
 
 
-@_operator
+@operator
 def _bits_of(context: Any, number: Any) -> Any:
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], ir.IntType(32))
@@ -69,7 +84,7 @@ def _bits_of(context: Any, number: Any) -> Any:
     return types.uint32(types.float32), code
 
 
-@_operator
+@operator
 def _wide(context: Any, number: Any) -> Any:
     """A number of an array as float32."""
 
@@ -82,7 +97,7 @@ def _wide(context: Any, number: Any) -> Any:
     return types.float32(number), code
 
 
-@_operator
+@operator
 def _narrow(context: Any, number: Any, into: Any) -> Any:
     """A float32 as an array has its numbers: the nearest, of two the even one."""
     kind = into.dtype
@@ -104,7 +119,7 @@ _P0, _P1, _P2 = _F(1.9875691500e-4), _F(1.3981999507e-3), _F(8.3334519073e-3)
 _P3, _P4, _P5 = _F(4.1665795894e-2), _F(1.6666665459e-1), _F(5.0000001201e-1)
 
 
-@partial(_compiled, changes=_IN_ORDER)
+@in_order
 def exp(x: Any) -> Any:
     """exp of a float32 that isn't above 0, within 1e-7 of it; 0 below -87. 2^n times Cephes' polynomial."""
     n = np.int32(max(x, _LOWEST) * _LOG2_E - _F(0.5))
@@ -114,7 +129,13 @@ def exp(x: Any) -> Any:
     return _F(0) if x < _LOWEST else (polynomial * r * r + r + _F(1)) * power
 
 
-@_compiled
+@compiled
+def part(rows: Any, number: Any, threads: Any) -> Any:
+    """The numbers of a thread's rows."""
+    return range(rows * number // threads, rows * (number + 1) // threads)
+
+
+@compiled
 def norm(x_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -> None:
     """Writes x / sqrt(mean(x^2) + eps) * gain of each row."""
     N, E = x_NE.shape
@@ -127,7 +148,7 @@ def norm(x_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -> None:
             out_NE[n, e] = _narrow(_wide(x_NE[n, e]) * scale * _wide(gain_E[e]), out_NE)
 
 
-@_compiled
+@compiled
 def norm_of_sum(x_NE: Any, beside_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -> None:
     """Adds what stands beside x to it, in place, and writes the norm of the sum."""
     N, E = x_NE.shape
@@ -137,12 +158,12 @@ def norm_of_sum(x_NE: Any, beside_NE: Any, gain_E: Any, eps: Any, out_NE: Any) -
     norm(x_NE, gain_E, eps, out_NE)
 
 
-@_compiled
-def rounded_twice(x_NI: Any, integers_MI: Any, largest_N: Any) -> None:
-    """Writes rows of float32 as two rows of integers each, M = 2 N; see int8.py. The largest of a row that
-    isn't finite isn't."""
+@compiled
+def _rounded_twice(
+    number: Any, threads: Any, x_NI: Any, above: Any, integers_MI: Any, largest_N: Any
+) -> None:
     N, I = x_NI.shape  # noqa: E741
-    for n in range(N):
+    for n in part(N, number, threads):
         # Bits without the sign are in the order of the numbers, and those of no number above all.
         bits = _bits_of(_F(1e-30))
         for i in range(I):
@@ -152,11 +173,18 @@ def rounded_twice(x_NI: Any, integers_MI: Any, largest_N: Any) -> None:
         for i in range(I):
             value = x_NI[n, i] * scale
             first = np.int32(value + math.copysign(_F(0.5), value))
-            integers_MI[n, i] = np.int8(first)
-            integers_MI[N + n, i] = np.int8(np.int32((value - _F(first)) * _F(254)))
+            integers_MI[n, i] = np.int8(first + above)
+            integers_MI[N + n, i] = np.int8(np.int32((value - _F(first)) * _F(254)) + above)
 
 
-@_compiled
+@compiled
+def rounded_twice(fork: Any, which: Any, threads: Any, *given: Any) -> None:
+    """Writes rows x (N, I) of float32 as two rows of integers each (2 N, I), so much above themselves in a
+    byte's circle, and the largest of each row (N,); see int8.py. Of a row that isn't finite it isn't."""
+    on_threads(fork, which, threads, _rounded_twice, given)
+
+
+@compiled
 def joined(sums_MO: Any, largest_N: Any, out_NO: Any) -> None:
     """Writes what the products of `rounded_twice`'s integers stand for."""
     N, O = out_NO.shape  # noqa: E741
@@ -165,11 +193,10 @@ def joined(sums_MO: Any, largest_N: Any, out_NO: Any) -> None:
             out_NO[n, o] = (sums_MO[n, o] + sums_MO[N + n, o] * _F(1 / 254)) * largest_N[n]
 
 
-@_compiled
-def swiglu(gate_up_NF: Any, out_NF: Any) -> None:
-    """Writes silu(gate) * up of rows that have one behind the other."""
+@compiled
+def _swiglu(number: Any, threads: Any, gate_up_NF: Any, out_NF: Any) -> None:
     N, inner = out_NF.shape
-    for n in range(N):
+    for n in part(N, number, threads):
         for f in range(inner):
             gate = gate_up_NF[n, f]
             rest = exp(-abs(gate))
@@ -177,8 +204,16 @@ def swiglu(gate_up_NF: Any, out_NF: Any) -> None:
             out_NF[n, f] = gate * share * gate_up_NF[n, inner + f]
 
 
-@_compiled
-def place(
+@compiled
+def swiglu(fork: Any, which: Any, threads: Any, *given: Any) -> None:
+    """Writes silu(gate) * up of rows that have one behind the other."""
+    on_threads(fork, which, threads, _swiglu, given)
+
+
+@compiled
+def _place(
+    number: Any,
+    threads: Any,
     heads_NAD: Any,
     cos_ND: Any,
     sin_ND: Any,
@@ -189,14 +224,9 @@ def place(
     keys_KRTD: Any,
     values_KRTD: Any,
 ) -> None:
-    """Turns rows' queries and keys by their positions (Su et al., 2021, eq. 34, in halves), and writes
-    queries times `scale`, and keys and values as a step's, where the row's slot has them.
-
-    `heads_NAD`: of queries (K G), keys (K) and values (K). R slots, which those N rows stand in.
-    """
     K, _, G, D = query_KRGD.shape
     half = D // 2
-    for n in range(len(slot_N)):
+    for n in part(len(slot_N), number, threads):
         slot = slot_N[n]
         for k in range(K):
             for g in range(G + 1):
@@ -215,7 +245,19 @@ def place(
                 values_KRTD[k, slot, step, d] = heads_NAD[n, K * G + K + k, d]
 
 
-@_compiled
+@compiled
+def place(fork: Any, which: Any, threads: Any, *given: Any) -> None:
+    """Turns rows' queries and keys by their positions (Su et al., 2021, eq. 34, in halves), and writes
+    queries times `scale`, and keys and values as a step's, where the row's slot has them.
+
+    Given are heads (N, A, D) of queries (K G), keys (K) and values (K); cosines and sines (N, D); the slots
+    of the rows (N,); the scale; the step; and where it is written: queries (K, R, G, D), keys and values
+    (K, R, T, D) of R slots.
+    """
+    on_threads(fork, which, threads, _place, given)
+
+
+@compiled
 def _bounded(scores_L: Any, softcap: Any) -> None:
     """softcap tanh(score / softcap), in place; of -inf itself."""
     for column in range(len(scores_L)):
@@ -225,7 +267,7 @@ def _bounded(scores_L: Any, softcap: Any) -> None:
         scores_L[column] = score if score == _F(-np.inf) else bounded
 
 
-@_compiled
+@compiled
 def _shown(scores_L: Any, first: Any, end: Any, row_L: Any) -> None:
     """Scores as float32; -inf for keys before the first that is seen, and from the end on."""
     for column in range(len(row_L)):
@@ -233,7 +275,7 @@ def _shown(scores_L: Any, first: Any, end: Any, row_L: Any) -> None:
         row_L[column] = _wide(scores_L[column]) if seen else _F(-np.inf)
 
 
-@_compiled
+@compiled
 def _own_scores(query_D: Any, keys_TD: Any, first: Any, row_T: Any) -> None:
     """Products of a query and a row's own keys; -inf before the first that is seen."""
     for t in range(len(row_T)):
@@ -243,7 +285,7 @@ def _own_scores(query_D: Any, keys_TD: Any, first: Any, row_T: Any) -> None:
         row_T[t] = score if t >= first else _F(-np.inf)
 
 
-@_compiled
+@compiled
 def _weighed(row_W: Any, sink: Any) -> None:
     """Softmax, in place, with a score more that is no key's."""
     highest, total = sink, _F(0)
@@ -257,13 +299,13 @@ def _weighed(row_W: Any, sink: Any) -> None:
         row_W[column] /= total
 
 
-@_compiled
+@compiled
 def _written(row_L: Any, weights_L: Any) -> None:
     for column in range(len(row_L)):
         weights_L[column] = _narrow(row_L[column], weights_L)
 
 
-@_compiled
+@compiled
 def _own_mix(row_T: Any, values_TD: Any, sum_D: Any, out_D: Any) -> None:
     """The weighted sum of a row's own values."""
     sum_D[:] = 0
@@ -274,8 +316,10 @@ def _own_mix(row_T: Any, values_TD: Any, sum_D: Any, out_D: Any) -> None:
         out_D[d] = _narrow(sum_D[d], out_D)
 
 
-@_compiled
-def look_back(
+@compiled
+def _look_back(
+    number: Any,
+    threads: Any,
     query_KRGD: Any,
     prefix_KRGX: Any,
     begun_KRGB: Any,
@@ -290,35 +334,41 @@ def look_back(
     window: Any,
     softcap: Any,
     sinks_H: Any,
-    first_head: Any,
-    end_head: Any,
     out_KRGD: Any,
 ) -> None:
-    """Softmax of what a row sees, for some of the K heads: weights are written over the scores of what
-    prompts share, the weighted sum of the own values to `out`.
-
-    Of a beginning and a prompt as many columns are keys as `begun_P` and `prompt_P` say, of the own tokens
-    those up to `step`. `window`: positions back that are seen, itself included; `softcap`: see ScoreRule.
-    """
-    _, _, G, D = query_KRGD.shape
+    (K, _, G, D), N = query_KRGD.shape, len(slot_N)
     X, B, L, T = prefix_KRGX.shape[3], begun_KRGB.shape[3], prompt_KRGL.shape[3], step + 1
     row, sums = np.empty(X + B + L + T, np.float32), np.empty(D, np.float32)
     in_prefix, in_beginning = row[:X], row[X : X + B]
     in_prompt, own = row[X + B : X + B + L], row[X + B + L :]
-    for k in range(first_head, end_head):
-        for slot in slot_N:
-            begun, length = begun_P[slot // samples], prompt_P[slot // samples]
-            first = max(0, X + begun + length + T - window)
-            for g in range(G):
-                _shown(prefix_KRGX[k, slot, g], first, X, in_prefix)
-                _shown(begun_KRGB[k, slot, g], first - X, begun, in_beginning)
-                _shown(prompt_KRGL[k, slot, g], first - X - begun, length, in_prompt)
-                since = first - X - begun - length
-                _own_scores(query_KRGD[k, slot, g], keys_KRTD[k, slot], since, own)
-                if softcap != 0:
-                    _bounded(row, softcap)
-                _weighed(row, sinks_H[k * G + g])
-                _written(in_prefix, prefix_KRGX[k, slot, g])
-                _written(in_beginning, begun_KRGB[k, slot, g])
-                _written(in_prompt, prompt_KRGL[k, slot, g])
-                _own_mix(own, values_KRTD[k, slot], sums, out_KRGD[k, slot, g])
+    for each in part(K * N, number, threads):
+        k, slot = each // N, slot_N[each % N]
+        begun, length = begun_P[slot // samples], prompt_P[slot // samples]
+        first = max(0, X + begun + length + T - window)
+        for g in range(G):
+            _shown(prefix_KRGX[k, slot, g], first, X, in_prefix)
+            _shown(begun_KRGB[k, slot, g], first - X, begun, in_beginning)
+            _shown(prompt_KRGL[k, slot, g], first - X - begun, length, in_prompt)
+            since = first - X - begun - length
+            _own_scores(query_KRGD[k, slot, g], keys_KRTD[k, slot], since, own)
+            if softcap != 0:
+                _bounded(row, softcap)
+            _weighed(row, sinks_H[k * G + g])
+            _written(in_prefix, prefix_KRGX[k, slot, g])
+            _written(in_beginning, begun_KRGB[k, slot, g])
+            _written(in_prompt, prompt_KRGL[k, slot, g])
+            _own_mix(own, values_KRTD[k, slot], sums, out_KRGD[k, slot, g])
+
+
+@compiled
+def look_back(fork: Any, which: Any, threads: Any, *given: Any) -> None:
+    """Softmax of what rows see: weights are written over the scores of what prompts share, the weighted sum
+    of the own values to the output.
+
+    Given are queries (K, R, G, D); their scores of the prefix, of a beginning and of a prompt (K, R, G,
+    keys), of which as many columns are keys as the next two say, (P,) each; own keys and values (K, R, T,
+    D), which are seen up to the step; the slots of the rows (N,); how many a prompt has; the step; the
+    window, positions back that are seen, itself included; the softcap, see ScoreRule; sinks (H,); and the
+    output (K, R, G, D).
+    """
+    on_threads(fork, which, threads, _look_back, given)

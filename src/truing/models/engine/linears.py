@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from truing.models.engine.operators import Gate
-from truing.models.engine.packed import PackedLinear
+from truing.models.engine.packed import PackedLinear, gated_halves, takes_panels
 
 
 class Linears(Protocol):
@@ -77,11 +77,17 @@ class Packed:
             [attention.q_proj, attention.k_proj, attention.v_proj], dtype
         )
         self.attention_output = PackedLinear([attention.o_proj], dtype)
+        self.down = PackedLinear([mlp.down_proj], dtype)
+        self._gate_up: PackedLinear | None = None
+        if takes_panels(self.down.device, dtype):
+            self._gate_up = PackedLinear([mlp.gate_proj, mlp.up_proj], dtype)
+            return
         self._gate, self._up = (
             PackedLinear([each], dtype) for each in (mlp.gate_proj, mlp.up_proj)
         )
-        self.down = PackedLinear([mlp.down_proj], dtype)
 
     def gated(self, x_NE: Tensor, gate: Gate) -> Tensor:
         """See Linears."""
+        if self._gate_up is not None:
+            return gated_halves(self._gate_up(x_NE), gate)
         return self._gate.gated(x_NE, self._up, gate)

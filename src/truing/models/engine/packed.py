@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from truing.models.engine import kernels, products
+from truing.models.engine.kernels import array_of, team_of
 from truing.models.engine.operators import Gate, geglu, swiglu
+from truing.models.engine.products import FloatPanels
 
 _ACTIVATIONS: dict[Gate, tuple[str, str]] = {swiglu: ("swish", ""), geglu: ("gelu", "tanh")}
 """Of gates, as oneDNN calls them: a product's last step, before its numbers are rounded and written."""
@@ -25,6 +28,11 @@ def _can_pack(weight: Tensor) -> bool:
     if weight.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     return weight.dtype == torch.float32
+
+
+def takes_panels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether products there are our own; see products.py."""
+    return device.type == "cpu" and dtype == torch.float32 and products.has("float32")
 
 
 class PackedLinear:
@@ -43,13 +51,18 @@ class PackedLinear:
             if biases[0] is not None
             else None
         )
-        self._packed = _can_pack(weight)
+        self.device = weight.device
+        self._panels = FloatPanels(weight) if takes_panels(weight.device, weight.dtype) else None
+        self._packed = self._panels is None and _can_pack(weight)
         if self._packed:
             weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), ROWS)
-        self._weight = weight
+        self._weight = weight if self._panels is None else weight.new_empty(0)
 
     def __call__(self, x_NI: Tensor) -> Tensor:
         """(N, O)."""
+        if self._panels is not None:
+            found_NO = self._panels(x_NI)
+            return found_NO if self._bias is None else found_NO.add_(self._bias)
         if self._packed:
             return self._product(x_NI, "none", "")
         return F.linear(x_NI, self._weight, self._bias)
@@ -67,6 +80,16 @@ class PackedLinear:
         return torch.ops.mkldnn._linear_pointwise(  # type: ignore[no-any-return]
             x_NI, self._weight, self._bias, activation, [], algorithm
         )
+
+
+def gated_halves(gate_up_NF: Tensor, gate: Gate) -> Tensor:
+    """gate(first half, second half) of float32 rows on the processor: (N, F / 2)."""
+    if gate is not swiglu:
+        return gate(*gate_up_NF.chunk(2, dim=-1))
+    N, F = gate_up_NF.shape
+    inner_NF = torch.empty(N, F // 2)
+    kernels.swiglu(*team_of(N), array_of(gate_up_NF), array_of(inner_NF))
+    return inner_NF
 
 
 def _weight(layer: nn.Module) -> Tensor:

@@ -15,7 +15,7 @@ from truing.models.memo.disk import DiskStore, token_key
 from truing.models.sampling import Sampling
 from truing.types import stable_hash
 
-SAMPLING_VERSION = 4
+SAMPLING_VERSION = 5
 """To be raised when the code that samples gives other answers than before."""
 
 

@@ -19,7 +19,7 @@ from truing.models.features import Features, answer_features
 from truing.models.language_model import LanguageModel
 from truing.models.memo.disk import DiskStore, token_key
 
-FEATURES_VERSION = 2
+FEATURES_VERSION = 3
 """To be raised when the code that computes features gives others than before."""
 _LARGEST = float(np.finfo(np.float16).max)
 

@@ -13,7 +13,7 @@ from truing.models.engine.tree import Tokens
 from truing.models.memo.disk import DiskStore, token_key
 from truing.types import stable_hash
 
-SCORING_VERSION = 4
+SCORING_VERSION = 5
 """To be raised when the code that scores gives other figures than before."""
 
 
