@@ -29,8 +29,8 @@ NO_LETTER = "a reply named no letter, or not one alone, so the order of choices 
 CUT_OFF = "a reply was cut off by the length limit before it was plain which letter it names"
 TORN = -1.0
 """Stands for the place that a reply which was cut off names."""
-LETTER_TOKENS = 64
-"""Tokens of a reply: a letter, with room for its choice in full and a sentence around it."""
+LETTER_TOKENS = 16
+"""Tokens of a reply: a letter, with room for a sentence around it."""
 
 
 def offered(case: Case) -> tuple[str, ...]:
