@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from truing.data.texts import Demonstration
 from truing.files import read_json, write_json_atomically, write_text_atomically
 from truing.models import devices
 from truing.models.adapter import save_adapter
@@ -31,7 +30,7 @@ from truing.models.weights.folders import check_folder
 from truing.models.weights.resolving import adapter_base, portable_name, resolve_model
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
-from truing.prompts.rendering import Prompt, Renderer
+from truing.prompts.rendering import Prompt, Renderer, prompt_from_json, prompt_to_json
 from truing.rewards.best_of_n import BestOfN, from_json, programs_in
 from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import NO_JUDGES
@@ -59,19 +58,6 @@ class Candidate:
     def renderer(self) -> Renderer:
         """Renders questions for its model."""
         return Renderer(self.model)
-
-
-def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
-    """A prompt as it stands in candidate.json."""
-    shots = [shot.__dict__ for shot in prompt.shots]
-    behind = {"after": prompt.after} if prompt.after else {}
-    return {"instruction": prompt.instruction, "shots": shots, **behind}
-
-
-def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
-    """The inverse of `prompt_to_json`."""
-    shots = tuple(Demonstration(**shot) for shot in data.get("shots", ()))
-    return Prompt(str(data.get("instruction", "")), shots, str(data.get("after", "")))
 
 
 def _with_prompt(template: str, prompt: Prompt) -> str:

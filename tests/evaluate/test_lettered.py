@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from endpoints import CASES, Answer, Chat, knows, scored, serving
-from truing.evaluate.lettered import Lettered, orders
+from truing.evaluate.lettered import CUT_OFF, LETTER_TOKENS, TORN, Lettered, orders
 from truing.evaluate.named_choice import named
+from truing.evaluate.served_choices import _taken
 from truing.models.memo.scores import ScoreStore
+from truing.models.remote.replies import chat_reply
 from truing.types import Unscored
 
 
@@ -61,6 +63,48 @@ def test_a_reply_without_a_letter_leaves_the_question_unscored(store: ScoreStore
     assert choices[0].metrics["mc1"] == 1.0  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(
+    ("reply", "finish", "place"),
+    [
+        ("B", "length", None), ("The answer is B", "length", None), ("B) a dog", "length", None),
+        ("B) a dog. It barks and", "length", 1), ("B\n", "length", 1), ("B", "stop", 1),
+        ("B) a dog. Or no, C) a c", "length", None), ("Let me see. The answer is B", "model_length", None),
+        ("<think>B) a dog. So", "length", None), ("</think>\nB\n", "length", 1),
+    ],
+)  # fmt: skip
+def test_a_letter_counts_where_it_is_whole(reply: str, finish: str, place: int | None) -> None:
+    document = {"choices": [{"message": {"content": reply}, "finish_reason": finish}]}
+    assert _taken(chat_reply(document, 64), ("a cat", "a dog", "a cow"), (2, 1, 0)) == (
+        1 if place else TORN
+    )
+
+
+def test_a_reply_that_was_cut_off_leaves_its_question_unscored(store: ScoreStore) -> None:
+    finish = "length"
+
+    def cuts(path: str, body: dict[str, Any]) -> Answer:
+        status, said, *_ = Chat(knows)(path, body)
+        if status == 200 and "who is bob" in body["messages"][-1]["content"]:
+            said["choices"][0]["finish_reason"] = finish
+        return status, said
+
+    with serving(cuts) as server:
+        bob = scored(server, store).choices[1]
+        assert isinstance(bob, Lettered) and bob.detail["cut_off"] == 5
+        assert bob.detail["taken"] == {"all": [None] * 3, "two": [None] * 2}
+        assert bob.metrics["mc1"] == bob.metrics["binary"] == Unscored(CUT_OFF)
+        again = scored(server, store)
+        assert (again.computed, again.choices[1]) == (0, bob)  # the same limit cuts it the same
+    with serving(cuts) as server:  # another address, so nothing is known of it
+        finish = "content_filter"
+        found = scored(server, store)
+        assert isinstance(found.choices[1], Unscored)
+        assert "content filter" in found.choices[1].reason and found.computed == 20
+        finish = "stop"
+        again = scored(server, store)
+        assert again.computed == 5 and again.choices[1].metrics["mc1"] == 1.0  # type: ignore[union-attr]
+
+
 def test_every_choice_stands_once_in_every_place() -> None:
     for count in (2, 3, 7):
         shown = orders([str(n) for n in range(count)], "why?", 0)
@@ -95,5 +139,5 @@ def test_newer_parameters_are_used_where_the_old_are_refused(store: ScoreStore) 
 
     with serving(strict) as server:
         assert isinstance(scored(server, store, "chat").choices[0], Lettered)
-        assert server.seen[-1][1]["max_completion_tokens"] == 16
+        assert server.seen[-1][1]["max_completion_tokens"] == LETTER_TOKENS
         assert all(path.endswith("chat/completions") for path, _ in server.seen)

@@ -140,6 +140,13 @@ def test_written_answers_are_read_in_two_orders() -> None:
     assert said[1][2].detail["shares"]["written"] == [0, 1, 0, 0]
     assert [row.metrics["written_read"] for row in said[2]] == [0, 0, 0]
     assert isinstance(said[2][0].metrics["written_representativeness"], Unscored)
+    torn = [measured_opinions(EvalContext(opinions=asked),
+                              Scripted(lambda case, text=text: text, finished=False))
+            for text in ("I would say some. Or so,", "I would say some")]  # fmt: skip
+    assert [row.metrics["written_read"] for row in torn[0]] == [
+        row.metrics["written_read"] for row in said[1]
+    ]
+    assert [row.metrics["written_read"] for row in torn[1]] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from endpoints import Answer as Reply
 from endpoints import Server, serving
 from judging import AskedOf, Judging
 from labelled import world, write_world
@@ -162,6 +163,18 @@ def test_a_server_that_dies_midway_loses_nothing() -> None:
     texts = [each.text for each in (*dying.replied, *well.replied)]
     assert len(dying.replied) == 30 and len(texts) == len(set(texts)) == 4 * 24
     assert whole.agreement["truth"].n == 24
+
+
+def test_a_server_that_is_too_busy_is_to_be_asked_less_at_once() -> None:
+    gone = Judging(knowing, dies_after=0)
+
+    def busy(path: str, body: dict[str, Any]) -> Reply:
+        answer = gone(path, body)  # the trial aside
+        return (429, "", {"retry-after": "0"}) if answer[0] == 503 else answer
+
+    with serving(busy) as server, pytest.raises(InputError, match="429") as raised:
+        behind(server)
+    assert "replies there" in str(raised.value) and "(at_once)" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
 import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,6 +26,7 @@ from truing.files import read_json, read_jsonl
 from truing.learn import Reinforce
 from truing.learn.checkpoint import Checkpoint
 from truing.learn.tracking import TRACKERS, Training, check_trackers, tracking_of
+from truing.learn.tracking import tracking as tracking_module
 from truing.learn.tracking.tracking import PATIENCE, Tracking
 from truing.spec.reading import make_spec
 from truing.spec.tracking import TrackingSpec
@@ -45,6 +51,31 @@ def tracking(name: str, folder: Path, said: list[str] | None = None, **changed: 
     made = tracking_of(TrackingSpec(to=(name,)), training(folder, **changed), say)
     assert made
     return made
+
+
+class Told:
+    """A tracker that notes its calls, and does something `at` one of them."""
+
+    def __init__(self, at: str, does: Callable[[], object]) -> None:
+        self.at, self.does = at, does
+        self.calls: list[str | int] = []
+        self.threads: set[str] = set()
+
+    def _called(self, name: str, call: str | int) -> None:
+        self.calls.append(call)
+        self.threads.add(threading.current_thread().name)
+        if name == self.at:
+            self.does()
+
+    def begin(self, training: Training) -> int:
+        self._called("begin", "begin")
+        return 0
+
+    def log(self, step: int, figures: Mapping[str, float]) -> None:
+        self._called("log", step)
+
+    def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
+        self._called("end", "end")
 
 
 def row(step: int) -> dict[str, Any]:
@@ -133,8 +164,6 @@ def test_wandb_may_be_asked_for_by_its_own_variable(
 def test_trackio_is_not_sent_away_by_variables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     put_in_place("trackio", monkeypatch)
     monkeypatch.setenv("TRACKIO_SPACE_ID", "somebody/space")
     seen: list[str | None] = []
@@ -196,6 +225,90 @@ def test_one_that_cannot_begin_is_left_alone(
     shown.add(row(1))
     shown.end([row(1)])
     assert said[0].startswith("wandb: TypeError: ") and said[1].startswith("wandb: 1 step(s)")
+
+
+@pytest.mark.parametrize("at", ["begin", "log", "end"])
+def test_one_that_hangs_is_waited_for_so_long_and_left_alone(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("BEGIN_SECONDS", "LOG_SECONDS", "END_SECONDS"):
+        monkeypatch.setattr(tracking_module, limit, 0.05)
+    released, said = threading.Event(), list[str]()
+    slow, quick = Told(at, released.wait), Told("", released.wait)
+    shown = Tracking(training(tmp_path), {"slow": slow, "quick": quick}, said.append)
+    rows = [row(step) for step in range(1, 5)]
+    begun = time.monotonic()
+    shown.begin(rows)
+    shown.end(rows)
+    assert time.monotonic() - begun < 5  # one limit, not one for each step
+    missing = {"begin": 4, "log": 4, "end": 0}[at]
+    assert said[0] == (
+        "slow: didn't answer within 0.05 s; the training goes on, and its log is complete"
+    )
+    assert said[1:] == ([f"slow: {missing} step(s) could not be shown there"] if missing else [])
+    assert quick.calls == ["begin", 1, 2, 3, 4, "end"] and slow.calls[-1] in (at, 1)
+    assert quick.threads == {"tracker quick"}
+    released.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit("x")])
+@pytest.mark.parametrize("at", ["begin", "log", "end"])
+def test_one_that_would_end_the_program_ends_nothing(
+    at: str, error: BaseException, tmp_path: Path
+) -> None:
+    def exits() -> None:
+        raise error
+
+    said: list[str] = []
+    shown = Tracking(training(tmp_path), {"rude": Told(at, exits)}, said.append)
+    rows = [row(step) for step in range(1, 3)]
+    shown.begin(rows)
+    shown.end(rows)
+    assert said[0].startswith(f"rude: {type(error).__name__}") and "goes on" in said[0]
+    assert shown.missing == ({} if at == "end" else {"rude": 2})
+
+
+def test_an_interrupt_of_the_user_is_not_kept_from_the_training(tmp_path: Path) -> None:
+    released = threading.Event()
+
+    def interrupts() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        released.wait()
+
+    shown = Tracking(training(tmp_path), {"slow": Told("log", interrupts)})
+    shown.begin([])
+    with pytest.raises(KeyboardInterrupt):
+        shown.add(row(1))
+    shown.end([row(1)], finished=False)  # what is stuck isn't waited for once more
+    released.set()
+
+
+def test_what_trackio_changes_while_it_begins_is_given_back_if_it_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    put_in_place("trackio", monkeypatch)
+    monkeypatch.setattr(tracking_module, "BEGIN_SECONDS", 0.05)
+    monkeypatch.setenv("TRACKIO_SPACE_ID", "somebody/space")
+    released, offline = threading.Event(), constants.HF_HUB_OFFLINE
+    monkeypatch.setattr(sys.modules["trackio"], "init", lambda **asked: released.wait())
+    tracking("trackio", tmp_path).begin([])
+    assert os.environ["TRACKIO_SPACE_ID"] == "somebody/space"
+    assert offline == constants.HF_HUB_OFFLINE
+    released.set()
+
+
+@pytest.mark.parametrize("error", [SystemExit("no"), AttributeError("no")])
+def test_a_package_that_ends_the_program_when_imported_is_refused(
+    error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def imported(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr("truing.learn.tracking.import_module", imported)
+    with pytest.raises(InputError, match=f"wandb can't be imported .{type(error).__name__}: no"):
+        check_trackers(TrackingSpec(to=("wandb",)))
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,8 @@ def test_an_endpoint_may_propose_and_is_asked_once(model: Path) -> None:
             case.prompt in json.dumps(body) for case in CASES
         )
         message = {"role": "assistant", "content": next(texts)}
-        return 200, {"choices": [{"message": message, "finish_reason": "stop"}]}
+        finish = "content_filter" if "exact" in message["content"] else "stop"
+        return 200, {"choices": [{"message": message, "finish_reason": finish}]}
 
     with serving(behave) as server:
         [found] = document(train(model, "--json", propose=["model"], proposer=server.name))[
@@ -202,8 +203,8 @@ def test_an_endpoint_may_propose_and_is_asked_once(model: Path) -> None:
         assert asked == len({body["seed"] for _, body in server.seen}) == 24
     log = read_jsonl(Path("run/logs/prompt-seed0.jsonl"))
     told = {entry["instruction"] for entry in log if entry["origin"] == "model"}
-    assert told == {"say what is so in few words", "never guess, be exact"}
-    assert found["refused"] == 12
+    assert told == {"say what is so in few words"}
+    assert found["refused"] == 18  # what a content filter leaves of a reply is no proposal
     for name in ("stages/prompt-seed0.json", "logs/prompt-seed0.jsonl"):
         Path("run", name).unlink()
     record = json.loads(Path("run/run.json").read_text()) | {"finished": None}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from parties import Party, believer, honest_quotes, mills, reader
+from truing.evaluate.lettered import CUT_OFF
 from truing.evaluate.recorded import LACKS
 from truing.oversight.figures import CANT_READ
 from truing.oversight.simulation import Simulation, probabilities, simulate
@@ -57,6 +58,8 @@ def test_without_likelihoods_what_is_said_is_read() -> None:
     asked = [("", item) for item in items]
     chats = Party(honest_quotes, lacks=LACKS)
     assert probabilities(chats, asked, pairs, SilentProgress()) == [1.0, 1.0]
+    torn = Party(lambda prompt: "The answer is A", lacks=LACKS, finished=False)
+    assert probabilities(torn, asked, pairs, SilentProgress()) == [Unscored(CUT_OFF)] * 2
     vague = Party(lambda prompt: "A and B", lacks=LACKS)
     assert all(
         isinstance(score, Unscored)

@@ -9,11 +9,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pilot_server import candidate
 from questions import CASES
 from tiny import plain
-from truing.candidates import Candidate, prompt_from_json, prompt_to_json, template_with
+from truing.candidates import Candidate, template_with
 from truing.data.texts import Demonstration
 from truing.evaluate.answers import free_answers
 from truing.evaluate.multiple_choice import score_choices
-from truing.prompts.rendering import Prompt, Renderer
+from truing.prompts.rendering import Prompt, Renderer, prompt_from_json, prompt_to_json
 from truing.types import Case, InputError, stable_hash
 
 PROMPT = Prompt("be kind.", (Demonstration("who?", "me."),))

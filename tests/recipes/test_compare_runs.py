@@ -17,6 +17,9 @@ from synthetic_run import write_extraction_run, write_lines, write_run
 from synthetic_sweep import synthetic_sweep
 from truing.evaluate.sweep.folder import sweep_folder, write_sweep
 from truing.files import read_jsonl
+from truing.models.identity import identity_of
+from truing.prompts.rendering import Prompt, prompt_to_json
+from truing.prompts.variants import PromptVariant
 from truing.recipes.compare_runs import ComparedRuns, check_out, compare_runs
 from truing.recipes.report import metrics_of
 from truing.report.measured import BASE, measure
@@ -283,6 +286,103 @@ def test_an_evaluation_stands_beside_a_run_of_align(first: Path, tmp_path: Path)
     write_lines(folder / "rows.jsonl", [row | {"candidate": "sft"} for row in rows])
     found = differences(compare_runs([first, folder]))["trivia"]["mc1"]
     assert found["paired"] and found["n"] == 20
+
+
+PROMPT = Prompt("Answer in one sentence.")
+
+
+@pytest.fixture()
+def with_weights(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The first run with folders of candidates: a base, adapters of it, and one that chooses among the
+    base's answers; rl is there of two seeds."""
+    monkeypatch.setenv("TRUING_CACHE", str(tmp_path / "cache"))
+    ignored = shutil.ignore_patterns("rules", "attacks", "hacking", "drift", "truthfulness")
+    folder = Path(shutil.copytree(first, tmp_path / "align", ignore=ignored))
+    base = tmp_path / "model"
+    for place in (base, folder / "candidates/base", folder / "candidates/best_of_n"):
+        place.mkdir(parents=True)
+        (place / "model.safetensors").write_bytes(b"base")
+        (place / "config.json").write_text('{"model_type": "llama"}')
+    for name in ("sft", "rl", "rl-seed1"):
+        (folder / "candidates" / name).mkdir()
+        (folder / "candidates" / name / "adapter_config.json").write_text("{}")
+        (folder / "candidates" / name / "adapter_model.safetensors").write_bytes(name.encode())
+    for place in (folder / "candidates").iterdir():
+        record = {"prompt": prompt_to_json(PROMPT), "base": str(base)}
+        chooses = {"best_of_n": {}} if place.name == "best_of_n" else {}
+        (place / "candidate.json").write_text(json.dumps(record | chooses))
+    change(folder, lambda spec: spec.update(seeds=[0, 1]))
+    for name, seed, of in (("rl", 1, "rl"), ("best_of_n", 0, "base")):
+        rows = read_jsonl(folder / f"rows/trivia/{of}-seed0.jsonl")
+        write_lines(
+            folder / f"rows/trivia/{name}-seed{seed}.jsonl",
+            [row | {"candidate": name, "seed": seed} for row in rows],
+        )
+    return folder
+
+
+def evaluation_of(run: Path, out: Path, models: dict[str, tuple[str, str, str]]) -> Path:
+    """What `truing eval trivia` leaves of candidates by name: each with the folder in the run that its
+    weights are those of, its own prompt, and the candidate of the run whose rows it has."""
+    base, out_rows, about = run.parent / "model", [], {}
+    for name, (place, prompt, rows) in models.items():
+        folder = run / "candidates" / place if place else base
+        about[name] = {"weights": identity_of(folder, base, base).hash, "prompt": prompt}
+        for row in read_jsonl(run / f"rows/trivia/{rows}.jsonl"):
+            detail = {"question": row["case"]}
+            out_rows.append(row | {"candidate": name, "seed": 0, "prompt": "own", "detail": detail})
+    own = PromptVariant("own", instruction=PROMPT.instruction).id
+    document = {"finished": True, "models": about, "prompts": {"own": own}}
+    out.mkdir()
+    (out / "results.json").write_text(json.dumps(document))
+    write_lines(out / "rows.jsonl", out_rows)
+    return out
+
+
+def test_the_same_weights_stand_side_by_side_whatever_they_are_called(
+    with_weights: Path, tmp_path: Path
+) -> None:
+    own, none = PROMPT.id, Prompt().id
+    chosen = str(with_weights / "candidates/best_of_n")
+    models = {
+        "some/model": ("", none, "base-seed0"),  # told the task's instruction, as base is
+        "mine/sft-seed0": ("sft", own, "sft-seed0"),
+        "second": ("rl-seed1", own, "rl-seed1"),
+        chosen: ("best_of_n", own, "base-seed0"),
+        "sft": ("rl", own, "rl-seed0"),  # another one under a name of the run
+    }
+    folder = evaluation_of(with_weights, tmp_path / "eval", models)
+    document = compare_runs([with_weights, folder]).to_json()
+    assert set(document["differences"]) == {"base", "sft", "rl, seed 1", "rl, seed 0", "best_of_n"}
+    for of in document["differences"].values():
+        assert of["eval"]["trivia"]["mc1"]["value"] == 0  # its own rows
+        assert of["eval"]["trivia"]["mc1"]["paired"]
+    said = "mine/sft-seed0 of eval is sft of align: it has the same weights and the same prompt."
+    assert said in document["findings"]
+    del models["sft"]
+    other = evaluation_of(with_weights, tmp_path / "late", models)
+    again = compare_runs([other, with_weights]).to_json()  # in whatever order they are given
+    assert set(again["differences"]) == {"base", "sft", "rl, seed 1", "best_of_n"}
+
+
+def test_other_weights_or_prompts_under_one_name_arent_the_same(
+    with_weights: Path, tmp_path: Path
+) -> None:
+    own = PROMPT.id
+    models = {
+        "sft": ("best_of_n", "0" * 16, "base-seed0"),
+        "base": ("base", Prompt("Else.").id, "base-seed0"),
+        "twice": ("rl", own, "rl-seed0"),
+    }
+    folder = evaluation_of(with_weights, tmp_path / "eval", models)
+    document = compare_runs([with_weights, folder]).to_json()
+    assert set(document["differences"]) == {"rl, seed 0"}
+    for what in ("sft of eval has other weights than", "base of eval has another prompt than"):
+        assert any(text.startswith(what) for text in document["findings"])
+    shutil.rmtree(tmp_path / "model")  # then the name alone is left
+    document = compare_runs([with_weights, folder]).to_json()
+    assert set(document["differences"]) == {"base", "sft"}
+    assert sum("by its name alone" in text for text in document["findings"]) == 2
 
 
 def test_an_unfinished_evaluation_is_refused(sweeps: tuple[Path, Path], tmp_path: Path) -> None:

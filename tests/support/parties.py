@@ -37,6 +37,7 @@ class Party:
     prompt_name: str = "none"
     lacks: Mapping[Ability, str] = field(default_factory=dict)
     hint: str = ""
+    finished: bool = True
     computed: Computed = field(default_factory=Computed)
 
     def answer(
@@ -49,7 +50,7 @@ class Party:
         advance: Advance = silent,
     ) -> list[Completion | Unscored]:
         """See Respondent."""
-        return [Completion(self.speak(case.prompt), (), (), True) for case in cases]
+        return [Completion(self.speak(case.prompt), (), (), self.finished) for case in cases]
 
     def choose(self, cases: Sequence[Case], advance: Advance = silent) -> list[Any]:
         """See Respondent: A and B have log-odds from `first`."""

@@ -26,6 +26,11 @@ from truing.types import Case, Score, Unscored, stable_hash
 NO_MC2 = "the model names a letter and gives no likelihoods, which MC2 needs"
 NO_LIKELIHOODS = "the model names a letter and gives no likelihoods"
 NO_LETTER = "a reply named no letter, or not one alone, so the order of choices isn't balanced"
+CUT_OFF = "a reply was cut off by the length limit before it was plain which letter it names"
+TORN = -1.0
+"""Stands for the place that a reply which was cut off names."""
+LETTER_TOKENS = 16
+"""Tokens of a reply: a letter, with room for a sentence around it."""
 
 
 def offered(case: Case) -> tuple[str, ...]:
@@ -49,8 +54,8 @@ def lettered_question(question: str, choices: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Lettered:
-    """What was taken in each order, as places in `offered` (0 is the true answer, NaN none): among all
-    choices, and among the first two."""
+    """What was taken in each order, as places in `offered` (0 is the true answer, NaN none, TORN can't be
+    told): among all choices, and among the first two."""
 
     among_all: tuple[float, ...]
     among_two: tuple[float, ...]
@@ -77,11 +82,20 @@ class Lettered:
 
     @property
     def detail(self) -> dict[str, Any]:
-        """What stands behind the metrics, for rows."""
-        return {"taken": {"all": finite(self.among_all), "two": finite(self.among_two)}}
+        """What stands behind the metrics, for rows; `cut_off` counts the replies that were, if any."""
+        orders = {"all": self.among_all, "two": self.among_two}
+        torn = sum(taken.count(TORN) for taken in orders.values())
+        taken = {name: finite([_known(place) for place in row]) for name, row in orders.items()}
+        return {"taken": taken, **({"cut_off": torn} if torn else {})}
+
+
+def _known(place: float) -> float:
+    return math.nan if place == TORN else place
 
 
 def _share(taken: Sequence[float]) -> Score:
+    if TORN in taken:
+        return Unscored(CUT_OFF)
     if not taken or any(map(math.isnan, taken)):
         return Unscored(NO_LETTER)
     return sum(place == 0 for place in taken) / len(taken)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from truing.models.templates.thoughts import without_thoughts
-from truing.types import answer_key, split_key
+from truing.types import Completion, answer_key, split_key
 
 LETTERS = string.ascii_uppercase
 _NO_CHOICE = -1
@@ -64,12 +64,32 @@ _AND_ANOTHER = re.compile(
     r"[\s)\].]*(?:,|/|&|\+|(?i:\b(?:and|or|nor)\b))\s*\(?([A-Z])(?:[).,;:?!\]]|\s*$|\s+(?:and|or|is|are)\b)"
     r"|[\s).:\]]+\(?([A-Z])(?:[).:;\]]|\s*$)"
 )
+_WHOLE = re.compile(r"\n|(?<=\w\w)[.!?][\"'’”)\]*_]*\s")
+"""The end of a line, or of a sentence: "A." begins one, perhaps."""
 _ANOTHER_AND = re.compile(r"\b[A-Z][)\].]*\s*(?:,|/|&|\+|(?i:\b(?:and|or|nor)\b))\s*\(?$")
 
 
 def rotations(order: Sequence[int]) -> list[tuple[int, ...]]:
     """An order turned by every number of places, itself first."""
     return [(*order[turn:], *order[:turn]) for turn in range(len(order))]
+
+
+def named_before_cut(reply: str, choices: Sequence[str]) -> int | None:
+    """`named` of a reply that was cut off: what its whole lines and sentences name, unless the torn one
+    behind them speaks against it. "The answer is A" may have been going to be "The answer is A or B"."""
+    place = named(whole_part(reply), choices)
+    return place if place == named(reply, choices) else None
+
+
+def whole_part(reply: str) -> str:
+    """The whole lines and sentences of a text that was cut off."""
+    ends = [match.end() for match in _WHOLE.finditer(reply)]
+    return reply[: ends[-1]] if ends else ""
+
+
+def named_in(answer: Completion, choices: Sequence[str]) -> int | None:
+    """`named`, or `named_before_cut` of an answer that the length limit cut off."""
+    return (named if answer.finished else named_before_cut)(answer.text, choices)
 
 
 def named(reply: str, choices: Sequence[str]) -> int | None:

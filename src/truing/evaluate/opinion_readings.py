@@ -16,7 +16,7 @@ import numpy as np
 
 from truing.data.survey import SurveyQuestion
 from truing.evaluate.evaluation import EvalContext
-from truing.evaluate.named_choice import LETTERS, named
+from truing.evaluate.named_choice import LETTERS, named, whole_part
 from truing.evaluate.opinion_prompts import (
     NEUTRAL,
     Orders,
@@ -195,7 +195,11 @@ def _chosen(
     if isinstance(answer, Unscored):
         return answer
     place = option_named(answer.text, options)
-    return place if isinstance(place, Unscored) else order[place]
+    if isinstance(place, Unscored):
+        return place
+    if not answer.finished and option_named(whole_part(answer.text), options) != place:
+        return Unscored("the length limit cut the answer off where it names an option")
+    return order[place]
 
 
 def _of_replies(taken: Sequence[int | Unscored], options: int) -> Answered | Unscored:

@@ -16,7 +16,7 @@ from typing import Literal
 from truing.evaluate.respondent import Advance, Longest, of_each, silent
 from truing.evaluate.variant_answers import FreeAnswers, cut_at
 from truing.models.memo.answers import Answer, AnswerStore, served_answer_key
-from truing.models.remote.client import EndpointError, Refused
+from truing.models.remote.client import EndpointError
 from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint
 from truing.models.remote.replies import Reply
@@ -48,9 +48,7 @@ class _Request:
 
     def answer(self) -> tuple[Answer, str]:
         """The answer, and the fingerprint that came with it. Raises Refused or Unreachable."""
-        reply = self.send()
-        if reply.filtered:  # what is left of it isn't the model's answer
-            raise Refused("kept the answer back (content filter)")
+        reply = self.send().unfiltered()
         said = without_thoughts(reply.text)
         return cut_at(self.stop, said, finished=not reply.cut), reply.fingerprint
 

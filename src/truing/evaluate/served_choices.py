@@ -13,24 +13,31 @@ from dataclasses import dataclass
 from typing import Literal
 
 from truing.evaluate.continued import text_behind
-from truing.evaluate.lettered import Lettered, lettered_question, offered, orders
+from truing.evaluate.lettered import (
+    LETTER_TOKENS,
+    TORN,
+    Lettered,
+    lettered_question,
+    offered,
+    orders,
+)
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.named_choice import LETTERS, named
+from truing.evaluate.named_choice import LETTERS, named, named_before_cut
 from truing.evaluate.respondent import Advance, Continued, silent
 from truing.evaluate.variant_choices import Scoring
 from truing.models.memo.scores import ScoreStore, text_key
 from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint
+from truing.models.remote.replies import Reply
 from truing.prompts.boundary import moved
 from truing.prompts.rendering import Prompt
 from truing.prompts.variants import Form, PromptVariant
 from truing.types import Case, InputError, Unscored
 
 Mode = Literal["log-probabilities", "letters"]
-REPLY_TOKENS = 16  # a letter, with room for a sentence around it
 THOUGHT_TOKENS = 2048  # a letter behind as much reasoning as a question takes
 
-_READING = "letter, if it is the only one"
+_READING = "letter, if it is the only one and what names it isn't cut off"
 """Names how replies are read, so that figures from another reading aren't taken for these."""
 
 NO_LOG_PROBABILITIES = "the server gives no log-probabilities of given texts"
@@ -153,20 +160,27 @@ def _letters(
         for order in shown_orders
     ]
 
-    room = THOUGHT_TOKENS if endpoint.thinks else REPLY_TOKENS
+    room = THOUGHT_TOKENS if endpoint.thinks else LETTER_TOKENS
     roomy = (str(room),) if endpoint.thinks else ()  # what was filed before knows of one room alone
 
     def ask(places: Sequence[int]) -> list[Filed]:
         filed = []
         for place in places:
-            reply = endpoint.chat(conversations[place], max_tokens=room, seed=seed)
-            taken = named(reply.text, [choices[n] for n in shown_orders[place]])
-            index = math.nan if taken is None else float(shown_orders[place][taken])
-            filed.append((index, reply.fingerprint))
+            reply = endpoint.chat(conversations[place], max_tokens=room, seed=seed).unfiltered()
+            filed.append((_taken(reply, choices, shown_orders[place]), reply.fingerprint))
         return filed
 
     parts = [(_READING, json.dumps(messages), *roomy) for messages in conversations]
     return Question(parts, ask)
+
+
+def _taken(reply: Reply, choices: Sequence[str], order: Sequence[int]) -> float:
+    """The place of the choice that a reply names where they were shown in this order: see Lettered."""
+    name = named_before_cut if reply.cut else named
+    place = name(reply.said, [choices[n] for n in order])
+    if place is None:
+        return TORN if reply.cut else math.nan
+    return float(order[place])
 
 
 def _lettered(case: Case, taken: Sequence[float]) -> Lettered:

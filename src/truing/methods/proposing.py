@@ -12,6 +12,7 @@ from truing.files import append, read_jsonl
 from truing.methods.setup import Setup
 from truing.models.remote.client import Connection, EndpointError
 from truing.models.remote.endpoint import Endpoint, EndpointName, is_endpoint
+from truing.models.remote.replies import ended_early
 from truing.models.sampling import Sampling, sample
 from truing.prompts.proposals import (
     Proposal,
@@ -136,7 +137,7 @@ class Proposer:
                     temperature=search.temperature,
                     seed=seed + number,
                 )
-                replies.append((reply.text, not reply.cut))
+                replies.append((reply.said, not ended_early(reply)))
         except EndpointError as error:
             raise InputError(f"prompt.search.proposer: {endpoint.unusable(error)}") from None
         finally:

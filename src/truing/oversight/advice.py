@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from truing.data.oversight.items import Item
 from truing.data.oversight.plans import Quote
 from truing.evaluate.lettered import lettered_question
-from truing.evaluate.named_choice import named
+from truing.evaluate.named_choice import named_in
 from truing.evaluate.respondent import Respondent
 from truing.oversight.respondents import replies
 from truing.progress import Progress
@@ -119,7 +119,7 @@ def _taken(answers: Sequence[Completion | Unscored], options: Sequence[str]) -> 
     for answer, turned in zip(answers, (False, True), strict=True):
         if isinstance(answer, Unscored):
             return answer
-        place = named(answer.text, options[::-1] if turned else options)
+        place = named_in(answer, options[::-1] if turned else options)
         if place is None:
             return Unscored(NO_OPTION)
         places.append(1 - place if turned else place)

@@ -15,9 +15,9 @@ from typing import Any
 
 from truing.data.oversight.items import Item
 from truing.data.oversight.plans import ARMS, Arm, Speech
-from truing.evaluate.lettered import Lettered, lettered_question
+from truing.evaluate.lettered import CUT_OFF, LETTER_TOKENS, Lettered, lettered_question
 from truing.evaluate.multiple_choice import Choices
-from truing.evaluate.named_choice import named
+from truing.evaluate.named_choice import named_in
 from truing.evaluate.respondent import Respondent
 from truing.oversight.advice import MOST_TOKENS, background, quotes_in, reply_prompt
 from truing.oversight.design import Cell
@@ -30,7 +30,7 @@ from truing.progress import Progress
 from truing.statistics.oversight import Outcome
 from truing.types import Case, Completion, Score, Unscored
 
-LETTER_TOKENS, QUESTION_TOKENS = 8, 40
+QUESTION_TOKENS = 40
 NAMES_NONE = "the overseer's reply names no option, or not one alone"
 
 
@@ -275,5 +275,7 @@ def _first(chosen: Choices | Lettered | Unscored) -> Score:
 def _named(reply: Completion | Unscored, options: Sequence[str]) -> Score:
     if isinstance(reply, Unscored):
         return reply
-    place = named(reply.text, options)
-    return Unscored(NAMES_NONE) if place is None else float(place == 0)
+    place = named_in(reply, options)
+    if place is None:
+        return Unscored(NAMES_NONE if reply.finished else CUT_OFF)
+    return float(place == 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from truing.data.texts import Demonstration
 from truing.models.engine.nesting import common_prefix
@@ -54,6 +54,19 @@ class Prompt:
         templates take one."""
         texts = [text for text in (self.instruction, system) if text]
         return replace(self, instruction="\n\n".join(texts))
+
+
+def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as it stands in candidate.json."""
+    shots = [shot.__dict__ for shot in prompt.shots]
+    behind = {"after": prompt.after} if prompt.after else {}
+    return {"instruction": prompt.instruction, "shots": shots, **behind}
+
+
+def prompt_from_json(data: Mapping[str, Any]) -> Prompt:
+    """The inverse of `prompt_to_json`."""
+    shots = tuple(Demonstration(**shot) for shot in data.get("shots", ()))
+    return Prompt(str(data.get("instruction", "")), shots, str(data.get("after", "")))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from truing.files import is_disk_full, read_text, write_text_atomically
 from truing.recipes.runs_read import read_run
+from truing.recipes.same_candidates import matched
 from truing.report.compared.differences import RunComparison
 from truing.report.compared.document import document
 from truing.report.compared.page import KICKER, page
@@ -60,7 +61,7 @@ def compare_runs(paths: Sequence[Path]) -> ComparedRuns:
     """
     labels = labelled(paths)
     runs = [read_run(path, label) for path, label in zip(paths, labels, strict=True)]
-    comparison = RunComparison(tuple(_side_by_side(runs)))
+    comparison = RunComparison(tuple(_side_by_side(matched(runs))))
     if not comparison.candidates and not comparison.learned:
         raise InputError(_nothing(comparison.runs))
     return ComparedRuns(comparison)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from truing.report.compared.runs import (
     VERSION,
     ComparedRun,
     Content,
+    Subject,
     flat,
     judge_instrument,
 )
@@ -173,6 +175,7 @@ def _evaluated(path: Path, label: str) -> ComparedRun:
         settings={**flat(settings), **known, **questions},
         instruments=_eval_instruments(document, settings),
         contents={row.case: _asked(row) for row in rows},
+        subjects=_subjects(folder),
         costs={"total": {"wall_seconds": document.get("seconds")}},
         made=f"{document.get('begun')} {document.get('digest')}",
     )
@@ -184,6 +187,24 @@ _RECORDED = ("form", "dtype", "computed_in", "seed", "limit", "scoring_version")
 def _subject(candidate: str, prompt: str) -> str:
     """What stands side by side: a candidate, under a prompt where that isn't its own."""
     return candidate if prompt in (OWN, "") else f"{candidate}, {prompt}"
+
+
+def _subjects(folder: EvalFolder) -> dict[str, Subject]:
+    models, prompts = folder.part("models"), folder.part("prompts")
+    return {
+        _subject(row.candidate, prompt): Subject(
+            row.candidate,
+            weights if _HASH.fullmatch(weights := str(about.get("weights"))) else "",
+            str(about.get("prompt", "")),
+            str(prompts.get(prompt, "")),
+            prompt in (OWN, ""),
+        )
+        for prompt, row in folder.rows
+        if (about := _section(models, row.candidate))
+    }
+
+
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 def _asked(row: Row) -> Content:

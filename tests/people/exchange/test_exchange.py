@@ -16,6 +16,7 @@ from people_work import fill, someone, work
 from truing.data.transcripts import hh_messages
 from truing.files import read_jsonl
 from truing.people import Store, open_store
+from truing.people.assigning import next_assignment
 from truing.people.exchange import EXPORT_FORMS, export_file, import_files
 from truing.people.exchange.exporting import export_rows
 from truing.people.exchange.records import items_of
@@ -190,6 +191,28 @@ def test_a_second_import_adds_nothing_and_a_change_of_mind_supersedes(
         rows = session.scalars(select(Judgement).order_by(Judgement.id)).all()
         assert [row.supersedes_id for row in rows] == [None, rows[0].id]
     assert [row["chosen"] for row in export_rows(store, "preference")] == ["B"]
+
+
+def test_a_file_imported_again_in_the_middle_of_work_changes_none_of_it(
+    store: Store, tmp_path: Path
+) -> None:
+    rows = [{"prompt": f"Why {n}?"} for n in range(4)]
+    path = write(tmp_path / "prompts.jsonl", *rows)
+    import_files(store, [path], ask=["demonstration"])
+    ada = someone(store, "Ada")
+    work(store, ada, most=2)
+    begun = next_assignment(store, ada.id)
+    before = export_rows(store, "messages")
+    assert len(before) == 2 and begun is not None
+    assert import_files(store, [path], ask=["demonstration"]).added == {}
+    longer = write(path, *rows, {"prompt": "Why 4?"})
+    assert import_files(store, [longer], ask=["demonstration"]).added["tasks"] == 1
+    assert export_rows(store, "messages") == before
+    assert next_assignment(store, ada.id) == begun  # what she has open is hers still
+    work(store, ada)
+    assert len(export_rows(store, "messages")) == 5
+    with store.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Prompt)) == 5
 
 
 def test_exports_hold_every_judgement_that_stands(store: Store, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from starlette.testclient import TestClient
 
 from page_server import running
+from people_clients import form, visit
 from people_work import Someone, fill, someone, work
 from truing.people import Store
 from truing.people.addresses import Address, checked_public_url, checked_token
@@ -160,6 +161,9 @@ def test_who_is_removed_is_out_and_what_they_said_stays(
     assert chief.post(f"/lead/people/{lead.id}/remove", data=post).status_code == 404
     assert browser(app, ada.cookie).get("/").status_code == 401
     assert browser(app).get(f"/?token={ada.token}").status_code == 401
+    sent = form(ada, kind="rating", rating="5")  # of what she had open when it happened
+    late = visit(app, ada).post(f"/assignments/{begun}/judgement", data=sent)
+    assert late.status_code == 401 and "Ask the lead for a new one." in late.text
     assert ", removed" in chief.get("/lead/people").text
     with sqlite_store.reading() as session:
         assert session.scalar(select(func.count()).select_from(Judgement)) == 1

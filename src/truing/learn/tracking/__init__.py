@@ -34,9 +34,10 @@ def check_trackers(spec: TrackingSpec) -> None:
             continue
         try:
             import_module(name)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # whatever the package and its own imports raise
             absent = isinstance(error, ModuleNotFoundError) and error.name == name
-            reason = "isn't installed" if absent else f"can't be imported ({error})"
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            reason = "isn't installed" if absent else f"can't be imported ({what})"
             raise InputError(
                 f"tracking.to: {name} {reason}: pip install 'truing[{name}]'"
             ) from None

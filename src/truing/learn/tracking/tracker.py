@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Training:
 
 
 class Tracker(Protocol):
-    """Whoever is shown a training. What its methods raise ends no training."""
+    """Whoever is shown a training. What its methods raise ends no training; they are called on one thread
+    of their own, and one that doesn't come back is left there."""
 
     def begin(self, training: Training) -> int:
         """Begins, or goes on in the same place; gives the last step that is shown there, 0 for none."""
@@ -39,4 +40,13 @@ class Tracker(Protocol):
 
     def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
         """Shows the last figures. Not `finished`: the training was interrupted, and may go on."""
+        ...
+
+
+@runtime_checkable
+class Restoring(Protocol):
+    """A tracker that changes something of the process for a while."""
+
+    def restore(self) -> None:
+        """Gives back what it has changed, where a call doesn't come back and can't do so itself."""
         ...

@@ -1,4 +1,7 @@
-"""A training shown to its trackers. None of them can stop it: what fails is said once, and counted."""
+"""A training shown to its trackers. None of them can stop it: what fails is said once, and counted.
+
+The training waits for each call, so that a tracker sees the steps in their order, but only for so long.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from truing.learn.events import scalars
-from truing.learn.tracking.tracker import Tracker, Training
+from truing.learn.tracking.aside import Aside, Hangs
+from truing.learn.tracking.tracker import Restoring, Tracker, Training
 
 PATIENCE = 3
 """Failures in a row after which a tracker is shown no more."""
+BEGIN_SECONDS, LOG_SECONDS, END_SECONDS = 120.0, 60.0, 300.0
+"""How long a tracker may take to begin, for a step, and to end: it may have much to send then."""
 
 
 class Tracking:
@@ -69,39 +75,46 @@ class _Shown:
         self._failures = 0
         self._said = False
         self._begun = False
+        self._aside = Aside(f"tracker {name}")
 
     def begin(self, training: Training) -> None:
         def work() -> None:
             self._last = self._tracker.begin(training)
             self._begun = True
 
-        self._try(work)
+        self._try(work, BEGIN_SECONDS)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         if step <= self._last:
             return
         shown = self._begun and self._failures < PATIENCE
-        if not shown or not self._try(lambda: self._tracker.log(step, figures)):
+        if not shown or not self._try(lambda: self._tracker.log(step, figures), LOG_SECONDS):
             self.missing += 1
 
     def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
         if self._begun:
-            self._try(lambda: self._tracker.end(summary, finished))
+            seconds = (
+                END_SECONDS if finished else LOG_SECONDS
+            )  # who interrupts doesn't want to wait
+            self._try(lambda: self._tracker.end(summary, finished), seconds)
+        self._aside.close()
         if self.missing:
             self._say(f"{self.name}: {self.missing} step(s) could not be shown there")
 
-    def _try(self, work: Callable[[], None]) -> bool:
-        try:
-            work()
-        except Exception as error:  # whatever a library, its server and the network raise
-            self._failures += 1
-            if not self._said:
-                reason = " ".join(str(error).split())[:200]
-                self._say(
-                    f"{self.name}: {type(error).__name__}: {reason}; the training goes on, and its "
-                    "log is complete"
-                )
-            self._said = True
-            return False
-        self._failures = 0
-        return True
+    def _try(self, work: Callable[[], None], seconds: float) -> bool:
+        error = self._aside.error_of(work, seconds)
+        if error is None:
+            self._failures = 0
+            return True
+        self._failures += 1
+        if isinstance(error, Hangs):
+            self._begun = False  # nothing more can be shown to it
+            if isinstance(self._tracker, Restoring):
+                self._tracker.restore()
+        if not self._said:
+            reason = " ".join(str(error).split())[:200]
+            kind = "" if isinstance(error, Hangs) else type(error).__name__
+            said = ": ".join(part for part in (kind, reason) if part)
+            self._say(f"{self.name}: {said}; the training goes on, and its log is complete")
+        self._said = True
+        return False

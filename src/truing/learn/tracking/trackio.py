@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import threading
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from huggingface_hub import constants
@@ -15,31 +16,43 @@ _ELSEWHERE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL", "TRACKIO_WEBHOOK_URL")
 """Variables by which trackio sends figures away of itself."""
 
 
-@contextmanager
-def _here_alone(alone: bool) -> Iterator[None]:
+class _HereAlone:
     """While a training begins that may not go online: without those variables, and without the hub, which
-    trackio asks for the user's name."""
-    if not alone:
-        yield
-        return
-    elsewhere = {name: os.environ.pop(name) for name in _ELSEWHERE if name in os.environ}
-    offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = offline
-        os.environ.update(elsewhere)
+    trackio asks for the user's name. Left from any thread, and once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._before: tuple[dict[str, str], bool] | None = None
+
+    def __enter__(self) -> None:
+        elsewhere = {name: os.environ.pop(name) for name in _ELSEWHERE if name in os.environ}
+        self._before = elsewhere, constants.HF_HUB_OFFLINE
+        constants.HF_HUB_OFFLINE = True
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            if self._before is not None:
+                elsewhere, constants.HF_HUB_OFFLINE = self._before
+                os.environ.update(elsewhere)
+            self._before = None
 
 
 class Trackio:
     """A run named after the training and its id; taken up again, it goes on."""
+
+    def __init__(self) -> None:
+        self._here_alone = _HereAlone()
+
+    def restore(self) -> None:
+        """See Restoring."""
+        self._here_alone.__exit__()
 
     def begin(self, training: Training) -> int:
         """See Tracker."""
         import trackio
 
         self._trackio: Any = trackio
-        with _here_alone(not training.online):
+        with nullcontext() if training.online else self._here_alone:
             run: Any = trackio.init(
                 project=training.project,
                 name=f"{training.name}-{training.id}",

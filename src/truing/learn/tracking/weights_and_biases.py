@@ -27,7 +27,7 @@ def check_login() -> None:
 
     try:
         known = wandb.login()
-    except Exception as error:  # whatever the package and the terminal raise
+    except (Exception, SystemExit) as error:  # whatever the package and the terminal raise
         known, reason = False, f" ({' '.join(str(error).split())[:200]})"
     else:
         reason = ""

@@ -58,6 +58,7 @@ def asked_at_once(
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     if needed and (gone or failures >= GIVE_UP):
-        raise Unreachable(str(gone or f"failed on {GIVE_UP} texts in a row"))
+        status = gone.status if gone else 0
+        raise Unreachable(str(gone or f"failed on {GIVE_UP} texts in a row"), status)
     for number in waiting:
         yield number, Unscored(f"left out, the endpoint had failed on {GIVE_UP} questions in a row")

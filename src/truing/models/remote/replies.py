@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from truing.models.remote.body import whole_text
 from truing.models.remote.client import Refused
@@ -21,6 +21,9 @@ _MOST_TOKENS = 10**9  # that a server may say it used for one reply
 _ROUNDING = 0.01  # nats by which a log-probability in 16 bits may exceed 0
 _TEXT_PARTS = ("text", "output_text")
 _REASONING = ("reasoning_content", "reasoning")
+_CUT = ("length", "model_length", "max_tokens")
+"""What servers call the end that the length limit, or the model's context, put to a reply."""
+_FILTERED = ("content_filter", "safety")
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,42 @@ class Reply:
     tokens_sent: int | None = None
     tokens_back: int | None = None
     filtered: bool = False
+
+    @property
+    def said(self) -> str:
+        """The text without thoughts and white space around it. One that something ended before its end
+        ends in a line break where its last line is whole."""
+        said = without_thoughts(self.text)
+        behind = self.text[len(self.text.rstrip()) :]
+        whole = said and (self.cut or self.filtered) and "\n" in behind
+        return f"{said}\n" if whole else said
+
+    def unfiltered(self) -> Reply:
+        """Itself. Raises Refused where a filter ended it: what is left of it isn't the model's own."""
+        if self.filtered:
+            raise Refused("kept the answer back (content filter)")
+        return self
+
+
+class Ending(Protocol):
+    """A reply of which it is known what ended it."""
+
+    @property
+    def cut(self) -> bool:
+        """Whether the length limit did."""
+        ...
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a content filter did."""
+        ...
+
+
+def ended_early(reply: Ending, owner: str = "the") -> str:
+    """What ended a reply before its own end; empty where nothing did."""
+    if reply.filtered:
+        return f"{owner} server kept back the reply (content filter)"
+    return f"{owner} reply was cut off by the length limit" if reply.cut else ""
 
 
 def fingerprint_in(document: Mapping[str, Any]) -> str:
@@ -96,17 +135,19 @@ def _reply(
         raise Refused("answered with something else than text")
     if len(text) > _LONGEST_TOKEN * max_tokens + _ALWAYS:
         raise Refused(f"wrote {len(text):,} characters where {max_tokens} tokens were asked for")
-    ended_by = choice.get("finish_reason")
+    ended_by = str(choice.get("finish_reason")).lower()
+    if ended_by == "abort":
+        raise Refused("broke off its reply")
     thought = without_thoughts(text) != text.strip()
     sent, back = (_count(document, name) for name in ("prompt_tokens", "completion_tokens"))
     return Reply(
         whole_text(text),
-        ended_by == "length",
+        ended_by in _CUT,
         fingerprint_in(document),
         thought,
         sent,
         back,
-        ended_by == "content_filter",
+        ended_by in _FILTERED,
     )
 
 

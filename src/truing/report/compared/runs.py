@@ -42,13 +42,27 @@ def instruments_of(metric: Metric) -> list[str]:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What stands side by side of an evaluation. `weights` stand for weights and settings, `prompt` for the
+    candidate's own prompt and `variant` for the one that it was asked under, which is its `own` or another;
+    empty where that isn't known."""
+
+    candidate: str
+    weights: str
+    prompt: str
+    variant: str
+    own: bool
+
+
+@dataclass(frozen=True)
 class ComparedRun:
     """One of the runs. `label` is its name on the page, `kind` the command that left it.
 
     `instruments` are what figures were measured with, by name; what isn't known of a run isn't there.
     `contents` tells, by case, what is asked and known of it; `questions` has it in full, where it was
     kept. `estimates` are figures whose rows weren't kept. `shown_as` has a candidate's own name where it
-    is called another here, `labels` own labels of its answers.
+    is called another here, `labels` own labels of its answers. `subjects` says what an evaluation's
+    candidates are, by the name that they have here, `notes` what has to be said of them.
     """
 
     label: str
@@ -67,6 +81,8 @@ class ComparedRun:
     logs: Mapping[str, Mapping[int, Log]] = field(default_factory=dict)
     labels: Labels = field(default_factory=dict)
     shown_as: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, Subject] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     resamples: int = RESAMPLES
     finished: bool = True
     made: str = ""

@@ -90,6 +90,7 @@ def _on_runs(runs: Sequence[ComparedRun]) -> list[Finding]:
         for run in runs
         if not run.finished
     ]
+    found += [Finding(text, "note") for run in runs for text in run.notes]
     first: dict[str, ComparedRun] = {}
     for run in runs:
         other = first.setdefault(run.made, run)

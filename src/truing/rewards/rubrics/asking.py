@@ -11,8 +11,6 @@ from truing.models.memo.replies import ReplyStore, StoredReply, reply_key
 from truing.models.remote.client import Connection, EndpointError
 from truing.models.remote.concurrent import asked_at_once
 from truing.models.remote.endpoint import Endpoint, EndpointName
-from truing.models.remote.replies import Reply as ServerReply
-from truing.models.templates.thoughts import without_thoughts
 from truing.progress import Progress, SilentProgress
 from truing.spec.rubric import AskedEndpoint, Prices
 from truing.types import InputError, Unscored
@@ -164,10 +162,11 @@ class Asker:
                     self._use(keys[number], reply, each)
             except EndpointError as error:
                 answered = sum(isinstance(reply, StoredReply) for reply in replies.values())
+                busy = error.status == 429
+                right = "ask fewer at once (at_once)" if busy else "see that the server answers"
                 raise InputError(
                     f"{self.where}: {self.asked.endpoint}: {error}, with {answered} of {len(jobs)} "
-                    "replies there, which are kept; see that the server answers, and go on with the "
-                    "same command"
+                    f"replies there, which are kept; {right}, and go on with the same command"
                 ) from None
         return replies
 
@@ -183,13 +182,6 @@ class Asker:
         reply = endpoint.chat([{"role": "user", "content": text}], max_tokens=most_tokens)
         seconds = round(time.monotonic() - begun, 3)
         stored = StoredReply(
-            _said(reply), reply.cut, reply.tokens_sent, reply.tokens_back, seconds, reply.filtered
+            reply.said, reply.cut, reply.tokens_sent, reply.tokens_back, seconds, reply.filtered
         )
         return stored, reply.fingerprint
-
-
-def _said(reply: ServerReply) -> str:
-    """A reply without thoughts; of one that was ended before its end, whether its last line is whole."""
-    said = without_thoughts(reply.text)
-    behind = reply.text[len(reply.text.rstrip()) :]
-    return f"{said}\n" if said and (reply.cut or reply.filtered) and "\n" in behind else said

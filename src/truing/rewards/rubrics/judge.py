@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from truing.models.memo.replies import ReplyStore, StoredReply
+from truing.models.remote.replies import ended_early
 from truing.progress import Progress
 from truing.rewards.reward import Answered
 from truing.rewards.rubrics.asking import Asker, Reply, Usage
@@ -32,6 +33,7 @@ REPLY_TOKENS, REASONED_TOKENS = 16, 400
 LEAST_READ = 20
 """So many replies without a single grade: the model doesn't grade, and no more is asked."""
 EMPTY = Unscored("empty answer")
+_OWNER = "the judge's"
 Grade = str | Unscored
 
 
@@ -193,7 +195,7 @@ class ServedJudge:
         if not isinstance(grade, Unscored):
             self._read += 1
             return
-        self._unread.append(_ended(reply) or "no grade in the reply")
+        self._unread.append(ended_early(reply, _OWNER) or "no grade in the reply")
         if not self._read and len(self._unread) >= LEAST_READ:
             raise InputError(
                 f"{self._ask.where}: {self.spec.endpoint}: none of its {len(self._unread)} replies is one "
@@ -205,18 +207,11 @@ class ServedJudge:
     def _grade(reply: Reply, grades: Sequence[str]) -> Grade:
         if isinstance(reply, Unscored):
             return reply
-        ended = _ended(reply)
+        ended = ended_early(reply, _OWNER)
         grade = grade_in(reply.text, grades, cut=bool(ended))
         return (
             Unscored(f"{ended}: {grade.reason}") if isinstance(grade, Unscored) and ended else grade
         )
-
-
-def _ended(reply: StoredReply) -> str:
-    """What ended a reply before its own end; empty where nothing did."""
-    if reply.filtered:
-        return "the judge's server kept back the reply (content filter)"
-    return "the judge's reply was cut off by the length limit" if reply.cut else ""
 
 
 def _win(first: Grade, swapped: Grade) -> Score:
