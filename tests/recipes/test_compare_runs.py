@@ -385,6 +385,22 @@ def test_other_weights_or_prompts_under_one_name_arent_the_same(
     assert sum("by its name alone" in text for text in document["findings"]) == 2
 
 
+def test_two_of_one_content_stay_two(with_weights: Path, tmp_path: Path) -> None:
+    own = PROMPT.id
+    models = {
+        "copy": ("sft", own, "rl-seed0"),  # rows of another, to tell who stands where
+        "sft": ("sft", own, "sft-seed0"),
+        "base": ("sft", own, "rl-seed0"),
+    }
+    folder = evaluation_of(with_weights, tmp_path / "eval", models)
+    document = compare_runs([with_weights, folder]).to_json()
+    assert set(document["differences"]) == {"sft"}  # base of the evaluation isn't base
+    assert document["differences"]["sft"]["eval"]["trivia"]["mc1"]["value"] == 0
+    assert "Only eval has figures of copy and base of eval." in document["findings"]
+    assert sum("So has sft, which stands beside it." in each for each in document["findings"]) == 2
+    assert not any("other seeds" in each for each in document["findings"])
+
+
 def test_an_unfinished_evaluation_is_refused(sweeps: tuple[Path, Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(sweeps[0], tmp_path / "half"))
     (folder / "results.json").write_text(json.dumps({"digest": "x", "finished": False}))

@@ -109,26 +109,51 @@ def _named(
     run: ComparedRun, theirs: Sequence[OfRun], split: set[tuple[str, str, int]]
 ) -> ComparedRun:
     """An evaluation under the names of runs. `split` learns of what is one seed of several."""
+    found = {
+        name: same
+        for name in run.candidates
+        if (subject := run.subjects.get(name)) and (same := _best(subject, theirs))
+    }
+    first = _first_of_each(found)
+    taken = {same.called for same in found.values()}
     names: dict[str, str] = {}
     notes: list[str] = []
     for name in run.candidates:
-        subject = run.subjects.get(name)
-        same = _best(subject, theirs) if subject else None
-        if same:
-            names[name] = same.called
-            if same.called != same.name:
-                split.add((same.run.label, same.name, same.seed))
-            if same.called != name:
-                notes.append(
-                    f"{name} of {run.label} is {same.called} of {same.run.label}: it has the same "
-                    "weights and the same prompt."
-                )
-            continue
-        if other := next((each for each in theirs if each.name == name), None):
-            notes.append(_of_one_name(run, subject, other))
-            if _is_known(subject, other):
+        other = next((each for each in theirs if each.name == name), None)
+        if same := found.get(name):
+            if first[same.called] == name:
+                names[name] = same.called
+                if same.called != same.name:
+                    split.add((same.run.label, same.name, same.seed))
+            elif other:
                 names[name] = f"{name} of {run.label}"
+            if same.called != name:
+                notes.append(_of_one_content(run, name, same, first[same.called]))
+        elif other:
+            subject = run.subjects.get(name)
+            known = _is_known(subject, other)
+            if known or name in taken:  # by its weights another one stands there
+                names[name] = f"{name} of {run.label}"
+            if known or name not in taken:
+                notes.append(_of_one_name(run, subject, other))
     return _renamed(run, names, notes)
+
+
+def _first_of_each(found: dict[str, OfRun]) -> dict[str, str]:
+    """Which of an evaluation's candidates stands beside a run's, by that one's name: where several are the
+    same, the one that is called so, else the first."""
+    first: dict[str, str] = {}
+    for name, same in sorted(found.items(), key=lambda pair: pair[0] != pair[1].called):
+        first.setdefault(same.called, name)
+    return first
+
+
+def _of_one_content(run: ComparedRun, name: str, same: OfRun, first: str) -> str:
+    apart = "" if first == name else f" So has {first}, which stands beside it."
+    return (
+        f"{name} of {run.label} is {same.called} of {same.run.label}: it has the same "
+        f"weights and the same prompt.{apart}"
+    )
 
 
 def _is_known(subject: Subject | None, other: OfRun) -> bool:
@@ -171,13 +196,8 @@ def _best(subject: Subject, theirs: Sequence[OfRun]) -> OfRun | None:
 
 
 def _renamed(run: ComparedRun, names: dict[str, str], notes: Sequence[str]) -> ComparedRun:
-    # Two names of one candidate in one evaluation: the second keeps its own.
-    taken: dict[str, str] = {}
-    for name, new in names.items():
-        taken.setdefault(new, name)
-    final = {old: new for new, old in taken.items()}
-    rows = [replace(row, candidate=final.get(row.candidate, row.candidate)) for row in run.rows]
-    candidates = tuple(final.get(name, name) for name in run.candidates)
+    rows = [replace(row, candidate=names.get(row.candidate, row.candidate)) for row in run.rows]
+    candidates = tuple(names.get(name, name) for name in run.candidates)
     return replace(run, rows=rows, candidates=candidates, notes=(*run.notes, *notes))
 
 

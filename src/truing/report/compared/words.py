@@ -12,7 +12,7 @@ from truing.report.compared.differences import (
     has_figures,
     place_of,
 )
-from truing.report.compared.runs import ComparedRun, candidates_of, differing
+from truing.report.compared.runs import ComparedRun, candidates_of
 from truing.report.effects import Effect, effect
 from truing.report.metrics import moved
 from truing.report.sentences import Finding, Tone, change_text, joined
@@ -171,7 +171,11 @@ def _about(expected: float) -> str:
 
 
 def _on_seeds(runs: Sequence[ComparedRun]) -> list[Finding]:
-    if not any(key in ("seeds", "seed") for key, _ in differing(runs)):
+    known = [
+        [str(run.settings[key]) for run in runs if key in run.settings]
+        for key in ("seeds", "seed")  # of a training; of the drawing of an evaluation
+    ]
+    if not any(len(set(of)) > 1 for of in known):
         return []
     text = (
         "The runs have other seeds: intervals are for other cases, and say nothing of other seeds. How "
