@@ -3,8 +3,9 @@
 4 prompts x 8 samples x 32 new tokens, full weights, AdamW, the same prompts and the same reward (a
 program's), no end token, so that every completion has 32 tokens on both sides.
 
-In the case int8 both sides learn an adapter of all linear layers in float32, and ours samples with
-products in eight bits, corrected by the update's own pass.
+In the cases int8 learning is in float32, and ours samples with products in eight bits, corrected by the
+update's own pass: in `rloo-int8` both sides learn an adapter of all linear layers, in `rloo-int8full` all
+weights.
 """
 
 from __future__ import annotations
@@ -45,10 +46,10 @@ def ours(case: str) -> Measured:
     two_threads()
     steps = affordable(STEPS, case)
     name, dtype = case.split("-")
-    int8 = dtype == "int8"
+    int8 = dtype in ("int8", "int8full")
     start = model("float32")
     reference = model("bfloat16") if dtype == "bfloat16" else start
-    adapter = AdapterSpec(kind="lora" if int8 else "full", rank=RANK, alpha=2 * RANK)
+    adapter = AdapterSpec(kind="lora" if dtype == "int8" else "full", rank=RANK, alpha=2 * RANK)
     learns_in, products = ("float32", "int8") if int8 else (dtype, "same")
     policy = LanguagePolicy(reference, start, adapter, learns_in, seed=0, sampler=products)  # type: ignore[arg-type]
     del start  # the policy has a copy of its own
@@ -128,7 +129,7 @@ if __name__ == "__main__":
         Benchmark(
             title="a reinforcement learning step against TRL",
             sides={"trl": theirs, "truing": ours},
-            cases=["rloo-float32", "rloo-int8", "rloo-bfloat16", "grpo-float32"],
+            cases=["rloo-float32", "rloo-int8", "rloo-int8full", "rloo-bfloat16", "grpo-float32"],
             settings={
                 "model": "smollm2-135m",
                 "prompts": PROMPTS,

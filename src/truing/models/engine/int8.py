@@ -139,8 +139,8 @@ class Int8Weights:
 
 
 def stored_bytes(weight_OI: Tensor) -> int:
-    """What an Int8Weights takes of these weights at most, but for columns that fill up a panel: integers, and
-    of each output channel its scale (4), zero (8) and a sum of integers (4)."""
+    """What an Int8Weights takes of these weights at most, but for columns that fill up a panel: integers,
+    and of each output channel its scale (4), zero (8) and a sum of integers (4)."""
     return weight_OI.numel() + 16 * len(weight_OI)
 
 
