@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from truing.models.engine import int8, openmp, products
-from truing.models.engine.products import COLUMNS, DEPTH, ROWS, FloatPanels, IntegerPanels
+from truing.models.engine.products import DEPTH, FloatPanels, IntegerPanels
+from truing.models.engine.tiles import COLUMNS, ROWS
 
 SHAPES = [
     (1, 1, 1),

@@ -21,6 +21,7 @@ from numba.core import cgutils as _untyped
 from numba.extending import intrinsic
 
 cgutils: Any = _untyped
+"""Numba's helpers for writing code, which have no types."""
 _MAPS = Path("/proc/self/maps")
 _ANYTHING, _NUMBER, _LONG = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
 

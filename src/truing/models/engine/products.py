@@ -12,36 +12,23 @@ Float32 numbers are multiplied and added in one rounding (FMA); eight-bit intege
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
 import torch
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 from torch import Tensor
 
 from truing.models.engine import openmp
 from truing.models.engine.kernels import compiled, in_order, part
-from truing.models.engine.openmp import cgutils, on_threads
+from truing.models.engine.openmp import on_threads
+from truing.models.engine.tiles import COLUMNS, LANES, ROWS, STEP, float_tile, integer_tile
 
-LANES = 16  # numbers of a vector of 512 bits
-VECTORS = 3  # of them side by side in a tile ...
-COLUMNS = LANES * VECTORS  # ... which are a panel's columns
-ROWS = 8  # of a tile
-STEP = COLUMNS * 4  # bytes of a panel that one input takes, or four inputs of a byte each
-LINE = 64  # bytes that memory gives at once
 DEPTH = 256  # inputs whose products are summed by themselves: of fewer, less is rounded away
 PART = np.float32(1 / 254)  # of a row's first integers that the second are multiples of
 FOUR = 4  # integers whose products are summed at once
 OPENED = 128  # added to a signed byte it is one without a sign
-
-_I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
-_FLOATS, _INTEGERS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(_I32, LANES)
-_BYTES = ir.VectorType(_I8, 4 * LANES)
 
 _NEEDED = {"float32": {"avx512f"}, "int8": {"avx512f", "avx512bw", "avx512vnni"}}
 
@@ -53,108 +40,6 @@ def has(kind: str) -> bool:
         return False
     features = llvm.get_host_cpu_features()
     return all(features.get(name, False) for name in _NEEDED[kind])
-
-
-def _tile(
-    vector: ir.Type, multiplied: Callable[[ir.IRBuilder, Any, Any, Any], Any], number: ir.Type
-) -> Any:
-    """An operator that writes a tile: the sums of products of 8 rows with a panel.
-
-    Of `rows` below 8 the last stands for those that aren't there. `number` is what one row gives in a step,
-    `multiplied` adds its product with a vector of the panel to a vector of sums. In each step a line of
-    memory is asked for, `ahead` bytes behind the last from `soon` on.
-    """
-
-    def operator(
-        context: Any,
-        x: Any,
-        row_bytes: Any,
-        rows: Any,
-        panel: Any,
-        depth: Any,
-        soon: Any,
-        ahead: Any,
-        tile: Any,
-    ) -> Any:
-        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            x, row_bytes, rows, panel, depth, soon, ahead, tile = arguments
-            kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
-            ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-            last = builder.sub(rows, _I64(1))
-            starts = []
-            for r in range(ROWS):
-                there = builder.icmp_signed("<", _I64(r), rows)
-                row = builder.select(there, _I64(r), last)
-                starts.append(builder.add(x, builder.mul(row, row_bytes)))
-            entry = builder.block
-            loop, done = builder.append_basic_block(), builder.append_basic_block()
-            builder.branch(loop)
-            builder.position_at_end(loop)
-            step = builder.phi(_I64)
-            step.add_incoming(_I64(0), entry)
-            sums = [[builder.phi(vector) for _ in range(VECTORS)] for _ in range(ROWS)]
-            place = builder.add(panel, builder.mul(step, _I64(STEP)))
-            columns = [_loaded(builder, builder.add(place, _I64(v * LINE))) for v in range(VECTORS)]
-            x_place, added = builder.mul(step, _I64(4)), []
-            for start, of_row in zip(starts, sums, strict=True):
-                one = builder.inttoptr(builder.add(start, x_place), number.as_pointer())
-                spread = _spread(builder, builder.load(one))
-                added.append(
-                    [
-                        multiplied(builder, spread, *pair)
-                        for pair in zip(columns, of_row, strict=True)
-                    ]
-                )
-            wanted = builder.add(soon, builder.mul(step, ahead))
-            read, near, data = _I32(0), _I32(2), _I32(1)
-            builder.call(ask, [builder.inttoptr(wanted, _I8.as_pointer()), read, near, data])
-            following = builder.add(step, _I64(1))
-            step.add_incoming(following, loop)
-            for of_row, new in zip(sums, added, strict=True):
-                for phi, value in zip(of_row, new, strict=True):
-                    phi.add_incoming(ir.Constant(vector, None), entry)
-                    phi.add_incoming(value, loop)
-            builder.cbranch(builder.icmp_signed("<", following, depth), loop, done)
-            builder.position_at_end(done)
-            for number_of, value in enumerate(value for new in added for value in new):
-                where = builder.add(tile, _I64(number_of * LINE))
-                builder.store(value, builder.inttoptr(where, vector.as_pointer())).align = 4
-            return context.get_dummy_value()
-
-        where, count = types.uintp, types.intp
-        return types.void(where, count, count, where, count, where, count, where), code
-
-    return intrinsic(operator)
-
-
-def _loaded(builder: Any, place: Any) -> Any:
-    """A vector of a panel, as sixteen numbers of four bytes."""
-    loaded = builder.load(builder.inttoptr(place, _INTEGERS.as_pointer()))
-    loaded.align = 4
-    return loaded
-
-
-def _spread(builder: Any, number: Any) -> Any:
-    """A number in all places of a vector."""
-    nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
-    first = builder.insert_element(nothing, number, _I32(0))
-    return builder.shuffle_vector(first, nothing, ir.Constant(_INTEGERS, None))
-
-
-def _fused(builder: Any, x: Any, column: Any, total: Any) -> Any:
-    kind = ir.FunctionType(_FLOATS, [_FLOATS] * 3)
-    fma = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{LANES}f32")
-    return builder.call(fma, [x, builder.bitcast(column, _FLOATS), total])
-
-
-def _four_at_a_time(builder: Any, x: Any, column: Any, total: Any) -> Any:
-    kind = ir.FunctionType(_INTEGERS, [_INTEGERS, _BYTES, _BYTES])
-    dot = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpbusd.512")
-    return builder.call(dot, [total, builder.bitcast(x, _BYTES), builder.bitcast(column, _BYTES)])
-
-
-_float_tile = _tile(_FLOATS, _fused, ir.FloatType())
-_integer_tile = _tile(_INTEGERS, _four_at_a_time, _I32)
 
 
 _MOST = 256
@@ -190,7 +75,7 @@ def _float_share(number: Any, threads: Any, x_NI: Any, panels: Any, out_NO: Any)
                     there, columns = np.uintp(row + i * 4), np.uintp(place + i * STEP)
                     steps, asked = min(DEPTH, I - i), np.uintp(soon + i * ahead)
                     into = np.uintp(sums.ctypes.data)
-                    _float_tile(there, I * 4, rows, columns, steps, asked, ahead, into)
+                    float_tile(there, I * 4, rows, columns, steps, asked, ahead, into)
                     for r in range(rows):
                         out_C, sums_C = out_NO[n + r, o : o + COLUMNS], sums[r]
                         for c in range(len(out_C)):
@@ -227,9 +112,9 @@ def _integer_share(
                 rows, start = min(ROWS, until - n), x_MI.ctypes.data
                 soon, ahead = _next(panels, panel, end, block, blocks)
                 row, into, asked = start + n * I, np.uintp(sums.ctypes.data), np.uintp(soon)
-                _integer_tile(np.uintp(row), I, rows, columns, steps, asked, ahead, into)
+                integer_tile(np.uintp(row), I, rows, columns, steps, asked, ahead, into)
                 row, into = start + (N + n) * I, np.uintp(below.ctypes.data)
-                _integer_tile(np.uintp(row), I, rows, columns, steps, asked, ahead, into)
+                integer_tile(np.uintp(row), I, rows, columns, steps, asked, ahead, into)
                 for r in range(rows):
                     out_C, sums_C, below_C = out_NO[n + r, o : o + COLUMNS], sums[r], below[r]
                     for c in range(len(out_C)):
@@ -253,13 +138,11 @@ def _lay_out_share(number: Any, threads: Any, weight_OI: Any, panels_PSCF: Any) 
         weight_CI = weight_OI[p * C : (p + 1) * C]
         for first in range(
             0, S, LANES
-        ):  # a line of memory of each column, and no more than a cache holds
+        ):  # a line of each column: what is written stays in the cache
             until = min(first + LANES, S)
             for c in range(len(weight_CI)):
-                inputs_I, into_SF = (
-                    weight_CI[c, first * F : until * F],
-                    panels_PSCF[p, first:until, c],
-                )
+                inputs_I = weight_CI[c, first * F : until * F]
+                into_SF = panels_PSCF[p, first:until, c]
                 for s in range(len(into_SF)):
                     for f in range(F):
                         into_SF[s, f] = inputs_I[s * F + f]
