@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 
 import pytest
@@ -69,6 +70,14 @@ def test_integers_give_what_exact_sums_and_onednn_give(
     assert float(((found - wanted).abs() / (size + 1e-300)).max()) < 4e-7
     other = int8._OneDnn(weight, scale)(integers, largest)
     assert float(((found - other).abs() / (size + 1e-300)).max()) < 4e-7
+
+
+def test_other_copies_of_libgomp_change_nothing() -> None:
+    """scikit-learn brings one: which products a process has must not hang on whether it was loaded."""
+    before = openmp._functions()
+    importlib.import_module("sklearn.linear_model")
+    openmp._functions.cache_clear()
+    assert openmp._functions() == before
 
 
 def test_without_libgomp_kernels_run_on_the_thread_that_calls_them(

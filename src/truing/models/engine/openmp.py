@@ -22,25 +22,23 @@ from numba.extending import intrinsic
 
 cgutils: Any = _untyped
 """Numba's helpers for writing code, which have no types."""
-_MAPS = Path("/proc/self/maps")
+_TORCH = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"
 _ANYTHING, _NUMBER, _LONG = ir.IntType(8).as_pointer(), ir.IntType(32), ir.IntType(64)
 
 
 @cache
 def _functions() -> tuple[int, int]:
     """Where libgomp's functions stand that start a job, and that say which thread they are called on; 0
-    without it. The one that PyTorch has loaded: a second copy would have threads of its own."""
+    without it. They are asked of PyTorch's library: a process may have loaded several, each with threads
+    of its own."""
     if not sys.platform.startswith("linux") or not torch.backends.openmp.is_available():
         return 0, 0
-    mapped = {line.split(maxsplit=5)[-1].strip() for line in _MAPS.read_text().splitlines()}
-    found = [path for path in mapped if Path(path).name.startswith("libgomp")]
-    if len(found) != 1:
+    try:
+        library = ctypes.CDLL(str(_TORCH))
+        functions = library.GOMP_parallel, library.omp_get_thread_num
+    except (OSError, AttributeError):
         return 0, 0
-    library = ctypes.CDLL(found[0])
-    fork, which = (
-        ctypes.cast(function, ctypes.c_void_p).value or 0
-        for function in (library.GOMP_parallel, library.omp_get_thread_num)
-    )
+    fork, which = (ctypes.cast(each, ctypes.c_void_p).value or 0 for each in functions)
     return fork, which
 
 
