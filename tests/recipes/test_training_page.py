@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from truing.files import read_jsonl
 from truing.recipes.compare_runs import compare_runs
 from truing.recipes.training_page import PAGE, page_as_it_goes, write_training_page
 from truing.report.measured import pooled
-from truing.runs.folder import RunFolder
+from truing.runs.folder import RunFolder, note_judges
 from truing.spec.reading import make_spec
 from truing.statistics.means import paired_difference
 
@@ -82,6 +83,26 @@ def test_curves_settings_costs_and_answers_stand_on_it(tmp_path: Path) -> None:
     assert "<i>why" not in page and "default-src 'none'" in page
     assert "no judge looked on" in page and not warnings(page)
     assert written(tmp_path / "run") == page  # equal folders, equal bytes
+
+
+def test_a_judge_that_rewarded_stands_there_with_its_costs_and_what_speaks_against_it(
+    tmp_path: Path,
+) -> None:
+    folder = training(tmp_path / "run", "rl", [{"step": 1, "reward": 1.0}])
+    figures = {
+        "order_changed": 0.0,
+        "unread": 16,
+        "replies": 1234,
+        "price": 4e-5,
+        "currency": "EUR",
+    }
+    warning = "always the same grade ('kind', of 50 answers): it tells nothing"
+    note_judges(folder, {"the reward": {**figures, "warning": warning}, "tone": figures})
+    page = written(folder)
+    costs = page.partition("<h2>Costs</h2>")[2]
+    assert "<td>16</td>" in costs and "1\u202f234" in costs and "4e-05 EUR" in costs
+    assert [html.unescape(text) for text in warnings(page)] == [f"Judge of the reward: {warning}."]
+    assert "every step that rl.evaluate_every divides" in page  # where no answer was kept
 
 
 @pytest.mark.parametrize(
