@@ -8,11 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from browsing import OVERFLOWING, new_page
 from commands import refused, run
 from synthetic_run import write_lines
 from tiny import saved
@@ -23,6 +24,9 @@ from truing.report.measured import pooled
 from truing.runs.folder import RunFolder, note_judges
 from truing.spec.reading import make_spec
 from truing.statistics.means import paired_difference
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Line = dict[str, Any]
 
@@ -83,6 +87,20 @@ def test_curves_settings_costs_and_answers_stand_on_it(tmp_path: Path) -> None:
     assert "<i>why" not in page and "default-src 'none'" in page
     assert "no judge looked on" in page and not warnings(page)
     assert written(tmp_path / "run") == page  # equal folders, equal bytes
+
+
+def test_a_phone_shows_settings_in_words_not_letters(browser: Browser, tmp_path: Path) -> None:
+    folder = training(tmp_path / "run", "rl", rl_lines())
+    part = {"name": "judge", "endpoint": "endpoint:http://127.0.0.1:1/v1#m", "rubric": "helpful"}
+    spec = make_spec({"model": "m", "reward": {"parts": [part]}}, profile=None)
+    (folder / "spec.yaml").write_text(spec.to_yaml())
+    page, complaints = new_page(browser, "phone")
+    page.goto(write_training_page(folder).as_uri())
+    cell = page.locator(".settings tr", has_text="reward.parts").locator("td").first
+    box = cell.bounding_box()
+    assert box and box["width"] > 150 and "endpoint:http" in cell.inner_text()
+    assert page.evaluate(OVERFLOWING) == [] and not complaints
+    page.context.close()
 
 
 def test_a_judge_that_rewarded_stands_there_with_its_costs_and_what_speaks_against_it(
