@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from truing.judges.correction import Calibration, Judged, corrected_mean
+from truing.judges.correction import (
+    Calibration,
+    Judged,
+    corrected_difference,
+    corrected_mean,
+)
 from truing.statistics.means import mean
 
 
@@ -41,6 +46,28 @@ def test_certain_answers_are_not_corrected() -> None:
     assert only.value == pytest.approx(2 / 3)
     unlabelled = corrected_mean(Judged([], [1.0, 1.0, 0.0]), calibration([], []))
     assert unlabelled == only
+
+
+def test_a_difference_is_that_of_the_corrected_shares_pair_by_pair() -> None:
+    known = calibration([0.8, 0.6, 0.3, 0.1] * 20, [1, 1, 0, 0] * 20)
+    ours = [0.45] * 10 + [0.55] * 30
+    both = [(score, score - 0.1 - 0.01 * (n % 3)) for n, score in enumerate(ours)]
+    sides = [{str(n): Judged([pair[side]]) for n, pair in enumerate(both)} for side in (0, 1)]
+    sides[0] |= {"sure": Judged([], [1.0]), "alone": Judged([0.9])}
+    sides[1] |= {"sure": Judged([], [0.0])}
+    found = corrected_difference(sides[0], sides[1], known)
+    shares = [
+        corrected_mean(Judged([pair[side] for pair in both], [1.0 - side]), known).value
+        for side in (0, 1)
+    ]
+    assert None not in shares and found.value == pytest.approx(shares[0] - shares[1])
+    assert found.n == 41 and found.low is not None and found.high is not None
+    # Paired: what both sides have in common (0.45 or 0.55) isn't in the interval.
+    assert 0.05 < found.high - found.low < 0.15
+    blind = calibration([0.5, 0.6, 0.6, 0.5], [1, 1, 0, 0])
+    assert corrected_difference(sides[0], sides[1], blind).value is None
+    sure = {"sure": Judged([], [1.0]), "too": Judged([], [0.0])}
+    assert corrected_difference(sure, sure, calibration([], [])).value == 0.0
 
 
 def test_what_cannot_be_corrected_is_undefined() -> None:

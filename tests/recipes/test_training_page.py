@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from browsing import OVERFLOWING, new_page
 from commands import refused, run
 from synthetic_run import write_lines
 from tiny import saved
@@ -19,9 +21,12 @@ from truing.files import read_jsonl
 from truing.recipes.compare_runs import compare_runs
 from truing.recipes.training_page import PAGE, page_as_it_goes, write_training_page
 from truing.report.measured import pooled
-from truing.runs.folder import RunFolder
+from truing.runs.folder import RunFolder, note_judges
 from truing.spec.reading import make_spec
 from truing.statistics.means import paired_difference
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Line = dict[str, Any]
 
@@ -82,6 +87,40 @@ def test_curves_settings_costs_and_answers_stand_on_it(tmp_path: Path) -> None:
     assert "<i>why" not in page and "default-src 'none'" in page
     assert "no judge looked on" in page and not warnings(page)
     assert written(tmp_path / "run") == page  # equal folders, equal bytes
+
+
+def test_a_phone_shows_settings_in_words_not_letters(browser: Browser, tmp_path: Path) -> None:
+    folder = training(tmp_path / "run", "rl", rl_lines())
+    part = {"name": "judge", "endpoint": "endpoint:http://127.0.0.1:1/v1#m", "rubric": "helpful"}
+    spec = make_spec({"model": "m", "reward": {"parts": [part]}}, profile=None)
+    (folder / "spec.yaml").write_text(spec.to_yaml())
+    page, complaints = new_page(browser, "phone")
+    page.goto(write_training_page(folder).as_uri())
+    cell = page.locator(".settings tr", has_text="reward.parts").locator("td").first
+    box = cell.bounding_box()
+    assert box and box["width"] > 150 and "endpoint:http" in cell.inner_text()
+    assert page.evaluate(OVERFLOWING) == [] and not complaints
+    page.context.close()
+
+
+def test_a_judge_that_rewarded_stands_there_with_its_costs_and_what_speaks_against_it(
+    tmp_path: Path,
+) -> None:
+    folder = training(tmp_path / "run", "rl", [{"step": 1, "reward": 1.0}])
+    figures = {
+        "order_changed": 0.0,
+        "unread": 16,
+        "replies": 1234,
+        "price": 4e-5,
+        "currency": "EUR",
+    }
+    warning = "always the same grade ('kind', of 50 answers): it tells nothing"
+    note_judges(folder, {"the reward": {**figures, "warning": warning}, "tone": figures})
+    page = written(folder)
+    costs = page.partition("<h2>Costs</h2>")[2]
+    assert "<td>16</td>" in costs and "1\u202f234" in costs and "4e-05 EUR" in costs
+    assert [html.unescape(text) for text in warnings(page)] == [f"Judge of the reward: {warning}."]
+    assert "every step that rl.evaluate_every divides" in page  # where no answer was kept
 
 
 @pytest.mark.parametrize(

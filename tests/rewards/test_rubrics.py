@@ -136,8 +136,9 @@ def test_a_judge_that_follows_the_order_of_the_grades_is_warned_of() -> None:
     follows, grades = [Graded("a", "b")] * 12, [Graded("a", "a")] * 12
     for graded, warned in ((follows, True), (grades + follows[:3], False), (follows[:3], False)):
         order = OrderEffect.of(KINDS, graded)
-        lines = JudgeSummary("kind", "m", len(graded), {}, None, order, Usage()).lines()
-        assert any("order's doing" in line for line in lines) == warned
+        summary = JudgeSummary("kind", "m", len(graded), {}, None, order, Usage())
+        assert any("order's doing" in line for line in summary.lines()) == warned
+        assert bool(summary.figures["warning"]) == warned  # what a run's page says
 
 
 def test_values_of_a_scale_run_from_0_to_1() -> None:

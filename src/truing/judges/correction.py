@@ -16,7 +16,7 @@ answers mu1 and mu0 are from. Answers whose grade is certain aren't corrected.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,6 +95,45 @@ def corrected_mean(
     tail = (1 - CONFIDENCE) / 2
     low, high = np.nanquantile(drawn, [tail, 1 - tail])
     return Estimate(value, min(float(low), value), max(float(high), value), n, unscored)
+
+
+def corrected_difference(
+    ours: Mapping[str, Judged],
+    theirs: Mapping[str, Judged],
+    calibration: Calibration,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Estimate:
+    """The difference of two corrected shares over the cases that both have, with its 95 % interval: cases
+    are redrawn in pairs, and both sides are corrected by the same redrawn labels. A case's answers count
+    equally. Undefined (None) as `corrected_mean` is."""
+    cases = [case for case in ours if case in theirs]
+    sums, n = calibration.sums(), len(cases)
+    good, bad = _means(sums.sum(0))
+    needed = any(each.score for case in cases for each in (ours[case], theirs[case]))
+    if n == 0 or (needed and not good - bad > LEAST_DIFFERENCE):
+        return Estimate(None, None, None, 0, n)
+    # (n, 6): the three of `corrected_mean` for each side.
+    pairs = np.array([[*_parts(ours[case]), *_parts(theirs[case])] for case in cases])
+
+    def apart(answers: NDArray[np.float64], labels: NDArray[np.float64]) -> NDArray[np.float64]:
+        return _share(answers[..., :3], labels, n) - _share(answers[..., 3:], labels, n)
+
+    value = float(apart(pairs.sum(0), sums.sum(0)))
+    if n == 1:
+        return Estimate(value, None, None, 1, 0)
+    generator = np.random.default_rng(seed)
+    drawn = apart(_resampled(pairs, resamples, generator), _resampled(sums, resamples, generator))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.nanquantile(drawn, [tail, 1 - tail])
+    return Estimate(value, min(float(low), value), max(float(high), value), n, 0)
+
+
+def _parts(judged: Judged) -> tuple[float, float, float]:
+    """One case's certain value, judged score and share that was judged, means over its answers."""
+    count = len(judged.score) + len(judged.certain)
+    return sum(judged.certain) / count, sum(judged.score) / count, len(judged.score) / count
 
 
 def _means(sums: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

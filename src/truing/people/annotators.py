@@ -111,6 +111,24 @@ def source_annotators(session: Session, names: Iterable[str]) -> dict[str, int]:
     return ids | dict(zip(new, insert_rows(session, Annotator, rows, Counter()), strict=True))
 
 
+def groups_of(rows: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """What rows of a form, (dimension, value) each, say of somebody; rows left empty say nothing.
+
+    Raises InputError for half a row and for a dimension that stands twice: one of the two would be lost.
+    """
+    groups: dict[str, str] = {}
+    for dimension, value in rows:
+        name, value = " ".join(dimension.split()).casefold(), " ".join(value.split())
+        if not name and not value:
+            continue
+        if not name or not value:
+            raise InputError(f"{(name or value)!r} stands alone; fill in both fields, or neither")
+        if name in groups:
+            raise InputError(f"{name!r} stands there twice; put both into one field")
+        groups[name] = value
+    return groups
+
+
 def describe_self(session: Session, annotator_id: int, groups: Mapping[str, str]) -> None:
     """Replace what an annotator says of themselves; empty dimensions or values are left out.
 

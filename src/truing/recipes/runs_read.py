@@ -132,6 +132,7 @@ def _instruments(
 
 _OF_USE = (
     "replies", "tokens_sent", "tokens_back", "seconds", "price", "currency", "order_changed", "unread",
+    "warning",
 )  # fmt: skip
 """What a run notes of a judge behind an endpoint that says how it was used there, not which judge it is."""
 

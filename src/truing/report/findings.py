@@ -111,7 +111,13 @@ def _on_judges(judges: Mapping[str, Any], measured: Measured) -> list[Finding]:
                 f"answers, where chance is 0.50. Read “{metric.name}” with caution{free}."
             )
             warnings.append(Finding(text, "warning"))
-    return warnings
+    return warnings + on_served_judges(judges)
+
+
+def on_served_judges(judges: Mapping[str, Any]) -> list[Finding]:
+    """What was noted against judges behind endpoints: one grade for everything, the order's doing."""
+    noted = [(name, part.get("warning")) for name, part in judges.items() if isinstance(part, dict)]
+    return [Finding(f"Judge of {name}: {text}.", "warning") for name, text in noted if text]
 
 
 def judged_by(measured: Measured) -> dict[str, Metric]:

@@ -146,8 +146,16 @@ def judge_figures(figures_of: Mapping[str, Any]) -> dict[str, Any]:
         for key, title in _JUDGE_COLUMNS
         if any(key in part for part in judges.values())
     ]
-    rows = [(name, [quantity(part.get(key)) for key, _ in known]) for name, part in judges.items()]
+    rows = [(name, [_judged(part, key) for key, _ in known]) for name, part in judges.items()]
     return {"columns": [title for _, title in known], "rows": rows}
+
+
+def _judged(part: Mapping[str, Any], key: str) -> str:
+    """A figure of a judge; a price with its currency, to four digits however small it is."""
+    value = part.get(key)
+    if key == "price" and isinstance(value, int | float):
+        return f"{value:.4g} {part.get('currency') or ''}".rstrip()
+    return quantity(value)
 
 
 def _raced_by(summary: Summary) -> Metric | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -19,6 +21,8 @@ from truing.evaluate.sweep.page import page, show
 from truing.evaluate.sweep.result import Line, SweepResult
 from truing.evaluate.sweep.shown import labels, question_scores, shown_lines
 from truing.evaluate.sweep.verdict import cards, changes, counted, verdict
+from truing.judges.correction import Calibration, Judged, corrected_mean
+from truing.judges.graded import CALIBRATED_BY
 from truing.statistics.means import mean, paired_difference
 from truing.types import Row
 
@@ -135,6 +139,35 @@ def test_what_moved_and_is_neither_good_nor_bad_is_beyond_noise_too() -> None:
         "1 of 1 differences in what counts is beyond noise: small-one"
     )
     assert [(card.tone, card.verdict) for card in cards(few, found)] == [("none", "1 other change")]
+
+
+def test_differences_of_corrected_shares_are_corrected_too() -> None:
+    sweep = synthetic_sweep(prompts=("own", "harmful-1"), evaluations=("truthfulness",))
+    known = Calibration(
+        np.array([0.9, 0.1, 0.3, 0.1]), np.array([1, 1, 0, 0]), np.arange(4)
+    )  # tells good from bad by 0.3
+    calibration = dict.fromkeys(CALIBRATED_BY.values(), known)
+    as_given = changes(sweep)
+    sweep.open_ended.grader = SimpleNamespace(calibration=calibration, agreement={})  # type: ignore[assignment]
+    found = changes(sweep)
+    grades: dict[str, dict[str, float]] = {}
+    for prompt, row in sweep.rows:
+        score = row.metrics.get("true")
+        if row.candidate == "large-one" and isinstance(score, float):
+            grades.setdefault(prompt, {})[row.case] = 0.2 + 0.3 * score
+            row.metrics["true"] = 0.2 + 0.3 * score  # type: ignore[index]
+    common = grades["own"].keys() & grades["harmful-1"].keys()  # one row is unscored
+    own, other = (
+        corrected_mean(Judged([grades[prompt][case] for case in common]), known).value
+        for prompt in ("own", "harmful-1")
+    )
+    place = ("truthfulness", "true", "large-one", "harmful-1")
+    moved = changes(sweep)[place].difference
+    assert own is not None and other is not None and moved.value == pytest.approx(other - own)
+    raw = as_given[place].difference
+    assert moved.value == pytest.approx(raw.value) and raw.value  # of 0.2 + 0.3 x, corrected by 0.3
+    mc1 = ("truthfulness", "mc1", "large-one", "harmful-1")
+    assert found[mc1].difference == as_given[mc1].difference  # likelihoods need no judge
 
 
 def test_every_answer_of_a_sweep_stands_in_its_page() -> None:

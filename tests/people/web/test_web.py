@@ -164,6 +164,42 @@ def test_guessing_and_hammering_are_slowed(app: FastAPI, ada: Someone) -> None:
 INJECTION = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'></textarea>{{ 7 * 7 }}"
 
 
+def test_nothing_of_what_one_says_of_oneself_is_lost(app: FastAPI, ada: Someone) -> None:
+    client = visit(app, ada)
+
+    def say(*rows: tuple[str, str]) -> Any:
+        names = ("dimension", "value")
+        fields = {
+            f"{name}-{row}": said
+            for row, both in enumerate(rows)
+            for name, said in zip(names, both, strict=True)
+        }
+        return client.post("/me/groups", data=form(ada, **fields))
+
+    kept = say(("", ""), ("First  language", "Māori"))
+    assert "Saved." in client.get(kept.headers["location"]).text
+    for rows, why in (
+        ((("region", "north"), ("Region ", "south")), "stands there twice"),
+        ((("region", "north"), ("", "nurse")), "&#39;nurse&#39; stands alone"),
+        ((("region", "north"), ("age", " ")), "&#39;age&#39; stands alone"),
+    ):
+        refused = say(*rows)
+        assert refused.status_code == 422 and why in refused.text, refused.text
+        assert 'value="north"' in refused.text  # what was typed is still there
+        assert "Māori" in client.get("/").text  # and what was kept before
+
+
+def test_the_team_never_has_less_than_one_of_it(
+    app: FastAPI, sqlite_store: Store, ada: Someone
+) -> None:
+    fill(sqlite_store, ["rating"])
+    client = visit(app, ada)
+    assert "judged 0. The team has 0" in client.get("/").text
+    work(sqlite_store, ada)
+    own = count(sqlite_store)
+    assert own and f"judged {own}. The team has {own}" in client.get("/").text
+
+
 def test_what_people_write_is_shown_as_text(
     app: FastAPI, sqlite_store: Store, lead: Someone
 ) -> None:

@@ -19,6 +19,8 @@ from truing.evaluate.sweep.shown import (
     shown_lines,
     titled,
 )
+from truing.judges.correction import Calibration, Judged, corrected_difference
+from truing.judges.graded import CALIBRATED_BY
 from truing.report.cards import CardRow
 from truing.report.metrics import change, interval, mark, number
 from truing.report.quantities import count
@@ -64,18 +66,59 @@ def changes(result: SweepResult) -> dict[Place, Change]:
             m for line in shown_lines(result, evaluation) for m in line.metrics
         ):
             scores = question_scores(result, evaluation, name)
+            corrected = _Corrected.of(result, evaluation, name)
             for (candidate, prompt), own in scores.items():
                 other = _against(result, candidate, prompt)
                 if other is None or other not in scores:
                     continue
-                difference = difference_of(
-                    own, scores[other], places, resamples=RESAMPLES, seed=result.spec.seed
+                difference = (
+                    corrected.get((candidate, prompt), other)
+                    if corrected
+                    else difference_of(
+                        own, scores[other], places, resamples=RESAMPLES, seed=result.spec.seed
+                    )
                 )
                 if difference.value is not None:
                     named = other[1] if other[0] == candidate else other[0]
                     place = (evaluation, name, candidate, prompt)
                     found[place] = Change(metric_in(evaluation, name), difference, named)
     return found
+
+
+@dataclass(frozen=True)
+class _Corrected:
+    """Judged answers by candidate and shown prompt, of which differences are corrected as shares are: a
+    difference of grades as they were given would be that of other figures than those it stands beside."""
+
+    judged: Mapping[tuple[str, str], Mapping[str, Judged]]
+    calibration: Calibration
+    seed: int
+
+    @staticmethod
+    def of(result: SweepResult, evaluation: str, metric: str) -> _Corrected | None:
+        """None where the metric's shares aren't corrected."""
+        grader = result.open_ended.grader
+        if grader is None or evaluation != "truthfulness" or metric not in CALIBRATED_BY:
+            return None
+        label_of = labels(result)
+        given: dict[tuple[str, str], dict[str, tuple[list[float], list[float]]]] = {}
+        for prompt, row in result.rows:
+            score = row.metrics.get(metric)
+            if row.evaluation == evaluation and isinstance(score, float):
+                of_case = given.setdefault((row.candidate, label_of[prompt]), {})
+                both = of_case.setdefault(row.case, ([], []))
+                both[bool(row.detail.get("certain"))].append(score)
+        judged = {
+            key: {case: Judged(*both) for case, both in cases.items()}
+            for key, cases in given.items()
+        }
+        return _Corrected(judged, grader.calibration[CALIBRATED_BY[metric]], result.spec.seed)
+
+    def get(self, ours: tuple[str, str], theirs: tuple[str, str]) -> Estimate:
+        """The paired difference of two places."""
+        return corrected_difference(
+            self.judged[ours], self.judged[theirs], self.calibration, seed=self.seed
+        )
 
 
 def _against(result: SweepResult, candidate: str, prompt: str) -> tuple[str, str] | None:

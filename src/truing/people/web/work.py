@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from truing.people.annotators import describe_self
+from truing.people.annotators import describe_self, groups_of
 from truing.people.answers import Answer, shown_completions
 from truing.people.assigning import Progress, has_work, is_current, next_assignment, team_progress
 from truing.people.guidelines import guideline
@@ -23,6 +23,7 @@ from truing.people.questions.tables import KIND
 from truing.people.suggesting import suggest
 from truing.people.tables import Annotator, Assignment, Draft, Judgement
 from truing.people.vocabulary import FLAGS, KINDS, METADATA
+from truing.people.web.security import Person
 from truing.people.web.visitors import (
     Fields,
     Id,
@@ -61,11 +62,14 @@ _ANSWER = (
 _SENT = ("submission", "kind", "seconds", *_ANSWER)
 
 
-def _progress(here: Site, session: Session) -> Progress:
-    then, progress = here.cache.get("progress", (0.0, None))
-    if not isinstance(progress, Progress) or time.monotonic() - then > PROGRESS_SECONDS:
+def _progress(here: Site, session: Session, own: int) -> Progress:
+    """The team's, of a person who has judged `own`: counted anew too where that would be more than all have
+    together, unless it was so when they were counted (who answers gold questions fills no place)."""
+    then, progress, most = here.cache.get("progress", (0.0, None, 0))
+    late = time.monotonic() - then > PROGRESS_SECONDS
+    if not isinstance(progress, Progress) or late or own > max(progress.done, most):
         progress = team_progress(session)
-        here.cache["progress"] = (time.monotonic(), progress)
+        here.cache["progress"] = (time.monotonic(), progress, own)
     return progress
 
 
@@ -88,33 +92,49 @@ def _done(session: Session, person_id: int) -> int:
 
 
 @router.get("/")
-def home(request: Request, person: Visitor) -> Response:
+def home(request: Request, person: Visitor, saved: str = "") -> Response:
     """Where one stands, what one did last, and what one says of oneself."""
     here = site(request)
     with here.store.reading() as session:
         annotator = session.get_one(Annotator, person.id)
         groups = [(each.dimension, each.value) for each in annotator.groups]
-        groups += [("", "")] * (GROUP_ROWS - len(groups))
-        recent = [
-            {
-                "id": each.id,
-                "kind": each.kind,
-                "task_kind": each.assignment.task.kind,
-                "asked": each.assignment.task.prompt.messages[-1]["content"][:120],
-                "at": each.created_at,
-                "submission": secrets.token_hex(16),
-            }
-            for each in _recent(session, person.id, RECENT)
-        ]
-        return page(
-            "home",
-            person,
-            progress=_progress(here, session),
-            done=_done(session, person.id),
-            recent=recent,
-            left=has_work(session, person.id),
-            groups=groups,
-        )
+        return _home(here, session, person, 200, groups=groups, saved=saved == "groups")
+
+
+def _home(
+    here: Site,
+    session: Session,
+    person: Person,
+    status: int,
+    *,
+    groups: list[tuple[str, str]],
+    saved: bool = False,
+    problem: str = "",
+) -> Response:
+    recent = [
+        {
+            "id": each.id,
+            "kind": each.kind,
+            "task_kind": each.assignment.task.kind,
+            "asked": each.assignment.task.prompt.messages[-1]["content"][:120],
+            "at": each.created_at,
+            "submission": secrets.token_hex(16),
+        }
+        for each in _recent(session, person.id, RECENT)
+    ]
+    done = _done(session, person.id)
+    return page(
+        "home",
+        person,
+        status,
+        progress=_progress(here, session, done),
+        done=done,
+        recent=recent,
+        left=has_work(session, person.id),
+        groups=groups + [("", "")] * (GROUP_ROWS - len(groups)),
+        saved=saved,
+        problem=problem,
+    )
 
 
 @router.get("/guidelines")
@@ -127,14 +147,20 @@ def guidelines(request: Request, person: Visitor) -> Response:
 
 @router.post("/me/groups", openapi_extra=form_schema("dimension-0", "value-0"))
 def groups(request: Request, person: Poster, fields: Fields) -> Response:
-    """Replace what one says of oneself."""
-    said = {
-        fields.get(f"dimension-{row}", ""): fields.get(f"value-{row}", "")
+    """Replace what one says of oneself. What can't be kept whole is said above what was typed."""
+    rows = [
+        (fields.get(f"dimension-{row}", ""), fields.get(f"value-{row}", ""))
         for row in range(GROUP_ROWS)
-    }
-    with site(request).store.writing() as session:
-        describe_self(session, person.id, said)
-    return see_other("/")
+    ]
+    here = site(request)
+    try:
+        said = groups_of(rows)
+        with here.store.writing() as session:
+            describe_self(session, person.id, said)
+    except InputError as error:
+        with here.store.reading() as session:
+            return _home(here, session, person, 422, groups=rows, problem=f"{error}.")
+    return see_other("/?saved=groups#about")
 
 
 @router.get("/work")
@@ -179,11 +205,12 @@ def task(request: Request, assignment_id: Id, person: Visitor) -> Response:
     with here.store.reading() as session:
         assignment = owned(session, assignment_id, person.id)
         recent = _recent(session, person.id, 1)
+        done = _done(session, person.id)
         return page(
             "task",
             person,
-            progress=_progress(here, session),
-            done=_done(session, person.id),
+            progress=_progress(here, session, done),
+            done=done,
             last=recent[0] if recent else None,
             submission=secrets.token_hex(16),
             undo_submission=secrets.token_hex(16),

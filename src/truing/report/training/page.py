@@ -9,10 +9,12 @@ from typing import Any
 from truing.report.compared.runs import flat, written
 from truing.report.curves import Log
 from truing.report.examples import Samples, samples_of
+from truing.report.findings import on_served_judges
 from truing.report.html import render_page
 from truing.report.measured import BASE, measure
 from truing.report.metrics import change, interval, number
 from truing.report.quantities import costs_table, quantity
+from truing.report.sections import judge_figures
 from truing.report.sentences import Finding, Tone, change_text
 from truing.report.task_metrics import Key, TaskMetrics
 from truing.report.training.held_out import HELD_OUT_METRICS, REWARD_MODEL, estimates_of, metric_of
@@ -114,9 +116,15 @@ def page(run: RunFolder, task: TaskMetrics, defaults: Defaults) -> str:
         "pages": _pages(run),
         "settings": settings_of(run, kind, defaults),
         "costs": costs_table(run.part("costs")),
+        "judges": judge_figures(_served(run.judges())),
         "spec": run.spec_text(),
     }
     return render_page("truing.report.training", "page.html.j2", context)
+
+
+def _served(judges: Mapping[str, Any]) -> dict[str, Any]:
+    """Those behind endpoints."""
+    return {name: of for name, of in judges.items() if isinstance(of, dict) and "replies" in of}
 
 
 def _model(run: RunFolder) -> str:
@@ -138,7 +146,8 @@ def findings(run: RunFolder, candidates: Sequence[Candidate], task: TaskMetrics)
             "written anew as it goes on; load it again."
         )
         unfinished = [Finding(text, "note")]
-    warnings = [finding for finding in said if finding.tone == "warning"]
+    warnings = on_served_judges(run.judges())
+    warnings += [finding for finding in said if finding.tone == "warning"]
     notes = [finding for finding in said if finding.tone != "warning"]
     return [*warnings, *unfinished, *verdicts, *notes]
 

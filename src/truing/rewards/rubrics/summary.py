@@ -101,8 +101,27 @@ class JudgeSummary:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Those that stand beside a judge's agreement with labels."""
-        return {"order_changed": self.order.changed, "unread": self.without_score}
+        """Those that stand beside a judge's agreement with labels, and what to beware of."""
+        return {
+            "order_changed": self.order.changed,
+            "unread": self.without_score,
+            "warning": self.warning or None,
+        }
+
+    @property
+    def warning(self) -> str:
+        """Why its grades tell nothing; empty where nothing speaks against them."""
+        if self.constant is not None:
+            scored = self.answers - self.without_score
+            return (
+                f"always the same grade ({self.constant!r}, of {scored} answers): it tells nothing"
+            )
+        if self.order.decides:
+            return (
+                "most of its grades change with the order in which they are listed: its scores are the "
+                "order's doing, whatever their intervals say"
+            )
+        return ""
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -110,16 +129,8 @@ class JudgeSummary:
         if self.unscored:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.unscored.items())
             lines.append(f"Judge of {self.name}: without a score: {reasons}")
-        if self.constant is not None:
-            lines.append(
-                f"Warning: judge of {self.name}: always the same grade ({self.constant!r}, of "
-                f"{self.answers - self.without_score} answers): it tells nothing"
-            )
-        elif self.order.decides:
-            lines.append(
-                f"Warning: judge of {self.name}: most of its grades change with the order in which they "
-                "are listed: its scores are the order's doing, whatever their intervals say"
-            )
+        if self.warning:
+            lines.append(f"Warning: judge of {self.name}: {self.warning}")
         return [*lines, f"Judge of {self.name}: {cost_in_words(self.usage)}"]
 
     def to_json(self) -> dict[str, Any]:
