@@ -27,7 +27,7 @@ from truing.models.pool.pool import WorkerPool
 from truing.models.pool.pooled_model import PooledModel
 from truing.models.weights.adapter_folders import is_adapter, tokenizer_folder
 from truing.models.weights.folders import check_folder
-from truing.models.weights.resolving import adapter_base, portable_name, resolve_model
+from truing.models.weights.resolving import CANDIDATE, adapter_base, portable_name, resolve_model
 from truing.policies.language import LanguagePolicy
 from truing.progress import StderrProgress
 from truing.prompts.rendering import Prompt, Renderer, prompt_from_json, prompt_to_json
@@ -38,7 +38,7 @@ from truing.rewards.reward import Answered
 from truing.rewards.truth_probe import Embedder
 from truing.types import Dtype, InputError, Score
 
-RECORD = "candidate.json"
+RECORD = CANDIDATE
 GENERATION = "generation_config.json"
 CONFIGURATION = ("config.json", GENERATION, "model.safetensors.index.json")
 

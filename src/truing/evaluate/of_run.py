@@ -35,7 +35,7 @@ from truing.rewards.learned.saved import opened
 from truing.rewards.mixture import PROBE_FOLDER, build_reward, fitted_in
 from truing.rewards.reward import Answered, Reward
 from truing.rewards.truth_probe import PROBE_FILE, Embedder, load_truth_probe
-from truing.runs.folder import RunFolder
+from truing.runs.folder import RunFolder, candidate_folder
 from truing.spec.reading import make_spec, read_mapping
 from truing.spec.run import Spec
 from truing.types import Case, Dtype, InputError, Score, Unscored
@@ -113,9 +113,8 @@ class RunInstruments:
         return list(self.run.record["candidates"])
 
     def candidate_folder(self, name: str, seed: int) -> Path:
-        """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
-        suffix = "" if seed == self.spec.seeds[0] else f"-seed{seed}"
-        return self.folder / "candidates" / f"{name}{suffix}"
+        """See runs.folder."""
+        return candidate_folder(self.folder, name, seed, self.spec.seeds[0])
 
     def candidate(self, name: str, seed: int, dtype: Dtype | None = None) -> Candidate:
         """A candidate in the precision that the run measures in, or another."""

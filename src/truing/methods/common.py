@@ -21,6 +21,7 @@ from truing.models.precision import computed_in, sampling_products
 from truing.models.weights.resolving import portable_name
 from truing.policies.language import LanguagePolicy
 from truing.progress import Progress
+from truing.runs import folder
 from truing.runs.costs import Cost
 from truing.runs.folder import HELD_OUT
 from truing.runs.ranks import Ranks
@@ -34,9 +35,8 @@ _PROMPT, _ANSWER = 60, 200
 
 
 def candidate_folder(run: Run, setup: Setup, name: str, seed: int) -> Path:
-    """`candidates/NAME` for the first seed, `candidates/NAME-seedN` for the others."""
-    suffix = "" if seed == setup.spec.seeds[0] else f"-seed{seed}"
-    return run.folder / "candidates" / f"{name}{suffix}"
+    """See runs.folder."""
+    return folder.candidate_folder(run.folder, name, seed, setup.spec.seeds[0])
 
 
 def save(run: Run, setup: Setup, made: Made) -> None:

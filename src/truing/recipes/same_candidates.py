@@ -16,13 +16,14 @@ from typing import Any
 
 from truing.files import read_json
 from truing.models.identity import identity_of
+from truing.models.weights.resolving import CANDIDATE
 from truing.prompts.rendering import Prompt, prompt_from_json
 from truing.prompts.variants import PromptVariant
 from truing.report.compared.runs import ComparedRun, Subject
+from truing.runs.folder import candidate_folder
 from truing.runs.kinds import EVAL
 from truing.types import InputError
 
-_RECORD = "candidate.json"
 _NO_PROMPT = Prompt().id
 
 
@@ -39,7 +40,7 @@ class OfRun:
     def record(self) -> dict[str, Any]:
         """Its candidate.json; empty where there is none."""
         try:
-            record = read_json(self.folder / _RECORD)
+            record = read_json(self.folder / CANDIDATE)
         except InputError:
             return {}
         return record if isinstance(record, dict) else {}
@@ -98,10 +99,8 @@ def _of_run(run: ComparedRun) -> list[OfRun]:
     first = run.settings.get("seeds")
     seed = first[0] if isinstance(first, list | tuple) and first else 0
     pairs = dict.fromkeys((row.candidate, row.seed) for row in run.rows)
-    folder = run.path / "candidates"
     return [
-        OfRun(run, name, own, folder / (name if own == seed else f"{name}-seed{own}"))
-        for name, own in pairs
+        OfRun(run, name, own, candidate_folder(run.path, name, own, seed)) for name, own in pairs
     ]
 
 

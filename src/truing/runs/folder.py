@@ -44,6 +44,11 @@ _TEXTS = ("truing", "spec_digest", "created", "finished", "profile", "command")
 _OBJECTS = ("identity", "machine", "methods", "model", "data", "prompts", "reward_model", "costs")
 
 
+def candidate_folder(run: Path, name: str, seed: int, first: int) -> Path:
+    """`candidates/NAME` for a run's first seed, `candidates/NAME-seedN` for the others."""
+    return run / "candidates" / (name if seed == first else f"{name}-seed{seed}")
+
+
 def unwritable(folder: Path, reason: str | None) -> InputError:
     """What to say of a folder that a run can't be written to."""
     return InputError(

@@ -93,9 +93,8 @@ class _Shown:
 
     def end(self, summary: Mapping[str, float | str], finished: bool) -> None:
         if self._begun:
-            seconds = (
-                END_SECONDS if finished else LOG_SECONDS
-            )  # who interrupts doesn't want to wait
+            # Who interrupts doesn't want to wait.
+            seconds = END_SECONDS if finished else LOG_SECONDS
             self._try(lambda: self._tracker.end(summary, finished), seconds)
         self._aside.close()
         if self.missing:

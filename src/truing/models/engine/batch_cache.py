@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from truing.models.engine import kernels
+from truing.models.engine import attention_kernels
 from truing.models.engine.attention import ScoreRule
 from truing.models.engine.beginnings import Beginnings, Gathering
 from truing.models.engine.kernels import array_of, team_of
@@ -197,14 +197,14 @@ class SharedCache(Slots):
         heads, turn = array_of(heads_NAD), (array_of(cos_ND), array_of(sin_ND))
         threads, scale = team_of(len(self._slots)), np.float32(rule.scale)
         into = array_of(query), keys, values
-        kernels.place(*threads, heads, *turn, self._slots, scale, self.step, *into)
+        attention_kernels.place(*threads, heads, *turn, self._slots, scale, self.step, *into)
         shared = self._shared_scores(query, cache)
         output = torch.empty_like(query)
         given = (array_of(query), *map(array_of, shared), self._begun_P, self._own_P)
         rows = (keys, values, self._slots, S, self.step)
         window, softcap = rule.window or _NO_WINDOW, np.float32(rule.softcap or 0)
         how = window, softcap, _sinks(rule, K * query.shape[2])
-        kernels.look_back(*threads, *given, *rows, *how, array_of(output))
+        attention_kernels.look_back(*threads, *given, *rows, *how, array_of(output))
         prefix, begun, prompt = shared
         output.view(K * P, -1, output.shape[3]).baddbmm_(_rows(prompt, P), cache.prompts[1])
         if cache.beginnings is not None:

@@ -59,18 +59,18 @@ def _next(panels: Any, panel: Any, end: Any, block: Any, blocks: Any) -> Any:
 
 @in_order
 def _float_share(number: Any, threads: Any, x_NI: Any, panels: Any, out_NO: Any) -> None:
-    (N, I), count = x_NI.shape, len(panels)  # noqa: E741
+    N, I = x_NI.shape  # noqa: E741
     sums = np.empty((ROWS, COLUMNS), np.float32)
-    first, end = count * number // threads, count * (number + 1) // threads
+    mine = part(len(panels), number, threads)
     for chunk in range(0, N, _MOST):
         until = min(chunk + _MOST, N)
         blocks = -(-(until - chunk) // ROWS)
-        for panel in range(first, end):
+        for panel in mine:
             place, o = panels.ctypes.data + panel * I * STEP, panel * COLUMNS
             for block in range(blocks):
                 n = chunk + block * ROWS
                 rows, row = min(ROWS, until - n), x_NI.ctypes.data + n * I * 4
-                soon, ahead = _next(panels, panel, end, block, blocks)
+                soon, ahead = _next(panels, panel, mine.stop, block, blocks)
                 for i in range(0, I, DEPTH):
                     there, columns = np.uintp(row + i * 4), np.uintp(place + i * STEP)
                     steps, asked = min(DEPTH, I - i), np.uintp(soon + i * ahead)
@@ -98,19 +98,19 @@ def _integer_share(
     scale_O: Any,
     out_NO: Any,
 ) -> None:
-    N, I, count, steps = len(largest_N), x_MI.shape[1], len(panels), panels.shape[1]  # noqa: E741
+    N, I, steps = len(largest_N), x_MI.shape[1], panels.shape[1]  # noqa: E741
     sums, below = np.empty((ROWS, COLUMNS), np.int32), np.empty((ROWS, COLUMNS), np.int32)
-    first, end = count * number // threads, count * (number + 1) // threads
+    mine = part(len(panels), number, threads)
     for chunk in range(0, N, _MOST):
         until = min(chunk + _MOST, N)
         blocks = -(-(until - chunk) // ROWS)
-        for panel in range(first, end):
+        for panel in mine:
             columns, o = np.uintp(panels.ctypes.data + panel * steps * STEP), panel * COLUMNS
             opened_C, scale_C = opened_O[o : o + COLUMNS], scale_O[o : o + COLUMNS]
             for block in range(blocks):
                 n = chunk + block * ROWS
                 rows, start = min(ROWS, until - n), x_MI.ctypes.data
-                soon, ahead = _next(panels, panel, end, block, blocks)
+                soon, ahead = _next(panels, panel, mine.stop, block, blocks)
                 row, into, asked = start + n * I, np.uintp(sums.ctypes.data), np.uintp(soon)
                 integer_tile(np.uintp(row), I, rows, columns, steps, asked, ahead, into)
                 row, into = start + (N + n) * I, np.uintp(below.ctypes.data)
