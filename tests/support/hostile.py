@@ -137,6 +137,9 @@ BYTES: Mapping[str, Misbehaviour] = {
 }
 """What comes is no usable answer at all."""
 
+PACED = ("headers a byte at a time", "continuing for ever", "a body a byte at a time")
+"""Those of BYTES that only the limit on a whole answer's time ends."""
+
 _MESSAGE = {"role": "assistant", "content": "A"}
 
 

@@ -151,8 +151,8 @@ def test_a_busy_moment_does_not_decide_how_a_model_is_scored(store: ScoreStore) 
 
 
 def test_a_timeout_is_tried_again(store: ScoreStore) -> None:
-    hasty = Connection(timeout=0.3, first_wait=0.01, at_once=4)
-    with serving(flaky((0, 0.5), 1)) as server:
+    hasty = Connection(timeout=1.5, first_wait=0.01, at_once=4)
+    with serving(flaky((0, 2.0), 1)) as server:
         found = scored(server, store, connection=hasty)
     assert all(isinstance(choices, Choices) for choices in found.choices)
 

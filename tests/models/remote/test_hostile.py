@@ -8,13 +8,14 @@ import re
 import threading
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from endpoints import KEY, Answer, Chat, Completions, knows, scored_by_name, serving
-from hostile import BYTES, DOCUMENTS, MISBEHAVIOURS, Raw, raw_serving, said, whole
+from hostile import BYTES, DOCUMENTS, MISBEHAVIOURS, PACED, Raw, raw_serving, said, whole
 from truing.evaluate.lettered import Lettered
 from truing.evaluate.multiple_choice import Choices
 from truing.evaluate.served_answers import choose_interface, served_answers
@@ -34,6 +35,9 @@ from truing.prompts.variants import prompt_variants
 from truing.types import Case, InputError, Unscored
 
 HASTY = Connection(timeout=1.0, longest=1.2, first_wait=0.001, attempts=2, at_once=2)
+PATIENT = replace(
+    HASTY, timeout=60.0, longest=60.0
+)  # where an answer has to come, however busy we are
 
 ORACLE = Completions()
 
@@ -69,7 +73,7 @@ def test_what_is_no_answer_ends_as_one_short_message(name: str) -> None:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_answers_of_another_form_are_refused_or_undefined(name: str) -> None:
     with raw_serving(lambda path, body: said(DOCUMENTS[name])) as server:
-        endpoint = Endpoint(EndpointName(server.url, "m"), HASTY)
+        endpoint = Endpoint(EndpointName(server.url, "m"), PATIENT)
         for ask in _questions(endpoint):
             try:
                 ask()
@@ -88,7 +92,7 @@ def _questions(endpoint: Endpoint) -> list[Callable[[], object]]:
 
 def test_memory_stays_within_the_limit_of_an_answer() -> None:
     with raw_serving(lambda path, body: BYTES["a packed body without end"]()) as server:
-        client = PatientClient(server.url, HASTY)
+        client = PatientClient(server.url, PATIENT)
         tracemalloc.start()
         with pytest.raises(Refused, match="more than 4 MB"):
             client.post("completions", {})
@@ -102,14 +106,6 @@ def test_memory_stays_within_the_limit_of_an_answer() -> None:
 
 
 NAMES = list(MISBEHAVIOURS)
-ASKED = [
-    case
-    for number in range(len(NAMES))
-    for case in (
-        Case(f"who is number {number}?", ("it is a cat",), ("it is a dog",)),
-        Case(f"who is ann {number}?", ("ann is a cat",), ("it is a dog",)),
-    )
-]
 
 
 class Partly:
@@ -127,15 +123,33 @@ class Partly:
 
 
 @pytest.mark.parametrize("behaves", [ORACLE, Chat(knows)], ids=["likelihoods", "letters"])
-def test_bad_answers_leave_their_questions_unscored(behaves: Any, store: ScoreStore) -> None:
+@pytest.mark.parametrize(
+    ("names", "connection"),
+    [
+        ([name for name in NAMES if name not in PACED], PATIENT),
+        (list(PACED), replace(HASTY, timeout=4.0, longest=4.0, at_once=len(PACED))),
+    ],
+    ids=["at once", "paced"],
+)
+def test_bad_answers_leave_their_questions_unscored(
+    behaves: Any, names: list[str], connection: Connection, store: ScoreStore
+) -> None:
+    numbers = [NAMES.index(name) for name in names]
+    asked = [
+        *(Case(f"who is ann {number}?", ("ann is a cat",), ("it is a dog",)) for number in numbers),
+        *(
+            Case(f"who is number {number}?", ("it is a cat",), ("it is a dog",))
+            for number in numbers
+        ),
+    ]
     with raw_serving(Partly(behaves)) as server:
-        endpoint = Endpoint(EndpointName(server.url, "tiny"), HASTY)
+        endpoint = Endpoint(EndpointName(server.url, "tiny"), connection)
         mode, _ = choose_mode(endpoint, "auto")
-        rows = served_choices(endpoint, mode, prompt_variants(["none"])[0], ASKED, store, 0).choices
+        rows = served_choices(endpoint, mode, prompt_variants(["none"])[0], asked, store, 0).choices
         endpoint.close()
-    good = [row for row in rows[1::2] if isinstance(row, Choices | Lettered)]
-    assert [row.metrics["mc1"] in (0.0, 1.0) for row in good] == [True] * len(NAMES)
-    for name, row in zip(NAMES, rows[::2], strict=True):
+    good = [row for row in rows[: len(names)] if isinstance(row, Choices | Lettered)]
+    assert [row.metrics["mc1"] in (0.0, 1.0) for row in good] == [True] * len(names)
+    for name, row in zip(names, rows[len(names) :], strict=True):
         score = row if isinstance(row, Unscored) else row.metrics["mc1"]
         assert isinstance(score, Unscored) and is_one_line(score.reason), name
 
@@ -152,7 +166,7 @@ def test_a_chat_that_thinks_has_room_to(store: ScoreStore) -> None:
         return 200, {"choices": [choice]}
 
     with serving(thinks) as server:
-        rows = scored_by_name(server.name, store, "chat", HASTY).choices
+        rows = scored_by_name(server.name, store, "chat", PATIENT).choices
     assert [row.metrics["mc1"] for row in rows if isinstance(row, Lettered)] == [1.0] * 5
 
 
@@ -174,7 +188,7 @@ def test_a_trial_finds_out_that_a_model_thinks(first: Answer) -> None:
         return first if body["max_tokens"] < 100 else (200, reply)
 
     with serving(behave) as server:
-        endpoint = Endpoint(EndpointName.parse(server.name), HASTY)
+        endpoint = Endpoint(EndpointName.parse(server.name), PATIENT)
         endpoint.try_chat()
         assert choose_interface(endpoint, "auto")[0] == "chat"
         endpoint.close()
@@ -206,7 +220,7 @@ def test_a_trial_finds_out_that_a_model_thinks(first: Answer) -> None:
 def test_the_servers_own_words_are_shown(body: object, words: str) -> None:
     sent = body if isinstance(body, str) else json.dumps(body)
     with raw_serving(lambda path, asked: whole(sent.encode(), "400 Bad Request")) as server:
-        client = PatientClient(server.url, HASTY)
+        client = PatientClient(server.url, PATIENT)
         with pytest.raises(Refused) as raised:
             client.post("chat/completions", {})
         client.close()
@@ -223,7 +237,7 @@ def test_a_complaint_is_matched_before_it_is_cut() -> None:
         return 200, {"choices": [{"message": {"content": "A"}}]}
 
     with serving(behave) as server:
-        endpoint = Endpoint(EndpointName.parse(server.name), HASTY)
+        endpoint = Endpoint(EndpointName.parse(server.name), PATIENT)
         assert endpoint.chat([], max_tokens=4).text == "A"
         endpoint.close()
 
@@ -233,7 +247,7 @@ def test_an_error_sent_with_200_that_passes_is_waited_for(code: object) -> None:
     good = {"choices": [{"message": {"content": "A"}}]}
     answers: list[Answer] = [(200, {"error": {"message": "busy", "code": code}}), (200, good)]
     with serving(lambda path, body: answers.pop(0)) as server:
-        client = PatientClient(server.name.removeprefix("endpoint:").split("#")[0], HASTY)
+        client = PatientClient(server.name.removeprefix("endpoint:").split("#")[0], PATIENT)
         assert client.post("chat/completions", {}) == good
         client.close()
 
@@ -242,7 +256,7 @@ def test_words_without_end_are_cut_and_hide_the_key(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("TRUING_ENDPOINT_KEY", KEY)
     body = json.dumps({"detail": [{"msg": f"{KEY} {'x' * 9}"}] * 50 + [{"msg": "z" * 900}]})
     with raw_serving(lambda path, asked: whole(body.encode())) as server:
-        client = PatientClient(server.url, HASTY)
+        client = PatientClient(server.url, PATIENT)
         with pytest.raises(Refused) as raised:
             client.post("chat/completions", {})
         client.close()
@@ -273,7 +287,7 @@ def test_complaints_in_anything_are_found_in_time() -> None:
 def test_an_answer_is_the_text_in_its_content(content: object, text: str, tmp_path: Path) -> None:
     document = {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
     with raw_serving(lambda path, body: said(document)) as server:
-        endpoint = Endpoint(EndpointName(server.url, "m"), HASTY)
+        endpoint = Endpoint(EndpointName(server.url, "m"), PATIENT)
         store = AnswerStore(tmp_path / "answers.sqlite")
         variant = prompt_variants(["none"])[0]
         [answer] = served_answers(endpoint, ("chat", ""), variant, [Case("?")], 8, store).answers
@@ -293,7 +307,7 @@ def test_an_answer_is_the_text_in_its_content(content: object, text: str, tmp_pa
 def test_hosts_that_can_not_be_are_refused(host: str) -> None:
     """In the name, or where the host is looked for: in one line either way."""
     try:
-        endpoint = Endpoint(EndpointName.parse(f"endpoint:http://{host}/v1#m"), HASTY)
+        endpoint = Endpoint(EndpointName.parse(f"endpoint:http://{host}/v1#m"), PATIENT)
     except InputError as error:
         assert "\n" not in str(error) and "name it endpoint:URL#MODEL" in str(error)
         return
@@ -306,4 +320,4 @@ def test_a_proxy_that_can_not_be_is_named(monkeypatch: pytest.MonkeyPatch) -> No
     for variable in ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(variable, "gopher://nowhere:70")
     with pytest.raises(InputError, match="the environment names"):
-        PatientClient("https://models.example/v1", HASTY)
+        PatientClient("https://models.example/v1", PATIENT)
