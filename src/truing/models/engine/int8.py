@@ -29,7 +29,7 @@ from truing.models.engine import kernels, products
 from truing.models.engine.kernels import array_of, team_of
 from truing.models.engine.operators import Gate
 from truing.models.engine.packed import gated_halves
-from truing.models.engine.products import FOUR, IntegerPanels
+from truing.models.engine.products import FOUR, IntegerPanels, rows_with_room
 
 _LARGEST = 127
 _LEAST = 1e-30  # what a row or a channel of zeros is divided by
@@ -77,7 +77,7 @@ def rounded_twice(x_NI: Tensor, above: int = 0) -> tuple[Tensor, Tensor]:
     A row that isn't finite has a largest number that isn't, and so no finite product.
     """
     N, I = x_NI.shape  # noqa: E741
-    integers, largest_N = torch.empty(2 * N, I, dtype=torch.int8), torch.empty(N)
+    integers, largest_N = rows_with_room(2 * N, I), torch.empty(N)
     into = array_of(integers), array_of(largest_N)
     kernels.rounded_twice(*team_of(N), array_of(x_NI.contiguous()), np.int32(above), *into)
     return integers, largest_N
