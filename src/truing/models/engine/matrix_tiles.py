@@ -30,7 +30,11 @@ _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _ANYWHERE = _I8.as_pointer()
 _ROW = SIDE * 4  # bytes of a row of sums
 _LEFT, _RIGHT = 6, 7  # registers; sums are in the first
-_X86_64_ARCH_PRCTL, _ASK, _TILE_DATA = 158, 0x1023, 18  # Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, ...)
+_X86_64_ARCH_PRCTL, _ASK, _TILE_DATA = (
+    158,
+    0x1023,
+    18,
+)  # Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, ...)
 
 
 @cache

@@ -39,8 +39,11 @@ from truing.models.engine.tiles import (
     ROWS,
     STEP,
     VECTORS,
+    add_vector,
     float_tile,
     integer_tile,
+    join_vector,
+    put_vector,
 )
 
 DEPTH = 256  # inputs whose products are summed by themselves: of fewer, less is rounded away
@@ -78,6 +81,20 @@ def _next(panels: Any, panel: Any, end: Any, block: Any, blocks: Any) -> Any:
 
 
 @in_order
+def _add(first: Any, sums_C: Any, out_C: Any) -> Any:
+    """Puts a row's sums where they belong, or adds them to what is there."""
+    vectors = len(out_C) // LANES
+    for v in range(vectors):
+        sums, into = np.uintp(sums_C.ctypes.data + v * LINE), np.uintp(out_C.ctypes.data + v * LINE)
+        if first:
+            put_vector(sums, into)
+        else:
+            add_vector(sums, into)
+    for c in range(vectors * LANES, len(out_C)):
+        out_C[c] = sums_C[c] if first else out_C[c] + sums_C[c]
+
+
+@in_order
 def _float_share(number: Any, threads: Any, x_NI: Any, panels: Any, out_NO: Any) -> None:
     N, I = x_NI.shape  # noqa: E741
     sums = np.empty((ROWS, COLUMNS), np.float32)
@@ -97,9 +114,7 @@ def _float_share(number: Any, threads: Any, x_NI: Any, panels: Any, out_NO: Any)
                     into = np.uintp(sums.ctypes.data)
                     float_tile(there, I * 4, rows, columns, steps, asked, ahead, into)
                     for r in range(rows):
-                        out_C, sums_C = out_NO[n + r, o : o + COLUMNS], sums[r]
-                        for c in range(len(out_C)):
-                            out_C[c] = sums_C[c] if i == 0 else out_C[c] + sums_C[c]
+                        _add(i == 0, sums[r], out_NO[n + r, o : o + COLUMNS])
 
 
 @in_order
@@ -110,7 +125,13 @@ def _float_product(fork: Any, which: Any, threads: Any, *given: Any) -> None:
 @in_order
 def _join(sums: Any, below: Any, opened_C: Any, scale_C: Any, largest: Any, out_C: Any) -> Any:
     """What a row's sums of both integers stand for."""
-    for c in range(len(out_C)):
+    vectors = len(out_C) // LANES
+    for v in range(vectors):
+        c, o = v * LINE, np.uintp(out_C.ctypes.data + v * LINE)
+        both = np.uintp(sums.ctypes.data + c), np.uintp(below.ctypes.data + c)
+        of_columns = np.uintp(opened_C.ctypes.data + c), np.uintp(scale_C.ctypes.data + c)
+        join_vector(*both, *of_columns, PART, largest, o)
+    for c in range(vectors * LANES, len(out_C)):
         one = np.float32(np.int32(sums[c] - opened_C[c]))
         other = np.float32(np.int32(below[c] - opened_C[c]))
         joined = one * scale_C[c] + other * scale_C[c] * PART

@@ -104,7 +104,7 @@ def _loaded(builder: Any, place: Any) -> Any:
 
 
 def _spread(builder: Any, number: Any) -> Any:
-    """A number in all places of a vector."""
+    """A number in all places of a vector of its kind."""
     nothing = ir.Constant(ir.VectorType(number.type, LANES), ir.Undefined)
     first = builder.insert_element(nothing, number, _I32(0))
     return builder.shuffle_vector(first, nothing, ir.Constant(_INTEGERS, None))
@@ -125,3 +125,56 @@ def _four_at_a_time(builder: Any, x: Any, column: Any, total: Any) -> Any:
 float_tile = _tile(_FLOATS, _fused, ir.FloatType())
 integer_tile = _tile(_INTEGERS, _four_at_a_time, _I32)
 """In kernels: see `_tile`."""
+
+
+@intrinsic
+def join_vector(
+    context: Any,
+    sums: Any,
+    below: Any,
+    opened: Any,
+    scale: Any,
+    part: Any,
+    largest: Any,
+    out: Any,
+) -> Any:
+    """Writes ((sums - opened) scale + (below - opened) scale part) largest of 16 columns. Addresses, but for the
+    two numbers; sums are integers."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums, below, opened, scale, part, largest, out = arguments
+        scale_C = builder.bitcast(_loaded(builder, scale), _FLOATS)
+        opened_C = _loaded(builder, opened)
+        part_C, largest_C = (_spread(builder, each) for each in (part, largest))
+        one, other = (
+            builder.sitofp(builder.sub(_loaded(builder, each), opened_C), _FLOATS)
+            for each in (sums, below)
+        )
+        less = builder.fmul(builder.fmul(other, scale_C), part_C)
+        joined = _fused(builder, one, builder.bitcast(scale_C, _INTEGERS), less)
+        whole = builder.fmul(joined, largest_C)
+        builder.store(whole, builder.inttoptr(out, _FLOATS.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    where, number = types.uintp, types.float32
+    return types.void(where, where, where, where, number, number, where), code
+
+
+def _onto(with_what_is_there: bool) -> Any:
+    def operate(context: Any, numbers: Any, into: Any) -> Any:
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            value = builder.bitcast(_loaded(builder, arguments[0]), _FLOATS)
+            if with_what_is_there:
+                there = builder.bitcast(_loaded(builder, arguments[1]), _FLOATS)
+                value = builder.fadd(there, value)
+            place = builder.inttoptr(arguments[1], _FLOATS.as_pointer())
+            builder.store(value, place).align = 4
+            return context.get_dummy_value()
+
+        return types.void(types.uintp, types.uintp), code
+
+    return intrinsic(operate)
+
+
+put_vector, add_vector = _onto(False), _onto(True)
+"""In kernels: 16 numbers at one address go to another, or are added to what is there."""
