@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from truing.models.adapter import adapted, not_adapted
 from truing.models.engine.checkpointing import nothing_kept
+from truing.models.engine.memory import available_bytes
 from truing.models.engine.nesting import common_prefix
 from truing.models.engine.room import Room, halves, in_room
 from truing.models.engine.sharding import (
@@ -38,6 +39,7 @@ from truing.spec.sampler import Products
 from truing.types import Dtype
 
 LEARN_TOKENS = 768  # packed tokens in one learning pass: bounds the memory for activations
+_PLENTY = 8  # times a reference's weights: with as much memory free its copies stay between passes
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,12 @@ class LanguagePolicy:
 
     @contextmanager
     def _learning(self) -> Iterator[None]:
-        """A learning pass needs the most memory, and drops the copies of what it changes; here those of
-        the reference go too, as large as the weights. Making them again takes a tenth of a pass."""
-        self.reference.forget_copies()
+        """A learning pass needs the most memory, and drops the copies of what it changes; where little is
+        free, those of the reference go too, as large as the weights. Making them again takes a tenth of a
+        pass."""
+        weights = sum(parameter.nbytes for parameter in self.reference.model.parameters())
+        if _PLENTY * weights > available_bytes(self.reference.device):
+            self.reference.forget_copies()
         self.sampler.forget_copies(learning_only=True)
         trained = self.parameters.values()
         with self.autocast(), within_memory(self.trained, self.checkpointing, trained):
