@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from truing.models.engine import int8, openmp, products
+from truing.models.engine import int8, matrix_tiles, openmp, products
 from truing.models.engine.products import DEPTH, FloatPanels, IntegerPanels
 from truing.models.engine.tiles import COLUMNS, ROWS
 
@@ -70,6 +70,30 @@ def test_integers_give_what_exact_sums_and_onednn_give(
     assert float(((found - wanted).abs() / (size + 1e-300)).max()) < 4e-7
     other = int8._OneDnn(weight, scale)(integers, largest)
     assert float(((found - other).abs() / (size + 1e-300)).max()) < 4e-7
+
+
+@pytest.mark.skipif(
+    not (products.has("int8") and matrix_tiles.are_here()), reason="this processor has no AMX"
+)
+@pytest.mark.parametrize("outputs", [1, 16, 47, 49, 200])
+def test_tile_registers_give_the_bits_of_vectors(outputs: int, threads: int) -> None:
+    """Of rows and columns that fill tiles and that don't; what lies behind the rows has no effect."""
+    weight, scale = int8.rounded(_drawn(outputs, 192))[0], torch.rand(outputs) + 0.1
+    tiled, plain = IntegerPanels(weight, scale), IntegerPanels(weight, scale)
+    assert tiled._tiled
+    plain._tiled = False
+    for rows in (1, 15, 16, 17, 31, 32, 33, 70):
+        given = int8.rounded_twice(_drawn(rows, 192), tiled.above)
+        wanted = plain(*given)
+        assert torch.equal(tiled(*given), wanted)
+        without_room = given[0].clone()
+        assert torch.equal(tiled(without_room, given[1]), wanted)
+
+
+def test_inputs_that_fill_no_tile_are_multiplied_by_vectors() -> None:
+    if products.has("int8"):
+        weight = int8.rounded(_drawn(5, 68))[0]
+        assert not IntegerPanels(weight, torch.ones(5))._tiled
 
 
 def test_other_copies_of_libgomp_change_nothing() -> None:

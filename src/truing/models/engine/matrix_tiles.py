@@ -1,7 +1,8 @@
-"""The processor's tile registers (AMX): 16 x 64 by 64 x 16 integers of a byte, multiplied at once. What stands in
-products.py's inmost loop, in LLVM's language.
+"""The processor's tile registers (AMX), which multiply 16 x 64 by 64 x 16 integers of a byte at once.
 
-Intel, "Architecture instruction set extensions programming reference", chapter 3, has the instructions.
+They stand in products.py's inmost loop and are written in LLVM's language. Intel, "Architecture
+instruction set extensions programming reference", chapter 3, has the instructions. Sums are exact, so that
+they are those of tiles.py's vectors. Linux lets a process use such registers when it asks.
 """
 
 from __future__ import annotations
@@ -89,9 +90,9 @@ def end(context: Any) -> Any:
 def _multiply(tiles: int) -> Any:
     """An operator that writes the sums of products of so many times 16 rows with 16 columns of a panel.
 
-    Addresses of the rows' first and second integers, how many bytes rows are apart, the address of the columns,
-    how many steps of 64 inputs there are, from where on a line of memory is asked for with each four inputs
-    (`soon`), and the address of the sums: (tiles, halves, 16, 16).
+    Given are the addresses of the rows' first and second integers, how many bytes rows are apart, the
+    address of the columns, how many steps of 64 inputs there are, from where on a line of memory is asked
+    for with each four inputs (`soon`), and the address of the sums: (tiles, halves, 16, 16).
     """
 
     def operate(

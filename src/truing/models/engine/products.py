@@ -6,7 +6,8 @@ multiplied with a panel, the next one is on its way. A tile of 8 rows and 48 col
 panels and registers). Each number is one sum in the order of the inputs, so that it depends neither on the
 other rows nor on threads.
 
-Float32 numbers are multiplied and added in one rounding (FMA); eight-bit integers four at a time (VNNI).
+Float32 numbers are multiplied and added in one rounding (FMA); eight-bit integers four at a time (VNNI), or
+by tile registers where the processor has them (matrix_tiles.py), with the same sums.
 """
 
 from __future__ import annotations
@@ -272,7 +273,7 @@ class FloatPanels:
 
 
 def rows_with_room(rows: int, inputs: int) -> Tensor:
-    """Memory for integers (rows, inputs), behind which tile registers may read what is there, to no effect."""
+    """Memory for integers (rows, inputs); what lies behind them tile registers may read, to no effect."""
     return torch.empty(rows + _BEYOND, inputs, dtype=torch.int8)[:rows]
 
 

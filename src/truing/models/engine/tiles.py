@@ -8,8 +8,8 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
+from truing.models.engine.kernels import operator
 from truing.models.engine.openmp import cgutils
 
 LANES = 16  # numbers of a vector of 512 bits
@@ -34,7 +34,7 @@ def _tile(
     memory is asked for, `ahead` bytes behind the last from `soon` on.
     """
 
-    def operator(
+    def operate(
         context: Any,
         x: Any,
         row_bytes: Any,
@@ -93,7 +93,7 @@ def _tile(
         where, count = types.uintp, types.intp
         return types.void(where, count, count, where, count, where, count, where), code
 
-    return intrinsic(operator)
+    return operator(operate)
 
 
 def _loaded(builder: Any, place: Any) -> Any:
@@ -127,7 +127,7 @@ integer_tile = _tile(_INTEGERS, _four_at_a_time, _I32)
 """In kernels: see `_tile`."""
 
 
-@intrinsic
+@operator
 def join_vector(
     context: Any,
     sums: Any,
@@ -138,8 +138,10 @@ def join_vector(
     largest: Any,
     out: Any,
 ) -> Any:
-    """Writes ((sums - opened) scale + (below - opened) scale part) largest of 16 columns. Addresses, but for the
-    two numbers; sums are integers."""
+    """Writes ((sums - opened) scale + (below - opened) scale part) largest, of 16 columns.
+
+    All but `part` and `largest` are addresses; sums are integers.
+    """
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         sums, below, opened, scale, part, largest, out = arguments
@@ -173,7 +175,7 @@ def _onto(with_what_is_there: bool) -> Any:
 
         return types.void(types.uintp, types.uintp), code
 
-    return intrinsic(operate)
+    return operator(operate)
 
 
 put_vector, add_vector = _onto(False), _onto(True)
