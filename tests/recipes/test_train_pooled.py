@@ -57,7 +57,7 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
     Path("prompts.txt").write_text("\n".join(PROMPTS))
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening(f"w{number}"))
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening(f"w{number}"))
     with one_thread():
         yield
 
@@ -117,7 +117,7 @@ def test_workers_that_die_change_no_byte(
     model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = [_Listening("w1", dies_at(random.Random().randint(1, 3))), _Listening("w2")]
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: two[number - 1])
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: two[number - 1])
     pooled = train(model, "--workers", "2", out="pooled")
     assert pooled.exit_code == 0, pooled.output
     assert left("pooled") == alone
@@ -169,13 +169,13 @@ def test_with_no_worker_left_it_is_said_how_to_go_on(
             return super().link()
 
     dies = Leaving("w1", dies_at(5))
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: dies)
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: dies)
     result = train(model, "--workers", "1", out="run")
     assert result.exit_code == 1
     [message] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned")
     assert message.count("the same command") == 1 and "--resume" in message
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening("w"))
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0
     assert left("run") == alone
 

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 from truing.models.pool import links as links_module
 from truing.models.pool.build import build
 from truing.models.pool.links import ListeningWorker, SocketLink, connect
-from truing.models.pool.messages import LinkLost, Message
+from truing.models.pool.messages import LinkLost, LinkSilent, Message
 from truing.models.pool.opening import open_pool
 from truing.models.pool.trust import address_of, certified, made_token, read_token, trusting
 from truing.models.pool.worker import WorkerServer
@@ -126,6 +127,25 @@ def test_a_machine_that_goes_without_a_word_is_noticed(server: WorkerServer) -> 
         idle, apart, count = map(option, names)
         seconds = idle + apart * count
         assert seconds <= 120 and option(socket.TCP_USER_TIMEOUT) == 1000 * seconds
+    link.close()
+
+
+def test_who_computes_for_long_gives_signs_of_life(
+    server: WorkerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(request: Message) -> Message:
+        time.sleep(1.0)
+        return Message({"after": request.content["do"]})
+
+    monkeypatch.setattr(server.holder, "answer", slowly)
+    worker = ListeningWorker("127.0.0.1", server.port, TOKEN, silence=0.4)
+    link, _ = worker.link()
+    assert [link.ask(Message({"do": n})).content["after"] for n in range(2)] == [0, 1]
+    link.close()
+    monkeypatch.setattr(links_module, "seconds_between", lambda _: 5.0)  # longer than is waited
+    link, _ = worker.link()
+    with pytest.raises(LinkSilent, match=r"no sign of life for 0\.4 s"):
+        link.ask(Message({"do": 0}))
     link.close()
 
 
