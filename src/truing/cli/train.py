@@ -62,7 +62,7 @@ def _explained_once(interrupted: str) -> Iterator[bool]:
                 raise
             with suppress(ProcessLost):
                 ranks.wait()  # whoever has started them ends the others with the first to end
-            raise typer.Exit(2) from None
+            raise typer.Exit(error.exit_code) from None
         except ProcessLost as lost:
             if may_speak():
                 say(f"Error: {lost}", error=True)
