@@ -160,20 +160,21 @@ def test_a_learner_that_is_killed_goes_on_to_the_byte(
     assert left("run") == expected
 
 
+@pytest.mark.parametrize("pack", [1, 5])  # in the first step, with nothing learned yet, and later
 def test_with_no_worker_left_it_is_said_how_to_go_on(
-    model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
+    pack: int, model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Leaving(_Listening):
         def link(self) -> Any:
             self.starts = self.links < 1
             return super().link()
 
-    dies = Leaving("w1", dies_at(5))
+    dies = Leaving("w1", dies_at(pack))
     monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: dies)
     result = train(model, "--workers", "1", out="run")
     assert result.exit_code == 1
     [message] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned")
+    assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned before")
     assert message.count("the same command") == 1 and "--resume" in message
     monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0
