@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
+import certificates
 from pooled import WorkerHere, one_thread, runs
 from tiny import saved
 from truing.cli.main import app
@@ -22,6 +24,8 @@ from truing.learn.checkpoint import Checkpoint
 from truing.models.pool import opening
 from truing.models.pool import pool as pool_module
 from truing.models.pool.messages import Message
+from truing.models.pool.trust import certified, made_token
+from truing.models.pool.worker import WorkerServer
 
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?", "is it late?"]
 STEPS = 4
@@ -130,6 +134,28 @@ def test_workers_that_die_change_no_byte(
     assert (record["pool"]["workers"], record["pool"]["threads"]) == (2, 1)
 
 
+def test_workers_that_listen_with_tls_give_the_bytes_of_one_process(
+    model: Path, alone: Left, workers: None
+) -> None:
+    certificate, key = certificates.made(Path())
+    token, _ = made_token(Path("token"), "--token-file")
+    servers = [WorkerServer("127.0.0.1", 0, token, certified(certificate, key)) for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve, daemon=True).start()
+    addresses = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    shown = ["--workers", addresses, "--worker-token", "token", "--worker-threads", "1"]
+    trusted = train(model, *shown, "--worker-ca", str(certificate), out="tls")
+    assert trusted.exit_code == 0, trusted.output
+    assert left("tls") == alone
+    for trust, code, words in (
+        ([], 1, "perhaps it speaks with TLS: give --worker-ca"),
+        (["--worker-ca", "system"], 2, "its certificate isn't trusted"),
+    ):
+        refused = train(model, *shown, *trust, out="none")
+        assert refused.exit_code == code and words in refused.stderr, refused.output
+        assert not Path("none").exists()
+
+
 @pytest.mark.parametrize("staleness", [0, 1])
 def test_a_learner_that_is_killed_goes_on_to_the_byte(
     staleness: int, model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
@@ -174,7 +200,9 @@ def test_with_no_worker_left_it_is_said_how_to_go_on(
     result = train(model, "--workers", "1", out="run")
     assert result.exit_code == 1
     [message] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned before")
+    assert message.startswith(
+        "Error: workers: none is left; w1: no such machine. What was learned before"
+    )
     assert message.count("the same command") == 1 and "--resume" in message
     monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0

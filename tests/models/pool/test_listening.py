@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import certificates
 from truing.models.pool import links as links_module
 from truing.models.pool.build import build
 from truing.models.pool.links import ListeningWorker, SocketLink, connect
@@ -71,26 +70,7 @@ def test_another_build_is_refused_on_both_sides(
 
 
 def test_a_certificate_is_asked_for_where_it_should_be(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ),
-            *("-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=worker"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = certificates.made(tmp_path)
     tls = certified(certificate, key)
     server = listening(WorkerServer("127.0.0.1", 0, TOKEN, tls))
     address = ("127.0.0.1", server.port, TOKEN)

@@ -92,7 +92,8 @@ def _listening(
     secret, tls = read_token(token, "--worker-token"), None if ca is None else trusting(ca)
     addresses = dict.fromkeys(address_of(name.strip(), "--workers") for name in names)
     found = [ListeningWorker(host, port, secret, tls, silence) for host, port in addresses]
-    return found, threads or min(_cores(worker) for worker in found)
+    cores = min(_cores(worker) for worker in found)  # all are met, before anything is made
+    return found, threads or cores
 
 
 def _cores(worker: ListeningWorker) -> int:
