@@ -7,7 +7,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 
 class InputError(Exception):
@@ -16,7 +16,7 @@ class InputError(Exception):
     The message names the file, line or field, says what is wrong, and what would be right.
     """
 
-    exit_code: ClassVar[int] = 2
+    exit_code: int = 2
 
 
 def did_you_mean(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str:

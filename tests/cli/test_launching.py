@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 
 from launching import free_port, launched, refused_once, spec_file
 from tiny import saved
+from truing.progress import SilentProgress
+from truing.recipes.launched import _say_alone
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,25 @@ def _accelerate(*options: str) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
+
+
+@pytest.mark.parametrize("cpu", ["true", "False"])  # with --cpu, and on a machine without cards
+def test_one_process_where_several_were_asked_for_is_said(
+    monkeypatch: pytest.MonkeyPatch, cpu: str
+) -> None:
+    said: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "note", said.append)
+    monkeypatch.delenv("RANK", raising=False)
+    _say_alone(progress)
+    assert said == []
+    monkeypatch.setenv("ACCELERATE_USE_CPU", cpu)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    _say_alone(progress)
+    assert len(said) == 1 and "use torchrun --nproc_per_node N" in said[0]
+    monkeypatch.setenv("RANK", "0")
+    _say_alone(progress)
+    assert len(said) == 1
 
 
 def test_accelerate_launch_starts_two_that_share_out_the_weights(

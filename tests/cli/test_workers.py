@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ]
     (tmp_path / "questions.jsonl").write_text("\n".join(lines))
     monkeypatch.setattr(
-        opening, "LocalWorker", lambda number, threads: WorkerHere(f"worker {number}", once(runs))
+        opening, "LocalWorker", lambda number, *_: WorkerHere(f"worker {number}", once(runs))
     )
     before, granted = torch.get_num_threads(), precision._granted.bfloat16
     torch.set_num_threads(1)
@@ -79,6 +79,8 @@ def test_rows_are_those_of_one_process(folder: Path, monkeypatch: pytest.MonkeyP
         (["--workers", "host:1"], "--workers host:1: workers that listen ask for a token"),
         (["--workers", "2", "--worker-token", "t"], "--worker-token: belongs to workers that listen"),
         (["--worker-threads", "2"], "--worker-threads: belongs to --workers"),
+        (["--worker-silence", "9"], "--worker-silence: belongs to --workers"),
+        (["--workers", "ray://h:1", "--worker-silence", "9"], "--worker-silence: holds for processes"),
         (["--workers", "a:b", "--worker-token", "t"], "--worker-token t: can't be read"),
     ],
 )  # fmt: skip

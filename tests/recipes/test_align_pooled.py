@@ -75,7 +75,7 @@ def test_what_is_left_is_that_of_one_process(
         return runs(request) and request["function"] == "score"
 
     monkeypatch.setattr(
-        opening, "LocalWorker", lambda number, threads: WorkerHere(f"w{number}", once(first_score))
+        opening, "LocalWorker", lambda number, *_: WorkerHere(f"w{number}", once(first_score))
     )
     told, found, bytes_pooled = aligned("pooled", monkeypatch, "--workers", "2", model=model)
     assert "its pack is taken over" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 import yaml
 from typer.testing import CliRunner, Result
 
+import certificates
 from pooled import WorkerHere, one_thread, runs
 from tiny import saved
 from truing.cli.main import app
@@ -22,6 +24,8 @@ from truing.learn.checkpoint import Checkpoint
 from truing.models.pool import opening
 from truing.models.pool import pool as pool_module
 from truing.models.pool.messages import Message
+from truing.models.pool.trust import certified, made_token
+from truing.models.pool.worker import WorkerServer
 
 PROMPTS = ["why is the sky blue?", "what is a fish?", "who are you?", "is it late?"]
 STEPS = 4
@@ -57,7 +61,7 @@ def workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pool_module, "PATIENCE", 0.01)
     Path("prompts.txt").write_text("\n".join(PROMPTS))
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening(f"w{number}"))
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening(f"w{number}"))
     with one_thread():
         yield
 
@@ -117,7 +121,7 @@ def test_workers_that_die_change_no_byte(
     model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = [_Listening("w1", dies_at(random.Random().randint(1, 3))), _Listening("w2")]
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: two[number - 1])
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: two[number - 1])
     pooled = train(model, "--workers", "2", out="pooled")
     assert pooled.exit_code == 0, pooled.output
     assert left("pooled") == alone
@@ -128,6 +132,28 @@ def test_workers_that_die_change_no_byte(
     assert set(two[0].sent) | set(two[1].sent) and two[0].links + two[1].links >= 2
     record = json.loads(Path("pooled/run.json").read_text())
     assert (record["pool"]["workers"], record["pool"]["threads"]) == (2, 1)
+
+
+def test_workers_that_listen_with_tls_give_the_bytes_of_one_process(
+    model: Path, alone: Left, workers: None
+) -> None:
+    certificate, key = certificates.made(Path())
+    token, _ = made_token(Path("token"), "--token-file")
+    servers = [WorkerServer("127.0.0.1", 0, token, certified(certificate, key)) for _ in range(2)]
+    for server in servers:
+        threading.Thread(target=server.serve, daemon=True).start()
+    addresses = ",".join(f"127.0.0.1:{server.port}" for server in servers)
+    shown = ["--workers", addresses, "--worker-token", "token", "--worker-threads", "1"]
+    trusted = train(model, *shown, "--worker-ca", str(certificate), out="tls")
+    assert trusted.exit_code == 0, trusted.output
+    assert left("tls") == alone
+    for trust, code, words in (
+        ([], 1, "perhaps it speaks with TLS: give --worker-ca"),
+        (["--worker-ca", "system"], 2, "its certificate isn't trusted"),
+    ):
+        refused = train(model, *shown, *trust, out="none")
+        assert refused.exit_code == code and words in refused.stderr, refused.output
+        assert not Path("none").exists()
 
 
 @pytest.mark.parametrize("staleness", [0, 1])
@@ -160,22 +186,25 @@ def test_a_learner_that_is_killed_goes_on_to_the_byte(
     assert left("run") == expected
 
 
+@pytest.mark.parametrize("pack", [1, 5])  # in the first step, with nothing learned yet, and later
 def test_with_no_worker_left_it_is_said_how_to_go_on(
-    model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
+    pack: int, model: Path, alone: Left, workers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Leaving(_Listening):
         def link(self) -> Any:
             self.starts = self.links < 1
             return super().link()
 
-    dies = Leaving("w1", dies_at(5))
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: dies)
+    dies = Leaving("w1", dies_at(pack))
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: dies)
     result = train(model, "--workers", "1", out="run")
     assert result.exit_code == 1
     [message] = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
-    assert message.startswith("Error: workers: none is left; w1: no such machine. What was learned")
+    assert message.startswith(
+        "Error: workers: none is left; w1: no such machine. What was learned before"
+    )
     assert message.count("the same command") == 1 and "--resume" in message
-    monkeypatch.setattr(opening, "LocalWorker", lambda number, threads: _Listening("w"))
+    monkeypatch.setattr(opening, "LocalWorker", lambda number, *_: _Listening("w"))
     assert train(model, "--workers", "1", "--resume", out="run").exit_code == 0
     assert left("run") == alone
 

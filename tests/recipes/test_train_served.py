@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner, Result
 
 from endpoints import Answer, Server, serving
+from launching import launched
 from tiny import saved
 from truing.cli.main import app
 from truing.files import read_jsonl
@@ -153,6 +154,18 @@ def test_with_no_server_left_it_says_how_to_go_on(model: Path, begin: Begin) -> 
     other, _ = begin()
     assert trained(spec(model, other), "--resume") == expected  # elsewhere, by the same spec
     assert log() == log("whole")
+
+
+def test_with_no_server_left_all_processes_end_alike(
+    model: Path, begin: Begin, tmp_path: Path
+) -> None:
+    dies, _ = begin(fails=_dies_at(3, (503, "")))
+    file = tmp_path / "spec.yaml"
+    file.write_text(yaml.safe_dump(spec(model, dies)))
+    ended = launched(file, tmp_path / "run")
+    messages = "".join(error for *_, error in ended)
+    assert [code for code, *_ in ended] == [1, 1], messages
+    assert messages.count("no server is left") == 1 and "no server is left" in ended[0][2]
 
 
 @pytest.mark.parametrize("staleness", [1, 2])

@@ -17,6 +17,7 @@ from launching import together as together_in
 from tiny import saved
 from training_worker import made, run
 from truing import Spec, align
+from truing.policies.sampler import SamplerGone
 from truing.progress import SilentProgress
 from truing.recipes.train import train, train_one
 from truing.runs.ranks import Ranks
@@ -95,7 +96,7 @@ def test_a_mistake_on_one_rank_ends_all(monkeypatch: pytest.MonkeyPatch) -> None
 
     def gathered(given: list[Any]) -> list[Any]:
         told.extend(given)
-        return [([1], ""), *given] if not given[0][1] else given
+        return [([1], "", 0), *given] if not given[0][1] else given
 
     monkeypatch.setattr("truing.runs.ranks.gather_object", gathered)
 
@@ -104,8 +105,15 @@ def test_a_mistake_on_one_rank_ends_all(monkeypatch: pytest.MonkeyPatch) -> None
 
     with pytest.raises(InputError, match="reward: gave inf"):
         Ranks().shared_out([1, 2], wrong)
-    assert told == [(None, "reward: gave inf")]  # the others hear of it
+    assert told == [(None, "reward: gave inf", 2)]  # the others hear of it
     assert Ranks().shared_out([7], list) == [1]  # fewer rows than processes
+
+    def nobody(rows: Sequence[int]) -> list[int]:
+        raise SamplerGone("no server is left")  # not the user's mistake
+
+    with pytest.raises(InputError, match="no server is left") as gone:
+        Ranks().shared_out([1, 2], nobody)
+    assert gone.value.exit_code == 1
 
 
 def test_one_process_needs_no_others() -> None:

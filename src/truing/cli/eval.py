@@ -70,6 +70,7 @@ from truing.cli.oversight import oversee
 from truing.cli.workers import (
     WorkerCa,
     Workers,
+    WorkerSilence,
     WorkerThreads,
     WorkerToken,
     entered,
@@ -145,6 +146,7 @@ def evaluate(
     worker_threads: WorkerThreads = None,
     worker_token: WorkerToken = None,
     worker_ca: WorkerCa = None,
+    worker_silence: WorkerSilence = None,
     as_json: AsJson = False,
     accept_licence: AcceptLicence = False,
 ) -> None:
@@ -192,6 +194,7 @@ def evaluate(
             worker_threads=worker_threads,
             worker_token=worker_token,
             worker_ca=worker_ca,
+            worker_silence=worker_silence,
         )
         if OVERSIGHT in evaluations:
             measured = {**apart, **asks, **spread, **given(run=run, candidate=candidate or None)}

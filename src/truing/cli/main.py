@@ -42,6 +42,7 @@ from truing.cli.train import train
 from truing.cli.workers import (
     WorkerCa,
     Workers,
+    WorkerSilence,
     WorkerThreads,
     WorkerToken,
     named_pool,
@@ -138,6 +139,7 @@ def align(
     worker_threads: WorkerThreads = None,
     worker_token: WorkerToken = None,
     worker_ca: WorkerCa = None,
+    worker_silence: WorkerSilence = None,
     accept_licence: AcceptLicence = False,
 ) -> None:
     """Align a model by several methods, measure what each did, and write the report.
@@ -167,6 +169,7 @@ def align(
                 worker_threads=worker_threads,
                 worker_token=worker_token,
                 worker_ca=worker_ca,
+                worker_silence=worker_silence,
             )
             result = run_align(
                 built,

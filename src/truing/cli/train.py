@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, redirect_stdout, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,14 @@ from truing.cli.common import (
     spec_of,
     use_device,
 )
-from truing.cli.workers import WorkerCa, Workers, WorkerThreads, WorkerToken, named_pool
+from truing.cli.workers import (
+    WorkerCa,
+    Workers,
+    WorkerSilence,
+    WorkerThreads,
+    WorkerToken,
+    named_pool,
+)
 from truing.terminal import say
 from truing.types import InputError
 
@@ -55,22 +62,18 @@ def _explained_once(interrupted: str) -> Iterator[bool]:
                 raise
             with suppress(ProcessLost):
                 ranks.wait()  # whoever has started them ends the others with the first to end
-            raise typer.Exit(2) from None
+            raise typer.Exit(error.exit_code) from None
         except ProcessLost as lost:
             if may_speak():
                 say(f"Error: {lost}", error=True)
             raise typer.Exit(1) from None
 
 
-def _pool(
-    device: str, workers: str | None, threads: int | None, token: Path | None, ca: str | None
-) -> WorkerPool | None:
+def _pool(device: str, workers: str | None, options: Mapping[str, Any]) -> WorkerPool | None:
     from truing.progress import StderrProgress
 
     use_device(device)  # which workers compute on as well
-    return named_pool(
-        StderrProgress().note, workers, worker_threads=threads, worker_token=token, worker_ca=ca
-    )
+    return named_pool(StderrProgress().note, workers, **options)
 
 
 def train(
@@ -108,6 +111,7 @@ def train(
     worker_threads: WorkerThreads = None,
     worker_token: WorkerToken = None,
     worker_ca: WorkerCa = None,
+    worker_silence: WorkerSilence = None,
 ) -> None:
     """Train one thing alone, without the comparison: a candidate by fine-tuning, from preferences, by
     reinforcement learning or by a search for a prompt, a reward model from people's judgements, or judges
@@ -125,8 +129,14 @@ def train(
             from truing.recipes.train import train
 
             pool = None
-            if workers is not None or worker_threads or worker_token or worker_ca:
-                pool = _pool(built.compute.device, workers, worker_threads, worker_token, worker_ca)
+            options = {
+                "worker_threads": worker_threads,
+                "worker_token": worker_token,
+                "worker_ca": worker_ca,
+                "worker_silence": worker_silence,
+            }
+            if workers is not None or any(each is not None for each in options.values()):
+                pool = _pool(built.compute.device, workers, options)
             # Not entered: what learns keeps all of its threads.
             with nullcontext() if pool is None else closing(pool):
                 result = train(

@@ -44,6 +44,15 @@ WorkerCa = Annotated[
         "then speak TLS",
     ),
 ]
+WorkerSilence = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        metavar="S",
+        help="with --workers: seconds without a sign of life after which a worker counts as dead, and "
+        "another takes over; 60 without it",
+    ),
+]
 
 
 def named_pool(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from truing.models.sampling import Sampling, sample
 from truing.types import Completion, InputError
@@ -24,7 +24,7 @@ class SamplerGone(InputError):
     No mistake of the user's, though it is raised in all processes that learn together as theirs are.
     """
 
-    exit_code: ClassVar[int] = 1
+    exit_code: int = 1
 
 
 @dataclass(frozen=True)

@@ -93,9 +93,12 @@ def _check_rows(where: str, rows: int, what: str, count: int) -> None:
 
 
 def _say_alone(progress: Progress) -> None:
-    """`accelerate launch --cpu --num_processes N` starts one process on one machine, and sets this."""
-    if is_set("ACCELERATE_USE_CPU") and "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
+    """`accelerate launch --num_processes N` starts one process on a machine without cards, with --cpu or
+    without, and sets these for it."""
+    of_launch = "ACCELERATE_USE_CPU" in os.environ and "MASTER_ADDR" in os.environ
+    if of_launch and "RANK" not in os.environ:
         progress.note(
-            "accelerate launch --cpu starts one process on a machine, whatever --num_processes says; for "
-            "several use torchrun --nproc_per_node N"
+            "accelerate launch has started one process, whatever --num_processes says: it does so on a "
+            "processor; for several there use torchrun --nproc_per_node N, or add --multi_gpu in place of "
+            "--cpu"
         )

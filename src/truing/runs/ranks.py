@@ -71,7 +71,11 @@ def may_speak() -> bool:
 
 
 class KnownToAll(InputError):
-    """A mistake that has been raised in every process."""
+    """A mistake that has been raised in every process; all end with the code that it ends one with."""
+
+    def __init__(self, message: str, exit_code: int = InputError.exit_code) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def check_alone(what: str) -> None:
@@ -173,29 +177,29 @@ class Ranks:
 
     def _from_all(self, work: Callable[[], Made]) -> list[Made]:
         """What `work` makes in each process, in their order."""
-        own: tuple[Made | None, str]
+        own: tuple[Made | None, str, int]
         try:
-            own = (work(), "")
+            own = (work(), "", 0)
         except InputError as error:
-            own = (None, str(error))
+            own = (None, str(error), error.exit_code)
         return self._gathered(own)
 
     @staticmethod
-    def _gathered(own: tuple[Any, str]) -> list[Any]:
+    def _gathered(own: tuple[Any, str, int]) -> list[Any]:
         """What every process made. Raises the mistake of the first that made one instead."""
         with all_there():
             LENDING.until_all_are_done()
-            parts: list[tuple[Any, str]] = gather_object([own])
-        for _, mistake in parts:
+            parts: list[tuple[Any, str, int]] = gather_object([own])
+        for _, mistake, exit_code in parts:
             if mistake:
-                raise KnownToAll(mistake)
-        return [made for made, _ in parts]
+                raise KnownToAll(mistake, exit_code)
+        return [made for made, *_ in parts]
 
     def tell(self, mistake: InputError) -> None:
         """Raises a mistake of this process in the others, where they wait next."""
         if self.count > 1 and not isinstance(mistake, KnownToAll):
             with suppress(ProcessLost, KnownToAll):  # they are gone, or hear their own
-                self._gathered((None, str(mistake)))
+                self._gathered((None, str(mistake), mistake.exit_code))
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replaces every gradient by its sum over the processes (none counts as 0). Gradients of rows of

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
+import time
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import certificates
 from truing.models.pool import links as links_module
 from truing.models.pool.build import build
 from truing.models.pool.links import ListeningWorker, SocketLink, connect
-from truing.models.pool.messages import LinkLost, Message
+from truing.models.pool.messages import LinkLost, LinkSilent, Message
 from truing.models.pool.opening import open_pool
 from truing.models.pool.trust import address_of, certified, made_token, read_token, trusting
 from truing.models.pool.worker import WorkerServer
@@ -70,26 +70,7 @@ def test_another_build_is_refused_on_both_sides(
 
 
 def test_a_certificate_is_asked_for_where_it_should_be(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("makes its certificate with openssl")
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ),
-            *("-nodes", "-keyout", str(key), "-out", str(certificate), "-subj", "/CN=worker"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = certificates.made(tmp_path)
     tls = certified(certificate, key)
     server = listening(WorkerServer("127.0.0.1", 0, TOKEN, tls))
     address = ("127.0.0.1", server.port, TOKEN)
@@ -126,6 +107,25 @@ def test_a_machine_that_goes_without_a_word_is_noticed(server: WorkerServer) -> 
         idle, apart, count = map(option, names)
         seconds = idle + apart * count
         assert seconds <= 120 and option(socket.TCP_USER_TIMEOUT) == 1000 * seconds
+    link.close()
+
+
+def test_who_computes_for_long_gives_signs_of_life(
+    server: WorkerServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(request: Message) -> Message:
+        time.sleep(1.0)
+        return Message({"after": request.content["do"]})
+
+    monkeypatch.setattr(server.holder, "answer", slowly)
+    worker = ListeningWorker("127.0.0.1", server.port, TOKEN, silence=0.4)
+    link, _ = worker.link()
+    assert [link.ask(Message({"do": n})).content["after"] for n in range(2)] == [0, 1]
+    link.close()
+    monkeypatch.setattr(links_module, "seconds_between", lambda _: 5.0)  # longer than is waited
+    link, _ = worker.link()
+    with pytest.raises(LinkSilent, match=r"no sign of life for 0\.4 s"):
+        link.ask(Message({"do": 0}))
     link.close()
 
 

@@ -19,7 +19,7 @@ from truing.models.engine.tree import PromptWithContinuations
 from truing.models.language_model import LanguageModel
 from truing.models.pool import build as build_module
 from truing.models.pool import pool as pool_module
-from truing.models.pool.links import LocalWorker, Worker
+from truing.models.pool.links import ListeningWorker, LocalWorker, Worker
 from truing.models.pool.messages import LinkLost, Message
 from truing.models.pool.model_files import ModelFiles
 from truing.models.pool.pool import WorkerPool
@@ -230,31 +230,68 @@ def test_messages_keep_every_bit_and_nothing_else_is_read() -> None:
             Message.from_bytes(broken)
 
 
-def test_processes_of_which_one_is_killed_give_the_same_bits(files: ModelFiles) -> None:
-    expected, told = alone(files, 1), list[str]()
+@pytest.fixture(scope="module")
+def processes() -> Iterator[list[LocalWorker]]:
     workers = [LocalWorker(number, 1) for number in range(1, 5)]
+    yield workers
+    for worker in workers:
+        worker.close()
+
+
+def test_processes_of_which_one_is_killed_give_the_same_bits(
+    files: ModelFiles, processes: list[LocalWorker]
+) -> None:
+    expected, told = alone(files, 1), list[str]()
     draw = random.Random(20)
-    try:
-        for count in (4, 2):  # the same processes for both
-            pool = WorkerPool(workers[:count], 1, CPU, told.append)
-            torch.set_num_threads(1)
-            model, at = PooledModel(files, pool), draw.randrange(4)
-            killed = draw.choice(workers[:count])
-            model.answered = _killing(model.answered, killed, at)  # type: ignore[method-assign]
-            assert bits(model) == expected
-    finally:
-        for worker in workers:
-            worker.close()
+    for count in (4, 2):
+        pool = WorkerPool(processes[:count], 1, CPU, told.append)
+        torch.set_num_threads(1)
+        model, at = PooledModel(files, pool), draw.randrange(4)
+        killed = draw.choice(processes[:count])
+        model.answered = _sending(model.answered, killed, signal.SIGKILL, at)  # type: ignore[method-assign]
+        assert bits(model) == expected
 
 
-def _killing(answered: Any, killed: LocalWorker, at: int) -> Any:
-    """The same answers; when the pack of that number is there, the process is killed."""
+def test_one_that_is_stopped_counts_as_dead_and_comes_to_life_again(
+    files: ModelFiles, processes: list[LocalWorker]
+) -> None:
+    expected, told = alone(files, 1), list[str]()
+    here = processes[:2]
+    for each in here:
+        each.silence = 2.0
+        each.link()[0].close()  # it runs, and has a port
+    elsewhere = [ListeningWorker("127.0.0.1", w._port, w._token, silence=2.0) for w in here]
+
+    # Of those that listen, the stopped one is given up; its late answer is dropped, and it is of use again.
+    pool = WorkerPool(elsewhere, 1, CPU, told.append)
+    model, stopped = PooledModel(files, pool), here[0].pid
+    model.answered = _sending(model.answered, here[0], signal.SIGSTOP, 0)  # type: ignore[method-assign]
+    assert bits(model) == expected
+    silent = f"{elsewhere[0].name} is gone (no sign of life for 2 s); its pack is taken over."
+    assert silent in told
+    assert stopped is not None
+    os.kill(stopped, signal.SIGCONT)
+    again = WorkerPool(elsewhere[:1], 1, CPU, told.append)
+    assert bits(PooledModel(files, again)) == expected
+
+    # A process of ours is ended, and started anew.
+    pool = WorkerPool(here, 1, CPU, told.append)
+    model = PooledModel(files, pool)
+    model.answered = _sending(model.answered, here[0], signal.SIGSTOP, 0)  # type: ignore[method-assign]
+    assert bits(model) == expected
+    assert "worker 1 here is gone (no sign of life for 2 s); its pack is taken over." in told
+
+
+def _sending(answered: Any, worker: LocalWorker, what: signal.Signals, at: int) -> Any:
+    """The same answers; when the pack of that number is there, the process is sent a signal, once."""
+    sent: list[int] = []
 
     def watched(packs: Any) -> Iterator[Any]:
         for number, answer in answered(packs):
-            if number == at:
-                assert killed.pid is not None
-                os.kill(killed.pid, signal.SIGKILL)
+            if number == at and (what is signal.SIGKILL or not sent):
+                assert worker.pid is not None
+                sent.append(worker.pid)
+                os.kill(worker.pid, what)
             yield number, answer
 
     return watched

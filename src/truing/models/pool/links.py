@@ -10,17 +10,28 @@ import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, BinaryIO, Protocol, cast
 
 from truing.models.pool.build import build, check_build
-from truing.models.pool.messages import LinkLost, Message, notice_loss, read, write
+from truing.models.pool.heartbeat import SILENCE_SECONDS, is_beat, seconds_between
+from truing.models.pool.messages import (
+    LinkLost,
+    LinkSilent,
+    Message,
+    notice_loss,
+    read,
+    write,
+)
 from truing.types import InputError
 
 CONNECT_SECONDS = 60.0
+START_SECONDS = 600.0
+"""How long a process may take until it listens: it loads its libraries, perhaps from a slow disk."""
 _OTHER_NAME = (62, 64)  # of OpenSSL: the certificate is another host's, another address's
 POOL = secrets.token_hex(8)
 """This process among those that ask the same workers."""
@@ -30,7 +41,7 @@ class Link(Protocol):
     """One at a time may ask over it."""
 
     def ask(self, request: Message) -> Message:
-        """The worker's answer. Raises LinkLost where it is gone."""
+        """The worker's answer. Raises LinkLost where it is gone, LinkSilent where it seems to hang."""
         ...
 
     def close(self) -> None:
@@ -63,16 +74,31 @@ class Worker(Protocol):
 
 
 class SocketLink:
-    """A connection to a worker."""
+    """A connection to a worker, which has `silence` seconds for each sign of life; `on_silence` is what is
+    done with one that gives none."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        silence: float = SILENCE_SECONDS,
+        on_silence: Callable[[], object] = lambda: None,
+    ) -> None:
         self._connection = connection
+        self._silence, self._on_silence = silence, on_silence
+        # For each piece that comes or goes, however long the whole takes.
+        connection.settimeout(silence)
         self._stream = cast(BinaryIO, connection.makefile("rwb"))
 
     def ask(self, request: Message) -> Message:
         """See Link."""
-        write(self._stream, request)
-        return read(self._stream)
+        try:
+            write(self._stream, request)
+            while is_beat(answer := read(self._stream)):
+                pass
+        except LinkSilent:
+            self._on_silence()
+            raise LinkSilent(f"no sign of life for {self._silence:g} s") from None
+        return answer
 
     def close(self) -> None:
         """See Link. Whoever waits for an answer hears that there is none."""
@@ -83,9 +109,17 @@ class SocketLink:
 
 
 def connect(
-    host: str, port: int, token: str, name: str, tls: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    token: str,
+    name: str,
+    tls: ssl.SSLContext | None = None,
+    *,
+    silence: float = SILENCE_SECONDS,
+    on_silence: Callable[[], object] = lambda: None,
 ) -> tuple[Link, Mapping[str, Any]]:
-    """A link to a worker that listens, and what it says of itself. Raises as `Worker.link` does."""
+    """A link to a worker that listens, and what it says of itself; see SocketLink. Raises as `Worker.link`
+    does."""
     try:
         connection = socket.create_connection((host, port), CONNECT_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,9 +134,13 @@ def connect(
         raise LinkLost(f"{error}; perhaps it speaks without TLS: leave --worker-ca out") from None
     except (OSError, OverflowError, UnicodeError) as error:
         raise LinkLost(f"can't be reached ({error})") from None
-    link = SocketLink(connection)
+    link = SocketLink(connection, silence, on_silence)
+    greeting = {"token": token, "build": build(), "pool": POOL, "beat": seconds_between(silence)}
     try:
-        about = link.ask(Message({"token": token, "build": build(), "pool": POOL})).content
+        about = link.ask(Message(greeting)).content
+    except LinkSilent:
+        link.close()
+        raise
     except LinkLost as error:
         link.close()
         hint = "; perhaps it speaks with TLS: give --worker-ca" if tls is None else ""
@@ -110,7 +148,6 @@ def connect(
     if about.get("failed") == "input":
         raise InputError(f"{name}: {about['message']}; give the worker's own with --worker-token")
     check_build(name, about.get("build"))
-    connection.settimeout(None)
     return link, about
 
 
@@ -130,6 +167,7 @@ class LocalWorker:
 
     number: int
     threads: int
+    silence: float = SILENCE_SECONDS
     _process: subprocess.Popen[bytes] | None = None
     _port: int = 0
     _token: str = ""
@@ -152,7 +190,14 @@ class LocalWorker:
             if self._process is None or self._process.poll() is not None:
                 self.close()
                 self._start()
-        return connect("127.0.0.1", self._port, self._token, self.name)
+            process, port, token = self._process, self._port, self._token
+        assert process is not None
+
+        def end() -> None:  # this one, whichever runs by then: another link may have seen it before
+            process.kill()
+            process.wait()
+
+        return connect("127.0.0.1", port, token, self.name, silence=self.silence, on_silence=end)
 
     def _start(self) -> None:
         self._token = secrets.token_hex(32)
@@ -170,6 +215,9 @@ class LocalWorker:
             start_new_session=True,  # Ctrl-C is the pool's to hear
         )
         assert process.stdin is not None and process.stdout is not None
+        late = threading.Timer(START_SECONDS, process.kill)
+        late.daemon = True
+        late.start()
         try:
             process.stdin.write(json.dumps({"token": self._token}).encode() + b"\n")
             process.stdin.flush()
@@ -177,6 +225,8 @@ class LocalWorker:
             self._port = int(json.loads(process.stdout.readline())["port"])
         except (OSError, ValueError, KeyError, TypeError):
             raise LinkLost(f"it ended at its start: {_last_words(process, errors)}") from None
+        finally:
+            late.cancel()
 
     def ended(self) -> str:
         """See Worker."""
@@ -222,6 +272,7 @@ class ListeningWorker:
     port: int
     token: str
     tls: ssl.SSLContext | None = None
+    silence: float = SILENCE_SECONDS
 
     @property
     def name(self) -> str:
@@ -231,7 +282,8 @@ class ListeningWorker:
 
     def link(self) -> tuple[Link, Mapping[str, Any]]:
         """See Worker."""
-        return connect(self.host, self.port, self.token, self.name, self.tls)
+        address = (self.host, self.port, self.token, self.name, self.tls)
+        return connect(*address, silence=self.silence)
 
     def ended(self) -> str:
         """See Worker."""

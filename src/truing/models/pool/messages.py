@@ -35,6 +35,10 @@ class LinkLost(Exception):
     """The other side is gone, or says what is no message."""
 
 
+class LinkSilent(LinkLost):
+    """The other side is there, perhaps, but has given no sign of life for too long."""
+
+
 @dataclass(frozen=True)
 class Message:
     """A JSON object, and tensors by name."""
@@ -82,6 +86,8 @@ def write(stream: BinaryIO, message: Message) -> None:
     try:
         stream.write(message.to_bytes())
         stream.flush()
+    except TimeoutError:
+        raise LinkSilent("it takes nothing") from None
     except (OSError, ValueError) as error:
         raise LinkLost(str(error)) from None
 
@@ -97,6 +103,8 @@ def read(stream: BinaryIO, most: int = MOST_JSON) -> Message:
 def _exactly(stream: BinaryIO, count: int) -> bytes:
     try:
         data = stream.read(count)
+    except TimeoutError:
+        raise LinkSilent("it says nothing") from None
     except (OSError, ValueError) as error:
         raise LinkLost(str(error)) from None
     if len(data) < count:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 
 from truing.models import devices
+from truing.models.pool.heartbeat import SILENCE_SECONDS
 from truing.models.pool.links import ListeningWorker, LocalWorker, Worker
 from truing.models.pool.messages import KEPT, LinkLost
 from truing.models.pool.pool import WorkerPool
@@ -29,12 +31,14 @@ def open_pool(
     threads: int | None = None,
     token: Path | None = None,
     ca: str | None = None,
+    silence: float | None = None,
 ) -> WorkerPool:
     """The pool that `workers` names; nothing is started yet.
 
     `threads` is how many each worker has; without it, their share of this machine's, or as many as the
     smallest machine has. `token` is the file with the token of workers that listen, `ca` the certificate
-    that signed theirs (system: the system's own); without it they don't speak TLS.
+    that signed theirs (system: the system's own); without it they don't speak TLS. `silence` is how many
+    seconds one may give no sign of life until it counts as dead; 60 without it.
 
     Raises InputError where it names none, or one that isn't fit to be one, ModelUnavailable where one
     can't be reached.
@@ -44,6 +48,13 @@ def open_pool(
     for option, value in (("--worker-token", token), ("--worker-ca", ca)):
         if value is not None and not listen:
             raise InputError(f"{option}: belongs to workers that listen; {EXPECTED}")
+    if silence is not None and not 1 <= silence < math.inf:
+        raise InputError(f"--worker-silence {silence:g}: must be at least 1 second")
+    if silence is not None and wanted.startswith("ray://"):
+        raise InputError(
+            "--worker-silence: holds for processes here and workers that listen; Ray asks its nodes itself"
+        )
+    silence = silence or SILENCE_SECONDS
     if wanted.startswith("ray://"):
         from truing.models.pool.on_ray import ray_workers
 
@@ -51,7 +62,7 @@ def open_pool(
         found, each = ray_workers(wanted, threads, device)
         where = "in the cluster"
     elif listen:
-        found, each = _listening(workers, wanted.split(","), threads, token, ca)
+        found, each = _listening(workers, wanted.split(","), threads, token, ca, silence)
         where = "on other machines"
     else:
         if not re.fullmatch(r"[+-]?\d{1,6}", wanted):
@@ -59,14 +70,19 @@ def open_pool(
         if (count := int(wanted)) < 1:
             raise InputError(f"--workers {workers}: must be at least 1; {EXPECTED}")
         each = threads or max(1, torch.get_num_threads() // count)
-        found = [LocalWorker(number, each) for number in range(1, count + 1)]
+        found = [LocalWorker(number, each, silence) for number in range(1, count + 1)]
         where = "on this machine"
     tell(f"Workers: {len(found)} {where}, {each} thread{'s' * (each != 1)} each.")
     return WorkerPool(found, each, device, tell)
 
 
 def _listening(
-    workers: str, names: Sequence[str], threads: int | None, token: Path | None, ca: str | None
+    workers: str,
+    names: Sequence[str],
+    threads: int | None,
+    token: Path | None,
+    ca: str | None,
+    silence: float,
 ) -> tuple[list[ListeningWorker], int]:
     """Workers that were met, and the threads of each."""
     if token is None:
@@ -75,8 +91,9 @@ def _listening(
         )
     secret, tls = read_token(token, "--worker-token"), None if ca is None else trusting(ca)
     addresses = dict.fromkeys(address_of(name.strip(), "--workers") for name in names)
-    found = [ListeningWorker(host, port, secret, tls) for host, port in addresses]
-    return found, threads or min(_cores(worker) for worker in found)
+    found = [ListeningWorker(host, port, secret, tls, silence) for host, port in addresses]
+    cores = min(_cores(worker) for worker in found)  # all are met, before anything is made
+    return found, threads or cores
 
 
 def _cores(worker: ListeningWorker) -> int:

@@ -21,7 +21,7 @@ from truing.models.engine.threads import workers as passes_at_once
 from truing.models.pool.functions import Pack
 from truing.models.pool.jobs import Job, JobQueue, PooledFiles, raised
 from truing.models.pool.links import POOL, Link, Worker
-from truing.models.pool.messages import KEPT, LinkLost, Message
+from truing.models.pool.messages import KEPT, LinkLost, LinkSilent, Message
 from truing.models.user_cache import ModelUnavailable
 from truing.types import InputError
 
@@ -227,7 +227,8 @@ class WorkerPool:
             error = raised(answer, lane.worker.name)
         except LinkLost as lost:
             lane.link.close()
-            self._put_back(lane, job, lane.worker.ended() or str(lost))
+            hangs = isinstance(lost, LinkSilent)  # and was ended for it, perhaps
+            self._put_back(lane, job, str(lost) if hangs else lane.worker.ended() or str(lost))
             return False
         job.end(answer, error)
         return True

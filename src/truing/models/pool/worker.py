@@ -15,10 +15,12 @@ import ssl
 import sys
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from truing.models.pool.build import check_build
+from truing.models.pool.heartbeat import Heartbeat, asked_for
 from truing.models.pool.holder import ModelHolder
 from truing.models.pool.messages import GREETING, LinkLost, Message, notice_loss, read, write
 from truing.types import InputError
@@ -63,18 +65,24 @@ class WorkerServer:
             if self._tls is not None:
                 connection = self._tls.wrap_socket(connection, server_side=True)
             with connection, cast(BinaryIO, connection.makefile("rwb")) as stream:
-                if pool := self._greeted(stream):
+                if greeting := self._greeted(stream):
                     connection.settimeout(None)
                     notice_loss(connection)
-                    self._answer(stream, pool)
+                    pool = str(greeting.get("pool") or "a pool")
+                    self._answer(stream, pool, asked_for(greeting.get("beat")))
 
-    def _answer(self, stream: BinaryIO, pool: str) -> None:
-        """Answers a pool until it is gone; what it alone used is freed when all its connections are."""
+    def _answer(self, stream: BinaryIO, pool: str, beat: float) -> None:
+        """Answers a pool until it is gone, with a sign of life every `beat` seconds until there is an
+        answer; what it alone used is freed when all its connections are. The answer to a pool that gave
+        this worker up, and hung up, is dropped."""
         with self._counting:
             self._connections[pool] += 1
         try:
             while True:
-                write(stream, self.holder.answer(read(stream)))
+                request = read(stream)
+                with Heartbeat(stream, beat):
+                    answer = self.holder.answer(request)
+                write(stream, answer)
         finally:
             with self._counting:
                 self._connections[pool] -= 1
@@ -82,21 +90,21 @@ class WorkerServer:
             if is_gone:
                 self.holder.leave(pool)
 
-    def _greeted(self, stream: BinaryIO) -> str:
-        """The pool that speaks, where it shows the token and is of our build; else nothing."""
+    def _greeted(self, stream: BinaryIO) -> Mapping[str, Any]:
+        """What a pool says, where it shows the token and is of our build; else nothing."""
         greeting = read(stream, GREETING).content
         shown = str(greeting.get("token", "")).encode("utf-8", "replace")
         if not hmac.compare_digest(shown, self._token.encode()):
             write(stream, Message({"failed": "input", "message": "the token is another one"}))
-            return ""
+            return {}
         try:
             check_build("the pool", greeting.get("build"))
         except InputError:
             # Told in full by the other side, which sees both builds.
             write(stream, Message({"failed": "build", **self.holder.about()}))
-            return ""
+            return {}
         write(stream, Message(self.holder.about()))
-        return str(greeting.get("pool") or "a pool")
+        return greeting
 
 
 def main() -> None:
