@@ -278,16 +278,27 @@ def test_one_that_would_end_the_program_ends_nothing(
 
 
 def test_an_interrupt_of_the_user_is_not_kept_from_the_training(tmp_path: Path) -> None:
-    released = threading.Event()
+    released, heard = threading.Event(), list[int]()
+
+    def once(number: int, frame: object) -> None:
+        heard.append(number)
+        if len(heard) == 1:
+            raise KeyboardInterrupt
 
     def interrupts() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        while not heard:  # one that comes in the moment before the wait begins doesn't end it
+            os.kill(os.getpid(), signal.SIGINT)
+            released.wait(0.2)
         released.wait()
 
     shown = Tracking(training(tmp_path), {"slow": Told("log", interrupts)})
     shown.begin([])
-    with pytest.raises(KeyboardInterrupt):
-        shown.add(row(1))
+    before = signal.signal(signal.SIGINT, once)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            shown.add(row(1))
+    finally:
+        signal.signal(signal.SIGINT, before)
     shown.end([row(1)], finished=False)  # what is stuck isn't waited for once more
     released.set()
 
