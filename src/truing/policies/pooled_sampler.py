@@ -65,8 +65,8 @@ class PooledSampler:
         except ModelUnavailable as error:
             why = str(error).partition(KEPT)[0].rstrip(" .")
             raise SamplerGone(
-                f"{why}. What was learned is saved: once there are workers, the same command goes on "
-                "(`truing train` with --resume)"
+                f"{why}. What was learned before this step is saved: once there are workers, the same "
+                "command goes on (`truing train` with --resume)"
             ) from None
         return Sampled([Group(version, each) for each in drawn.completions], drawn.entropy)
 

@@ -25,7 +25,7 @@ MOST_TOKENS = 16_384
 """Tokens of one reply at most: beyond, a prompt's samples are several requests, each with its seed."""
 HOW_TO_RESUME = (
     "start one again (its address may be another) and give the same command; `truing train` with --resume. "
-    "What was learned is saved"
+    "What was learned before this step is saved"
 )
 
 
