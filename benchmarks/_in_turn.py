@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from truing.models.precision import has_fast_bfloat16
+from truing.runs.costs import peak_memory_bytes
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,11 @@ class Benchmark:
 def _one_side(benchmark: Benchmark, side: str, case: str) -> None:
     """In the child: measures and prints one JSON document as the last line."""
     measured = benchmark.sides[side](case)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     document = {
         "seconds": list(measured.seconds),
         "work": dict(measured.work),
         "values": list(measured.values),
-        "peak_bytes": peak,
+        "peak_bytes": peak_memory_bytes(),  # its own: ru_maxrss begins at that of whoever forked it
     }
     print(json.dumps(document), flush=True)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +29,7 @@ from truing.models.precision import computed_in
 from truing.models.sampling import Sampling
 from truing.policies.language import LanguagePolicy
 from truing.prompts.rendering import Renderer
+from truing.runs.costs import peak_memory_bytes
 from truing.spec.run import AdapterSpec
 from truing.types import Dtype
 
@@ -77,7 +77,7 @@ def _step(samples: int, new_tokens: int, prompt_tokens: int) -> dict[str, float]
     seconds = timed(lambda: step(new_tokens))
     return {
         "seconds": seconds,
-        "peak_gigabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "peak_gigabytes": peak_memory_bytes() / 1e9,
     }
 
 

@@ -20,6 +20,7 @@ from truing.files import (
 )
 from truing.terminal import harmless
 from truing.types import InputError
+from waiting import LONG
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_a_pipe_is_written_into(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
     reader.start()
     write_jsonl_atomically(pipe, [{"a": 1}])
-    reader.join(20)
+    reader.join(LONG)
     assert read == ['{"a": 1}\n'] and pipe.is_fifo()
     assert list(tmp_path.iterdir()) == [pipe]
 

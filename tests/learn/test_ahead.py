@@ -16,6 +16,7 @@ from truing.learn.correction import LARGEST_SEQUENCE_RATIO, LARGEST_TOKEN_RATIO
 from truing.learn.sources.ahead import Ahead
 from truing.learn.update import update
 from truing.spec.run import Correction
+from waiting import LONG
 from worlds import World, biased_sampler, choices, estimates, sequences, slippery_grid
 
 WORLDS = {"grid": slippery_grid(), "text": sequences(), "choices": choices()}
@@ -47,7 +48,7 @@ def test_it_draws_while_its_learner_learns_and_tells_what_went_wrong_in_its_turn
 
     def draw(step: int, version: int) -> int:
         if step == 2:
-            assert learning.wait(10), "nothing was drawn while the learner learned"
+            assert learning.wait(LONG), "nothing was drawn while the learner learned"
         if step == 3:
             raise ValueError("step 3")
         return step

@@ -25,6 +25,7 @@ from truing.policies.served_sampler import ServedSampler, requests
 from truing.spec.run import AdapterSpec
 from truing.types import InputError
 from vllm_server import FakeVllm
+from waiting import LONG
 
 SAMPLING = Sampling(9, 0.8, seed=11, stop="e")
 PROMPTS = texts(5, [4, 6, 9])
@@ -50,7 +51,7 @@ def versions(policy: LanguagePolicy, tmp_path: Path) -> AdapterVersions:
 def served(policy: LanguagePolicy, versions: AdapterVersions) -> Iterator[ServedSampler]:
     with serving(FakeVllm(policy.reference, [SAMPLING.seed])) as server:
         name = f"{PREFIX}http://127.0.0.1:{server.http.server_port}#tiny"
-        client = VllmServer(EndpointName.parse(name, PREFIX), Connection(timeout=5))
+        client = VllmServer(EndpointName.parse(name, PREFIX), Connection(timeout=LONG))
         sampler = ServedSampler(policy.trained, [client], versions, 0, lambda: 0)
         yield sampler
         sampler.close()

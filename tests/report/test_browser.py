@@ -14,6 +14,7 @@ from truing.recipes.report import build_report, metrics_of
 from truing.report.answered import AnswerTable
 from truing.report.answers import answer_table, by_seed, terms_of
 from truing.runs.folder import RunFolder
+from waiting import LONG
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 
@@ -89,7 +90,7 @@ def test_answers_are_searched_filtered_and_sorted(browser: Any, page_path: Path)
     base, sft = table.columns.index("base"), table.columns.index("sft")
     assert table.answers > 2000
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(1000 * LONG)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.goto(page_path.as_uri(), wait_until="load")
@@ -142,7 +143,7 @@ def test_answers_are_searched_filtered_and_sorted(browser: Any, page_path: Path)
 
 def test_cards_come_by_pointer_and_by_keyboard(browser: Any, page_path: Path) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(1000 * LONG)
     page.goto(page_path.as_uri(), wait_until="load")
     card = page.get_by_role("tooltip")
     question = page.locator(".given tbody summary").first

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from commands import run
 from page_server import running
 from people_work import someone
-from pilot_server import TOKEN, candidate, halt, until
+from pilot_server import TOKEN, candidate, halt
 from tiny import tiny
 from truing.candidates import Candidate, save_candidate
 from truing.data.texts import Demonstration
@@ -37,6 +37,7 @@ from truing.serve.forms import ChatForm
 from truing.serve.page import visit_token
 from truing.serve.service import Service
 from truing.serve.serving import DTYPE, _open
+from waiting import LONG, until
 
 WREN, ROBIN = "wren-model", "robin-model"
 USER = "page-aaaaaaaaaaaaaaaa"
@@ -74,7 +75,7 @@ def url(app: FastAPI) -> Iterator[str]:
 @pytest.fixture()
 def visitor(url: str) -> Iterator[httpx2.Client]:
     """Somebody who opened the page's link."""
-    with httpx2.Client(base_url=url, timeout=30, headers={"X-CSRF": csrf_token(TOKEN)}) as client:
+    with httpx2.Client(base_url=url, timeout=LONG, headers={"X-CSRF": csrf_token(TOKEN)}) as client:
         assert client.get(f"/?token={visit_token(TOKEN)}").status_code == 200
         yield client
 
@@ -83,7 +84,7 @@ def visitor(url: str) -> Iterator[httpx2.Client]:
 def program(url: str) -> Iterator[httpx2.Client]:
     """Somebody who holds the key."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx2.Client(base_url=url, timeout=30, headers=headers) as client:
+    with httpx2.Client(base_url=url, timeout=LONG, headers=headers) as client:
         yield client
 
 
@@ -237,7 +238,7 @@ def test_programs_name_the_model_and_get_its_own_answers(
 def test_both_are_written_at_the_same_time(
     visitor: httpx2.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together, read = threading.Barrier(2, timeout=20), BatchedGenerator.read
+    together, read = threading.Barrier(2, timeout=LONG), BatchedGenerator.read
 
     def reading(generator: BatchedGenerator, generation: Generation) -> None:
         together.wait()  # breaks, and ends the answer, where the other one isn't being read
@@ -284,7 +285,7 @@ def test_what_is_too_long_for_one_is_refused_for_both(arena: Arena, sqlite_store
 def test_who_leaves_gives_both_up(
     visitor: httpx2.Client, arena: Arena, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone = halt(monkeypatch, 20)  # nobody writes on before the client has left
+    gone = halt(monkeypatch, LONG)  # nobody writes on before the client has left
     monkeypatch.setattr("truing.serve.answering.DEFAULT_TOKENS", 100)
     body = {"user": USER, "messages": [{"role": "user", "content": "a?"}], "compare": True,
             "consent": False}  # fmt: skip

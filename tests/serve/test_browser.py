@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from browsing import LOW_CONTRAST, OVERFLOWING, SIZES, TOO_SMALL, UNNAMED, new_page, serious
 from page_server import running
-from pilot_server import TOKEN, candidate, until
+from pilot_server import TOKEN, candidate
 from tiny import tiny
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator
@@ -30,6 +30,7 @@ from truing.serve.app import make_app
 from truing.serve.arena import Arena
 from truing.serve.engine import Engine
 from truing.serve.service import Service
+from waiting import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 
-from pilot_server import TOKEN, asking, candidate, until
+from pilot_server import TOKEN, asking, candidate
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator, Request
 from truing.rewards.best_of_n import BestOfN
@@ -22,6 +22,7 @@ from truing.serve.chat import Chat
 from truing.serve.engine import Busy, Engine
 from truing.serve.service import Service
 from truing.types import Score
+from waiting import LONG, until
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
 N, TOKENS = 5, 10
@@ -171,7 +172,7 @@ def test_an_answer_waits_as_one_however_many_draws_it_takes(chooser: Candidate) 
     go, ended = threading.Event(), threading.Semaphore(0)
 
     def hear(finish: str | None) -> None:
-        go.wait(10)
+        go.wait(LONG)
         if finish:
             ended.release()
 
@@ -186,7 +187,7 @@ def test_an_answer_waits_as_one_however_many_draws_it_takes(chooser: Candidate) 
         with pytest.raises(Busy):
             engine.submit(asked, [hear] * 16, 16)
         go.set()
-        assert all(ended.acquire(timeout=10) for _ in range(48))
+        assert all(ended.acquire(timeout=LONG) for _ in range(48))
     finally:
         go.set()
         engine.close()

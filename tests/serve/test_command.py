@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from commands import refused, run
 from tiny import tiny
 from truing.cli.main import app
+from waiting import LONG
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
 
@@ -46,7 +47,7 @@ def test_it_answers_as_chat_does_and_ends_when_interrupted(folder: Path) -> None
                 max_tokens=20, user="wren", metadata={"consent": "yes"},
             )  # fmt: skip
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(LONG) == 0
         assert process.stdout.read() == ""
         assert re.fullmatch(r"Device: cpu \(.*\)\n", process.stderr.read())
     chat = ["chat", str(folder), "--seed", "3", "--temperature", "1.5", "--max-new-tokens", "20"]
@@ -83,7 +84,7 @@ def test_two_candidates_are_announced_and_listed(folder: Path) -> None:
             with openai.OpenAI(base_url=found[1], api_key="mine", max_retries=0) as client:
                 assert [each.id for each in client.models.list()] == list(found.group(2, 3))
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 0
+            assert process.wait(LONG) == 0
             assert process.stdout.read() == ""
             assert re.fullmatch(r"Device: cpu \(.*\)\n", process.stderr.read())
         finally:

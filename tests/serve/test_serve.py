@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from pilot_server import TOKEN, asking, candidate, halt, until
+from pilot_server import TOKEN, asking, candidate, halt
 from truing.models.decoding import BatchedGenerator, Request
 from truing.people import Store, tables
 from truing.people.web.security import MAX_BODY, RateLimit
@@ -21,6 +21,7 @@ from truing.serve.app import make_app
 from truing.serve.chat import Chat
 from truing.serve.engine import Busy, Closing, Engine
 from truing.serve.service import Service
+from waiting import LONG, until
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
 BASE = "http://127.0.0.1"
@@ -210,7 +211,7 @@ def test_only_the_key_opens(web: TestClient) -> None:
 @pytest.fixture()
 def halted(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """While not set, no engine takes a step."""
-    return halt(monkeypatch, 10)
+    return halt(monkeypatch, LONG)
 
 
 def test_a_client_that_leaves_frees_its_place(

@@ -16,7 +16,7 @@ import pytest
 from fastapi import FastAPI
 
 from page_server import running
-from pilot_server import TOKEN, asking, candidate, halt, until
+from pilot_server import TOKEN, asking, candidate, halt
 from truing.models.decoding import Request
 from truing.people.web import connections
 from truing.serve import streams
@@ -24,6 +24,7 @@ from truing.serve.answering import Answers
 from truing.serve.app import make_app
 from truing.serve.engine import Engine
 from truing.serve.service import Service
+from waiting import LONG, until
 
 openai = pytest.importorskip("openai", reason="the openai client is not installed")
 ASK = {
@@ -68,7 +69,7 @@ def test_what_is_not_read_is_kept_once(engine: Engine) -> None:
 
 def opened(url: str, body: bytes, *, length: int | None = None) -> socket.socket:
     address = urlsplit(url)
-    connection = socket.create_connection((address.hostname, address.port), timeout=10)
+    connection = socket.create_connection((address.hostname, address.port), timeout=LONG)
     head = (
         "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         f"Authorization: Bearer {TOKEN}\r\nContent-Length: {length or len(body)}\r\n\r\n"
@@ -99,7 +100,7 @@ def test_a_reader_that_reads_nothing_loses_its_place(
     with running(app) as url:
         body = json.dumps(ASK | {"stream": True, "max_tokens": 100}).encode()
         with closing(opened(url, body)):
-            until(lambda: engine.load == (1, 0))
+            until(lambda: begun and begun[0].tokens)
             until(lambda: engine.load == (0, 0))
     assert begun[0].finish is None and len(begun[0].tokens) < 100  # it was given up
 
@@ -109,7 +110,7 @@ def test_a_stream_that_the_end_cuts_off_says_so(
 ) -> None:
     monkeypatch.setattr(connections, "LAST_WORD_SECONDS", connections.GRACE_SECONDS - 0.1)
     texts: list[str] = []
-    with openai.OpenAI(base_url="http://x", api_key=TOKEN, max_retries=0, timeout=30) as client:
+    with openai.OpenAI(base_url="http://x", api_key=TOKEN, max_retries=0, timeout=LONG) as client:
         with running(app, engine.stop) as url:
             client.base_url = f"{url}/v1"
             stream = iter(client.chat.completions.create(**ASK, stream=True, max_tokens=110))
@@ -155,5 +156,5 @@ def test_an_answer_without_memory_is_refused_and_others_wait_for_it(
         until(lambda: engine.load == (2, 2))  # two of 32 tokens fit into 70
         assert engine.committed_bytes == 64 * token_bytes
         halted.set()
-        assert all(ended.acquire(timeout=10) for _ in range(4))
+        assert all(ended.acquire(timeout=LONG) for _ in range(4))
     engine.close()

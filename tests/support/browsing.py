@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from waiting import LONG
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
@@ -72,7 +74,7 @@ def new_page(
         has_touch=touch or size != "desk",
     )
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(1000 * LONG)
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

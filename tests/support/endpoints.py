@@ -21,6 +21,7 @@ from truing.models.remote.client import Connection
 from truing.models.remote.endpoint import Endpoint, EndpointName
 from truing.prompts.variants import Form, prompt_variants
 from truing.types import Case
+from waiting import LONG
 
 Answer = tuple[int, Any] | tuple[int, Any, dict[str, str]]
 Behaviour = Callable[[str, dict[str, Any]], Answer]
@@ -183,7 +184,7 @@ CASES = [
     Case(f"who is {word}?", (f"{word} is a cat", "nobody"), ("it is a dog", "me"))
     for word in ("ann", "bob", "cleo", "dan", "eve")
 ]
-QUICK = Connection(timeout=5, first_wait=0.01, at_once=2)
+QUICK = Connection(timeout=LONG, first_wait=0.01, at_once=2)
 
 
 def scored(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +15,7 @@ from tiny import tiny
 from truing.candidates import Candidate
 from truing.models.decoding import BatchedGenerator
 from truing.prompts.rendering import Prompt
+from waiting import LONG
 
 TOKEN = "a-key-of-ours"
 
@@ -31,7 +31,7 @@ def asking(app: FastAPI) -> Iterator[Any]:
     import openai
 
     with running(app) as url, openai.OpenAI(
-        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=30
+        base_url=f"{url}/v1", api_key=TOKEN, max_retries=0, timeout=LONG
     ) as client:  # fmt: skip
         yield client
 
@@ -47,12 +47,3 @@ def halt(monkeypatch: pytest.MonkeyPatch, seconds: float) -> threading.Event:
 
     monkeypatch.setattr(BatchedGenerator, "step", step)
     return go
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Waits for something to be true. Raises AssertionError after 10 seconds."""
-    for _ in range(1000):
-        if true():
-            return
-        time.sleep(0.01)
-    raise AssertionError("waited for 10 s")

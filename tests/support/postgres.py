@@ -10,13 +10,14 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+
+from waiting import LONG, until
 
 
 def _binaries() -> Path:
@@ -45,14 +46,15 @@ def _free_port() -> int:
 
 
 def _wait(url: str, server: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    def answers() -> bool:
+        assert server.poll() is None, "PostgreSQL ended at once"
         try:
-            psycopg.connect(url, connect_timeout=2).close()
-            return
+            psycopg.connect(url, connect_timeout=10).close()
         except psycopg.OperationalError:
-            assert server.poll() is None, "PostgreSQL ended at once"
-            time.sleep(0.05)
-    raise AssertionError("PostgreSQL didn't answer within 10 s")
+            return False
+        return True
+
+    until(answers)
 
 
 @contextmanager
@@ -85,7 +87,7 @@ def running_server() -> Iterator[str]:
         yield url
     finally:
         server.send_signal(signal.SIGINT)  # ends connections that tests left open
-        server.wait(20)
+        server.wait(LONG)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -7,6 +7,7 @@ test_checkpoint.py kills `run_in_child`.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -222,10 +223,19 @@ def numbers_held(policy: LanguagePolicy) -> int:
     )
 
 
-def run_in_child(what: str, folder: Path, steps: Connection) -> None:
-    """The same, sending each step's number."""
+def run_in_child(what: str, folder: Path, steps: Connection, fatal: int, after: float) -> None:
+    """The same, sending each step's number. So many seconds after the fatal one the system ends the process
+    by a signal that nothing here handles: at once, as SIGKILL does, and however late another process that
+    would send one were."""
     torch.set_num_threads(1)
-    run(what, folder, steps.send)
+
+    def say(step: int) -> None:
+        steps.send(step)
+        if step == fatal:
+            signal.setitimer(signal.ITIMER_REAL, max(after, 1e-6))
+
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    run(what, folder, say)
 
 
 def run_all(whats: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:

@@ -13,6 +13,7 @@ from truing.models.engine import threads as module
 from truing.models.engine.threads import in_parallel, workers
 from truing.models.engine.tree import PromptWithContinuations
 from truing.models.sampling import Sampling, sample
+from waiting import LONG
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def two_threads() -> Iterator[None]:
 
 
 def test_results_come_in_the_order_of_the_parts_and_parts_meet() -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=LONG)
 
     def work(part: int) -> tuple[int, int]:
         both.wait()  # nobody passes here alone

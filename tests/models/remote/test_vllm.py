@@ -16,8 +16,9 @@ from truing.models.remote.endpoint import EndpointName
 from truing.models.remote.fleet import Fleet, NoServerLeft
 from truing.models.remote.token_replies import continuations, echoed
 from truing.models.remote.vllm import PREFIX, Request, VllmServer
+from waiting import LONG
 
-QUICK = Connection(timeout=5, first_wait=0.01, attempts=2)
+QUICK = Connection(timeout=LONG, first_wait=0.01, attempts=2)
 REQUEST = Request((3, 1, 4), 2, 5, 0.7, seed=12345, ends=(0, 9), stop="\n")
 Begin = Callable[[Behaviour], tuple[VllmServer, Server]]
 

@@ -31,6 +31,7 @@ from truing.models.weights.resolving import resolve_model
 from truing.models.weights.wheels import Gguf, Wheel
 from truing.progress import Advance, SilentProgress, StderrProgress
 from truing.types import InputError
+from waiting import LONG, until
 
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}"
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
@@ -443,10 +444,10 @@ def test_of_two_processes_one_converts_and_the_other_waits(
     answers = multiprocessing.get_context("spawn").Queue()
     processes = [_start(index, cache, answers) for _ in range(2)]
     (first, first_tasks, first_said), (second, second_tasks, second_said) = sorted(
-        (answers.get(timeout=120) for _ in processes), key=lambda answer: answer[2]
+        (answers.get(timeout=2 * LONG) for _ in processes), key=lambda answer: answer[2]
     )
     for process in processes:
-        process.join(30)
+        process.join(LONG)
     assert first == second
     assert not first_said
     assert second_said == ["Another process is preparing tiny; waiting for it to finish."]
@@ -468,7 +469,7 @@ def test_a_kill_during_the_conversion_costs_only_the_conversion(
         assert process.is_alive(), "the process ended before its conversion was seen"
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
+    process.join(LONG)
     assert process.exitcode == -signal.SIGKILL
     assert not list((cache / "models").iterdir())
     assert (work / "model.gguf").is_file()
@@ -477,7 +478,7 @@ def test_a_kill_during_the_conversion_costs_only_the_conversion(
     assert resolve_model("tiny", progress=SilentProgress()).kind == "catalogue"
     assert not list((cache / "work").iterdir())
     # The orphan of the killed process has noticed that nobody waits for it.
-    _, alive = psutil.wait_procs([child for child, _ in children], timeout=20)
+    _, alive = psutil.wait_procs([child for child, _ in children], timeout=LONG)
     assert not alive
 
 
@@ -757,11 +758,18 @@ def test_progress_shows_on_standard_error_and_only_what_takes_long(
         advance(10)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr("truing.progress.stderr.DELAY_SECONDS", 0.01)
+    said: list[str] = []
+
+    def is_shown() -> bool:
+        said.append(capsys.readouterr().err)
+        return any(said)
+
     with progress.task("Slow", 10) as advance:
-        time.sleep(0.3)
+        until(is_shown)
         advance(10)
     progress.note("Said [at] once.")
-    assert capsys.readouterr() == ("", "Slow ...\nSaid [at] once.\n")
+    out, last = capsys.readouterr()
+    assert (out, "".join(said) + last) == ("", "Slow ...\nSaid [at] once.\n")
 
 
 def test_progress_in_a_notebook_needs_no_widgets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -778,8 +786,11 @@ def test_progress_in_a_notebook_needs_no_widgets(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
     monkeypatch.setattr("truing.progress.stderr.DELAY_SECONDS", 0.01)
     monkeypatch.setattr("truing.progress.notebook.REDRAW_SECONDS", 0.0)
-    with StderrProgress().task("Slow <b>", 3_000_000, in_bytes=True) as advance:
-        time.sleep(0.3)
+    now = [1000.0]
+    progress = StderrProgress(lambda: now[0])
+    with progress.task("Slow <b>", 3_000_000, in_bytes=True) as advance:
+        now[0] += 0.3
+        until(lambda: pages)
         advance(2_000_000, "so far")
     first, second, last = (page["text/html"] for page in pages)
     assert first.startswith("Slow &lt;b&gt; <progress")
