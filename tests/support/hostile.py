@@ -24,8 +24,8 @@ def whole(body: bytes, status: str = "200 OK", **headers: str) -> list[bytes]:
 
 
 def said(document: Any, status: str = "200 OK") -> list[bytes]:
-    """A response of JSON. It says that the connection ends: a client that believed it open could ask its next
-    question before this process, when it is busy, has closed it."""
+    """A response of JSON. It says that the connection ends: a client that believed it open could ask its
+    next question before this process, when it is busy, has closed it."""
     return whole(json.dumps(document).encode(), status, connection="close")
 
 
