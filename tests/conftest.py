@@ -55,6 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
+@pytest.fixture(autouse=True)
+def _all_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's server may have had this process log what is alike once a minute."""
+    if connections := sys.modules.get("truing.people.web.connections"):
+        monkeypatch.setattr(connections._ONCE_A_MINUTE, "_last", {})
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Thousands of test functions and the libraries stay to the end: a full garbage collection, which
