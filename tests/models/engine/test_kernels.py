@@ -12,9 +12,12 @@ from torch.nn import functional as F
 from truing.models.engine import (
     attention_kernels,
     drawing_kernel,
+    float_products,
+    integer_products,
     kernels,
+    learning_kernels,
     openmp,
-    products,
+    panels,
 )
 from truing.models.engine.kernels import array_of
 
@@ -72,7 +75,10 @@ def test_swiglu_is_that_of_two_operators_on_any_number_of_threads(threads: int) 
 def test_what_kernels_call_is_made_part_of_them() -> None:
     """Else a function is its own where it was compiled just now, and its caller's copy where that was read
     from the disk; copies are optimised differently, and a run's first start gave other last digits."""
-    of_files = (kernels, attention_kernels, drawing_kernel, products)
+    of_files = (
+        *(kernels, attention_kernels, drawing_kernel, learning_kernels),
+        *(panels, float_products, integer_products),
+    )
     every = [each for file in of_files for each in vars(file).values()]
     compiled = [each for each in every if isinstance(each, Dispatcher)]
     assert len(compiled) > 20

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
-from truing.models.engine import int8, matrix_tiles, openmp, products
-from truing.models.engine.products import DEPTH, FloatPanels, IntegerPanels
+from truing.models.engine import int8, matrix_tiles, openmp
+from truing.models.engine.float_products import DEPTH, FloatPanels
+from truing.models.engine.integer_products import IntegerPanels
+from truing.models.engine.panels import can_multiply
 from truing.models.engine.tiles import COLUMNS, ROWS
 
 SHAPES = [
@@ -23,19 +24,11 @@ SHAPES = [
 """Rows, inputs and outputs: whole tiles and their edges, sums in one part and in several."""
 
 
-@pytest.fixture(params=[1, 2, 3])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
 def _drawn(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-@pytest.mark.skipif(not products.has("float32"), reason="this processor has no AVX-512")
+@pytest.mark.skipif(not can_multiply("float32"), reason="this processor has no AVX-512")
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), SHAPES)
 def test_sums_are_those_of_float64_and_a_row_s_bits_its_own(
     rows: int, inputs: int, outputs: int, threads: int
@@ -54,7 +47,7 @@ def test_sums_are_those_of_float64_and_a_row_s_bits_its_own(
     )  # rows that don't stand one behind the other
 
 
-@pytest.mark.skipif(not products.has("int8"), reason="this processor has no AVX-512 VNNI")
+@pytest.mark.skipif(not can_multiply("int8"), reason="this processor has no AVX-512 VNNI")
 @pytest.mark.parametrize(("rows", "inputs", "outputs"), [(1, 4, 1), (9, 260, 49), (300, 576, 100)])
 def test_integers_give_what_exact_sums_and_onednn_give(
     rows: int, inputs: int, outputs: int, threads: int
@@ -73,7 +66,7 @@ def test_integers_give_what_exact_sums_and_onednn_give(
 
 
 @pytest.mark.skipif(
-    not (products.has("int8") and matrix_tiles.are_here()), reason="this processor has no AMX"
+    not (can_multiply("int8") and matrix_tiles.are_here()), reason="this processor has no AMX"
 )
 @pytest.mark.parametrize("outputs", [1, 16, 47, 49, 200])
 def test_tile_registers_give_the_bits_of_vectors(outputs: int, threads: int) -> None:
@@ -91,7 +84,7 @@ def test_tile_registers_give_the_bits_of_vectors(outputs: int, threads: int) -> 
 
 
 def test_inputs_that_fill_no_tile_are_multiplied_by_vectors() -> None:
-    if products.has("int8"):
+    if can_multiply("int8"):
         weight = int8.rounded(_drawn(5, 68))[0]
         assert not IntegerPanels(weight, torch.ones(5))._tiled
 
@@ -112,6 +105,6 @@ def test_without_libgomp_kernels_run_on_the_thread_that_calls_them(
     monkeypatch.setattr(openmp, "_functions", lambda: (0, 0))
     assert openmp.team(5) == (0, 0, 1)
     assert all(map(torch.equal, int8.rounded_twice(x), wanted))
-    products.has.cache_clear()
-    assert not products.has("float32")
-    products.has.cache_clear()
+    can_multiply.cache_clear()
+    assert not can_multiply("float32")
+    can_multiply.cache_clear()

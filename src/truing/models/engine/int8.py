@@ -25,11 +25,11 @@ import torch
 from torch import Tensor, nn
 
 from truing.models import processor
-from truing.models.engine import kernels, products
+from truing.models.engine import kernels, panels
+from truing.models.engine.integer_products import FOUR, IntegerPanels, rows_with_room
 from truing.models.engine.kernels import array_of, team_of
 from truing.models.engine.operators import Gate
 from truing.models.engine.packed import gated_halves
-from truing.models.engine.products import FOUR, IntegerPanels, rows_with_room
 
 _LARGEST = 127
 _LEAST = 1e-30  # what a row or a channel of zeros is divided by
@@ -116,7 +116,7 @@ class _OneDnn:
 
 
 def _product_of(integers_OI: Tensor, scale_O: Tensor) -> _OneDnn | IntegerPanels:
-    if products.has("int8") and integers_OI.shape[1] % FOUR == 0:
+    if panels.can_multiply("int8") and integers_OI.shape[1] % FOUR == 0:
         return IntegerPanels(integers_OI, scale_O)
     return _OneDnn(integers_OI, scale_O)
 

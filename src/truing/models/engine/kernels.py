@@ -130,6 +130,13 @@ def exp(x: Any) -> Any:
     return _F(0) if x < _LOWEST else (polynomial * r * r + r + _F(1)) * power
 
 
+@njit(inline="always", forceinline=True)
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x)) of a float32 of any size, in its kernel's order."""
+    rest = exp(-abs(x))
+    return (_F(1) if x >= 0 else rest) / (_F(1) + rest)
+
+
 @compiled
 def part(rows: Any, number: Any, threads: Any) -> Any:
     """The numbers of a thread's rows."""
@@ -200,9 +207,7 @@ def _swiglu(number: Any, threads: Any, gate_up_NF: Any, out_NF: Any) -> None:
     for n in part(N, number, threads):
         for f in range(inner):
             gate = gate_up_NF[n, f]
-            rest = exp(-abs(gate))
-            share = (_F(1) if gate >= 0 else rest) / (_F(1) + rest)
-            out_NF[n, f] = gate * share * gate_up_NF[n, inner + f]
+            out_NF[n, f] = gate * sigmoid(gate) * gate_up_NF[n, inner + f]
 
 
 @compiled

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch._subclasses import FakeTensor
 
-from truing.models.engine.kernels import array_of, compiled, exp, in_order, part, team_of
+from truing.models.engine.kernels import array_of, compiled, in_order, part, sigmoid, team_of
 from truing.models.engine.openmp import on_threads
 
 _F = np.float32
@@ -41,18 +41,11 @@ def _as_taken(given: Tensor | float) -> Any:
 
 
 @in_order
-def _share(gate: Any) -> Any:
-    """1 / (1 + exp(-gate)), of whatever size the gate is."""
-    rest = exp(-abs(gate))
-    return (_F(1) if gate >= 0 else rest) / (_F(1) + rest)
-
-
-@in_order
 def _swiglu(number: Any, threads: Any, gate_NF: Any, up_NF: Any, out_NF: Any) -> None:
     N, inner = out_NF.shape
     for n in part(N, number, threads):
         for f in range(inner):
-            out_NF[n, f] = gate_NF[n, f] * _share(gate_NF[n, f]) * up_NF[n, f]
+            out_NF[n, f] = gate_NF[n, f] * sigmoid(gate_NF[n, f]) * up_NF[n, f]
 
 
 @in_order
@@ -75,7 +68,7 @@ def _swiglu_gradients(
     for n in part(N, number, threads):
         for f in range(inner):
             gate, gradient = gate_NF[n, f], gradient_NF[n, f]
-            share = _share(gate)
+            share = sigmoid(gate)
             of_up_NF[n, f] = gradient * (gate * share)
             slope = share * (_F(1) + gate * (_F(1) - share))
             of_gate_NF[n, f] = gradient * up_NF[n, f] * slope

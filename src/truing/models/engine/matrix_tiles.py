@@ -1,6 +1,6 @@
 """The processor's tile registers (AMX), which multiply 16 x 64 by 64 x 16 integers of a byte at once.
 
-They stand in products.py's inmost loop and are written in LLVM's language. Intel, "Architecture
+They stand in integer_products.py's inmost loop and are written in LLVM's language. Intel, "Architecture
 instruction set extensions programming reference", chapter 3, has the instructions. Sums are exact, so that
 they are those of tiles.py's vectors. Linux lets a process use such registers when it asks.
 """
@@ -14,39 +14,35 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
 
 from truing.models.engine.kernels import operator
 from truing.models.engine.openmp import cgutils
-from truing.models.engine.tiles import LANES, LINE, STEP
+from truing.models.engine.tiles import LANES, LINE, STEP, has_instructions
 
 SIDE = 16  # rows of a tile, and columns of the sums
 INPUTS = 64  # of a tile: a byte each
 HALVES = 2  # of a row's numbers: two integers stand for one
+TILES = 2  # of rows at once, at most: with both halves of each the sums fill four registers
 
 _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _ANYWHERE = _I8.as_pointer()
 _ROW = SIDE * 4  # bytes of a row of sums
 _LEFT, _RIGHT = 6, 7  # registers; sums are in the first
-_X86_64_ARCH_PRCTL, _ASK, _TILE_DATA = (
-    158,
-    0x1023,
-    18,
-)  # Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, ...)
+# Linux: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)
+_ARCH_PRCTL, _ASK, _TILE_DATA = 158, 0x1023, 18
 
 
 @cache
 def are_here() -> bool:
     """Whether the processor has such registers, and the system lets this process use them."""
-    features = llvm.get_host_cpu_features()
-    if not all(features.get(name, False) for name in ("amx-tile", "amx-int8")):
+    if not has_instructions("amx-tile", "amx-int8"):
         return False
     if not sys.platform.startswith("linux") or platform.machine() != "x86_64":
         return False
-    return bool(ctypes.CDLL(None).syscall(_X86_64_ARCH_PRCTL, _ASK, _TILE_DATA) == 0)
+    return bool(ctypes.CDLL(None).syscall(_ARCH_PRCTL, _ASK, _TILE_DATA) == 0)
 
 
 def shapes() -> np.ndarray:
@@ -151,5 +147,5 @@ def _multiply(tiles: int) -> Any:
 
 
 assert SIDE == LANES and _ROW == LINE  # a panel's columns are three tiles', side by side
-multiply_16_rows, multiply_32_rows = (_multiply(tiles) for tiles in (1, 2))
+multiply_one, multiply_two = (_multiply(tiles) for tiles in range(1, TILES + 1))
 """In kernels: see `_multiply`."""

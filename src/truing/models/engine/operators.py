@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from truing.models.engine import learning_kernels
-from truing.models.engine.learning_kernels import run
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -24,7 +23,7 @@ class _RmsNorm(torch.autograd.Function):
         if plain and learning_kernels.takes(x_NE):
             scale_N1, out_NE = x_NE.new_empty(len(x_NE), 1), torch.empty_like(x_NE)
             ctx.save_for_backward(x_NE, weight_E, scale_N1)
-            run(learning_kernels.norm, x_NE, weight_E, eps, scale_N1[:, 0], out_NE)
+            learning_kernels.run(learning_kernels.norm, x_NE, weight_E, eps, scale_N1[:, 0], out_NE)
             return out_NE
         x = x_NE.float()
         scale_N1 = x.square().mean(-1, keepdim=True).add_(eps).rsqrt_()
@@ -38,7 +37,7 @@ class _RmsNorm(torch.autograd.Function):
         if not ctx.needs_input_grad[1] and learning_kernels.takes(gradient, x_NE):
             of_x_NE, gain_E = torch.empty_like(x_NE), weight_E.float()
             rest = gain_E, scale_N1[:, 0], of_x_NE
-            run(learning_kernels.norm_gradient, gradient, x_NE, *rest)
+            learning_kernels.run(learning_kernels.norm_gradient, gradient, x_NE, *rest)
             return of_x_NE, None, None, None
         unit = x_NE.float() * scale_N1
         grad_weight = None
@@ -114,7 +113,7 @@ class _SwiGlu(torch.autograd.Function):
         if not learning_kernels.takes(gate_NF, up_NF):
             return F.silu(gate_NF).mul_(up_NF)
         out_NF = torch.empty_like(gate_NF)
-        run(learning_kernels.swiglu, gate_NF, up_NF, out_NF)
+        learning_kernels.run(learning_kernels.swiglu, gate_NF, up_NF, out_NF)
         return out_NF
 
     @staticmethod
@@ -124,7 +123,7 @@ class _SwiGlu(torch.autograd.Function):
         if learning_kernels.takes(gradient, gate_NF, up_NF):
             of_gate_NF, of_up_NF = torch.empty_like(gate_NF), torch.empty_like(up_NF)
             given = gradient, gate_NF, up_NF
-            run(learning_kernels.swiglu_gradients, *given, of_gate_NF, of_up_NF)
+            learning_kernels.run(learning_kernels.swiglu_gradients, *given, of_gate_NF, of_up_NF)
             return of_gate_NF, of_up_NF
         grad_gate = torch.ops.aten.silu_backward(gradient * up_NF, gate_NF)
         return grad_gate, F.silu(gate_NF).mul_(gradient)

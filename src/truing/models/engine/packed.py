@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from truing.models.engine import kernels, products
+from truing.models.engine import kernels, panels
+from truing.models.engine.float_products import FloatPanels
 from truing.models.engine.kernels import array_of, team_of
 from truing.models.engine.operators import Gate, geglu, swiglu
-from truing.models.engine.products import FloatPanels
 
 _ACTIVATIONS: dict[Gate, tuple[str, str]] = {swiglu: ("swish", ""), geglu: ("gelu", "tanh")}
 """Of gates, as oneDNN calls them: a product's last step, before its numbers are rounded and written."""
@@ -31,8 +31,8 @@ def _can_pack(weight: Tensor) -> bool:
 
 
 def takes_panels(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether products there are our own; see products.py."""
-    return device.type == "cpu" and dtype == torch.float32 and products.has("float32")
+    """Whether products there are our own; see panels.py."""
+    return device.type == "cpu" and dtype == torch.float32 and panels.can_multiply("float32")
 
 
 class PackedLinear:

@@ -1,11 +1,12 @@
-"""A tile of a product, written for the processor's vectors of 512 bits: what stands in products.py's inmost
-loops, in LLVM's language, since all sums of a tile have to stay in registers."""
+"""A tile of a product, written for the processor's vectors of 512 bits: what stands in the
+inmost loops of products, in LLVM's language, since all sums of a tile have to stay in registers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 
@@ -22,6 +23,12 @@ LINE = 64  # bytes that memory gives at once
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _FLOATS, _INTEGERS = ir.VectorType(ir.FloatType(), LANES), ir.VectorType(_I32, LANES)
 _BYTES = ir.VectorType(_I8, 4 * LANES)
+
+
+def has_instructions(*names: str) -> bool:
+    """Whether the processor has them all, by LLVM's names, and the system keeps their registers."""
+    features = llvm.get_host_cpu_features()
+    return all(features.get(name, False) for name in names)
 
 
 def _tile(
