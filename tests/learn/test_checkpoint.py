@@ -207,7 +207,7 @@ def test_a_language_model_resumes_bit_for_bit(tmp_path: Path, kind: str) -> None
         *("text-sft", "text-kto", "text-rl", "text-ppo", "text-int8"),
     ],
 )
-def test_a_kill_at_random_moments_changes_nothing(tmp_path: Path, what: str) -> None:
+def test_sigkill_at_random_moments_changes_nothing(tmp_path: Path, what: str) -> None:
     """A process of its own, killed by the system at random moments, five times."""
     context = processes()
     wanted = run(what, tmp_path / "whole")
@@ -215,7 +215,8 @@ def test_a_kill_at_random_moments_changes_nothing(tmp_path: Path, what: str) -> 
     killed, last = 0, 0
     for _ in range(5):
         ours, theirs = context.Pipe(duplex=False)
-        fatal = min(chance.randrange(last + 1, last + 6), TRAINING_STEPS)
+        # So soon that it gets there before the training is over, five times.
+        fatal = min(chance.randrange(last + 1, last + 3), TRAINING_STEPS)
         after = chance.uniform(0, 0.01)  # somewhere in the next step, or in the middle of a save
         child = context.Process(
             target=run_in_child, args=(what, tmp_path / "cut", theirs, fatal, after)
@@ -226,7 +227,7 @@ def test_a_kill_at_random_moments_changes_nothing(tmp_path: Path, what: str) -> 
             while True:
                 last = ours.recv()
         child.join()
-        killed += child.exitcode == -signal.SIGALRM
+        killed += child.exitcode == -signal.SIGKILL
     assert killed >= 3
     found = run(what, tmp_path / "cut")
     assert found.keys() == wanted.keys()

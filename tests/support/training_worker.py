@@ -6,9 +6,11 @@ test_checkpoint.py kills `run_in_child`.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -224,18 +226,44 @@ def numbers_held(policy: LanguagePolicy) -> int:
 
 
 def run_in_child(what: str, folder: Path, steps: Connection, fatal: int, after: float) -> None:
-    """The same, sending each step's number. So many seconds after the fatal one the system ends the process
-    by a signal that nothing here handles: at once, as SIGKILL does, and however late another process that
-    would send one were."""
+    """The same, sending each step's number. So many seconds after the fatal one the system kills this
+    process, however late another that would do it were."""
     torch.set_num_threads(1)
+    count_down = _timer_to_kill()
 
     def say(step: int) -> None:
         steps.send(step)
         if step == fatal:
-            signal.setitimer(signal.ITIMER_REAL, max(after, 1e-6))
+            count_down(after)
 
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     run(what, folder, say)
+
+
+class _SignalEvent(ctypes.Structure):
+    """Linux's sigevent: what a timer does when it ends."""
+
+    _fields_ = (
+        ("value", ctypes.c_void_p),
+        ("signal", ctypes.c_int),
+        ("notify", ctypes.c_int),  # 0: by a signal
+        ("rest", ctypes.c_char * 48),
+    )
+
+
+def _timer_to_kill() -> Callable[[float], None]:
+    """What has the system send SIGKILL so many seconds later; timer_create(2). Python's own timers send
+    SIGALRM."""
+    library, timer = ctypes.CDLL(None, use_errno=True), ctypes.c_void_p()
+    kill = _SignalEvent(signal=signal.SIGKILL)
+    made = library.timer_create(time.CLOCK_MONOTONIC, ctypes.byref(kill), ctypes.byref(timer))
+    assert made == 0, os.strerror(ctypes.get_errno())
+
+    def begin(seconds: float) -> None:
+        never_again, moment = (0, 0), (int(seconds), max(1, int(seconds % 1 * 1e9)))
+        times = (ctypes.c_long * 4)(*never_again, *moment)
+        assert library.timer_settime(timer, 0, times, None) == 0
+
+    return begin
 
 
 def run_all(whats: Sequence[str], folder: Path, environment: Mapping[str, str], said: Path) -> None:
